@@ -1,0 +1,254 @@
+"""A capability: one thing the application asks of AI, and the deterministic fallback that answers when AI doesn't.
+
+    class ClassifyItem(Capability[Item, SupplyClass]):
+        '''Which Federal Supply Class does this item belong to?'''
+
+        def fallback(self, request: Item) -> SupplyClass:
+            return keyword_table(request)
+
+What must be declared is checked when the class is created: a concrete capability without a fallback is a TypeError
+that says what to write, so a program that can't answer by itself doesn't start.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import typing
+from collections.abc import Callable
+from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin, overload
+
+from failsoft.prompt import Message, Prompt, Sampling
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_MAX_NAME = 64
+
+
+class Capability(Generic[Q, R]):
+    """What a subclass declares: request and response type, a fallback; optionally a prompt and an acceptance rule.
+
+    Class attributes:
+        name: kebab-case of the class's name unless set; unique within an isolation, at most 64 characters.
+        version: an optional label, kept in records and in the lock.
+        sampling: how a model should sample its answer.
+
+    Class arguments:
+        abstract: ``class Team(Capability[Item, R], Generic[R], abstract=True)`` marks an intermediate class: nothing is
+            demanded of it.
+
+    Raises:
+        TypeError: when a concrete subclass is created without a fallback, with an asynchronous one, with one that
+            doesn't take exactly the request, or without type parameters.
+    """
+
+    name: str = ""
+    version: ClassVar[str | None] = None
+    sampling: ClassVar[Sampling] = Sampling()
+
+    _types: ClassVar[tuple[Any, Any]]
+
+    def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._types = _resolve_types(cls)
+        if "name" not in cls.__dict__:
+            cls.name = kebab_case(cls.__name__)
+        if not abstract:
+            _check_concrete(cls)
+
+    def fallback(self, request: Q) -> R:
+        """The capability's own answer: plain ``def``, no I/O, no clock, no randomness, total over valid requests.
+
+        It may use what the capability was constructed with (a table, a frozen classifier).
+        """
+        raise NotImplementedError  # never reached: a concrete class without its own is refused at creation
+
+    def prompt(self, request: Q) -> Prompt:
+        """What to ask a model. Default: the docstring as system text, the request's JSON as user text."""
+        return Prompt(
+            (
+                Message("system", inspect.cleandoc(type(self).__doc__ or "")),
+                Message("user", _json_text(request)),
+            )
+        )
+
+    def accept(self, request: Q, response: R) -> None:
+        """Raise ValueError (or AssertionError) where a schema-valid response isn't acceptable for this request."""
+
+    @property
+    def instruction(self) -> str:
+        """The default prompt's instruction: the docstring."""
+        return inspect.cleandoc(type(self).__doc__ or "")
+
+
+Capability._types = (Q, R)  # subclasses substitute their arguments
+
+
+class FunctionCapability(Capability[Q, R], abstract=True):
+    """A capability made by `capability` from a function: the body is the fallback."""
+
+    def __init__(self, body: Callable[[Q], R], types: tuple[Any, Any], name: str, version: str | None) -> None:
+        self.name = name
+        self._body = body
+        self._own_types = types
+        self._own_version = version
+        self.__doc__ = body.__doc__
+
+    def fallback(self, request: Q) -> R:
+        """The decorated function's body."""
+        return self._body(request)
+
+    def prompt(self, request: Q) -> Prompt:
+        """The function's docstring as system text, the request's JSON as user text."""
+        return Prompt((Message("system", self.instruction), Message("user", _json_text(request))))
+
+    @property
+    def instruction(self) -> str:
+        """The function's docstring."""
+        return inspect.cleandoc(self._body.__doc__ or "")
+
+    def __call__(self, *_: object, **__: object) -> typing.NoReturn:
+        raise TypeError(
+            f"{self._body.__name__} is a capability: `await isolation[{self._body.__name__}](request)` asks it, "
+            f"`{self._body.__name__}.fallback(request)` runs its body"
+        )
+
+
+@overload
+def capability(body: Callable[[Q], R], /) -> FunctionCapability[Q, R]: ...
+@overload
+def capability(
+    *, name: str = ..., version: str | None = ...
+) -> Callable[[Callable[[Q], R]], FunctionCapability[Q, R]]: ...
+def capability(
+    body: Callable[[Q], R] | None = None, /, *, name: str = "", version: str | None = None
+) -> FunctionCapability[Q, R] | Callable[[Callable[[Q], R]], FunctionCapability[Q, R]]:
+    """The short form: the function's body is the fallback, its docstring the default prompt's instruction.
+
+    Args:
+        name: kebab-case of the function's name unless given.
+        version: an optional label, kept in records and in the lock.
+
+    Raises:
+        TypeError: the function is asynchronous, takes other than one argument, or lacks annotations.
+    """
+    frame_locals = sys._getframe(1).f_locals
+
+    def make(function: Callable[[Q], R]) -> FunctionCapability[Q, R]:
+        types = _function_types(function, frame_locals)
+        return FunctionCapability(function, types, name or kebab_case(function.__name__), version)
+
+    return make if body is None else make(body)
+
+
+def kebab_case(name: str) -> str:
+    """``ClassifyItem`` and ``classify_item`` → ``classify-item``; ``NSNLookup`` → ``nsn-lookup``."""
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name.strip("_"))
+    return re.sub(r"[-_]+", "-", parted).lower()
+
+
+def types_of(instance: Capability[Any, Any]) -> tuple[Any, Any]:
+    """A capability's request and response types, forward references resolved in its own module."""
+    if isinstance(instance, FunctionCapability):
+        return instance._own_types
+    namespace = vars(sys.modules[type(instance).__module__])
+    request, response = (_unquote(each, namespace) for each in type(instance)._types)
+    return request, response
+
+
+def version_of(instance: Capability[Any, Any]) -> str | None:
+    """A capability's version label."""
+    return instance._own_version if isinstance(instance, FunctionCapability) else instance.version
+
+
+def name_problem(name: str) -> str | None:
+    """What is wrong with a capability's or adapter's name; None if nothing."""
+    if len(name) <= _MAX_NAME and _NAME.fullmatch(name):
+        return None
+    return f'"{name}" is not a name: kebab-case, at most {_MAX_NAME} characters, e.g. "{kebab_case(name) or "my-name"}"'
+
+
+def _json_text(request: object) -> str:
+    from pydantic_core import to_json
+
+    return to_json(request, inf_nan_mode="strings").decode()
+
+
+def _unquote(annotation: Any, namespace: dict[str, Any]) -> Any:
+    if isinstance(annotation, typing.ForwardRef):
+        annotation = annotation.__forward_arg__
+    if isinstance(annotation, str):
+        return eval(annotation, namespace)  # noqa: S307 - the capability's own annotation, in its own module
+    return annotation
+
+
+def _resolve_types(cls: type[Capability[Any, Any]]) -> tuple[Any, Any]:
+    """Request and response type of `cls`, type variables of its generic bases substituted."""
+    for base in cls.__dict__.get("__orig_bases__", cls.__bases__):
+        origin = get_origin(base) or base
+        if not (isinstance(origin, type) and issubclass(origin, Capability)):
+            continue
+        parameters: tuple[Any, ...] = getattr(origin, "__parameters__", ())
+        given = dict(zip(parameters, get_args(base), strict=False))
+        request, response = origin._types
+        return _substitute(request, given), _substitute(response, given)
+    raise AssertionError(cls)  # a subclass has Capability among its bases
+
+
+def _substitute(annotation: Any, given: dict[Any, Any]) -> Any:
+    if isinstance(annotation, TypeVar):
+        return given.get(annotation, annotation)
+    free: tuple[Any, ...] = getattr(annotation, "__parameters__", ())
+    return annotation[tuple(given.get(each, each) for each in free)] if free else annotation
+
+
+def _check_concrete(cls: type[Capability[Any, Any]]) -> None:
+    if any(isinstance(each, TypeVar) or getattr(each, "__parameters__", ()) for each in cls._types):
+        raise TypeError(
+            f"{cls.__name__} doesn't say what it asks and answers: write `class {cls.__name__}(Capability[Request, "
+            "Response])`, or mark an intermediate class with abstract=True"
+        )
+    problem = name_problem(cls.name)
+    if problem:
+        raise TypeError(f"{cls.__name__}.name: {problem}")
+    if cls.fallback is Capability.fallback:
+        request, response = (_type_name(each) for each in cls._types)
+        raise TypeError(
+            f"{cls.__name__} has no fallback. Every capability answers without AI: write\n\n"
+            f"    def fallback(self, request: {request}) -> {response}:\n        ...\n\n"
+            "in it (deterministic, no I/O), or mark an intermediate class with abstract=True"
+        )
+    function = inspect.getattr_static(cls, "fallback")
+    arguments = 1 if isinstance(function, (staticmethod, classmethod)) else 2
+    _check_body(cls.fallback, f"{cls.__name__}.fallback", arguments if not isinstance(function, classmethod) else 1)
+
+
+def _check_body(body: Callable[..., Any], where: str, arguments: int) -> None:
+    """A fallback is a plain function that takes the request and nothing else."""
+    if inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body) or inspect.isgeneratorfunction(body):
+        raise TypeError(f"{where} must be a plain `def`: it may not wait (no `async`, no `yield`)")
+    try:
+        inspect.signature(body).bind(*range(arguments))
+    except TypeError:
+        raise TypeError(f"{where} must take exactly one argument, the request, not {inspect.signature(body)}") from None
+
+
+def _function_types(function: Callable[..., Any], local_names: dict[str, Any]) -> tuple[Any, Any]:
+    _check_body(function, function.__name__, 1)
+    try:
+        hints = typing.get_type_hints(function, localns=local_names, include_extras=True)
+    except NameError as error:
+        raise TypeError(f"{function.__name__}: an annotation can't be resolved: {error}") from error
+    parameter = next(iter(inspect.signature(function).parameters))
+    if parameter not in hints or "return" not in hints:
+        raise TypeError(
+            f"{function.__name__} needs both annotations: `def {function.__name__}({parameter}: Request) -> Response`"
+        )
+    return hints[parameter], hints["return"]
+
+
+def _type_name(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)

@@ -1,0 +1,125 @@
+"""Who asks, for which case, with data under which labels: carried by a context variable into record, route and bundle.
+
+    with failsoft.context(case="SPE4A7-26-R-0001", actor="jdoe", labels={"CUI"}):
+        outcome = await classify(item)
+
+Contexts nest: an inner one adds labels to the outer's and replaces its case or actor only where it names its own.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from attrs import evolve, frozen
+
+_MAX_BYTES = 128
+
+
+def identifier(value: str, what: str) -> str:
+    """`value` in NFC, or ValueError: an identifier has 1-128 bytes of UTF-8 and no control or format characters."""
+    value = unicodedata.normalize("NFC", value)
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        raise ValueError(f"{what} is not valid Unicode") from None
+    if not 0 < size <= _MAX_BYTES:
+        raise ValueError(f"{what} must have 1 to {_MAX_BYTES} bytes, not {size}")
+    if any(unicodedata.category(char) in ("Cc", "Cf") for char in value):
+        raise ValueError(f"{what} must not contain control or format characters")
+    return value
+
+
+@frozen
+class Case:
+    """The file that a call belongs to.
+
+    Args:
+        id: its number, as people know it (a solicitation, a contract, a ticket).
+        kind: what sort of file, e.g. ``"solicitation"``.
+        series: the record series it's kept under.
+    """
+
+    id: str
+    kind: str | None = None
+    series: str | None = None
+
+
+@frozen
+class Actor:
+    """The person or process that asks.
+
+    Args:
+        id: how the organisation names it.
+        kind: ``"user"``, ``"service"``, …
+        on_behalf_of: another identifier, where one acts for another.
+    """
+
+    id: str
+    kind: str | None = None
+    on_behalf_of: str | None = None
+
+
+@frozen
+class CallContext:
+    """What a call carries along besides its request."""
+
+    case: Case | None = None
+    actor: Actor | None = None
+    labels: frozenset[str] = frozenset()
+
+
+_EMPTY = CallContext()
+_current: contextvars.ContextVar[CallContext] = contextvars.ContextVar("failsoft_context", default=_EMPTY)
+
+current_context = _current.get
+
+
+@contextmanager
+def context(
+    *, case: str | Case | None = None, actor: str | Actor | None = None, labels: Iterable[str] = ()
+) -> Iterator[CallContext]:
+    """Everything called inside belongs to this case, is done by this actor, and handles data with these labels.
+
+    Args:
+        case: the case's number, or a `Case`.
+        actor: who asks, or an `Actor`.
+        labels: markings of the data, e.g. ``{"CUI"}``: only adapters that list each of them see the request.
+
+    Raises:
+        ValueError: an identifier is empty, longer than 128 bytes, or has control or format characters.
+    """
+    outer = _current.get()
+    names = (labels,) if isinstance(labels, str) else labels
+    inner = evolve(outer, labels=outer.labels | {identifier(each, "a label") for each in names})
+    if case is not None:
+        inner = evolve(inner, case=_checked_case(Case(case) if isinstance(case, str) else case))
+    if actor is not None:
+        inner = evolve(inner, actor=_checked_actor(Actor(actor) if isinstance(actor, str) else actor))
+    token = _current.set(inner)
+    try:
+        yield inner
+    finally:
+        _current.reset(token)
+
+
+def _optional(value: str | None, what: str) -> str | None:
+    return None if value is None else identifier(value, what)
+
+
+def _checked_case(case: Case) -> Case:
+    return Case(
+        identifier(case.id, "a case's id"),
+        _optional(case.kind, "a case's kind"),
+        _optional(case.series, "a case's series"),
+    )
+
+
+def _checked_actor(actor: Actor) -> Actor:
+    return Actor(
+        identifier(actor.id, "an actor's id"),
+        _optional(actor.kind, "an actor's kind"),
+        _optional(actor.on_behalf_of, "an actor's on_behalf_of"),
+    )

@@ -1,0 +1,173 @@
+"""What is put on record, as values: core says what happened, `failsoft.ledger.record` turns it into bytes.
+
+Records refer to each other through tickets: a completed call names its started record's leaf, which is known only when
+the writer has built it. Payloads (request, prompt, replies, response) are carried as plain bytes here; the ledger keeps
+each behind one salted commitment.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from attrs import define, field
+
+from failsoft.context import CallContext
+from failsoft.core.effects import Ticket, Tokens
+from failsoft.outcome import Pin, Served, Source
+from failsoft.prompt import Sampling
+
+CallResult = Literal["answered", "referred", "failed", "refused", "cancelled"]
+
+
+@define(eq=False)
+class ConfigActivated:
+    """This configuration is in force from here on.
+
+    Args:
+        snapshot: the configuration as JSON with names of secrets, never values: kept as an artifact, by its digest.
+        capabilities: (name, version) each.
+        adapters: (name, codec version, pin) each.
+    """
+
+    snapshot: bytes
+    capabilities: tuple[tuple[str, str | None], ...]
+    adapters: tuple[tuple[str, str, Pin], ...]
+
+
+@define(eq=False)
+class CallStarted:
+    """A call begins: durable before a provider is contacted.
+
+    Args:
+        request: the request's JSON bytes.
+        deadline_ms: milliseconds the caller gave.
+        route: the adapters admissible now, in order.
+        config_sha256: digest of the configuration in force, lower-case hex.
+    """
+
+    call_id: str
+    capability: str
+    capability_version: str | None
+    request: bytes = field(repr=False)
+    deadline_ms: int
+    route: tuple[str, ...]
+    context: CallContext
+    config_sha256: str
+
+
+@define(eq=False)
+class Attempt:
+    """One try at one adapter.
+
+    Args:
+        n: from 1, in order of start, over all adapters of the call.
+        status: the HTTP status, where there was one.
+        fault: the fault's kind; None where the answer was accepted.
+        us: microseconds it took.
+        reply: the reply's body, exactly as read (of an error too).
+        detail: our own words about the fault: kept as a payload, since they may quote the reply.
+    """
+
+    n: int
+    adapter: str
+    adapter_version: str
+    endpoint: str | None
+    pin: Pin
+    sampling: Sampling | None = None
+    served: Served | None = None
+    status: int | None = None
+    fault: str | None = None
+    tokens: Tokens | None = None
+    us: int = 0
+    reply: bytes | None = field(default=None, repr=False)
+    detail: bytes | None = field(default=None, repr=False)
+
+
+@define(eq=False)
+class CallCompleted:
+    """A call ended: durable before the answer is returned.
+
+    Args:
+        started: the ticket of its `CallStarted`.
+        source: who gave the value; None where nobody did (cancelled, failed, refused).
+        adapter_version: of the adapter that answered.
+        passed_over: (adapter, reason) of adapters that were not asked.
+        prompt: the rendered prompt's JSON bytes, where an adapter was asked.
+        response: the accepted value's JSON bytes.
+        us: microseconds from the call's start.
+    """
+
+    call_id: str
+    capability: str
+    capability_version: str | None
+    started: Ticket
+    outcome: CallResult
+    degraded: bool
+    source: Source | None
+    context: CallContext
+    us: int
+    adapter_version: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+    passed_over: tuple[tuple[str, str], ...] = ()
+    prompt: bytes | None = field(default=None, repr=False)
+    response: bytes | None = field(default=None, repr=False)
+
+
+@define(eq=False)
+class CallAmended:
+    """A `CallCompleted` came too late and was taken already: this is what the caller really got.
+
+    Args:
+        completed: the ticket of the record that it amends.
+    """
+
+    call_id: str
+    capability: str
+    capability_version: str | None
+    completed: Ticket
+    outcome: CallResult
+    degraded: bool
+    source: Source | None
+    context: CallContext
+    us: int
+    response: bytes | None = field(default=None, repr=False)
+
+
+@define(eq=False)
+class BreakerChanged:
+    """An adapter's breaker, throttle or latch changed its state.
+
+    Args:
+        layer: ``health``, ``throttle`` or ``latch``.
+        before: the state that it left.
+        after: the state that it's in.
+        reason: why, in our own words.
+        until_ms: milliseconds until it may change by itself, where that is known.
+    """
+
+    adapter: str
+    layer: str
+    before: str
+    after: str
+    reason: str
+    until_ms: int | None = None
+
+
+@define(eq=False)
+class BlockChanged:
+    """Somebody blocked or unblocked an adapter or a capability.
+
+    Args:
+        subject: ``adapter:NAME`` or ``capability:NAME``.
+        blocked: True for a block, False for its end.
+        actor: who.
+        why: their reason.
+    """
+
+    subject: str
+    blocked: bool
+    actor: str
+    why: str
+
+
+Record = ConfigActivated | CallStarted | CallCompleted | CallAmended | BreakerChanged | BlockChanged

@@ -1,0 +1,179 @@
+"""Why an attempt gave no acceptable answer: one closed taxonomy, and the table of what each kind counts as.
+
+A fault is a value, never an exception on the hot path. `TREATMENT` is the single place that says what follows from a
+kind: whether to retry, what the breaker learns, whether the adapter is throttled or latched. Code reads the table;
+nothing else decides by kind.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal
+
+from attrs import define, frozen
+
+
+class Settlement(StrEnum):
+    """How a breaker's permit ends."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    NEUTRAL = "neutral"
+
+
+class FaultKind(StrEnum):
+    """The closed list. Names stand in records and events: they are never renamed."""
+
+    # connection
+    DNS_FAILED = "dns_failed"
+    CONNECT_REFUSED = "connect_refused"
+    CONNECT_FAILED = "connect_failed"
+    CONNECT_TIMEOUT = "connect_timeout"
+    TLS_FAILED = "tls_failed"
+    TLS_INVALID = "tls_invalid"
+    PROXY_REFUSED = "proxy_refused"
+    STALE_CONNECTION = "stale_connection"
+    UPLOAD_CUT = "upload_cut"
+    CONNECTION_LOST = "connection_lost"
+    ATTEMPT_TIMEOUT = "attempt_timeout"
+    # framing
+    BAD_FRAMING = "bad_framing"
+    BAD_ENCODING = "bad_encoding"
+    TOO_LARGE = "too_large"
+    REDIRECT = "redirect"
+    # status
+    SERVER_ERROR = "server_error"
+    OVERLOADED = "overloaded"
+    RATE_LIMITED = "rate_limited"
+    QUOTA_SPENT = "quota_spent"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    MODEL_NOT_FOUND = "model_not_found"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    REQUEST_REJECTED = "request_rejected"
+    CONTEXT_TOO_LONG = "context_too_long"
+    UNEXPECTED_STATUS = "unexpected_status"
+    # content
+    MALFORMED_REPLY = "malformed_reply"
+    EMPTY_REPLY = "empty_reply"
+    TRUNCATED = "truncated"
+    REFUSED = "refused"
+    FILTERED = "filtered"
+    AMBIGUOUS_REPLY = "ambiguous_reply"
+    MALFORMED_ANSWER = "malformed_answer"
+    SCHEMA_INVALID = "schema_invalid"
+    UNACCEPTABLE = "unacceptable"
+    SERVED_MODEL_MISMATCH = "served_model_mismatch"
+    # ours and the caller's
+    ADAPTER_RAISED = "adapter_raised"
+    CAPABILITY_BUG = "capability_bug"
+    BUG = "bug"
+    DEADLINE = "deadline"
+    CANCELLED = "cancelled"
+
+
+Retry = Literal["no", "yes", "free", "once", "next"]
+
+
+@frozen
+class Treatment:
+    """What follows from a kind of fault.
+
+    Args:
+        health: how the health breaker's permit is settled.
+        retry: ``yes`` within the attempts allowed; ``once``; ``free`` once, not counted (a stale connection);
+            ``next``: another admissible adapter first, a retry only where there is none; ``no``.
+        throttle: the adapter waits as told (or as its back-off says where it wasn't told).
+        latch: the adapter stops until somebody mends the configuration.
+        loud: an ERROR event: someone must look.
+    """
+
+    health: Settlement
+    retry: Retry = "no"
+    throttle: bool = False
+    latch: bool = False
+    loud: bool = False
+
+
+_OK, _FAIL, _NEUTRAL = Settlement.SUCCESS, Settlement.FAILURE, Settlement.NEUTRAL
+_K = FaultKind
+
+TREATMENT: MappingProxyType[FaultKind, Treatment] = MappingProxyType(
+    {
+        _K.DNS_FAILED: Treatment(_FAIL, "yes"),
+        _K.CONNECT_REFUSED: Treatment(_FAIL, "yes"),
+        _K.CONNECT_FAILED: Treatment(_FAIL, "yes"),
+        _K.CONNECT_TIMEOUT: Treatment(_FAIL, "yes"),
+        _K.TLS_FAILED: Treatment(_FAIL, "yes"),
+        _K.TLS_INVALID: Treatment(_FAIL, loud=True),  # never lower verification
+        _K.PROXY_REFUSED: Treatment(_NEUTRAL, latch=True),
+        _K.STALE_CONNECTION: Treatment(_NEUTRAL, "free"),
+        _K.UPLOAD_CUT: Treatment(_NEUTRAL, "once"),  # a server may answer before the body is finished
+        _K.CONNECTION_LOST: Treatment(_FAIL, "yes"),
+        _K.ATTEMPT_TIMEOUT: Treatment(_FAIL, "next"),
+        _K.BAD_FRAMING: Treatment(_FAIL, "yes"),
+        _K.BAD_ENCODING: Treatment(_FAIL),
+        _K.TOO_LARGE: Treatment(_FAIL),
+        _K.REDIRECT: Treatment(_FAIL, loud=True),
+        _K.SERVER_ERROR: Treatment(_FAIL, "yes"),
+        _K.OVERLOADED: Treatment(_FAIL, "yes", throttle=True),
+        _K.RATE_LIMITED: Treatment(_NEUTRAL, "yes", throttle=True),
+        _K.QUOTA_SPENT: Treatment(_NEUTRAL, latch=True),
+        _K.UNAUTHENTICATED: Treatment(_NEUTRAL, latch=True),
+        _K.FORBIDDEN: Treatment(_NEUTRAL, latch=True),
+        _K.MODEL_NOT_FOUND: Treatment(_NEUTRAL, latch=True),
+        _K.NOT_FOUND: Treatment(_NEUTRAL, latch=True),
+        _K.CONFLICT: Treatment(_NEUTRAL, "once"),
+        _K.REQUEST_REJECTED: Treatment(_NEUTRAL),
+        _K.CONTEXT_TOO_LONG: Treatment(_NEUTRAL),
+        _K.UNEXPECTED_STATUS: Treatment(_FAIL),
+        _K.MALFORMED_REPLY: Treatment(_FAIL, "yes"),
+        _K.EMPTY_REPLY: Treatment(_OK, "once"),
+        _K.TRUNCATED: Treatment(_OK),
+        _K.REFUSED: Treatment(_OK),
+        _K.FILTERED: Treatment(_OK),
+        _K.AMBIGUOUS_REPLY: Treatment(_OK),
+        _K.MALFORMED_ANSWER: Treatment(_OK, "once"),
+        _K.SCHEMA_INVALID: Treatment(_OK),
+        _K.UNACCEPTABLE: Treatment(_OK),
+        _K.SERVED_MODEL_MISMATCH: Treatment(_OK, loud=True),
+        _K.ADAPTER_RAISED: Treatment(_FAIL, "yes"),
+        _K.CAPABILITY_BUG: Treatment(_NEUTRAL, loud=True),
+        _K.BUG: Treatment(_NEUTRAL, loud=True),
+        _K.DEADLINE: Treatment(_NEUTRAL),
+        _K.CANCELLED: Treatment(_NEUTRAL),
+    }
+)
+
+
+@define(frozen=False, eq=True)
+class Fault:
+    """One attempt's fault.
+
+    Args:
+        kind: what went wrong.
+        detail: our own words for people (never the provider's text, never a secret).
+        status: the HTTP status, where there was one.
+        retry_after_ns: nanoseconds to wait as the provider told (429, 503 and 529 only).
+        certain: for a fault that latches: the provider's code says so. An uncertain one latches only after two
+            different calls with no success between.
+        give_up: the provider said that a retry is useless (``x-should-retry: false``).
+    """
+
+    kind: FaultKind
+    detail: str = ""
+    status: int | None = None
+    retry_after_ns: int | None = None
+    certain: bool = True
+    give_up: bool = False
+
+    @property
+    def treatment(self) -> Treatment:
+        """What follows from it."""
+        return TREATMENT[self.kind]
+
+    def __str__(self) -> str:
+        status = f" (HTTP {self.status})" if self.status is not None else ""
+        return f"{self.kind}{status}" + (f": {self.detail}" if self.detail else "")
