@@ -154,10 +154,12 @@ class AnswerSchema:
         name: the capability's name: a label for dialects that want one.
         schema: JSON schema of the answer as it travels: an object. A response type that isn't an object travels
             wrapped in ``{"value": …}``.
+        wrapped: is it?
     """
 
     name: str
     schema: dict[str, Any]
+    wrapped: bool = False
     cache: dict[str, bytes] = field(factory=dict)
     """For codecs: the schema in each dialect's bytes, made once."""
 
@@ -275,6 +277,10 @@ class Ledger(Protocol):
 
     healthy: bool
     """False from the first failure until the next successful commit: calls then post and don't wait."""
+
+    def late(self) -> None:
+        """A waiter gave up on an append that had time enough: the ledger is stuck, whatever it says of itself."""
+        ...
 
     def submit(self, record: Any) -> Ticket:
         """Queue one record of `failsoft.core.evidence` for the next group commit."""

@@ -1,0 +1,551 @@
+"""A circuit breaker: admits attempts at one adapter, or refuses them while it doesn't work.
+
+Theory of operation
+-------------------
+
+An attempt takes a *permit* and settles it once, in one of three ways. SUCCESS and FAILURE speak of the provider. NEUTRAL
+gives the permit back and says nothing (the caller cancelled; the provider found fault with the request).
+
+CLOSED      Every attempt is admitted. Two rules open the breaker, read after every success and failure:
+              rate         failures * 100 >= rate * (calls + in flight), given at least `min_calls` calls. What's in flight
+                           counts, since failures are fast and successes slow.
+              consecutive  so many failures in a row, in the order in which the attempts *started*. Several failures of one
+                           call are one entry once the window holds 20 calls: one bad input isn't an outage.
+OPEN        No attempt is admitted before `until`. Each opening waits longer than the last (`trips`); a healthy spell in
+            CLOSED takes trips back. `until` never moves to an earlier moment.
+HALF_OPEN   A few *trials* are admitted. Enough successes close the breaker; it opens again as soon as those can't be
+            reached any more. A neutral trial gives its place back. Three neutral trials without a success or failure
+            between them, each with a whole, well-formed reply, close it *on probation*: the provider does answer.
+
+What holds throughout:
+    1. The state is a function of what was settled and of the time. Transitions that fall due are carried out by the next
+       caller but dated when they were due: a trial whose lease ended at 10:02 failed at 10:02, though nobody called
+       before 15:00. There are no timers.
+    2. Every transition begins a new *generation*. A permit of an older one is settled without effect (a late result): no
+       answer from before an outage closes the breaker after it.
+    3. A trial has a *lease*: its own timeout and a little more. A trial that's lost has failed when its lease ends. So
+       a breaker all of whose permits are lost admits a call again within `open_cap_s` and one lease.
+    4. At most `concurrent_trials` are out at once; those out and those that counted are at most `trials`.
+    5. One lock, held over arithmetic. Listeners run after it; `Permit.abandon`, which a garbage collector may call, never
+       takes it.
+
+An attempt that its *caller's* deadline cut off is judged by fair time (`Permit.cut`). A caller with less time than that
+can't be a trial: it would be cut off, prove nothing, and take the place of one that could.
+
+Seams. A *quality* breaker is this class with other settings (`consecutive` out of reach). A *recovery check* stands
+between the last trial's success and `Cause.TRIALS_SUCCEEDED`: outside the lock, with a generation and a lease of its own. A trial
+that no caller is patient enough for is run *detached* by the call, with no `remaining_ns`. Processes share their openings
+through `Change`s; what a peer says comes in by a method like `to_trial`, as advice.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from enum import StrEnum
+from types import MappingProxyType
+
+from attrs import define
+
+from failsoft.core.breaker_settings import BreakerSettings
+from failsoft.core.effects import SECOND, Clock, Random
+from failsoft.core.notices import Notices
+from failsoft.core.window import AnswerTimes, StartOrder, TimeWindow
+from failsoft.fault import Settlement
+
+__all__ = ["Breaker", "BreakerSettings", "BreakerSnapshot", "Cause", "Change", "Permit", "Refused", "State"]
+
+
+class State(StrEnum):
+    """Where a breaker stands."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class Cause(StrEnum):
+    """Why a breaker changed its state."""
+
+    RATE = "rate"
+    CONSECUTIVE = "consecutive"
+    WAITED = "waited"
+    TRIALS_SUCCEEDED = "trials_succeeded"
+    TRIALS_NEUTRAL = "trials_neutral"
+    TRIALS_FAILED = "trials_failed"
+
+
+_CLOSED, _OPEN, _HALF_OPEN = State.CLOSED, State.OPEN, State.HALF_OPEN
+
+TRANSITIONS: MappingProxyType[tuple[State, Cause], State] = MappingProxyType(
+    {
+        (_CLOSED, Cause.RATE): _OPEN,
+        (_CLOSED, Cause.CONSECUTIVE): _OPEN,
+        (_OPEN, Cause.WAITED): _HALF_OPEN,
+        (_HALF_OPEN, Cause.TRIALS_SUCCEEDED): _CLOSED,
+        (_HALF_OPEN, Cause.TRIALS_NEUTRAL): _CLOSED,
+        (_HALF_OPEN, Cause.TRIALS_FAILED): _OPEN,
+    }
+)
+"""Every transition that a breaker makes by itself. `Breaker.to_trial` leads to HALF_OPEN from anywhere."""
+
+NEUTRAL_TRIALS = 3
+"""So many neutral trials with a well-formed reply, and no success or failure between, close the breaker on probation."""
+
+ONE_ENTRY_FROM = 20
+"""From so many calls in the window, the failures of one call are one entry of the consecutive rule. Below that they all
+count: at one call a minute, opening would else take 320 s instead of 149."""
+
+FAILED_CALLS = 32
+"""Failed calls remembered for that: more than fail between one call's first attempt and its last, or else it's an outage."""
+
+LONGEST_HINT = 3_600 * SECOND
+"""A provider's hint is believed up to an hour."""
+
+FAIR_TIME_UNKNOWN = 5 * SECOND
+FAIR_TIME_FLOOR = 1 * SECOND
+
+_SUCCESS, _FAILURE, _NEUTRAL = Settlement.SUCCESS, Settlement.FAILURE, Settlement.NEUTRAL
+
+
+@define
+class Refused:
+    """No permit: a value, not an exception.
+
+    Args:
+        reason: ``open``, ``trials_taken``, or ``deadline_too_short`` (for a trial).
+        retry_after_ns: nanoseconds after which asking again makes sense, at least 0.
+    """
+
+    reason: str
+    retry_after_ns: int
+
+
+@define
+class Change:
+    """A breaker changed its state.
+
+    Args:
+        reason: a `Cause`, or what `Breaker.to_trial` was given.
+        until_ns: no attempt before then (for OPEN; otherwise None).
+        generation: the one that begins.
+        at_ns: when the change was due: at most the time of the call that carried it out.
+    """
+
+    before: State
+    after: State
+    reason: str
+    until_ns: int | None
+    generation: int
+    at_ns: int
+
+
+@define
+class BreakerSnapshot:
+    """What a breaker knows at one moment.
+
+    Args:
+        generation: how many transitions there were.
+        calls: successes and failures in the window.
+        failures: failures in the window.
+        in_flight: permits of this generation that aren't settled and whose lease hasn't ended.
+        until_ns: the moment before which no attempt is admitted, or the last such moment.
+        trips: openings that the next one's waiting time builds on.
+        admitted: permits ever given.
+        late_results: permits settled after their generation or their lease.
+        double_settles: permits settled again.
+        listener_errors: what the listener raised.
+    """
+
+    state: State
+    generation: int
+    calls: int
+    failures: int
+    in_flight: int
+    until_ns: int
+    trips: int
+    admitted: int
+    late_results: int
+    double_settles: int
+    listener_errors: int
+
+
+class Permit:
+    """Leave to make one attempt. Settle it once; whatever comes later is counted and has no effect."""
+
+    __slots__ = (
+        "_breaker",
+        "_call",
+        "_lease_tick",
+        "_number",
+        "_started",
+        "generation",
+        "lease_ns",
+        "settled",
+        "trial",
+    )
+
+    def __init__(
+        self, breaker: Breaker, trial: bool, number: int, started: int, lease: int, lease_tick: int, call: object
+    ) -> None:
+        self._breaker = breaker
+        self._number = number
+        self._started = started
+        self._lease_tick = lease_tick
+        self._call = call
+        self.generation: int = breaker._generation
+        """The breaker's generation that admitted it."""
+        self.trial = trial
+        """Was it admitted by a half-open breaker?"""
+        self.lease_ns = lease
+        """When it's taken for lost."""
+        self.settled = False
+        """Has it been settled?"""
+
+    def settle(
+        self, settlement: Settlement, now: int, *, hint_ns: int | None = None, well_formed: bool = False
+    ) -> None:
+        """Say how the attempt ended. Never raises.
+
+        Args:
+            settlement: what it says of the provider.
+            now: the present moment, in nanoseconds of the breaker's clock.
+            hint_ns: how long the provider said to wait: an opening that follows lasts at least as long (up to an hour).
+            well_formed: the provider sent a whole, well-formed reply.
+        """
+        breaker = self._breaker
+        with breaker._lock:
+            breaker._conclude(self, settlement, now, hint_ns, well_formed)
+        if breaker._notices.pending:
+            breaker._notices.deliver()
+
+    def cut(self, now: int) -> None:
+        """The caller's deadline cut the attempt off: FAILURE if it had fair time, else NEUTRAL.
+
+        Were it always neutral, a provider that hangs would never open anything; were it always a failure, impatient
+        callers would open a healthy one.
+        """
+        fair = now - self._started >= self._breaker.fair_time(now)
+        self.settle(_FAILURE if fair else _NEUTRAL, now)
+
+    def abandon(self) -> None:
+        """Give the permit back without taking a lock: it's settled as NEUTRAL by whoever asks the breaker next."""
+        if not self.settled:
+            self._breaker._abandoned.append(self)
+
+
+class Breaker:
+    """The health of one adapter at its pin.
+
+    All its methods may be called from any thread, and none waits. `now` is always a moment on `clock`.
+
+    Args:
+        settings: the figures of its rules.
+        clock: read once, for the moment at which it begins.
+        random: for the jitter of `until`.
+        on_change: told each change of state: in order, after the lock; what it raises is counted.
+    """
+
+    __slots__ = (
+        "_abandoned", "_counted_failures", "_counted_successes", "_failed_calls", "_generation", "_healthy_since",
+        "_late_results", "_double_settles", "_lock", "_min_calls", "_neutral_replies", "_notices", "_random", "_rate",
+        "_settings", "_slack", "_start_order", "_state", "_times", "_trials", "_trips", "_until", "_window",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        settings: BreakerSettings,
+        clock: Clock,
+        random: Random,
+        on_change: Callable[[Change], None] | None = None,
+    ) -> None:
+        now = clock.monotonic_ns()
+        self._settings = settings
+        self._slack = int(settings.lease_slack_s * SECOND)
+        self._rate = settings.rate
+        self._min_calls = settings.min_calls
+        self._random = random
+        self._lock = threading.Lock()
+        self._notices: Notices[Change] = Notices(on_change)
+        self._abandoned: list[Permit] = []
+        self._state = _CLOSED
+        self._generation = 0
+        self._window = TimeWindow(int(settings.window_s * SECOND) // settings.buckets, settings.buckets, now)
+        self._start_order = StartOrder()
+        self._failed_calls: list[object] = []
+        self._times = AnswerTimes()
+        self._healthy_since = now
+        self._until = now
+        self._trips = 0
+        self._trials: list[Permit] = []
+        self._counted_successes = self._counted_failures = self._neutral_replies = 0
+        self._late_results = self._double_settles = 0
+
+    # --- asking -------------------------------------------------------------------------------------------------------
+
+    def peek(self, now: int, *, remaining_ns: int | None = None) -> Refused | None:
+        """Would an attempt be admitted? None if so. Takes nothing; a half-open breaker with no free trial says no.
+
+        Args:
+            now: the present moment.
+            remaining_ns: as for `acquire`.
+        """
+        if self._state is _CLOSED:
+            return None
+        with self._lock:
+            if self._state is _OPEN:
+                wait = self._until - now
+                return Refused("open", wait) if wait > 0 else self._impatient(now, remaining_ns)
+            self._catch_up(now)  # what's due is so whether or not anybody looks; at most a lost trial is written off
+            refused = self._trial_refused(now, remaining_ns)
+        if self._notices.pending:
+            self._notices.deliver()
+        return refused
+
+    def acquire(
+        self, now: int, timeout_ns: int, *, call: object = None, remaining_ns: int | None = None
+    ) -> Permit | Refused:
+        """A permit for one attempt, or why there's none.
+
+        Args:
+            now: the present moment.
+            timeout_ns: the attempt's own timeout in nanoseconds, at least 0: its lease ends `lease_slack_s` later.
+            call: the call's identity (its identifier, or a token of its own): the failures of one call are one entry of
+                the consecutive rule. None: each stands for itself.
+            remaining_ns: nanoseconds that the caller still has: less than fair time makes no trial. None: enough.
+        """
+        if self._state is _OPEN and now < self._until:  # without the lock: `until` is never shortened
+            return Refused("open", self._until - now)
+        lease = now + timeout_ns + self._slack
+        with self._lock:
+            if self._abandoned:
+                self._drain(now)
+            if self._state is _CLOSED:
+                return Permit(self, False, self._start_order.started(), now, lease, self._window.started(lease), call)
+            admitted = self._acquire_trial(now, lease, call, remaining_ns)
+        if self._notices.pending:
+            self._notices.deliver()
+        return admitted
+
+    def fair_time(self, now: int) -> int:
+        """Nanoseconds in which an answer may fairly be expected.
+
+        Twice the median of the last 64 successes within the window; 5 s if there are fewer than 10; at least 1 s; at most
+        `fair_cap_s`.
+        """
+        window = self._window
+        fair = self._times.twice_median(now // window.width - window.cells + 1)
+        fair = FAIR_TIME_UNKNOWN if fair is None else max(FAIR_TIME_FLOOR, fair)
+        return min(fair, int(self._settings.fair_cap_s * SECOND))
+
+    def snapshot(self, now: int) -> BreakerSnapshot:
+        """What it knows at `now`, with everything that is due by then."""
+        with self._lock:
+            self._catch_up(now)
+            window = self._window
+            if now // window.width > window.tick:
+                window.advance(now // window.width)
+            taken = BreakerSnapshot(
+                state=self._state,
+                generation=self._generation,
+                calls=window.calls,
+                failures=window.failures,
+                in_flight=window.in_flight if self._state is _CLOSED else len(self._trials),
+                until_ns=self._until,
+                trips=self._trips_left(now),
+                admitted=self._start_order.next,
+                late_results=self._late_results,
+                double_settles=self._double_settles,
+                listener_errors=self._notices.errors,
+            )
+        self._notices.deliver()
+        return taken
+
+    # --- being told ---------------------------------------------------------------------------------------------------
+
+    def to_trial(self, reason: str, now: int) -> None:
+        """Go to HALF_OPEN from any state, even before `until`; trips are kept, running attempts become late results.
+
+        For a block (when it begins and when it's lifted) and a latch that was lifted: trial first.
+        """
+        with self._lock:
+            self._catch_up(now)
+            self._enter(_HALF_OPEN, reason, now)
+        self._notices.deliver()
+
+    def after_fork(self) -> None:
+        """In the child: the parent's attempts aren't ours, and its lock may be held by a thread that isn't here."""
+        self._lock = threading.Lock()
+        self._notices.after_fork()
+        self._abandoned.clear()
+        self._generation += 1
+        self._window.forget_in_flight()
+        self._start_order.clear()
+        self._forget_trials()
+
+    # --- under the lock -----------------------------------------------------------------------------------------------
+
+    def _conclude(
+        self, permit: Permit, settlement: Settlement, now: int, hint_ns: int | None, well_formed: bool
+    ) -> None:
+        if permit.settled:
+            self._double_settles += 1
+            return
+        permit.settled = True
+        if permit.generation != self._generation:
+            self._late_results += 1
+            return
+        if permit.trial:
+            self._conclude_trial(permit, settlement, now, hint_ns, well_formed)
+            return
+        window = self._window
+        if settlement is _NEUTRAL:
+            window.ended(permit._lease_tick, now)
+            self._start_order.ignored(permit._number)
+            return
+        if settlement is _SUCCESS:
+            window.count(permit._lease_tick, now, False)
+            self._start_order.succeeded(permit._number)
+            self._times.add(window.tick, now - permit._started)
+        else:
+            window.count(permit._lease_tick, now, True)
+            if self._in_a_row(permit) >= self._most_in_a_row():
+                self._move(Cause.CONSECUTIVE, now, hint_ns)
+                return
+        calls, failures = window.calls, window.failures
+        if failures and calls >= self._min_calls and failures * 100 >= self._rate * (calls + window.in_flight):
+            self._move(Cause.RATE, now, hint_ns)
+
+    def _most_in_a_row(self) -> int:
+        settings = self._settings
+        return settings.consecutive if self._window.calls < settings.busy_calls else settings.consecutive_busy
+
+    def _in_a_row(self, permit: Permit) -> int:
+        """How many failures in a row this one makes; 0 if its call has failed before and one entry per call counts."""
+        call, failed = permit._call, self._failed_calls
+        if call is not None:
+            if call not in failed:
+                failed.append(call)
+                if len(failed) > FAILED_CALLS:
+                    del failed[0]
+            elif self._window.calls >= ONE_ENTRY_FROM:
+                self._start_order.ignored(permit._number)
+                return 0
+        return self._start_order.failed(permit._number)
+
+    def _acquire_trial(self, now: int, lease: int, call: object, remaining_ns: int | None) -> Permit | Refused:
+        self._catch_up(now)
+        refused = self._trial_refused(now, remaining_ns)
+        if refused is not None:
+            return refused
+        permit = Permit(self, True, self._start_order.started(), now, lease, 0, call)
+        self._trials.append(permit)
+        return permit
+
+    def _trial_refused(self, now: int, remaining_ns: int | None) -> Refused | None:
+        """Why there's no trial to be had; None if there is one."""
+        if self._state is _OPEN:
+            return Refused("open", self._until - now)
+        settings, out = self._settings, len(self._trials)
+        counted = self._counted_successes + self._counted_failures
+        if out >= settings.concurrent_trials or out + counted >= settings.trials:
+            return Refused("trials_taken", min(trial.lease_ns for trial in self._trials) - now)
+        return self._impatient(now, remaining_ns)
+
+    def _impatient(self, now: int, remaining_ns: int | None) -> Refused | None:
+        if remaining_ns is not None and remaining_ns < self.fair_time(now):
+            return Refused("deadline_too_short", 0)
+        return None
+
+    def _conclude_trial(
+        self, permit: Permit, settlement: Settlement, now: int, hint_ns: int | None, well_formed: bool
+    ) -> None:
+        self._catch_up(now)
+        if permit not in self._trials:  # its lease had ended: it has failed already
+            self._late_results += 1
+            return
+        self._trials.remove(permit)
+        if settlement is _SUCCESS:
+            self._times.add(max(self._window.tick, now // self._window.width), now - permit._started)
+            self._neutral_replies = 0
+            self._counted_successes += 1
+            if self._counted_successes >= self._settings.successes_to_close:
+                self._move(Cause.TRIALS_SUCCEEDED, now)
+        elif settlement is _FAILURE:
+            self._trial_failed(now, hint_ns)
+        elif well_formed:
+            self._neutral_replies += 1
+            if self._neutral_replies >= NEUTRAL_TRIALS:
+                self._move(Cause.TRIALS_NEUTRAL, now)
+
+    def _trial_failed(self, at: int, hint_ns: int | None = None) -> None:
+        self._neutral_replies = 0
+        self._counted_failures += 1
+        if self._counted_failures > self._settings.trials - self._settings.successes_to_close:
+            self._move(Cause.TRIALS_FAILED, at, hint_ns)
+
+    def _catch_up(self, now: int) -> None:
+        """Carry out what fell due by `now`, each thing dated when it was due."""
+        if self._abandoned:
+            self._drain(now)
+        while True:
+            if self._state is _OPEN and now >= self._until:
+                self._move(Cause.WAITED, self._until)
+                continue
+            lost = min(self._trials, key=_lease, default=None)
+            if lost is None or now < lost.lease_ns:
+                return
+            self._trials.remove(lost)
+            self._trial_failed(lost.lease_ns)
+
+    def _drain(self, now: int) -> None:
+        """Settle what the garbage collector gave back."""
+        while self._abandoned:
+            permit = self._abandoned.pop()
+            if permit in self._trials:  # not by way of `_conclude`: neutral, even if its lease has ended meanwhile
+                permit.settled = True
+                self._trials.remove(permit)
+            elif not permit.settled:
+                self._conclude(permit, _NEUTRAL, now, None, False)
+
+    def _move(self, cause: Cause, at: int, hint_ns: int | None = None) -> None:
+        self._enter(TRANSITIONS[self._state, cause], cause, at, hint_ns)
+
+    def _enter(self, state: State, reason: str, at: int, hint_ns: int | None = None) -> None:
+        before = self._state
+        self._trips = self._trips_left(at)
+        self._generation += 1
+        self._forget_trials()
+        if state is _OPEN:
+            self._trips = min(self._trips + 1, self._settings.most_trips)
+            wait = max(self._back_off(), min(hint_ns or 0, LONGEST_HINT))
+            self._until = max(self._until, at + wait)
+        elif state is _CLOSED:
+            self._window.clear(at)
+            self._start_order.clear()
+            self._failed_calls.clear()
+            self._healthy_since = at
+        self._state = state
+        until = self._until if state is _OPEN else None
+        self._notices.add(Change(before, state, str(reason), until, self._generation, at))
+
+    def _back_off(self) -> int:
+        """Nanoseconds to stay open. The jitter comes before the cap: the cap is a promise."""
+        settings = self._settings
+        jitter = 1 + settings.jitter * (2 * self._random.random() - 1)
+        seconds = settings.open_base_s * settings.open_factor ** (self._trips - 1) * jitter
+        return int(min(settings.open_cap_s, seconds) * SECOND)
+
+    def _trips_left(self, at: int) -> int:
+        if self._state is not _CLOSED:
+            return self._trips
+        healthy = max(0, at - self._healthy_since)
+        return max(0, self._trips - healthy // int(self._settings.healthy_for_s * SECOND))
+
+    def _forget_trials(self) -> None:
+        self._trials.clear()
+        self._counted_successes = self._counted_failures = self._neutral_replies = 0
+
+
+def _lease(permit: Permit) -> int:
+    return permit.lease_ns

@@ -1,0 +1,119 @@
+"""The figures of a breaker's rules: each with its unit, its range and its reason.
+
+The defaults were measured on simulated outages, brown-outs and healthy traffic at 0.2 to 100 calls a second, with the
+latencies of language models: failures take 0.3 s, successes 1 to 60 s.
+"""
+
+from __future__ import annotations
+
+import math
+
+from attrs import fields, frozen
+
+from failsoft.errors import ConfigurationError
+
+_WHOLE: dict[str, tuple[int, int]] = {
+    "buckets": (1, 120),
+    "min_calls": (1, 1_000_000),
+    "consecutive": (1, 1_000_000),
+    "consecutive_busy": (1, 1_000_000),
+    "busy_calls": (1, 1_000_000),
+    "trials": (1, 100),
+    "concurrent_trials": (1, 100),
+    "successes_to_close": (1, 100),
+}
+
+_NUMBERS: dict[str, tuple[float, float]] = {
+    "window_s": (1, 3_600),
+    "rate": (1, 100),
+    "open_base_s": (0.001, 3_600),
+    "open_factor": (1, 10),
+    "open_cap_s": (0.001, 3_600),
+    "jitter": (0, 0.9),
+    "healthy_for_s": (1, 86_400),
+    "lease_slack_s": (0, 60),
+    "fair_cap_s": (0.001, 3_600),
+}
+
+
+@frozen
+class BreakerSettings:
+    """How a breaker judges, waits and tries again.
+
+    Args:
+        window_s: seconds that the rate rule looks back, 1-3,600. A minute holds enough calls at 20 a minute.
+        buckets: cells of the window, 1-120. Twelve: the window moves in steps of 5 s.
+        rate: per cent of failures that open, 1-100, counted against calls *and* what's in flight.
+        min_calls: calls in the window before the rate rule speaks, at least 1. Fewer than 20 are no rate.
+        consecutive: failures in a row, by order of start, that open, at least 1. Finds a hard outage in seconds, and at
+            volumes that never reach `min_calls`.
+        consecutive_busy: the same once the window holds `busy_calls`, at least `consecutive`. In bursts of 100 calls
+            with one error in ten, five in a row happen by chance.
+        busy_calls: calls in the window from which `consecutive_busy` is read, at least 1.
+        open_base_s: seconds of the first opening, 0.001-3,600.
+        open_factor: each further opening is so many times as long, 1-10.
+        open_cap_s: no opening is longer than so many seconds, from `open_base_s` to 3,600. With 300 s, health came back
+            up to two minutes late.
+        jitter: share by which an opening varies, 0-0.9, before the cap, so that a fleet doesn't come back at once.
+        trials: attempts that a half-open breaker admits before it decides, 1-100.
+        concurrent_trials: how many of them at once, 1 to `trials`. With one, answers of 60 s took twice as long to close.
+        successes_to_close: how many must succeed, 1 to `trials`.
+        healthy_for_s: seconds in CLOSED that take back one trip, 1-86,400.
+        lease_slack_s: seconds after an attempt's own timeout at which it's taken for lost, 0-60.
+        fair_cap_s: fair time is never more than so many seconds, 0.001-3,600: the longest timeout an attempt may have.
+
+    Raises:
+        ConfigurationError: with all that's out of range.
+    """
+
+    window_s: float = 60
+    buckets: int = 12
+    rate: float = 50
+    min_calls: int = 20
+    consecutive: int = 5
+    consecutive_busy: int = 10
+    busy_calls: int = 50
+    open_base_s: float = 5.0
+    open_factor: float = 2.0
+    open_cap_s: float = 60.0
+    jitter: float = 0.2
+    trials: int = 3
+    concurrent_trials: int = 2
+    successes_to_close: int = 2
+    healthy_for_s: float = 60.0
+    lease_slack_s: float = 2.0
+    fair_cap_s: float = 60.0
+
+    def __attrs_post_init__(self) -> None:
+        problems = [problem for each in fields(BreakerSettings) if (problem := self._out_of_range(each.name))]
+        if not problems:
+            problems = self._contradictions()
+        if problems:
+            raise ConfigurationError(problems)
+
+    @property
+    def most_trips(self) -> int:
+        """Openings until the cap is reached: counting on would only delay the return to short ones, and overflow."""
+        if self.open_factor == 1:
+            return 1
+        steps = math.log(self.open_cap_s / self.open_base_s, self.open_factor)
+        return math.ceil(round(steps, 9)) + 1
+
+    def _out_of_range(self, name: str) -> str | None:
+        value: object = getattr(self, name)
+        whole = name in _WHOLE
+        low, high = _WHOLE[name] if whole else _NUMBERS[name]
+        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+            return f"breaker.{name}: {'a whole number' if whole else 'a number'} is wanted, not {type(value).__name__}"
+        if not low <= value <= high:  # false for NaN too
+            return f"breaker.{name}: {value} is not between {low} and {high}"
+        return None
+
+    def _contradictions(self) -> list[str]:
+        rules = (
+            (self.consecutive <= self.consecutive_busy, "consecutive_busy: must be at least consecutive"),
+            (self.open_base_s <= self.open_cap_s, "open_cap_s: must be at least open_base_s"),
+            (self.concurrent_trials <= self.trials, "concurrent_trials: must be at most trials"),
+            (self.successes_to_close <= self.trials, "successes_to_close: must be at most trials"),
+        )
+        return [f"breaker.{problem}" for holds, problem in rules if not holds]

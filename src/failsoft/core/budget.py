@@ -1,0 +1,50 @@
+"""The deadline of one call, and how its time is shared out.
+
+Theory of operation. A caller gives a call `deadline` nanoseconds from its start. Two reserves are kept at the end: one for
+the fallback (it must run although everything else used its time up), one for writing down what happened. So
+
+    ask ends   = start + deadline - fallback reserve - ledger reserve
+    an append  may take min(1 s, what remains of the whole deadline)
+    an attempt may take (ask ends - now) / adapters left, unless its adapter has a shorter cap
+
+so that an adapter that hangs doesn't starve the next one. Each reserve is at most a tenth of the deadline: a short
+deadline isn't eaten by its reserves. Nothing is started that has less than `FLOOR` to run.
+"""
+
+from __future__ import annotations
+
+from attrs import define
+
+from failsoft.core.effects import MILLISECOND, SECOND
+
+FALLBACK_RESERVE = 50 * MILLISECOND
+LEDGER_RESERVE = 250 * MILLISECOND
+APPEND_AT_MOST = SECOND
+FLOOR = 5 * MILLISECOND
+"""Less than this isn't worth a request: a connection alone takes about that long."""
+
+
+@define(eq=False)
+class Budget:
+    """Moments of one call, on the monotonic clock."""
+
+    started: int
+    ends: int
+    ask_ends: int
+
+    def append_until(self, now: int) -> int:
+        """When an append that starts now must be given up."""
+        return min(now + APPEND_AT_MOST, max(self.ends, now))
+
+    def attempt_until(self, now: int, adapters_left: int, cap: int | None) -> int:
+        """When an attempt that starts now must end; `adapters_left` counts the one it's for."""
+        until = now + (self.ask_ends - now) // adapters_left
+        return until if cap is None or until - now <= cap else now + cap
+
+
+def budget(started: int, deadline: int, *, ledger: bool) -> Budget:
+    """Share out `deadline` nanoseconds from `started`; without a ledger nothing is kept for it."""
+    tenth = deadline // 10
+    reserve = min(FALLBACK_RESERVE, tenth) + (min(LEDGER_RESERVE, tenth) if ledger else 0)
+    ends = started + deadline
+    return Budget(started, ends, ends - reserve)

@@ -1,0 +1,132 @@
+"""Who is asked, in which order, and why others were passed over.
+
+Theory of operation. A route is the capability's adapters in their configured order. An adapter is passed over by the
+first of these that refuses, and the refusal is named:
+
+    block      somebody switched it off
+    labels     the call's data carries a label that the adapter doesn't list
+    latch      it can't work until its configuration is mended
+    throttle   the provider said to wait
+    health     its breaker is open, or its trials are taken
+
+A plan is made at the start (so that a call which nobody can answer goes straight to its fallback) and each refusal is
+asked again before each attempt, since a call may outlive a state. Looking never changes a state; only taking a permit does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol
+
+from attrs import define, field
+
+from failsoft.core.breaker import Breaker
+from failsoft.core.bulkhead import Bulkhead
+from failsoft.core.effects import Ask, Codec, Reply, Unusable
+from failsoft.core.latch import Latch
+from failsoft.core.throttle import Throttle
+from failsoft.outcome import PassedOver, Pin
+
+Mismatch = Literal["refuse", "record"]
+
+
+class Blocks(Protocol):
+    """The manual kill switch. Looking costs no I/O that a caller could notice."""
+
+    def adapter(self, name: str, now: int) -> str | None:
+        """Why this adapter is blocked; None if it isn't."""
+        ...
+
+    def capability(self, name: str, now: int) -> str | None:
+        """Why this capability is blocked; None if it isn't."""
+        ...
+
+
+class NoBlocks:
+    """Nothing is blocked."""
+
+    def adapter(self, name: str, now: int) -> str | None:
+        """Never."""
+        return None
+
+    def capability(self, name: str, now: int) -> str | None:
+        """Never."""
+        return None
+
+
+class CallableCodec(Protocol):
+    """The user's own function as an adapter: what `Invoke` calls, and how its result is read."""
+
+    provider: str
+    version: str
+    endpoint: str | None
+    function: Callable[[Ask], Any]
+
+    def read(self, result: object, ask: Ask) -> Reply | Unusable:
+        """What the function returned, as an answer. May raise what the user's own extractors raise."""
+        ...
+
+    def classify(self, error: Exception) -> Unusable:
+        """What the function raised, as a fault."""
+        ...
+
+
+@define(eq=False)
+class GuardedAdapter:
+    """An adapter and everything that decides whether it may be asked.
+
+    Args:
+        name: as configured.
+        codec: how to speak to it; a `CallableCodec` is invoked, any other exchanges bytes.
+        pin: which model it asks for.
+        labels: the labels that it may see; a call with another never goes there.
+        attempts: how often one call may try it, at least 1.
+        attempt_cap: nanoseconds that one attempt may take; None: its share of what remains.
+        on_mismatch: what follows when another model than the pinned one answered.
+    """
+
+    name: str
+    codec: Codec | CallableCodec
+    pin: Pin
+    breaker: Breaker
+    throttle: Throttle
+    latch: Latch
+    bulkhead: Bulkhead
+    labels: frozenset[str] = frozenset()
+    attempts: int = 3
+    attempt_cap: int | None = None
+    on_mismatch: Mismatch = "refuse"
+    invoked: bool = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.invoked = hasattr(self.codec, "function")
+
+    def refusal(self, now: int, labels: frozenset[str], blocks: Blocks) -> tuple[str, str] | None:
+        """(reason, detail) of the first layer that refuses; None if all admit."""
+        blocked = blocks.adapter(self.name, now)
+        if blocked is not None:
+            return "blocked", blocked
+        if labels and not labels <= self.labels:
+            return "labels", "may not see " + ", ".join(sorted(labels - self.labels))
+        cause = self.latch.cause(now)
+        if cause is not None:
+            return "latched", cause
+        if self.throttle.until(now) > now:
+            return "throttled", ""
+        refused = self.breaker.peek(now)
+        return None if refused is None else ("open", refused.reason)
+
+
+def plan(
+    adapters: Sequence[GuardedAdapter], now: int, labels: frozenset[str], blocks: Blocks
+) -> tuple[list[GuardedAdapter], list[PassedOver]]:
+    """The adapters that may be asked now, in order, and why the others may not."""
+    admissible: list[GuardedAdapter] = []
+    passed_over: list[PassedOver] = []
+    for adapter in adapters:
+        refusal = adapter.refusal(now, labels, blocks)
+        if refusal is None:
+            admissible.append(adapter)
+        else:
+            passed_over.append(PassedOver(adapter.name, refusal[0], detail=refusal[1]))
+    return admissible, passed_over

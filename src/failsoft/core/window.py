@@ -1,0 +1,210 @@
+"""What a breaker remembers of its recent attempts: counts by time, failures by order of start, and how long answers took.
+
+Theory of operation
+-------------------
+
+`TimeWindow` counts. It holds `cells` counters, each for `width` nanoseconds; the *tick* of a moment is ``moment // width``.
+    - Advancing by d ticks empties the next d cells (all of them if d is at least their number). A clock that stands still
+      or is read out of order (d at most 0) moves nothing: the outcome counts where the window stands.
+    - Invariant: the totals are the sums over the cells. Every operation is O(cells) at worst, O(1) as a rule.
+    - An attempt is *in flight* from its start until it ends, but no longer than to the end of the cell in which its lease
+      ends: an attempt that was lost doesn't thin the rate for ever.
+
+`StartOrder` finds failures in a row: *in the order in which attempts started*, not in which they ended. Failures are fast
+and successes slow, so a healthy provider's first results are its errors; by order of end they'd look like a run.
+    - Each attempt has a start number. A success sets ``good`` to its own number if that's higher: nothing that started
+      before a success counts any more.
+    - A failure that started after ``good`` counts the failures next to it on both sides. A neutral attempt is transparent.
+      One that's still in flight ends the run: it may yet succeed.
+    - The newest 2,048 attempts have a mark. An attempt that outlives its mark can't be in a run; its success counts.
+
+`AnswerTimes` says what *fair time* is: twice the median of the last 64 successes that are younger than the window.
+An attempt that was cut off later than that has failed; one cut off earlier says nothing about the provider.
+
+Seams. A window over a *number* of outcomes is another class with the methods of `TimeWindow`. Slow and overdue attempts
+are two more counters per cell, amended in the cell of ``start + slow_after`` when the attempt ends.
+"""
+
+from __future__ import annotations
+
+from array import array
+
+MARKS = 2_048
+"""Attempts with a mark: a power of two, so that a start number's place is a bit mask away."""
+
+SAMPLES = 64
+"""Successes whose duration is remembered."""
+
+ENOUGH_SAMPLES = 10
+"""Fewer fresh samples than this say nothing about the median."""
+
+# What a mark may say. Success needs none: `good` says it.
+IN_FLIGHT, FAILED, TRANSPARENT = 0, 1, 2
+
+_PLACE = MARKS - 1
+_NEVER = -(2**62)
+
+
+class TimeWindow:
+    """Calls and failures of the last ``cells * width`` nanoseconds, and what's in flight.
+
+    Args:
+        width: nanoseconds per cell.
+        cells: how many.
+        now: the present moment.
+    """
+
+    __slots__ = ("_call_cells", "_failure_cells", "_leases", "calls", "cells", "failures", "in_flight", "tick", "width")
+
+    def __init__(self, width: int, cells: int, now: int) -> None:
+        self.width = width
+        self.cells = cells
+        self.tick = now // width
+        """Where the window stands: the newest cell's tick."""
+        self.calls = 0
+        self.failures = 0
+        self.in_flight = 0
+        self._call_cells = [0] * cells
+        self._failure_cells = [0] * cells
+        self._leases: dict[int, int] = {}  # tick in which the lease ends -> attempts in flight; no key is below `tick`
+
+    def clear(self, now: int) -> None:
+        """Forget everything."""
+        self._call_cells = [0] * self.cells
+        self._failure_cells = [0] * self.cells
+        self.calls = self.failures = 0
+        self.tick = max(self.tick, now // self.width)
+        self.forget_in_flight()
+
+    def forget_in_flight(self) -> None:
+        """What is in flight doesn't belong here any more."""
+        self._leases.clear()
+        self.in_flight = 0
+
+    def started(self, lease: int) -> int:
+        """An attempt begins whose lease ends at `lease`. Returns the tick to end it with."""
+        tick = lease // self.width
+        if tick < self.tick:
+            tick = self.tick
+        leases = self._leases
+        leases[tick] = leases[tick] + 1 if tick in leases else 1
+        self.in_flight += 1
+        return tick
+
+    def ended(self, lease_tick: int, now: int) -> None:
+        """An attempt ended without a word about the provider."""
+        tick = now // self.width
+        if tick > self.tick:
+            self.advance(tick)
+        if lease_tick >= self.tick:
+            self._leases[lease_tick] -= 1
+            self.in_flight -= 1
+
+    def count(self, lease_tick: int, now: int, failed: bool) -> None:
+        """An attempt ended: one call, and one failure if it `failed`."""
+        tick = now // self.width
+        if tick > self.tick:
+            self.advance(tick)
+        else:
+            tick = self.tick
+        if lease_tick >= tick:
+            self._leases[lease_tick] -= 1
+            self.in_flight -= 1
+        cell = tick % self.cells
+        self.calls += 1
+        self._call_cells[cell] += 1
+        if failed:
+            self.failures += 1
+            self._failure_cells[cell] += 1
+
+    def advance(self, tick: int) -> None:
+        """Move on to `tick`, which is later than where the window stands."""
+        if tick - self.tick >= self.cells:
+            self._call_cells = [0] * self.cells
+            self._failure_cells = [0] * self.cells
+            self.calls = self.failures = 0
+        else:
+            for each in range(self.tick + 1, tick + 1):
+                cell = each % self.cells
+                self.calls -= self._call_cells[cell]
+                self.failures -= self._failure_cells[cell]
+                self._call_cells[cell] = self._failure_cells[cell] = 0
+        self.tick = tick
+        for lease_tick in [each for each in self._leases if each < tick]:
+            self.in_flight -= self._leases.pop(lease_tick)
+
+
+class StartOrder:
+    """Failures in a row, in the order in which attempts started."""
+
+    __slots__ = ("_good", "_marks", "next")
+
+    def __init__(self) -> None:
+        self.next = 0
+        """The next attempt's start number: how many have started."""
+        self._good = -1
+        self._marks = bytearray(MARKS)
+
+    def clear(self) -> None:
+        """Nothing that started so far counts any more."""
+        self._good = self.next - 1
+
+    def started(self) -> int:
+        """The next attempt begins. Returns its start number."""
+        number = self.next
+        self._marks[number & _PLACE] = IN_FLIGHT
+        self.next = number + 1
+        return number
+
+    def succeeded(self, number: int) -> None:
+        """An attempt succeeded: whatever started before it is out of the picture."""
+        if number > self._good:
+            self._good = number
+
+    def ignored(self, number: int) -> None:
+        """An attempt ended that says nothing, or nothing new."""
+        if number >= self.next - MARKS:
+            self._marks[number & _PLACE] = TRANSPARENT
+
+    def failed(self, number: int) -> int:
+        """An attempt failed. Returns how many failures in a row it belongs to, itself included; 0: it can't be in a run."""
+        oldest = max(self._good + 1, self.next - MARKS)
+        if number < oldest:
+            return 0
+        self._marks[number & _PLACE] = FAILED
+        before = self._failures(oldest, number)
+        after = self._failures(number + 1, self.next)
+        return len(before) - len(before.rstrip(b"\x01")) + 1 + len(after) - len(after.lstrip(b"\x01"))
+
+    def _failures(self, start: int, end: int) -> bytearray:
+        """The marks of the attempts from `start` up to `end`, without the transparent ones."""
+        first, last = start & _PLACE, end & _PLACE
+        if start == end:
+            return bytearray()
+        marks = self._marks[first:last] if first < last else self._marks[first:] + self._marks[:last]
+        return marks.translate(None, b"\x02")
+
+
+class AnswerTimes:
+    """How long the last successes took."""
+
+    __slots__ = ("_durations", "_next", "_ticks")
+
+    def __init__(self) -> None:
+        self._durations = array("f", bytes(4 * SAMPLES))  # nanoseconds; seven digits are enough for a median
+        self._ticks = array("q", [_NEVER]) * SAMPLES
+        self._next = 0
+
+    def add(self, tick: int, duration: int) -> None:
+        """A success at `tick` took `duration` nanoseconds."""
+        place = self._next
+        self._durations[place] = duration
+        self._ticks[place] = tick
+        self._next = place + 1 & SAMPLES - 1
+
+    def twice_median(self, since: int) -> int | None:
+        """Twice the median of the successes at tick `since` or later, in nanoseconds; None if they're too few."""
+        fresh = sorted(duration for tick, duration in zip(self._ticks, self._durations, strict=True) if tick >= since)
+        if len(fresh) < ENOUGH_SAMPLES:
+            return None
+        return int(fresh[(len(fresh) - 1) // 2] + fresh[len(fresh) // 2])

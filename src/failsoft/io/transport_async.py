@@ -1,0 +1,426 @@
+"""HTTP for event loops: one exchange at a time on a connection, many connections per loop.
+
+A connection is made for an exchange that finds no idle one; it goes back (most recently used first out) only after a
+clean end, and is aborted otherwise. Nothing queues here: the bulkhead above is the only limit. Each event loop has
+connections of its own. When a loop shuts down (`asyncio.run` does it properly) its idle connections are closed with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, cast
+
+import httpcore
+import httpx
+
+from failsoft.core.effects import SECOND, Clock, HttpReply, HttpRequest
+from failsoft.fault import Fault, FaultKind
+from failsoft.io.transport import (
+    CLOSE_SECONDS,
+    EXPECTED,
+    IDLE_NS,
+    MAX_BYTES,
+    Parts,
+    RequestMaker,
+    Target,
+    address_seconds,
+    fault_of,
+    make_httpx,
+    read_head,
+    shared_ssl_context,
+    timeout_fault,
+    whole_reply,
+)
+from failsoft.io.transport_inbox import Inbox
+
+_PAUSE_ABOVE = 256 * 1024  # received bytes that nobody has taken yet; then the socket waits
+
+
+class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
+    """One connection's bytes: asyncio pushes them in, httpcore pulls them out through the inbox.
+
+    Because asyncio reports an end or stray bytes as they come, whether an idle connection still lives is known without
+    asking the kernel.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, max_bytes: int) -> None:
+        self.inbox = Inbox(max_bytes)
+        self.socket = sock
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._ended = False
+        self._error: Exception | None = None
+        self._paused = False
+        self._write_failed = False
+
+    @property
+    def alive(self) -> bool:
+        """Neither ended nor holding bytes that belong to nobody."""
+        return not (self._ended or self.inbox.buffer)
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected, TLS included."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came in."""
+        self.inbox.add(data)
+        if not self._paused and len(self.inbox.buffer) > _PAUSE_ABOVE and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> None:
+        """The peer has ended its side: asyncio closes ours."""
+        self._ended = True
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Closed, by whomever."""
+        self._ended = True
+        self._error = exc
+        self._wake()
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    def pause_writing(self) -> None:
+        """The peer reads slower than we write."""
+        self._room = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """There's room again."""
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # httpcore's side
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """The next piece that belongs to the reply; never empty.
+
+        Raises:
+            Broken: the connection ended, or broke a rule of framing.
+        """
+        while True:
+            piece = self.inbox.take(max_bytes)
+            if piece is not None:
+                if self._paused and self._transport is not None and not self._ended:
+                    self._paused = False
+                    self._transport.resume_reading()
+                return piece
+            if self._ended:
+                if self._write_failed:
+                    raise httpcore.WriteError from self._error
+                if isinstance(self._error, ssl.SSLError):
+                    raise self._error
+                raise self.inbox.end() from self._error
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send, waiting for room.
+
+        Raises:
+            httpcore.WriteError: the connection is gone; httpcore then still reads a reply that came early.
+        """
+        if self._transport is not None and buffer and not self._ended:
+            self._transport.write(buffer)
+            if self._room is not None:
+                await self._room
+        if self._ended:
+            self._write_failed = True
+            raise httpcore.WriteError
+
+    async def aclose(self) -> None:
+        """Close at once."""
+        self.abort()
+
+    def abort(self) -> None:
+        """Close at once, dropping what isn't sent: no wait, no goodbye."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def get_extra_info(self, info: str) -> Any:
+        """Nothing that anybody here asks for."""
+        return None
+
+
+class Slot:
+    """A connection to one origin and how it has been used.
+
+    Args:
+        line: its bytes.
+        connection: the protocol over them.
+        freed_ns: when it was last given back, `Clock.monotonic_ns`.
+    """
+
+    __slots__ = ("connection", "freed_ns", "line", "used")
+
+    def __init__(self, line: Line, target: Target) -> None:
+        self.line = line
+        self.connection = httpcore.AsyncHTTP11Connection(target.origin, line)
+        self.freed_ns = 0
+        self.used = False
+
+    @property
+    def clean(self) -> bool:
+        """May it be used again?"""
+        return self.connection.is_idle() and self.line.alive
+
+
+class _LoopSlots:
+    """The idle connections of one event loop, closed when it shuts down its asynchronous generators."""
+
+    def __init__(self) -> None:
+        self.idle: dict[tuple[str, str, int], list[Slot]] = {}
+        self._keeper = self._keep()
+
+    async def start(self) -> None:
+        await anext(self._keeper)
+
+    async def _keep(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            self.abort()
+
+    async def stop(self) -> None:
+        await self._keeper.aclose()
+
+    def abort(self) -> None:
+        for slots in self.idle.values():
+            while slots:
+                slots.pop().line.abort()
+
+    def forget(self) -> None:
+        """In a forked child: close its copies of the sockets; the parent's connections go on."""
+        for slots in self.idle.values():
+            while slots:
+                slots.pop().line.socket.close()
+
+
+_transports: weakref.WeakSet[AsyncTransport] = weakref.WeakSet()
+_inherited: list[_LoopSlots] = []  # kept from collection in a child: its end would be told to the parent's loop
+
+
+def _forget_after_fork() -> None:
+    for transport in list(_transports):
+        transport._forget()
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)
+
+
+class AsyncTransport:
+    """Sends requests and reads whole replies on asyncio event loops.
+
+    Args:
+        clock: the real monotonic clock (`time.monotonic_ns`): deadlines are kept by the event loop's timers.
+        max_bytes: of a reply's body, on the wire and inflated.
+        verify: a TLS context instead of the shared one (certifi's authorities).
+        transport: the user's own httpx transport (a corporate proxy, client certificates, a test): it makes and keeps
+            the connections then; deadline, size, redirect and encoding rules stay in force.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        max_bytes: int = MAX_BYTES,
+        verify: ssl.SSLContext | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._clock = clock
+        self._max_bytes = max_bytes
+        self._verify = verify
+        self._foreign = transport
+        self._maker = RequestMaker()
+        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopSlots] = weakref.WeakKeyDictionary()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._closed = False
+        _transports.add(self)
+
+    async def exchange(self, request: HttpRequest, until: int) -> HttpReply | Fault:
+        """Send `request` and read the whole reply.
+
+        Args:
+            request: what to send.
+            until: when to give up, on `Clock.monotonic_ns`.
+
+        Raises:
+            asyncio.CancelledError: the caller's own cancellation; the connection is closed.
+        """
+        if self._foreign is not None:
+            return await self._exchange_foreign(self._foreign, request, until)
+        loop = asyncio.get_running_loop()
+        target = self._maker.target(request.url)
+        made = self._maker.make(request, target)
+        idle = await self._idle(loop, target)
+        slot = self._reusable(idle)
+        seconds = (until - self._clock.monotonic_ns()) / SECOND
+        clean = False
+        timer = asyncio.timeout_at(loop.time() + seconds)
+        try:
+            async with timer:
+                if slot is None:
+                    slot = await self._connect(loop, target, seconds)
+                slot.line.inbox.begin()
+                response = await slot.connection.handle_async_request(made)
+                headers = read_head(response.status, response.headers, slot.line.inbox)
+                stream = cast("AsyncIterator[bytes]", response.stream)
+                parts = [part async for part in stream]
+                await response.aclose()
+            clean = slot.clean and not self._closed
+        except TimeoutError as error:
+            if timer.expired():
+                return timeout_fault(connected=slot is not None)
+            return self._fault(error, slot)
+        except EXPECTED as error:
+            return self._fault(error, slot)
+        finally:
+            if slot is not None:
+                if clean:
+                    slot.used = True
+                    slot.freed_ns = self._clock.monotonic_ns()
+                    idle.append(slot)
+                else:
+                    slot.line.abort()
+        return whole_reply(response.status, headers, parts, self._max_bytes)
+
+    async def aclose(self) -> None:
+        """Close this loop's idle connections; those in use close when their exchange ends."""
+        self._closed = True
+        if self._foreign is not None:
+            await self._foreign.aclose()
+        slots = self._loops.pop(asyncio.get_running_loop(), None)
+        if slots is not None:
+            await slots.stop()
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=CLOSE_SECONDS)
+
+    # connections
+
+    async def _idle(self, loop: asyncio.AbstractEventLoop, target: Target) -> list[Slot]:
+        """The idle connections to a target, last freed last."""
+        slots = self._loops.get(loop)
+        if slots is None:
+            for gone in [each for each in self._loops if each.is_closed()]:
+                del self._loops[gone]
+            slots = self._loops[loop] = _LoopSlots()
+            await slots.start()
+        idle = slots.idle.get(target.key)
+        if idle is None:
+            idle = slots.idle[target.key] = []
+        return idle
+
+    def _reusable(self, idle: list[Slot]) -> Slot | None:
+        if not idle:
+            return None
+        oldest = self._clock.monotonic_ns() - IDLE_NS
+        while idle:
+            slot = idle.pop()
+            if slot.line.alive and slot.freed_ns >= oldest:
+                return slot
+            slot.line.abort()
+        return None
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop, target: Target, seconds: float) -> Slot:
+        addresses = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        ends = loop.time() + seconds
+        for others, (family, kind, protocol, _, address) in reversed(list(enumerate(reversed(addresses)))):
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.setblocking(False)
+                # The last one is given what is left: the exchange's own deadline sees to that.
+                async with asyncio.timeout(address_seconds(ends - loop.time()) if others else None):
+                    await loop.sock_connect(sock, address)
+                return await self._open(loop, sock, target)
+            except OSError:  # a timeout of this address among them
+                sock.close()
+                if not others:
+                    raise
+            except BaseException:
+                sock.close()
+                raise
+        raise socket.gaierror(socket.EAI_NONAME, "no address")
+
+    async def _open(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, target: Target) -> Slot:
+        context = self._verify or shared_ssl_context() if target.secure else None
+        line = Line(loop, sock, self._max_bytes)
+        await loop.create_connection(
+            lambda: line, sock=sock, ssl=context, server_hostname=target.host if context is not None else None
+        )
+        return Slot(line, target)
+
+    def _fault(self, error: BaseException, slot: Slot | None) -> Fault:
+        if slot is not None and slot.used and not slot.line.inbox.received:
+            return Fault(FaultKind.STALE_CONNECTION, "the server had closed an idle connection")
+        return fault_of(error, connected=slot is not None)
+
+    def _forget(self) -> None:
+        """Runs in a forked child."""
+        for slots in self._loops.values():
+            slots.forget()
+            _inherited.append(slots)
+        self._loops.clear()
+        self._closing.clear()
+
+    # the user's own transport
+
+    async def _exchange_foreign(
+        self, transport: httpx.AsyncBaseTransport, request: HttpRequest, until: int
+    ) -> HttpReply | Fault:
+        seconds = (until - self._clock.monotonic_ns()) / SECOND
+        response: httpx.Response | None = None
+        timer = asyncio.timeout(seconds)
+        try:
+            async with timer:
+                response = await transport.handle_async_request(make_httpx(request))
+                headers = read_head(response.status_code, response.headers.raw)
+                body = Parts(self._max_bytes)
+                async for part in cast(httpx.AsyncByteStream, response.stream):
+                    body.add(part)
+                await response.aclose()
+        except TimeoutError as error:
+            self._close_later(response)
+            if timer.expired():
+                return timeout_fault(connected=True)
+            return fault_of(error, connected=False)
+        except EXPECTED as error:
+            self._close_later(response)
+            return fault_of(error, connected=response is not None)
+        except BaseException:
+            self._close_later(response)
+            raise
+        return whole_reply(response.status_code, headers, body.parts, self._max_bytes)
+
+    def _close_later(self, response: httpx.Response | None) -> None:
+        """Close a reply that wasn't read to its end, in a task of its own that is given `CLOSE_SECONDS`."""
+        if response is not None:
+            task = asyncio.get_running_loop().create_task(_close(response))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+
+async def _close(response: httpx.Response) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await response.aclose()
+    except (*EXPECTED, RuntimeError):
+        pass  # it couldn't be closed properly: there's nobody left who'd need to know

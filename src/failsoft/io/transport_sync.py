@@ -1,0 +1,336 @@
+"""HTTP for threads: the same exchange as `failsoft.io.transport_async`, over blocking sockets.
+
+A blocking socket's timeout counts from the last byte, so a server that drips could hold a caller for ever. Here every
+single wait is clamped to what is left until the deadline.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import select
+import socket
+import ssl
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import Any, cast
+
+import httpcore
+import httpx
+
+from failsoft.core.effects import SECOND, Clock, HttpReply, HttpRequest
+from failsoft.fault import Fault, FaultKind
+from failsoft.io.transport import (
+    EXPECTED,
+    IDLE_NS,
+    MAX_BYTES,
+    Parts,
+    RequestMaker,
+    Target,
+    address_seconds,
+    fault_of,
+    make_httpx,
+    read_head,
+    shared_ssl_context,
+    timeout_fault,
+    whole_reply,
+)
+from failsoft.io.transport_inbox import Inbox
+
+_RECEIVE = 64 * 1024
+
+
+class _DeadlineReached(Exception):  # noqa: N818 - never leaves the transport
+    """Not an OSError, so that nothing on the way takes it for one."""
+
+
+class SyncLine(httpcore.NetworkStream):
+    """One connection's bytes, every wait clamped to the deadline of the exchange under way."""
+
+    def __init__(self, sock: socket.socket, clock: Clock, max_bytes: int) -> None:
+        self.inbox = Inbox(max_bytes)
+        self.socket = sock
+        self.until = 0
+        self._clock = clock
+        self._write_failed = False
+
+    @property
+    def alive(self) -> bool:
+        """Neither ended nor holding bytes that belong to nobody: an idle connection has nothing to say."""
+        if self.inbox.buffer or self.socket.fileno() < 0:
+            return False
+        poll = select.poll()
+        poll.register(self.socket.fileno(), select.POLLIN)
+        return not poll.poll(0)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """The next piece that belongs to the reply; never empty.
+
+        Raises:
+            Broken: the connection ended, or broke a rule of framing.
+        """
+        while True:
+            piece = self.inbox.take(max_bytes)
+            if piece is not None:
+                return piece
+            try:
+                data = self._wait_then(self.socket.recv, _RECEIVE)
+            except OSError:
+                if self._write_failed:
+                    raise httpcore.WriteError from None
+                raise
+            if not data:
+                raise self.inbox.end()
+            self.inbox.add(data)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send all of it.
+
+        Raises:
+            httpcore.WriteError: the connection is gone; httpcore then still reads a reply that came early.
+        """
+        rest = memoryview(buffer)
+        try:
+            while rest:
+                rest = rest[self._wait_then(self.socket.send, rest) :]
+        except OSError as error:
+            self._write_failed = True
+            raise httpcore.WriteError from error
+
+    def _wait_then(self, call: Any, argument: Any) -> Any:
+        self.socket.settimeout(remaining_seconds(self._clock, self.until))
+        try:
+            return call(argument)
+        except TimeoutError:
+            # The kernel's own ETIMEDOUT looks the same; only the clock tells.
+            remaining_seconds(self._clock, self.until)
+            raise
+
+    def close(self) -> None:
+        """Close at once, without TLS's goodbye."""
+        self.socket.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        """Nothing that anybody here asks for."""
+        return None
+
+
+def remaining_seconds(clock: Clock, until: int) -> float:
+    """Seconds until the deadline, above 0.
+
+    Raises:
+        _DeadlineReached: none is left.
+    """
+    left = until - clock.monotonic_ns()
+    if left <= 0:
+        raise _DeadlineReached
+    return left / SECOND
+
+
+class SyncSlot:
+    """A connection to one origin and how it has been used."""
+
+    __slots__ = ("connection", "freed_ns", "line", "used")
+
+    def __init__(self, line: SyncLine, target: Target) -> None:
+        self.line = line
+        self.connection = httpcore.HTTP11Connection(target.origin, line)
+        self.freed_ns = 0
+        self.used = False
+
+
+_transports: weakref.WeakSet[SyncTransport] = weakref.WeakSet()
+
+
+def _forget_after_fork() -> None:
+    for transport in list(_transports):
+        transport._close_idle()
+
+
+# Closing a child's copies of the sockets sends nothing: the parent's connections go on.
+os.register_at_fork(after_in_child=_forget_after_fork)
+
+
+class SyncTransport:
+    """Sends requests and reads whole replies in the calling thread; any number of threads may share it.
+
+    Idle connections lie in plain lists: their `append` and `pop` are atomic, so there's no lock to hold at a fork.
+
+    Args:
+        clock: the real monotonic clock (`time.monotonic_ns`).
+        max_bytes: of a reply's body, on the wire and inflated.
+        verify: a TLS context instead of the shared one (certifi's authorities).
+        transport: the user's own httpx transport: it makes and keeps the connections then, and its own timeouts bound
+            each single wait; the deadline is checked between two parts of a reply.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        max_bytes: int = MAX_BYTES,
+        verify: ssl.SSLContext | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._clock = clock
+        self._max_bytes = max_bytes
+        self._verify = verify
+        self._foreign = transport
+        self._maker = RequestMaker()
+        self._slots: dict[tuple[str, str, int], list[SyncSlot]] = {}
+        self._closed = False
+        _transports.add(self)
+
+    def exchange(self, request: HttpRequest, until: int) -> HttpReply | Fault:
+        """Send `request` and read the whole reply.
+
+        Args:
+            request: what to send.
+            until: when to give up, on `Clock.monotonic_ns`.
+        """
+        if self._foreign is not None:
+            return self._exchange_foreign(self._foreign, request, until)
+        target = self._maker.target(request.url)
+        made = self._maker.make(request, target)
+        idle = self._slots.setdefault(target.key, [])
+        slot = self._reusable(idle)
+        clean = False
+        try:
+            if slot is None:
+                slot = self._connect(target, until)
+            line = slot.line
+            line.until = until
+            line.inbox.begin()
+            response = slot.connection.handle_request(made)
+            headers = read_head(response.status, response.headers, line.inbox)
+            parts = list(cast("Iterator[bytes]", response.stream))
+            response.close()
+            clean = slot.connection.is_idle() and not line.inbox.buffer
+        except _DeadlineReached:
+            return timeout_fault(connected=slot is not None)
+        except EXPECTED as error:
+            return self._fault(error, slot)
+        finally:
+            if slot is not None:
+                self._give_back(slot, idle, clean)
+        return whole_reply(response.status, headers, parts, self._max_bytes)
+
+    def close(self) -> None:
+        """Close idle connections; those in use close when their exchange ends."""
+        self._closed = True
+        if self._foreign is not None:
+            self._foreign.close()
+        self._close_idle()
+
+    # connections
+
+    def _reusable(self, idle: list[SyncSlot]) -> SyncSlot | None:
+        oldest = self._clock.monotonic_ns() - IDLE_NS
+        while True:
+            try:
+                slot = idle.pop()
+            except IndexError:
+                return None
+            if slot.freed_ns >= oldest and slot.line.alive:
+                return slot
+            slot.line.close()
+
+    def _give_back(self, slot: SyncSlot, idle: list[SyncSlot], clean: bool) -> None:
+        if not clean:
+            slot.line.close()
+            return
+        slot.used = True
+        slot.freed_ns = self._clock.monotonic_ns()
+        idle.append(slot)
+        if self._closed:  # looked at after appending: `close` may have emptied the lists just before
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        for idle in list(self._slots.values()):
+            while idle:
+                try:
+                    idle.pop().line.close()
+                except IndexError:
+                    break
+
+    def _connect(self, target: Target, until: int) -> SyncSlot:
+        addresses = self._addresses(target, until)
+        for others, (family, kind, protocol, _, address) in reversed(list(enumerate(reversed(addresses)))):
+            sock = socket.socket(family, kind, protocol)
+            try:
+                left = remaining_seconds(self._clock, until)
+                sock.settimeout(address_seconds(left) if others else left)
+                sock.connect(address)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if target.secure:
+                    sock = self._secured(sock, target, until)
+                return SyncSlot(SyncLine(sock, self._clock, self._max_bytes), target)
+            except OSError:
+                sock.close()
+                if not others:
+                    remaining_seconds(self._clock, until)
+                    raise
+            except BaseException:
+                sock.close()
+                raise
+        raise socket.gaierror(socket.EAI_NONAME, "no address")
+
+    def _secured(self, sock: socket.socket, target: Target, until: int) -> socket.socket:
+        context = self._verify or shared_ssl_context()
+        wrapped = context.wrap_socket(sock, server_hostname=target.host, do_handshake_on_connect=False)
+        try:
+            wrapped.settimeout(remaining_seconds(self._clock, until))
+            wrapped.do_handshake()
+        except BaseException:
+            wrapped.close()
+            raise
+        return wrapped
+
+    def _addresses(self, target: Target, until: int) -> list[Any]:
+        """The target's addresses. A resolver can't be told to hurry: it works in a thread that may be left behind."""
+        answers: queue.SimpleQueue[list[Any] | OSError] = queue.SimpleQueue()
+
+        def resolve() -> None:
+            try:
+                answers.put(socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM))
+            except OSError as error:
+                answers.put(error)
+
+        left = remaining_seconds(self._clock, until)
+        threading.Thread(target=resolve, name="failsoft-resolve", daemon=True).start()
+        try:
+            answer = answers.get(timeout=left)
+        except queue.Empty:
+            raise _DeadlineReached from None
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    def _fault(self, error: BaseException, slot: SyncSlot | None) -> Fault:
+        if slot is not None and slot.used and not slot.line.inbox.received:
+            return Fault(FaultKind.STALE_CONNECTION, "the server had closed an idle connection")
+        return fault_of(error, connected=slot is not None)
+
+    # the user's own transport
+
+    def _exchange_foreign(self, transport: httpx.BaseTransport, request: HttpRequest, until: int) -> HttpReply | Fault:
+        made = make_httpx(request)
+        response: httpx.Response | None = None
+        try:
+            left = remaining_seconds(self._clock, until)
+            made.extensions["timeout"] = {"connect": left, "read": left, "write": left, "pool": left}
+            response = transport.handle_request(made)
+            headers = read_head(response.status_code, response.headers.raw)
+            body = Parts(self._max_bytes)
+            for part in cast(httpx.SyncByteStream, response.stream):
+                remaining_seconds(self._clock, until)
+                body.add(part)
+        except _DeadlineReached:
+            return timeout_fault(connected=True)
+        except EXPECTED as error:
+            return fault_of(error, connected=response is not None)
+        finally:
+            if response is not None:
+                response.close()
+        return whole_reply(response.status_code, headers, body.parts, self._max_bytes)

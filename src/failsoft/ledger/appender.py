@@ -1,0 +1,350 @@
+"""What is written next, and what follows when it can't be: one emitter's side of a log, without threads.
+
+Theory of operation
+-------------------
+Each step makes one batch durable, or raises:
+
+    doubtful batch, if there is one     the same bytes again, until it's known what became of them
+    emitter.opened                      before anything else of this emitter
+    call.orphaned …                     once, for emitters that are gone
+    what was submitted                  up to 512 records, then the gaps to declare
+
+The first failure begins an *outage*; it ends with the first batch of the usual kind that is durable. That batch begins
+with ``ledger.failure`` and ends with ``ledger.recovered``. On a full disk the ballast is given up, ``ledger.failure`` is
+written into its room, and nothing else is until the ballast can be put back.
+
+A number (`eseq`) belongs to a durable record: a batch that was rolled back gives its numbers back.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+from attrs import define, field
+
+from failsoft.core.effects import Clock
+from failsoft.core.effects import Ticket as AnyTicket
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger import draft
+from failsoft.ledger.canonical import ProfileError
+from failsoft.ledger.disk import Ballast
+from failsoft.ledger.locks import LiveFile
+from failsoft.ledger.record import Built, Draft, Emitter, timestamp
+from failsoft.ledger.schema import Kind
+from failsoft.ledger.sqlite import AppendFailed, LedgerFile
+from failsoft.ledger.ticket import Gaps, Ticket, TicketQueue
+
+BATCH = 512
+"""Records of a group commit: beyond that, a commit takes longer without costing less for each record."""
+
+_ENDS = (Kind.CALL_COMPLETED, Kind.CALL_AMENDED, Kind.CALL_ORPHANED)
+
+
+@define
+class Outage:
+    """From the first failure until the next batch that's durable.
+
+    Args:
+        began: when, as the log writes it.
+        full: for want of room on the disk.
+        failure: the leaf of its ``ledger.failure``, once that is durable.
+        lost: calls declared as gaps since.
+    """
+
+    began: str
+    full: bool = False
+    failure: bytes | None = None
+    lost: int = 0
+
+
+@define
+class Batch:
+    """Records that become durable together, and whom that concerns."""
+
+    position: tuple[int, int]
+    built: list[Built] = field(factory=list[Built])
+    tickets: list[Ticket] = field(factory=list[Ticket])
+    places: list[int] = field(factory=list[int])
+    gaps: Gaps = field(factory=Gaps)
+    gone: list[LiveFile] = field(factory=list[LiveFile])
+    failure: bytes | None = None
+    recovers: bool = False
+
+
+class Appender:
+    """One emitter. Everything waits; one thread at a time.
+
+    Args:
+        file: where to.
+        queue: what was submitted.
+        origin: the log's name; None takes an existing log's, and ``<host>/<file name>`` for a new one.
+        host: label of this machine.
+        policy: ``on_ledger_failure``, for the record.
+    """
+
+    def __init__(
+        self,
+        file: LedgerFile,
+        queue: TicketQueue,
+        *,
+        origin: str | None,
+        host: str,
+        policy: str,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        ballast: Ballast,
+    ) -> None:
+        self.file = file
+        self.queue = queue
+        self.outage: Outage | None = None
+        self.doubt: Batch | None = None
+        self._origin = origin
+        self._host = host
+        self._policy = policy
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._ballast = ballast
+        self._emitter: Emitter | None = None
+        self._live: LiveFile | None = None
+        self._announced = False
+        self._swept = False
+        self._open_calls: dict[str, Built] = {}
+
+    @property
+    def emitter(self) -> Emitter:
+        """This process's voice; there is one once the file was open."""
+        assert self._emitter is not None
+        return self._emitter
+
+    # --- one step -----------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Open the file and say who speaks; orphan the calls of emitters that are gone.
+
+        Raises:
+            LedgerInvalid: it's no ledger that can be written to.
+            AppendFailed: it can't be written now.
+        """
+        try:
+            while not (self._announced and self._swept):
+                self.settle(*self.commit(self.next_batch()))
+            self._ballast.fill()
+        except OSError as error:
+            raise LedgerInvalid(f"{self.file.path}: the ledger can't be written ({error})") from None
+
+    def next_batch(self) -> Batch:
+        """What comes next; it may be empty.
+
+        Raises:
+            LedgerInvalid, AppendFailed, OSError, sqlite3.Error: nothing can be written now.
+        """
+        self._open()
+        if self.doubt is not None:
+            return self.doubt
+        batch = Batch(self.emitter.position)
+        if not self._announced:
+            self._add(batch, self._hello())
+        elif not self._swept:
+            self._add_orphans(batch)
+        elif self.outage is not None and self.outage.full:
+            self._add_to_full_disk(batch, self.outage)
+        else:
+            self._add_submitted(batch)
+        return batch
+
+    def commit(self, batch: Batch) -> tuple[Batch, int]:
+        """Make it durable; the batch, and the index of its first record.
+
+        Raises:
+            AppendFailed: it isn't, as far as is known; hand the batch to `undo`.
+        """
+        first = self.file.append(batch.built, doubtful=batch is self.doubt) if batch.built else 0
+        self.doubt = None
+        return batch, first
+
+    def settle(self, batch: Batch, first: int) -> None:
+        """A batch is durable: remember what follows from it, and tell the waiters."""
+        for each in batch.built:
+            if each.kind is Kind.EMITTER_OPENED:
+                self._announced = True
+            elif each.kind is Kind.CALL_STARTED and each.call_id is not None:
+                self._open_calls[each.call_id] = each
+            elif each.kind in _ENDS and each.call_id is not None:
+                self._open_calls.pop(each.call_id, None)
+        for live in batch.gone:
+            live.release(remove=True)
+        if self.outage is not None and batch.failure is not None:
+            self.outage.failure = batch.failure
+        if batch.recovers:
+            self.outage = None
+        self.queue.settle(batch.tickets, [first + place for place in batch.places])
+
+    def undo(self, batch: Batch | None, error: Exception) -> None:
+        """A step failed, before or in its commit: an outage begins or goes on, and nobody waits any longer."""
+        reason = str(error)
+        full = isinstance(error, AppendFailed) and error.full
+        if self.outage is None:
+            self.outage = Outage(timestamp(self._clock.time_ns()))
+        if full:
+            self.outage.full = self._ballast.spend() or self.outage.full
+        if batch is not None:
+            self._put_back(batch, reason, unknown=isinstance(error, AppendFailed) and error.unknown)
+        self.file.close()  # a connection that saw an error isn't asked again
+        self.queue.tell_all(reason)
+
+    def end(self) -> None:
+        """Say goodbye, if that can be recorded, and let go of the file."""
+        goodbye = False
+        try:
+            if self._announced and self.doubt is None:
+                self._open()
+                batch = Batch(self.emitter.position)
+                for each in list(self._open_calls.values()):
+                    self._add(batch, _orphan(each))
+                self._add(batch, draft.emitter_closed(self.emitter.position[0]))
+                self.settle(*self.commit(batch))
+                goodbye = True
+        except (AppendFailed, LedgerInvalid, OSError, sqlite3.Error):
+            pass  # whoever opens the ledger next finds the live file unlocked, and names the open calls
+        self.abandon(remove=goodbye)
+
+    def abandon(self, *, remove: bool = False) -> None:
+        """Let go of the file and of the live file, as they are."""
+        self.file.close()
+        if self._live is not None:
+            self._live.release(remove=remove)
+            self._live = None
+
+    # --- what a batch holds -------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        with self.file.lock.held():
+            if not self.file.is_open:
+                self._open_file()
+            if self._live is None:
+                self._live = LiveFile.hold(self.file.path, self.emitter.id)
+
+    def _open_file(self) -> None:
+        founders: list[Emitter] = []
+
+        def found() -> list[Built]:
+            emitter = self._new_emitter(self._origin or f"{self._host}/{self.file.path.name}")
+            self.file.origin = emitter.origin
+            founders.append(emitter)
+            return [self._build(each, emitter) for each in (draft.log_opened(), self._hello())]
+
+        made = self.file.open(found)
+        if self._origin not in (None, self.file.origin):
+            self.file.close()
+            raise LedgerInvalid(
+                f"{self.file.path}: this is the log of {self.file.origin!r}, not of {self._origin!r}: "
+                "give that origin, or another file"
+            )
+        if made:
+            self._emitter, self._announced = founders[0], True
+        elif self._emitter is None:
+            self._emitter = self._new_emitter(self.file.origin)
+
+    def _new_emitter(self, origin: str) -> Emitter:
+        return Emitter(origin, self._clock, self._random_bytes)
+
+    def _hello(self) -> Draft:
+        lib = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version, "failsoft": _version()}
+        return draft.emitter_opened(self._host, os.getpid(), lib)
+
+    def _build(self, what: Draft, emitter: Emitter | None = None) -> Built:
+        return (emitter or self.emitter).build(what, self._clock.time_ns(), self._clock.monotonic_ns())
+
+    def _add(self, batch: Batch, what: Draft) -> Built:
+        built = self._build(what)
+        batch.built.append(built)
+        return built
+
+    def _add_orphans(self, batch: Batch) -> None:
+        with self.file.lock.held():
+            for emitter, live in LiveFile.gone(self.file.path, self.emitter.id):
+                batch.gone.append(live)
+                for call in self.file.open_calls(emitter):
+                    self._add(batch, draft.call_orphaned(call.call_id, call.leaf, call.capability, call.case_id))
+        self._swept = True
+
+    def _add_to_full_disk(self, batch: Batch, outage: Outage) -> None:
+        if outage.failure is None:
+            self._add_failure(batch, outage, None)
+        elif self._ballast.fill():
+            self._add_submitted(batch)
+        else:
+            raise AppendFailed("the disk is full", full=True)
+
+    def _add_failure(self, batch: Batch, outage: Outage, ended: str | None) -> None:
+        failure = self._add(batch, draft.ledger_failure(outage.began, self._policy, outage.lost, ended))
+        batch.failure = failure.leaf
+
+    def _add_submitted(self, batch: Batch) -> None:
+        now, outage = timestamp(self._clock.time_ns()), self.outage
+        taken = self.queue.take(BATCH)
+        batch.gaps = self.queue.take_gaps()
+        if outage is not None and outage.failure is None:
+            outage.lost = sum(batch.gaps.counts().values())
+            self._add_failure(batch, outage, now)
+        for ticket in taken:
+            self._add_ticket(batch, ticket)
+        batch.gaps.merge(self.queue.take_gaps())  # what was malformed just now
+        for reason, count in batch.gaps.counts().items():
+            self._add(batch, draft.gap_declared(reason, count))
+        if outage is not None:
+            failure = batch.failure or outage.failure
+            assert failure is not None
+            self._add(batch, draft.ledger_recovered(outage.began, now, failure))
+            batch.recovers = True
+
+    def _add_ticket(self, batch: Batch, ticket: Ticket) -> None:
+        record = ticket.record
+        assert record is not None
+        try:
+            built = self.emitter.build(draft.draft_of(record, _leaf_of), ticket.wall_ns, ticket.monotonic_ns)
+        except Exception as error:  # whatever it is, it's this record's own, and the others go on
+            self.queue.drop(ticket, "malformed", _told(error))
+            return
+        ticket.leaf = built.leaf
+        batch.places.append(len(batch.built))
+        batch.built.append(built)
+        batch.tickets.append(ticket)
+
+    def _put_back(self, batch: Batch, reason: str, *, unknown: bool) -> None:
+        if unknown or batch is self.doubt:
+            self.doubt = batch
+            self.queue.tell(batch.tickets, reason)
+            return
+        self.emitter.position = batch.position
+        for live in batch.gone:
+            live.release(remove=False)
+            self._swept = False
+        self.queue.return_gaps(batch.gaps)
+        self.queue.give_back(batch.tickets, reason)
+
+
+def _leaf_of(ticket: AnyTicket) -> bytes | None:
+    return ticket.leaf if isinstance(ticket, Ticket) else None
+
+
+def _orphan(started: Built) -> Draft:
+    assert started.call_id is not None
+    return draft.call_orphaned(started.call_id, started.leaf, started.capability, started.case_id)
+
+
+def _told(error: Exception) -> str:
+    """What may be said of an error: the messages of our own checks quote no values, others' may."""
+    return str(error) if type(error) in (ProfileError, ValueError) else type(error).__name__
+
+
+def _version() -> str:
+    try:
+        return metadata.version("failsoft")
+    except metadata.PackageNotFoundError:
+        return "unknown"

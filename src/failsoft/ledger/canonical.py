@@ -1,0 +1,132 @@
+"""Canonical record bytes: a profile of JSON whose bytes are the same whoever writes them.
+
+The profile: objects, arrays, strings, booleans, integers up to 2^53 - 1 either way. No floats (a finite one is stored
+as its ``repr``), no ``null`` and no empty lists (an absent thing is an absent key); keys of 1-64 characters from
+``[A-Za-z0-9_.-]``; nested at most 32 deep; valid Unicode. Within it, the standard library's sorted compact dump equals
+RFC 8785, and a document has exactly one encoding: so a reader re-dumps and demands the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn, cast
+
+MAX_BYTES = 61_440
+"""Cap of a record's bytes: C2SP tlog-tiles entry bundles hold at most 65,535 bytes each."""
+
+MAX_INTEGER = 2**53 - 1
+MAX_DEPTH = 32
+
+_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_keys_seen: set[str] = set()
+_KEYS_KEPT = 1024  # a hostile ledger must not grow the memory of keys
+
+
+class ProfileError(ValueError):
+    """These bytes, or this value, are outside the profile. The message never quotes the value."""
+
+
+def _refuse_float(_text: str) -> NoReturn:
+    raise ProfileError("a float, NaN or Infinity")
+
+
+_encode = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+).encode
+_decode = json.JSONDecoder(parse_float=_refuse_float, parse_constant=_refuse_float).decode
+
+
+def dump(document: dict[str, Any]) -> bytes:
+    """The canonical bytes of a document.
+
+    Raises:
+        ProfileError: it's outside the profile, or longer than 61,440 bytes.
+    """
+    _check_object(document, 1)
+    try:
+        body = _encode(document).encode()
+    except UnicodeEncodeError:
+        raise ProfileError("text that is not valid Unicode") from None
+    if len(body) > MAX_BYTES:
+        raise ProfileError(f"{len(body)} bytes, more than {MAX_BYTES}")
+    return body
+
+
+def read(body: bytes) -> dict[str, Any]:
+    """The document in these bytes.
+
+    Raises:
+        ProfileError: they aren't the canonical bytes of a document of the profile.
+    """
+    if not 0 < len(body) <= MAX_BYTES:
+        raise ProfileError(f"{len(body)} bytes, not 1 to {MAX_BYTES}")
+    try:
+        # A repeated key loses its first value here, so the re-dump below differs: no hook is needed to see it.
+        document = _decode(body.decode())
+    except ProfileError:
+        raise
+    except (ValueError, RecursionError):
+        raise ProfileError("not JSON in UTF-8") from None
+    if type(document) is not dict:
+        raise ProfileError("not an object")
+    whole = cast("dict[str, Any]", document)
+    _check_object(whole, 1)
+    try:
+        same = _encode(whole).encode() == body
+    except UnicodeEncodeError:
+        raise ProfileError("text that is not valid Unicode") from None
+    if not same:
+        raise ProfileError("not in canonical form")
+    return whole
+
+
+def real(value: float) -> str:
+    """How a finite float is stored.
+
+    Raises:
+        ProfileError: it's not finite.
+    """
+    if value != value or value in (float("inf"), float("-inf")):
+        raise ProfileError("a float that is not finite")
+    return repr(float(value))
+
+
+def _check_object(document: dict[str, Any], depth: int) -> None:
+    for key, value in document.items():
+        if key not in _keys_seen:
+            _check_key(key)
+        kind = type(value)
+        if kind is str or kind is bool:
+            continue
+        if kind is int:
+            if not -MAX_INTEGER <= value <= MAX_INTEGER:
+                raise ProfileError("an integer beyond 2^53 - 1")
+        else:
+            _check_nested(value, depth + 1)
+
+
+def _check_nested(value: Any, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise ProfileError(f"nested deeper than {MAX_DEPTH}")
+    if type(value) is dict:
+        _check_object(cast("dict[str, Any]", value), depth)
+    elif type(value) is list:
+        if not value:
+            raise ProfileError("an empty list")
+        for each in cast("list[Any]", value):
+            kind = type(each)
+            if kind is int:
+                if not -MAX_INTEGER <= each <= MAX_INTEGER:
+                    raise ProfileError("an integer beyond 2^53 - 1")
+            elif kind is not str and kind is not bool:
+                _check_nested(each, depth + 1)
+    else:
+        raise ProfileError(f"a value of type {type(value).__name__}")
+
+
+def _check_key(key: Any) -> None:
+    if type(key) is not str or _KEY.fullmatch(key) is None:
+        raise ProfileError("a key that is not 1 to 64 of A-Z a-z 0-9 _ . -")
+    if len(_keys_seen) < _KEYS_KEPT:
+        _keys_seen.add(key)

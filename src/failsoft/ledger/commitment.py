@@ -1,0 +1,89 @@
+"""Salted commitments: what a record says of a payload without saying the payload.
+
+``digest = SHA-256(tag ‖ disclosure)``, and a *disclosure* is salt, path, media type and data, each but the salt with its
+length before it. The salt is fresh for each payload: equal payloads have different digests, and a guess can't be tried.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from attrs import field, frozen
+
+TAG = b"failsoft/field/v1\x00"
+SALT_SIZE = 32
+
+PLACE_LIMIT = 128
+"""Longest path or media type, in bytes."""
+
+
+@frozen
+class Disclosure:
+    """A payload with what it takes to check its commitment.
+
+    Args:
+        path: what it is: ``request``, ``prompt``, ``reply/2``, ``error/1``, ``response``.
+        media: its media type.
+        data: its exact bytes.
+        salt: 32 random bytes.
+    """
+
+    path: str
+    media: str
+    data: bytes = field(repr=False)
+    salt: bytes = field(repr=False)
+
+    def to_bytes(self) -> bytes:
+        """The preimage of the commitment without its tag."""
+        path, media = self.path.encode(), self.media.encode()
+        return b"".join(
+            (
+                self.salt,
+                len(path).to_bytes(4, "big"),
+                path,
+                len(media).to_bytes(4, "big"),
+                media,
+                len(self.data).to_bytes(8, "big"),
+                self.data,
+            )
+        )
+
+    @classmethod
+    def from_bytes(cls, plain: bytes) -> Disclosure:
+        """Read a disclosure.
+
+        Raises:
+            ValueError: it's cut, has trailing bytes, or a path or media type that isn't short text.
+        """
+        path, at = _text(plain, SALT_SIZE)
+        media, at = _text(plain, at)
+        size = int.from_bytes(plain[at : at + 8], "big")
+        if len(plain) != at + 8 + size:
+            raise ValueError("a disclosure that is cut, or has trailing bytes")
+        return cls(path, media, plain[at + 8 :], plain[:SALT_SIZE])
+
+
+def digest(disclosure: bytes) -> bytes:
+    """The commitment to these disclosure bytes: 32 bytes."""
+    return sha256(TAG + disclosure).digest()
+
+
+def path_of(disclosure: bytes) -> str:
+    """The path in a disclosure, without copying the data.
+
+    Raises:
+        ValueError: as `Disclosure.from_bytes`.
+    """
+    path, at = _text(disclosure, SALT_SIZE)
+    _media, at = _text(disclosure, at)
+    if len(disclosure) != at + 8 + int.from_bytes(disclosure[at : at + 8], "big"):
+        raise ValueError("a disclosure that is cut, or has trailing bytes")
+    return path
+
+
+def _text(plain: bytes, at: int) -> tuple[str, int]:
+    size = int.from_bytes(plain[at : at + 4], "big")
+    end = at + 4 + size
+    if size > PLACE_LIMIT or len(plain) < end:
+        raise ValueError("a disclosure that is cut, or names no place")
+    return plain[at + 4 : end].decode(), end

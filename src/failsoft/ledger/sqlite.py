@@ -1,0 +1,352 @@
+"""A ledger's file in SQLite: making, checking, appending. Everything here waits; one thread at a time.
+
+Rules, each of which was seen to matter:
+
+1. Every commit, checkpoint and close happens under ``flock(<file>.lock)``: no two connections ever checkpoint at once
+   (the WAL-reset bug of SQLite 3.7.0 to 3.51.2 needs that), and nobody busy-retries.
+2. This process never opens the database or its WAL by any other way than SQLite: closing any descriptor of a file drops
+   all of the process's POSIX locks on it, and SQLite's are of that kind.
+3. A new ledger is made aside and moved into place: an empty file is never a ledger that was just being made.
+4. The head is read anew in each transaction, and may never be smaller than, or differ from, what this process committed.
+5. An error before COMMIT means rolled back. An error *of* COMMIT means unknown, unless SQLite says that it gave up
+   before the last frame (full, busy, read-only).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger.locks import FileLock
+from failsoft.ledger.merkle import BLOCK, Frontier, leaf_hash
+from failsoft.ledger.record import Built
+from failsoft.ledger.schema import APPLICATION_ID, FORMAT, STATEMENTS, VERSION, differences
+
+Connect = Callable[[str], sqlite3.Connection]
+
+CHECKPOINT_BYTES = 4 * 2**20
+"""Own bytes written between two checkpoints: larger ones stall a commit longer, smaller ones stall more of them."""
+
+_FULL = {sqlite3.SQLITE_FULL}
+_NOT_COMMITTED = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY}
+
+
+class AppendFailed(Exception):
+    """A batch isn't durable, as far as is known.
+
+    Args:
+        full: for want of room.
+        unknown: it may be durable all the same.
+    """
+
+    def __init__(self, reason: str, *, full: bool = False, unknown: bool = False) -> None:
+        super().__init__(reason)
+        self.full = full
+        self.unknown = unknown
+
+
+@frozen
+class OpenCall:
+    """A call that began and didn't end."""
+
+    call_id: str
+    leaf: bytes
+    capability: str | None
+    case_id: str | None
+
+
+def connect(uri: str) -> sqlite3.Connection:
+    """A connection in autocommit mode, usable from whichever thread holds the ledger's lock."""
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=1.0)
+
+
+def address(path: Path, mode: str) -> str:
+    """The URI of a database file, with everything escaped that a path may contain."""
+    return f"{path.absolute().as_uri()}?mode={mode}"
+
+
+class LedgerFile:
+    """One SQLite file that holds a log. The constructor touches nothing.
+
+    Args:
+        path: the database.
+        connect: makes a connection from a URI: the seam where tests put faults.
+    """
+
+    def __init__(self, path: Path, connect: Connect = connect) -> None:
+        self.path = path
+        self.lock = FileLock(path.with_name(path.name + ".lock"))
+        self.origin = ""
+        self._connect = connect
+        self._connection: sqlite3.Connection | None = None
+        self._known = Frontier()
+        self._unchecked = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Is there a connection?"""
+        return self._connection is not None
+
+    def open(self, found: Callable[[], Sequence[Built]]) -> bool:
+        """Check the file, or make it; True if it was made.
+
+        Args:
+            found: gives the first records of a new log.
+
+        Raises:
+            LedgerInvalid: it's no ledger that can be written to.
+            OSError: the lock file can't be made.
+        """
+        with self.lock.held():
+            made = not self.path.exists()
+            if made:
+                self._make(found())
+            if self.path.with_name(self.path.name + "-journal").exists():
+                raise LedgerInvalid(
+                    f"{self.path}: a rollback journal stands beside it, which no ledger has: move it away and verify"
+                )
+            if self.path.stat().st_size == 0:
+                raise LedgerInvalid(f"{self.path}: the file is empty: a ledger was emptied here, or it never was one")
+            with self._explained():
+                connection = self._connect(address(self.path, "rw"))
+                try:
+                    self._check(connection)
+                except BaseException:
+                    connection.close()
+                    raise
+            self._connection = connection
+        return made
+
+    def append(self, batch: Sequence[Built], *, doubtful: bool = False) -> int:
+        """Make records durable, all or none; the index of the first.
+
+        Args:
+            doubtful: the very same batch may be in the log already.
+
+        Raises:
+            AppendFailed: it isn't durable, as far as is known.
+        """
+        committing = False
+        try:
+            with self.lock.held():
+                connection = self._open_connection()
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    if doubtful and (at := self._find(connection, batch)) is not None:
+                        connection.execute("ROLLBACK")
+                        return at
+                    first, frontier = self._insert(connection, batch)
+                    committing = True
+                    connection.execute("COMMIT")
+                except BaseException:
+                    self._roll_back(connection)
+                    raise
+        except (sqlite3.Error, OSError, OverflowError, ValueError) as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            unknown = committing and code not in _NOT_COMMITTED
+            raise AppendFailed(f"{type(error).__name__}: {error}", full=code in _FULL, unknown=unknown) from error
+        self._known = frontier
+        self._unchecked += sum(len(each.body) + 512 + sum(len(data) for _, data in each.payloads) for each in batch)
+        return first
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the database, if there's enough of it. Failing to is no failure to record."""
+        if self._unchecked < CHECKPOINT_BYTES or self._connection is None:
+            return
+        self._unchecked = 0
+        with contextlib.suppress(sqlite3.Error, OSError), self.lock.held():
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def open_calls(self, emitter: str) -> Iterator[OpenCall]:
+        """Calls that this emitter began and that have no end in the log."""
+        rows = self._open_connection().execute(
+            "SELECT call_id, leaf, capability, case_id FROM ledger_record AS began"
+            " WHERE emitter = ? AND type = 'call.started' AND NOT EXISTS (SELECT 1 FROM ledger_record AS ended"
+            " WHERE ended.call_id = began.call_id"
+            " AND ended.type IN ('call.completed', 'call.amended', 'call.orphaned')) ORDER BY eseq",
+            (emitter,),
+        )
+        return (OpenCall(*row) for row in rows)
+
+    def close(self) -> None:
+        """Let go of the file; what's left in the write-ahead log moves into the database if nobody else is at it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(OSError), self.lock.held():
+                _close(connection)
+        self.lock.close()
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _open_connection(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise AppendFailed("the ledger's file is not open")
+        return self._connection
+
+    def _make(self, batch: Sequence[Built]) -> None:
+        aside = self.path.with_name(self.path.name + ".new")
+        with self._explained():
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                aside.with_name(aside.name + suffix).unlink(missing_ok=True)
+            connection = self._connect(address(aside, "rwc"))
+            try:
+                connection.execute("PRAGMA page_size = 8192")
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {VERSION}")
+                connection.execute("PRAGMA journal_mode = WAL")
+                _configure(connection)
+                connection.execute("BEGIN IMMEDIATE")
+                for statement in STATEMENTS:
+                    connection.execute(statement)
+                opened = batch[0]
+                connection.execute("INSERT INTO ledger_log VALUES (0, ?, ?, ?, NULL)", (self.origin, FORMAT, opened.ts))
+                connection.execute("INSERT INTO ledger_head VALUES (0, 0, x'', NULL)")
+                self._insert(connection, batch)
+                connection.execute("COMMIT")
+            finally:
+                connection.close()
+            os.rename(aside, self.path)
+            folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            raise LedgerInvalid(f"{self.path}: a database, but not a ledger")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version != VERSION:
+            raise LedgerInvalid(f"{self.path}: format {version}, and this failsoft writes {VERSION}: use a newer one")
+        if wrong := differences(connection):
+            raise LedgerInvalid(f"{self.path}: {'; '.join(wrong[:5])}: run `failsoft verify` on it")
+        if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            raise LedgerInvalid(f"{self.path}: this file system doesn't allow SQLite's write-ahead log")
+        _configure(connection)
+        connection.execute("BEGIN IMMEDIATE")  # nobody writes meanwhile; and it says whether writing is possible
+        try:
+            origin, size = self._check_log(connection)
+        finally:
+            self._roll_back(connection)
+        if size < self._known.size:
+            raise LedgerInvalid(f"{self.path}: {size} records, and this process had committed {self._known.size}")
+        self.origin = origin
+
+    def _check_log(self, connection: sqlite3.Connection) -> tuple[str, int]:
+        log = connection.execute("SELECT origin, format FROM ledger_log").fetchone()
+        head = connection.execute("SELECT size, frontier FROM ledger_head").fetchone()
+        if log is None or head is None:
+            raise LedgerInvalid(f"{self.path}: the ledger was emptied: its head is missing")
+        if log[1] != FORMAT:
+            raise LedgerInvalid(f"{self.path}: format {log[1]!r}, and this failsoft writes {FORMAT}")
+        count = connection.execute("SELECT coalesce(max(seq), -1) + 1 FROM ledger_record").fetchone()[0]
+        signed = connection.execute("SELECT coalesce(max(size), 0) FROM ledger_checkpoint").fetchone()[0]
+        if count != head[0] or signed > head[0] or self._frontier(connection, head[0]).to_bytes() != head[1]:
+            raise LedgerInvalid(
+                f"{self.path}: the head doesn't fit the records: it was cut or tampered with: run `failsoft verify`"
+            )
+        return log[0], head[0]
+
+    def _frontier(self, connection: sqlite3.Connection, size: int) -> Frontier:
+        """The frontier that the stored subtrees and the leaves after them give; the newest bodies are hashed, too."""
+        blocks = Frontier()
+        whole = size // BLOCK
+        for (block,) in connection.execute("SELECT hash FROM ledger_subtree WHERE idx < ? ORDER BY idx", (whole,)):
+            blocks.append(block)
+        rest = Frontier()
+        rows = connection.execute("SELECT leaf, body FROM ledger_record WHERE seq >= ? ORDER BY seq", (whole * BLOCK,))
+        for leaf, body in rows:
+            if body is None or leaf_hash(body) != leaf:
+                raise LedgerInvalid(f"{self.path}: a record's bytes were changed: run `failsoft verify` on it")
+            rest.append(leaf)
+        return Frontier(blocks.size * BLOCK + rest.size, blocks.hashes + rest.hashes)
+
+    def _insert(self, connection: sqlite3.Connection, batch: Sequence[Built]) -> tuple[int, Frontier]:
+        head = connection.execute("SELECT size, frontier FROM ledger_head").fetchone()
+        size, data = head or (-1, b"")
+        if size < self._known.size or (size == self._known.size and size and data != self._known.to_bytes()):
+            raise AppendFailed("the log is not the one that this process wrote to: run `failsoft verify` on it")
+        frontier = Frontier.from_bytes(size, data)
+        blocks = [
+            (index // BLOCK, block)
+            for index, each in enumerate(batch, size)
+            if (block := frontier.append(each.leaf)) is not None
+        ]
+        connection.executemany(
+            "INSERT INTO ledger_record (seq, leaf, body, emitter, eseq, rid, type, ts, call_id, case_id, capability)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    index,
+                    r.leaf,
+                    r.body,
+                    r.emitter,
+                    r.eseq,
+                    r.rid,
+                    r.kind.value,
+                    r.ts,
+                    r.call_id,
+                    r.case_id,
+                    r.capability,
+                )
+                for index, r in enumerate(batch, size)
+            ],
+        )
+        connection.executemany(
+            "INSERT INTO ledger_payload (digest, data) VALUES (?, ?)", [pair for r in batch for pair in r.payloads]
+        )
+        connection.executemany(
+            "INSERT OR IGNORE INTO ledger_artifact (sha256, media, data) VALUES (?, ?, ?)",
+            [each for r in batch for each in r.artifacts],
+        )
+        connection.executemany("INSERT INTO ledger_subtree (idx, hash) VALUES (?, ?)", blocks)
+        connection.execute("UPDATE ledger_head SET size = ?, frontier = ?", (frontier.size, frontier.to_bytes()))
+        return size, frontier
+
+    @staticmethod
+    def _find(connection: sqlite3.Connection, batch: Sequence[Built]) -> int | None:
+        row = connection.execute("SELECT seq FROM ledger_record WHERE rid = ?", (batch[0].rid,)).fetchone()
+        return None if row is None else int(row[0])
+
+    @staticmethod
+    def _roll_back(connection: sqlite3.Connection) -> None:
+        if connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code == sqlite3.SQLITE_NOTADB:
+                raise LedgerInvalid(f"{self.path}: not a ledger: it isn't an SQLite database") from None
+            if code == sqlite3.SQLITE_CORRUPT:
+                raise LedgerInvalid(f"{self.path}: the file is cut or damaged ({error})") from None
+            raise LedgerInvalid(f"{self.path}: the ledger can't be written ({error})") from None
+        except OSError as error:
+            raise LedgerInvalid(f"{self.path}: the ledger can't be written ({error})") from None
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    for pragma in (
+        "synchronous = FULL",
+        "wal_autocheckpoint = 0",
+        "recursive_triggers = ON",
+        "secure_delete = ON",
+        "trusted_schema = OFF",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _close(connection: sqlite3.Connection) -> None:
+    with contextlib.suppress(sqlite3.Error):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    connection.close()

@@ -1,0 +1,292 @@
+"""The ledger that the application's calls write to: a queue, one thread that writes, and what happens at a fork.
+
+Callers only ever queue. The thread takes what has gathered, up to 512 records at a time, and makes it durable in one
+commit (`failsoft.ledger.appender`). When that fails, `healthy` goes down, waiters are told, and the thread tries again
+by itself, waiting longer each time.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from failsoft.core.effects import Clock
+from failsoft.core.evidence import Record
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger.appender import Appender, Batch
+from failsoft.ledger.disk import BALLAST, Ballast, network_file_system
+from failsoft.ledger.sqlite import AppendFailed, Connect, LedgerFile, connect
+from failsoft.ledger.ticket import Ticket, TicketQueue
+
+_CANNOT_WRITE = (AppendFailed, LedgerInvalid, OSError, sqlite3.Error)
+_FORK_WAIT = 5.0
+"""Seconds that a fork waits for a commit under way."""
+
+
+class SqliteLedger:
+    """A ledger in one SQLite file, shared by as many processes of one machine as like.
+
+    Implements `failsoft.core.effects.Ledger`. The constructor does no I/O and starts no thread.
+
+    Args:
+        path: the database file; made where there's none. Beside it stand ``.lock``, ``.ballast`` and, for each process
+            that has it open, ``.<emitter>.live``.
+        origin: the log's name; default: an existing log's own, or ``<host>/<file name>``.
+        host: label of this machine in records; default: its host name.
+        policy: ``on_ledger_failure``, for the record.
+        clock: gives the times in records.
+        random_bytes: gives identities and salts.
+        on_event: told ``ledger.failed``, ``ledger.recovered`` and ``ledger.warning``, from the writer's thread. It must
+            not raise.
+        max_queue: records that may wait; what comes beyond is dropped, and declared as a gap.
+        back_off: seconds until the first new try after a failure, and at most.
+        connect: makes an SQLite connection from a URI.
+        ballast: bytes kept free so that a full disk can still be told.
+    """
+
+    healthy: bool
+    """False from the first failure until the next commit."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        origin: str | None = None,
+        host: str | None = None,
+        policy: str = "fallback",
+        clock: Clock,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        on_event: Callable[[str, dict[str, Any]], None] | None = None,
+        max_queue: int = 10_000,
+        back_off: tuple[float, float] = (0.05, 5.0),
+        connect: Connect = connect,
+        ballast: int = BALLAST,
+    ) -> None:
+        self.path = Path(path)
+        self.policy = policy
+        self.healthy = False
+        self._asked_origin = origin
+        self._host = host
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._on_event = on_event
+        self._max_queue = max_queue
+        self._back_off = back_off
+        self._connect = connect
+        self._ballast = ballast
+        self._opened = False
+        self._asleep = False  # in a forked child, until it submits something
+        self._reset()
+        self._queue.shut("the ledger is not open")
+        _ledgers.add(self)
+
+    @property
+    def origin(self) -> str:
+        """The log's name; before `open`, the one asked for."""
+        return self._appender.file.origin or self._asked_origin or f"{self._host_label}/{self.path.name}"
+
+    def open(self) -> None:
+        """Make or check the file, say who writes, name the orphans of processes that are gone, start the thread.
+
+        Raises:
+            LedgerInvalid: not a ledger, a newer one, cut, tampered with, on a network file system, or not writable.
+            RuntimeError: it's open.
+        """
+        if self._opened:
+            raise RuntimeError(f"{self.path}: the ledger is open already")
+        self._refuse_network()
+        self._reset()
+        try:
+            with self._io:
+                self._appender.begin()
+        except AppendFailed as error:
+            self._appender.abandon()
+            raise LedgerInvalid(f"{self.path}: the ledger can't be written ({error})") from error
+        except BaseException:
+            self._appender.abandon()
+            raise
+        self._opened = self.healthy = True
+        self._start()
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Write what's queued, say goodbye, let go of the file. Does nothing where it isn't open.
+
+        Args:
+            timeout: seconds to wait; what isn't written by then is dropped, and its waiters are told.
+        """
+        if not self._opened:
+            return
+        self._opened = self.healthy = self._asleep = False
+        self._queue.shut("the ledger is closed")
+        if self._thread is not None:
+            self._thread.join(timeout)
+        self._queue.abandon("the ledger was closed before it could record this")
+
+    def submit(self, record: Record) -> Ticket:
+        """Queue one record for the next commit. Never waits, never raises for what the disk does."""
+        if self._asleep:
+            self._wake()
+        ticket = Ticket(self._queue, record, self._clock.time_ns(), self._clock.monotonic_ns())
+        self._queue.put(ticket)
+        return ticket
+
+    def late(self) -> None:
+        """A waiter gave up on a record that had time enough: don't wait again until the next commit."""
+        self.healthy = False
+
+    # --- the thread ---------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="failsoft-ledger", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        queue, delay = self._queue, self._back_off[0]
+        while self._appender.outage is not None or queue.wait():
+            if self._step():
+                delay = self._back_off[0]
+            elif queue.is_shut:
+                break
+            else:
+                queue.pause(delay)
+                delay = min(2 * delay, self._back_off[1])
+        with self._io:
+            self._appender.end()
+
+    def _step(self) -> bool:
+        """One batch; False where it couldn't be made durable."""
+        appender, batch = self._appender, None
+        before = appender.outage
+        failure: Exception | None = None
+        first = 0
+        with self._io:
+            try:
+                batch = appender.next_batch()
+                batch, first = appender.commit(batch)
+            except _CANNOT_WRITE as error:
+                failure = error
+                self.healthy = False  # before any waiter hears of it
+                appender.undo(batch, error)
+        if failure is not None:
+            if before is None:
+                self._tell("ledger.failed", reason=str(failure), policy=self.policy)
+            return False
+        self._settle(batch, first, before is not None)
+        with self._io:
+            appender.file.checkpoint()
+        return True
+
+    def _settle(self, batch: Batch, first: int, was_out: bool) -> None:
+        out = was_out and not batch.recovers
+        self.healthy = not out and not self._queue.is_shut
+        self._appender.settle(batch, first)
+        if was_out and not out:
+            self._tell("ledger.recovered")
+
+    def _tell(self, name: str, **fields: Any) -> None:
+        if self._on_event is not None:
+            self._on_event(name, fields)
+
+    def _refuse_network(self) -> None:
+        try:
+            kind = network_file_system(self.path.absolute().parent.resolve())
+        except OSError:
+            self._tell("ledger.warning", reason="can't tell whether the file system is local")
+            return
+        if kind is not None:
+            raise LedgerInvalid(
+                f"{self.path}: on a network file system ({kind}), whose locks can't be relied on: "
+                "keep the ledger on a local disk, or in PostgreSQL"
+            )
+
+    # --- a life, and the next one after a fork ------------------------------------------------------------------------
+
+    @property
+    def _host_label(self) -> str:
+        return self._host or platform.node() or "unnamed-host"
+
+    def _reset(self) -> None:
+        self._io = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._queue = TicketQueue(self._max_queue)
+        self._appender = Appender(
+            LedgerFile(self.path, self._connect),
+            self._queue,
+            origin=self._asked_origin,
+            host=self._host_label,
+            policy=self.policy,
+            clock=self._clock,
+            random_bytes=self._random_bytes,
+            ballast=Ballast(self.path.with_name(self.path.name + ".ballast"), self._ballast),
+        )
+
+    def _wake(self) -> None:
+        with self._waking:
+            if self._asleep:
+                self._asleep = False
+                self._start()
+
+    _waking = threading.Lock()
+
+    def before_fork(self) -> bool:
+        """Let go of the file: SQLite's connections and their locks don't survive a fork. False where that can't be."""
+        if not self._io.acquire(timeout=_FORK_WAIT):
+            return False
+        self._appender.file.close()
+        self._queue.before_fork()
+        return True
+
+    def after_fork_in_parent(self) -> None:
+        """Go on; the thread opens the file again when it has something to write."""
+        self._queue.after_fork()
+        self._io.release()
+
+    def after_fork_in_child(self, clean: bool) -> None:
+        """Become another emitter, at the first record. The parent's records are the parent's business."""
+        old, old_queue = self._appender, self._queue
+        self._reset()
+        if not clean:  # a connection came along in mid-commit: it must be neither used nor closed, ever
+            _inherited.append(old)
+            self._queue.shut("this process was forked while a commit was under way")
+            self.healthy = False
+            return
+        old_queue.after_fork()
+        old.abandon()  # closes our copy of the live file; the parent's lock is on its own
+        if self._opened:
+            self._asleep = self.healthy = True
+        else:
+            self._queue.shut("the ledger is not open")
+
+
+_ledgers: weakref.WeakSet[SqliteLedger] = weakref.WeakSet()
+_inherited: list[Appender] = []
+_held: list[tuple[SqliteLedger, bool]] = []
+
+
+def _before_fork() -> None:
+    SqliteLedger._waking.acquire()
+    _held.extend((ledger, ledger.before_fork()) for ledger in list(_ledgers))
+
+
+def _after_fork_in_parent() -> None:
+    for ledger, clean in _held:
+        if clean:
+            ledger.after_fork_in_parent()
+    _held.clear()
+    SqliteLedger._waking.release()
+
+
+def _after_fork_in_child() -> None:
+    for ledger, clean in _held:
+        ledger.after_fork_in_child(clean)
+    _held.clear()
+    SqliteLedger._waking.release()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

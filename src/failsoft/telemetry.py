@@ -1,0 +1,109 @@
+"""Events: a fixed catalogue of names and fields, quiet by default. No payload and no secret is ever in one.
+
+Where the application has configured structlog, events go to it. Elsewhere they go to ``logging.getLogger("failsoft")``,
+behind `isEnabledFor`, as logfmt text: nothing is printed that nobody asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from types import MappingProxyType
+from typing import Any
+
+from attrs import frozen
+
+_log = logging.getLogger("failsoft")
+_log.addHandler(logging.NullHandler())
+
+
+@frozen
+class EventKind:
+    """One entry of the catalogue."""
+
+    level: int
+    fields: tuple[str, ...]
+    meaning: str
+
+
+CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
+    {
+        "call.completed": EventKind(
+            logging.INFO,
+            ("capability", "call_id", "source", "degraded", "ms", "record"),
+            "A call ended with an outcome.",
+        ),
+        "fallback.used": EventKind(
+            logging.WARNING, ("capability", "call_id", "reasons"), "No adapter gave an acceptable answer."
+        ),
+        "attempt.alert": EventKind(
+            logging.ERROR,
+            ("capability", "adapter", "fault", "error", "call_id"),
+            "An attempt failed in a way that somebody must look at.",
+        ),
+        "pin.mismatch": EventKind(
+            logging.ERROR, ("adapter", "asked", "served", "call_id"), "Another model than the pinned one answered."
+        ),
+        "capability.bug": EventKind(
+            logging.ERROR,
+            ("capability", "where", "error", "call_id"),
+            "The capability's own prompt, accept or validator raised; the fallback answered.",
+        ),
+        "breaker.changed": EventKind(
+            logging.WARNING,
+            ("adapter", "layer", "before", "after", "reason", "until_ms"),
+            "An adapter's breaker, throttle or latch changed its state.",
+        ),
+        "bulkhead.full": EventKind(logging.WARNING, ("adapter", "limit"), "Every slot of an adapter is taken."),
+        "block.changed": EventKind(
+            logging.WARNING, ("subject", "blocked", "actor", "why"), "Somebody blocked or unblocked something."
+        ),
+        "degraded.exceeded": EventKind(
+            logging.ERROR,
+            ("capability", "share", "limit", "why"),
+            "More of a capability's answers than its limit come from the fallback.",
+        ),
+        "degraded.recovered": EventKind(
+            logging.WARNING, ("capability", "share", "limit"), "A capability's degraded share is under its limit again."
+        ),
+        "ledger.failure": EventKind(
+            logging.ERROR, ("reason", "policy"), "The ledger can't record; the policy decides what follows."
+        ),
+        "ledger.recovered": EventKind(logging.WARNING, ("queued",), "The ledger records again."),
+        "sync.on_loop": EventKind(
+            logging.WARNING, (), "`.sync` was called on a running event loop's thread, which it blocks."
+        ),
+    }
+)
+
+
+class Telemetry:
+    """The one sink of events. It never raises: a broken log handler mustn't change an answer."""
+
+    def __init__(self) -> None:
+        self.errors = 0
+
+    def enabled(self, name: str) -> bool:
+        """Would an event of this name go anywhere?"""
+        structlog = sys.modules.get("structlog")
+        return (structlog is not None and structlog.is_configured()) or _log.isEnabledFor(CATALOGUE[name].level)
+
+    def emit(self, name: str, /, **fields: Any) -> None:
+        """One event of the catalogue."""
+        level = CATALOGUE[name].level
+        try:
+            structlog = sys.modules.get("structlog")  # not imported: then the application can't have configured it
+            if structlog is not None and structlog.is_configured():
+                structlog.get_logger("failsoft").log(level, name, **fields)
+            elif _log.isEnabledFor(level):
+                _log.log(level, "%s", _rendered(name, fields))
+        except Exception:
+            self.errors += 1
+
+
+def _rendered(name: str, fields: dict[str, Any]) -> str:
+    from structlog.processors import LogfmtRenderer
+
+    flat = {key: ", ".join(value) if isinstance(value, list) else value for key, value in fields.items()}
+    text = LogfmtRenderer(key_order=["event"])(None, "", {"event": name, **flat})
+    return text if isinstance(text, str) else text.decode()
