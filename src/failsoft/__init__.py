@@ -1,0 +1,59 @@
+"""failsoft isolates AI components: typed capabilities, pinned adapters, required fallbacks, tamper-evident evidence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from failsoft.capability import Capability, capability
+from failsoft.context import Actor, Case, context
+from failsoft.errors import (
+    ConfigurationError,
+    FailsoftError,
+    FallbackFailed,
+    IsolationClosed,
+    LedgerInvalid,
+    LedgerUnavailable,
+)
+from failsoft.outcome import Outcome, Referral
+from failsoft.prompt import Message, Prompt, Sampling
+
+if TYPE_CHECKING:
+    from failsoft.core.effects import Ask
+    from failsoft.isolation import Isolated, Isolation
+
+__all__ = [
+    "Actor",
+    "Ask",
+    "Capability",
+    "Case",
+    "ConfigurationError",
+    "FailsoftError",
+    "FallbackFailed",
+    "Isolated",
+    "Isolation",
+    "IsolationClosed",
+    "LedgerInvalid",
+    "LedgerUnavailable",
+    "Message",
+    "Outcome",
+    "Prompt",
+    "Referral",
+    "Sampling",
+    "capability",
+    "context",
+]
+
+_LATER = {
+    "Ask": "failsoft.core.effects",
+    "Isolated": "failsoft.isolation",
+    "Isolation": "failsoft.isolation",
+}
+"""Loaded at first use: they bring the transport along, which a module that only declares capabilities doesn't need."""
+
+
+def __getattr__(name: str) -> object:
+    if name in _LATER:
+        import importlib
+
+        return getattr(importlib.import_module(_LATER[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

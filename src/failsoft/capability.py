@@ -28,6 +28,26 @@ _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _MAX_NAME = 64
 
 
+def _resolve_types(cls: type[Capability[Any, Any]]) -> tuple[Any, Any]:
+    """Request and response type of `cls`, type variables of its generic bases substituted."""
+    for base in cls.__dict__.get("__orig_bases__", cls.__bases__):
+        origin = get_origin(base) or base
+        if not (isinstance(origin, type) and issubclass(origin, Capability)):
+            continue
+        parameters: tuple[Any, ...] = getattr(origin, "__parameters__", ())
+        given = dict(zip(parameters, get_args(base), strict=False))
+        request, response = origin._types
+        return _substitute(request, given), _substitute(response, given)
+    raise AssertionError(cls)  # a subclass has Capability among its bases
+
+
+def _substitute(annotation: Any, given: dict[Any, Any]) -> Any:
+    if isinstance(annotation, TypeVar):
+        return given.get(annotation, annotation)
+    free: tuple[Any, ...] = getattr(annotation, "__parameters__", ())
+    return annotation[tuple(given.get(each, each) for each in free)] if free else annotation
+
+
 class Capability(Generic[Q, R]):
     """What a subclass declares: request and response type, a fallback; optionally a prompt and an acceptance rule.
 
@@ -87,63 +107,6 @@ class Capability(Generic[Q, R]):
 Capability._types = (Q, R)  # subclasses substitute their arguments
 
 
-class FunctionCapability(Capability[Q, R], abstract=True):
-    """A capability made by `capability` from a function: the body is the fallback."""
-
-    def __init__(self, body: Callable[[Q], R], types: tuple[Any, Any], name: str, version: str | None) -> None:
-        self.name = name
-        self._body = body
-        self._own_types = types
-        self._own_version = version
-        self.__doc__ = body.__doc__
-
-    def fallback(self, request: Q) -> R:
-        """The decorated function's body."""
-        return self._body(request)
-
-    def prompt(self, request: Q) -> Prompt:
-        """The function's docstring as system text, the request's JSON as user text."""
-        return Prompt((Message("system", self.instruction), Message("user", _json_text(request))))
-
-    @property
-    def instruction(self) -> str:
-        """The function's docstring."""
-        return inspect.cleandoc(self._body.__doc__ or "")
-
-    def __call__(self, *_: object, **__: object) -> typing.NoReturn:
-        raise TypeError(
-            f"{self._body.__name__} is a capability: `await isolation[{self._body.__name__}](request)` asks it, "
-            f"`{self._body.__name__}.fallback(request)` runs its body"
-        )
-
-
-@overload
-def capability(body: Callable[[Q], R], /) -> FunctionCapability[Q, R]: ...
-@overload
-def capability(
-    *, name: str = ..., version: str | None = ...
-) -> Callable[[Callable[[Q], R]], FunctionCapability[Q, R]]: ...
-def capability(
-    body: Callable[[Q], R] | None = None, /, *, name: str = "", version: str | None = None
-) -> FunctionCapability[Q, R] | Callable[[Callable[[Q], R]], FunctionCapability[Q, R]]:
-    """The short form: the function's body is the fallback, its docstring the default prompt's instruction.
-
-    Args:
-        name: kebab-case of the function's name unless given.
-        version: an optional label, kept in records and in the lock.
-
-    Raises:
-        TypeError: the function is asynchronous, takes other than one argument, or lacks annotations.
-    """
-    frame_locals = sys._getframe(1).f_locals
-
-    def make(function: Callable[[Q], R]) -> FunctionCapability[Q, R]:
-        types = _function_types(function, frame_locals)
-        return FunctionCapability(function, types, name or kebab_case(function.__name__), version)
-
-    return make if body is None else make(body)
-
-
 def kebab_case(name: str) -> str:
     """``ClassifyItem`` and ``classify_item`` → ``classify-item``; ``NSNLookup`` → ``nsn-lookup``."""
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name.strip("_"))
@@ -183,26 +146,6 @@ def _unquote(annotation: Any, namespace: dict[str, Any]) -> Any:
     if isinstance(annotation, str):
         return eval(annotation, namespace)  # noqa: S307 - the capability's own annotation, in its own module
     return annotation
-
-
-def _resolve_types(cls: type[Capability[Any, Any]]) -> tuple[Any, Any]:
-    """Request and response type of `cls`, type variables of its generic bases substituted."""
-    for base in cls.__dict__.get("__orig_bases__", cls.__bases__):
-        origin = get_origin(base) or base
-        if not (isinstance(origin, type) and issubclass(origin, Capability)):
-            continue
-        parameters: tuple[Any, ...] = getattr(origin, "__parameters__", ())
-        given = dict(zip(parameters, get_args(base), strict=False))
-        request, response = origin._types
-        return _substitute(request, given), _substitute(response, given)
-    raise AssertionError(cls)  # a subclass has Capability among its bases
-
-
-def _substitute(annotation: Any, given: dict[Any, Any]) -> Any:
-    if isinstance(annotation, TypeVar):
-        return given.get(annotation, annotation)
-    free: tuple[Any, ...] = getattr(annotation, "__parameters__", ())
-    return annotation[tuple(given.get(each, each) for each in free)] if free else annotation
 
 
 def _check_concrete(cls: type[Capability[Any, Any]]) -> None:
@@ -252,3 +195,66 @@ def _function_types(function: Callable[..., Any], local_names: dict[str, Any]) -
 
 def _type_name(annotation: Any) -> str:
     return annotation.__name__ if isinstance(annotation, type) else str(annotation)
+
+
+class FunctionCapability(Capability[Q, R], abstract=True):
+    """A capability made by `capability` from a function: the body is the fallback."""
+
+    def __init__(self, body: Callable[[Q], R], types: tuple[Any, Any], name: str, version: str | None) -> None:
+        self.name = name
+        self._body = body
+        self._own_types = types
+        self._own_version = version
+        self.__doc__ = body.__doc__
+
+    def fallback(self, request: Q) -> R:
+        """The decorated function's body."""
+        return self._body(request)
+
+    def prompt(self, request: Q) -> Prompt:
+        """The function's docstring as system text, the request's JSON as user text."""
+        return Prompt((Message("system", self.instruction), Message("user", _json_text(request))))
+
+    @property
+    def instruction(self) -> str:
+        """The function's docstring."""
+        return inspect.cleandoc(self._body.__doc__ or "")
+
+    def __call__(self, *_: object, **__: object) -> typing.NoReturn:
+        """Not this way: say whether AI is to be asked.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(
+            f"{self._body.__name__} is a capability: `await isolation[{self._body.__name__}](request)` asks it, "
+            f"`{self._body.__name__}.fallback(request)` runs its body"
+        )
+
+
+@overload
+def capability(body: Callable[[Q], R], /) -> FunctionCapability[Q, R]: ...
+@overload
+def capability(
+    *, name: str = ..., version: str | None = ...
+) -> Callable[[Callable[[Q], R]], FunctionCapability[Q, R]]: ...
+def capability(
+    body: Callable[[Q], R] | None = None, /, *, name: str = "", version: str | None = None
+) -> FunctionCapability[Q, R] | Callable[[Callable[[Q], R]], FunctionCapability[Q, R]]:
+    """The short form: the function's body is the fallback, its docstring the default prompt's instruction.
+
+    Args:
+        body: the decorated function.
+        name: kebab-case of the function's name unless given.
+        version: an optional label, kept in records and in the lock.
+
+    Raises:
+        TypeError: the function is asynchronous, takes other than one argument, or lacks annotations.
+    """
+    frame_locals = sys._getframe(1).f_locals
+
+    def make(function: Callable[[Q], R]) -> FunctionCapability[Q, R]:
+        types = _function_types(function, frame_locals)
+        return FunctionCapability(function, types, name or kebab_case(function.__name__), version)
+
+    return make if body is None else make(body)

@@ -54,7 +54,9 @@ CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
             ("adapter", "layer", "before", "after", "reason", "until_ms"),
             "An adapter's breaker, throttle or latch changed its state.",
         ),
-        "bulkhead.full": EventKind(logging.WARNING, ("adapter", "limit"), "Every slot of an adapter is taken."),
+        "bulkhead.full": EventKind(
+            logging.WARNING, ("adapter", "in_use", "waiting", "refused"), "Every slot of an adapter is taken."
+        ),
         "block.changed": EventKind(
             logging.WARNING, ("subject", "blocked", "actor", "why"), "Somebody blocked or unblocked something."
         ),

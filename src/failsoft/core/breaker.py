@@ -3,14 +3,14 @@
 Theory of operation
 -------------------
 
-An attempt takes a *permit* and settles it once, in one of three ways. SUCCESS and FAILURE speak of the provider. NEUTRAL
-gives the permit back and says nothing (the caller cancelled; the provider found fault with the request).
+An attempt takes a *permit* and settles it once, in one of three ways. SUCCESS and FAILURE speak of the provider.
+NEUTRAL gives the permit back and says nothing (the caller cancelled; the provider found fault with the request).
 
 CLOSED      Every attempt is admitted. Two rules open the breaker, read after every success and failure:
-              rate         failures * 100 >= rate * (calls + in flight), given at least `min_calls` calls. What's in flight
-                           counts, since failures are fast and successes slow.
-              consecutive  so many failures in a row, in the order in which the attempts *started*. Several failures of one
-                           call are one entry once the window holds 20 calls: one bad input isn't an outage.
+              rate         failures * 100 >= rate * (calls + in flight), given at least `min_calls` calls. What's in
+                           flight counts, since failures are fast and successes slow.
+              consecutive  so many failures in a row, in the order in which the attempts *started*. Several failures of
+                           one call are one entry once the window holds 20 calls: one bad input isn't an outage.
 OPEN        No attempt is admitted before `until`. Each opening waits longer than the last (`trips`); a healthy spell in
             CLOSED takes trips back. `until` never moves to an earlier moment.
 HALF_OPEN   A few *trials* are admitted. Enough successes close the breaker; it opens again as soon as those can't be
@@ -18,36 +18,33 @@ HALF_OPEN   A few *trials* are admitted. Enough successes close the breaker; it 
             between them, each with a whole, well-formed reply, close it *on probation*: the provider does answer.
 
 What holds throughout:
-    1. The state is a function of what was settled and of the time. Transitions that fall due are carried out by the next
-       caller but dated when they were due: a trial whose lease ended at 10:02 failed at 10:02, though nobody called
-       before 15:00. There are no timers.
-    2. Every transition begins a new *generation*. A permit of an older one is settled without effect (a late result): no
-       answer from before an outage closes the breaker after it.
+    1. The state is a function of what was settled and of the time. Transitions that fall due are carried out by the
+       next caller but dated when they were due: a trial whose lease ended at 10:02 failed at 10:02, though nobody
+       called before 15:00. There are no timers.
+    2. Every transition begins a new *generation*. A permit of an older one is settled without effect (a late result):
+       no answer from before an outage closes the breaker after it.
     3. A trial has a *lease*: its own timeout and a little more. A trial that's lost has failed when its lease ends. So
        a breaker all of whose permits are lost admits a call again within `open_cap_s` and one lease.
     4. At most `concurrent_trials` are out at once; those out and those that counted are at most `trials`.
-    5. One lock, held over arithmetic. Listeners run after it; `Permit.abandon`, which a garbage collector may call, never
-       takes it.
+    5. One lock, held over arithmetic. Listeners run after it; `Permit.abandon`, which a garbage collector may call,
+       never takes it.
 
 An attempt that its *caller's* deadline cut off is judged by fair time (`Permit.cut`). A caller with less time than that
 can't be a trial: it would be cut off, prove nothing, and take the place of one that could.
 
 Seams. A *quality* breaker is this class with other settings (`consecutive` out of reach). A *recovery check* stands
-between the last trial's success and `Cause.TRIALS_SUCCEEDED`: outside the lock, with a generation and a lease of its own. A trial
-that no caller is patient enough for is run *detached* by the call, with no `remaining_ns`. Processes share their openings
-through `Change`s; what a peer says comes in by a method like `to_trial`, as advice.
+between the last trial's success and `Cause.TRIALS_SUCCEEDED`: outside the lock, with a generation and a lease of its
+own. A trial that no caller is patient enough for is run *detached* by the call, with no `remaining_ns`. Processes share
+their openings through `Change`s; what a peer says comes in by a method like `to_trial`, as advice.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from enum import StrEnum
-from types import MappingProxyType
-
-from attrs import define
 
 from failsoft.core.breaker_settings import BreakerSettings
+from failsoft.core.breaker_states import TRANSITIONS, BreakerSnapshot, Cause, Change, Refused, State
 from failsoft.core.effects import SECOND, Clock, Random
 from failsoft.core.notices import Notices
 from failsoft.core.window import AnswerTimes, StartOrder, TimeWindow
@@ -56,118 +53,24 @@ from failsoft.fault import Settlement
 __all__ = ["Breaker", "BreakerSettings", "BreakerSnapshot", "Cause", "Change", "Permit", "Refused", "State"]
 
 
-class State(StrEnum):
-    """Where a breaker stands."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"
-
-
-class Cause(StrEnum):
-    """Why a breaker changed its state."""
-
-    RATE = "rate"
-    CONSECUTIVE = "consecutive"
-    WAITED = "waited"
-    TRIALS_SUCCEEDED = "trials_succeeded"
-    TRIALS_NEUTRAL = "trials_neutral"
-    TRIALS_FAILED = "trials_failed"
-
-
 _CLOSED, _OPEN, _HALF_OPEN = State.CLOSED, State.OPEN, State.HALF_OPEN
-
-TRANSITIONS: MappingProxyType[tuple[State, Cause], State] = MappingProxyType(
-    {
-        (_CLOSED, Cause.RATE): _OPEN,
-        (_CLOSED, Cause.CONSECUTIVE): _OPEN,
-        (_OPEN, Cause.WAITED): _HALF_OPEN,
-        (_HALF_OPEN, Cause.TRIALS_SUCCEEDED): _CLOSED,
-        (_HALF_OPEN, Cause.TRIALS_NEUTRAL): _CLOSED,
-        (_HALF_OPEN, Cause.TRIALS_FAILED): _OPEN,
-    }
-)
-"""Every transition that a breaker makes by itself. `Breaker.to_trial` leads to HALF_OPEN from anywhere."""
+_SUCCESS, _FAILURE, _NEUTRAL = Settlement.SUCCESS, Settlement.FAILURE, Settlement.NEUTRAL
 
 NEUTRAL_TRIALS = 3
-"""So many neutral trials with a well-formed reply, and no success or failure between, close the breaker on probation."""
+"""So many neutral trials with a whole reply, and no success or failure between, close the breaker on probation."""
 
 ONE_ENTRY_FROM = 20
 """From so many calls in the window, the failures of one call are one entry of the consecutive rule. Below that they all
 count: at one call a minute, opening would else take 320 s instead of 149."""
 
 FAILED_CALLS = 32
-"""Failed calls remembered for that: more than fail between one call's first attempt and its last, or else it's an outage."""
+"""Failed calls remembered for that: if more fail between one call's first attempt and its last, it's an outage."""
 
 LONGEST_HINT = 3_600 * SECOND
 """A provider's hint is believed up to an hour."""
 
 FAIR_TIME_UNKNOWN = 5 * SECOND
 FAIR_TIME_FLOOR = 1 * SECOND
-
-_SUCCESS, _FAILURE, _NEUTRAL = Settlement.SUCCESS, Settlement.FAILURE, Settlement.NEUTRAL
-
-
-@define
-class Refused:
-    """No permit: a value, not an exception.
-
-    Args:
-        reason: ``open``, ``trials_taken``, or ``deadline_too_short`` (for a trial).
-        retry_after_ns: nanoseconds after which asking again makes sense, at least 0.
-    """
-
-    reason: str
-    retry_after_ns: int
-
-
-@define
-class Change:
-    """A breaker changed its state.
-
-    Args:
-        reason: a `Cause`, or what `Breaker.to_trial` was given.
-        until_ns: no attempt before then (for OPEN; otherwise None).
-        generation: the one that begins.
-        at_ns: when the change was due: at most the time of the call that carried it out.
-    """
-
-    before: State
-    after: State
-    reason: str
-    until_ns: int | None
-    generation: int
-    at_ns: int
-
-
-@define
-class BreakerSnapshot:
-    """What a breaker knows at one moment.
-
-    Args:
-        generation: how many transitions there were.
-        calls: successes and failures in the window.
-        failures: failures in the window.
-        in_flight: permits of this generation that aren't settled and whose lease hasn't ended.
-        until_ns: the moment before which no attempt is admitted, or the last such moment.
-        trips: openings that the next one's waiting time builds on.
-        admitted: permits ever given.
-        late_results: permits settled after their generation or their lease.
-        double_settles: permits settled again.
-        listener_errors: what the listener raised.
-    """
-
-    state: State
-    generation: int
-    calls: int
-    failures: int
-    in_flight: int
-    until_ns: int
-    trips: int
-    admitted: int
-    late_results: int
-    double_settles: int
-    listener_errors: int
 
 
 class Permit:
@@ -247,10 +150,30 @@ class Breaker:
     """
 
     __slots__ = (
-        "_abandoned", "_counted_failures", "_counted_successes", "_failed_calls", "_generation", "_healthy_since",
-        "_late_results", "_double_settles", "_lock", "_min_calls", "_neutral_replies", "_notices", "_random", "_rate",
-        "_settings", "_slack", "_start_order", "_state", "_times", "_trials", "_trips", "_until", "_window",
-    )  # fmt: skip
+        "_abandoned",
+        "_counted_failures",
+        "_counted_successes",
+        "_double_settles",
+        "_failed_calls",
+        "_generation",
+        "_healthy_since",
+        "_late_results",
+        "_lock",
+        "_min_calls",
+        "_neutral_replies",
+        "_notices",
+        "_random",
+        "_rate",
+        "_settings",
+        "_slack",
+        "_start_order",
+        "_state",
+        "_times",
+        "_trials",
+        "_trips",
+        "_until",
+        "_window",
+    )
 
     def __init__(
         self,
@@ -272,7 +195,7 @@ class Breaker:
         self._generation = 0
         self._window = TimeWindow(int(settings.window_s * SECOND) // settings.buckets, settings.buckets, now)
         self._start_order = StartOrder()
-        self._failed_calls: list[object] = []
+        self._failed_calls: tuple[object, ...] = ()
         self._times = AnswerTimes()
         self._healthy_since = now
         self._until = now
@@ -296,7 +219,7 @@ class Breaker:
             if self._state is _OPEN:
                 wait = self._until - now
                 return Refused("open", wait) if wait > 0 else self._impatient(now, remaining_ns)
-            self._catch_up(now)  # what's due is so whether or not anybody looks; at most a lost trial is written off
+            self._catch_up(now)  # writes off lost trials: they failed when they were due, whether or not anybody looks
             refused = self._trial_refused(now, remaining_ns)
         if self._notices.pending:
             self._notices.deliver()
@@ -330,8 +253,8 @@ class Breaker:
     def fair_time(self, now: int) -> int:
         """Nanoseconds in which an answer may fairly be expected.
 
-        Twice the median of the last 64 successes within the window; 5 s if there are fewer than 10; at least 1 s; at most
-        `fair_cap_s`.
+        Twice the median of the last 64 successes within the window; 5 s if there are fewer than 10; at least 1 s; at
+        most `fair_cap_s`.
         """
         window = self._window
         fair = self._times.twice_median(now // window.width - window.cells + 1)
@@ -425,9 +348,7 @@ class Breaker:
         call, failed = permit._call, self._failed_calls
         if call is not None:
             if call not in failed:
-                failed.append(call)
-                if len(failed) > FAILED_CALLS:
-                    del failed[0]
+                self._failed_calls = (*failed, call)[-FAILED_CALLS:]
             elif self._window.calls >= ONE_ENTRY_FROM:
                 self._start_order.ignored(permit._number)
                 return 0
@@ -523,7 +444,7 @@ class Breaker:
         elif state is _CLOSED:
             self._window.clear(at)
             self._start_order.clear()
-            self._failed_calls.clear()
+            self._failed_calls = ()
             self._healthy_since = at
         self._state = state
         until = self._until if state is _OPEN else None

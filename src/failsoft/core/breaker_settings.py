@@ -42,7 +42,7 @@ class BreakerSettings:
 
     Args:
         window_s: seconds that the rate rule looks back, 1-3,600. A minute holds enough calls at 20 a minute.
-        buckets: cells of the window, 1-120. Twelve: the window moves in steps of 5 s.
+        buckets: cells of the window, 1-120, of at least 0.1 s each. Twelve: the window moves in steps of 5 s.
         rate: per cent of failures that open, 1-100, counted against calls *and* what's in flight.
         min_calls: calls in the window before the rate rule speaks, at least 1. Fewer than 20 are no rate.
         consecutive: failures in a row, by order of start, that open, at least 1. Finds a hard outage in seconds, and at
@@ -56,8 +56,8 @@ class BreakerSettings:
             up to two minutes late.
         jitter: share by which an opening varies, 0-0.9, before the cap, so that a fleet doesn't come back at once.
         trials: attempts that a half-open breaker admits before it decides, 1-100.
-        concurrent_trials: how many of them at once, 1 to `trials`. With one, answers of 60 s took twice as long to close.
-        successes_to_close: how many must succeed, 1 to `trials`.
+        concurrent_trials: how many of them at once, 1 to `trials`. With one, answers of 60 s took twice as long to
+        close. successes_to_close: how many must succeed, 1 to `trials`.
         healthy_for_s: seconds in CLOSED that take back one trip, 1-86,400.
         lease_slack_s: seconds after an attempt's own timeout at which it's taken for lost, 0-60.
         fair_cap_s: fair time is never more than so many seconds, 0.001-3,600: the longest timeout an attempt may have.
@@ -111,6 +111,7 @@ class BreakerSettings:
 
     def _contradictions(self) -> list[str]:
         rules = (
+            (self.window_s >= self.buckets / 10, "buckets: must be at least 0.1 s each"),
             (self.consecutive <= self.consecutive_busy, "consecutive_busy: must be at least consecutive"),
             (self.open_base_s <= self.open_cap_s, "open_cap_s: must be at least open_base_s"),
             (self.concurrent_trials <= self.trials, "concurrent_trials: must be at most trials"),

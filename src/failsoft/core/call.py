@@ -207,9 +207,7 @@ class Call(Generic[Q, R]):
             raise LedgerUnavailable(f"{self.contract.name}: the ledger can't record, so nothing was asked")
         return policy == "continue"
 
-    def _append(
-        self, ledger: Ledger, ticket: Ticket, now: int
-    ) -> Generator[Effect, Any, Recorded | Unrecorded | None]:
+    def _append(self, ledger: Ledger, ticket: Ticket, now: int) -> Generator[Effect, Any, Recorded | Unrecorded | None]:
         """Wait for a record, and tell a stuck ledger that it is."""
         until = self._budget.append_until(now)
         try:
@@ -242,7 +240,7 @@ class Call(Generic[Q, R]):
         try:
             prompt = contract.prompt(self.request)
             if not isinstance(prompt, Prompt):
-                raise TypeError(f"prompt() returned {type(prompt).__name__}, not Prompt")  # noqa: TRY301
+                raise TypeError(f"prompt() returned {type(prompt).__name__}, not Prompt")
         except (ValueError, AssertionError):
             return None  # the capability says that this request can't be put to a model
         except Exception as error:
@@ -263,28 +261,24 @@ class Call(Generic[Q, R]):
             result = yield from self._attempt(adapter, ask, left)
             if not isinstance(result, Fault):
                 return result
-            kind, treatment = result.kind, result.treatment
-            if treatment.retry == "no" or result.give_up or self._bug is not None:
+            rule, again = result.treatment.retry, result.kind in spent
+            spent.add(result.kind)
+            if self._bug is not None or not _worth_another(result, again, left):
                 return None
-            if treatment.retry == "free":
-                if kind in spent:
-                    return None
-                spent.add(kind)
+            if rule == "free":
                 continue
-            if treatment.retry == "once" and kind in spent:
-                return None
-            spent.add(kind)
-            if left > 1 and (treatment.retry == "next" or treatment.throttle):
-                return None
             if retry is None:
                 retry = Retry(adapter.attempts, self.world.random)
             wait = retry.next_wait_ns(result, result.retry_after_ns)
             now = self.world.clock.monotonic_ns()
-            if wait is None or now + wait + FLOOR >= self._budget.attempt_until(now, left, None):
+            if wait is None:
                 return None
-            if wait > 0:
+            until = max(now + wait, adapter.throttle.until(now))
+            if until + FLOOR >= self._budget.attempt_until(now, left, None):
+                return None
+            if until > now:
                 try:
-                    yield Sleep(now + wait)
+                    yield Sleep(until)
                 except Exception as error:
                     self._loud(FaultKind.BUG, adapter.name, error)
                     return None
@@ -319,6 +313,10 @@ class Call(Generic[Q, R]):
         if until - now < FLOOR:
             self._release(Settlement.NEUTRAL)
             return self._pass(adapter, "no_time")
+        refusal = adapter.admit(now)
+        if refusal is not None:
+            self._release(Settlement.NEUTRAL)
+            return self._pass(adapter, *refusal)
         permit = adapter.breaker.acquire(now, until - now, call=self.call_id, remaining_ns=self._budget.ask_ends - now)
         if isinstance(permit, Refused):
             self._release(Settlement.NEUTRAL)
@@ -431,9 +429,7 @@ class Call(Generic[Q, R]):
                 return Fault(FaultKind.CAPABILITY_BUG, type(error).__name__, status=attempt.status)
         return _Answer(value, adapter, attempt.n, reply.served)
 
-    def _settle_fault(
-        self, adapter: GuardedAdapter, attempt: Attempt, fault: Fault, now: int, *, capped: bool
-    ) -> None:
+    def _settle_fault(self, adapter: GuardedAdapter, attempt: Attempt, fault: Fault, now: int, *, capped: bool) -> None:
         """Tell the guards, note it, and give slot and permit back."""
         treatment = fault.treatment
         permit, self._permit = self._permit, None
@@ -441,9 +437,7 @@ class Call(Generic[Q, R]):
             if fault.kind is FaultKind.ATTEMPT_TIMEOUT and not capped:
                 permit.cut(now)  # its caller's deadline cut it: judged by fair time
             else:
-                permit.settle(
-                    treatment.health, now, hint_ns=fault.retry_after_ns, well_formed=fault.status is not None
-                )
+                permit.settle(treatment.health, now, hint_ns=fault.retry_after_ns, well_formed=fault.status is not None)
         if treatment.throttle:
             adapter.throttle.throttled(now, fault.retry_after_ns)
         elif treatment.latch:
@@ -640,6 +634,14 @@ class Call(Generic[Q, R]):
         )
 
 
+def _worth_another(fault: Fault, again: bool, left: int) -> bool:
+    """Does the kind of fault allow another attempt at the same adapter? `again`: it was met before in this call."""
+    rule = fault.treatment.retry
+    if rule == "no" or fault.give_up or (again and rule in ("free", "once")):
+        return False
+    return left == 1 or not (rule == "next" or fault.treatment.throttle)
+
+
 def _result_of(outcome: Outcome[Any]) -> CallResult:
     return "referred" if isinstance(outcome.value, Referral) else "answered"
 
@@ -665,4 +667,3 @@ def _places(error: ValidationError) -> str:
 
 def _prompt_json(prompt: Prompt) -> bytes:
     return to_json([{"role": each.role, "content": each.content} for each in prompt.messages])
-

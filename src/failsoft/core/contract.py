@@ -1,8 +1,8 @@
 """A capability made ready: its types compiled, its JSON schema made once, its rules as functions that the call uses.
 
-    snapshot        the application's request, validated and detached from what the caller may still change
-    read_answer     a model's answer text → a value of the response type
-    check_value     a fallback's value, held to the response type too
+snapshot        the application's request, validated and detached from what the caller may still change
+read_answer     a model's answer text → a value of the response type
+check_value     a fallback's value, held to the response type too
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def import_path(target: object) -> str:
     body = getattr(target, "_body", None)
     if body is not None:
         named = body
-    return f"{named.__module__}:{named.__qualname__}"  # type: ignore[union-attr]
+    return f"{named.__module__}:{named.__qualname__}"
 
 
 def deeply_frozen(annotation: Any, seen: frozenset[Any] = frozenset()) -> bool:
@@ -156,9 +156,9 @@ def fallback_problem(target: Any, request_type: Any, response_type: Any) -> str 
 
     It must take exactly the request, must not wait, and its annotations (where it has them) must fit.
     """
-    call = target if inspect.isfunction(target) else getattr(type(target), "__call__", None)
-    if call is None or not callable(target):
+    if not callable(target):
         return "is not callable: a fallback is a function `(request) -> response`, or a class whose instance is one"
+    call: Any = target if inspect.isfunction(target) else type(target).__call__
     if inspect.iscoroutinefunction(call) or inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
         return "must be a plain `def`: a fallback may not wait"
     try:
@@ -183,9 +183,11 @@ def _fits(given: Any, wanted: Any) -> bool:
     if isinstance(given, type) and isinstance(wanted, type):
         return issubclass(given, wanted)
     members = _members(wanted)
-    return all(any(_fits(each, one) for one in members) for each in _members(given)) if (
-        len(members) > 1 or len(_members(given)) > 1
-    ) else False
+    return (
+        all(any(_fits(each, one) for one in members) for each in _members(given))
+        if (len(members) > 1 or len(_members(given)) > 1)
+        else False
+    )
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:

@@ -116,6 +116,12 @@ class GuardedAdapter:
         refused = self.breaker.peek(now)
         return None if refused is None else ("open", refused.reason)
 
+    def admit(self, now: int) -> tuple[str, str] | None:
+        """As `refusal`, for an attempt that goes now: takes a latch's trial and a place in a throttle's pace."""
+        if not self.latch.admit(now):
+            return "latched", self.latch.cause(now) or ""
+        return ("throttled", "") if self.throttle.admit(now) else None
+
 
 def plan(
     adapters: Sequence[GuardedAdapter], now: int, labels: frozenset[str], blocks: Blocks

@@ -1,21 +1,21 @@
-"""What a breaker remembers of its recent attempts: counts by time, failures by order of start, and how long answers took.
+"""What a breaker remembers of its recent attempts: counts by time, failures by order of start, times of answers.
 
 Theory of operation
 -------------------
 
-`TimeWindow` counts. It holds `cells` counters, each for `width` nanoseconds; the *tick* of a moment is ``moment // width``.
-    - Advancing by d ticks empties the next d cells (all of them if d is at least their number). A clock that stands still
-      or is read out of order (d at most 0) moves nothing: the outcome counts where the window stands.
+`TimeWindow` counts. It holds `cells` counters, each for `width` nanoseconds. A moment's *tick* is ``moment // width``.
+    - Advancing by d ticks empties the next d cells (all of them if d is at least their number). A clock that stands
+      still or is read out of order (d at most 0) moves nothing: the outcome counts where the window stands.
     - Invariant: the totals are the sums over the cells. Every operation is O(cells) at worst, O(1) as a rule.
-    - An attempt is *in flight* from its start until it ends, but no longer than to the end of the cell in which its lease
-      ends: an attempt that was lost doesn't thin the rate for ever.
+    - An attempt is *in flight* from its start until it ends, but no longer than to the end of the cell in which its
+      lease ends: an attempt that was lost doesn't thin the rate for ever.
 
-`StartOrder` finds failures in a row: *in the order in which attempts started*, not in which they ended. Failures are fast
-and successes slow, so a healthy provider's first results are its errors; by order of end they'd look like a run.
+`StartOrder` finds failures in a row: *in the order in which attempts started*, not in which they ended. Failures are
+fast and successes slow, so a healthy provider's first results are its errors; by order of end they'd look like a run.
     - Each attempt has a start number. A success sets ``good`` to its own number if that's higher: nothing that started
       before a success counts any more.
-    - A failure that started after ``good`` counts the failures next to it on both sides. A neutral attempt is transparent.
-      One that's still in flight ends the run: it may yet succeed.
+    - A failure that started after ``good`` counts the failures next to it on both sides. A neutral attempt is
+      transparent. One that's still in flight ends the run: it may yet succeed.
     - The newest 2,048 attempts have a mark. An attempt that outlives its mark can't be in a run; its success counts.
 
 `AnswerTimes` says what *fair time* is: twice the median of the last 64 successes that are younger than the window.
@@ -28,6 +28,8 @@ are two more counters per cell, amended in the cell of ``start + slow_after`` wh
 from __future__ import annotations
 
 from array import array
+
+from failsoft.core.effects import MILLISECOND
 
 MARKS = 2_048
 """Attempts with a mark: a power of two, so that a start number's place is a bit mask away."""
@@ -42,6 +44,8 @@ ENOUGH_SAMPLES = 10
 IN_FLIGHT, FAILED, TRANSPARENT = 0, 1, 2
 
 _PLACE = MARKS - 1
+_DURATION_BITS = 26
+_LONGEST = (1 << _DURATION_BITS) - 1  # milliseconds: 18 hours
 _NEVER = -(2**62)
 
 
@@ -64,14 +68,14 @@ class TimeWindow:
         self.calls = 0
         self.failures = 0
         self.in_flight = 0
-        self._call_cells = [0] * cells
-        self._failure_cells = [0] * cells
+        self._call_cells = array("I", [0]) * cells
+        self._failure_cells = array("I", [0]) * cells
         self._leases: dict[int, int] = {}  # tick in which the lease ends -> attempts in flight; no key is below `tick`
 
     def clear(self, now: int) -> None:
         """Forget everything."""
-        self._call_cells = [0] * self.cells
-        self._failure_cells = [0] * self.cells
+        self._call_cells = array("I", [0]) * self.cells
+        self._failure_cells = array("I", [0]) * self.cells
         self.calls = self.failures = 0
         self.tick = max(self.tick, now // self.width)
         self.forget_in_flight()
@@ -120,8 +124,8 @@ class TimeWindow:
     def advance(self, tick: int) -> None:
         """Move on to `tick`, which is later than where the window stands."""
         if tick - self.tick >= self.cells:
-            self._call_cells = [0] * self.cells
-            self._failure_cells = [0] * self.cells
+            self._call_cells = array("I", [0]) * self.cells
+            self._failure_cells = array("I", [0]) * self.cells
             self.calls = self.failures = 0
         else:
             for each in range(self.tick + 1, tick + 1):
@@ -167,7 +171,7 @@ class StartOrder:
             self._marks[number & _PLACE] = TRANSPARENT
 
     def failed(self, number: int) -> int:
-        """An attempt failed. Returns how many failures in a row it belongs to, itself included; 0: it can't be in a run."""
+        """An attempt failed. Returns how long a run it belongs to, itself included; 0: it can't be in one."""
         oldest = max(self._good + 1, self.next - MARKS)
         if number < oldest:
             return 0
@@ -188,23 +192,24 @@ class StartOrder:
 class AnswerTimes:
     """How long the last successes took."""
 
-    __slots__ = ("_durations", "_next", "_ticks")
+    __slots__ = ("_next", "_samples")
 
     def __init__(self) -> None:
-        self._durations = array("f", bytes(4 * SAMPLES))  # nanoseconds; seven digits are enough for a median
-        self._ticks = array("q", [_NEVER]) * SAMPLES
+        self._samples = array("q", [_NEVER]) * SAMPLES  # tick << 26 | milliseconds: one store per success
         self._next = 0
 
     def add(self, tick: int, duration: int) -> None:
         """A success at `tick` took `duration` nanoseconds."""
+        milliseconds = duration // MILLISECOND
+        if not 0 <= milliseconds <= _LONGEST:  # threads read the clock in one order and come in another
+            milliseconds = 0 if milliseconds < 0 else _LONGEST
         place = self._next
-        self._durations[place] = duration
-        self._ticks[place] = tick
+        self._samples[place] = tick << _DURATION_BITS | milliseconds
         self._next = place + 1 & SAMPLES - 1
 
     def twice_median(self, since: int) -> int | None:
         """Twice the median of the successes at tick `since` or later, in nanoseconds; None if they're too few."""
-        fresh = sorted(duration for tick, duration in zip(self._ticks, self._durations, strict=True) if tick >= since)
+        fresh = sorted(sample & _LONGEST for sample in self._samples if sample >> _DURATION_BITS >= since)
         if len(fresh) < ENOUGH_SAMPLES:
             return None
-        return int(fresh[(len(fresh) - 1) // 2] + fresh[len(fresh) // 2])
+        return (fresh[(len(fresh) - 1) // 2] + fresh[len(fresh) // 2]) * MILLISECOND

@@ -7,6 +7,7 @@ timers, never `asyncio.wait_for`, which on 3.11 can hide a cancellation (cpython
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Protocol, TypeVar
@@ -89,10 +90,8 @@ class AsyncDriver:
         woken: asyncio.Future[None] = loop.create_future()
 
         def wake() -> None:
-            try:
+            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits there any more
                 loop.call_soon_threadsafe(_set, woken)
-            except RuntimeError:
-                pass  # the loop was closed: nobody waits there any more
 
         timer = loop.call_later(self._seconds(until), _set, woken)
         promise.on_done(wake)
@@ -150,4 +149,3 @@ async def _close(task: asyncio.Task[Any]) -> None:
 def _set(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-

@@ -81,7 +81,8 @@ class SyncDriver:
             return self._wait(effect.promise, effect.until)
         if type(effect) is Invoke:
             return self._invoke(effect)
-        return time.sleep(self._seconds(effect.until))
+        time.sleep(self._seconds(effect.until))
+        return None
 
     def _seconds(self, until: int) -> float:
         return max(0.0, (until - self._clock.monotonic_ns()) / 1e9)

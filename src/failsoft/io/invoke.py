@@ -28,7 +28,7 @@ class Returned:
 
 def is_async(function: Callable[..., Any]) -> bool:
     """Is it a coroutine function, or an object whose ``__call__`` is one?"""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
 def in_thread(effect: Invoke) -> Promise[Returned | Raised]:

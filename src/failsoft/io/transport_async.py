@@ -13,7 +13,8 @@ import socket
 import ssl
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any, cast
+from contextlib import suppress
+from typing import cast
 
 import httpcore
 import httpx
@@ -36,129 +37,7 @@ from failsoft.io.transport import (
     timeout_fault,
     whole_reply,
 )
-from failsoft.io.transport_inbox import Inbox
-
-_PAUSE_ABOVE = 256 * 1024  # received bytes that nobody has taken yet; then the socket waits
-
-
-class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
-    """One connection's bytes: asyncio pushes them in, httpcore pulls them out through the inbox.
-
-    Because asyncio reports an end or stray bytes as they come, whether an idle connection still lives is known without
-    asking the kernel.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, max_bytes: int) -> None:
-        self.inbox = Inbox(max_bytes)
-        self.socket = sock
-        self._loop = loop
-        self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._room: asyncio.Future[None] | None = None
-        self._ended = False
-        self._error: Exception | None = None
-        self._paused = False
-        self._write_failed = False
-
-    @property
-    def alive(self) -> bool:
-        """Neither ended nor holding bytes that belong to nobody."""
-        return not (self._ended or self.inbox.buffer)
-
-    # asyncio's side
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Connected, TLS included."""
-        self._transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes came in."""
-        self.inbox.add(data)
-        if not self._paused and len(self.inbox.buffer) > _PAUSE_ABOVE and self._transport is not None:
-            self._paused = True
-            self._transport.pause_reading()
-        self._wake()
-
-    def eof_received(self) -> None:
-        """The peer has ended its side: asyncio closes ours."""
-        self._ended = True
-        self._wake()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Closed, by whomever."""
-        self._ended = True
-        self._error = exc
-        self._wake()
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
-
-    def pause_writing(self) -> None:
-        """The peer reads slower than we write."""
-        self._room = self._loop.create_future()
-
-    def resume_writing(self) -> None:
-        """There's room again."""
-        room, self._room = self._room, None
-        if room is not None and not room.done():
-            room.set_result(None)
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    # httpcore's side
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """The next piece that belongs to the reply; never empty.
-
-        Raises:
-            Broken: the connection ended, or broke a rule of framing.
-        """
-        while True:
-            piece = self.inbox.take(max_bytes)
-            if piece is not None:
-                if self._paused and self._transport is not None and not self._ended:
-                    self._paused = False
-                    self._transport.resume_reading()
-                return piece
-            if self._ended:
-                if self._write_failed:
-                    raise httpcore.WriteError from self._error
-                if isinstance(self._error, ssl.SSLError):
-                    raise self._error
-                raise self.inbox.end() from self._error
-            self._waiter = self._loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send, waiting for room.
-
-        Raises:
-            httpcore.WriteError: the connection is gone; httpcore then still reads a reply that came early.
-        """
-        if self._transport is not None and buffer and not self._ended:
-            self._transport.write(buffer)
-            if self._room is not None:
-                await self._room
-        if self._ended:
-            self._write_failed = True
-            raise httpcore.WriteError
-
-    async def aclose(self) -> None:
-        """Close at once."""
-        self.abort()
-
-    def abort(self) -> None:
-        """Close at once, dropping what isn't sent: no wait, no goodbye."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def get_extra_info(self, info: str) -> Any:
-        """Nothing that anybody here asks for."""
-        return None
+from failsoft.io.transport_async_line import Line
 
 
 class Slot:
@@ -394,7 +273,7 @@ class AsyncTransport:
                 response = await transport.handle_async_request(make_httpx(request))
                 headers = read_head(response.status_code, response.headers.raw)
                 body = Parts(self._max_bytes)
-                async for part in cast(httpx.AsyncByteStream, response.stream):
+                async for part in cast("httpx.AsyncByteStream", response.stream):
                     body.add(part)
                 await response.aclose()
         except TimeoutError as error:
@@ -419,8 +298,7 @@ class AsyncTransport:
 
 
 async def _close(response: httpx.Response) -> None:
-    try:
+    # Where it can't be closed properly, there's nobody left who'd need to know.
+    with suppress(RuntimeError, *EXPECTED):
         async with asyncio.timeout(CLOSE_SECONDS):
             await response.aclose()
-    except (*EXPECTED, RuntimeError):
-        pass  # it couldn't be closed properly: there's nobody left who'd need to know

@@ -29,7 +29,7 @@ MAX_CHUNKS = 16_384
 """Chunks of one body: each costs the parser some 40 µs, so a body of one-byte chunks could hold a loop for minutes."""
 
 
-class Broken(Exception):  # noqa: N818 - never leaves the transport
+class Broken(Exception):
     """The exchange ends with this fault."""
 
     def __init__(self, kind: FaultKind, detail: str, status: int | None = None) -> None:

@@ -41,7 +41,7 @@ from failsoft.io.transport_inbox import Inbox
 _RECEIVE = 64 * 1024
 
 
-class _DeadlineReached(Exception):  # noqa: N818 - never leaves the transport
+class _DeadlineReached(Exception):
     """Not an OSError, so that nothing on the way takes it for one."""
 
 
@@ -316,16 +316,17 @@ class SyncTransport:
 
     def _exchange_foreign(self, transport: httpx.BaseTransport, request: HttpRequest, until: int) -> HttpReply | Fault:
         made = make_httpx(request)
-        response: httpx.Response | None = None
+        response = None
         try:
             left = remaining_seconds(self._clock, until)
             made.extensions["timeout"] = {"connect": left, "read": left, "write": left, "pool": left}
             response = transport.handle_request(made)
             headers = read_head(response.status_code, response.headers.raw)
             body = Parts(self._max_bytes)
-            for part in cast(httpx.SyncByteStream, response.stream):
+            for part in cast("httpx.SyncByteStream", response.stream):
                 remaining_seconds(self._clock, until)
                 body.add(part)
+            return whole_reply(response.status_code, headers, body.parts, self._max_bytes)
         except _DeadlineReached:
             return timeout_fault(connected=True)
         except EXPECTED as error:
@@ -333,4 +334,3 @@ class SyncTransport:
         finally:
             if response is not None:
                 response.close()
-        return whole_reply(response.status_code, headers, body.parts, self._max_bytes)

@@ -9,9 +9,9 @@ Each step makes one batch durable, or raises:
     call.orphaned …                     once, for emitters that are gone
     what was submitted                  up to 512 records, then the gaps to declare
 
-The first failure begins an *outage*; it ends with the first batch of the usual kind that is durable. That batch begins
-with ``ledger.failure`` and ends with ``ledger.recovered``. On a full disk the ballast is given up, ``ledger.failure`` is
-written into its room, and nothing else is until the ballast can be put back.
+The first failure begins an *outage*; it ends with the first batch of the usual kind that is durable. That batch
+begins with ``ledger.failure`` and ends with ``ledger.recovered``. On a full disk the ballast is given up,
+``ledger.failure`` is written into its room, and nothing else is until the ballast can be put back.
 
 A number (`eseq`) belongs to a durable record: a batch that was rolled back gives its numbers back.
 """
@@ -23,7 +23,6 @@ import platform
 import sqlite3
 from collections.abc import Callable
 from importlib import metadata
-from pathlib import Path
 
 from attrs import define, field
 
@@ -128,42 +127,31 @@ class Appender:
 
         Raises:
             LedgerInvalid: it's no ledger that can be written to.
-            AppendFailed: it can't be written now.
         """
         try:
             while not (self._announced and self._swept):
-                self.settle(*self.commit(self.next_batch()))
-            self._ballast.fill()
-        except OSError as error:
-            raise LedgerInvalid(f"{self.file.path}: the ledger can't be written ({error})") from None
+                self.settle(*self.step())
+        except (AppendFailed, OSError, sqlite3.Error) as error:
+            raise LedgerInvalid(f"{self.file.path}: the ledger can't be written ({error})") from error
+        self._ballast.fill()
 
-    def next_batch(self) -> Batch:
-        """What comes next; it may be empty.
-
-        Raises:
-            LedgerInvalid, AppendFailed, OSError, sqlite3.Error: nothing can be written now.
-        """
-        self._open()
-        if self.doubt is not None:
-            return self.doubt
-        batch = Batch(self.emitter.position)
-        if not self._announced:
-            self._add(batch, self._hello())
-        elif not self._swept:
-            self._add_orphans(batch)
-        elif self.outage is not None and self.outage.full:
-            self._add_to_full_disk(batch, self.outage)
-        else:
-            self._add_submitted(batch)
-        return batch
-
-    def commit(self, batch: Batch) -> tuple[Batch, int]:
-        """Make it durable; the batch, and the index of its first record.
+    def step(self) -> tuple[Batch, int]:
+        """Make the next batch durable; the batch, for `settle`, and the index of its first record.
 
         Raises:
-            AppendFailed: it isn't, as far as is known; hand the batch to `undo`.
+            Exception: it isn't durable, as far as is known: an outage begins or goes on; see `tell`. Whatever is
+                raised, nothing is lost, and the next step tries again.
         """
-        first = self.file.append(batch.built, doubtful=batch is self.doubt) if batch.built else 0
+        batch = self.doubt
+        try:
+            self._open()
+            if batch is None:
+                batch = Batch(self.emitter.position)
+                self._fill(batch)
+            first = self.file.append(batch.built, doubtful=batch is self.doubt) if batch.built else 0
+        except Exception as error:
+            self._undo(batch, error)
+            raise
         self.doubt = None
         return batch, first
 
@@ -184,17 +172,10 @@ class Appender:
             self.outage = None
         self.queue.settle(batch.tickets, [first + place for place in batch.places])
 
-    def undo(self, batch: Batch | None, error: Exception) -> None:
-        """A step failed, before or in its commit: an outage begins or goes on, and nobody waits any longer."""
-        reason = str(error)
-        full = isinstance(error, AppendFailed) and error.full
-        if self.outage is None:
-            self.outage = Outage(timestamp(self._clock.time_ns()))
-        if full:
-            self.outage.full = self._ballast.spend() or self.outage.full
-        if batch is not None:
-            self._put_back(batch, reason, unknown=isinstance(error, AppendFailed) and error.unknown)
-        self.file.close()  # a connection that saw an error isn't asked again
+    def tell(self, reason: str) -> None:
+        """Nobody who waits needs to: nothing becomes durable now."""
+        if self.doubt is not None:
+            self.queue.tell(self.doubt.tickets, reason)
         self.queue.tell_all(reason)
 
     def end(self) -> None:
@@ -204,10 +185,10 @@ class Appender:
             if self._announced and self.doubt is None:
                 self._open()
                 batch = Batch(self.emitter.position)
-                for each in list(self._open_calls.values()):
+                for each in self._open_calls.values():
                     self._add(batch, _orphan(each))
                 self._add(batch, draft.emitter_closed(self.emitter.position[0]))
-                self.settle(*self.commit(batch))
+                self.file.append(batch.built)
                 goodbye = True
         except (AppendFailed, LedgerInvalid, OSError, sqlite3.Error):
             pass  # whoever opens the ledger next finds the live file unlocked, and names the open calls
@@ -221,6 +202,16 @@ class Appender:
             self._live = None
 
     # --- what a batch holds -------------------------------------------------------------------------------------------
+
+    def _fill(self, batch: Batch) -> None:
+        if not self._announced:
+            self._add(batch, self._hello())
+        elif not self._swept:
+            self._add_orphans(batch)
+        elif self.outage is not None and self.outage.full:
+            self._add_to_full_disk(batch, self.outage)
+        else:
+            self._add_submitted(batch)
 
     def _open(self) -> None:
         with self.file.lock.held():
@@ -287,13 +278,12 @@ class Appender:
 
     def _add_submitted(self, batch: Batch) -> None:
         now, outage = timestamp(self._clock.time_ns()), self.outage
-        taken = self.queue.take(BATCH)
+        batch.tickets = self.queue.take(BATCH)
         batch.gaps = self.queue.take_gaps()
         if outage is not None and outage.failure is None:
             outage.lost = sum(batch.gaps.counts().values())
             self._add_failure(batch, outage, now)
-        for ticket in taken:
-            self._add_ticket(batch, ticket)
+        batch.tickets = [ticket for ticket in batch.tickets if self._add_ticket(batch, ticket)]
         batch.gaps.merge(self.queue.take_gaps())  # what was malformed just now
         for reason, count in batch.gaps.counts().items():
             self._add(batch, draft.gap_declared(reason, count))
@@ -303,30 +293,34 @@ class Appender:
             self._add(batch, draft.ledger_recovered(outage.began, now, failure))
             batch.recovers = True
 
-    def _add_ticket(self, batch: Batch, ticket: Ticket) -> None:
+    def _add_ticket(self, batch: Batch, ticket: Ticket) -> bool:
         record = ticket.record
         assert record is not None
         try:
             built = self.emitter.build(draft.draft_of(record, _leaf_of), ticket.wall_ns, ticket.monotonic_ns)
         except Exception as error:  # whatever it is, it's this record's own, and the others go on
             self.queue.drop(ticket, "malformed", _told(error))
-            return
+            return False
         ticket.leaf = built.leaf
         batch.places.append(len(batch.built))
         batch.built.append(built)
-        batch.tickets.append(ticket)
+        return True
 
-    def _put_back(self, batch: Batch, reason: str, *, unknown: bool) -> None:
-        if unknown or batch is self.doubt:
+    def _undo(self, batch: Batch | None, error: Exception) -> None:
+        if self.outage is None:
+            self.outage = Outage(timestamp(self._clock.time_ns()))
+        if isinstance(error, AppendFailed) and error.full:
+            self.outage.full = self._ballast.spend() or self.outage.full
+        if batch is not None and (batch is self.doubt or (isinstance(error, AppendFailed) and error.unknown)):
             self.doubt = batch
-            self.queue.tell(batch.tickets, reason)
-            return
-        self.emitter.position = batch.position
-        for live in batch.gone:
-            live.release(remove=False)
-            self._swept = False
-        self.queue.return_gaps(batch.gaps)
-        self.queue.give_back(batch.tickets, reason)
+        elif batch is not None:
+            self.emitter.position = batch.position
+            for live in batch.gone:
+                live.release(remove=False)
+                self._swept = False
+            self.queue.return_gaps(batch.gaps)
+            self.queue.give_back(batch.tickets)
+        self.file.close()  # a connection that saw an error isn't asked again
 
 
 def _leaf_of(ticket: AnyTicket) -> bytes | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, NoReturn, cast
 
 MAX_BYTES = 61_440
@@ -96,7 +97,7 @@ def _check_object(document: dict[str, Any], depth: int) -> None:
     for key, value in document.items():
         if key not in _keys_seen:
             _check_key(key)
-        kind = type(value)
+        kind = value.__class__
         if kind is str or kind is bool:
             continue
         if kind is int:
@@ -114,8 +115,8 @@ def _check_nested(value: Any, depth: int) -> None:
     elif type(value) is list:
         if not value:
             raise ProfileError("an empty list")
-        for each in cast("list[Any]", value):
-            kind = type(each)
+        for each in cast("Sequence[Any]", value):
+            kind = each.__class__
             if kind is int:
                 if not -MAX_INTEGER <= each <= MAX_INTEGER:
                     raise ProfileError("an integer beyond 2^53 - 1")

@@ -1,7 +1,8 @@
 """Salted commitments: what a record says of a payload without saying the payload.
 
-``digest = SHA-256(tag ‖ disclosure)``, and a *disclosure* is salt, path, media type and data, each but the salt with its
-length before it. The salt is fresh for each payload: equal payloads have different digests, and a guess can't be tried.
+``digest = SHA-256(tag ‖ disclosure)``, and a *disclosure* is salt, path, media type and data, each but the salt with
+its length before it. The salt is fresh for each payload: equal payloads have different digests, and a guess can't be
+tried.
 """
 
 from __future__ import annotations

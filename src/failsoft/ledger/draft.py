@@ -103,6 +103,7 @@ def draft_of(record: evidence.Record, leaf_of: LeafOf) -> Draft:
     """What this evidence will say.
 
     Args:
+        record: what happened.
         leaf_of: the leaf of a ticket's record, or None where it isn't in the log.
 
     Raises:

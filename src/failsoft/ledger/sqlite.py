@@ -7,7 +7,8 @@ Rules, each of which was seen to matter:
 2. This process never opens the database or its WAL by any other way than SQLite: closing any descriptor of a file drops
    all of the process's POSIX locks on it, and SQLite's are of that kind.
 3. A new ledger is made aside and moved into place: an empty file is never a ledger that was just being made.
-4. The head is read anew in each transaction, and may never be smaller than, or differ from, what this process committed.
+4. The head is read anew in each transaction; it may never be smaller than what this process committed, or of its size
+   and different.
 5. An error before COMMIT means rolled back. An error *of* COMMIT means unknown, unless SQLite says that it gave up
    before the last frame (full, busy, read-only).
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 from attrs import frozen
@@ -127,6 +128,7 @@ class LedgerFile:
         """Make records durable, all or none; the index of the first.
 
         Args:
+            batch: what to append, in order; not empty.
             doubtful: the very same batch may be in the log already.
 
         Raises:
@@ -321,7 +323,7 @@ class LedgerFile:
                 connection.execute("ROLLBACK")
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self) -> Generator[None, None, None]:
         try:
             yield
         except sqlite3.DatabaseError as error:

@@ -157,15 +157,16 @@ class TicketQueue:
                 taken.append(ticket)
         return taken
 
-    def give_back(self, tickets: Sequence[Ticket], reason: str) -> None:
-        """These were taken and not written: queue them again, first, then tell their waiters."""
+    def give_back(self, tickets: Sequence[Ticket]) -> None:
+        """These were taken and not written: queue them again, before all others. Those dropped meanwhile stay so."""
         with self._changed:
             for ticket in reversed(tickets):
+                if ticket.state is not TicketState.TAKEN:
+                    continue
                 ticket.state = TicketState.QUEUED
                 ticket.leaf = None
                 self._waiting[ticket] = None
                 self._waiting.move_to_end(ticket, last=False)
-        self.tell(tickets, reason)
 
     def tell_all(self, reason: str) -> None:
         """Whoever waits needn't: nothing is becoming durable now."""

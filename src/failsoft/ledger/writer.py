@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sqlite3
 import threading
 import weakref
 from collections.abc import Callable
@@ -19,12 +18,11 @@ from typing import Any
 from failsoft.core.effects import Clock
 from failsoft.core.evidence import Record
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger.appender import Appender, Batch
+from failsoft.ledger.appender import Appender
 from failsoft.ledger.disk import BALLAST, Ballast, network_file_system
-from failsoft.ledger.sqlite import AppendFailed, Connect, LedgerFile, connect
+from failsoft.ledger.sqlite import Connect, LedgerFile, connect
 from failsoft.ledger.ticket import Ticket, TicketQueue
 
-_CANNOT_WRITE = (AppendFailed, LedgerInvalid, OSError, sqlite3.Error)
 _FORK_WAIT = 5.0
 """Seconds that a fork waits for a commit under way."""
 
@@ -81,6 +79,7 @@ class SqliteLedger:
         self._connect = connect
         self._ballast = ballast
         self._opened = False
+        self._thread: threading.Thread | None = None
         self._asleep = False  # in a forked child, until it submits something
         self._reset()
         self._queue.shut("the ledger is not open")
@@ -105,9 +104,6 @@ class SqliteLedger:
         try:
             with self._io:
                 self._appender.begin()
-        except AppendFailed as error:
-            self._appender.abandon()
-            raise LedgerInvalid(f"{self.path}: the ledger can't be written ({error})") from error
         except BaseException:
             self._appender.abandon()
             raise
@@ -143,8 +139,8 @@ class SqliteLedger:
     # --- the thread ---------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="failsoft-ledger", daemon=True)
-        self._thread.start()
+        self._thread = thread = threading.Thread(target=self._run, name="failsoft-ledger", daemon=True)
+        thread.start()
 
     def _run(self) -> None:
         queue, delay = self._queue, self._back_off[0]
@@ -161,33 +157,24 @@ class SqliteLedger:
 
     def _step(self) -> bool:
         """One batch; False where it couldn't be made durable."""
-        appender, batch = self._appender, None
-        before = appender.outage
-        failure: Exception | None = None
-        first = 0
-        with self._io:
-            try:
-                batch = appender.next_batch()
-                batch, first = appender.commit(batch)
-            except _CANNOT_WRITE as error:
-                failure = error
-                self.healthy = False  # before any waiter hears of it
-                appender.undo(batch, error)
-        if failure is not None:
-            if before is None:
-                self._tell("ledger.failed", reason=str(failure), policy=self.policy)
+        appender = self._appender
+        was_out = appender.outage is not None
+        try:
+            with self._io:
+                batch, first = appender.step()
+        except Exception as error:  # also a bug: whatever it is, the thread must live, and health says so
+            self.healthy = False  # before any waiter hears of it
+            appender.tell(str(error))
+            if not was_out:
+                self._tell("ledger.failed", reason=str(error), policy=self.policy)
             return False
-        self._settle(batch, first, before is not None)
+        self.healthy = (batch.recovers or not was_out) and not self._queue.is_shut
+        appender.settle(batch, first)
+        if batch.recovers:
+            self._tell("ledger.recovered")
         with self._io:
             appender.file.checkpoint()
         return True
-
-    def _settle(self, batch: Batch, first: int, was_out: bool) -> None:
-        out = was_out and not batch.recovers
-        self.healthy = not out and not self._queue.is_shut
-        self._appender.settle(batch, first)
-        if was_out and not out:
-            self._tell("ledger.recovered")
 
     def _tell(self, name: str, **fields: Any) -> None:
         if self._on_event is not None:
@@ -213,7 +200,7 @@ class SqliteLedger:
 
     def _reset(self) -> None:
         self._io = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._thread = None
         self._queue = TicketQueue(self._max_queue)
         self._appender = Appender(
             LedgerFile(self.path, self._connect),

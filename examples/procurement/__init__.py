@@ -1,0 +1,1 @@
+"""A procurement office's two questions of AI, and how they are answered without it."""

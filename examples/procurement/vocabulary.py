@@ -1,0 +1,145 @@
+"""What the two capabilities speak about: items and their supply classes, notices and what they ask of a bidder."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from types import MappingProxyType
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Item(BaseModel):
+    """One thing to buy.
+
+    Args:
+        description: what it is, 1-2,000 characters.
+        nsn: its National Stock Number, with or without hyphens, where it has one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    description: str = Field(min_length=1, max_length=2000)
+    nsn: str | None = Field(default=None, pattern="^[0-9]{4}-?[0-9]{2}-?[0-9]{3}-?[0-9]{4}$")
+
+
+class SupplyClass(StrEnum):
+    """Federal Supply Classes (Handbook H2) that an office buys from most days. The value is the class's code."""
+
+    EDGED_TOOLS = "5110"
+    HAND_TOOLS = "5120"
+    POWER_TOOLS = "5130"
+    DRILL_BITS = "5133"
+    MEASURING_TOOLS = "5210"
+    SCREWS = "5305"
+    NUTS_AND_WASHERS = "5310"
+    HARDWARE = "5340"
+    ABRASIVE_DISKS = "5345"
+    ABRASIVE_MATERIALS = "5350"
+    HAND_LIGHTING = "6230"
+    OFFICE_FURNITURE = "7110"
+    FLOOR_COVERINGS = "7220"
+    UTILITY_CONTAINERS = "7240"
+    KITCHEN_TOOLS = "7330"
+    CUTLERY = "7340"
+    TABLEWARE = "7350"
+    OFFICE_SUPPLIES = "7510"
+    OFFICE_DEVICES = "7520"
+    STATIONERY = "7530"
+    FLOOR_MACHINES = "7910"
+    BROOMS_AND_BRUSHES = "7920"
+    CLEANING_COMPOUNDS = "7930"
+    BAGS_AND_SACKS = "8105"
+    PACKING_MATERIALS = "8135"
+    SPECIAL_CLOTHING = "8415"
+    SOAPS = "8520"
+    PAPER_TOILETRIES = "8540"
+
+
+TITLES: MappingProxyType[SupplyClass, str] = MappingProxyType(
+    {
+        SupplyClass.EDGED_TOOLS: "Hand Tools, Edged, Nonpowered",
+        SupplyClass.HAND_TOOLS: "Hand Tools, Nonedged, Nonpowered",
+        SupplyClass.POWER_TOOLS: "Hand Tools, Power Driven",
+        SupplyClass.DRILL_BITS: "Drill Bits, Counterbores, and Countersinks",
+        SupplyClass.MEASURING_TOOLS: "Measuring Tools, Craftsmen's",
+        SupplyClass.SCREWS: "Screws",
+        SupplyClass.NUTS_AND_WASHERS: "Nuts and Washers",
+        SupplyClass.HARDWARE: "Hardware, Commercial",
+        SupplyClass.ABRASIVE_DISKS: "Disks and Stones, Abrasive",
+        SupplyClass.ABRASIVE_MATERIALS: "Abrasive Materials",
+        SupplyClass.HAND_LIGHTING: "Electric Portable and Hand Lighting Equipment",
+        SupplyClass.OFFICE_FURNITURE: "Office Furniture",
+        SupplyClass.FLOOR_COVERINGS: "Floor Coverings",
+        SupplyClass.UTILITY_CONTAINERS: "Household and Commercial Utility Containers",
+        SupplyClass.KITCHEN_TOOLS: "Kitchen Hand Tools and Utensils",
+        SupplyClass.CUTLERY: "Cutlery and Flatware",
+        SupplyClass.TABLEWARE: "Tableware",
+        SupplyClass.OFFICE_SUPPLIES: "Office Supplies",
+        SupplyClass.OFFICE_DEVICES: "Office Devices and Accessories",
+        SupplyClass.STATIONERY: "Stationery and Record Forms",
+        SupplyClass.FLOOR_MACHINES: "Floor Polishers and Vacuum Cleaning Equipment",
+        SupplyClass.BROOMS_AND_BRUSHES: "Brooms, Brushes, Mops, and Sponges",
+        SupplyClass.CLEANING_COMPOUNDS: "Cleaning and Polishing Compounds and Preparations",
+        SupplyClass.BAGS_AND_SACKS: "Bags and Sacks",
+        SupplyClass.PACKING_MATERIALS: "Packaging and Packing Bulk Materials",
+        SupplyClass.SPECIAL_CLOTHING: "Clothing, Special Purpose",
+        SupplyClass.SOAPS: "Toilet Soap, Shaving Preparations, and Dentifrices",
+        SupplyClass.PAPER_TOILETRIES: "Toiletry Paper Products",
+    }
+)
+
+
+class Notice(BaseModel):
+    """A solicitation notice as published.
+
+    Args:
+        text: all of it, 1-20,000 characters.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str = Field(min_length=1, max_length=20_000)
+
+
+class SetAside(StrEnum):
+    """For whom a procurement is reserved (FAR part 19; for veterans VAAR 819; for Indian enterprises 25 U.S.C. 47)."""
+
+    UNRESTRICTED = "unrestricted"
+    TOTAL_SMALL_BUSINESS = "total small business"
+    PARTIAL_SMALL_BUSINESS = "partial small business"
+    EIGHT_A = "8(a)"
+    HUBZONE = "HUBZone"
+    SERVICE_DISABLED_VETERAN = "service-disabled veteran-owned small business"
+    VETERAN = "veteran-owned small business"
+    WOMEN_OWNED = "women-owned small business"
+    ECONOMICALLY_DISADVANTAGED_WOMEN = "economically disadvantaged women-owned small business"
+    INDIAN_ENTERPRISE = "Indian economic enterprise"
+
+
+class Citation(BaseModel):
+    """A clause that a notice names, and the words in which it does.
+
+    Args:
+        number: the clause's number: FAR ``52.xxx-x`` or DFARS ``252.xxx-xxxx``.
+        quote: an exact part of the notice, 1-400 characters, with the number in it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # No \d and anchored at both ends: what small grammar compilers understand.
+    number: str = Field(pattern="^(52|252)[.][0-9]{3}-[0-9]{1,4}$")
+    quote: str = Field(min_length=1, max_length=400)
+
+
+class Solicitation(BaseModel):
+    """What a notice asks of a bidder.
+
+    Args:
+        set_aside: for whom it's reserved.
+        clauses: the clauses it names, each once, in order of appearance; at most 200.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    set_aside: SetAside
+    clauses: tuple[Citation, ...] = Field(max_length=200)

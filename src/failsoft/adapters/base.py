@@ -1,0 +1,83 @@
+"""What codecs share: hostile values read into plain ones, addresses and keys checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from failsoft.core.effects import Tokens
+from failsoft.errors import ConfigurationError
+
+MAX_TEXT = 512
+"""Characters that are kept of any name or number which a provider states."""
+
+USER_AGENT = f"failsoft/{version('failsoft')}"
+
+_MAX_COUNT = 2**53  # beyond it a token count is nonsense, and JSON readers disagree
+
+
+def as_object(value: object) -> dict[str, Any]:
+    """The value if it's a JSON object, else an empty one."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def as_array(value: object) -> list[object]:
+    """The value if it's a JSON array, else an empty one."""
+    return cast("list[object]", value) if isinstance(value, list) else []
+
+
+def as_text(value: object) -> str | None:
+    """The value if it's a string with something in it, at most `MAX_TEXT` characters of it."""
+    return value[:MAX_TEXT] if isinstance(value, str) and value else None
+
+
+def as_count(value: object) -> int | None:
+    """The value if it's a whole number of tokens, 0 or more; a negative, boolean or absurd one is unknown, not 0."""
+    return value if type(value) is int and 0 <= value <= _MAX_COUNT else None
+
+
+def tokens_of(used_in: object, used_out: object) -> Tokens | None:
+    """What a reply says it used; None where it says nothing that can be used."""
+    counted = Tokens(as_count(used_in), as_count(used_out))
+    return None if counted.input is None and counted.output is None else counted
+
+
+def media_type(headers: Mapping[str, str]) -> str:
+    """The media type without parameters, in lower case; empty where there is none."""
+    stated = headers.get("content-type")
+    return stated.partition(";")[0].strip().lower() if stated else ""
+
+
+def endpoint_url(base_url: str, path: str) -> tuple[str, str]:
+    """The URL to ask, and the same without its query: for the record.
+
+    Args:
+        base_url: absolute; a query (an API version) is kept.
+        path: of the endpoint, beginning with ``/``.
+
+    Raises:
+        ConfigurationError: it isn't an http or https URL, or it holds a user name or a fragment.
+    """
+    try:
+        parts = urlsplit(base_url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ConfigurationError("base_url: not a URL") from None
+    if not sound or "@" in parts.netloc or parts.fragment or any(each <= " " or each == "\x7f" for each in base_url):
+        raise ConfigurationError(
+            "base_url: must be an absolute http or https URL without user name and fragment, "
+            'such as "https://host/v1" (a key belongs in api_key)'
+        )
+    address = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}{path}"
+    return address + (f"?{parts.query}" if parts.query else ""), address
+
+
+def header_problem(name: str, value: str) -> str | None:
+    """What is wrong with a header; None if nothing. Never shows the value: it may be a secret."""
+    if not name or not name.isascii() or name.lower().strip("abcdefghijklmnopqrstuvwxyz0123456789-_"):
+        return f"extra_headers: {name!r} is not a header's name"
+    if not value.isascii() or not value.isprintable() or value != value.strip():
+        return f"{name}: its value must be printable ASCII without white space around it"
+    return None

@@ -1,0 +1,120 @@
+"""The user's own function as an adapter: an existing SDK or framework call, under the same rules as any provider.
+
+The function is handed the `Ask` (typed request, prompt, answer schema, sampling, pin) and returns whatever its SDK returns.
+Two extractors read that: `text` gives the answer's JSON text, `served` the name of the model that answered. Without `text`
+a string or bytes is taken as the JSON text, and any other value as the answer itself.
+
+What the function raises is the provider's fault, classified by the ``status_code`` (or ``response.status_code``) that SDK
+exceptions carry, else by being an `OSError` or a time-out, else as ``adapter_raised``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from pydantic_core import PydanticSerializationError, to_json
+
+from failsoft.adapters.status import fault_of_status
+from failsoft.adapters.strict_json import StrictJsonError, loads
+from failsoft.core.effects import Ask, Reply, Unusable
+from failsoft.fault import Fault, FaultKind
+from failsoft.outcome import Grade, Served
+
+
+class FunctionCodec:
+    """A function, and how its result is read.
+
+    Args:
+        function: synchronous or not; takes the `Ask`.
+        text: from what it returned to the answer's JSON text.
+        served: from what it returned to the name of the model that answered.
+        grade: how far that name can be believed.
+    """
+
+    provider = "callable"
+    version = "1"
+    endpoint: str | None = None
+
+    def __init__(
+        self,
+        function: Callable[[Ask], Any],
+        *,
+        text: Callable[[Any], str | bytes | None] | None = None,
+        served: Callable[[Any], str | None] | None = None,
+        grade: Grade = Grade.UNKNOWN,
+    ) -> None:
+        self.function = function
+        self._text = text
+        self._served = served
+        self._grade = grade
+
+    def read(self, result: object, ask: Ask) -> Reply | Unusable:
+        """What the function returned, as an answer or as a fault."""
+        try:
+            model = None if self._served is None else self._served(result)
+            answer = self._answer(result, ask)
+        except Exception as error:  # an extractor met a result of another shape than the user expected
+            return Unusable(Fault(FaultKind.MALFORMED_REPLY, f"reading the result raised {type(error).__name__}"))
+        served = Served(model if isinstance(model, str) and model else None, self._grade if model else Grade.UNKNOWN)
+        if not answer:
+            return Unusable(Fault(FaultKind.EMPTY_REPLY, "the function returned no text"), served)
+        try:
+            loads(answer)
+        except StrictJsonError as error:
+            return Unusable(Fault(FaultKind.MALFORMED_ANSWER, str(error)), served)
+        return Reply(answer, served)
+
+    def _answer(self, result: object, ask: Ask) -> bytes:
+        text = result if self._text is None else self._text(result)
+        if text is None:
+            return b""
+        if isinstance(text, str):
+            return text.encode()
+        if isinstance(text, bytes):
+            return text
+        try:
+            return to_json({"value": text} if ask.answer.wrapped else text, inf_nan_mode="constants")
+        except PydanticSerializationError:
+            raise TypeError(f"{type(text).__name__} is no JSON value") from None
+
+    def classify(self, error: Exception) -> Unusable:
+        """What the function raised, as a fault: by status, by kind of exception, never by its text."""
+        status = getattr(error, "status_code", None)
+        if status is None:
+            status = getattr(getattr(error, "response", None), "status_code", None)
+        name = type(error).__name__
+        if isinstance(status, int) and not isinstance(status, bool) and 100 <= status <= 599:
+            return Unusable(fault_of_status(status, name))
+        if isinstance(error, TimeoutError) or "Timeout" in name:
+            return Unusable(Fault(FaultKind.ATTEMPT_TIMEOUT, name))
+        if isinstance(error, ConnectionRefusedError):
+            return Unusable(Fault(FaultKind.CONNECT_REFUSED, name))
+        if isinstance(error, OSError):
+            return Unusable(Fault(FaultKind.CONNECTION_LOST, name))
+        return Unusable(Fault(FaultKind.ADAPTER_RAISED, name))
+
+
+def hidden_retries(function: Callable[..., Any]) -> int:
+    """How often a client that the function uses would retry by itself, where that can be seen: 0 if it can't.
+
+    Looks at a bound method's object, its ``_client`` and ``client``, and at what a function's closure and globals name.
+    The OpenAI and Anthropic SDKs retry twice unless told not to, under their own time-outs.
+    """
+    seen: list[object] = [getattr(function, "__self__", None)]
+    if inspect.isfunction(function):
+        variables = inspect.getclosurevars(function)
+        seen += [*variables.nonlocals.values(), *variables.globals.values()]
+    most = 0
+    for each in seen:
+        for holder in (each, _attribute(each, "_client"), _attribute(each, "client")):
+            retries = _attribute(holder, "max_retries")
+            if isinstance(retries, int) and not isinstance(retries, bool):
+                most = max(most, retries)
+    return most
+
+
+def _attribute(holder: object, name: str) -> object:
+    """An instance attribute, read without running any of the user's properties."""
+    return getattr(holder, "__dict__", {}).get(name)

@@ -1,0 +1,313 @@
+"""OpenAI's chat completions, and every server that speaks them.
+
+`encode` sends one strict JSON schema and asks for one choice, not streamed. `decode` takes a reply apart in an order
+that matters: an error wherever it hides, then refusal and filter, then a cut, and only then the text, which must be one
+strict JSON document. Whatever bytes come, it returns a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, cast
+
+from attrs import define, field
+from pydantic_core import to_json
+
+from failsoft.adapters.base import (
+    USER_AGENT,
+    as_array,
+    as_count,
+    as_object,
+    as_text,
+    endpoint_url,
+    header_problem,
+    media_type,
+    tokens_of,
+)
+from failsoft.adapters.json_schema import BOUNDS, strict_schema
+from failsoft.adapters.openai_errors import fault_of_error
+from failsoft.adapters.strict_json import StrictJsonError, loads
+from failsoft.core.effects import AnswerSchema, Ask, HttpReply, HttpRequest, Reply, Tokens, Unusable
+from failsoft.errors import ConfigurationError
+from failsoft.fault import Fault, FaultKind
+from failsoft.outcome import Grade, Served
+
+OPENAI_BOUNDS = BOUNDS - {"minLength", "maxLength", "uniqueItems", "minProperties", "maxProperties"}
+"""The bounds that OpenAI's strict mode takes (its structured-outputs guide, November 2026)."""
+
+_OWN_FIELDS = frozenset({"model", "messages", "response_format", "stream", "n", "tools", "functions"})
+_OWN_HEADERS = frozenset(
+    {"authorization", "content-type", "content-length", "host", "accept-encoding", "transfer-encoding", "connection"}
+)
+_REQUEST_IDS = ("x-request-id", "x-generation-id", "apim-request-id", "x-ds-trace-id")
+_JSON_TYPES = ("", "application/json", "text/json", "text/plain")  # some servers say text/plain, some nothing
+_CUT = frozenset({"length", "max_tokens", "model_length"})
+_BROKEN_OFF = frozenset({"error", "network_error", "insufficient_system_resource"})
+
+
+@define(eq=False)
+class Said:
+    """What a model said, whatever it is.
+
+    Args:
+        text: the message's text, not empty.
+        served: who said it.
+        tokens: usage, as stated.
+    """
+
+    text: str = field(repr=False)
+    served: Served
+    tokens: Tokens | None
+
+
+class OpenAICompatible:
+    """A codec for chat completions.
+
+    Args:
+        base_url: what comes before ``/chat/completions``; a query (an API version) is kept.
+        api_key: sent as a bearer token; None sends none. Never shown.
+        provider: the name that records carry.
+        grade: how far the model's name in a reply can be believed.
+        extra_headers: sent with each request.
+        extra_body: fields of the request's body; they win over sampling.
+        leave_out: fields of the body never to send: reasoning models refuse ``temperature`` and ``seed``.
+        max_tokens_field: what the cap on the answer's tokens is called.
+        bounds: keywords of `failsoft.adapters.json_schema.BOUNDS` that the server takes in a schema.
+
+    Raises:
+        ConfigurationError: an argument is unusable; never shows a key.
+    """
+
+    version = "1"
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str | None = None,
+        *,
+        provider: str = "openai-compatible",
+        grade: Grade = Grade.ECHOED,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        leave_out: Collection[str] = (),
+        max_tokens_field: str = "max_tokens",
+        bounds: frozenset[str] = BOUNDS,
+    ) -> None:
+        self.provider = provider
+        self._url, address = endpoint_url(base_url, "/chat/completions")
+        self.endpoint: str | None = address
+        self._grade = grade
+        self._headers = _headers(api_key, extra_headers or {})
+        self._extra = _extra_fields(extra_body or {})
+        self._leave_out = frozenset(leave_out) - _OWN_FIELDS
+        self._max_tokens_field = max_tokens_field
+        self._bounds = bounds
+        self._dialect = "chat-completions " + " ".join(sorted(bounds))
+
+    def __repr__(self) -> str:
+        return f"OpenAICompatible(provider={self.provider!r}, endpoint={self.endpoint!r})"
+
+    # --- asking -------------------------------------------------------------------------------------------------------
+
+    def prepare(self, answer: AnswerSchema) -> bytes:
+        """The schema as this dialect's bytes, made once per capability; `encode` does it where it wasn't done before.
+
+        Raises:
+            ConfigurationError: the response type can't be said in the strict dialect.
+        """
+        found = answer.cache.get(self._dialect)
+        if found is None:
+            schema = strict_schema(answer.schema, self._bounds)
+            found = to_json(
+                {"type": "json_schema", "json_schema": {"name": answer.name, "strict": True, "schema": schema}}
+            )
+            answer.cache[self._dialect] = found
+        return found
+
+    def encode(self, ask: Ask) -> HttpRequest:
+        """The request's exact bytes."""
+        sampling = ask.sampling
+        fields: dict[str, Any] = {
+            "model": ask.pin.model,
+            "messages": [{"role": each.role, "content": each.content} for each in ask.prompt.messages],
+            "stream": False,
+            "temperature": sampling.temperature,
+            "seed": sampling.seed,
+            self._max_tokens_field: sampling.max_tokens,
+            "stop": sampling.stop or None,
+        }
+        if self._extra:
+            fields |= self._extra
+        for name in self._leave_out:
+            fields[name] = None
+        body = to_json({name: value for name, value in fields.items() if value is not None})
+        # Spliced: a schema with hundreds of enum values isn't written anew for every call.
+        response_format = ask.answer.cache.get(self._dialect) or self.prepare(ask.answer)
+        return HttpRequest(self._url, self._headers, b'%b,"response_format":%b}' % (body[:-1], response_format))
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def decode(self, reply: HttpReply) -> Reply | Unusable:
+        """The answer's JSON text and who gave it, or why there is none. Never raises."""
+        said = self.read_text(reply)
+        if isinstance(said, Unusable):
+            return said
+        answer = said.text.encode()  # encodable: the envelope was read strictly
+        try:
+            loads(answer)
+        except StrictJsonError as error:
+            fault = Fault(FaultKind.MALFORMED_ANSWER, f"the answer isn't one JSON document: {error}", reply.status)
+            return Unusable(fault, said.served, said.tokens)
+        return Reply(answer.strip(b" \t\r\n"), said.served, said.tokens)
+
+    def read_text(self, reply: HttpReply) -> Said | Unusable:
+        """What the model said, JSON or not. Never raises."""
+        status = reply.status
+        if status != 200 and status < 400:
+            empty = status == 204
+            kind = FaultKind.EMPTY_REPLY if empty else FaultKind.UNEXPECTED_STATUS
+            return Unusable(Fault(kind, "a success without an answer", status))
+        body = _envelope(reply)
+        if isinstance(body, Fault):
+            return Unusable(fault_of_error(reply, None) if status != 200 else body)
+        served = self._served(reply, body)
+        usage = as_object(body.get("usage"))
+        tokens = tokens_of(usage.get("prompt_tokens"), _output_tokens(usage)) if usage else None
+        if status != 200 or body.get("error"):
+            return Unusable(fault_of_error(reply, body), served, tokens)
+        if body.get("object") not in ("chat.completion", None, ""):
+            fault = Fault(FaultKind.MALFORMED_REPLY, "another kind of object than a chat completion", status)
+            return Unusable(fault, served, tokens)
+        text = _text(reply, body)
+        if isinstance(text, Fault):
+            return Unusable(text, served, tokens)
+        return Said(text, served, tokens)
+
+    def _served(self, reply: HttpReply, body: dict[str, Any]) -> Served:
+        headers = reply.headers
+        number = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
+        if number is None:
+            number = as_object(body.get("x_groq")).get("id") or body.get("id")
+        model = as_text(body.get("model"))
+        return Served(
+            model,
+            self._grade if model is not None else Grade.UNKNOWN,
+            as_text(body.get("system_fingerprint")),
+            as_text(number),
+        )
+
+
+def openai(api_key: str, base_url: str = "https://api.openai.com/v1", **options: Any) -> OpenAICompatible:
+    """OpenAI itself: nothing is stored there, and the served name is the provider's own statement.
+
+    Args:
+        api_key: never shown.
+        base_url: for a regional endpoint.
+        options: as for `OpenAICompatible`.
+    """
+    extra_body = {"store": False, **options.pop("extra_body", {})}
+    preset: dict[str, Any] = {
+        "provider": "openai",
+        "grade": Grade.PROVIDER,
+        "max_tokens_field": "max_completion_tokens",
+        "bounds": OPENAI_BOUNDS,
+    }
+    return OpenAICompatible(base_url, api_key, extra_body=extra_body, **{**preset, **options})
+
+
+def openai_compatible(base_url: str, api_key: str | None = None, **options: Any) -> OpenAICompatible:
+    """Any server of this dialect: its model's name is the operator's label, so it counts as echoed unless told.
+
+    Args:
+        base_url: what comes before ``/chat/completions``.
+        api_key: None sends none.
+        options: as for `OpenAICompatible`.
+    """
+    return OpenAICompatible(base_url, api_key, **options)
+
+
+def _headers(api_key: str | None, extra: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    problems = [problem for name, value in extra.items() if (problem := header_problem(name, value))]
+    problems.extend(f"extra_headers: {name} is set by the library" for name in extra if name.lower() in _OWN_HEADERS)
+    if api_key is not None and (not api_key or header_problem("api_key", api_key)):
+        problems.append("api_key: must be printable ASCII without white space around it, not empty")
+    if problems:
+        raise ConfigurationError(problems)
+    own = {
+        "content-type": "application/json",
+        "accept": "application/json",
+        "accept-encoding": "identity",
+        "user-agent": USER_AGENT,
+        **{name.lower(): value for name, value in extra.items()},
+    }
+    if api_key is not None:
+        own["authorization"] = f"Bearer {api_key}"
+    return tuple(own.items())
+
+
+def _extra_fields(extra: Mapping[str, Any]) -> dict[str, Any]:
+    problems = [f"extra_body: {name} is set by the library" for name in extra if name in _OWN_FIELDS]
+    if problems:
+        raise ConfigurationError(problems)
+    return dict(extra)
+
+
+def _envelope(reply: HttpReply) -> dict[str, Any] | Fault:
+    if not reply.body.strip(b" \t\r\n"):  # some send empty lines to keep the connection alive
+        return Fault(FaultKind.EMPTY_REPLY, "an empty body", reply.status)
+    kind = media_type(reply.headers)
+    if kind not in _JSON_TYPES and not kind.endswith("+json"):
+        return Fault(FaultKind.MALFORMED_REPLY, "a page or a stream instead of JSON", reply.status)
+    try:
+        body: object = loads(reply.body)
+    except StrictJsonError as error:
+        return Fault(FaultKind.MALFORMED_REPLY, str(error), reply.status)
+    if not isinstance(body, dict):
+        return Fault(FaultKind.MALFORMED_REPLY, "JSON, but no object", reply.status)
+    return cast("dict[str, Any]", body)
+
+
+def _text(reply: HttpReply, body: dict[str, Any]) -> str | Fault:
+    """The one choice's text, or why there is none."""
+    status = reply.status
+    choices = as_array(body.get("choices"))
+    if len(choices) != 1:
+        kind = FaultKind.AMBIGUOUS_REPLY if choices else FaultKind.EMPTY_REPLY
+        return Fault(kind, f"{len(choices)} choices where one was asked for", status)
+    choice = as_object(choices[0])
+    message = as_object(choice.get("message"))
+    finish, upstream_finish = as_text(choice.get("finish_reason")), as_text(choice.get("native_finish_reason"))
+    if choice.get("error"):
+        return fault_of_error(reply, choice)
+    if finish in _BROKEN_OFF or upstream_finish in _BROKEN_OFF:
+        return Fault(FaultKind.SERVER_ERROR, "the provider broke off", status)
+    if finish == "content_filter":
+        return Fault(FaultKind.FILTERED, "a content filter", status)
+    if message.get("refusal"):
+        return Fault(FaultKind.REFUSED, "the model refused", status)
+    if message.get("tool_calls") or message.get("function_call"):
+        return Fault(FaultKind.AMBIGUOUS_REPLY, "a tool call where an answer was asked for", status)
+    if finish in _CUT:
+        return Fault(FaultKind.TRUNCATED, "the answer was cut at its token cap", status)
+    content: object = message.get("content")
+    if isinstance(content, list):
+        content = _only_text_part(as_array(message.get("content")))
+    if not isinstance(content, str) or not content.strip():
+        return Fault(FaultKind.EMPTY_REPLY, "no text", status)
+    return content
+
+
+def _only_text_part(parts: list[object]) -> str | None:
+    """Reasoning parts aside, a content in parts is an answer where one part is text."""
+    texts = [part.get("text") for part in map(as_object, parts) if part.get("type") == "text"]
+    return texts[0] if len(texts) == 1 else None
+
+
+def _output_tokens(usage: dict[str, Any]) -> int | None:
+    """The count of what was written: xAI leaves reasoning out of the completion's, and only the total holds it."""
+    asked, written, total = (
+        as_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+    )
+    if asked is not None and written is not None and total is not None and total > asked + written:
+        return total - asked
+    return written

@@ -1,0 +1,198 @@
+"""A bulkhead: so many attempts at one adapter at once, and so many more that wait for a slot.
+
+Theory of operation
+-------------------
+
+1. A slot is taken (`try_enter`), or waited for (`queue`). Who leaves hands the slot to whoever waited longest: it's
+   never free in between, so nobody can slip in before those who wait. Somebody waits only while every slot is in use.
+2. A place in the queue is a promise, delivered from any thread: the same queue serves event loops and threads.
+3. Whoever gives up its place says so (`cancel`). Had the slot been handed over meanwhile, it's passed on: a slot is
+   never granted to somebody who has gone. Giving up twice does nothing.
+4. The garbage collector gives back without a lock (`abandon`): the next caller does the work.
+5. Promises are delivered, and listeners told, after the lock.
+
+A full bulkhead is ours, not the provider's: no breaker is told. A slot is held until the *work* ends: a timed-out
+thread that goes on working holds it on.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+
+from attrs import define
+
+from failsoft.core.effects import Promise
+from failsoft.core.notices import Notices
+
+LIMIT = 100
+MAX_WAITING = 2_000
+
+
+@define
+class BulkheadFull:
+    """A bulkhead became full: told once, until a slot or a place in its queue is free again.
+
+    Args:
+        in_use: slots in use.
+        waiting: those who wait for one.
+        refused: the queue is full, too: somebody was turned away.
+    """
+
+    in_use: int
+    waiting: int
+    refused: bool
+
+
+class _Place(Promise[bool]):
+    """A place in the queue."""
+
+    __slots__ = ("given_up",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given_up = False
+
+
+class Bulkhead:
+    """The slots of one adapter. Any thread may call it; none waits in it.
+
+    Args:
+        limit: slots, at least 1. At a mean latency of 2.1 s, 100 slots carry 47 calls a second.
+        max_waiting: places in the queue, at least 0.
+        on_full: told when it becomes full: in order, after the lock; what it raises is counted.
+
+    Raises:
+        ValueError: `limit` or `max_waiting` is out of range.
+    """
+
+    __slots__ = ("_abandoned", "_limit", "_lock", "_max_waiting", "_notices", "_queue", "_told", "in_use")
+
+    def __init__(
+        self,
+        limit: int = LIMIT,
+        max_waiting: int = MAX_WAITING,
+        on_full: Callable[[BulkheadFull], None] | None = None,
+    ) -> None:
+        if limit < 1 or max_waiting < 0:
+            raise ValueError(f"a bulkhead wants limit >= 1 and max_waiting >= 0, not {limit} and {max_waiting}")
+        self._limit = limit
+        self._max_waiting = max_waiting
+        self._lock = threading.Lock()
+        self._notices: Notices[BulkheadFull] = Notices(on_full)
+        self._queue: OrderedDict[_Place, None] = OrderedDict()
+        self._abandoned: list[_Place | None] = []
+        self._told: set[bool] = set()  # which kinds of full have been told
+        self.in_use = 0
+        """Slots in use, those handed over included."""
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a slot."""
+        return len(self._queue)
+
+    @property
+    def listener_errors(self) -> int:
+        """How many notices made the listener raise."""
+        return self._notices.errors
+
+    def try_enter(self) -> bool:
+        """Take a free slot. False: all are in use."""
+        if self._abandoned:
+            self._drain()
+        with self._lock:
+            return self._take()
+
+    def queue(self) -> Promise[bool] | None:
+        """Wait for a slot: the promise is delivered when it's yours. None: the queue is full."""
+        if self._abandoned:
+            self._drain()
+        place = _Place()
+        with self._lock:
+            granted = self._take()
+            full = not granted and len(self._queue) >= self._max_waiting
+            if not granted:
+                self._tell(refused=full)
+                if not full:
+                    self._queue[place] = None
+        if granted:
+            place.resolve(True)
+        self._notices.deliver()
+        return None if full else place
+
+    def cancel(self, promise: Promise[bool]) -> None:
+        """Give up a place in the queue. A slot that had been handed over is passed on."""
+        assert isinstance(promise, _Place)
+        with self._lock:
+            heir = self._give_up(promise)
+        if heir is not None:
+            heir.resolve(True)
+
+    def leave(self) -> None:
+        """Give a slot back: to whoever waited longest, if anybody waits."""
+        if self._abandoned:
+            self._drain()
+        with self._lock:
+            heir = self._hand_over()
+        if heir is not None:
+            heir.resolve(True)
+
+    def abandon(self, promise: Promise[bool] | None = None) -> None:
+        """Give back a slot (or a place in the queue) without taking a lock: the next caller does the work."""
+        assert promise is None or isinstance(promise, _Place)
+        self._abandoned.append(promise)
+
+    def after_fork(self) -> None:
+        """In the child: the parent's attempts hold no slot here, and those who waited aren't here."""
+        self._lock = threading.Lock()
+        self._notices.after_fork()
+        self._queue.clear()
+        self._abandoned.clear()
+        self._told.clear()
+        self.in_use = 0
+
+    def _drain(self) -> None:
+        """Give back what the garbage collector took."""
+        heirs: list[_Place | None] = []
+        with self._lock:
+            while self._abandoned:
+                place = self._abandoned.pop(0)
+                heirs.append(self._hand_over() if place is None else self._give_up(place))
+        for heir in heirs:
+            if heir is not None:
+                heir.resolve(True)
+
+    # --- under the lock -----------------------------------------------------------------------------------------------
+
+    def _take(self) -> bool:
+        if self.in_use >= self._limit:
+            return False
+        self.in_use += 1
+        return True
+
+    def _give_up(self, place: _Place) -> _Place | None:
+        if place.given_up:
+            return None
+        place.given_up = True
+        if place in self._queue:
+            del self._queue[place]
+            self._told.discard(True)
+            return None
+        return self._hand_over()
+
+    def _hand_over(self) -> _Place | None:
+        """Pass a slot on; returns who has it now, to be told after the lock."""
+        if self._queue:
+            heir, _ = self._queue.popitem(last=False)
+            self._told.discard(True)
+            return heir
+        if self.in_use:
+            self.in_use -= 1
+            self._told.clear()
+        return None
+
+    def _tell(self, refused: bool) -> None:
+        if refused not in self._told:
+            self._told.add(refused)
+            self._notices.add(BulkheadFull(self.in_use, len(self._queue), refused))

@@ -1,0 +1,119 @@
+"""How much of a capability's answers come from its fallback: the figure that keeps "it always answers" honest.
+
+Theory of operation. Calls are counted in a ring of `CELLS` cells that spans the window. The share is degraded calls over all
+calls in the window, in percent, from `MIN_CALLS` calls on. When it first exceeds the limit, the moment is kept as *since*,
+and the reasons of degraded calls are told, until the share is back at the limit or below.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from attrs import frozen
+
+CELLS = 30
+MIN_CALLS = 5
+"""Below so many calls a share says little: one degraded call of one would be 100 %."""
+
+
+@frozen
+class DegradedShare:
+    """The figure at one moment.
+
+    Args:
+        calls: in the window.
+        degraded: of those, answered by the fallback, referred, or failed.
+        percent: 0-100; 0 below `MIN_CALLS` calls.
+        limit: percent that may be degraded.
+        since_ns: UTC, nanoseconds since 1970: when the limit was first exceeded; None while it isn't.
+        why: reasons of the degraded calls that led there and of those since, with counts.
+    """
+
+    calls: int
+    degraded: int
+    percent: float
+    limit: float
+    since_ns: int | None
+    why: Mapping[str, int]
+
+    @property
+    def exceeded(self) -> bool:
+        """Is it above its limit?"""
+        return self.since_ns is not None
+
+
+class DegradedWindow:
+    """Counts one capability's calls. Thread-safe; one lock, held over arithmetic.
+
+    Args:
+        window: nanoseconds.
+        limit: percent, 0-100.
+        on_change: told, after the lock, when the limit is exceeded and when that ends.
+    """
+
+    def __init__(self, window: int, limit: float, on_change: Callable[[DegradedShare], None] | None = None) -> None:
+        self._width = max(1, window // CELLS)
+        self._limit = limit
+        self._on_change = on_change
+        self._calls = [0] * CELLS
+        self._degraded = [0] * CELLS
+        self._all_calls = self._all_degraded = 0
+        self._tick: int | None = None
+        self._since: int | None = None
+        self._why: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def note(self, now: int, time_ns: int, reason: str | None) -> None:
+        """One call ended; `reason` says why it was degraded, None if it wasn't."""
+        with self._lock:
+            cell = self._advance(now) % CELLS
+            self._calls[cell] += 1
+            self._all_calls += 1
+            if reason is not None:
+                self._degraded[cell] += 1
+                self._all_degraded += 1
+                self._why[reason] += 1
+            elif not self._all_degraded:
+                self._why.clear()
+            changed = self._judge(time_ns)
+        if changed and self._on_change is not None:
+            self._on_change(self.share(now))
+
+    def share(self, now: int) -> DegradedShare:
+        """The figure now."""
+        with self._lock:
+            self._advance(now)
+            why = dict(self._why) if self._since is not None else {}
+            return DegradedShare(self._all_calls, self._all_degraded, self._percent(), self._limit, self._since, why)
+
+    def after_fork(self) -> None:
+        """In a forked child: the lock may have been held."""
+        self._lock = threading.Lock()
+
+    def _percent(self) -> float:
+        return 100 * self._all_degraded / self._all_calls if self._all_calls >= MIN_CALLS else 0.0
+
+    def _judge(self, time_ns: int) -> bool:
+        exceeded = self._percent() > self._limit
+        if exceeded and self._since is None:
+            self._since = time_ns
+            return True
+        if not exceeded and self._since is not None:
+            self._since = None
+            self._why.clear()
+            return True
+        return False
+
+    def _advance(self, now: int) -> int:
+        tick = now // self._width
+        if self._tick is None:
+            self._tick = tick
+        for passed in range(self._tick + 1, min(tick, self._tick + CELLS) + 1):
+            cell = passed % CELLS
+            self._all_calls -= self._calls[cell]
+            self._all_degraded -= self._degraded[cell]
+            self._calls[cell] = self._degraded[cell] = 0
+        self._tick = max(tick, self._tick)
+        return self._tick

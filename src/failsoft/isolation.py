@@ -1,0 +1,701 @@
+"""The front door: an application's capabilities, isolated from the providers that answer them.
+
+    isolation = Isolation.from_file("failsoft.toml", capabilities=[ClassifyItem])
+    async with isolation:
+        outcome = await isolation[ClassifyItem](Item(description="…"))
+
+The constructor reads configuration and nothing else: no file of the ledger is opened, no thread started, no connection
+made before the isolation is entered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import getpass
+import hashlib
+import os
+import random
+import socket
+import threading
+import time
+import warnings
+from collections.abc import Callable, Generator, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, Literal, Self, TypeVar, overload
+
+import attrs
+import httpx
+from attrs import frozen
+
+from failsoft import assembly
+from failsoft.capability import Capability
+from failsoft.config import AdapterConfig, Config, Draft, parse_duration, read_file, read_mapping, unknown_adapters
+from failsoft.context import current_context
+from failsoft.core.bulkhead import BulkheadFull
+from failsoft.core.call import Call, World
+from failsoft.core.contract import Contract
+from failsoft.core.degraded import DegradedShare, DegradedWindow
+from failsoft.core.effects import Effect
+from failsoft.core.evidence import BlockChanged, BreakerChanged, ConfigActivated
+from failsoft.core.route import GuardedAdapter, NoBlocks
+from failsoft.errors import ConfigurationError, IsolationClosed
+from failsoft.io.block_file import Block, BlockFile
+from failsoft.io.drive_async import AsyncDriver
+from failsoft.io.drive_sync import SyncDriver, SyncExchanger, ThroughLoop
+from failsoft.io.fork import mend_after_fork
+from failsoft.io.invoke import BackgroundLoop
+from failsoft.io.transport_async import AsyncTransport
+from failsoft.io.transport_sync import SyncTransport
+from failsoft.ledger.writer import SqliteLedger
+from failsoft.outcome import Grade, Outcome
+from failsoft.telemetry import CATALOGUE, Telemetry
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+Given = type[Capability[Any, Any]] | Capability[Any, Any]
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    monotonic_ns = staticmethod(time.monotonic_ns)
+    time_ns = staticmethod(time.time_ns)
+
+
+@frozen
+class AdapterHealth:
+    """One adapter at one moment.
+
+    Args:
+        state: of its breaker: ``closed``, ``open`` or ``half_open``.
+        blocked: who blocked it and why; None if nobody did.
+        latched: what must be mended; None if nothing.
+        throttled_for: seconds that it still waits as told.
+        retry_in: seconds until an open breaker may try again.
+        in_use: slots taken.
+        waiting: callers in its queue.
+    """
+
+    state: str
+    blocked: str | None
+    latched: str | None
+    throttled_for: float
+    retry_in: float
+    in_use: int
+    waiting: int
+
+
+@frozen
+class CapabilityHealth:
+    """One capability at one moment.
+
+    Args:
+        calls: in the window.
+        degraded: of those, not answered by AI.
+        percent: 0-100.
+        limit: percent that may be degraded.
+        exceeded: is it more?
+        since: since when (UTC); None while it isn't.
+        why: reasons with counts.
+        blocked: who blocked it and why; None if nobody did.
+    """
+
+    calls: int
+    degraded: int
+    percent: float
+    limit: float
+    exceeded: bool
+    since: datetime | None
+    why: Mapping[str, int]
+    blocked: str | None
+
+
+@frozen
+class Health:
+    """An isolation at one moment.
+
+    Args:
+        ok: no capability above its degraded limit, and the ledger records.
+        capabilities: by name.
+        adapters: by name.
+        ledger: ``recording``, ``failing`` or ``off``.
+    """
+
+    ok: bool
+    capabilities: Mapping[str, CapabilityHealth]
+    adapters: Mapping[str, AdapterHealth]
+    ledger: Literal["recording", "failing", "off"]
+
+
+class Isolated(Generic[Q, R]):
+    """One capability, ready to be asked: ``await isolated(request)``, or ``isolated.sync(request)`` from any thread."""
+
+    __slots__ = ("_adapters", "_contract", "_deadline", "_isolation", "_window")
+
+    def __init__(
+        self,
+        isolation: Isolation,
+        contract: Contract[Q, R],
+        adapters: tuple[GuardedAdapter, ...],
+        deadline: int,
+        window: DegradedWindow,
+    ) -> None:
+        self._isolation = isolation
+        self._contract = contract
+        self._adapters = adapters
+        self._deadline = deadline
+        self._window = window
+
+    @property
+    def name(self) -> str:
+        """The capability's name."""
+        return self._contract.name
+
+    async def __call__(self, request: Q) -> Outcome[R]:
+        """Ask, and get a typed answer with where it came from.
+
+        Raises:
+            pydantic.ValidationError: the request is invalid; nothing was asked or recorded.
+            FallbackFailed: nobody answered, and the fallback has a bug.
+            LedgerUnavailable: under ``on_ledger_failure = "refuse"``.
+            IsolationClosed: the isolation isn't entered.
+        """
+        call = self._call(request)
+        return await self._isolation._async_driver.drive(self._watched(call))
+
+    def sync(self, request: Q) -> Outcome[R]:
+        """The same, blocking the calling thread: same breakers, same ledger. Raises what `__call__` raises."""
+        self._isolation._warn_on_loop()
+        call = self._call(request)
+        return self._isolation._sync_driver.drive(self._watched(call))
+
+    def using(self, *, deadline: str | float) -> Isolated[Q, R]:
+        """The same capability with another deadline.
+
+        Args:
+            deadline: ``"2s"``, ``"250ms"``, or seconds.
+
+        Raises:
+            ConfigurationError: it's no duration, or not between 10 ms and 1 h.
+        """
+        return Isolated(self._isolation, self._contract, self._adapters, _nanoseconds(deadline), self._window)
+
+    def _call(self, request: Q) -> Call[Q, R]:
+        world = self._isolation._open_world()
+        snapshot, text = self._contract.snapshot(request)
+        return Call(world, self._contract, self._adapters, self._deadline, snapshot, text, current_context())
+
+    def _watched(self, call: Call[Q, R]) -> Generator[Effect, Any, Outcome[R]]:
+        """The call, counted when it ends. A cancelled one doesn't count: nobody got an answer or missed one."""
+        clock = call.world.clock
+        begun = clock.monotonic_ns()
+        try:
+            outcome = yield from call.run()
+        except Exception as error:
+            self._window.note(clock.monotonic_ns(), clock.time_ns(), type(error).__name__)
+            raise
+        ended = clock.monotonic_ns()
+        reason = _why(outcome) if outcome.degraded else None
+        self._window.note(ended, clock.time_ns(), reason)
+        telemetry = self._isolation._telemetry
+        if telemetry.enabled("call.completed"):
+            telemetry.emit(
+                "call.completed",
+                capability=self._contract.name,
+                call_id=outcome.call_id,
+                source=outcome.source.name,
+                degraded=outcome.degraded,
+                ms=(ended - begun) // 1_000_000,
+                record=outcome.record,
+            )
+        return outcome
+
+
+class Isolation:
+    """An application's capabilities behind adapters, breakers, fallbacks and a ledger.
+
+    Args:
+        config: a `Config`, or a mapping of the same shape as ``failsoft.toml``.
+        capabilities: classes, instances or ``@capability`` functions. None: those that the configuration names by
+            ``class``.
+        transport: another `httpx.AsyncBaseTransport` for asyncio, e.g. with a corporate proxy or client certificates.
+        sync_transport: the same for ``.sync``; without it, `transport` serves ``.sync`` through a background loop.
+
+    Raises:
+        ConfigurationError: everything that's wrong, at once.
+    """
+
+    def __init__(
+        self,
+        config: Config | Mapping[str, Any],
+        *,
+        capabilities: Iterable[Given] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sync_transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        draft = Draft.of(config) if isinstance(config, Config) else read_mapping(config)
+        self._set_up(draft, capabilities, transport, sync_transport)
+
+    @classmethod
+    def from_file(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        capabilities: Iterable[Given] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sync_transport: httpx.BaseTransport | None = None,
+    ) -> Self:
+        """From a ``failsoft.toml``. Arguments and errors as the class's."""
+        self = cls.__new__(cls)
+        self._set_up(read_file(Path(path)), capabilities, transport, sync_transport)
+        return self
+
+    def _set_up(
+        self,
+        draft: Draft,
+        given: Iterable[Given] | None,
+        transport: httpx.AsyncBaseTransport | None,
+        sync_transport: httpx.BaseTransport | None,
+    ) -> None:
+        self._telemetry = Telemetry()
+        self._clock = SystemClock()
+        self._random = random.Random()  # noqa: S311 - jitter and identifiers, no secrets
+        self._transports = (transport, sync_transport)
+        self._lock = threading.Lock()
+        self._entered = 0
+        self._world: World | None = None
+        self._ledger: SqliteLedger | None = None
+        self._blocks: BlockFile | None = None
+        self._warned = False
+        problems = list(draft.problems)
+        unknown = unknown_adapters(draft)
+        self._config = config = draft.config
+        self._parts = assembly.Parts(self._clock, self._random, self._changed, self._full)
+        found = assembly.instances(
+            assembly.imported(config.capabilities, problems) if given is None else given, problems
+        )
+        problems += _strangers(config, found) if given is not None else []
+        self._adapters: dict[str, GuardedAdapter] = {}
+        for name, each in config.adapters.items():
+            adapter = assembly.guarded(name, each, problems, self._parts)
+            if adapter is not None:
+                self._adapters[name] = adapter
+        settings = assembly.pick(config, found)
+        self._contracts: dict[str, Contract[Any, Any]] = {}
+        self._windows: dict[str, DegradedWindow] = {}
+        for name, instance in found.items():
+            contract = assembly.contract_of(instance, settings[name], problems)
+            if contract is not None:
+                self._contracts[name] = contract
+                self._windows[name] = DegradedWindow(
+                    settings[name].degraded_window, settings[name].degraded_limit, self._on_share(name)
+                )
+        self._settings = settings
+        self._names: dict[object, str] = {type(each): name for name, each in found.items()}
+        self._names |= {id(each): name for name, each in found.items()}
+        self._isolated: dict[str, Isolated[Any, Any]] = {}
+        # A name that resembles a configured one is a slip; another may still be given in code, before entering.
+        if problems or any(each.suggestion is not None for each in unknown):
+            raise ConfigurationError([*problems, *map(str, unknown)])
+        mend_after_fork(self)
+
+    # --- adapters in code ---------------------------------------------------------------------------------------------
+
+    def adapter(
+        self,
+        name: str,
+        *,
+        model: str,
+        text: Callable[[Any], str | bytes | None] | None = None,
+        served: Callable[[Any], str | None] | None = None,
+        grade: Grade = Grade.UNKNOWN,
+        **options: Any,
+    ) -> Callable[[F], F]:
+        """Make the decorated function an adapter: an existing SDK or framework call, isolated as it stands.
+
+            @isolation.adapter("legacy", model="gpt-4.1-2025-04-14", served=lambda reply: reply.model, text=…)
+            def legacy(ask: Ask): ...
+
+        Args:
+            name: as capabilities name it in their ``adapters``.
+            model: the pinned model that the function asks for.
+            text: from what the function returned to the answer's JSON text.
+            served: from what the function returned to the name of the model that answered.
+            grade: how far that name can be believed.
+            options: as in an ``[adapters.NAME]`` table: ``labels``, ``concurrency``, ``attempts``, …
+
+        Raises:
+            ConfigurationError: a name that's taken, an option that's wrong, a client that retries by itself.
+        """
+        table = {"provider": "callable", "model": model, **options}
+        draft = read_mapping({"adapters": {name: table}})
+        problems = list(draft.problems)
+        if name in self._adapters:
+            problems.append(f'adapters.{name}: there is one named "{name}" already')
+
+        def register(function: F) -> F:
+            found = list(problems)
+            codec = assembly.function_codec(function, f"adapters.{name}", found, text=text, served=served, grade=grade)
+            if found or codec is None:
+                raise ConfigurationError(found)
+            config: AdapterConfig = draft.config.adapters[name]
+            self._adapters[name] = assembly.guard(name, codec, config, self._parts)
+            self._isolated.clear()
+            return function
+
+        return register
+
+    # --- entering -----------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self._enter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave()
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._enter)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._entered == 1:
+            await self._transport.aclose()
+        await asyncio.to_thread(self._leave)
+
+    def _enter(self) -> None:
+        with self._lock:
+            if self._entered == 0:
+                self._open()
+            self._entered += 1
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._entered -= 1
+            if self._entered == 0:
+                self._close()
+
+    def _open(self) -> None:
+        config = self._config
+        unknown = [
+            f'capabilities.{name}.adapters: no adapter named "{each}"'
+            for name in self._contracts
+            for each in self._settings[name].adapters
+            if each not in self._adapters
+        ]
+        if unknown:
+            raise ConfigurationError(unknown)
+        snapshot = config.snapshot()
+        self._blocks = BlockFile(self.block_path, self._unblocked) if self.block_path else None
+        ledger = self._open_ledger(snapshot)
+        digest = "" if ledger is None else hashlib.sha256(snapshot).hexdigest()
+        self._background = BackgroundLoop()
+        self._open_transports()
+        self._ledger = ledger
+        self._world = World(
+            self._clock,
+            self._random,
+            self._telemetry,
+            self._blocks or NoBlocks(),
+            ledger,
+            config.on_ledger_failure,
+            config.on_bug,
+            digest,
+        )
+
+    def _open_transports(self) -> None:
+        foreign, foreign_sync = self._transports
+        limit = self._config.max_reply_bytes
+        self._transport = AsyncTransport(self._clock, max_bytes=limit, transport=foreign)
+        self._async_driver = AsyncDriver(self._transport, self._clock)
+        blocking: SyncExchanger
+        if foreign is not None and foreign_sync is None:
+            blocking = ThroughLoop(self._transport, self._clock, self._background)
+            self._sync_transport: SyncTransport | None = None
+        else:
+            blocking = self._sync_transport = SyncTransport(self._clock, max_bytes=limit, transport=foreign_sync)
+        self._sync_driver = SyncDriver(blocking, self._clock, self._background)
+
+    def _open_ledger(self, snapshot: bytes) -> SqliteLedger | None:
+        path = self._config.ledger.path
+        if path is None:
+            return None
+        ledger = SqliteLedger(
+            path,
+            origin=self._config.ledger.origin,
+            host=self._config.host or socket.gethostname(),
+            policy=self._config.on_ledger_failure,
+            clock=self._clock,
+            on_event=self._ledger_event,
+        )
+        ledger.open()
+        ledger.submit(
+            ConfigActivated(
+                snapshot,
+                tuple((name, each.version) for name, each in sorted(self._contracts.items())),
+                tuple((name, each.codec.version, each.pin) for name, each in sorted(self._adapters.items())),
+            )
+        )
+        return ledger
+
+    def _close(self) -> None:
+        self._world = None
+        ledger, self._ledger = self._ledger, None
+        if self._sync_transport is not None:
+            self._sync_transport.close()
+        self._background.close()
+        if ledger is not None:
+            ledger.close()
+
+    # --- asking -------------------------------------------------------------------------------------------------------
+
+    @overload
+    def __getitem__(self, capability: type[Capability[Q, R]]) -> Isolated[Q, R]: ...
+    @overload
+    def __getitem__(self, capability: Capability[Q, R]) -> Isolated[Q, R]: ...
+    @overload
+    def __getitem__(self, capability: str) -> Isolated[Any, Any]: ...
+    def __getitem__(self, capability: type[Capability[Q, R]] | Capability[Q, R] | str) -> Isolated[Any, Any]:
+        """The capability, ready to be asked.
+
+        Raises:
+            KeyError: it isn't one of this isolation's.
+        """
+        name = self._name_of(capability)
+        isolated = self._isolated.get(name)
+        if isolated is None:
+            settings = self._settings[name]
+            adapters = tuple(self._adapters[each] for each in settings.adapters if each in self._adapters)
+            isolated = Isolated(self, self._contracts[name], adapters, settings.deadline, self._windows[name])
+            if self._world is not None:
+                self._isolated[name] = isolated
+        return isolated
+
+    def _name_of(self, capability: object) -> str:
+        if isinstance(capability, str):
+            name: str | None = capability if capability in self._contracts else None
+        elif isinstance(capability, type):
+            name = self._names.get(capability)
+        else:
+            name = self._names.get(id(capability))
+        if name is None:
+            known = ", ".join(sorted(self._contracts)) or "none"
+            raise KeyError(f"{capability!r} isn't a capability of this isolation (it has: {known})")
+        return name
+
+    def _open_world(self) -> World:
+        if self._world is None:
+            raise IsolationClosed("enter the isolation first: `async with isolation:` or `with isolation:`")
+        return self._world
+
+    def _warn_on_loop(self) -> None:
+        if self._warned:
+            return
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        self._warned = True
+        self._telemetry.emit("sync.on_loop")
+        warnings.warn(
+            "`.sync` blocks the event loop that runs in this thread; use `await` there", RuntimeWarning, stacklevel=3
+        )
+
+    # --- operating ----------------------------------------------------------------------------------------------------
+
+    @property
+    def block_path(self) -> Path | None:
+        """Where blocks are kept: beside the ledger, else beside the configuration; None where there is neither."""
+        ledger = self._config.ledger.path
+        beside = ledger if ledger is not None else self._config.source
+        return None if beside is None else beside.with_name(beside.name + ".blocks.json")
+
+    @property
+    def blocks(self) -> Mapping[str, Block]:
+        """Every block in force, by subject (``adapter:NAME`` or ``capability:NAME``)."""
+        return {} if self.block_path is None else BlockFile(self.block_path).current()
+
+    def block(self, subject: str, *, why: str, actor: str | None = None) -> Block:
+        """Switch an adapter or a capability off, here and in every process of the application, until `unblock`.
+
+        Args:
+            subject: ``adapter:NAME`` or ``capability:NAME``.
+            why: the reason, for the record.
+            actor: who; the context's actor or the login name unless given.
+
+        Raises:
+            ConfigurationError: there's no such adapter or capability, or no place to keep a block.
+        """
+        file, actor = self._block_file(subject), actor or _actor()
+        block = file.block(subject, actor, why)
+        self._note_block(subject, True, actor, why)
+        return block
+
+    def unblock(self, subject: str, *, why: str, actor: str | None = None) -> bool:
+        """End a block: the adapter comes back by trials. False if there was none. Arguments and errors as `block`."""
+        file, actor = self._block_file(subject), actor or _actor()
+        ended = file.unblock(subject)
+        self._unlatch(subject)
+        if ended:
+            self._note_block(subject, False, actor, why)
+        return ended
+
+    def health(self) -> Health:
+        """How it stands: degraded share of each capability with since and why, state of each adapter, ledger."""
+        now = self._clock.monotonic_ns()
+        blocks = self.blocks
+        shares = {name: each.share(now) for name, each in self._windows.items()}
+        ledger = self._ledger
+        recording: Literal["recording", "failing", "off"] = (
+            "off" if ledger is None else "recording" if ledger.healthy else "failing"
+        )
+        return Health(
+            recording != "failing" and not any(each.exceeded for each in shares.values()),
+            {name: _capability_health(each, blocks.get("capability:" + name)) for name, each in shares.items()},
+            {name: _adapter_health(each, blocks.get("adapter:" + name), now) for name, each in self._adapters.items()},
+            recording,
+        )
+
+    def _block_file(self, subject: str) -> BlockFile:
+        kind, _, name = subject.partition(":")
+        known = {"adapter": self._adapters.keys(), "capability": self._contracts.keys()}.get(kind)
+        if known is None or name not in known:
+            choices = [f"adapter:{each}" for each in self._adapters] + [
+                f"capability:{each}" for each in self._contracts
+            ]
+            raise ConfigurationError(f'nothing to block is named "{subject}"; there is {", ".join(sorted(choices))}')
+        path = self.block_path
+        if path is None:
+            raise ConfigurationError("a block is kept beside the ledger or the configuration file; there is neither")
+        return self._blocks or BlockFile(path)
+
+    def _note_block(self, subject: str, blocked: bool, actor: str, why: str) -> None:
+        self._telemetry.emit("block.changed", subject=subject, blocked=blocked, actor=actor, why=why)
+        if self._ledger is not None:
+            self._ledger.submit(BlockChanged(subject, blocked, actor, why))
+
+    def _unblocked(self, subject: str, block: Block | None) -> None:
+        """The file changed: what is unblocked comes back by trials."""
+        if block is None:
+            self._unlatch(subject)
+
+    def _unlatch(self, subject: str) -> None:
+        kind, _, name = subject.partition(":")
+        adapter = self._adapters.get(name) if kind == "adapter" else None
+        if adapter is not None:
+            adapter.latch.lift()
+            adapter.breaker.to_trial("unblocked", self._clock.monotonic_ns())
+
+    # --- what the guards and the ledger tell --------------------------------------------------------------------------
+
+    def _changed(self, adapter: str, change: assembly.Told) -> None:
+        made = assembly.transition(change)
+        now = self._clock.monotonic_ns()
+        until_ms = None if made.until is None else max(0, (made.until - now) // 1_000_000)
+        record = BreakerChanged(adapter, made.layer, made.before, made.after, made.reason, until_ms)
+        self._telemetry.emit("breaker.changed", **attrs.asdict(record))
+        if self._ledger is not None:
+            self._ledger.submit(record)
+
+    def _full(self, adapter: str, full: BulkheadFull) -> None:
+        self._telemetry.emit(
+            "bulkhead.full", adapter=adapter, in_use=full.in_use, waiting=full.waiting, refused=full.refused
+        )
+
+    def _ledger_event(self, name: str, fields: Mapping[str, Any]) -> None:
+        if name in CATALOGUE:
+            self._telemetry.emit(name, **fields)
+
+    def _on_share(self, name: str) -> Callable[[DegradedShare], None]:
+        def tell(share: DegradedShare) -> None:
+            event = "degraded.exceeded" if share.exceeded else "degraded.recovered"
+            fields: dict[str, Any] = {"capability": name, "share": round(share.percent, 1), "limit": share.limit}
+            if share.exceeded:
+                fields["why"] = [f"{reason} ×{count}" for reason, count in share.why.items()]
+            self._telemetry.emit(event, **fields)
+
+        return tell
+
+    def after_fork(self) -> None:
+        """In a forked child: new locks, other random numbers, no permits, no background loop."""
+        self._lock = threading.Lock()
+        self._random.seed()
+        for window in self._windows.values():
+            window.after_fork()
+        for adapter in self._adapters.values():
+            for guard in (adapter.breaker, adapter.throttle, adapter.latch, adapter.bulkhead):
+                guard.after_fork()
+        if self._world is not None:
+            self._background.after_fork()
+
+
+def _why(outcome: Outcome[Any]) -> str:
+    """The first reason for a degraded answer: what the route's first adapter met."""
+    return outcome.passed_over[0].reason if outcome.passed_over else "no_adapter"
+
+
+def _adapter_health(adapter: GuardedAdapter, block: Block | None, now: int) -> AdapterHealth:
+    breaker = adapter.breaker.snapshot(now)
+    return AdapterHealth(
+        str(breaker.state),
+        None if block is None else str(block),
+        adapter.latch.cause(now),
+        max(0, adapter.throttle.until(now) - now) / 1e9,
+        0.0 if breaker.until_ns is None else max(0, breaker.until_ns - now) / 1e9,
+        adapter.bulkhead.in_use,
+        adapter.bulkhead.waiting,
+    )
+
+
+def _capability_health(share: DegradedShare, block: Block | None) -> CapabilityHealth:
+    since = None if share.since_ns is None else datetime.fromtimestamp(share.since_ns / 1e9, UTC)
+    return CapabilityHealth(
+        share.calls,
+        share.degraded,
+        share.percent,
+        share.limit,
+        share.exceeded,
+        since,
+        share.why,
+        None if block is None else str(block),
+    )
+
+
+def _strangers(config: Config, found: Mapping[str, object]) -> list[str]:
+    """Tables for capabilities that the code doesn't pass."""
+    problems: list[str] = []
+    for name, each in config.capabilities.items():
+        if name not in found and each.class_path is None:
+            near = difflib.get_close_matches(name, found, 1)
+            hint = f'; did you mean "{near[0]}"?' if near else ""
+            problems.append(f'capabilities.{name}: no capability named "{name}" was passed{hint}')
+    return problems
+
+
+def _nanoseconds(deadline: str | float) -> int:
+    try:
+        value = parse_duration(deadline) if isinstance(deadline, str) else int(deadline * 1e9)
+    except (ValueError, OverflowError):
+        raise ConfigurationError(f'deadline: {deadline!r} is no duration; write "2s" or "250ms"') from None
+    if not 10_000_000 <= value <= 3_600_000_000_000:
+        raise ConfigurationError(f"deadline: {deadline!r} is not between 10 ms and 1 h")
+    return value
+
+
+def _actor() -> str:
+    actor = current_context().actor
+    if actor is not None:
+        return actor.id
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"

@@ -1,0 +1,239 @@
+"""Looking into a ledger, while others write to it: queries for people and tools. Nothing here writes or checkpoints."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from attrs import field, frozen
+
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger import canonical, merkle
+from failsoft.ledger.commitment import Disclosure, digest
+from failsoft.ledger.merkle import BLOCK, Frontier
+from failsoft.ledger.schema import APPLICATION_ID, VERSION, Kind
+
+_COLUMNS = "SELECT seq, leaf, type, ts, body FROM ledger_record"
+
+
+@frozen
+class Entry:
+    """One record as it stands in the log.
+
+    Args:
+        index: its place, from 0.
+        leaf: its hash, as stored.
+        body: its exact bytes; None where it was pruned.
+    """
+
+    index: int
+    leaf: bytes
+    kind: str
+    ts: str
+    body: bytes | None = field(repr=False)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What it says.
+
+        Raises:
+            failsoft.ledger.canonical.ProfileError: its bytes are no record's.
+            LookupError: it was pruned.
+        """
+        if self.body is None:
+            raise LookupError(f"record {self.index} was pruned")
+        return canonical.read(self.body)
+
+
+def address(path: Path) -> str:
+    """The URI that opens a database for reading only, with everything escaped that a path may contain."""
+    return f"{path.absolute().as_uri()}?mode=ro"
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A read-only connection to a ledger.
+
+    Raises:
+        LedgerInvalid: it isn't one, or it can't be read.
+    """
+    if path.with_name(path.name + "-journal").exists():
+        raise LedgerInvalid(f"{path}: a rollback journal stands beside it, which no ledger has")
+    if not path.exists():
+        raise LedgerInvalid(f"{path}: there is no such file")
+    if path.stat().st_size == 0:
+        raise LedgerInvalid(f"{path}: the file is empty")
+    try:
+        connection = sqlite3.connect(address(path), uri=True, isolation_level=None, timeout=5.0)
+    except sqlite3.Error as error:
+        raise LedgerInvalid(f"{path}: it can't be read ({error})") from None
+    try:
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+        mark = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if mark != APPLICATION_ID:
+            raise LedgerInvalid(f"{path}: not a ledger")
+        if version != VERSION:
+            raise LedgerInvalid(f"{path}: format {version}, and this failsoft reads {VERSION}")
+    except sqlite3.Error as error:
+        connection.close()
+        raise LedgerInvalid(f"{path}: it can't be read ({error})") from None
+    except LedgerInvalid:
+        connection.close()
+        raise
+    return connection
+
+
+class Reader:
+    """A ledger at one moment: one read transaction, so that all answers fit together. A context manager."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._opened: sqlite3.Connection | None = None
+
+    def __enter__(self) -> Reader:
+        connection = connect(self.path)
+        connection.execute("BEGIN")
+        self._opened = connection
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+        self._opened = None
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if self._opened is None:
+            raise RuntimeError("use the reader inside `with read(path) as reader:`")
+        return self._opened
+
+    @property
+    def origin(self) -> str:
+        """The log's name."""
+        return str(self._connection.execute("SELECT origin FROM ledger_log").fetchone()[0])
+
+    @property
+    def size(self) -> int:
+        """How many records."""
+        return int(self._connection.execute("SELECT size FROM ledger_head").fetchone()[0])
+
+    @property
+    def root(self) -> bytes:
+        """The tree's root, as the head states it."""
+        size, data = self._connection.execute("SELECT size, frontier FROM ledger_head").fetchone()
+        return Frontier.from_bytes(size, data).root()
+
+    def records(
+        self,
+        kind: Kind | str | None = None,
+        call_id: str | None = None,
+        case: str | None = None,
+        capability: str | None = None,
+        last: int | None = None,
+    ) -> Iterator[Entry]:
+        """Records in the order of the log, those that fit all that's asked.
+
+        Args:
+            kind: the type, e.g. ``"call.completed"``.
+            call_id: of this call.
+            case: of the case with this id.
+            capability: of the capability with this name.
+            last: only the newest so many, at least 1.
+        """
+        wanted = {"type": kind, "call_id": call_id, "case_id": case, "capability": capability}
+        given = {column: str(value) for column, value in wanted.items() if value is not None}
+        where = " AND ".join(f"{column} = ?" for column in given)
+        query = f"{_COLUMNS} WHERE {where}" if where else _COLUMNS
+        if last is None:
+            rows = self._connection.execute(f"{query} ORDER BY seq", tuple(given.values()))
+        else:
+            newest = f"SELECT * FROM ({query} ORDER BY seq DESC LIMIT ?) ORDER BY seq"  # noqa: S608 -- our own names
+            rows = self._connection.execute(newest, (*given.values(), last))
+        return (Entry(*row) for row in rows)
+
+    def record(self, index: int) -> Entry:
+        """The record at this place.
+
+        Raises:
+            LookupError: there's none.
+        """
+        row = self._connection.execute(f"{_COLUMNS} WHERE seq = ?", (index,)).fetchone()
+        if row is None:
+            raise LookupError(f"there is no record {index} in {self.path}")
+        return Entry(*row)
+
+    def call(self, call_id: str) -> list[Entry]:
+        """All records of one call, in order; none where the call isn't known."""
+        return list(self.records(call_id=call_id))
+
+    def payload(self, commitment: str | bytes) -> tuple[str, str, bytes] | None:
+        """Path, media type and data behind a commitment; None where it isn't kept (any more).
+
+        Args:
+            commitment: the digest, as in a record (lower-case hex) or as bytes.
+
+        Raises:
+            ValueError: what's kept is not what was committed to.
+        """
+        key = bytes.fromhex(commitment) if isinstance(commitment, str) else commitment
+        row = self._connection.execute("SELECT data FROM ledger_payload WHERE digest = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        if digest(row[0]) != key:
+            raise ValueError(f"the payload of {key.hex()} is not what was committed to")
+        disclosure = Disclosure.from_bytes(row[0])
+        return disclosure.path, disclosure.media, disclosure.data
+
+    def artifact(self, sha256: str | bytes) -> tuple[str, bytes] | None:
+        """Media type and data of an artifact (a configuration snapshot); None where there's none."""
+        key = bytes.fromhex(sha256) if isinstance(sha256, str) else sha256
+        row = self._connection.execute("SELECT media, data FROM ledger_artifact WHERE sha256 = ?", (key,)).fetchone()
+        return None if row is None else (row[0], row[1])
+
+    def inclusion(self, index: int) -> list[bytes]:
+        """The hashes that prove the record at this place, by `failsoft.ledger.merkle.verify_inclusion`.
+
+        Raises:
+            ValueError: there's no such record.
+        """
+        return merkle.inclusion_proof(self._range_hash, index, self.size)
+
+    def consistency(self, old: int) -> list[bytes]:
+        """The hashes that prove that the first `old` records are unchanged since.
+
+        Raises:
+            ValueError: there are fewer, or `old` is 0.
+        """
+        return merkle.consistency_proof(self._range_hash, old, self.size)
+
+    def _range_hash(self, first: int, end: int) -> bytes:
+        """A range of a proof begins at a multiple of 256, or is shorter: whole blocks come from the stored subtrees."""
+        blocks, rest = Frontier(), Frontier()
+        whole = first // BLOCK + (end - first) // BLOCK if first % BLOCK == 0 else first // BLOCK
+        for (block,) in self._connection.execute(
+            "SELECT hash FROM ledger_subtree WHERE idx >= ? AND idx < ? ORDER BY idx", (first // BLOCK, whole)
+        ):
+            blocks.append(block)
+        start = first + blocks.size * BLOCK
+        for (leaf,) in self._connection.execute(
+            "SELECT leaf FROM ledger_record WHERE seq >= ? AND seq < ? ORDER BY seq", (start, end)
+        ):
+            rest.append(leaf)
+        return Frontier(end - first, blocks.hashes + rest.hashes).root()
+
+
+def read(path: str | Path) -> Reader:
+    """A reader of this ledger, as a context manager.
+
+    Args:
+        path: the database file.
+
+    Raises:
+        LedgerInvalid: on entering: it's no ledger, or it can't be read.
+    """
+    return Reader(path)

@@ -1,0 +1,250 @@
+"""A ledger's records, one after the other: everything about them that can be checked without a key.
+
+Rules:
+
+1. A record's bytes hash to its leaf, are canonical, and say what the index copies say.
+2. Record 0 opens the log, and no other does. All records name its origin.
+3. An emitter begins with ``emitter.opened`` at 0, counts by one, its time never falls, and nothing follows its
+   ``emitter.closed``.
+4. A call is started once and ends at most once; its end names the start's leaf, an amendment the end's.
+5. Each commitment has its payload, which hashes to it and has its path.
+
+State kept: one line for each emitter and each open call; nothing for what's finished.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import unicodedata
+from collections import Counter
+from collections.abc import Callable
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any
+
+from attrs import define, field
+
+from failsoft.ledger import canonical, commitment
+from failsoft.ledger.merkle import BLOCK, Frontier
+from failsoft.ledger.schema import FORMAT, RELATIONS, REQUIRED, Kind
+
+Report = Callable[[str], None]
+Fields = dict[str, Any]
+
+_RID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_TS = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z")
+_HEX16 = re.compile(r"[0-9a-f]{32}")
+_HEX32 = re.compile(r"[0-9a-f]{64}")
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+@define
+class EmitterState:
+    """What the next record of an emitter must fit."""
+
+    next: int = 0
+    mono_us: int = 0
+    ended: bool = False
+    failure: str | None = None
+
+
+@define
+class OpenCall:
+    """A call that was started, and hasn't ended so far."""
+
+    index: int
+    leaf: bytes
+    emitter: str
+
+
+@define
+class Walk:
+    """What is known after the records so far.
+
+    Args:
+        connection: for payloads and the rare look back.
+        origin: as the log's own table states it.
+    """
+
+    connection: sqlite3.Connection
+    origin: str
+    frontier: Frontier = field(factory=Frontier)
+    kinds: Counter[str] = field(factory=Counter[str])
+    emitters: dict[str, EmitterState] = field(factory=dict[str, EmitterState])
+    open_calls: dict[str, OpenCall] = field(factory=dict[str, OpenCall])
+    payloads: int = 0
+    steps_back: int = 0
+    _ts: str = ""
+
+    def record(self, row: tuple[Any, ...], problem: Report) -> None:
+        """The next row of ``ledger_record``: seq, leaf, body, then the index copies."""
+        index, leaf, body = row[0], row[1], row[2]
+        if index != self.frontier.size:
+            problem(f"{index - self.frontier.size} records before it are missing")
+        block = self.frontier.append(leaf)
+        if block is not None:
+            self._block(index // BLOCK, block, problem)
+        if body is None:
+            problem("its bytes are missing, and no record says that it was pruned")
+            return
+        if sha256(b"\x00" + body).digest() != leaf:
+            problem("its bytes don't hash to its leaf: it was changed")
+        try:
+            fields = canonical.read(body)
+            kind = self._common(index, fields, row, problem)
+            if kind is not None:
+                self.kinds[kind] += 1
+                self._own(kind, index, leaf, fields, problem)
+        except canonical.ProfileError as error:
+            problem(f"its bytes are no record's: {error}")
+        except (KeyError, TypeError, AttributeError, ValueError):
+            problem("it's malformed: a part of it is missing or of the wrong type")
+
+    # --- what all have ------------------------------------------------------------------------------------------------
+
+    def _common(self, index: int, fields: Fields, row: tuple[Any, ...], problem: Report) -> Kind | None:
+        kind = _KINDS.get(fields["type"])
+        ts, capability, case = fields["ts"], fields.get("capability"), fields.get("case")
+        copies = (
+            fields.get("emitter"),
+            fields.get("eseq"),
+            fields["rid"],
+            fields["type"],
+            ts,
+            fields.get("call_id"),
+            case["id"] if case is not None else None,
+            capability["name"] if capability is not None else None,
+        )
+        if copies != row[3:]:
+            problem("its index copy says something else than its bytes")
+        if type(fields["v"]) is not int or fields["v"] != 1 or kind is None:
+            problem(f"version or type unknown: {fields['type']!r:.60}")
+            return None
+        if _RID.fullmatch(fields["rid"]) is None or _TS.fullmatch(ts) is None:
+            problem("its id or its time isn't written as the format has it")
+        if fields["origin"] != self.origin:
+            problem("it belongs to another log: its origin differs")
+        if missing := REQUIRED.get(kind, frozenset()) - fields.keys():
+            problem(f"it lacks {', '.join(sorted(missing))}")
+        if "refs" in fields and not fields["refs"].keys() <= RELATIONS.get(kind, frozenset()):
+            problem("it refers to others by a relation that its type doesn't have")
+        if not all(_named_well(each) for each in (copies[6], copies[7], _actor(fields)) if each is not None):
+            problem("a name in it has control or format characters, isn't in NFC, or is too long")
+        if ts < self._ts:
+            self.steps_back += 1
+        self._ts = ts
+        if (kind is Kind.LOG_OPENED) != (index == 0):
+            problem("a log is opened by its first record, and by no other")
+        if index:
+            self._emitter(kind, fields, problem)
+        elif fields["format"] != FORMAT:
+            problem("its format is another one")
+        return kind
+
+    def _emitter(self, kind: Kind, fields: Fields, problem: Report) -> None:
+        name, number, mono_us = fields["emitter"], fields["eseq"], fields["mono_us"]
+        if type(number) is not int or type(mono_us) is not int or _HEX16.fullmatch(name) is None:
+            raise ValueError
+        state = self.emitters.get(name)
+        if state is None:
+            state = self.emitters[name] = EmitterState()
+        if state.ended:
+            problem("its emitter was closed before it")
+        if number != state.next:
+            problem(f"it's number {number} of its emitter, after {state.next - 1}: records are missing or exchanged")
+        if (number == 0) != (kind is Kind.EMITTER_OPENED):
+            problem("an emitter opens with its first record, and with no other")
+        if mono_us < state.mono_us:
+            problem("its emitter's time falls")
+        if kind is Kind.EMITTER_CLOSED:
+            state.ended = True
+            if fields["last"] != number:
+                problem("its emitter claims to have closed at another number")
+        state.next, state.mono_us = number + 1, mono_us
+
+    def _block(self, block: int, root: bytes, problem: Report) -> None:
+        row = self.connection.execute("SELECT hash FROM ledger_subtree WHERE idx = ?", (block,)).fetchone()
+        if row is None or row[0] != root:
+            problem(f"the stored subtree {block}, which ends with it, is missing or wrong")
+
+    # --- what each type has -------------------------------------------------------------------------------------------
+
+    def _own(self, kind: Kind, index: int, leaf: bytes, fields: Fields, problem: Report) -> None:
+        if "commitments" in fields:
+            self._payloads(fields["commitments"], problem)
+        if kind is Kind.CALL_STARTED:
+            if fields["call_id"] in self.open_calls:
+                problem("its call was started before")
+            self.open_calls[fields["call_id"]] = OpenCall(index, leaf, fields["emitter"])
+        elif kind is Kind.CALL_COMPLETED or kind is Kind.CALL_ORPHANED:
+            self._end(fields, problem)
+        elif kind is Kind.CALL_AMENDED:
+            self._amendment(index, fields, problem)
+        elif kind is Kind.CONFIG_ACTIVATED:
+            self._artifact(fields["config_sha256"], problem)
+        elif kind is Kind.LEDGER_FAILURE:
+            self.emitters[fields["emitter"]].failure = leaf.hex()
+        elif kind is Kind.LEDGER_RECOVERED and fields["refs"]["failure"] != self.emitters[fields["emitter"]].failure:
+            problem("it names a failure that isn't its emitter's latest")
+
+    def _end(self, fields: Fields, problem: Report) -> None:
+        started = self.open_calls.pop(fields["call_id"], None)
+        refs = fields.get("refs")
+        if started is None:
+            if refs is not None:
+                problem("its call isn't open: it ended before, or was never started")
+        elif refs is None or refs["started"] != started.leaf.hex():
+            problem("it doesn't name the start of its call: ends were exchanged, or the start was")
+
+    def _amendment(self, index: int, fields: Fields, problem: Report) -> None:
+        self.open_calls.pop(fields["call_id"], None)
+        refs = fields.get("refs")
+        rows = self.connection.execute(
+            "SELECT leaf FROM ledger_record WHERE call_id = ? AND type = 'call.completed' AND seq < ?",
+            (fields["call_id"], index),
+        )
+        if refs is not None and refs["completed"] not in [leaf.hex() for (leaf,) in rows]:
+            problem("it amends a record that isn't its call's")
+
+    def _payloads(self, commitments: list[Fields], problem: Report) -> None:
+        paths = [each["path"] for each in commitments]
+        if len(paths) > 1 and paths != sorted(set(paths)):
+            problem("its commitments aren't sorted by path, or one is doubled")
+        for each in commitments:
+            named = each["digest"]
+            if _HEX32.fullmatch(named) is None:
+                raise ValueError
+            key = bytes.fromhex(named)
+            row = self.connection.execute("SELECT data FROM ledger_payload WHERE digest = ?", (key,)).fetchone()
+            if row is None:
+                problem(f"its payload {each['path']!r:.40} is missing, and no record says that it was erased")
+                continue
+            self.payloads += 1
+            if sha256(commitment.TAG + row[0]).digest() != key:
+                problem(f"its payload {each['path']!r:.40} isn't what was committed to")
+            elif commitment.path_of(row[0]) != each["path"]:
+                problem(f"its payload {each['path']!r:.40} was committed to under another path")
+
+    def _artifact(self, digest: str, problem: Report) -> None:
+        row = self.connection.execute(
+            "SELECT data FROM ledger_artifact WHERE sha256 = ?", (bytes.fromhex(digest),)
+        ).fetchone()
+        if row is None:
+            problem("the configuration that it names is missing")
+        elif sha256(row[0]).hexdigest() != digest:
+            problem("the configuration that it names was changed")
+
+
+def _actor(fields: Fields) -> str | None:
+    actor = fields.get("actor")
+    return None if actor is None else actor["id"]
+
+
+@lru_cache(maxsize=4096)
+def _named_well(name: str) -> bool:
+    return (
+        0 < len(name.encode()) <= 128
+        and unicodedata.is_normalized("NFC", name)
+        and not any(unicodedata.category(char) in ("Cc", "Cf") for char in name)
+    )

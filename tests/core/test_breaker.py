@@ -1,0 +1,504 @@
+from __future__ import annotations
+
+import gc
+import random
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from failsoft.core.breaker import Breaker, BreakerSettings, Change, Permit, Refused, State
+from failsoft.core.breaker_states import TRANSITIONS
+from failsoft.core.effects import SECOND
+from failsoft.errors import ConfigurationError
+from failsoft.fault import Settlement
+
+SUCCESS, FAILURE, NEUTRAL = Settlement.SUCCESS, Settlement.FAILURE, Settlement.NEUTRAL
+TIMEOUT = 10 * SECOND
+STEADY = BreakerSettings(jitter=0)
+
+
+class Still:
+    """A clock that stands at 0: tests hand their moments in."""
+
+    def monotonic_ns(self) -> int:
+        return 0
+
+    def time_ns(self) -> int:
+        return 0
+
+
+def make(settings: BreakerSettings = STEADY, on_change: Callable[[Change], None] | None = None) -> Breaker:
+    return Breaker(settings, Still(), random.Random(0), on_change)
+
+
+def admitted(breaker: Breaker, now: int, timeout: int = TIMEOUT, call: object = None) -> Permit:
+    permit = breaker.acquire(now, timeout, call=call)
+    assert isinstance(permit, Permit), permit
+    return permit
+
+
+def refused(breaker: Breaker, now: int, remaining: int | None = None) -> Refused:
+    refusal = breaker.acquire(now, TIMEOUT, remaining_ns=remaining)
+    assert isinstance(refusal, Refused)
+    return refusal
+
+
+def settle(breaker: Breaker, now: int, *settlements: Settlement, **details: bool) -> None:
+    for settlement in settlements:
+        admitted(breaker, now).settle(settlement, now, **details)
+
+
+def opened(now: int = 0) -> Breaker:
+    """A breaker that opened at `now`, until 5 s later."""
+    breaker = make()
+    settle(breaker, now, *[FAILURE] * 5)
+    assert breaker.snapshot(now).state is State.OPEN
+    return breaker
+
+
+def state(breaker: Breaker, now: int) -> State:
+    return breaker.snapshot(now).state
+
+
+# --- opening ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_breaker_admits() -> None:
+    breaker = make()
+    assert breaker.peek(0) is None
+    assert not admitted(breaker, 0).trial
+
+
+def test_five_failures_in_a_row_open() -> None:
+    breaker = make()
+    settle(breaker, 0, *[FAILURE] * 4)
+    assert state(breaker, 0) is State.CLOSED
+    settle(breaker, 0, FAILURE)
+    assert state(breaker, 0) is State.OPEN
+
+
+def test_ten_in_a_row_are_needed_once_the_window_holds_fifty() -> None:
+    breaker = make()
+    settle(breaker, 0, *[SUCCESS] * 50, *[FAILURE] * 9)
+    assert state(breaker, 0) is State.CLOSED
+    settle(breaker, 0, FAILURE)
+    assert state(breaker, 0) is State.OPEN
+
+
+def test_half_of_twenty_calls_failing_opens_even_if_the_twentieth_succeeds() -> None:
+    breaker = make()
+    settle(breaker, 0, *[FAILURE, FAILURE, SUCCESS] * 6, FAILURE)
+    assert state(breaker, 0) is State.CLOSED
+    settle(breaker, 0, SUCCESS)
+    assert state(breaker, 0) is State.OPEN
+
+
+def test_what_is_in_flight_keeps_fast_failures_from_opening() -> None:
+    breaker = make(BreakerSettings(consecutive=100, consecutive_busy=100))
+    in_flight = [admitted(breaker, 0) for _ in range(40)]
+    settle(breaker, 0, *[FAILURE] * 30)
+    assert state(breaker, 0) is State.CLOSED
+    for permit in in_flight:
+        permit.settle(SUCCESS, 0)
+    assert state(breaker, 0) is State.CLOSED
+
+
+def test_what_was_lost_does_not_count_as_in_flight_for_ever() -> None:
+    breaker = make(BreakerSettings(consecutive=100, consecutive_busy=100))
+    for _ in range(40):
+        admitted(breaker, 0)
+    later = 20 * SECOND
+    settle(breaker, later, *[FAILURE] * 20)
+    assert state(breaker, later) is State.OPEN
+
+
+def test_a_slow_success_that_started_later_clears_the_fast_failures_before_it() -> None:
+    breaker = make()
+    failing = [admitted(breaker, 0) for _ in range(5)]
+    working = admitted(breaker, 0)
+    for permit in failing[:4]:
+        permit.settle(FAILURE, SECOND)
+    working.settle(SUCCESS, 2 * SECOND)
+    failing[4].settle(FAILURE, 3 * SECOND)
+    assert state(breaker, 3 * SECOND) is State.CLOSED
+
+
+def test_the_failures_of_one_call_are_one_entry_in_a_busy_window() -> None:
+    breaker = make()
+    settle(breaker, 0, *[SUCCESS] * 20)
+    for _ in range(8):
+        admitted(breaker, 0, call="poison").settle(FAILURE, 0)
+    assert state(breaker, 0) is State.CLOSED
+    for other in range(4):
+        admitted(breaker, 0, call=other).settle(FAILURE, 0)
+    assert state(breaker, 0) is State.OPEN
+
+
+def test_the_failures_of_one_call_all_count_in_a_quiet_window() -> None:
+    breaker = make()
+    for _ in range(5):
+        admitted(breaker, 0, call="only").settle(FAILURE, 0)
+    assert state(breaker, 0) is State.OPEN
+
+
+def test_failed_calls_are_remembered_in_a_bounded_list() -> None:
+    breaker = make(BreakerSettings(consecutive=1000, consecutive_busy=1000, min_calls=1000))
+    for call in range(100):
+        admitted(breaker, 0, call=call).settle(FAILURE, 0)
+    assert len(breaker._failed_calls) == 32
+
+
+# --- open -------------------------------------------------------------------------------------------------------------
+
+
+def test_an_open_breaker_says_how_long() -> None:
+    breaker = opened()
+    assert refused(breaker, SECOND) == Refused("open", 4 * SECOND)
+    assert breaker.peek(SECOND) == Refused("open", 4 * SECOND)
+
+
+def test_under_the_lock_too_an_open_breaker_refuses() -> None:
+    breaker = opened()
+    assert breaker._acquire_trial(SECOND, 0, None, None) == Refused("open", 4 * SECOND)
+
+
+def test_looking_does_not_change_the_state() -> None:
+    breaker = opened()
+    assert breaker.peek(5 * SECOND) is None
+    assert breaker._state is State.OPEN
+
+
+def test_it_stays_open_while_the_clock_stands_still() -> None:
+    breaker = opened()
+    assert all(isinstance(breaker.acquire(0, TIMEOUT), Refused) for _ in range(1000))
+
+
+def test_each_opening_is_longer_up_to_the_cap() -> None:
+    breaker, now, waits = opened(), 0, []
+    for _ in range(7):
+        waits.append(refused(breaker, now).retry_after_ns // SECOND)
+        now = breaker.snapshot(now).until_ns
+        for permit in [admitted(breaker, now), admitted(breaker, now)]:
+            permit.settle(FAILURE, now)
+    assert waits == [5, 10, 20, 40, 60, 60, 60]
+    assert breaker.snapshot(now).trips == 5
+
+
+def test_healthy_minutes_take_trips_back() -> None:
+    breaker = opened()
+    now = 5 * SECOND
+    for permit in [admitted(breaker, now), admitted(breaker, now)]:
+        permit.settle(SUCCESS, now)
+    assert breaker.snapshot(now + 59 * SECOND).trips == 1
+    assert breaker.snapshot(now + 60 * SECOND).trips == 0
+
+
+@pytest.mark.parametrize(
+    ("hint", "seconds"), [(None, 5), (SECOND, 5), (30 * SECOND, 30), (10**6 * SECOND, 3_600), (-SECOND, 5)]
+)
+def test_an_opening_lasts_as_long_as_the_provider_said(hint: int | None, seconds: int) -> None:
+    breaker = make()
+    settle(breaker, 0, *[FAILURE] * 4)
+    admitted(breaker, 0).settle(FAILURE, 0, hint_ns=hint)
+    assert refused(breaker, 0).retry_after_ns == seconds * SECOND
+
+
+def test_the_jitter_comes_before_the_cap() -> None:
+    longest = max(
+        refused(breaker, 0).retry_after_ns
+        for seed in range(50)
+        if (breaker := Breaker(BreakerSettings(open_base_s=60), Still(), random.Random(seed)))
+        and not settle(breaker, 0, *[FAILURE] * 5)
+    )
+    assert longest == 60 * SECOND
+
+
+# --- half open --------------------------------------------------------------------------------------------------------
+
+
+def test_two_successes_of_three_close() -> None:
+    breaker, now = opened(), 5 * SECOND
+    first, second = admitted(breaker, now), admitted(breaker, now)
+    assert first.trial
+    first.settle(SUCCESS, now)
+    second.settle(FAILURE, now)
+    assert state(breaker, now) is State.HALF_OPEN
+    admitted(breaker, now).settle(SUCCESS, now)
+    assert state(breaker, now) is State.CLOSED
+
+
+def test_it_opens_again_as_soon_as_two_successes_are_out_of_reach() -> None:
+    breaker, now = opened(), 5 * SECOND
+    first, second = admitted(breaker, now), admitted(breaker, now)
+    first.settle(FAILURE, now)
+    second.settle(FAILURE, now)
+    assert refused(breaker, now) == Refused("open", 10 * SECOND)
+
+
+def test_at_most_two_trials_are_out_at_once() -> None:
+    breaker, now = opened(), 5 * SECOND
+    first = admitted(breaker, now)
+    assert breaker.peek(now) is None
+    admitted(breaker, now + SECOND)
+    assert refused(breaker, now + SECOND) == Refused("trials_taken", 11 * SECOND)
+    assert breaker.peek(now + SECOND) == Refused("trials_taken", 11 * SECOND)
+    first.settle(NEUTRAL, now)
+    assert breaker.peek(now) is None
+
+
+def test_a_lost_trial_has_failed_when_its_lease_ended_not_when_somebody_looks() -> None:
+    changes: list[Change] = []
+    breaker = make(on_change=changes.append)
+    settle(breaker, 0, *[FAILURE] * 5)
+    for _ in range(2):
+        admitted(breaker, 5 * SECOND)
+    hours_later = 5 * 3_600 * SECOND
+    assert admitted(breaker, hours_later).trial
+    reopened = changes[2]
+    assert (reopened.reason, reopened.at_ns) == ("trials_failed", (5 + 10 + 2) * SECOND)
+    assert reopened.until_ns == (5 + 10 + 2 + 10) * SECOND
+    assert [change.at_ns for change in changes[3:]] == [reopened.until_ns]
+
+
+def test_a_look_writes_lost_trials_off_and_tells_of_it() -> None:
+    changes: list[Change] = []
+    breaker = make(on_change=changes.append)
+    settle(breaker, 0, *[FAILURE] * 5)
+    for _ in range(2):
+        admitted(breaker, 5 * SECOND)
+    assert breaker.peek(18 * SECOND) == Refused("open", 9 * SECOND)
+    assert changes[-1].after is State.OPEN
+
+
+def test_a_trial_that_settles_after_its_lease_is_a_late_result() -> None:
+    breaker, now = opened(), 5 * SECOND
+    lost = admitted(breaker, now)
+    lost.settle(SUCCESS, now + 12 * SECOND)
+    seen = breaker.snapshot(now + 12 * SECOND)
+    assert (seen.late_results, seen.in_flight, seen.state) == (1, 0, State.HALF_OPEN)
+    admitted(breaker, now + 12 * SECOND).settle(FAILURE, now + 12 * SECOND)
+    assert state(breaker, now + 12 * SECOND) is State.OPEN
+
+
+def test_a_trial_wants_a_caller_with_fair_time() -> None:
+    breaker, now = opened(), 5 * SECOND
+    assert refused(breaker, now, remaining=4 * SECOND) == Refused("deadline_too_short", 0)
+    assert breaker.peek(now, remaining_ns=4 * SECOND) == Refused("deadline_too_short", 0)
+    assert isinstance(breaker.acquire(now, TIMEOUT, remaining_ns=5 * SECOND), Permit)
+
+
+def test_an_impatient_look_at_an_open_breaker_whose_time_has_come_is_refused_as_a_trial_would_be() -> None:
+    assert opened().peek(5 * SECOND, remaining_ns=SECOND) == Refused("deadline_too_short", 0)
+
+
+def test_three_neutral_trials_with_a_whole_reply_close_on_probation_and_keep_the_trips() -> None:
+    breaker, now = opened(), 5 * SECOND
+    settle(breaker, now, *[NEUTRAL] * 2, well_formed=True)
+    assert state(breaker, now) is State.HALF_OPEN
+    settle(breaker, now, NEUTRAL, well_formed=True)
+    seen = breaker.snapshot(now)
+    assert (seen.state, seen.trips) == (State.CLOSED, 1)
+
+
+def test_neutral_trials_without_a_reply_prove_nothing() -> None:
+    breaker, now = opened(), 5 * SECOND
+    settle(breaker, now, *[NEUTRAL] * 50)
+    assert state(breaker, now) is State.HALF_OPEN
+
+
+@pytest.mark.parametrize("between", [SUCCESS, FAILURE])
+def test_a_success_or_failure_between_neutral_trials_starts_their_count_anew(between: Settlement) -> None:
+    breaker, now = opened(), 5 * SECOND
+    settle(breaker, now, NEUTRAL, NEUTRAL, between, NEUTRAL, NEUTRAL, well_formed=True)
+    assert state(breaker, now) is State.HALF_OPEN
+
+
+def test_to_trial_leads_to_half_open_from_anywhere_and_keeps_trips() -> None:
+    breaker = opened()
+    breaker.to_trial("unblocked", SECOND)
+    seen = breaker.snapshot(SECOND)
+    assert (seen.state, seen.trips, seen.generation) == (State.HALF_OPEN, 1, 2)
+    assert admitted(breaker, SECOND).trial
+
+
+def test_to_trial_makes_a_running_trial_a_late_result() -> None:
+    breaker = opened()
+    running = admitted(breaker, 5 * SECOND)
+    breaker.to_trial("blocked", 6 * SECOND)
+    running.settle(SUCCESS, 7 * SECOND)
+    seen = breaker.snapshot(7 * SECOND)
+    assert (seen.late_results, seen.in_flight) == (1, 0)
+
+
+def test_a_breaker_that_opens_again_before_its_old_until_stays_open_until_then() -> None:
+    breaker = make()
+    settle(breaker, 0, *[FAILURE] * 4)
+    admitted(breaker, 0).settle(FAILURE, 0, hint_ns=100 * SECOND)
+    breaker.to_trial("unblocked", SECOND)
+    for permit in [admitted(breaker, SECOND), admitted(breaker, SECOND)]:
+        permit.settle(FAILURE, SECOND)
+    assert breaker.snapshot(SECOND).until_ns == 100 * SECOND
+
+
+# --- permits ----------------------------------------------------------------------------------------------------------
+
+
+def test_settling_twice_counts_once_and_is_noticed() -> None:
+    breaker = make()
+    permit = admitted(breaker, 0)
+    permit.settle(SUCCESS, 0)
+    permit.settle(FAILURE, 0)
+    seen = breaker.snapshot(0)
+    assert (seen.calls, seen.failures, seen.double_settles) == (1, 0, 1)
+
+
+def test_an_abandoned_permit_is_neutral_for_whoever_comes_next() -> None:
+    breaker = make()
+    admitted(breaker, 0).abandon()
+    assert breaker.snapshot(0).in_flight == 0
+    admitted(breaker, 0).abandon()
+    admitted(breaker, 0)
+    seen = breaker.snapshot(0)
+    assert (seen.in_flight, seen.calls) == (1, 0)
+
+
+def test_an_abandoned_trial_gives_its_place_back_even_after_its_lease() -> None:
+    breaker, now = opened(), 5 * SECOND
+    for _ in range(2):
+        admitted(breaker, now).abandon()
+    later = now + 60 * SECOND
+    assert breaker.peek(later) is None
+    assert state(breaker, later) is State.HALF_OPEN
+
+
+def test_abandoning_a_settled_permit_does_nothing() -> None:
+    breaker = make()
+    permit = admitted(breaker, 0)
+    permit.abandon()
+    permit.settle(FAILURE, 0)
+    permit.abandon()
+    seen = breaker.snapshot(0)
+    assert (seen.failures, seen.double_settles, seen.in_flight) == (1, 0, 0)
+
+
+def test_the_garbage_collector_may_give_back_while_the_lock_is_held() -> None:
+    breaker = make()
+
+    def call() -> object:
+        permit = admitted(breaker, 0)
+        try:
+            yield
+        except GeneratorExit:
+            permit.abandon()
+            raise
+
+    running = call()
+    next(running)  # type: ignore[call-overload]
+    with breaker._lock:
+        del running
+        gc.collect()
+    assert breaker.snapshot(0).in_flight == 0
+
+
+def test_a_cut_before_fair_time_is_neutral_and_after_it_a_failure() -> None:
+    breaker = make()
+    short, long = admitted(breaker, 0), admitted(breaker, 0)
+    short.cut(5 * SECOND - 1)
+    assert breaker.snapshot(0).calls == 0
+    long.cut(5 * SECOND)
+    assert breaker.snapshot(0).failures == 1
+
+
+@pytest.mark.parametrize(("took", "fair"), [(100, 1_000), (2_000, 4_000), (40_000, 60_000)])
+def test_fair_time_is_twice_the_median_within_its_bounds(took: int, fair: int) -> None:
+    breaker = make()
+    for _ in range(10):
+        admitted(breaker, 0).settle(SUCCESS, took * 1_000_000)
+    assert breaker.fair_time(took * 1_000_000) == fair * 1_000_000
+
+
+def test_old_answers_leave_fair_time_unknown() -> None:
+    breaker = make()
+    settle(breaker, 0, *[SUCCESS] * 20)
+    assert breaker.fair_time(0) == SECOND
+    assert breaker.fair_time(60 * SECOND) == 5 * SECOND
+
+
+# --- listeners, fork, settings ----------------------------------------------------------------------------------------
+
+
+def test_changes_are_told_in_order() -> None:
+    changes: list[Change] = []
+    breaker = make(on_change=changes.append)
+    settle(breaker, 0, *[FAILURE] * 5)
+    now = 5 * SECOND
+    settle(breaker, now, SUCCESS, SUCCESS)
+    assert changes == [
+        Change(State.CLOSED, State.OPEN, "consecutive", 5 * SECOND, 1, 0),
+        Change(State.OPEN, State.HALF_OPEN, "waited", None, 2, 5 * SECOND),
+        Change(State.HALF_OPEN, State.CLOSED, "trials_succeeded", None, 3, now),
+    ]
+
+
+def test_every_transition_of_the_table_begins_and_ends_in_different_states() -> None:
+    assert all(before is not after for (before, _), after in TRANSITIONS.items())
+
+
+def test_after_a_fork_the_childs_breaker_has_a_lock_of_its_own_and_no_permits() -> None:
+    breaker = make()
+    running = admitted(breaker, 0)
+    settle(breaker, 0, FAILURE)
+    admitted(breaker, 0).abandon()
+    breaker._lock.acquire()
+    breaker.after_fork()
+    seen = breaker.snapshot(0)
+    assert (seen.state, seen.generation, seen.failures, seen.in_flight) == (State.CLOSED, 1, 1, 0)
+    running.settle(FAILURE, 0)
+    assert breaker.snapshot(0).late_results == 1
+
+
+def test_all_that_is_wrong_with_the_settings_is_said_at_once() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        BreakerSettings(rate=float("nan"), min_calls=0, trials=True, jitter=-1, open_factor="2")  # type: ignore[arg-type]
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "breaker.rate", "breaker.min_calls", "breaker.open_factor", "breaker.jitter", "breaker.trials",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"buckets": 100, "window_s": 9},
+        {"consecutive": 11},
+        {"open_base_s": 61},
+        {"concurrent_trials": 4},
+        {"successes_to_close": 4},
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigurationError):
+        BreakerSettings(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("base", "factor", "cap", "trips"), [(5, 2, 60, 5), (5, 2, 40, 4), (1, 5, 125, 4), (5, 1, 60, 1), (60, 2, 60, 1)]
+)
+def test_trips_are_counted_until_the_cap_is_reached(base: float, factor: float, cap: float, trips: int) -> None:
+    assert BreakerSettings(open_base_s=base, open_factor=factor, open_cap_s=cap).most_trips == trips
+
+
+def test_settles_from_many_threads_all_count() -> None:
+    breaker = make()
+
+    def work() -> None:
+        for _ in range(500):
+            admitted(breaker, 0).settle(SUCCESS, 0)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seen = breaker.snapshot(0)
+    assert (seen.calls, seen.in_flight, seen.admitted) == (2_000, 0, 2_000)

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from failsoft.core.effects import SECOND
+from failsoft.core.window import MARKS, SAMPLES, AnswerTimes, StartOrder, TimeWindow
+
+STEPS = st.lists(st.tuples(st.integers(-3, 30), st.booleans()), max_size=60)
+
+
+def totals(window: TimeWindow) -> tuple[int, int]:
+    return window.calls, window.failures
+
+
+@given(start=st.integers(0, 10**18), steps=STEPS)
+def test_the_totals_are_what_a_search_through_all_outcomes_finds(start: int, steps: Sequence[tuple[int, bool]]) -> None:
+    window = TimeWindow(5, 4, start)
+    now, newest, outcomes = start, start, []
+    for step, failed in steps:
+        now += step
+        newest = max(newest, now)
+        window.count(window.started(now), now, failed)
+        outcomes.append((newest, failed))
+        fresh = [each for at, each in outcomes if at // 5 > newest // 5 - 4]
+        assert totals(window) == (len(fresh), sum(fresh))
+
+
+def test_a_clock_that_stands_still_moves_nothing() -> None:
+    window = TimeWindow(SECOND, 3, 0)
+    for _ in range(100):
+        window.count(window.started(0), 0, True)
+    assert totals(window) == (100, 100)
+
+
+def test_a_moment_from_before_the_window_counts_where_the_window_stands() -> None:
+    window = TimeWindow(10, 3, 1_000)
+    window.count(window.started(2_000), 900, False)
+    window.advance(102)
+    assert totals(window) == (1, 0)
+    window.advance(103)
+    assert totals(window) == (0, 0)
+
+
+def test_a_long_gap_empties_every_cell() -> None:
+    window = TimeWindow(10, 3, 0)
+    window.count(window.started(0), 0, True)
+    window.count(window.started(0), 10**15, False)
+    assert totals(window) == (1, 0)
+
+
+def test_what_is_in_flight_counts_to_the_end_of_the_cell_in_which_its_lease_ends() -> None:
+    window = TimeWindow(10, 3, 0)
+    window.started(19)
+    window.advance(1)
+    assert window.in_flight == 1
+    window.advance(2)
+    assert window.in_flight == 0
+
+
+def test_what_ends_after_its_lease_is_not_taken_away_twice() -> None:
+    window = TimeWindow(10, 3, 0)
+    early, late = window.started(5), window.started(500)
+    window.ended(early, 100)
+    assert window.in_flight == 1
+    window.ended(late, 100)
+    assert window.in_flight == 0
+
+
+def test_a_lease_that_ended_before_the_window_stands_in_flight_until_the_window_moves() -> None:
+    window = TimeWindow(10, 3, 1_000)
+    tick = window.started(0)
+    assert window.in_flight == 1
+    window.count(tick, 1_000, False)
+    assert window.in_flight == 0
+
+
+def test_clearing_never_moves_the_window_back() -> None:
+    window = TimeWindow(10, 3, 1_000)
+    window.count(window.started(2_000), 1_000, True)
+    window.clear(500)
+    assert (window.tick, totals(window), window.in_flight) == (100, (0, 0), 0)
+
+
+def runs(order: StartOrder, results: str) -> list[int]:
+    """Start an attempt per letter, then end them from left to right: f fails, s succeeds, n is neutral, . runs on."""
+    numbers = [order.started() for _ in results]
+    found = []
+    for number, result in zip(numbers, results, strict=True):
+        if result == "f":
+            found.append(order.failed(number))
+        elif result == "s":
+            order.succeeded(number)
+        elif result == "n":
+            order.ignored(number)
+    return found
+
+
+def test_failures_next_to_each_other_are_a_run() -> None:
+    assert runs(StartOrder(), "fff") == [1, 2, 3]
+
+
+def test_a_failure_joins_the_runs_on_both_sides() -> None:
+    order = StartOrder()
+    numbers = [order.started() for _ in range(5)]
+    assert [order.failed(numbers[each]) for each in (0, 1, 3, 4, 2)] == [1, 2, 1, 2, 5]
+
+
+def test_a_success_ends_the_run_of_what_started_before_it() -> None:
+    assert runs(StartOrder(), "ffsff") == [1, 2, 1, 2]
+
+
+def test_a_failure_that_started_before_a_success_is_in_no_run() -> None:
+    order = StartOrder()
+    slow, quick = order.started(), order.started()
+    order.succeeded(quick)
+    assert order.failed(slow) == 0
+
+
+def test_an_older_success_does_not_undo_a_newer_one() -> None:
+    order = StartOrder()
+    slow, middle, quick = order.started(), order.started(), order.started()
+    order.succeeded(quick)
+    order.succeeded(slow)
+    assert order.failed(middle) == 0
+
+
+def test_a_neutral_attempt_is_transparent() -> None:
+    assert runs(StartOrder(), "fnnfnf") == [1, 2, 3]
+
+
+def test_an_attempt_in_flight_ends_the_run() -> None:
+    assert runs(StartOrder(), "ff.f") == [1, 2, 1]
+
+
+def test_a_run_crosses_the_end_of_the_marks() -> None:
+    order = StartOrder()
+    for _ in range(MARKS - 2):
+        order.succeeded(order.started())
+    assert runs(order, "ffff") == [1, 2, 3, 4]
+
+
+def test_an_attempt_that_outlived_its_mark_is_in_no_run_and_leaves_others_marks_alone() -> None:
+    order = StartOrder()
+    ancient, other = order.started(), order.started()
+    newest = [order.started() for _ in range(MARKS)]
+    assert order.failed(ancient) == 0
+    order.ignored(other)
+    assert [order.failed(number) for number in newest[:3]] == [1, 2, 3]
+
+
+def test_a_run_may_be_as_long_as_there_are_marks() -> None:
+    assert runs(StartOrder(), "f" * (MARKS + 10))[-1] == MARKS
+
+
+def test_clearing_begins_anew() -> None:
+    order = StartOrder()
+    runs(order, "ff")
+    left = order.started()
+    order.clear()
+    assert runs(order, "f") == [1]
+    assert order.failed(left) == 0
+
+
+def test_ten_fresh_answers_are_needed_for_a_median() -> None:
+    times = AnswerTimes()
+    for _ in range(9):
+        times.add(7, SECOND)
+    assert times.twice_median(0) is None
+    times.add(7, SECOND)
+    assert times.twice_median(0) == 2 * SECOND
+
+
+def test_old_answers_do_not_count() -> None:
+    times = AnswerTimes()
+    for tick in range(20):
+        times.add(tick, tick * SECOND)
+    assert times.twice_median(10) == (14 + 15) * SECOND
+    assert times.twice_median(11) is None
+
+
+def test_only_the_last_answers_are_remembered() -> None:
+    times = AnswerTimes()
+    for each in range(200):
+        times.add(0, each * SECOND)
+    assert times.twice_median(0) == (200 - SAMPLES + 199) * SECOND
+
+
+def test_an_absurd_duration_neither_raises_nor_spoils_its_neighbour() -> None:
+    times = AnswerTimes()
+    for _ in range(6):
+        times.add(3, -SECOND)
+    for _ in range(4):
+        times.add(3, 10**30)
+    assert times.twice_median(3) == 0
+    assert times.twice_median(4) is None

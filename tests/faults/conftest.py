@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import trustme
+
+from failsoft.core.effects import MILLISECOND, SECOND, HttpReply, HttpRequest
+from failsoft.fault import Fault
+from failsoft.io.transport_async import AsyncTransport
+from failsoft.io.transport_sync import SyncTransport
+
+HEADERS = (("content-type", "application/json"), ("accept-encoding", "identity"), ("authorization", "Bearer secret-key"))
+
+
+class RealClock:
+    """The clock that transports need: their deadlines are kept by real sockets."""
+
+    monotonic_ns = staticmethod(time.monotonic_ns)
+    time_ns = staticmethod(time.time_ns)
+
+
+def post(url: str, body: bytes = b'{"ask": 1}') -> HttpRequest:
+    return HttpRequest(url, HEADERS, body)
+
+
+class Client:
+    """Either transport, asked from a test that isn't asynchronous."""
+
+    def __init__(self, mode: str, **options: object) -> None:
+        self.mode = mode
+        self.runner = asyncio.Runner() if mode == "async" else None
+        make = AsyncTransport if self.runner else SyncTransport
+        self.transport = make(RealClock(), **options)
+
+    def ask(self, url: str, *, ms: int = 3000, body: bytes = b'{"ask": 1}') -> HttpReply | Fault:
+        until = time.monotonic_ns() + ms * MILLISECOND
+        if self.runner is not None:
+            return self.runner.run(self.transport.exchange(post(url, body), until))
+        return self.transport.exchange(post(url, body), until)
+
+    def timed(self, url: str, *, ms: int, body: bytes = b"{}") -> tuple[HttpReply | Fault, float]:
+        begun = time.monotonic_ns()
+        return self.ask(url, ms=ms, body=body), (time.monotonic_ns() - begun) / SECOND
+
+    def close(self) -> None:
+        if self.runner is not None:
+            self.runner.run(self.transport.aclose())
+            self.runner.close()
+        else:
+            self.transport.close()
+
+
+@pytest.fixture(params=["async", "sync"])
+def clients(request: pytest.FixtureRequest) -> Iterator[Callable[..., Client]]:
+    made: list[Client] = []
+
+    def make(**options: object) -> Client:
+        made.append(Client(request.param, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def client(clients: Callable[..., Client]) -> Client:
+    return clients()
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context

@@ -1,0 +1,63 @@
+"""The result of an attempt from before a change of state must not move the state after it, nor vanish unnoticed.
+
+Polly#217, #218, PR#223; denoland/std#7306; k8s-breakglass#981; api7/aisix#1147; gobreaker#122. In resilience4j a late
+success from before the outage closed the circuit while the trial was still running.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from failsoft.core.breaker import Breaker, BreakerSettings, Permit, State
+from failsoft.core.effects import SECOND
+from failsoft.fault import Settlement
+
+
+class Still:
+    def monotonic_ns(self) -> int:
+        return 0
+
+    def time_ns(self) -> int:
+        return 0
+
+
+def admitted(breaker: Breaker, now: int) -> Permit:
+    permit = breaker.acquire(now, 60 * SECOND)
+    assert isinstance(permit, Permit)
+    return permit
+
+
+@pytest.mark.parametrize("settlement", Settlement)
+def test_a_result_from_before_the_outage_changes_nothing_in_any_later_state(settlement: Settlement) -> None:
+    breaker = Breaker(BreakerSettings(jitter=0), Still(), random.Random(0))
+    stale = [admitted(breaker, 0) for _ in range(9)]
+    for _ in range(5):
+        admitted(breaker, 0).settle(Settlement.FAILURE, 0)
+
+    def changes_nothing(now: int, expected: State) -> None:
+        before = breaker.snapshot(now)
+        assert before.state is expected
+        for _ in range(3):
+            stale.pop().settle(settlement, now, hint_ns=3_600 * SECOND, well_formed=True)
+        after = breaker.snapshot(now)
+        assert after.late_results == before.late_results + 3
+        after.late_results = before.late_results
+        assert after == before
+
+    changes_nothing(SECOND, State.OPEN)
+    now = 5 * SECOND
+    trial = admitted(breaker, now)
+    changes_nothing(now, State.HALF_OPEN)
+    trial.settle(Settlement.SUCCESS, now)
+    admitted(breaker, now).settle(Settlement.SUCCESS, now)
+    changes_nothing(now, State.CLOSED)
+
+
+def test_late_failures_do_not_prolong_an_opening() -> None:
+    breaker = Breaker(BreakerSettings(jitter=0), Still(), random.Random(0))
+    permits = [admitted(breaker, 0) for _ in range(50)]
+    for now, permit in enumerate(permits):
+        permit.settle(Settlement.FAILURE, now)
+    assert breaker.snapshot(50).until_ns == 4 + 5 * SECOND
