@@ -34,6 +34,7 @@ from failsoft import assembly
 from failsoft.capability import Capability
 from failsoft.config import AdapterConfig, Config, Draft, parse_duration, read_file, read_mapping, unknown_adapters
 from failsoft.context import current_context
+from failsoft.core.budget import fair_share
 from failsoft.core.bulkhead import BulkheadFull
 from failsoft.core.call import Call, World
 from failsoft.core.contract import Contract
@@ -135,7 +136,7 @@ class Health:
 class Isolated(Generic[Q, R]):
     """One capability, ready to be asked: ``await isolated(request)``, or ``isolated.sync(request)`` from any thread."""
 
-    __slots__ = ("_adapters", "_contract", "_deadline", "_isolation", "_window")
+    __slots__ = ("_adapters", "_contract", "_deadline", "_fair_share", "_isolation", "_window")
 
     def __init__(
         self,
@@ -143,12 +144,14 @@ class Isolated(Generic[Q, R]):
         contract: Contract[Q, R],
         adapters: tuple[GuardedAdapter, ...],
         deadline: int,
+        fair_share: int,
         window: DegradedWindow,
     ) -> None:
         self._isolation = isolation
         self._contract = contract
         self._adapters = adapters
         self._deadline = deadline
+        self._fair_share = fair_share
         self._window = window
 
     @property
@@ -183,12 +186,16 @@ class Isolated(Generic[Q, R]):
         Raises:
             ConfigurationError: it's no duration, or not between 10 ms and 1 h.
         """
-        return Isolated(self._isolation, self._contract, self._adapters, _nanoseconds(deadline), self._window)
+        return Isolated(
+            self._isolation, self._contract, self._adapters, _nanoseconds(deadline), self._fair_share, self._window
+        )
 
     def _call(self, request: Q) -> Call[Q, R]:
         world = self._isolation._open_world()
         snapshot, text = self._contract.snapshot(request)
-        return Call(world, self._contract, self._adapters, self._deadline, snapshot, text, current_context())
+        return Call(
+            world, self._contract, self._adapters, self._deadline, snapshot, text, current_context(), self._fair_share
+        )
 
     def _watched(self, call: Call[Q, R]) -> Generator[Effect, Any, Outcome[R]]:
         """The call, counted when it ends. A cancelled one doesn't count: nobody got an answer or missed one."""
@@ -475,7 +482,8 @@ class Isolation:
         if isolated is None:
             settings = self._settings[name]
             adapters = tuple(self._adapters[each] for each in settings.adapters if each in self._adapters)
-            isolated = Isolated(self, self._contracts[name], adapters, settings.deadline, self._windows[name])
+            fair = fair_share(settings.deadline, len(adapters), ledger=self._config.ledger.path is not None)
+            isolated = Isolated(self, self._contracts[name], adapters, settings.deadline, fair, self._windows[name])
             if self._world is not None:
                 self._isolated[name] = isolated
         return isolated

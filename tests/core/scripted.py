@@ -13,6 +13,7 @@ from failsoft import Capability
 from failsoft.context import CallContext
 from failsoft.core.breaker import Breaker
 from failsoft.core.breaker_settings import BreakerSettings
+from failsoft.core.budget import fair_share
 from failsoft.core.bulkhead import Bulkhead
 from failsoft.core.call import Call, OnBug, OnLedgerFailure, World
 from failsoft.core.contract import Contract
@@ -200,7 +201,8 @@ class Scene:
             "0" * 64,
         )
         deadline = options.get("deadline", self.deadline)
-        return Call(world, contract, tuple(self.adapters), deadline, snapshot, text, self.context)
+        fair = fair_share(self.deadline, len(self.adapters), ledger=self.ledger is not None)
+        return Call(world, contract, tuple(self.adapters), deadline, snapshot, text, self.context, fair)
 
 
 def scripted(replies: Iterable[Any]) -> Callable[[Exchange, int], tuple[int, HttpReply | Fault]]:

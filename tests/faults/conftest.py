@@ -32,6 +32,7 @@ class Client:
 
     def __init__(self, mode: str, **options: object) -> None:
         self.mode = mode
+        self.closed = False
         self.runner = asyncio.Runner() if mode == "async" else None
         make = AsyncTransport if self.runner else SyncTransport
         self.transport = make(RealClock(), **options)
@@ -48,8 +49,10 @@ class Client:
 
     def close(self) -> None:
         if self.runner is not None:
-            self.runner.run(self.transport.aclose())
-            self.runner.close()
+            if not self.closed:
+                self.runner.run(self.transport.aclose())
+                self.runner.close()
+            self.closed = True
         else:
             self.transport.close()
 

@@ -86,9 +86,7 @@ def test_all_proofs_up_to_64_leaves_are_accepted() -> None:
 
 
 def mutations(proof: list[bytes], flip: int) -> list[list[bytes]]:
-    changed = [
-        [*proof[:at], bytes([each[0] ^ flip]) + each[1:], *proof[at + 1 :]] for at, each in enumerate(proof)
-    ]
+    changed = [[*proof[:at], bytes([each[0] ^ flip]) + each[1:], *proof[at + 1 :]] for at, each in enumerate(proof)]
     cut = [proof[:-1], proof[1:]] if proof else []
     longer = [[*proof, bytes(32)], [bytes(32), *proof]]
     swapped = [[*proof[:-2], proof[-1], proof[-2]]] if len(proof) > 1 else []

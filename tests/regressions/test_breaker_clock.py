@@ -41,7 +41,7 @@ def test_results_that_come_with_an_older_moment_still_count() -> None:
     breaker = make()
     admitted(breaker, START).settle(FAILURE, START)
     for back in range(4):
-        admitted(breaker, START - back * 10 * SECOND).settle(FAILURE, START - back * 10 * SECOND)
+        admitted(breaker, START - back * SECOND).settle(FAILURE, START - back * SECOND)
     seen = breaker.snapshot(START)
     assert (seen.calls, seen.state) == (5, State.OPEN)
 

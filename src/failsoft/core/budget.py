@@ -42,6 +42,14 @@ class Budget:
         return until if cap is None or until - now <= cap else now + cap
 
 
+def fair_share(deadline: int, adapters: int, *, ledger: bool) -> int:
+    """Nanoseconds that an attempt has nearly always where `adapters` share a whole deadline.
+
+    Four fifths of its share: what precedes it (an append, a queue) takes some.
+    """
+    return budget(0, deadline, ledger=ledger).ask_ends * 4 // (5 * max(1, adapters))
+
+
 def budget(started: int, deadline: int, *, ledger: bool) -> Budget:
     """Share out `deadline` nanoseconds from `started`; without a ledger nothing is kept for it."""
     tenth = deadline // 10

@@ -121,6 +121,9 @@ class Call(Generic[Q, R]):
     request: Q
     request_json: bytes
     context: CallContext
+    fair_share: int
+    """What an attempt of this capability may take by its *configured* deadline: one that had as long has failed, however
+    little its caller left it by a deadline of his own."""
     call_id: str = field(init=False, default="")
     _budget: Budget = field(init=False)
     _attempts: list[Attempt] = field(init=False, factory=list)
@@ -434,7 +437,7 @@ class Call(Generic[Q, R]):
         treatment = fault.treatment
         permit, self._permit = self._permit, None
         if permit is not None:
-            if fault.kind is FaultKind.ATTEMPT_TIMEOUT and not capped:
+            if fault.kind is FaultKind.ATTEMPT_TIMEOUT and not capped and attempt.us * 1000 < self.fair_share:
                 permit.cut(now)  # its caller's deadline cut it: judged by fair time
             else:
                 permit.settle(treatment.health, now, hint_ns=fault.retry_after_ns, well_formed=fault.status is not None)

@@ -68,19 +68,22 @@ class _LoopSlots:
 
     def __init__(self) -> None:
         self.idle: dict[tuple[str, str, int], list[Slot]] = {}
-        self._keeper = self._keep()
+        self._keeper: AsyncGenerator[None, None] | None = self._keep()
 
     async def start(self) -> None:
-        await anext(self._keeper)
+        if self._keeper is not None:
+            await anext(self._keeper)
 
     async def _keep(self) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
+            self._keeper = None  # it refers to its loop
             self.abort()
 
     async def stop(self) -> None:
-        await self._keeper.aclose()
+        if self._keeper is not None:
+            await self._keeper.aclose()
 
     def abort(self) -> None:
         for slots in self.idle.values():

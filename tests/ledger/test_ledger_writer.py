@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+import sqlite3
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ledgers import (
+    CONTEXT,
+    Faults,
+    SystemClock,
+    call,
+    completed,
+    ledger_at,
+    rows,
+    settled,
+    started,
+    types,
+    until,
+)
+
+from failsoft.core.effects import Recorded, Unrecorded
+from failsoft.core.evidence import BlockChanged, BreakerChanged, CallAmended, ConfigActivated
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger.read import read
+from failsoft.ledger.verify import verify
+from failsoft.outcome import Pin, Source
+
+IOERR, FULL, BUSY = sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY
+
+
+def whole(path: Path) -> None:
+    found = verify(path)
+    assert found.exit_code == 0, found.summary()
+
+
+def test_a_new_ledger_opens_its_log_and_its_emitter(tmp_path: Path) -> None:
+    path = tmp_path / "a ledger?.db"
+    ledger = ledger_at(path)
+    assert not path.exists()
+    ledger.open()
+    ledger.close()
+    assert types(path) == ["log.opened", "emitter.opened", "emitter.closed"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(
+        [path.name, f"{path.name}.lock", f"{path.name}.ballast"]
+    )
+    whole(path)
+
+
+def test_a_call_is_recorded_and_its_end_names_its_start(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    begin, end = call(ledger, "c1")
+    assert isinstance(settled(end), Recorded)
+    ledger.close()
+    with read(ledger.path) as reader:
+        first, second = reader.call("c1")
+        assert second.fields["refs"] == {"started": first.leaf.hex()}
+        assert begin.promise.value == Recorded(first.index, first.leaf)
+        assert first.fields["emitter"] == second.fields["emitter"]
+    whole(ledger.path)
+
+
+def test_every_type_of_evidence_is_recorded_and_verified(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    ledger.submit(ConfigActivated(b'{"a":1}', (("classify-item", "1"),), (("gpt", "1", Pin("m")),)))
+    _, end = call(ledger, "c1")
+    ledger.submit(CallAmended("c1", "classify-item", "1", end, "answered", True, Source("fallback", "f:F"), CONTEXT, 9))
+    ledger.submit(BreakerChanged("gpt", "health", "closed", "open", "5 of 10", 30_000))
+    settled(ledger.submit(BlockChanged("adapter:gpt", True, "u-7", "an order")))
+    ledger.close()
+    whole(ledger.path)
+    with read(ledger.path) as reader:
+        (config,) = reader.records("config.activated")
+        assert reader.artifact(config.fields["config_sha256"]) == ("application/json", b'{"a":1}')
+        (amended,) = reader.records("call.amended")
+        assert amended.fields["refs"]["completed"] == reader.call("c1")[1].leaf.hex()
+
+
+def test_a_ledger_can_be_closed_and_opened_again_as_another_emitter(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    for _ in range(3):
+        ledger.open()
+        call(ledger, f"c{_}")
+        ledger.close()
+        ledger.close()
+    assert len(rows(ledger.path, "SELECT DISTINCT emitter FROM ledger_record WHERE emitter IS NOT NULL")) == 3
+    whole(ledger.path)
+
+
+def test_opening_twice_is_refused(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    with pytest.raises(RuntimeError, match="already"):
+        ledger.open()
+    ledger.close()
+
+
+def test_a_ledger_that_is_not_open_records_nothing(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    assert not ledger.healthy
+    assert isinstance(ledger.submit(started()).promise.value, Unrecorded)
+    ledger.open()
+    assert ledger.healthy
+    ledger.close()
+    assert ledger.submit(started()).promise.value == Unrecorded("the ledger is closed")
+
+
+def test_a_late_waiter_lowers_health_until_the_next_commit(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    ledger.late()
+    assert not ledger.healthy
+    settled(ledger.submit(started()))
+    assert ledger.healthy
+    ledger.close()
+
+
+def test_calls_left_open_at_close_are_orphaned_by_the_one_who_began_them(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    settled(ledger.submit(started("left")))
+    ledger.close()
+    assert types(ledger.path)[-2:] == ["call.orphaned", "emitter.closed"]
+    whole(ledger.path)
+
+
+def test_a_malformed_record_fails_alone_and_is_declared(tmp_path: Path) -> None:
+    faults = Faults()
+    ledger = ledger_at(tmp_path / "x.db", connect=faults.connect)
+    ledger.open()
+    faults.gate = threading.Event()
+    held = ledger.submit(started("held"))
+    assert faults.reached.wait(10)
+    good, bad, strange = ledger.submit(started("good")), ledger.submit(started("a\nb")), ledger.submit(object())  # type: ignore[arg-type]
+    weird = ledger.submit(started("weird", context=None))
+    faults.gate.set()
+    assert isinstance(settled(good), Recorded)
+    assert settled(bad) == Unrecorded("malformed: a call's id must not contain control or format characters")
+    assert settled(strange) == Unrecorded("malformed: TypeError")
+    assert settled(weird) == Unrecorded("malformed: AttributeError")
+    assert bad.withdraw()
+    assert isinstance(settled(held), Recorded)
+    ledger.close()
+    with read(ledger.path) as reader:
+        gaps = [each.fields for each in reader.records("gap.declared")]
+    assert [(gap["reason"], gap["count"]) for gap in gaps] == [("malformed", 3)]
+    whole(ledger.path)
+
+
+@pytest.mark.parametrize("statement", ["BEGIN", "UPDATE", "COMMIT"])
+@pytest.mark.parametrize("code", [FULL, BUSY, IOERR])
+def test_a_failed_commit_tells_its_waiters_lowers_health_and_is_made_good(
+    tmp_path: Path, statement: str, code: int
+) -> None:
+    faults, events = Faults(), []
+    ledger = ledger_at(
+        tmp_path / "x.db", connect=faults.connect, on_event=lambda name, fields: events.append((name, fields))
+    )
+    ledger.open()
+    faults.raises[statement] = (code, "no such luck")
+    begin, _end = call(ledger, "c1")
+    assert isinstance(settled(begin), Unrecorded)
+    assert not ledger.healthy
+    faults.raises.clear()
+    until(lambda: ledger.healthy)
+    ledger.close()
+    assert [name for name, _ in events] == ["ledger.failed", "ledger.recovered"]
+    assert "no such luck" in events[0][1]["reason"]
+    kinds = types(ledger.path)
+    assert [kinds.count(each) for each in ("call.started", "call.completed", "ledger.failure", "ledger.recovered")] == [
+        1, 1, 1, 1,
+    ]  # fmt: skip
+    whole(ledger.path)
+
+
+def test_a_commit_of_unknown_outcome_that_did_happen_is_found_and_not_doubled(tmp_path: Path) -> None:
+    faults = Faults()
+    ledger = ledger_at(tmp_path / "x.db", connect=faults.connect)
+    ledger.open()
+    faults.after["COMMIT"] = (IOERR, "fsync failed")
+    ticket = ledger.submit(started())
+    assert settled(ticket) == Unrecorded("OperationalError: fsync failed")
+    assert not ticket.withdraw()
+    faults.after.clear()
+    until(lambda: ledger.healthy)
+    ledger.close()
+    assert types(ledger.path).count("call.started") == 1
+    whole(ledger.path)
+
+
+def test_a_record_withdrawn_during_an_outage_is_never_written(tmp_path: Path) -> None:
+    faults = Faults()
+    ledger = ledger_at(tmp_path / "x.db", connect=faults.connect)
+    ledger.open()
+    faults.raises["BEGIN"] = (BUSY, "busy")
+    begin, end = call(ledger, "c1")
+    settled(end)
+    until(begin.withdraw)
+    faults.raises.clear()
+    until(lambda: ledger.healthy)
+    ledger.close()
+    kinds = types(ledger.path)
+    assert "call.started" not in kinds
+    assert "call.completed" in kinds
+    with read(ledger.path) as reader:
+        assert "refs" not in reader.call("c1")[0].fields
+    whole(ledger.path)
+
+
+def test_what_does_not_fit_the_queue_in_an_outage_is_declared(tmp_path: Path) -> None:
+    faults = Faults()
+    ledger = ledger_at(tmp_path / "x.db", connect=faults.connect, max_queue=4)
+    ledger.open()
+    faults.raises["BEGIN"] = (BUSY, "busy")
+    settled(ledger.submit(started("first")))
+    for number in range(10):
+        ledger.submit(started(f"c{number}"))
+    faults.raises.clear()
+    until(lambda: ledger.healthy)
+    ledger.close()
+    with read(ledger.path) as reader:
+        (gap,) = reader.records("gap.declared")
+        (failure,) = reader.records("ledger.failure")
+        kept = len(list(reader.records("call.started")))
+    assert gap.fields["count"] == 11 - kept
+    assert failure.fields["lost_at_most"] == gap.fields["count"]
+    assert failure.fields["policy"] == "fallback"
+    whole(ledger.path)
+
+
+def test_a_full_disk_still_says_so_and_recovery_waits_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = Faults()
+    ledger = ledger_at(tmp_path / "x.db", connect=faults.connect)
+    ledger.open()
+    ballast = tmp_path / "x.db.ballast"
+    assert ballast.stat().st_size == 64 * 1024
+    room = {"left": False}
+    fill = type(ledger._appender._ballast).fill
+    monkeypatch.setattr(type(ledger._appender._ballast), "fill", lambda self: room["left"] and fill(self))
+    faults.raises["COMMIT"] = (FULL, "database or disk is full")
+    assert isinstance(settled(ledger.submit(started("c1"))), Unrecorded)
+    until(lambda: not ballast.exists())
+    faults.raises.clear()
+    until(lambda: "ledger.failure" in types(ledger.path))
+    assert not ledger.healthy
+    assert "call.started" not in types(ledger.path)
+    room["left"] = True
+    until(lambda: ledger.healthy)
+    ledger.close()
+    assert ballast.exists()
+    assert types(ledger.path)[2:5] == ["ledger.failure", "call.started", "ledger.recovered"]
+    whole(ledger.path)
+
+
+def test_closing_in_an_outage_gives_up_and_leaves_the_live_file_for_the_next(tmp_path: Path) -> None:
+    faults = Faults()
+    ledger = ledger_at(tmp_path / "x.db", connect=faults.connect)
+    ledger.open()
+    settled(ledger.submit(started("c1")))
+    faults.raises["BEGIN"] = (BUSY, "busy")
+    ticket = ledger.submit(completed(None, "c1"))
+    settled(ticket)
+    ledger.close()
+    assert ticket.withdraw()
+    assert len(list(tmp_path.glob("*.live"))) == 1
+    assert verify(ledger.path).exit_code == 2
+    other = ledger_at(tmp_path / "x.db")
+    other.open()
+    other.close()
+    assert types(ledger.path).count("call.orphaned") == 1
+    assert not list(tmp_path.glob("*.live"))
+    whole(ledger.path)
+
+
+def test_a_stuck_commit_does_not_hold_up_close_for_ever(tmp_path: Path) -> None:
+    faults = Faults()
+    ledger = ledger_at(tmp_path / "x.db", connect=faults.connect)
+    ledger.open()
+    faults.gate = threading.Event()
+    ledger.submit(started("stuck"))
+    assert faults.reached.wait(10)
+    waiting = ledger.submit(started("waiting"))
+    thread = ledger._thread
+    ledger.close(timeout=0.01)
+    assert isinstance(waiting.promise.value, Unrecorded)
+    faults.gate.set()
+    assert thread is not None
+    thread.join(10)
+    whole(ledger.path)
+
+
+def test_the_log_replaced_under_a_running_writer_is_noticed(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    settled(ledger.submit(started("c1")))
+    connection = sqlite3.connect(ledger.path, isolation_level=None)
+    for trigger in ("ledger_record_no_delete", "ledger_head_no_update"):
+        connection.execute(f"DROP TRIGGER {trigger}")
+    connection.execute("DELETE FROM ledger_record WHERE seq = 2")
+    connection.execute("UPDATE ledger_head SET size = 2, frontier = x'00'")
+    connection.close()
+    assert "not the one" in settled(ledger.submit(started("c2"))).reason
+    ledger.close()
+
+
+def test_an_explicit_origin_must_be_the_logs_and_none_takes_it(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db", origin=None)
+    assert ledger.origin == "worker-1/x.db"
+    ledger.open()
+    ledger.close()
+    again = ledger_at(tmp_path / "x.db", origin=None, host="worker-2")
+    again.open()
+    assert again.origin == "worker-1/x.db"
+    again.close()
+    with pytest.raises(LedgerInvalid, match="log of 'worker-1/x.db'"):
+        ledger_at(tmp_path / "x.db", origin="another").open()
+
+
+def test_submitting_costs_few_calls(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db", clock=SystemClock())
+    ledger.open()
+    evidence, count = started(), 0
+
+    def profile(frame: Any, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(profile)
+    ticket = ledger.submit(evidence)
+    sys.setprofile(None)
+    settled(ticket)
+    ledger.close()
+    assert count <= 25
+
+
+def test_the_constructor_does_no_io_and_a_repr_shows_no_payload(tmp_path: Path) -> None:
+    ledger_at(tmp_path / "nowhere" / "x.db")
+    assert not list(tmp_path.iterdir())
+    assert "HEXAGON" not in repr(started())
+
+
+def test_checkpoints_move_the_write_ahead_log_into_the_file(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    before = ledger.path.stat().st_size
+    ticket = ledger.submit(started(request=b"x" * (5 * 2**20)))
+    settled(ticket)
+    until(lambda: ledger.path.stat().st_size > before + 5 * 2**20)
+    ledger.close()
+    whole(ledger.path)
