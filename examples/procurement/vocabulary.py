@@ -27,31 +27,19 @@ class SupplyClass(StrEnum):
 
     EDGED_TOOLS = "5110"
     HAND_TOOLS = "5120"
-    POWER_TOOLS = "5130"
-    DRILL_BITS = "5133"
     MEASURING_TOOLS = "5210"
     SCREWS = "5305"
     NUTS_AND_WASHERS = "5310"
-    HARDWARE = "5340"
     ABRASIVE_DISKS = "5345"
-    ABRASIVE_MATERIALS = "5350"
-    HAND_LIGHTING = "6230"
     OFFICE_FURNITURE = "7110"
-    FLOOR_COVERINGS = "7220"
-    UTILITY_CONTAINERS = "7240"
-    KITCHEN_TOOLS = "7330"
-    CUTLERY = "7340"
     TABLEWARE = "7350"
     OFFICE_SUPPLIES = "7510"
     OFFICE_DEVICES = "7520"
     STATIONERY = "7530"
-    FLOOR_MACHINES = "7910"
     BROOMS_AND_BRUSHES = "7920"
     CLEANING_COMPOUNDS = "7930"
     BAGS_AND_SACKS = "8105"
-    PACKING_MATERIALS = "8135"
     SPECIAL_CLOTHING = "8415"
-    SOAPS = "8520"
     PAPER_TOILETRIES = "8540"
 
 
@@ -59,31 +47,19 @@ TITLES: MappingProxyType[SupplyClass, str] = MappingProxyType(
     {
         SupplyClass.EDGED_TOOLS: "Hand Tools, Edged, Nonpowered",
         SupplyClass.HAND_TOOLS: "Hand Tools, Nonedged, Nonpowered",
-        SupplyClass.POWER_TOOLS: "Hand Tools, Power Driven",
-        SupplyClass.DRILL_BITS: "Drill Bits, Counterbores, and Countersinks",
         SupplyClass.MEASURING_TOOLS: "Measuring Tools, Craftsmen's",
         SupplyClass.SCREWS: "Screws",
         SupplyClass.NUTS_AND_WASHERS: "Nuts and Washers",
-        SupplyClass.HARDWARE: "Hardware, Commercial",
         SupplyClass.ABRASIVE_DISKS: "Disks and Stones, Abrasive",
-        SupplyClass.ABRASIVE_MATERIALS: "Abrasive Materials",
-        SupplyClass.HAND_LIGHTING: "Electric Portable and Hand Lighting Equipment",
         SupplyClass.OFFICE_FURNITURE: "Office Furniture",
-        SupplyClass.FLOOR_COVERINGS: "Floor Coverings",
-        SupplyClass.UTILITY_CONTAINERS: "Household and Commercial Utility Containers",
-        SupplyClass.KITCHEN_TOOLS: "Kitchen Hand Tools and Utensils",
-        SupplyClass.CUTLERY: "Cutlery and Flatware",
         SupplyClass.TABLEWARE: "Tableware",
         SupplyClass.OFFICE_SUPPLIES: "Office Supplies",
         SupplyClass.OFFICE_DEVICES: "Office Devices and Accessories",
         SupplyClass.STATIONERY: "Stationery and Record Forms",
-        SupplyClass.FLOOR_MACHINES: "Floor Polishers and Vacuum Cleaning Equipment",
         SupplyClass.BROOMS_AND_BRUSHES: "Brooms, Brushes, Mops, and Sponges",
         SupplyClass.CLEANING_COMPOUNDS: "Cleaning and Polishing Compounds and Preparations",
         SupplyClass.BAGS_AND_SACKS: "Bags and Sacks",
-        SupplyClass.PACKING_MATERIALS: "Packaging and Packing Bulk Materials",
         SupplyClass.SPECIAL_CLOTHING: "Clothing, Special Purpose",
-        SupplyClass.SOAPS: "Toilet Soap, Shaving Preparations, and Dentifrices",
         SupplyClass.PAPER_TOILETRIES: "Toiletry Paper Products",
     }
 )

@@ -51,7 +51,7 @@ from failsoft.io.invoke import BackgroundLoop
 from failsoft.io.transport_async import AsyncTransport
 from failsoft.io.transport_sync import SyncTransport
 from failsoft.ledger.writer import SqliteLedger
-from failsoft.outcome import Grade, Outcome
+from failsoft.outcome import Grade, Outcome, Pin
 from failsoft.telemetry import CATALOGUE, Telemetry
 
 Q = TypeVar("Q")
@@ -158,6 +158,14 @@ class Isolated(Generic[Q, R]):
     def name(self) -> str:
         """The capability's name."""
         return self._contract.name
+
+    def parse_request(self, text: str | bytes) -> Q:
+        """A request from its JSON text.
+
+        Raises:
+            pydantic.ValidationError: it doesn't fit.
+        """
+        return self._contract.parse_request(text)
 
     async def __call__(self, request: Q) -> Outcome[R]:
         """Ask, and get a typed answer with where it came from.
@@ -519,6 +527,20 @@ class Isolation:
         )
 
     # --- operating ----------------------------------------------------------------------------------------------------
+
+    @property
+    def pins(self) -> Mapping[str, Pin]:
+        """Each adapter's pin, by name."""
+        return {name: each.pin for name, each in self._adapters.items()}
+
+    @property
+    def ledger_path(self) -> Path | None:
+        """The ledger's file; None where it's off."""
+        return self._config.ledger.path
+
+    def route_of(self, capability: str) -> tuple[str, ...]:
+        """The names of a capability's adapters, in order."""
+        return self._settings[capability].adapters
 
     @property
     def block_path(self) -> Path | None:

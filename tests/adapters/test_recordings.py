@@ -54,7 +54,9 @@ def recorded() -> Iterator[tuple[str, int, dict[str, Any]]]:
 
 def chat_replies() -> list[tuple[str, int, dict[str, Any]]]:
     rows = recorded()
-    return [(name, n, row) for name, n, row in rows if "chat/completions" in row["request"]["url"] and not row["stream"]]
+    return [
+        (name, n, row) for name, n, row in rows if "chat/completions" in row["request"]["url"] and not row["stream"]
+    ]
 
 
 def reply_of(row: dict[str, Any]) -> HttpReply:

@@ -94,6 +94,30 @@ def test_half_of_twenty_calls_failing_opens_even_if_the_twentieth_succeeds() -> 
     assert state(breaker, 0) is State.OPEN
 
 
+def test_exactly_half_is_enough() -> None:
+    breaker = make(BreakerSettings(jitter=0))
+    settle(breaker, 0, *[FAILURE, SUCCESS] * 9, SUCCESS)
+    assert state(breaker, 0) is State.CLOSED
+    settle(breaker, 0, FAILURE)
+    assert state(breaker, 0) is State.OPEN
+
+
+@pytest.mark.parametrize(("successes", "after"), [(44, State.OPEN), (45, State.CLOSED)])
+def test_the_longer_run_is_asked_for_from_the_fiftieth_call_on(successes: int, after: State) -> None:
+    breaker = make()
+    settle(breaker, 0, *[SUCCESS] * successes, *[FAILURE] * 5)
+    assert state(breaker, 0) is after
+
+
+@pytest.mark.parametrize(("successes", "after"), [(14, State.OPEN), (15, State.CLOSED)])
+def test_one_entry_per_call_is_the_rule_from_the_twentieth_call_on(successes: int, after: State) -> None:
+    breaker = make()
+    settle(breaker, 0, *[SUCCESS] * successes)
+    for _ in range(5):
+        admitted(breaker, 0, call="poison").settle(FAILURE, 0)
+    assert state(breaker, 0) is after
+
+
 def test_what_is_in_flight_keeps_fast_failures_from_opening() -> None:
     breaker = make(BreakerSettings(consecutive=100, consecutive_busy=100))
     in_flight = [admitted(breaker, 0) for _ in range(40)]
@@ -416,6 +440,14 @@ def test_fair_time_is_twice_the_median_within_its_bounds(took: int, fair: int) -
     for _ in range(10):
         admitted(breaker, 0).settle(SUCCESS, took * 1_000_000)
     assert breaker.fair_time(took * 1_000_000) == fair * 1_000_000
+
+
+def test_the_answers_of_trials_count_for_fair_time_however_long_it_was_open() -> None:
+    breaker = make(BreakerSettings(trials=100, successes_to_close=100))
+    now = 3_600 * SECOND
+    breaker.to_trial("unblocked", now)
+    settle(breaker, now, *[SUCCESS] * 10)
+    assert breaker.fair_time(now) == SECOND
 
 
 def test_old_answers_leave_fair_time_unknown() -> None:

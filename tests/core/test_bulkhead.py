@@ -64,6 +64,10 @@ def test_a_full_queue_turns_away() -> None:
     assert bulkhead.waiting == 1
 
 
+def test_a_bulkhead_may_have_no_queue() -> None:
+    assert full(max_waiting=0).queue() is None
+
+
 def test_a_place_given_up_is_passed_over() -> None:
     bulkhead = full()
     gone, stays = place(bulkhead), place(bulkhead)

@@ -48,6 +48,15 @@ def test_a_hint_is_prolonged_by_a_tenth_or_two_tenths_of_a_second_at_most_and_ne
             assert 7 + hint <= throttle.until(7) <= 7 + hint + extra or not throttle.until(7)
 
 
+def test_a_fleet_that_was_told_the_same_does_not_come_back_at_once() -> None:
+    moments = set()
+    for seed in range(100):
+        throttle = Throttle(random.Random(seed))
+        throttle.throttled(0, 100 * SECOND)
+        moments.add(throttle.until(0) // SECOND)
+    assert moments >= set(range(100, 110))
+
+
 def test_a_hint_is_believed_up_to_an_hour() -> None:
     throttle = Throttle(Least())
     throttle.throttled(0, 10**30)

@@ -13,7 +13,11 @@ from failsoft.fault import Fault
 from failsoft.io.transport_async import AsyncTransport
 from failsoft.io.transport_sync import SyncTransport
 
-HEADERS = (("content-type", "application/json"), ("accept-encoding", "identity"), ("authorization", "Bearer secret-key"))
+HEADERS = (
+    ("content-type", "application/json"),
+    ("accept-encoding", "identity"),
+    ("authorization", "Bearer secret-key"),
+)
 
 
 class RealClock:
@@ -48,13 +52,15 @@ class Client:
         return self.ask(url, ms=ms, body=body), (time.monotonic_ns() - begun) / SECOND
 
     def close(self) -> None:
-        if self.runner is not None:
-            if not self.closed:
-                self.runner.run(self.transport.aclose())
-                self.runner.close()
-            self.closed = True
-        else:
+        if self.closed:
+            return
+        self.closed = True
+        if self.runner is None:
             self.transport.close()
+            return
+        self.runner.run(self.transport.aclose())
+        self.runner.close()
+        self.runner = None
 
 
 @pytest.fixture(params=["async", "sync"])

@@ -35,7 +35,10 @@ def chunked(*chunks: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
 K = FaultKind
 
 ONE_REPLY: dict[str, tuple[bytes, FaultKind | bytes]] = {
-    "14 content length longer than the body": (raw(b"HTTP/1.1 200 OK", b"Content-Length: 50", body=b"{}"), K.CONNECTION_LOST),
+    "14 content length longer than the body": (
+        raw(b"HTTP/1.1 200 OK", b"Content-Length: 50", body=b"{}"),
+        K.CONNECTION_LOST,
+    ),
     "15 cut within a chunk": (chunked(b'{"a": 1}', end=b"ff\r\nabc"), K.CONNECTION_LOST),
     "15 cut before the last chunk": (chunked(b'{"a": 1}', end=b""), K.CONNECTION_LOST),
     "16 framed by the connection's end": (raw(b"HTTP/1.1 200 OK", JSON, body=b"{}"), K.BAD_FRAMING),
@@ -154,9 +157,7 @@ def test_a_second_address_is_tried_where_the_first_refuses(client: Any, monkeypa
     with socket.create_server(("127.0.0.1", 0)) as listener:
         closed = listener.getsockname()[1]
     with FaultServer(always(OK)) as server:
-        found = [
-            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in (closed, server.port)
-        ]
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in (closed, server.port)]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
         assert isinstance(client.ask("http://two.invalid/"), HttpReply)
 

@@ -56,7 +56,10 @@ def test_it_is_handed_the_request_as_made(clients: Any) -> None:
     [
         (httpx.Response(302, headers={"location": "/"}), FaultKind.REDIRECT),
         (httpx.Response(200, content=b"x" * 2000), FaultKind.TOO_LARGE),
-        (httpx.Response(200, content=gzip.compress(b"x" * 2000), headers={"content-encoding": "gzip"}), FaultKind.TOO_LARGE),
+        (
+            httpx.Response(200, content=gzip.compress(b"x" * 2000), headers={"content-encoding": "gzip"}),
+            FaultKind.TOO_LARGE,
+        ),
         (httpx.Response(200, content=b"x", headers={"content-encoding": "br"}), FaultKind.BAD_ENCODING),
     ],
 )

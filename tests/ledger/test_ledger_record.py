@@ -163,7 +163,7 @@ def test_a_provider_that_tells_long_stories_does_not_burst_the_record() -> None:
 
 def test_what_is_absent_is_an_absent_key() -> None:
     bare = attempt(
-        endpoint=None, pin=Pin("m", ()), served=None, sampling=Sampling(seed=None, stop=("END",)), status=None,
+        endpoint=None, pin=Pin("m", ()), served=None, sampling=Sampling(seed=None, max_tokens=64, stop=("END",)), status=None,
         tokens=Tokens(None, None), reply=None, detail=b"our words",
     )  # fmt: skip
     fields = body_of(

@@ -94,6 +94,14 @@ class Contract(Generic[Q, R]):
             valid = self._request.validate_python(copy.deepcopy(request))
         return valid, to_json(valid, inf_nan_mode="strings")
 
+    def parse_request(self, text: str | bytes) -> Q:
+        """A request from its JSON text.
+
+        Raises:
+            pydantic.ValidationError: it doesn't fit.
+        """
+        return self._request.validate_json(text)
+
     def read_answer(self, answer: bytes, request: Q) -> R:
         """A model's answer as a value of the response type; validators get the request as validation context.
 

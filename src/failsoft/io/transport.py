@@ -15,6 +15,7 @@ task is cancelled at the wrong step, and can't say whether a failed connection h
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 from collections.abc import Iterable
@@ -274,6 +275,13 @@ def _causes(error: BaseException | None) -> Iterable[BaseException]:
             return
         yield error
         error = error.__cause__ or error.__context__
+
+
+def is_quiet(sock: socket.socket) -> bool:
+    """Is an idle connection still open with nothing to say? Asks the kernel: a loop may not have heard of it yet."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return not poll.poll(0)
 
 
 def timeout_fault(*, connected: bool) -> Fault:

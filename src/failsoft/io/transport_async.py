@@ -31,6 +31,7 @@ from failsoft.io.transport import (
     Target,
     address_seconds,
     fault_of,
+    is_quiet,
     make_httpx,
     read_head,
     shared_ssl_context,
@@ -217,7 +218,7 @@ class AsyncTransport:
         oldest = self._clock.monotonic_ns() - IDLE_NS
         while idle:
             slot = idle.pop()
-            if slot.line.alive and slot.freed_ns >= oldest:
+            if slot.line.alive and slot.freed_ns >= oldest and is_quiet(slot.line.socket):
                 return slot
             slot.line.abort()
         return None
@@ -283,7 +284,7 @@ class AsyncTransport:
             self._close_later(response)
             if timer.expired():
                 return timeout_fault(connected=True)
-            return fault_of(error, connected=False)
+            return fault_of(error, connected=response is not None)
         except EXPECTED as error:
             self._close_later(response)
             return fault_of(error, connected=response is not None)

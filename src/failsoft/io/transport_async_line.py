@@ -15,11 +15,7 @@ _PAUSE_ABOVE = 256 * 1024  # received bytes that nobody has taken yet; then the 
 
 
 class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
-    """One connection's bytes: asyncio pushes them in, httpcore pulls them out through the inbox.
-
-    Because asyncio reports an end or stray bytes as they come, whether an idle connection still lives is known without
-    asking the kernel.
-    """
+    """One connection's bytes: asyncio pushes them in, httpcore pulls them out through the inbox."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, max_bytes: int) -> None:
         self.inbox = Inbox(max_bytes)
@@ -35,7 +31,7 @@ class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
 
     @property
     def alive(self) -> bool:
-        """Neither ended nor holding bytes that belong to nobody."""
+        """Neither ended nor holding bytes that belong to nobody, as far as the loop has heard."""
         return not (self._ended or self.inbox.buffer)
 
     # asyncio's side

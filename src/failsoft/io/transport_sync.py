@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import queue
-import select
 import socket
 import ssl
 import threading
@@ -30,6 +29,7 @@ from failsoft.io.transport import (
     Target,
     address_seconds,
     fault_of,
+    is_quiet,
     make_httpx,
     read_head,
     shared_ssl_context,
@@ -58,11 +58,7 @@ class SyncLine(httpcore.NetworkStream):
     @property
     def alive(self) -> bool:
         """Neither ended nor holding bytes that belong to nobody: an idle connection has nothing to say."""
-        if self.inbox.buffer or self.socket.fileno() < 0:
-            return False
-        poll = select.poll()
-        poll.register(self.socket.fileno(), select.POLLIN)
-        return not poll.poll(0)
+        return not self.inbox.buffer and is_quiet(self.socket)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """The next piece that belongs to the reply; never empty.

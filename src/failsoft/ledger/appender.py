@@ -231,7 +231,6 @@ class Appender:
 
         made = self.file.open(found)
         if self._origin not in (None, self.file.origin):
-            self.file.close()
             raise LedgerInvalid(
                 f"{self.file.path}: this is the log of {self.file.origin!r}, not of {self._origin!r}: "
                 "give that origin, or another file"

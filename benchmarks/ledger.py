@@ -1,0 +1,180 @@
+"""What the ledger costs: group commit under many tasks, verification, memory, and the caller's share of a submit.
+
+Run ``python benchmarks/ledger.py [records]``: lines for people, and last a single JSON object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from failsoft.context import Actor, CallContext, Case
+from failsoft.core.effects import Recorded, Tokens
+from failsoft.core.evidence import Attempt, CallCompleted, CallStarted
+from failsoft.ledger.ticket import Ticket
+from failsoft.ledger.verify import verify
+from failsoft.ledger.writer import SqliteLedger
+from failsoft.outcome import Grade, Pin, Served, Source
+from failsoft.prompt import Sampling
+
+TASKS = 64
+PAYLOAD = b'{"description":"' + b"NUT,SELF-LOCKING,HEXAGON " * 40 + b'"}'
+CONTEXT = CallContext(Case("SPE4A7-26-R-0001", "solicitation"), Actor("u-7", "user"))
+PIN = Pin("SmolLM2-135M-Instruct-Q4_1")
+
+
+class SystemClock:
+    """The machine's own."""
+
+    monotonic_ns = staticmethod(time.monotonic_ns)
+    time_ns = staticmethod(time.time_ns)
+
+
+def started(call_id: str) -> CallStarted:
+    """A realistic start."""
+    return CallStarted(call_id, "classify-item", "1", PAYLOAD, 8000, ("gpt", "local"), CONTEXT, "8f" * 32)
+
+
+def completed(call_id: str, begin: Ticket) -> CallCompleted:
+    """A realistic end: one attempt, prompt, reply and response."""
+    attempt = Attempt(
+        n=1,
+        adapter="local",
+        adapter_version="1",
+        endpoint="http://127.0.0.1:8080/v1",
+        pin=PIN,
+        sampling=Sampling(max_tokens=64),
+        served=Served(PIN.model, Grade.ECHOED, None, "chatcmpl-1"),
+        status=200,
+        tokens=Tokens(61, 9),
+        us=412_345,
+        reply=b'{"id":"chatcmpl-1","choices":[{"message":{"content":"{\\"fsc\\":\\"5310\\"}"}}]}',
+    )
+    return CallCompleted(
+        call_id, "classify-item", "1", begin, "answered", False, Source("adapter", "local", 1), CONTEXT, 415_000, "1",
+        (attempt,), (), PAYLOAD, b'{"fsc":"5310"}',
+    )  # fmt: skip
+
+
+async def durable(ticket: Ticket) -> None:
+    """Wait as the asyncio driver does."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(lambda: None if future.done() else future.set_result(None))
+
+    ticket.promise.on_done(wake)
+    await future
+    assert isinstance(ticket.promise.value, Recorded), ticket.promise.value
+
+
+async def asyncio_tasks(ledger: SqliteLedger, calls: int) -> list[float]:
+    """Each task makes one call after the other; seconds that each append took."""
+    numbers, waits = iter(range(calls)), list[float]()
+
+    async def one(ticket: Ticket) -> None:
+        begin = time.perf_counter()
+        await durable(ticket)
+        waits.append(time.perf_counter() - begin)
+
+    async def task() -> None:
+        for number in numbers:
+            begin = ledger.submit(started(f"c{number}"))
+            await one(begin)
+            await one(ledger.submit(completed(f"c{number}", begin)))
+
+    await asyncio.gather(*(task() for _ in range(TASKS)))
+    return waits
+
+
+def threads(ledger: SqliteLedger, calls: int) -> None:
+    """The same with threads, as the sync driver waits."""
+    numbers, lock = iter(range(calls)), threading.Lock()
+
+    def wait(ticket: Ticket) -> None:
+        done = threading.Event()
+        ticket.promise.on_done(done.set)
+        done.wait()
+        assert isinstance(ticket.promise.value, Recorded)
+
+    def work() -> None:
+        while True:
+            with lock:
+                number = next(numbers, None)
+            if number is None:
+                return
+            begin = ledger.submit(started(f"t{number}"))
+            wait(begin)
+            wait(ledger.submit(completed(f"t{number}", begin)))
+
+    workers = [threading.Thread(target=work) for _ in range(TASKS)]
+    for each in workers:
+        each.start()
+    for each in workers:
+        each.join()
+
+
+def calls_in_a_submit(ledger: SqliteLedger) -> int:
+    """Python calls in the caller's thread."""
+    count, evidence = 0, started("counted")
+
+    def profile(_frame: Any, event: str, _argument: Any) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(profile)
+    ledger.submit(evidence)
+    sys.setprofile(None)
+    return count
+
+
+def megabytes() -> float:
+    """Peak resident memory so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main(records: int) -> None:
+    """Measure and print."""
+    figures: dict[str, float] = {}
+    calls = records // 2
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        ledger = SqliteLedger(Path(folder) / "bench.db", clock=SystemClock())
+        ledger.open()
+        begin = time.perf_counter()
+        waits = sorted(asyncio.run(asyncio_tasks(ledger, calls)))
+        figures["asyncio_64_records_per_s"] = 2 * calls / (time.perf_counter() - begin)
+        figures["asyncio_64_p50_ms"] = 1000 * waits[len(waits) // 2]
+        figures["asyncio_64_p99_ms"] = 1000 * waits[len(waits) * 99 // 100]
+        begin = time.perf_counter()
+        threads(ledger, calls)
+        figures["threads_64_records_per_s"] = 2 * calls / (time.perf_counter() - begin)
+        tickets = [ledger.submit(started(f"posted{number}")) for number in range(100)]
+        figures["calls_in_a_submit"] = calls_in_a_submit(ledger)
+        begin = time.perf_counter()
+        tickets += [ledger.submit(started(f"timed{number}")) for number in range(2000)]
+        figures["submit_us"] = (time.perf_counter() - begin) / 2000 * 1e6
+        ledger.close(60)
+        figures["bytes_per_record"] = ledger.path.stat().st_size / (4 * calls)
+        before = megabytes()
+        begin = time.perf_counter()
+        found = verify(ledger.path)
+        seconds = time.perf_counter() - begin
+        assert found.exit_code == 0, found.summary()
+        figures["verified_records"] = found.size
+        figures["verify_records_per_s"] = found.size / seconds
+        figures["verify_memory_grew_mb"] = megabytes() - before
+    for name, value in figures.items():
+        print(f"{name:28} {value:12,.1f}")
+    print(json.dumps({name: round(value, 2) for name, value in figures.items()}))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 40_000)

@@ -1,0 +1,66 @@
+"""The two capabilities of a procurement office: which class an item belongs to, and what a notice asks of a bidder."""
+
+from __future__ import annotations
+
+from failsoft import Capability, Message, Prompt, Referral, Sampling
+from procurement.rules import KeywordTable, check
+from procurement.vocabulary import TITLES, Citation, Item, Notice, SetAside, Solicitation, SupplyClass
+
+__all__ = [
+    "CheckSolicitation",
+    "Citation",
+    "ClassifyItem",
+    "Item",
+    "Notice",
+    "SetAside",
+    "Solicitation",
+    "SupplyClass",
+]
+
+_CLASS_LIST = "\n".join(f"{code}: {title}" for code, title in TITLES.items())
+_by_keywords = KeywordTable()
+
+
+class ClassifyItem(Capability[Item, SupplyClass]):
+    """Which Federal Supply Class does this item belong to? Answer with the code of exactly one of these classes."""
+
+    sampling = Sampling(max_tokens=64)  # the code is short, but a grammar may allow white space after it
+
+    def fallback(self, request: Item) -> SupplyClass:
+        """The class by stock number, else by keywords."""
+        return _by_keywords(request)
+
+    def prompt(self, request: Item) -> Prompt:
+        """The classes as system text, the description as user text; the stock number would give the answer away."""
+        return Prompt((Message("system", f"{self.instruction}\n\n{_CLASS_LIST}"), Message("user", request.description)))
+
+
+class CheckSolicitation(Capability[Notice, Solicitation | Referral]):
+    """For whom is this procurement set aside, and which FAR and DFARS clauses does the notice name?
+
+    Quote each clause's words exactly as they stand in the notice.
+    """
+
+    sampling = Sampling(max_tokens=1024)
+
+    def fallback(self, request: Notice) -> Solicitation | Referral:
+        """Regular expressions over the text; silence and contradiction refer to a person."""
+        return check(request)
+
+    def prompt(self, request: Notice) -> Prompt:
+        """The instruction as system text, the notice as user text."""
+        return Prompt((Message("system", self.instruction), Message("user", request.text)))
+
+    def accept(self, request: Notice, response: Solicitation | Referral) -> None:
+        """Each quote must stand in the notice, with its clause's number in it.
+
+        Raises:
+            ValueError: a quote doesn't.
+        """
+        if isinstance(response, Referral):
+            return
+        for clause in response.clauses:
+            if clause.quote not in request.text:
+                raise ValueError(f"the quote for {clause.number} is not in the notice")
+            if clause.number not in clause.quote:
+                raise ValueError(f"the quote for {clause.number} doesn't name it")

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ledgers import Faults, ledger_at, rows, settled, started, types, until
+
+from failsoft.core.effects import Recorded, Unrecorded
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger import writer as writer_module
+from failsoft.ledger.disk import Ballast, network_file_system
+from failsoft.ledger.locks import FileLock, LiveFile, alive
+from failsoft.ledger.sqlite import AppendFailed, LedgerFile
+from failsoft.ledger.verify import verify
+
+MOUNTS = r"""22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
+30 22 0:40 / /srv/shared\040files rw,relatime - nfs4 server:/export rw
+31 30 0:41 / /srv/shared\040files/local rw - xfs /dev/vdb rw
+32 22 0:42 / /mnt/s rw - fuse.sshfs host: rw
+short line
+33 22 0:43 no separator here
+"""
+
+
+def test_the_longest_mount_point_decides_whether_a_folder_is_local(tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(MOUNTS)
+    kinds = {
+        "/srv/shared files/a": "nfs4",
+        "/srv/shared files": "nfs4",
+        "/srv/shared files/local/a": None,
+        "/srv/shared files2": None,
+        "/mnt/s": "fuse.sshfs",
+        "/var/lib": None,
+    }
+    assert {path: network_file_system(Path(path), str(mounts)) for path in kinds} == kinds
+
+
+def test_a_ledger_on_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "network_file_system", lambda _: "nfs4")
+    with pytest.raises(LedgerInvalid, match="PostgreSQL"):
+        ledger_at(tmp_path / "x.db").open()
+    assert not list(tmp_path.iterdir())
+
+
+def test_mounts_that_cannot_be_read_are_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(_: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(writer_module, "network_file_system", unreadable)
+    events: list[str] = []
+    for on_event in (None, lambda name, _fields: events.append(name)):
+        ledger = ledger_at(tmp_path / "x.db", on_event=on_event)
+        ledger.open()
+        ledger.close()
+    assert events == ["ledger.warning"]
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LedgerInvalid, match="can't be written"):
+        ledger_at(tmp_path / "nowhere" / "x.db").open()
+
+
+def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    ledger.close()
+    faults = Faults()
+    faults.raises["BEGIN IMMEDIATE"] = (sqlite3.SQLITE_READONLY, "attempt to write a readonly database")
+    with pytest.raises(LedgerInvalid, match="readonly"):
+        ledger_at(tmp_path / "x.db", connect=faults.connect).open()
+
+
+def test_a_file_system_without_a_write_ahead_log_is_refused(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    ledger.close()
+
+    class Stubborn(sqlite3.Connection):
+        def execute(self, sql: str, *arguments: object) -> sqlite3.Cursor:
+            return super().execute("SELECT 'delete'" if sql.startswith("PRAGMA journal_mode") else sql, *arguments)  # type: ignore[arg-type]
+
+    def connect(uri: str) -> sqlite3.Connection:
+        return sqlite3.connect(uri, uri=True, isolation_level=None, factory=Stubborn)
+
+    with pytest.raises(LedgerInvalid, match="write-ahead"):
+        ledger_at(tmp_path / "x.db", connect=connect).open()
+
+
+def test_failing_to_say_hello_is_a_refusal_to_open(tmp_path: Path) -> None:
+    ledger_at(tmp_path / "x.db").open()
+    faults = Faults()
+    faults.raises["COMMIT"] = (sqlite3.SQLITE_FULL, "database or disk is full")
+    with pytest.raises(LedgerInvalid, match="full"):
+        ledger_at(tmp_path / "x.db", connect=faults.connect).open()
+
+
+def test_a_creation_that_was_interrupted_is_begun_again(tmp_path: Path) -> None:
+    faults = Faults()
+    faults.raises["COMMIT"] = (sqlite3.SQLITE_IOERR, "disk I/O error")
+    with pytest.raises(LedgerInvalid, match="I/O"):
+        ledger_at(tmp_path / "x.db", connect=faults.connect).open()
+    assert not (tmp_path / "x.db").exists()
+    assert (tmp_path / "x.db.new").exists()
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    ledger.close()
+    assert verify(ledger.path).exit_code == 0
+
+
+def test_a_ledger_cut_back_between_two_openings_of_one_process_is_refused(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    ledger.close()
+    before = (tmp_path / "x.db").read_bytes()
+    file = LedgerFile(ledger.path)
+    file.open(list)
+    file._known.size = 99
+    file.close()
+    assert (tmp_path / "x.db").read_bytes() == before
+    with pytest.raises(LedgerInvalid, match="had committed 99"):
+        file.open(list)
+    file.close()
+
+
+def test_a_file_that_is_not_open_takes_nothing(tmp_path: Path) -> None:
+    file = LedgerFile(tmp_path / "x.db")
+    with pytest.raises(AppendFailed, match="not open"):
+        file.append([])
+    file.close()
+
+
+def test_ballast_takes_room_and_gives_it_up_once(tmp_path: Path) -> None:
+    ballast = Ballast(tmp_path / "b", 4096)
+    assert ballast.fill()
+    assert ballast.fill()
+    assert ballast.spend()
+    assert not ballast.spend()
+    assert not Ballast(tmp_path / "nowhere" / "b").fill()
+
+
+@pytest.mark.parametrize(
+    ("number", "filled", "left"),
+    [(errno.ENOSPC, False, False), (errno.EOPNOTSUPP, True, True), (errno.EIO, False, True)],
+)
+def test_ballast_that_cannot_be_filled_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, filled: bool, left: bool
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(os, "posix_fallocate", fail)
+    ballast = Ballast(tmp_path / "b")
+    assert ballast.fill() is filled
+    assert ballast.path.exists() is left
+
+
+def test_a_lock_is_entered_again_by_its_holder(tmp_path: Path) -> None:
+    lock = FileLock(tmp_path / "l")
+    with lock.held(), lock.held():
+        pass
+    lock.close()
+    lock.close()
+
+
+def test_an_emitter_is_alive_as_long_as_it_holds_its_file(tmp_path: Path) -> None:
+    database = tmp_path / "x[1]*.db"
+    live = LiveFile.hold(database, "aa")
+    assert alive(database, "aa")
+    assert list(LiveFile.gone(database, "bb")) == []
+    live.release(remove=False)
+    assert not alive(database, "aa")
+    assert not alive(database, "cc")
+    assert list(LiveFile.gone(database, "aa")) == []
+    ((name, gone),) = LiveFile.gone(database, "bb")
+    assert name == "aa"
+    gone.release(remove=True)
+    assert list(LiveFile.gone(database, "bb")) == []
+
+
+def test_a_link_in_place_of_a_live_file_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "target").write_bytes(b"")
+    (tmp_path / "x.db.aa.live").symlink_to(tmp_path / "target")
+    assert list(LiveFile.gone(tmp_path / "x.db", "bb")) == []
+    assert not alive(tmp_path / "x.db", "aa")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_disk_that_is_really_full_says_so_and_loses_nothing_acknowledged(small_disk: Path) -> None:
+    def others_take_the_rest(name: str, _fields: object) -> None:
+        """Letting go of the file makes room; somebody else takes that, but for less than the ballast."""
+        if name == "ledger.failed" and not (small_disk / "hog").exists():
+            free = os.statvfs(small_disk)
+            (small_disk / "hog").write_bytes(bytes(max(0, free.f_bavail * free.f_frsize - 400_000)))
+
+    ledger = ledger_at(small_disk / "x.db", ballast=512 * 1024, on_event=others_take_the_rest)
+    ledger.open()
+    recorded = []
+    for number in range(5000):
+        result = settled(ledger.submit(started(f"c{number}", request=b"x" * 2000)))
+        if isinstance(result, Unrecorded):
+            break
+        recorded.append(result)
+    assert isinstance(result, Unrecorded)
+    assert "full" in result.reason
+    until(lambda: "ledger.failure" in types(ledger.path))
+    assert not ledger.healthy
+    count = rows(ledger.path, "SELECT count(*) FROM ledger_record WHERE type = 'call.started'")[0][0]
+    assert count == len(recorded)
+    subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
+    until(lambda: ledger.healthy)
+    assert isinstance(settled(ledger.submit(started("after"))), Recorded)
+    ledger.close()
+    found = verify(ledger.path)
+    assert found.exit_code == 0, found.summary()
+    assert found.kinds["call.started"] == len(recorded) + 2
+    assert found.kinds["ledger.failure"] == found.kinds["ledger.recovered"] == 1

@@ -1,0 +1,220 @@
+"""Several processes on one file, processes that are killed, and processes that fork: with real processes."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ledgers import Faults, SystemClock, call, ledger_at, rows, settled, started, types, until
+
+from failsoft.core.effects import Recorded, Unrecorded
+from failsoft.ledger import writer as writer_module
+from failsoft.ledger.read import read
+from failsoft.ledger.verify import verify
+
+SCRIPT = Path(__file__).with_name("writing_process.py")
+
+
+def begin(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def acknowledged(process: subprocess.Popen[str], seconds: float = 120) -> list[tuple[int, str]]:
+    out, _ = process.communicate(timeout=seconds)
+    pairs = [line.split() for line in out.splitlines(keepends=True) if line.endswith("\n")]
+    return [(int(index), leaf) for index, leaf in pairs]
+
+
+def in_log(path: Path) -> dict[int, str]:
+    with read(path) as reader:
+        return {each.index: each.leaf.hex() for each in reader.records()}
+
+
+def test_eight_processes_write_one_whole_log(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    processes = [begin(str(path), f"p{number}", "15") for number in range(8)]
+    told = [acknowledged(each) for each in processes]
+    assert [each.returncode for each in processes] == [0] * 8
+    found = verify(path)
+    assert found.exit_code == 0, found.summary()
+    assert found.kinds["call.completed"] == 8 * 15 * 8
+    assert found.kinds["emitter.opened"] == found.kinds["emitter.closed"] == 8
+    log = in_log(path)
+    assert all(log[index] == leaf for each in told for index, leaf in each)
+    assert not list(tmp_path.glob("*.live"))
+
+
+def test_a_writer_that_is_killed_loses_nothing_acknowledged_while_others_go_on(tmp_path: Path) -> None:
+    path, chance = tmp_path / "x.db", random.Random(5)
+    steady = begin(str(path), "steady", "120")
+    told = []
+    for round_number in range(6):
+        victim = begin(str(path), f"victim{round_number}", "100000")
+        assert victim.stdout is not None
+        lines = [victim.stdout.readline() for _ in range(chance.randrange(1, 200))]
+        victim.kill()
+        rest = acknowledged(victim)
+        told += [(int(line.split()[0]), line.split()[1]) for line in lines] + rest
+    told += acknowledged(steady)
+    assert steady.returncode == 0
+    last = ledger_at(path)
+    last.open()
+    last.close()
+    found = verify(path)
+    assert found.exit_code == 0, found.summary()
+    log = in_log(path)
+    assert all(log[index] == leaf for index, leaf in told)
+    assert not list(tmp_path.glob("*.live"))
+
+
+def test_orphans_of_a_killed_process_are_named_once_though_many_open_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    victim = begin("leave-open", str(path), "5")
+    assert victim.stdout is not None
+    assert victim.stdout.readline() == "ready\n"
+    alive = ledger_at(path, clock=SystemClock())
+    alive.open()
+    assert "call.orphaned" not in types(path)  # it lives
+    victim.kill()
+    victim.communicate()
+    assert verify(path).exit_code == 2
+    others = [begin(str(path), f"p{number}", "1") for number in range(4)]
+    for each in others:
+        acknowledged(each)
+    alive.close()
+    orphans = [call_id for (call_id,) in rows(path, "SELECT call_id FROM ledger_record WHERE type = 'call.orphaned'")]
+    assert sorted(orphans) == ["left-1", "left-2", "left-3", "left-4"]
+    assert verify(path).exit_code == 0
+
+
+def in_child(work: Callable[[], None]) -> None:
+    """Fork, and do this in the child: its failure is this test's."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_forked_child_becomes_another_emitter_and_the_parent_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    ledger = ledger_at(path, clock=SystemClock())
+    ledger.open()
+    settled(call(ledger, "before")[1])
+    (live,) = tmp_path.glob("*.live")
+
+    def child() -> None:
+        assert ledger.healthy
+        assert isinstance(settled(call(ledger, "child")[1]), Recorded)
+        other = ledger_at(path, clock=SystemClock())
+        other.open()  # sweeps: the parent must still count as alive
+        other.close()
+        ledger.close()
+
+    in_child(child)
+    assert live.exists()
+    settled(call(ledger, "after")[1])
+    ledger.close()
+    found = verify(path)
+    assert found.exit_code == 0, found.summary()
+    assert found.kinds["emitter.opened"] == 3
+    assert "call.orphaned" not in found.kinds
+    emitters = rows(path, "SELECT call_id, emitter FROM ledger_record WHERE type = 'call.started' ORDER BY seq")
+    assert emitters[0][1] == emitters[2][1] != emitters[1][1]
+
+
+def test_a_child_that_records_nothing_leaves_no_trace(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db", clock=SystemClock())
+    ledger.open()
+    in_child(lambda: None)
+    in_child(ledger.close)
+    settled(call(ledger, "after")[1])
+    ledger.close()
+    assert types(ledger.path).count("emitter.opened") == 1
+    assert verify(ledger.path).exit_code == 0
+
+
+def test_a_child_of_a_ledger_that_is_not_open_can_open_it(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db", clock=SystemClock())
+
+    def child() -> None:
+        assert isinstance(ledger.submit(started()).promise.value, Unrecorded)
+        ledger.open()
+        settled(call(ledger, "child")[1])
+        ledger.close()
+
+    in_child(child)
+    assert verify(ledger.path).exit_code == 0
+
+
+def test_the_parents_lock_ends_with_the_parent_though_a_child_lives_on(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db", clock=SystemClock())
+    ledger.open()
+    settled(ledger.submit(started("left")))
+    told, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(tell)
+        os.read(told, 1)
+        os._exit(0)
+    ledger._appender.abandon()  # what the kernel does when a process is killed
+    other = ledger_at(ledger.path, clock=SystemClock())
+    other.open()
+    other.close()
+    os.write(tell, b"x")
+    os.waitpid(child, 0)
+    os.close(tell)
+    os.close(told)
+    assert types(ledger.path).count("call.orphaned") == 1
+    ledger._queue.shut("the test is over")
+
+
+def test_a_fork_in_the_middle_of_a_stuck_commit_leaves_the_child_without_a_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "_FORK_WAIT", 0.01)
+    faults = Faults()
+    ledger = ledger_at(tmp_path / "x.db", connect=faults.connect, clock=SystemClock())
+    ledger.open()
+    faults.gate = threading.Event()
+    stuck = ledger.submit(started("stuck"))
+    assert faults.reached.wait(10)
+
+    def child() -> None:
+        assert not ledger.healthy
+        assert "forked" in ledger.submit(started("child")).promise.value.reason  # type: ignore[union-attr]
+
+    in_child(child)
+    faults.gate.set()
+    assert isinstance(settled(stuck), Recorded)
+    ledger.close()
+    assert verify(ledger.path).exit_code == 0
+
+
+def test_verifying_works_while_a_process_writes(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    process = begin(str(path), "p", "60")
+    until(path.exists)
+    sizes = []
+    while process.poll() is None and len(sizes) < 20:
+        found = verify(path)
+        assert found.exit_code == 0, found.summary()
+        sizes.append(found.size)
+    acknowledged(process)
+    assert sizes == sorted(sizes)
+    assert verify(path).exit_code == 0

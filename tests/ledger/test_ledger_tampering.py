@@ -1,0 +1,435 @@
+"""What a verifier without key or pin catches, what it misses, and what only a pin catches."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ledgers import CONTEXT, call, ledger_at, seeded, settled, started
+
+from failsoft.core.evidence import CallAmended, ConfigActivated
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger import canonical
+from failsoft.ledger.merkle import Frontier, leaf_hash
+from failsoft.ledger.verify import Verification, verify
+from failsoft.ledger.walk import Walk
+
+CALLS = 140  # so that a block of 256 leaves is complete
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("ledger") / "x.db"
+    ledger = ledger_at(path, random_bytes=seeded())
+    ledger.open()
+    ledger.submit(ConfigActivated(b'{"a":1}', (), ()))
+    for number in range(CALLS):
+        _, end = call(ledger, f"c{number}")
+    ledger.submit(CallAmended(f"c{CALLS - 1}", "classify-item", "1", end, "answered", True, None, CONTEXT, 9))
+    ledger.close()
+    return path
+
+
+@pytest.fixture
+def path(original: Path, tmp_path: Path) -> Path:
+    copy = tmp_path / "x.db"
+    copy.write_bytes(original.read_bytes())
+    return copy
+
+
+@pytest.fixture
+def attacker(path: Path) -> Iterator[sqlite3.Connection]:
+    """Writes what it likes: the triggers are gone, and come back before anybody looks."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    triggers = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").fetchall()
+    for name, _ in triggers:
+        connection.execute(f"DROP TRIGGER {name}")
+    yield connection
+    connection.close()
+
+
+def put_back(connection: sqlite3.Connection) -> None:
+    from failsoft.ledger.schema import STATEMENTS
+
+    for statement in STATEMENTS:
+        if statement.startswith("CREATE TRIGGER"):
+            connection.execute(statement)
+
+
+def recompute(connection: sqlite3.Connection) -> None:
+    """Make leaves, subtrees and head fit the bodies as they are now."""
+    frontier = Frontier()
+    connection.execute("DELETE FROM ledger_subtree")
+    for index, body in connection.execute("SELECT seq, body FROM ledger_record ORDER BY seq").fetchall():
+        leaf = leaf_hash(body)
+        block = frontier.append(leaf)
+        connection.execute("UPDATE ledger_record SET leaf = ? WHERE seq = ?", (leaf, index))
+        if block is not None:
+            connection.execute("INSERT INTO ledger_subtree VALUES (?, ?)", (index // 256, block))
+    connection.execute("UPDATE ledger_head SET size = ?, frontier = ?", (frontier.size, frontier.to_bytes()))
+
+
+def edit(connection: sqlite3.Connection, index: int, change: Callable[[dict[str, Any]], object]) -> None:
+    body = connection.execute("SELECT body FROM ledger_record WHERE seq = ?", (index,)).fetchone()[0]
+    document = canonical.read(body)
+    change(document)
+    connection.execute("UPDATE ledger_record SET body = ? WHERE seq = ?", (canonical.dump(document), index))
+
+
+def renumber(connection: sqlite3.Connection) -> None:
+    for new, (old,) in enumerate(connection.execute("SELECT seq FROM ledger_record ORDER BY seq").fetchall()):
+        connection.execute("UPDATE ledger_record SET seq = ? WHERE seq = ?", (new, old))
+
+
+def after(connection: sqlite3.Connection, path: Path) -> Verification:
+    put_back(connection)
+    connection.close()
+    return verify(path)
+
+
+def said(found: Verification) -> str:
+    return "\n".join(found.summary())
+
+
+def test_an_untouched_ledger_is_self_consistent_and_never_called_verified(path: Path) -> None:
+    found = verify(path)
+    assert found.exit_code == 0
+    assert found.verdict == "self-consistent"
+    assert "verified" not in said(found)
+    assert found.size == 3 + 2 * CALLS + 1 + 1
+    assert found.payloads == 4 * CALLS
+
+
+def test_an_edited_body_is_caught_and_named(path: Path, attacker: sqlite3.Connection) -> None:
+    edit(attacker, 9, lambda body: body.update(us=1))
+    found = after(attacker, path)
+    assert found.exit_code == 1
+    assert found.problems[0].index == 9
+    assert found.problems[0].rid in said(found)
+    assert len(found.problems) == 1
+
+
+def test_an_edit_with_all_hashes_recomputed_is_missed_without_a_pin_and_caught_with_one(
+    path: Path, attacker: sqlite3.Connection
+) -> None:
+    before = verify(path)
+    edit(attacker, 3, lambda body: body.update(deadline_ms=1))
+    # the start's leaf changes, so its end must be edited as well
+    leaf = leaf_hash(attacker.execute("SELECT body FROM ledger_record WHERE seq = 3").fetchone()[0])
+    edit(attacker, 4, lambda body: body["refs"].update(started=leaf.hex()))
+    recompute(attacker)
+    assert after(attacker, path).exit_code == 0
+    found = verify(path, pins=[(before.size, before.root)])
+    assert found.exit_code == 1
+    assert "pinned" in said(found)
+
+
+def test_an_edit_of_a_start_alone_is_caught_by_its_end(path: Path, attacker: sqlite3.Connection) -> None:
+    edit(attacker, 3, lambda body: body.update(deadline_ms=1))
+    recompute(attacker)
+    found = after(attacker, path)
+    assert found.exit_code == 1
+    assert found.problems[0].index == 4
+
+
+def test_a_deleted_record_is_caught(path: Path, attacker: sqlite3.Connection) -> None:
+    attacker.execute("DELETE FROM ledger_record WHERE seq = 20")
+    assert after(attacker, path).exit_code == 1
+
+
+def test_a_deleted_record_with_all_renumbered_and_recomputed_is_caught_by_its_emitters_numbers(
+    path: Path, attacker: sqlite3.Connection
+) -> None:
+    attacker.execute("DELETE FROM ledger_record WHERE seq IN (19, 20)")
+    renumber(attacker)
+    recompute(attacker)
+    found = after(attacker, path)
+    assert found.exit_code == 1
+    assert "missing or exchanged" in said(found)
+
+
+def test_two_exchanged_records_of_one_emitter_are_caught(path: Path, attacker: sqlite3.Connection) -> None:
+    for old, new in ((20, 9999), (21, 20), (9999, 21)):
+        attacker.execute("UPDATE ledger_record SET seq = ? WHERE seq = ?", (new, old))
+    recompute(attacker)
+    assert "missing or exchanged" in said(after(attacker, path))
+
+
+def test_a_cut_tail_that_leaves_calls_open_is_incomplete(path: Path, attacker: sqlite3.Connection) -> None:
+    attacker.execute("DELETE FROM ledger_record WHERE seq >= 4")
+    body = canonical.read(attacker.execute("SELECT body FROM ledger_record WHERE seq = 3").fetchone()[0])
+    kept = bytes.fromhex(body["commitments"][0]["digest"])
+    attacker.execute("DELETE FROM ledger_payload WHERE digest != ?", (kept,))
+    recompute(attacker)
+    found = after(attacker, path)
+    assert found.exit_code == 2
+    assert "record 3: call 'c0' has no end in the log" in said(found)
+
+
+def test_a_cut_tail_is_caught_by_a_pin_of_the_newest(path: Path, attacker: sqlite3.Connection) -> None:
+    before = verify(path)
+    attacker.execute("DELETE FROM ledger_record WHERE seq = (SELECT max(seq) FROM ledger_record)")
+    recompute(attacker)
+    assert after(attacker, path).exit_code == 0  # missed without a pin
+    assert f"and {before.size} were pinned" in said(verify(path, pins=[(before.size, before.root)]))
+
+
+def test_a_pin_that_holds_is_named_in_the_verdict(path: Path) -> None:
+    before = verify(path)
+    ledger = ledger_at(path)
+    ledger.open()
+    ledger.close()
+    assert verify(path, pins=[(before.size, before.root)]).verdict.startswith(
+        f"unchanged up to the pin at {before.size}"
+    )
+
+
+STATEMENTS = {
+    "payload deleted": "DELETE FROM ledger_payload WHERE rowid = 5",
+    "payload changed": "UPDATE ledger_payload SET data = x'00' WHERE rowid = 5",
+    "payloads cut": "UPDATE ledger_payload SET data = substr(data, 1, length(data) - 1)",
+    "payloads exchanged": "UPDATE ledger_payload SET data = (SELECT data FROM ledger_payload WHERE rowid = 6)",
+    "payload added": "INSERT INTO ledger_payload (digest, data) VALUES (zeroblob(32), x'00')",
+    "index copy of the call changed": "UPDATE ledger_record SET call_id = 'c99' WHERE seq = 5",
+    "index copy of the case hidden": "UPDATE ledger_record SET case_id = NULL WHERE seq = 5",
+    "index copy of the type changed": "UPDATE ledger_record SET type = 'call.orphaned' WHERE seq = 5",
+    "body removed": "UPDATE ledger_record SET body = NULL WHERE seq = 5",
+    "body garbage": "UPDATE ledger_record SET body = x'7b7d' WHERE seq = 5",
+    "leaf changed": "UPDATE ledger_record SET leaf = zeroblob(32) WHERE seq = 5",
+    "head changed": "UPDATE ledger_head SET frontier = zeroblob(64)",
+    "head removed": "DELETE FROM ledger_head",
+    "log removed": "DELETE FROM ledger_log",
+    "log renamed": "UPDATE ledger_log SET origin = 'another'",
+    "subtree changed": "UPDATE ledger_subtree SET hash = zeroblob(32)",
+    "subtree removed": "DELETE FROM ledger_subtree",
+    "checkpoint beyond the head": "INSERT INTO ledger_checkpoint VALUES (99999, x'00', NULL, NULL)",
+    "artifact removed": "DELETE FROM ledger_artifact",
+    "artifact changed": "UPDATE ledger_artifact SET data = x'00'",
+    "trigger planted": "CREATE TRIGGER planted AFTER INSERT ON ledger_record BEGIN DELETE FROM ledger_payload; END",
+    "table planted": "CREATE TABLE planted (a)",
+    "index removed": "DROP INDEX ledger_record_call",
+    "column added": "ALTER TABLE ledger_record ADD COLUMN note TEXT",
+}
+
+
+@pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS.keys())
+def test_a_change_by_sql_is_caught(path: Path, attacker: sqlite3.Connection, statement: str) -> None:
+    attacker.execute(statement)
+    assert after(attacker, path).exit_code == 1
+
+
+EDITS: dict[str, tuple[int, Callable[[dict[str, Any]], object]]] = {
+    "version": (5, lambda b: b.update(v=2)),
+    "version true": (5, lambda b: b.update(v=True)),
+    "type unknown": (5, lambda b: b.update(type="call.imagined")),
+    "rid": (5, lambda b: b.update(rid="x")),
+    "time": (5, lambda b: b.update(ts="2026-11-23 14:00:00")),
+    "origin": (5, lambda b: b.update(origin="another")),
+    "key lacking": (5, lambda b: b.pop("deadline_ms")),
+    "relation unknown": (5, lambda b: b.update(refs={"started": "00" * 32})),
+    "emitter": (5, lambda b: b.update(emitter="x")),
+    "number as text": (5, lambda b: b.update(eseq="4")),
+    "time falls": (7, lambda b: b.update(mono_us=0)),
+    "case with control characters": (5, lambda b: b["case"].update(id="a\nb")),
+    "case not in NFC": (5, lambda b: b["case"].update(id="e\u0301")),
+    "capability no object": (5, lambda b: b.update(capability="x")),
+    "commitments doubled": (6, lambda b: b["commitments"].append(b["commitments"][0])),
+    "commitment's path": (5, lambda b: b["commitments"][0].update(path="response")),
+    "commitment's digest": (5, lambda b: b["commitments"][0].update(digest="XY")),
+    "call exchanged": (6, lambda b: b.update(call_id="c2")),
+    "end without its start": (6, lambda b: b.pop("refs")),
+    "call started twice": (5, lambda b: b.update(call_id="c0")),
+    "amends another": (3 + 2 * CALLS, lambda b: b["refs"].update(completed="00" * 32)),
+    "closes at another number": (4 + 2 * CALLS, lambda b: b.update(last=1)),
+    "format": (0, lambda b: b.update(format="failsoft-ledger/2")),
+    "opened twice": (2, lambda b: b.update(type="log.opened")),
+    "emitter opened in the middle": (2, lambda b: b.update(type="emitter.opened")),
+    "emitter closed in the middle": (2, lambda b: b.update(type="emitter.closed", last=1)),
+    "config unknown": (2, lambda b: b.update(config_sha256="00" * 32)),
+}
+
+
+@pytest.mark.parametrize(("index", "change"), EDITS.values(), ids=EDITS.keys())
+def test_a_body_that_breaks_a_rule_is_caught_though_all_hashes_fit(
+    path: Path, attacker: sqlite3.Connection, index: int, change: Callable[[dict[str, Any]], object]
+) -> None:
+    edit(attacker, index, change)
+    recompute(attacker)
+    assert after(attacker, path).exit_code == 1
+
+
+def test_a_call_that_ends_twice_is_caught(path: Path, attacker: sqlite3.Connection) -> None:
+    edit(attacker, 8, lambda body: (body.update(call_id="c0"), body.pop("refs")))
+    attacker.execute("UPDATE ledger_record SET call_id = 'c0' WHERE seq = 8")
+    recompute(attacker)
+    assert "more than once" in said(after(attacker, path))
+
+
+def test_a_foreign_recovery_is_caught(path: Path, attacker: sqlite3.Connection) -> None:
+    def become(body: dict[str, Any]) -> None:
+        body.update(type="ledger.recovered", to="x", refs={"failure": "00" * 32}, **{"from": "x"})
+
+    edit(attacker, 2, become)
+    attacker.execute("UPDATE ledger_record SET type = 'ledger.recovered' WHERE seq = 2")
+    recompute(attacker)
+    assert "isn't its emitter's latest" in said(after(attacker, path))
+
+
+@pytest.mark.parametrize("table", ["ledger_record", "ledger_payload"])
+def test_a_view_in_place_of_a_table_makes_it_unusable(path: Path, attacker: sqlite3.Connection, table: str) -> None:
+    attacker.execute(f"ALTER TABLE {table} RENAME TO hidden")
+    attacker.execute(f"CREATE VIEW {table} AS SELECT * FROM hidden")
+    attacker.close()
+    assert verify(path).exit_code == 3
+
+
+def test_an_emptied_ledger_is_unusable(path: Path, attacker: sqlite3.Connection) -> None:
+    attacker.execute("DELETE FROM ledger_record")
+    attacker.execute("DELETE FROM ledger_payload")
+    attacker.execute("DELETE FROM ledger_subtree")
+    attacker.execute("UPDATE ledger_head SET size = 0, frontier = x''")
+    assert after(attacker, path).exit_code == 3
+
+
+@pytest.mark.parametrize("name", ["empty", "text", "database", "newer", "journal", "nothing"])
+def test_what_is_no_ledger_is_neither_verified_nor_opened(path: Path, name: str) -> None:
+    connection = sqlite3.connect(path)
+    if name == "empty":
+        path.write_bytes(b"")
+    elif name == "text":
+        path.write_text("hello " * 1000)
+    elif name == "database":
+        connection.execute("PRAGMA application_id = 0")
+    elif name == "newer":
+        connection.execute("PRAGMA user_version = 2")
+    elif name == "journal":
+        path.with_name("x.db-journal").write_bytes(b"x")
+    elif name == "nothing":
+        path.unlink()
+    connection.close()
+    found = verify(path)
+    assert found.exit_code == 3
+    assert found.summary()[0] == "unusable"
+    if name != "nothing":
+        with pytest.raises(LedgerInvalid, match=r"x\.db"):
+            ledger_at(path).open()
+
+
+def test_a_cut_file_is_caught_and_not_opened(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    assert verify(path).exit_code in (1, 3)
+    with pytest.raises(LedgerInvalid, match=r"cut|fit"):
+        ledger_at(path).open()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE ledger_head SET frontier = zeroblob(64)",
+        "DELETE FROM ledger_head",
+        "UPDATE ledger_log SET format = 'x'",
+        "UPDATE ledger_record SET body = x'7b7d' WHERE seq = (SELECT max(seq) FROM ledger_record)",
+        "UPDATE ledger_subtree SET hash = zeroblob(32)",
+        "INSERT INTO ledger_checkpoint VALUES (99999, x'00', NULL, NULL)",
+        "CREATE TABLE planted (a)",
+    ],
+)
+def test_a_tampered_ledger_is_not_written_to(path: Path, attacker: sqlite3.Connection, statement: str) -> None:
+    attacker.execute(statement)
+    put_back(attacker)
+    attacker.close()
+    with pytest.raises(LedgerInvalid, match=r"verify|emptied|format"):
+        ledger_at(path).open()
+
+
+def test_a_planted_write_ahead_log_is_caught(path: Path) -> None:
+    path.with_name("x.db-wal").write_bytes(b"\x37\x7f\x06\x82" + b"\x01" * 5000)
+    assert "-wal" in said(verify(path))
+
+
+def test_a_planted_write_ahead_log_of_another_ledger_is_caught(path: Path, tmp_path: Path) -> None:
+    other = ledger_at(tmp_path / "other.db")
+    other.open()
+    settled(other.submit(started("foreign")))
+    planted = (tmp_path / "other.db-wal").read_bytes()
+    other.close()
+    path.with_name("x.db-wal").write_bytes(planted)
+    assert verify(path).exit_code != 0
+
+
+def test_triggers_stop_accidents(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA recursive_triggers = ON")
+    for statement in (
+        "DELETE FROM ledger_record WHERE seq = 3",
+        "UPDATE ledger_record SET call_id = 'x' WHERE seq = 3",
+        "UPDATE ledger_record SET leaf = zeroblob(32), body = NULL WHERE seq = 3",
+        "REPLACE INTO ledger_record (seq, leaf) VALUES (3, zeroblob(32))",
+        "UPDATE ledger_head SET size = 1",
+        "DELETE FROM ledger_head",
+        "UPDATE ledger_payload SET data = x'00'",
+        "DELETE FROM ledger_artifact",
+        "UPDATE ledger_log SET origin = 'x'",
+    ):
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            connection.execute(statement)
+    connection.execute("UPDATE ledger_record SET body = NULL, rid = NULL, call_id = NULL WHERE seq = 3")  # pruning
+    connection.close()
+
+
+def test_many_problems_are_counted_and_not_all_kept(path: Path, attacker: sqlite3.Connection) -> None:
+    attacker.execute("DELETE FROM ledger_payload")
+    found = after(attacker, path)
+    assert len(found.problems) == 100
+    assert found.more == 4 * CALLS - 100
+    assert found.summary()[-1] == f"and {found.more} problems more"
+
+
+def test_a_clock_that_stepped_back_is_noted_and_no_problem(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    settled(ledger.submit(started("c1")))
+    ledger._clock.wall -= 3_600_000_000_000  # type: ignore[attr-defined]
+    ledger.close()
+    found = verify(ledger.path)
+    assert found.exit_code == 0
+    assert "stepped back 1 times" in said(found)
+
+
+def test_verifying_a_live_ledger_sees_calls_in_flight_and_changes_nothing(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    settled(ledger.submit(started("open")))
+    wal = (tmp_path / "x.db-wal").stat().st_size
+    found = verify(ledger.path)
+    assert (found.exit_code, found.in_flight) == (0, 1)
+    assert (tmp_path / "x.db-wal").stat().st_size == wal
+    ledger.close()
+
+
+def test_a_call_that_ends_while_it_is_verified_is_no_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    begin = ledger.submit(started("open"))
+    settled(begin)
+    walked = Walk.record
+
+    def slow(self: Walk, row: tuple[Any, ...], problem: Callable[[str], None]) -> None:
+        ledger.close()
+        walked(self, row, problem)
+
+    monkeypatch.setattr(Walk, "record", slow)
+    found = verify(ledger.path)
+    assert (found.exit_code, found.in_flight, found.size) == (0, 1, 3)
+
+
+def test_digest_of_the_configuration_is_that_of_its_snapshot(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    ((digest, data),) = connection.execute("SELECT sha256, data FROM ledger_artifact").fetchall()
+    connection.close()
+    assert hashlib.sha256(data).digest() == digest
