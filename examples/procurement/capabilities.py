@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from failsoft import Capability, Message, Prompt, Referral, Sampling
+from failsoft import Capability, Prompt, Referral, Sampling
 from procurement.rules import KeywordTable, check
 from procurement.vocabulary import TITLES, Citation, Item, Notice, SetAside, Solicitation, SupplyClass
 
@@ -32,7 +32,7 @@ class ClassifyItem(Capability[Item, SupplyClass]):
 
     def prompt(self, request: Item) -> Prompt:
         """The classes as system text, the description as user text; the stock number would give the answer away."""
-        return Prompt((Message("system", f"{self.instruction}\n\n{_CLASS_LIST}"), Message("user", request.description)))
+        return Prompt.of(request.description, system=f"{self.instruction}\n\n{_CLASS_LIST}")
 
 
 class CheckSolicitation(Capability[Notice, Solicitation | Referral]):
@@ -49,7 +49,7 @@ class CheckSolicitation(Capability[Notice, Solicitation | Referral]):
 
     def prompt(self, request: Notice) -> Prompt:
         """The instruction as system text, the notice as user text."""
-        return Prompt((Message("system", self.instruction), Message("user", request.text)))
+        return Prompt.of(request.text, system=self.instruction)
 
     def accept(self, request: Notice, response: Solicitation | Referral) -> None:
         """Each quote must stand in the notice, with its clause's number in it.

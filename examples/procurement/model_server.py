@@ -120,8 +120,9 @@ def main() -> int:
 
 
 def _announce(server: Any, alias: str, model: Path) -> None:
-    listening = {
-        "port": urlsplit(server.listening_address).port,
+    address: str = server.listening_address
+    listening: dict[str, object] = {
+        "port": urlsplit(address).port,
         "pid": os.getpid(),
         "alias": alias,
         "sha256": file_digest(model),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import subprocess
-import tempfile
 from pathlib import Path
 
 from procurement.model_server import packaged_model
@@ -19,10 +18,9 @@ _PACKAGE = "ik_llama_cpp"
 
 
 def cache_folder() -> Path:
-    """``$XDG_CACHE_HOME/failsoft-examples``, or a folder of this user's under the temporary directory."""
+    """``failsoft-examples`` in ``$XDG_CACHE_HOME``, or in ``~/.cache`` where that isn't set."""
     base = os.environ.get("XDG_CACHE_HOME")
-    folder = Path(base) if base else Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"
-    return folder / "failsoft-examples"
+    return (Path(base) if base else Path.home() / ".cache") / "failsoft-examples"
 
 
 def quantizer() -> Path | None:
@@ -42,10 +40,10 @@ def second_model() -> Path | None:
     target = cache_folder() / f"{source.stem}.{_TYPE}.gguf"
     if target.is_file():
         return target
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = target.with_name(f"{target.name}.{os.getpid()}")
     command = [str(program), "--allow-requantize", str(source), str(unfinished), _TYPE, "1"]
     try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = subprocess.run(command, capture_output=True, timeout=_LIMIT, check=False)
         if made.returncode != 0 or not unfinished.is_file():
             return None

@@ -22,7 +22,7 @@ from failsoft.core.breaker import Breaker, Change
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.core.bulkhead import Bulkhead, BulkheadFull
 from failsoft.core.contract import Contract, fallback_problem
-from failsoft.core.effects import Clock, Codec, Random
+from failsoft.core.effects import SECOND, Clock, Codec, Random
 from failsoft.core.latch import Latch, LatchChange
 from failsoft.core.route import CallableCodec, GuardedAdapter
 from failsoft.core.throttle import Throttle, ThrottleChange
@@ -132,7 +132,10 @@ def guard(name: str, codec: Codec | CallableCodec, config: AdapterConfig, parts:
     def told(change: Told) -> None:
         parts.on_change(name, change)
 
-    settings = BreakerSettings(**({} if config.breaker is None else config.breaker.overrides()))
+    overrides = {} if config.breaker is None else config.breaker.overrides()
+    if config.attempt_timeout is not None:
+        overrides["fair_cap_s"] = config.attempt_timeout / SECOND  # fair time is at most what an attempt may take
+    settings = BreakerSettings(**overrides)
     return GuardedAdapter(
         name,
         codec,

@@ -1,7 +1,8 @@
-"""failsoft.toml as values: every problem is listed with its place and the way out, and no secret is ever shown.
+"""The configuration: ``failsoft.toml`` or the same in code, as frozen models, and a reader that lists every problem at once.
 
-Reading is lenient: a section that's wrong leaves the others readable, so that one look tells all there is to mend. What only
-other rooms can judge (a class that can't be imported, a floating name) is added there; `failsoft.isolation` raises once.
+A model made in code raises pydantic's ValidationError. `read_file` and `read_mapping` don't raise for content: they give a `Draft`
+with what could be read and, in our own sentences, all that's wrong: the place, what, the way out. No sentence shows a
+secret or a value that came from the environment or another file.
 """
 
 from __future__ import annotations
@@ -9,343 +10,385 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import json
-import os
 import re
-from collections.abc import Iterable, Mapping
+import unicodedata
+from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self, cast
+from urllib.parse import parse_qsl, urlsplit
 
-from attrs import define, field, frozen
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from attrs import field, frozen
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from failsoft.capability import name_problem
-from failsoft.config_file import MISSING, Raw, dotted, read_table, read_toml
+from failsoft.config_file import UNRESOLVED, Place, Resolved, Tree, load_file, load_mapping, place_text, shown
 from failsoft.outcome import Pin
 
 SECOND = 1_000_000_000
-_UNITS = {"ms": 1_000_000, "s": SECOND, "m": 60 * SECOND, "h": 3_600 * SECOND}
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
-_IMPORT_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
-_MODEL = r"^[^\x00-\x1f\x7f]{1,256}$"
-_SECRET_IN_URL = re.compile(r"(?i)(key|token|secret|password|sig)[a-z_-]*=")
+_UNITS = {"ms": SECOND // 1000, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND}
+_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ?(ms|s|m|h)")
+_IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_HEADER = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_SECRET_PARAMETER = re.compile(r"key|token|secret|passw|pwd|auth|credential|sig(nature)?$", re.IGNORECASE)
+_MAX_LABEL = 128
 
 
-def parse_duration(text: object) -> int:
-    """``"8s"``, ``"250ms"``, ``"1.5m"``, ``"1h"`` as nanoseconds.
+# --- kinds of values --------------------------------------------------------------------------------------------------
+
+
+def parse_duration(text: str) -> int:
+    """``"8s"``, ``"250ms"``, ``"1.5m"``, ``"1h"`` in nanoseconds.
 
     Raises:
-        ValueError: it's no such text.
+        ValueError: it's nothing of the kind; a bare number has no unit.
     """
-    found = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    found = _DURATION.fullmatch(text)
     if found is None:
-        raise ValueError('must be a duration such as "8s" or "250ms"')
-    return round(float(found[1]) * _UNITS[found[2]])
+        raise ValueError('not a duration: write "8s", "250ms", "2m" or "1h"')
+    return int(Decimal(found[1]) * _UNITS[found[2]])
 
 
-def _duration(value: object) -> int:
-    return value if type(value) is int and value >= 1_000_000 else parse_duration(value)
+class Secret(SecretStr):
+    """A secret that knows where it came from, so that a snapshot can name it.
+
+    Args:
+        value: the secret.
+        origin: ``{"env": name}`` or ``{"file": path}``.
+    """
+
+    def __init__(self, value: str, origin: Mapping[str, str]) -> None:
+        super().__init__(value)
+        self.origin = dict(origin)
 
 
-def _listed(value: object) -> object:
+def _wrong(problem: str, kind: str = "failsoft") -> PydanticCustomError:
+    return PydanticCustomError(kind, "{problem}", {"problem": problem})  # pyright: ignore[reportArgumentType]
+
+
+def _text(value: str) -> str:
+    if not 1 <= len(value) <= 256:
+        raise _wrong(f"must have 1 to 256 characters, not {len(value)}")
+    return _printable(value)
+
+
+def _printable(value: str) -> str:
+    if any(unicodedata.category(each) in ("Cc", "Cf", "Cs") for each in value):
+        raise _wrong("must not contain control or format characters")
+    return value
+
+
+def _label(value: str) -> str:
+    """As `failsoft.context` takes labels: or the two would never meet."""
+    value = unicodedata.normalize("NFC", _printable(value))
+    if not 0 < len(value.encode()) <= _MAX_LABEL:
+        raise _wrong(f"must have 1 to {_MAX_LABEL} bytes")
+    return value
+
+
+def _import_path(value: str) -> str:
+    if not _IMPORT_PATH.fullmatch(value) or len(value) > 256:
+        raise _wrong(f'{shown(value)} is not an import path: write "package.module:name"')
+    return value
+
+
+def _from_text(value: object) -> object:
+    """Environment and files hold text only: what it spells is taken where a number or a flag is wanted."""
+    if not isinstance(value, Resolved):
+        return value
+    spelled: object
+    try:
+        spelled = json.loads(value) if len(value) <= 32 else value
+    except ValueError:
+        spelled = value
+    return spelled if isinstance(spelled, (bool, int, float)) else value
+
+
+def _seconds(value: object) -> object:
+    """The unit is in these keys' names, so a bare number will do."""
+    try:
+        return parse_duration(value) / SECOND if isinstance(value, str) else value
+    except ValueError:
+        return _from_text(value)
+
+
+def _duration(low: str, high: str) -> BeforeValidator:
+    lowest, highest = parse_duration(low), parse_duration(high)
+
+    def read(value: object) -> object:
+        if value is UNRESOLVED or value is None:
+            return value
+        if not isinstance(value, str):
+            raise _wrong('a duration has a unit: write "8s", "250ms", "2m" or "1h"')
+        try:
+            read = parse_duration(value)
+        except ValueError:
+            raise _wrong(f'{shown(value)} is not a duration: write "8s", "250ms", "2m" or "1h"') from None
+        if not lowest <= read <= highest:
+            raise _wrong(f"{shown(value)} is not between {low} and {high}")
+        return read
+
+    return BeforeValidator(read)
+
+
+def _secret(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, Resolved):
+        if value.has_default:
+            raise _wrong("a secret has no default: it would stand in the file")
+        value = Secret(value, value.origin)
+    if value is None or value is UNRESOLVED:
+        return value
+    if not isinstance(value, SecretStr):
+        raise _wrong("a secret must not stand in the configuration", "failsoft_inline")
+    text: object = value.get_secret_value()  # a constructor checks nothing
+    if not isinstance(text, str) or not text:
+        raise _wrong("is empty")
+    if not text.isascii() or not text.isprintable() or text != text.strip():
+        raise _wrong("must be printable ASCII without white space around it")
+    return value
+
+
+def _header(name: str) -> str:
+    if not _HEADER.fullmatch(name):
+        raise _wrong("is not a header's name")
+    return name
+
+
+def _adapter_name(name: str) -> str:
+    if name == "fallback":
+        raise _wrong('an adapter can\'t be named "fallback": that is who answers last')
+    return _name(name)
+
+
+def _name(name: str) -> str:
+    clean = shown(name)[1:-1] if len(name) > 64 or not name.isprintable() else name
+    problem = name_problem(clean)
+    if problem is not None:
+        raise _wrong(problem)
+    return name
+
+
+def _route(names: tuple[str, ...]) -> tuple[str, ...]:
+    for each in names:
+        if names.count(each) > 1:
+            raise _wrong(f"{shown(each)} is named twice")
+        if each == "fallback":
+            raise _wrong('the fallback is always last and needs no mention: leave "fallback" out')
+    return names
+
+
+def _as_names(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-Duration = Annotated[int, BeforeValidator(_duration)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-ImportPath = Annotated[str, Field(pattern=_IMPORT_PATH)]
+Text = Annotated[str, AfterValidator(_text)]
+Label = Annotated[str, AfterValidator(_label)]
+ImportPath = Annotated[str, AfterValidator(_import_path)]
+Flag = Annotated[bool, BeforeValidator(_from_text)]
+Whole = Annotated[int, BeforeValidator(_from_text)]
+Number = Annotated[float, BeforeValidator(_from_text), Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(_from_text), Field(ge=1, le=1_000_000)]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=86_400, allow_inf_nan=False)]
+SecretText = Annotated[SecretStr, BeforeValidator(_secret)]
+
+
+# --- the models -------------------------------------------------------------------------------------------------------
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True)
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True
+    )
 
 
 class LedgerConfig(_Section):
-    """``[ledger]``.
+    """``[ledger]``: where evidence is kept.
 
     Args:
-        url: ``sqlite:///FILE`` (relative to the configuration), ``sqlite:////FILE`` (absolute), or ``none``.
-        origin: the log's name; default: host label and file name.
+        url: ``sqlite:///relative`` (to the configuration file), ``sqlite:////absolute``, or ``none``.
+        origin: the log's name; None takes an existing log's, or one made of host and file.
     """
 
     url: str = "sqlite:///failsoft.db"
-    origin: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    origin: Text | None = None
+    _base: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @field_validator("url")
+    @classmethod
+    def _known(cls, url: str) -> str:  # never shows it: other databases' URLs hold passwords
+        if url.startswith(("postgresql:", "postgres:", "postgresql+")):
+            raise _wrong('PostgreSQL is not supported yet: use "sqlite:///failsoft.db"')
+        path = url.removeprefix("sqlite:///")
+        if url != "none" and (path in (url, "", "/", ":memory:") or "?" in path or not path.isprintable()):
+            raise _wrong('must be "sqlite:///file.db", "sqlite:////absolute/file.db" or "none"')
+        return url
 
     @property
     def path(self) -> Path | None:
-        """The file; None where the ledger is off."""
-        return None if self.url == "none" else Path(self.url.removeprefix("sqlite:///"))
+        """The ledger's file, absolute; None when there's no ledger."""
+        return None if self.url == "none" else self._base / self.url.removeprefix("sqlite:///")
 
 
 class BreakerConfig(_Section):
-    """``[adapters.NAME.breaker]``: what differs from the defaults; names, units and ranges as in `BreakerSettings`."""
+    """``[adapters.NAME.breaker]``: figures that differ from the breaker's defaults.
 
-    window_s: float | None = None
-    buckets: int | None = None
-    rate: float | None = None
-    min_calls: int | None = None
-    consecutive: int | None = None
-    consecutive_busy: int | None = None
-    busy_calls: int | None = None
-    open_base_s: float | None = None
-    open_factor: float | None = None
-    open_cap_s: float | None = None
-    jitter: float | None = None
-    trials: int | None = None
-    concurrent_trials: int | None = None
-    successes_to_close: int | None = None
-    healthy_for_s: float | None = None
-    lease_slack_s: float | None = None
+    Names, units and ranges are those of `failsoft.core.breaker_settings.BreakerSettings`; seconds may also be written ``"5s"``.
+    """
+
+    window_s: Seconds | None = None
+    buckets: Count | None = None
+    rate: Number | None = None
+    min_calls: Count | None = None
+    consecutive: Count | None = None
+    consecutive_busy: Count | None = None
+    busy_calls: Count | None = None
+    open_base_s: Seconds | None = None
+    open_factor: Number | None = None
+    open_cap_s: Seconds | None = None
+    jitter: Number | None = None
+    trials: Count | None = None
+    concurrent_trials: Count | None = None
+    successes_to_close: Count | None = None
+    healthy_for_s: Seconds | None = None
+    lease_slack_s: Seconds | None = None
+    fair_cap_s: Seconds | None = None
 
     def overrides(self) -> dict[str, Any]:
-        """The settings that are given."""
+        """What was set, as keyword arguments of `BreakerSettings`."""
         return self.model_dump(exclude_none=True)
 
 
 class AdapterConfig(_Section):
-    """``[adapters.NAME]``.
+    """``[adapters.NAME]``: one provider at one pin.
 
     Args:
-        model: the pinned name that is asked for.
-        served: names that may be served instead; default: `model` itself.
+        provider: ``openai``, ``openai-compatible`` or ``callable``.
+        model: the name asked for, 1-256 characters.
+        served: the names that the provider may say it served; default: `model`.
         served_pattern: a regular expression that the whole served name must match, instead of `served`.
-        floating: accept a name that the provider moves.
-        labels: what it may see; an adapter without labels takes only unlabelled calls.
-        allow_http: accept plain http to another host than this one.
-        attempts: how often one call may try it, 1-10.
-        attempt_timeout: what one attempt may take; default: its share of what remains.
-        concurrency: requests at once, 1-10,000.
-        max_waiting: callers that may wait for a slot, 0-100,000.
-        call, text, served_by: for a callable adapter: import paths of the function and of its extractors.
+        floating: the model's name may move; without it a name known to float is refused.
+        allow_http: plain http may leave this machine.
+        base_url: absolute http or https; needed for ``openai-compatible``.
+        api_key: needed for ``openai``.
+        headers: sent with each request; values are secrets.
+        labels: the calls that it may see besides unlabelled ones.
+        on_mismatch: another model than the pin's answered: ``refuse`` the answer, or ``record`` it.
+        attempts: at most so many in one call, 1-10.
+        attempt_timeout: of one attempt, in nanoseconds, 100 ms to 1 h.
+        concurrency: attempts at once, 1-10,000.
+        max_waiting: calls that may wait for a place, 0-1,000,000.
+        call: import path of a callable adapter's function.
+        text: import path of what gets the answer's text from its result.
+        served_by: import path of what gets the served model's name from its result.
+        breaker: figures that differ from the defaults.
     """
 
     provider: Literal["openai", "openai-compatible", "callable"]
-    model: Annotated[str, Field(pattern=_MODEL)]
-    served: Names | None = None
-    served_pattern: str | None = None
-    floating: bool = False
-    base_url: str | None = None
-    api_key: SecretStr | None = None
-    headers: dict[str, SecretStr] = {}
-    labels: frozenset[str] = frozenset()
-    allow_http: bool = False
+    model: Text
+    served: Annotated[tuple[Text, ...], Field(strict=False, min_length=1), BeforeValidator(_as_names)] | None = None
+    served_pattern: Text | None = None
+    floating: Flag = False
+    allow_http: Flag = False
+    base_url: Text | None = Field(default=None, validate_default=True)
+    api_key: SecretText | None = Field(default=None, validate_default=True)
+    headers: dict[Annotated[str, AfterValidator(_header)], SecretText] = Field(default_factory=dict)
+    labels: Annotated[frozenset[Label], Field(strict=False)] = frozenset()
     on_mismatch: Literal["refuse", "record"] = "refuse"
-    attempts: Annotated[int, Field(ge=1, le=10)] = 3
-    attempt_timeout: Duration | None = None
-    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 100
-    max_waiting: Annotated[int, Field(ge=0, le=100_000)] = 2_000
+    attempts: Whole = Field(default=3, ge=1, le=10)
+    attempt_timeout: Annotated[int, _duration("100ms", "1h")] | None = None
+    concurrency: Whole = Field(default=100, ge=1, le=10_000)
+    max_waiting: Whole = Field(default=2000, ge=0, le=1_000_000)
     call: ImportPath | None = None
     text: ImportPath | None = None
     served_by: ImportPath | None = None
     breaker: BreakerConfig | None = None
 
+    # Each rule about two keys stands with the later one and reads the earlier from `info.data`: unlike a validator of
+    # the whole, it speaks although other keys are wrong too.
+
+    @field_validator("served_pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None, info: ValidationInfo) -> str | None:
+        if pattern is not None and info.data.get("served") is not None:
+            raise _wrong("served says which names are expected already: leave one of the two out")
+        try:
+            re.compile(pattern or "")
+        except (re.error, OverflowError, RecursionError, Warning):
+            raise _wrong("is not a regular expression") from None
+        return pattern
+
+    @field_validator("base_url")
+    @classmethod
+    def _sound_url(cls, url: str | None, info: ValidationInfo) -> str | None:
+        provider = info.data.get("provider")
+        if url is None:
+            if provider == "openai-compatible":
+                raise _wrong('is missing: write base_url = "https://host/v1"')
+            return None
+        if provider == "callable":
+            raise _wrong("a callable adapter makes its own requests: leave it out")
+        problem = _url_problem(url, bool(info.data.get("allow_http", True)))
+        if problem is not None:
+            raise _wrong(problem)
+        return url
+
+    @field_validator("api_key")
+    @classmethod
+    def _needed_key(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if key is None and info.data.get("provider") == "openai":
+            raise _wrong('is missing: write api_key = { env = "OPENAI_API_KEY" }')
+        return key
+
+    @field_validator("api_key", "headers")
+    @classmethod
+    def _not_for_callables(cls, value: object, info: ValidationInfo) -> object:
+        if value and info.data.get("provider") == "callable":
+            raise _wrong("a callable adapter makes its own requests: leave it out")
+        return value
+
+    @field_validator("call", "text", "served_by")
+    @classmethod
+    def _for_callables(cls, path: str | None, info: ValidationInfo) -> str | None:
+        if path is not None and info.data.get("provider", "callable") != "callable":
+            raise _wrong('belongs to provider = "callable" only')
+        return path
+
     @property
     def pin(self) -> Pin:
-        """Which model, and what may be served."""
+        """Which model is asked for, and which may be served."""
         if self.served_pattern is not None:
             return Pin(self.model, (), self.served_pattern)
-        return Pin(self.model) if self.served is None else Pin(self.model, self.served)
+        return Pin(self.model, self.served or (self.model,))
 
 
-class CapabilityConfig(_Section):
-    """``[capabilities.NAME]``.
-
-    Args:
-        class_path: ``class`` in the file: where the capability is, for programs that don't pass it.
-        adapters: tried in this order; the fallback is always last and needs no mention.
-        deadline: from request to outcome, 10 ms to 1 h.
-        fallback: another deterministic implementation than the capability's own.
-        degraded_limit: percent of answers that may come from the fallback.
-        degraded_window: over which that is measured.
-    """
-
-    class_path: Annotated[ImportPath | None, Field(alias="class")] = None
-    adapters: Names = ()
-    deadline: Annotated[Duration, Field(ge=10_000_000, le=3_600 * SECOND)] = 30 * SECOND
-    fallback: ImportPath | None = None
-    degraded_limit: Annotated[float, Field(ge=0, le=100)] = 20
-    degraded_window: Annotated[Duration, Field(ge=SECOND)] = 600 * SECOND
-
-
-@define(eq=False)
-class Config:
-    """A whole configuration, in values. Its repr shows no secret."""
-
-    ledger: LedgerConfig = field(factory=LedgerConfig)
-    adapters: Mapping[str, AdapterConfig] = field(factory=dict[str, AdapterConfig])
-    capabilities: Mapping[str, CapabilityConfig] = field(factory=dict[str, CapabilityConfig])
-    on_ledger_failure: Literal["fallback", "refuse", "continue"] = "fallback"
-    on_bug: Literal["fallback", "raise"] = "fallback"
-    host: str | None = None
-    max_reply_bytes: int = 16 << 20
-    source: Path | None = None
-
-    def snapshot(self) -> bytes:
-        """Canonical JSON of all of it, with ``"<secret>"`` in place of each secret: its digest names what's in force."""
-        content = {
-            "adapters": {name: each.model_dump(mode="json") for name, each in self.adapters.items()},
-            "capabilities": {name: each.model_dump(mode="json") for name, each in self.capabilities.items()},
-            "ledger": self.ledger.model_dump(mode="json"),
-            "on_bug": self.on_bug,
-            "on_ledger_failure": self.on_ledger_failure,
-        }
-        return json.dumps(_without_secrets(content), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-@frozen
-class UnknownAdapter:
-    """A name in a route that no configured adapter has."""
-
-    capability: str
-    index: int
-    name: str
-    suggestion: str | None
-
-    def __str__(self) -> str:
-        hint = f'; did you mean "{self.suggestion}"?' if self.suggestion else ""
-        return f'capabilities.{self.capability}.adapters[{self.index}]: no adapter named "{self.name}"{hint}'
-
-
-@define(eq=False)
-class Draft:
-    """What could be read, and everything that's wrong with it.
-
-    Args:
-        adapter_names: of all adapters, also of those that are wrong.
-    """
-
-    config: Config
-    problems: list[str] = field(factory=list[str])
-    adapter_names: set[str] = field(factory=set[str])
-
-    @classmethod
-    def of(cls, config: Config) -> Draft:
-        """A configuration made in code."""
-        return cls(config, [], set(config.adapters))
-
-
-class _Top(_Section):
-    ledger: dict[str, Any] = {}
-    adapters: dict[str, Any] = {}
-    capabilities: dict[str, Any] = {}
-    on_ledger_failure: Literal["fallback", "refuse", "continue"] = "fallback"
-    on_bug: Literal["fallback", "raise"] = "fallback"
-    host: Annotated[str, Field(min_length=1, max_length=128)] | None = None
-    max_reply_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 16 << 20
-
-
-def read_file(path: Path) -> Draft:
-    """The configuration in a file. Problems are in the draft; nothing is raised for what the file contains."""
-    draft = _draft(read_toml(path), from_file=True)
-    draft.config.source = path.absolute()
-    return draft
-
-
-def read_mapping(table: Mapping[str, Any], base: Path | None = None) -> Draft:
-    """A mapping of the same shape; relative paths are relative to `base` (default: the working directory)."""
-    return _draft(read_table(table, base or Path.cwd()), from_file=False)
-
-
-def unknown_adapters(draft: Draft) -> list[UnknownAdapter]:
-    """Names in routes that no adapter of the configuration has."""
-    return [
-        UnknownAdapter(capability, index, name, _nearest(name, draft.adapter_names))
-        for capability, config in draft.config.capabilities.items()
-        for index, name in enumerate(config.adapters)
-        if name not in draft.adapter_names
-    ]
-
-
-S = TypeVar("S", bound=_Section)
-
-
-def _draft(raw: Raw, *, from_file: bool) -> Draft:
-    problems = raw.problems
-    table = raw.table
-    top = _section(_Top, {key: each for key, each in table.items() if each is not MISSING}, (), problems) or _partly(
-        table
-    )
-    ledger = _section(LedgerConfig, top.ledger, ("ledger",), problems) or LedgerConfig()
-    adapters: dict[str, AdapterConfig] = {}
-    for name, each in top.adapters.items():
-        config = _adapter(name, each, raw, problems, from_file=from_file)
-        if config is not None:
-            adapters[name] = config
-    capabilities: dict[str, CapabilityConfig] = {}
-    for name, each in top.capabilities.items():
-        place = ("capabilities", name)
-        _check_name(name, place, problems)
-        capability = _section(CapabilityConfig, each, place, problems)
-        if capability is not None:
-            capabilities[name] = capability
-            _check_twice(capability.adapters, place, problems)
-    _check_ledger(ledger, problems)
-    on_bug = top.on_bug if "on_bug" in table else _default_on_bug()
-    whole = Config(ledger, adapters, capabilities, top.on_ledger_failure, on_bug, top.host, top.max_reply_bytes)
-    return Draft(whole, problems, set(top.adapters))
-
-
-def _default_on_bug() -> Literal["fallback", "raise"]:
-    """Under tests the pytest plugin makes bugs loud."""
-    return "raise" if os.environ.get("FAILSOFT_ON_BUG") == "raise" else "fallback"
-
-
-def _partly(table: Mapping[str, Any]) -> _Top:
-    """The top level with what is readable of it: its problems are told already."""
-    sections = {key: each for key in ("ledger", "adapters", "capabilities") if isinstance(each := table.get(key), dict)}
-    return _Top.model_validate(sections)
-
-
-def _adapter(name: str, table: Any, raw: Raw, problems: list[str], *, from_file: bool) -> AdapterConfig | None:
-    place = ("adapters", name)
-    if name == "fallback":
-        problems.append('adapters.fallback: "fallback" is the capability\'s own; give the adapter another name')
-    else:
-        _check_name(name, place, problems)
-    if isinstance(table, Mapping):
-        _check_secrets(table, place, raw, problems)
-        table = {key: each for key, each in table.items() if each is not MISSING}
-    config = _section(AdapterConfig, table, place, problems)
-    if config is not None:
-        problems += [f"{dotted(place)}.{each}" for each in _adapter_problems(config)]
-    return config
-
-
-def _adapter_problems(config: AdapterConfig) -> list[str]:
-    found: list[str] = []
-    if config.served is not None and config.served_pattern is not None:
-        found.append("served_pattern: say either served or served_pattern")
-    if config.served_pattern is not None:
-        try:
-            re.compile(config.served_pattern)
-        except re.error as error:
-            found.append(f"served_pattern: isn't a regular expression: {error}")
-    if config.provider == "callable":
-        found += [f"{key}: a callable adapter has none" for key in ("base_url", "api_key") if getattr(config, key)]
-        return found
-    found += [f'{key}: only for provider = "callable"' for key in ("call", "text", "served_by") if getattr(config, key)]
-    if config.provider == "openai-compatible" and config.base_url is None:
-        found.append('base_url: is needed, e.g. base_url = "http://127.0.0.1:8080/v1"')
-    if config.provider == "openai" and config.api_key is None:
-        found.append('api_key: is needed: api_key = { env = "OPENAI_API_KEY" }')
-    return found + _url_problems(config)
-
-
-def _url_problems(config: AdapterConfig) -> list[str]:
-    if config.base_url is None:
-        return []
+def _url_problem(url: str, allow_http: bool) -> str | None:
+    """What's wrong with a provider's address; never shows it."""
     try:
-        parts = urlsplit(config.base_url)
-        host = parts.hostname
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        return ["base_url: isn't a URL"]
-    if parts.scheme not in ("http", "https") or not host:
-        return ['base_url: must be absolute, e.g. "https://host/v1"']
-    if "@" in parts.netloc or _SECRET_IN_URL.search(parts.query):
-        return ["base_url: a secret must not stand in the address; use api_key or headers"]
-    if parts.scheme == "http" and not config.allow_http and not _is_loopback(host):
-        return ["base_url: plain http to another host; use https, or allow_http = true"]
-    return []
+        sound = False
+    if not sound or "\\" in url or any(each.isspace() for each in url) or "#" in url:
+        return 'must be an absolute http or https URL, such as "https://host/v1"'
+    names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    if "@" in parts.netloc or any(_SECRET_PARAMETER.search(each) for each in names):
+        return 'a secret must not stand in a URL: write api_key = { env = "NAME" } or a header'
+    if parts.scheme == "http" and not allow_http and not _is_loopback(parts.hostname or ""):
+        return "plain http to another machine can be read and changed on the way: use https, or write allow_http = true"
+    return None
 
 
 def _is_loopback(host: str) -> bool:
@@ -355,101 +398,270 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _check_secrets(table: Mapping[str, Any], place: tuple[str, ...], raw: Raw, problems: list[str]) -> None:
-    """A secret is looked up, or handed over as a SecretStr: it never stands in a file or in code."""
-    headers = table.get("headers")
-    secrets: dict[tuple[str, ...], Any] = {("api_key",): table.get("api_key")}
-    if isinstance(headers, Mapping):
-        secrets |= {("headers", str(name)): each for name, each in headers.items()}
-    for key, value in secrets.items():
-        if isinstance(value, str) and (*place, *key) not in raw.looked_up:
-            problems.append(
-                f'{dotted((*place, *key))}: a secret must not stand here; write {{ env = "NAME" }} or {{ file = "path" }}'
-            )
+class CapabilityConfig(_Section):
+    """``[capabilities.NAME]``: who is asked, how long it may take.
+
+    Args:
+        class_path: import path of the capability (``class`` in TOML); for the CLI.
+        adapters: tried in this order; the fallback is always last and isn't named.
+        deadline: of a whole call, in nanoseconds, 100 ms to 1 h.
+        fallback: import path of another deterministic implementation than the capability's own.
+        degraded_limit: per cent of calls that the fallback may answer before it's told, 0-100.
+        degraded_window: over what time, in nanoseconds, 1 s to 24 h.
+    """
+
+    class_path: ImportPath | None = Field(default=None, alias="class")
+    adapters: Annotated[tuple[Text, ...], Field(strict=False), AfterValidator(_route)] = ()
+    deadline: Annotated[int, _duration("100ms", "1h")] = 30 * SECOND
+    fallback: ImportPath | None = None
+    degraded_limit: Whole = Field(default=20, ge=0, le=100)
+    degraded_window: Annotated[int, _duration("1s", "24h")] = 600 * SECOND
 
 
-def _check_name(name: str, place: tuple[str, ...], problems: list[str]) -> None:
-    problem = name_problem(name)
-    if problem is not None:
-        problems.append(f"{dotted(place)}: {problem}")
+class Config(_Section):
+    """All of it.
+
+    Args:
+        ledger: where evidence is kept.
+        adapters: by name.
+        capabilities: by name.
+        on_ledger_failure: the ledger can't record: the ``fallback`` answers, the call is ``refuse``d, or ``continue``s.
+        on_bug: a capability's own ``prompt`` or ``accept`` fails: the ``fallback`` answers, or it's ``raise``d.
+        host: how records name this machine; None takes the system's name.
+        max_reply_bytes: of one reply, 1 KiB to 1 GiB.
+        base: what relative paths are relative to.
+        source: the file it came from.
+    """
+
+    ledger: LedgerConfig = Field(default_factory=LedgerConfig)
+    adapters: dict[Annotated[str, AfterValidator(_adapter_name)], AdapterConfig] = Field(default_factory=dict)
+    capabilities: dict[Annotated[str, AfterValidator(_name)], CapabilityConfig] = Field(default_factory=dict)
+    on_ledger_failure: Literal["fallback", "refuse", "continue"] = "fallback"
+    on_bug: Literal["fallback", "raise"] = "fallback"
+    host: Label | None = None
+    max_reply_bytes: Whole = Field(default=16 << 20, ge=1 << 10, le=1 << 30)
+    base: Path = Field(default_factory=Path.cwd, exclude=True)
+    source: Path | None = Field(default=None, exclude=True)
+
+    @model_validator(mode="after")
+    def _locate(self) -> Self:
+        self.ledger._base = self.base
+        return self
+
+    def snapshot(self) -> bytes:
+        """Canonical JSON of what's in force, defaults included: secrets by name, durations in nanoseconds, no paths."""
+        plain = self.model_dump(by_alias=True, exclude_none=True)
+        return json.dumps(plain, default=_plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _check_twice(names: Iterable[str], place: tuple[str, ...], problems: list[str]) -> None:
-    seen: set[str] = set()
-    for index, name in enumerate(names):
-        if name in seen:
-            problems.append(f'{dotted((*place, "adapters"))}[{index}]: "{name}" is listed twice')
-        seen.add(name)
+def _plain(value: object) -> object:
+    if isinstance(value, frozenset):
+        return sorted(cast("frozenset[str]", value))
+    return value.origin if isinstance(value, Secret) else "<secret>"
 
 
-def _check_ledger(ledger: LedgerConfig, problems: list[str]) -> None:
-    if ledger.url.startswith(("postgresql:", "postgres:")):
-        problems.append('ledger.url: PostgreSQL isn\'t supported yet; use "sqlite:///failsoft.db"')
-    elif ledger.url != "none" and not (ledger.url.startswith("sqlite:///") and len(ledger.url) > len("sqlite:///")):
-        problems.append('ledger.url: must be "sqlite:///FILE" or "none"')
+# --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def _section(model: type[S], table: Any, place: tuple[str, ...], problems: list[str]) -> S | None:
-    if not isinstance(table, Mapping):
-        problems.append(f"{dotted(place)}: must be a table")
-        return None
+@frozen
+class Draft:
+    """What could be read, and what couldn't.
+
+    Args:
+        config: of the sections that are right; the others are left out or stand at their defaults.
+        problems: one sentence each.
+        adapter_names: all that are configured, those that are wrong included.
+        routes: each capability's adapters with their positions, as written.
+    """
+
+    config: Config
+    problems: list[str] = field(factory=list[str])
+    adapter_names: frozenset[str] = frozenset()
+    routes: Mapping[str, tuple[tuple[int, str], ...]] = field(factory=dict[str, tuple[tuple[int, str], ...]])
+
+    @classmethod
+    def of(cls, config: Config) -> Draft:
+        """A configuration made in code: nothing is wrong with it."""
+        routes = {name: tuple(enumerate(each.adapters)) for name, each in config.capabilities.items()}
+        return cls(config, [], frozenset(config.adapters), routes)
+
+
+class UnknownAdapter(NamedTuple):
+    """A route names an adapter that isn't configured; it may still be given in code. ``str()`` is the sentence."""
+
+    capability: str
+    index: int
+    name: str
+    suggestion: str | None
+
+    def __str__(self) -> str:
+        place = place_text(("capabilities", self.capability, "adapters", self.index))
+        hint = f'; did you mean "{self.suggestion}"?' if self.suggestion else ""
+        return f"{place}: no adapter named {shown(self.name)}{hint}"
+
+
+def read_file(path: Path) -> Draft:
+    """Reads ``failsoft.toml``. Never raises for what's in it, nor when it can't be read: see `Draft.problems`."""
+    return _draft(load_file(path), 'write {key} = {{ env = "{variable}" }}')
+
+
+def read_mapping(raw: Mapping[str, Any] | Config, base: Path | None = None) -> Draft:
+    """The same for a mapping of the same shape, whose secrets may also be `pydantic.SecretStr`.
+
+    Args:
+        raw: the mapping; a `Config` is taken as it is.
+        base: what relative paths are relative to; default: the working directory.
+    """
+    if isinstance(raw, Config):
+        return Draft.of(raw)
+    return _draft(load_mapping(raw, base), 'write {key} = {{ env = "{variable}" }}, or hand in a pydantic.SecretStr')
+
+
+def unknown_adapters(draft: Draft) -> list[UnknownAdapter]:
+    """Every mention of an adapter that isn't configured, with the name that it resembles most."""
+    known = sorted(draft.adapter_names)
+    return [
+        UnknownAdapter(capability, index, name, _nearest(name, known))
+        for capability, route in draft.routes.items()
+        for index, name in route
+        if name not in draft.adapter_names and name != "fallback"
+    ]
+
+
+def _draft(tree: Tree, way_out: str) -> Draft:
+    problems = list(tree.problems)
+    table = tree.table
+    for key in ("base", "source"):  # fields of the model, but no keys
+        if table.pop(key, None) is not None:
+            problems.append(f"{key}: unknown key")
+    routes = {name: _named(each) for name, each in _table(table, "capabilities").items()}
+    names = frozenset(_table(table, "adapters"))
+    whole = {"base": tree.base, "source": tree.source}
     try:
-        return model.model_validate(table)
+        config = Config.model_validate(table | whole)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        problems += [f"{dotted((*place, *each['loc']))}: {_sentence(model, each)}" for each in found]
-        return None
+        wrong = error.errors(include_url=False)
+        problems += [_sentence(each, way_out) for each in wrong if each["input"] is not UNRESOLVED]
+        config = Config.model_validate(_without(table, wrong) | whole)
+    return Draft(config, problems, names, routes)
 
 
-_ELSEWHERE = {
-    "on_ledger_failure": "at the top level",
-    "on_bug": "at the top level",
-    "host": "at the top level",
-    "url": "in [ledger]",
-    "origin": "in [ledger]",
-    "model": "in [adapters.NAME]",
-    "api_key": "in [adapters.NAME]",
-    "deadline": "in [capabilities.NAME]",
-    "adapters": "in [capabilities.NAME]",
+def _table(table: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = table.get(key)
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _named(capability: object) -> tuple[tuple[int, str], ...]:
+    """The names in a capability's route, though the capability be wrong elsewhere."""
+    names: object = cast("dict[str, Any]", capability).get("adapters") if isinstance(capability, dict) else None
+    listed = cast("list[object]", names) if isinstance(names, list) else []
+    return tuple((index, each) for index, each in enumerate(listed) if isinstance(each, str))
+
+
+def _without(table: Mapping[str, Any], wrong: list[ErrorDetails]) -> dict[str, Any]:
+    """The table without the sections in which something is wrong."""
+    kept = dict(table)
+    for place in (each["loc"] for each in wrong):
+        name = cast("str", place[0])
+        if name in ("adapters", "capabilities") and len(place) > 1:
+            kept[name] = {key: each for key, each in _table(kept, name).items() if key != place[1]}
+        else:
+            kept.pop(name, None)
+    return kept
+
+
+_WANTED: Final = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "tuple_type": "a list",
+    "frozen_set_type": "a list",
 }
 
-
-def _sentence(model: type[_Section], error: Any) -> str:
-    """One pydantic error in our own words, without the value."""
-    kind, context = error["type"], error.get("ctx", {})
-    if kind == "extra_forbidden":
-        key = str(error["loc"][-1])
-        owner = BreakerConfig if "breaker" in error["loc"] else model
-        near = _nearest(key, {each.alias or name for name, each in owner.model_fields.items()})
-        if near is not None:
-            return f'there is no such key; did you mean "{near}"?'
-        elsewhere = _ELSEWHERE.get(key)
-        return f"there is no such key here; it belongs {elsewhere}" if elsewhere else "there is no such key"
-    if kind == "missing":
-        return "is needed"
-    if kind == "literal_error":
-        return f"must be one of {context['expected']}"
-    if kind == "string_pattern_mismatch":
-        imports = context["pattern"] == _IMPORT_PATH
-        return (
-            'must be an import path such as "package.module:Name"'
-            if imports
-            else "must have 1 to 256 printable characters"
-        )
-    if kind == "value_error":
-        return str(context["error"])
-    message = str(error["msg"])
-    return message[0].lower() + message[1:]
+_KINDS: Final[tuple[tuple[type, str], ...]] = (
+    (str, "text"),
+    (bool, "true or false"),
+    (int, "a whole number"),
+    (float, "a fraction"),
+    (list, "a list"),
+    (dict, "a table"),
+)
 
 
-def _nearest(name: str, known: Iterable[str]) -> str | None:
-    near = difflib.get_close_matches(name, list(known), 1)
-    return near[0] if near else None
+def _sentence(error: ErrorDetails, way_out: str) -> str:
+    """pydantic's finding in our words. Shows a value only through `shown`, and never a secret."""
+    kind, place, given = error["type"], error["loc"], error["input"]
+    bounds = error.get("ctx", {})
+    if kind in ("failsoft", "failsoft_inline"):
+        problem = bounds["problem"]
+        if kind == "failsoft_inline":
+            problem = f"{problem if 'SecretStr' in way_out else _IN_FILE}; {_way_out(way_out, place)}"
+        place = place[:-1] if place[-1] == "[key]" else place
+    elif kind == "extra_forbidden":
+        problem = _unknown_key(place)
+    elif kind == "missing":
+        problem = f"is missing: write {place[-1]} = {_EXAMPLES[str(place[-1])]}"
+    elif kind == "literal_error" and isinstance(given, str):
+        options = re.findall(r"'([^']+)'", bounds["expected"])
+        near = _nearest(given, options)
+        hint = f'did you mean "{near}"?' if near else "it's one of " + ", ".join(f'"{each}"' for each in options)
+        problem = f"there is no {shown(given)}; {hint}"
+    elif kind in ("greater_than_equal", "less_than_equal"):
+        problem = f"must be at least {bounds['ge']:,}" if "ge" in bounds else f"must be at most {bounds['le']:,}"
+    elif kind == "too_short":
+        problem = "must name at least one"
+    elif kind == "finite_number":
+        problem = "must be a finite number"
+    else:
+        wanted = "text" if kind == "literal_error" else _WANTED.get(kind)
+        actual = next((name for type_, name in _KINDS if isinstance(given, type_)), type(given).__name__)
+        # An integer too large for any number is "a whole number" as well.
+        problem = f"{wanted} is wanted, not {actual}" if wanted not in (None, actual) else "is out of range"
+    return f"{place_text(place)}: {problem}"
 
 
-def _without_secrets(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {
-            key: "<secret>" if key == "api_key" and each else _without_secrets(each) for key, each in content.items()
-        }
-    return content
+_IN_FILE: Final = "a secret must not stand in the file"
+_EXAMPLES: Final = {"provider": '"openai-compatible"', "model": '"gpt-4.1-2025-04-14", the pinned name'}
+
+
+def _way_out(template: str, place: Place) -> str:
+    """How to write this secret: an API key's usual variable, or one named like the header."""
+    name = str(place[-1])
+    variable = "OPENAI_API_KEY" if name == "api_key" else re.sub(r"[^A-Z0-9]", "_", name.upper())
+    return template.format(key=name, variable=variable)
+
+
+def _nearest(word: str, known: list[str]) -> str | None:
+    """What a mistyped word was meant to be: a word that has it as a part, or one spelled much like it."""
+    short = word[:64].lower()
+    parts = [each for each in known if short in each.split("_")]
+    return next(iter(parts or difflib.get_close_matches(short, known, 1)), None)
+
+
+_PLACES: Final[tuple[tuple[type[_Section], str], ...]] = (
+    (Config, "at the top level, above the first [table]"),
+    (LedgerConfig, "in [ledger]"),
+    (AdapterConfig, "in [adapters.NAME]"),
+    (BreakerConfig, "in [adapters.NAME.breaker]"),
+    (CapabilityConfig, "in [capabilities.NAME]"),
+)
+
+
+def _unknown_key(place: Place) -> str:
+    key = str(place[-1])
+    here: dict[int, type[_Section]] = {
+        1: Config, 2: LedgerConfig, 3: AdapterConfig if place[0] == "adapters" else CapabilityConfig, 4: BreakerConfig
+    }  # fmt: skip
+    model = here[len(place)]
+    near = _nearest(key, _keys(model))
+    elsewhere = next((where for other, where in _PLACES if other is not model and key in _keys(other)), None)
+    if elsewhere and not (near and key in near.split("_")):
+        return f"belongs {elsewhere}"
+    return f'unknown key; did you mean "{near}"?' if near else "unknown key"
+
+
+def _keys(model: type[_Section]) -> list[str]:
+    return [each.alias or name for name, each in model.model_fields.items() if name not in ("base", "source")]

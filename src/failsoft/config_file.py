@@ -1,160 +1,326 @@
-"""From a TOML file to plain values: ``extends`` merged, ``{ env = … }`` and ``{ file = … }`` looked up, places kept.
+"""Reads a configuration into one plain tree of tables, lists and scalars: files, what they extend, references.
 
-Nothing here raises for what a file contains; problems are collected as sentences. A value looked up is remembered by its
-place, so that a snapshot can name where it came from instead of showing it.
+Theory of operation. Each file is read and *copied*: a table ``{ env = "NAME" }`` or ``{ file = "path" }`` becomes one
+`Reference`, which knows the directory that it's relative to. Then files are *merged*, the extending one over its base: tables deep,
+everything else replaced (so a reference is replaced whole). What's left is *resolved*: a base's reference that was
+overridden isn't looked up, and can't fail.
+
+Nothing here knows which keys exist, and nothing raises for content: what's wrong is added to `Tree.problems`, and
+`UNRESOLVED` stands where a value should be. Text that came from outside the file is `Resolved`: its origin may be
+shown, its value never.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import stat
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, cast
 
-from attrs import define, field
+from attrs import define, field, frozen
 
-MAX_BYTES = 1 << 20
-_REFERENCE_KEYS = ({"env"}, {"env", "default"}, {"file"})
+Place = tuple[str | int, ...]
 
-Place = tuple[str, ...]
+MAX_FILE = 1 << 20
+"""Bytes of a configuration file: far beyond any that people write."""
+
+MAX_VALUE = 1 << 16
+"""Bytes of a file that a value is read from: a key, a token, a host name."""
+
+_MAX_DEPTH = 8
+"""Levels of tables and lists. The deepest that means anything has five; the rest of the code may recurse."""
+
+_MAX_SHOWN = 60
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_LEDGER_URL: Place = ("ledger", "url")
 
 
-@define(eq=False)
-class Raw:
-    """What was read.
+class Resolved(str):
+    """Text from an environment variable or a file.
 
-    Args:
-        table: the values, looked up.
-        looked_up: by place: the reference that stood there.
-        problems: what went wrong.
-        bases: by place of a path-like value: the folder that it's relative to.
+    Attributes:
+        origin: ``{"env": name}`` or ``{"file": path as written}``: what may be shown of it.
+        has_default: the reference gave a default besides.
     """
 
+    origin: dict[str, str]
+    has_default: bool
+
+    def __new__(cls, value: str, origin: dict[str, str], has_default: bool = False) -> Resolved:
+        self = super().__new__(cls, value)
+        self.origin = origin
+        self.has_default = has_default
+        return self
+
+
+class _Unresolved:
+    def __repr__(self) -> str:
+        return "UNRESOLVED"
+
+
+UNRESOLVED: Final = _Unresolved()
+"""Stands where a value couldn't be had. The problem has been told."""
+
+
+@frozen
+class Reference:
+    """A scalar that stands elsewhere: the variable's or file's name, and what the file is relative to."""
+
+    kind: str
+    name: str
+    directory: Path
+    has_default: bool
+    default: Any
+
+
+@frozen
+class _Broken:
+    """Something that can't be a value; told only if nothing replaces it."""
+
+    problem: str
+
+
+class _Unreadable(Exception):
+    pass
+
+
+@define
+class Tree:
+    """What was read: a plain table, what was wrong on the way, and where it came from."""
+
+    base: Path
+    source: Path | None = None
     table: dict[str, Any] = field(factory=dict[str, Any])
-    looked_up: dict[Place, dict[str, str]] = field(factory=dict[Place, "dict[str, str]"])
     problems: list[str] = field(factory=list[str])
 
 
-def read_toml(path: Path) -> Raw:
-    """A file and all that it extends."""
-    raw = Raw()
-    raw.table = _read(path, raw, ())
-    return raw
+def load_file(path: Path) -> Tree:
+    """Reads a TOML file and what it extends. Never raises for what's in them, nor for what's missing."""
+    tree = Tree(path.absolute().parent, path)
+    table = _toml(path, tree.problems)
+    return tree if table is None else _load(tree, table)
 
 
-def read_table(table: Mapping[str, Any], base: Path) -> Raw:
-    """A mapping of the same shape."""
-    raw = Raw()
-    raw.table = _looked_up(_plain(table), base, (), raw)
-    return raw
+def load_mapping(raw: Mapping[str, Any], base: Path | None) -> Tree:
+    """The same for a mapping; `base` is what relative paths are relative to (default: the working directory)."""
+    return _load(Tree(Path.cwd() if base is None else base.absolute()), raw)
 
 
-def dotted(place: Iterable[object]) -> str:
-    """A place as people write it: ``capabilities.classify-item.adapters[1]``."""
+def shown(value: str) -> str:
+    """A piece of the configuration for people to read: quoted, printable, short; for what came from outside, its origin."""
+    if isinstance(value, Resolved):
+        return " ".join(("{", *(f"{kind} = {shown(name)}" for kind, name in value.origin.items()), "}"))
+    short = value if len(value) <= _MAX_SHOWN else value[: _MAX_SHOWN - 1] + "…"
+    return '"' + "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in short) + '"'
+
+
+def place_text(place: Place) -> str:
+    """``adapters.gpt.labels[1]``."""
     text = ""
-    for part in place:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    for each in place:
+        if isinstance(each, int):
+            text += f"[{each}]"
+        else:
+            text += ("." if text else "") + (each if _BARE_KEY.fullmatch(each) else shown(each))
     return text
 
 
-def _read(path: Path, raw: Raw, above: tuple[Path, ...]) -> dict[str, Any]:
-    path = path.absolute()
-    if path in above:
-        raw.problems.append(f"{path}: extends itself, through {' → '.join(str(each) for each in above)}")
-        return {}
-    table = _parsed(path, raw.problems)
-    extends = table.pop("extends", None)
-    own: dict[str, Any] = _looked_up(table, path.parent, (), raw)
-    _anchor(own, path.parent)
-    if extends is None:
-        return own
-    if not isinstance(extends, str):
-        raw.problems.append(f'{path}: extends: must be a path such as "base.toml"')
-        return own
-    return _merged(_read(path.parent / extends, raw, (*above, path)), own)
+# --- files and their bases --------------------------------------------------------------------------------------------
 
 
-def _parsed(path: Path, problems: list[str]) -> dict[str, Any]:
+def _load(tree: Tree, table: Mapping[Any, Any]) -> Tree:
+    files: list[dict[str, Any]] = []
+    directory, trail = tree.base, [] if tree.source is None else [tree.source]
+    following: Mapping[Any, Any] | None = table
+    while following is not None:
+        copied = _Copy(directory, tree).table(following, ())
+        extends = copied.pop("extends", None)
+        files.append(copied)
+        following = None
+        if isinstance(extends, str):
+            path = directory / extends
+            if _same(path) in map(_same, trail):
+                names = " → ".join(each.name for each in (*trail, path))
+                tree.problems.append(f"extends: {names} is a cycle")
+            else:
+                following = _toml(path, tree.problems)
+                directory = path.parent
+                trail.append(path)
+        elif extends is not None:
+            tree.problems.append('extends: a path is wanted, such as extends = "base.toml"')
+    merged: dict[str, Any] = {}
+    for each in reversed(files):
+        merged = _merged(merged, each)
+    tree.table = {key: _resolved(value, (key,), tree) for key, value in merged.items()}
+    return tree
+
+
+def _same(path: Path) -> str:
+    """A name that two paths to one file share; the path itself where the system has none for it."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        problems.append(f"{path}: there is no such file")
-        return {}
-    except OSError as error:
-        problems.append(f"{path}: can't be read: {error.strerror}")
-        return {}
-    if len(data) > MAX_BYTES:
-        problems.append(f"{path}: larger than {MAX_BYTES} bytes: that's no configuration")
-        return {}
-    try:
-        return tomllib.loads(data.decode())
-    except UnicodeDecodeError:
-        problems.append(f"{path}: isn't UTF-8")
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        problems.append(f"{path}: isn't TOML: {error}")
-    return {}
+        return os.path.realpath(path)
+    except (OSError, ValueError):
+        return str(path)
 
 
-def _anchor(table: dict[str, Any], base: Path) -> None:
-    """A relative ledger file is relative to the file that names it."""
-    ledger = table.get("ledger")
-    url = ledger.get("url") if isinstance(ledger, dict) else None
-    prefix = "sqlite:///"
-    if isinstance(ledger, dict) and isinstance(url, str) and url.startswith(prefix) and not url.startswith(prefix + "/"):
-        ledger["url"] = f"{prefix}{base / url.removeprefix(prefix)}"
-
-
-def _looked_up(value: Any, base: Path, place: Place, raw: Raw) -> Any:
-    if isinstance(value, dict):
-        if set(value) in _REFERENCE_KEYS and all(isinstance(each, (str, int, float)) for each in value.values()):
-            return _resolved(value, base, place, raw)
-        return {key: _looked_up(each, base, (*place, str(key)), raw) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_looked_up(each, base, (*place, str(index)), raw) for index, each in enumerate(value)]
-    return value
-
-
-def _resolved(reference: dict[str, Any], base: Path, place: Place, raw: Raw) -> Any:
-    raw.looked_up[place] = {key: str(each) for key, each in reference.items() if key != "default"}
-    if "env" in reference:
-        name = str(reference["env"])
-        if name in os.environ:
-            return os.environ[name]
-        if "default" in reference:
-            return reference["default"]
-        raw.problems.append(f"{dotted(place)}: the environment variable {name} isn't set")
-        return MISSING
-    path = base / str(reference["file"])
-    try:
-        with path.open(encoding="utf-8") as file:
-            return file.read(MAX_BYTES).removesuffix("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it isn't UTF-8"
-        raw.problems.append(f"{dotted(place)}: the file {path} can't be read: {why}")
-        return MISSING
-
-
-def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    result = dict(under)
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    result = dict(base)
     for key, value in over.items():
         below = result.get(key)
-        result[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+        both = isinstance(value, dict) and isinstance(below, dict)
+        result[key] = _merged(cast("dict[str, Any]", below), cast("dict[str, Any]", value)) if both else value
     return result
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, (list, tuple, set, frozenset)) else value
+def _toml(path: Path, problems: list[str]) -> dict[str, Any] | None:
+    name = shown(str(path))[1:-1] if len(str(path)) <= _MAX_SHOWN else shown(path.name)[1:-1]
+    try:
+        return tomllib.loads(_read(path, MAX_FILE))
+    except _Unreadable as error:
+        problems.append(f"{name}: {error}")
+    except RecursionError:
+        problems.append(f"{name}: not TOML that can be read: nested too deeply")
+    except ValueError as error:  # TOMLDecodeError, or an integer of thousands of digits
+        found = _POSITION.search(str(error))
+        reason = str(error)[: found.start()] if found else "a value that can't be read"
+        where = f", line {found[1]}, column {found[2]}" if found and found[1] else ", at its end" if found else ""
+        problems.append(f"{name}{where}: not TOML: {shown(reason)[1:-1]}")
+    return None
 
 
-class _Missing:
-    """Stands where a reference couldn't be looked up: told already, so it's no second problem."""
+def _read(path: Path, limit: int) -> str:
+    """A regular file's text. Nothing else is opened for long: a pipe would make the program wait."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise _Unreadable("is not a regular file")
+            with open(descriptor, "rb", closefd=False) as file:
+                content = file.read(limit + 1)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _Unreadable(f"can't be read: {error.strerror}") from None
+    except ValueError:  # a NUL, or half a surrogate pair
+        raise _Unreadable("is not a path") from None
+    if len(content) > limit:
+        raise _Unreadable(f"is larger than {limit >> 10} KiB")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _Unreadable("is not UTF-8") from None
 
-    def __repr__(self) -> str:
-        return "(not set)"
+
+# --- copying: references become one value -----------------------------------------------------------------------------
 
 
-MISSING = _Missing()
+@frozen
+class _Copy:
+    directory: Path
+    tree: Tree
+
+    def table(self, table: Mapping[Any, Any], place: Place) -> dict[str, Any]:
+        copied: dict[str, Any] = {}
+        for key, value in table.items():
+            if isinstance(key, str):
+                copied[key] = self.value(value, (*place, key))
+            else:
+                where = place_text(place) or "configuration"
+                self.tree.problems.append(f"{where}: a key must be text, not {type(key).__name__}")
+        return copied
+
+    def value(self, value: Any, place: Place) -> Any:
+        if isinstance(value, str) and place == _LEDGER_URL:
+            return _rebased(value, self.directory, self.tree.base)
+        if not isinstance(value, (Mapping, list, tuple, set, frozenset)):
+            return value
+        if len(place) > _MAX_DEPTH:
+            return _Broken("is nested too deeply")
+        if isinstance(value, Mapping):
+            table = cast("Mapping[Any, Any]", value)
+            return self.reference(table) if _is_reference(table) else self.table(table, place)
+        ordered = cast("list[Any]", sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value)
+        return [self.value(each, (*place, index)) for index, each in enumerate(ordered)]
+
+    def reference(self, table: Mapping[Any, Any]) -> Reference | _Broken:
+        kind = "env" if "env" in table else "file"
+        name = table[kind]
+        allowed = {"env", "default"} if kind == "env" else {"file"}
+        if not isinstance(name, str) or not name:
+            return _Broken(f"{kind} must name " + ("an environment variable" if kind == "env" else "a file"))
+        if not set(table) <= allowed:
+            return _Broken('a reference is { env = "NAME" }, with a default if you like, or { file = "path" }')
+        default = table.get("default")
+        if isinstance(default, (Mapping, list, tuple)):
+            return _Broken("default must be one value, not a table or a list")
+        if kind == "env" and not _VARIABLE.fullmatch(name):
+            return _Broken('env must name an environment variable, such as { env = "OPENAI_API_KEY" }')
+        return Reference(kind, name, self.directory, "default" in table, default)
+
+
+def _is_reference(table: Mapping[Any, Any]) -> bool:
+    """An adapter may be named "env" or "file": then a table stands there."""
+    return any(key in table and not isinstance(table[key], Mapping) for key in ("env", "file"))
+
+
+def _rebased(url: str, directory: Path, base: Path) -> str:
+    """A base file's ledger is relative to the base file."""
+    path = url.removeprefix("sqlite:///")
+    if path in (url, "") or path.startswith("/") or directory == base:
+        return url
+    moved = "sqlite:///" + os.path.relpath(directory / path, base)
+    return Resolved(moved, url.origin, url.has_default) if isinstance(url, Resolved) else moved
+
+
+# --- resolving --------------------------------------------------------------------------------------------------------
+
+
+def _resolved(value: Any, place: Place, tree: Tree) -> Any:
+    if isinstance(value, dict):
+        table = cast("dict[str, Any]", value)
+        return {key: _resolved(each, (*place, key), tree) for key, each in table.items()}
+    if isinstance(value, list):
+        items = cast("list[Any]", value)
+        return [_resolved(each, (*place, index), tree) for index, each in enumerate(items)]
+    if isinstance(value, _Broken):
+        tree.problems.append(f"{place_text(place)}: {value.problem}")
+        return UNRESOLVED
+    if not isinstance(value, Reference):
+        return value
+    try:
+        found = _from_environment(value) if value.kind == "env" else _from_file(value)
+    except _Unreadable as error:
+        tree.problems.append(f"{place_text(place)}: {error}")
+        return UNRESOLVED
+    return _rebased(found, value.directory, tree.base) if place == _LEDGER_URL and isinstance(found, str) else found
+
+
+def _from_environment(reference: Reference) -> Any:
+    value = os.environ.get(reference.name)
+    if value is None:
+        if reference.has_default:
+            return reference.default
+        raise _Unreadable(f"the environment variable {reference.name} isn't set")
+    return _sound(value, f"the environment variable {reference.name}", reference)
+
+
+def _from_file(reference: Reference) -> Resolved:
+    try:
+        text = _read(reference.directory / reference.name, MAX_VALUE)
+    except _Unreadable as error:
+        raise _Unreadable(f"the file {shown(reference.name)} {error}") from None
+    return _sound(re.sub(r"\r?\n\Z", "", text), f"the file {shown(reference.name)}", reference)
+
+
+def _sound(value: str, what: str, reference: Reference) -> Resolved:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # the environment holds bytes, which Python smuggles in as half surrogates
+        raise _Unreadable(f"{what} is not UTF-8") from None
+    return Resolved(value, {reference.kind: reference.name}, reference.has_default)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Literal
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 Role = Literal["system", "user", "assistant"]
 
@@ -24,11 +24,7 @@ class Message:
 
     role: Role
     content: str
-    template: bool = field()
-
-    @template.default
-    def _system_is_template(self) -> bool:
-        return self.role == "system"
+    template: bool = field(default=Factory(lambda self: self.role == "system", takes_self=True))
 
 
 @frozen

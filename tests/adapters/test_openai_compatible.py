@@ -113,6 +113,13 @@ def test_a_schema_is_written_once_per_capability() -> None:
     assert codec().encode(ask(answer=answer)).body == first
 
 
+def test_a_schema_can_be_prepared_before_the_first_call() -> None:
+    answer = AnswerSchema("x", SCHEMA)
+    assert codec().prepare(answer) is codec().prepare(answer)
+    with pytest.raises(ConfigurationError, match="open dictionary"):
+        codec().prepare(AnswerSchema("y", {"type": "object", "additionalProperties": {"type": "string"}}))
+
+
 def test_two_dialects_keep_their_own_bytes_of_a_schema() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string", "maxLength": 3}}}
     answer = AnswerSchema("x", schema)

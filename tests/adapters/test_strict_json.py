@@ -84,6 +84,7 @@ ACCEPTED: dict[str, tuple[bytes, Any]] = {
     "white space around": (b"\r\n {} \t", {}),
     "a surrogate pair": (b'"\\ud83d\\ude00"', "\N{GRINNING FACE}"),
     "the deepest": (b"[" * MAX_DEPTH + b"]" * MAX_DEPTH, None),
+    "the deepest with a neighbour": (b"[[]," + b"[" * (MAX_DEPTH - 1) + b"]" * MAX_DEPTH, None),
     "many brackets in strings": (json.dumps({"a": '[{"' * 500}).encode(), {"a": '[{"' * 500}),
     "many brackets side by side": (json.dumps([[]] * 5000).encode(), [[]] * 5000),
     "64 bits": (b"[18446744073709551615, -9223372036854775808]", [2**64 - 1, -(2**63)]),

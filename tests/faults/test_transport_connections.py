@@ -18,7 +18,7 @@ from fault_server import FaultServer, Peer, always, once, raw, reply
 
 from failsoft.core.effects import SECOND, HttpReply
 from failsoft.fault import Fault, FaultKind
-from failsoft.io import transport_async, transport_sync
+from failsoft.io import transport_async
 from failsoft.io.transport import IDLE_NS
 from failsoft.io.transport_async import AsyncTransport
 from failsoft.io.transport_sync import SyncTransport
@@ -356,8 +356,7 @@ def test_what_a_forked_child_does_first_closes_its_copies_of_the_sockets(client:
     with FaultServer(always(OK)) as server, warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # asyncio's transports aren't told
         client.ask(server.url)
-        module = transport_async if client.mode == "async" else transport_sync
-        module._forget_after_fork()
+        client.transport.after_fork()
         assert server.wait_open(0)
         client.close()
         transport_async._inherited.clear()

@@ -356,3 +356,9 @@ def test_the_request_arrives_exactly_as_made(client: Any) -> None:
         b"Content-Length: 10",
     ]
     assert body == b'{"a":"\xc3\xbc"}'
+
+
+def test_a_request_of_several_megabytes_arrives_whole(client: Any) -> None:
+    with FaultServer(always(OK)) as server:
+        assert isinstance(client.ask(server.url, body=b"x" * 5_000_000), HttpReply)
+        assert len(server.seen[0]) > 5_000_000

@@ -54,6 +54,7 @@ def test_it_is_handed_the_request_as_made(clients: Any) -> None:
 @pytest.mark.parametrize(
     ("response", "kind"),
     [
+        (httpx.Response(101), FaultKind.UNEXPECTED_STATUS),
         (httpx.Response(302, headers={"location": "/"}), FaultKind.REDIRECT),
         (httpx.Response(200, content=b"x" * 2000), FaultKind.TOO_LARGE),
         (
@@ -64,12 +65,7 @@ def test_it_is_handed_the_request_as_made(clients: Any) -> None:
     ],
 )
 def test_its_replies_obey_the_same_rules(response: httpx.Response, kind: FaultKind, clients: Any) -> None:
-    assert clients(transport=_raw(response), max_bytes=1000).ask(URL).kind is kind
-
-
-def _raw(response: httpx.Response) -> httpx.MockTransport:
-    """httpx decodes what a test constructs: hand out the bytes as they'd come over the wire."""
-    return answering(response)
+    assert clients(transport=answering(response), max_bytes=1000).ask(URL).kind is kind
 
 
 @pytest.mark.parametrize(
@@ -91,6 +87,16 @@ def test_its_exceptions_become_faults_in_our_words(error: Exception, kind: Fault
     fault = clients(transport=raising(error)).ask(URL)
     assert fault.kind is kind
     assert "secret" not in repr(fault)
+
+
+def test_only_the_nearest_causes_of_an_exception_are_looked_at(clients: Any) -> None:
+    error: Exception = ConnectionRefusedError()
+    for _ in range(10):
+        outer = httpx.ConnectError("")
+        outer.__cause__ = error
+        error = outer
+    assert clients(transport=raising(error)).ask(URL).kind is FaultKind.CONNECT_FAILED
+    assert clients(transport=raising(error.__cause__.__cause__.__cause__)).ask(URL).kind is FaultKind.CONNECT_REFUSED
 
 
 def test_a_bug_in_it_is_not_taken_for_a_fault(clients: Any) -> None:

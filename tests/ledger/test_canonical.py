@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_merkle import VECTORS, vectors
 
@@ -20,6 +20,7 @@ documents = st.dictionaries(keys, values, max_size=6)
 
 
 @given(documents)
+@settings(deadline=None)
 def test_the_dump_is_that_of_rfc_8785_and_is_read_back(document: dict[str, Any]) -> None:
     body = dump(document)
     assert body == rfc8785.dumps(document)
@@ -115,6 +116,7 @@ def test_depth_32_is_the_last_that_is_allowed() -> None:
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
+@settings(deadline=None)
 def test_a_finite_float_is_stored_as_its_repr(value: float) -> None:
     assert float(real(value)) == value
 

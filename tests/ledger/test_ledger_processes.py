@@ -22,16 +22,27 @@ from failsoft.ledger.verify import verify
 SCRIPT = Path(__file__).with_name("writing_process.py")
 
 
-def begin(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, str(SCRIPT), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+class Writer:
+    """A process of `writing_process.py` whose acknowledgements go to a file: they outlive it, to the last whole line."""
 
+    def __init__(self, path: Path, *arguments: str) -> None:
+        self._told = path.parent / f"told-{'-'.join(arguments)}.txt"
+        with self._told.open("wb") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, str(SCRIPT), str(path), *arguments], stdin=subprocess.PIPE, stdout=out
+            )
 
-def acknowledged(process: subprocess.Popen[str], seconds: float = 120) -> list[tuple[int, str]]:
-    out, _ = process.communicate(timeout=seconds)
-    pairs = [line.split() for line in out.splitlines(keepends=True) if line.endswith("\n")]
-    return [(int(index), leaf) for index, leaf in pairs]
+    def lines(self) -> list[str]:
+        return self._told.read_text().split("\n")[:-1]
+
+    def end(self, *, kill: bool = False) -> list[tuple[int, str]]:
+        """Wait for it, or kill it; what it was told is durable."""
+        if kill:
+            self.process.kill()
+        self.process.communicate(timeout=120)
+        assert self.process.returncode == (-9 if kill else 0)
+        pairs = [line.split() for line in self.lines()]
+        return [(int(index), leaf) for index, leaf in pairs]
 
 
 def in_log(path: Path) -> dict[int, str]:
@@ -41,9 +52,7 @@ def in_log(path: Path) -> dict[int, str]:
 
 def test_eight_processes_write_one_whole_log(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
-    processes = [begin(str(path), f"p{number}", "15") for number in range(8)]
-    told = [acknowledged(each) for each in processes]
-    assert [each.returncode for each in processes] == [0] * 8
+    told = [each.end() for each in [Writer(path, f"p{number}", "15") for number in range(8)]]
     found = verify(path)
     assert found.exit_code == 0, found.summary()
     assert found.kinds["call.completed"] == 8 * 15 * 8
@@ -55,17 +64,13 @@ def test_eight_processes_write_one_whole_log(tmp_path: Path) -> None:
 
 def test_a_writer_that_is_killed_loses_nothing_acknowledged_while_others_go_on(tmp_path: Path) -> None:
     path, chance = tmp_path / "x.db", random.Random(5)
-    steady = begin(str(path), "steady", "120")
+    steady = Writer(path, "steady", "120")
     told = []
-    for round_number in range(6):
-        victim = begin(str(path), f"victim{round_number}", "100000")
-        assert victim.stdout is not None
-        lines = [victim.stdout.readline() for _ in range(chance.randrange(1, 200))]
-        victim.kill()
-        rest = acknowledged(victim)
-        told += [(int(line.split()[0]), line.split()[1]) for line in lines] + rest
-    told += acknowledged(steady)
-    assert steady.returncode == 0
+    for number in range(6):
+        victim, enough = Writer(path, f"victim{number}", "100000"), chance.randrange(1, 200)
+        until(lambda victim=victim, enough=enough: len(victim.lines()) >= enough, 60)
+        told += victim.end(kill=True)
+    told += steady.end()
     last = ledger_at(path)
     last.open()
     last.close()
@@ -78,18 +83,16 @@ def test_a_writer_that_is_killed_loses_nothing_acknowledged_while_others_go_on(t
 
 def test_orphans_of_a_killed_process_are_named_once_though_many_open_at_once(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
-    victim = begin("leave-open", str(path), "5")
-    assert victim.stdout is not None
-    assert victim.stdout.readline() == "ready\n"
+    victim = Writer(path, "leave-open", "5")
+    until(lambda: victim.lines() == ["ready"], 60)
     alive = ledger_at(path, clock=SystemClock())
     alive.open()
     assert "call.orphaned" not in types(path)  # it lives
-    victim.kill()
-    victim.communicate()
+    victim.process.kill()
+    victim.process.communicate()
     assert verify(path).exit_code == 2
-    others = [begin(str(path), f"p{number}", "1") for number in range(4)]
-    for each in others:
-        acknowledged(each)
+    for each in [Writer(path, f"p{number}", "1") for number in range(4)]:
+        each.end()
     alive.close()
     orphans = [call_id for (call_id,) in rows(path, "SELECT call_id FROM ledger_record WHERE type = 'call.orphaned'")]
     assert sorted(orphans) == ["left-1", "left-2", "left-3", "left-4"]
@@ -208,13 +211,13 @@ def test_a_fork_in_the_middle_of_a_stuck_commit_leaves_the_child_without_a_ledge
 
 def test_verifying_works_while_a_process_writes(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
-    process = begin(str(path), "p", "60")
-    until(path.exists)
+    process = Writer(path, "p", "60")
+    until(path.exists, 60)
     sizes = []
-    while process.poll() is None and len(sizes) < 20:
+    while process.process.poll() is None and len(sizes) < 20:
         found = verify(path)
         assert found.exit_code == 0, found.summary()
         sizes.append(found.size)
-    acknowledged(process)
+    process.end()
     assert sizes == sorted(sizes)
     assert verify(path).exit_code == 0

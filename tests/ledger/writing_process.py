@@ -1,4 +1,7 @@
-"""A process that writes calls to a ledger and prints each that was acknowledged. Arguments: path, name, calls, repeat."""
+"""A process that writes calls to a ledger and prints each that was acknowledged.
+
+Arguments: path, name, how many times eight calls; or path, ``leave-open``, how many calls to leave open.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ def leave_open(path: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "leave-open":
-        leave_open(sys.argv[2], int(sys.argv[3]))
+    if sys.argv[2] == "leave-open":
+        leave_open(sys.argv[1], int(sys.argv[3]))
     else:
         main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

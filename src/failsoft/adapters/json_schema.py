@@ -80,7 +80,7 @@ class _Rewriting:
             elif keyword not in _DROPPED:
                 self._copy(made, keyword, value, place)
         if told:
-            made["description"] = " ".join(filter(None, (made.get("description"), f"({', '.join(told)})")))
+            made["description"] = f"{made.get('description', '')} ({', '.join(told)})".lstrip()
         if made.get("type") == "object" or "properties" in made:
             self._close(made, schema, place)
         return made

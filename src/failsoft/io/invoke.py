@@ -7,6 +7,7 @@ and only then is its bulkhead slot free. The threads are daemons: one that hangs
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import inspect
 import threading
@@ -17,6 +18,7 @@ from typing import Any
 from attrs import define
 
 from failsoft.core.effects import Invoke, Promise, Raised
+from failsoft.io.drive import CLOSING_SECONDS
 
 
 @define(eq=False)
@@ -57,27 +59,35 @@ class BackgroundLoop:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
 
     def submit(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Run `coroutine` there."""
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="failsoft-loop", daemon=True).start()
+                self._thread = threading.Thread(target=self._loop.run_forever, name="failsoft-loop", daemon=True)
+                self._thread.start()
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def close(self) -> None:
         """Stop the loop; what still runs there is cancelled."""
         with self._lock:
             loop, self._loop = self._loop, None
-        if loop is not None:
-            asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(timeout=1)
-            loop.call_soon_threadsafe(loop.stop)
+            thread, self._thread = self._thread, None
+        if loop is None or thread is None:
+            return
+        with contextlib.suppress(TimeoutError):  # a task that swallows its cancellation ends with the process
+            asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(timeout=CLOSING_SECONDS)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(CLOSING_SECONDS)
+        if not thread.is_alive():
+            loop.close()
 
     def after_fork(self) -> None:
         """In a forked child: the parent's thread isn't here."""
         self._lock = threading.Lock()
-        self._loop = None
+        self._loop = self._thread = None
 
 
 async def _cancel_all() -> None:

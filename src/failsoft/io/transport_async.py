@@ -8,7 +8,6 @@ connections of its own. When a loop shuts down (`asyncio.run` does it properly) 
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import ssl
 import weakref
@@ -21,6 +20,7 @@ import httpx
 
 from failsoft.core.effects import SECOND, Clock, HttpReply, HttpRequest
 from failsoft.fault import Fault, FaultKind
+from failsoft.io.fork import mend_after_fork
 from failsoft.io.transport import (
     CLOSE_SECONDS,
     EXPECTED,
@@ -65,26 +65,15 @@ class Slot:
 
 
 class _LoopSlots:
-    """The idle connections of one event loop, closed when it shuts down its asynchronous generators."""
+    """The idle connections of one event loop.
 
-    def __init__(self) -> None:
+    Args:
+        keeper: an asynchronous generator whose end closes them: loops end theirs when they shut down.
+    """
+
+    def __init__(self, keeper: AsyncGenerator[None, None]) -> None:
+        self.keeper = keeper
         self.idle: dict[tuple[str, str, int], list[Slot]] = {}
-        self._keeper: AsyncGenerator[None, None] | None = self._keep()
-
-    async def start(self) -> None:
-        if self._keeper is not None:
-            await anext(self._keeper)
-
-    async def _keep(self) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            self._keeper = None  # it refers to its loop
-            self.abort()
-
-    async def stop(self) -> None:
-        if self._keeper is not None:
-            await self._keeper.aclose()
 
     def abort(self) -> None:
         for slots in self.idle.values():
@@ -98,16 +87,7 @@ class _LoopSlots:
                 slots.pop().line.socket.close()
 
 
-_transports: weakref.WeakSet[AsyncTransport] = weakref.WeakSet()
 _inherited: list[_LoopSlots] = []  # kept from collection in a child: its end would be told to the parent's loop
-
-
-def _forget_after_fork() -> None:
-    for transport in list(_transports):
-        transport._forget()
-
-
-os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 class AsyncTransport:
@@ -137,7 +117,7 @@ class AsyncTransport:
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopSlots] = weakref.WeakKeyDictionary()
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
-        _transports.add(self)
+        mend_after_fork(self)
 
     async def exchange(self, request: HttpRequest, until: int) -> HttpReply | Fault:
         """Send `request` and read the whole reply.
@@ -170,20 +150,10 @@ class AsyncTransport:
                 parts = [part async for part in stream]
                 await response.aclose()
             clean = slot.clean and not self._closed
-        except TimeoutError as error:
-            if timer.expired():
-                return timeout_fault(connected=slot is not None)
-            return self._fault(error, slot)
         except EXPECTED as error:
-            return self._fault(error, slot)
+            return timeout_fault(connected=slot is not None) if timer.expired() else self._fault(error, slot)
         finally:
-            if slot is not None:
-                if clean:
-                    slot.used = True
-                    slot.freed_ns = self._clock.monotonic_ns()
-                    idle.append(slot)
-                else:
-                    slot.line.abort()
+            self._give_back(slot, idle, clean)
         return whole_reply(response.status, headers, parts, self._max_bytes)
 
     async def aclose(self) -> None:
@@ -191,9 +161,9 @@ class AsyncTransport:
         self._closed = True
         if self._foreign is not None:
             await self._foreign.aclose()
-        slots = self._loops.pop(asyncio.get_running_loop(), None)
+        slots = self._loops.get(asyncio.get_running_loop())
         if slots is not None:
-            await slots.stop()
+            await slots.keeper.aclose()
         if self._closing:
             await asyncio.wait(self._closing, timeout=CLOSE_SECONDS)
 
@@ -205,12 +175,20 @@ class AsyncTransport:
         if slots is None:
             for gone in [each for each in self._loops if each.is_closed()]:
                 del self._loops[gone]
-            slots = self._loops[loop] = _LoopSlots()
-            await slots.start()
+            slots = self._loops[loop] = _LoopSlots(self._keep(loop))
+            await anext(slots.keeper)
         idle = slots.idle.get(target.key)
         if idle is None:
             idle = slots.idle[target.key] = []
         return idle
+
+    async def _keep(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            slots = self._loops.pop(loop, None)
+            if slots is not None:
+                slots.abort()
 
     def _reusable(self, idle: list[Slot]) -> Slot | None:
         if not idle:
@@ -223,6 +201,16 @@ class AsyncTransport:
             slot.line.abort()
         return None
 
+    def _give_back(self, slot: Slot | None, idle: list[Slot], clean: bool) -> None:
+        if slot is None:
+            return
+        if clean:
+            slot.used = True
+            slot.freed_ns = self._clock.monotonic_ns()
+            idle.append(slot)
+        else:
+            slot.line.abort()
+
     async def _connect(self, loop: asyncio.AbstractEventLoop, target: Target, seconds: float) -> Slot:
         addresses = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
         ends = loop.time() + seconds
@@ -234,13 +222,10 @@ class AsyncTransport:
                 async with asyncio.timeout(address_seconds(ends - loop.time()) if others else None):
                     await loop.sock_connect(sock, address)
                 return await self._open(loop, sock, target)
-            except OSError:  # a timeout of this address among them
+            except BaseException as error:
                 sock.close()
-                if not others:
+                if not (others and isinstance(error, OSError)):  # else the next address is tried
                     raise
-            except BaseException:
-                sock.close()
-                raise
         raise socket.gaierror(socket.EAI_NONAME, "no address")
 
     async def _open(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, target: Target) -> Slot:
@@ -256,8 +241,8 @@ class AsyncTransport:
             return Fault(FaultKind.STALE_CONNECTION, "the server had closed an idle connection")
         return fault_of(error, connected=slot is not None)
 
-    def _forget(self) -> None:
-        """Runs in a forked child."""
+    def after_fork(self) -> None:
+        """Called in a forked child: its event loops aren't running there."""
         for slots in self._loops.values():
             slots.forget()
             _inherited.append(slots)
@@ -280,14 +265,9 @@ class AsyncTransport:
                 async for part in cast("httpx.AsyncByteStream", response.stream):
                     body.add(part)
                 await response.aclose()
-        except TimeoutError as error:
-            self._close_later(response)
-            if timer.expired():
-                return timeout_fault(connected=True)
-            return fault_of(error, connected=response is not None)
         except EXPECTED as error:
             self._close_later(response)
-            return fault_of(error, connected=response is not None)
+            return timeout_fault(connected=True) if timer.expired() else fault_of(error, connected=response is not None)
         except BaseException:
             self._close_later(response)
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from typing import Any, cast
+from typing import cast
 
 import httpcore
 
@@ -21,7 +21,7 @@ class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self.inbox = Inbox(max_bytes)
         self.socket = sock
         self._loop = loop
-        self._transport: asyncio.Transport | None = None
+        self._transport: asyncio.Transport  # from connection_made on, which comes before everything else
         self._waiter: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self._ended = False
@@ -43,7 +43,7 @@ class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
     def data_received(self, data: bytes) -> None:
         """Bytes came in."""
         self.inbox.add(data)
-        if not self._paused and len(self.inbox.buffer) > _PAUSE_ABOVE and self._transport is not None:
+        if not self._paused and len(self.inbox.buffer) > _PAUSE_ABOVE:
             self._paused = True
             self._transport.pause_reading()
         self._wake()
@@ -58,8 +58,7 @@ class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._ended = True
         self._error = exc
         self._wake()
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        self.resume_writing()
 
     def pause_writing(self) -> None:
         """The peer reads slower than we write."""
@@ -86,7 +85,7 @@ class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
         while True:
             piece = self.inbox.take(max_bytes)
             if piece is not None:
-                if self._paused and self._transport is not None and not self._ended:
+                if self._paused and not self._ended:
                     self._paused = False
                     self._transport.resume_reading()
                 return piece
@@ -108,7 +107,7 @@ class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
         Raises:
             httpcore.WriteError: the connection is gone; httpcore then still reads a reply that came early.
         """
-        if self._transport is not None and buffer and not self._ended:
+        if buffer and not self._ended:
             self._transport.write(buffer)
             if self._room is not None:
                 await self._room
@@ -122,9 +121,4 @@ class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
 
     def abort(self) -> None:
         """Close at once, dropping what isn't sent: no wait, no goodbye."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def get_extra_info(self, info: str) -> Any:
-        """Nothing that anybody here asks for."""
-        return None
+        self._transport.abort()

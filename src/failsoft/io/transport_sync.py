@@ -6,20 +6,20 @@ single wait is clamped to what is left until the deadline.
 
 from __future__ import annotations
 
-import os
 import queue
 import socket
 import ssl
 import threading
-import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, cast
 
 import httpcore
 import httpx
 
-from failsoft.core.effects import SECOND, Clock, HttpReply, HttpRequest
+from failsoft.core.effects import MILLISECOND, SECOND, Clock, HttpReply, HttpRequest
 from failsoft.fault import Fault, FaultKind
+from failsoft.io.fork import mend_after_fork
 from failsoft.io.transport import (
     EXPECTED,
     IDLE_NS,
@@ -100,16 +100,13 @@ class SyncLine(httpcore.NetworkStream):
             return call(argument)
         except TimeoutError:
             # The kernel's own ETIMEDOUT looks the same; only the clock tells.
-            remaining_seconds(self._clock, self.until)
+            if self.until - self._clock.monotonic_ns() <= MILLISECOND:
+                raise _DeadlineReached from None
             raise
 
     def close(self) -> None:
         """Close at once, without TLS's goodbye."""
         self.socket.close()
-
-    def get_extra_info(self, info: str) -> Any:
-        """Nothing that anybody here asks for."""
-        return None
 
 
 def remaining_seconds(clock: Clock, until: int) -> float:
@@ -134,18 +131,6 @@ class SyncSlot:
         self.connection = httpcore.HTTP11Connection(target.origin, line)
         self.freed_ns = 0
         self.used = False
-
-
-_transports: weakref.WeakSet[SyncTransport] = weakref.WeakSet()
-
-
-def _forget_after_fork() -> None:
-    for transport in list(_transports):
-        transport._close_idle()
-
-
-# Closing a child's copies of the sockets sends nothing: the parent's connections go on.
-os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 class SyncTransport:
@@ -176,7 +161,7 @@ class SyncTransport:
         self._maker = RequestMaker()
         self._slots: dict[tuple[str, str, int], list[SyncSlot]] = {}
         self._closed = False
-        _transports.add(self)
+        mend_after_fork(self)
 
     def exchange(self, request: HttpRequest, until: int) -> HttpReply | Fault:
         """Send `request` and read the whole reply.
@@ -208,8 +193,7 @@ class SyncTransport:
         except EXPECTED as error:
             return self._fault(error, slot)
         finally:
-            if slot is not None:
-                self._give_back(slot, idle, clean)
+            self._give_back(slot, idle, clean)
         return whole_reply(response.status, headers, parts, self._max_bytes)
 
     def close(self) -> None:
@@ -232,7 +216,9 @@ class SyncTransport:
                 return slot
             slot.line.close()
 
-    def _give_back(self, slot: SyncSlot, idle: list[SyncSlot], clean: bool) -> None:
+    def _give_back(self, slot: SyncSlot | None, idle: list[SyncSlot], clean: bool) -> None:
+        if slot is None:
+            return
         if not clean:
             slot.line.close()
             return
@@ -244,11 +230,9 @@ class SyncTransport:
 
     def _close_idle(self) -> None:
         for idle in list(self._slots.values()):
-            while idle:
-                try:
+            with suppress(IndexError):  # another thread may take the last one
+                while True:
                     idle.pop().line.close()
-                except IndexError:
-                    break
 
     def _connect(self, target: Target, until: int) -> SyncSlot:
         addresses = self._addresses(target, until)
@@ -262,14 +246,10 @@ class SyncTransport:
                 if target.secure:
                     sock = self._secured(sock, target, until)
                 return SyncSlot(SyncLine(sock, self._clock, self._max_bytes), target)
-            except OSError:
+            except BaseException as error:
                 sock.close()
-                if not others:
-                    remaining_seconds(self._clock, until)
+                if not (others and isinstance(error, OSError)):  # else the next address is tried
                     raise
-            except BaseException:
-                sock.close()
-                raise
         raise socket.gaierror(socket.EAI_NONAME, "no address")
 
     def _secured(self, sock: socket.socket, target: Target, until: int) -> socket.socket:
@@ -307,6 +287,10 @@ class SyncTransport:
         if slot is not None and slot.used and not slot.line.inbox.received:
             return Fault(FaultKind.STALE_CONNECTION, "the server had closed an idle connection")
         return fault_of(error, connected=slot is not None)
+
+    def after_fork(self) -> None:
+        """Called in a forked child: closing its copies of the sockets sends nothing, the parent's connections go on."""
+        self._close_idle()
 
     # the user's own transport
 

@@ -94,36 +94,44 @@ def real(value: float) -> str:
 
 
 def _check_object(document: dict[str, Any], depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise ProfileError(f"nested deeper than {MAX_DEPTH}")
     for key, value in document.items():
         if key not in _keys_seen:
             _check_key(key)
         kind = value.__class__
         if kind is str or kind is bool:
             continue
-        if kind is int:
-            if not -MAX_INTEGER <= value <= MAX_INTEGER:
-                raise ProfileError("an integer beyond 2^53 - 1")
+        if kind is dict:
+            _check_object(value, depth + 1)
         else:
-            _check_nested(value, depth + 1)
+            _check_other(value, depth)
 
 
-def _check_nested(value: Any, depth: int) -> None:
+def _check_list(items: Sequence[Any], depth: int) -> None:
     if depth > MAX_DEPTH:
         raise ProfileError(f"nested deeper than {MAX_DEPTH}")
-    if type(value) is dict:
-        _check_object(cast("dict[str, Any]", value), depth)
-    elif type(value) is list:
-        if not value:
-            raise ProfileError("an empty list")
-        for each in cast("Sequence[Any]", value):
-            kind = each.__class__
-            if kind is int:
-                if not -MAX_INTEGER <= each <= MAX_INTEGER:
-                    raise ProfileError("an integer beyond 2^53 - 1")
-            elif kind is not str and kind is not bool:
-                _check_nested(each, depth + 1)
-    else:
-        raise ProfileError(f"a value of type {type(value).__name__}")
+    if not items:
+        raise ProfileError("an empty list")
+    for each in items:
+        kind = each.__class__
+        if kind is str or kind is bool:
+            continue
+        if kind is dict:
+            _check_object(each, depth + 1)
+        else:
+            _check_other(each, depth)
+
+
+def _check_other(value: Any, depth: int) -> None:
+    """An integer or a list inside something at this depth, or nothing that may be there."""
+    kind = value.__class__
+    if kind is list:
+        _check_list(value, depth + 1)
+    elif kind is not int:
+        raise ProfileError(f"a value of type {kind.__name__}")
+    elif not -MAX_INTEGER <= value <= MAX_INTEGER:
+        raise ProfileError("an integer beyond 2^53 - 1")
 
 
 def _check_key(key: Any) -> None:

@@ -69,17 +69,16 @@ def digest(disclosure: bytes) -> bytes:
     return sha256(TAG + disclosure).digest()
 
 
-def path_of(disclosure: bytes) -> str:
-    """The path in a disclosure, without copying the data.
-
-    Raises:
-        ValueError: as `Disclosure.from_bytes`.
-    """
-    path, at = _text(disclosure, SALT_SIZE)
-    _media, at = _text(disclosure, at)
-    if len(disclosure) != at + 8 + int.from_bytes(disclosure[at : at + 8], "big"):
-        raise ValueError("a disclosure that is cut, or has trailing bytes")
-    return path
+def is_for(disclosure: bytes, path: str) -> bool:
+    """Is this a whole disclosure of the payload with that path? The data isn't copied."""
+    named = path.encode()
+    at = SALT_SIZE + 4 + len(named)
+    end = at + 4 + int.from_bytes(disclosure[at : at + 4], "big")
+    return (
+        disclosure[SALT_SIZE:at] == len(named).to_bytes(4, "big") + named
+        and end - at - 4 <= PLACE_LIMIT
+        and len(disclosure) == end + 8 + int.from_bytes(disclosure[end : end + 8], "big")
+    )
 
 
 def _text(plain: bytes, at: int) -> tuple[str, int]:

@@ -186,6 +186,7 @@ def _walk(connection: sqlite3.Connection, walk: Walk, pins: dict[int, str], foun
     if len(log) != 1 or log[0][1] != schema.FORMAT:
         found.add(Problem(TAMPERED, "the log's own line is missing, doubled or of another format"))
     walk.origin = str(log[0][0]) if log else ""
+    walk.begin()
     for row in connection.execute(_ROWS):
 
         def problem(what: str, row: tuple[object, ...] = row) -> None:

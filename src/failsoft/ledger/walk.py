@@ -18,10 +18,10 @@ import re
 import sqlite3
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 from attrs import define, field
 
@@ -36,6 +36,7 @@ _RID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a
 _TS = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z")
 _HEX16 = re.compile(r"[0-9a-f]{32}")
 _HEX32 = re.compile(r"[0-9a-f]{64}")
+_NO_PAYLOAD = (float("inf"), b"", b"")
 _KINDS = {kind.value: kind for kind in Kind}
 
 
@@ -76,6 +77,15 @@ class Walk:
     payloads: int = 0
     steps_back: int = 0
     _ts: str = ""
+    _payloads_in_order: Iterator[tuple[float, bytes, bytes]] = field(factory=lambda: iter(()))
+    _next_payload: tuple[float, bytes, bytes] = (-1.0, b"", b"")
+
+    def begin(self) -> None:
+        """Inside the transaction, before the first record."""
+        self._payloads_in_order = self.connection.execute(
+            "SELECT rowid, digest, data FROM ledger_payload NOT INDEXED ORDER BY rowid"
+        )
+        self._next_payload = next(self._payloads_in_order, _NO_PAYLOAD)
 
     def record(self, row: tuple[Any, ...], problem: Report) -> None:
         """The next row of ``ledger_record``: seq, leaf, body, then the index copies."""
@@ -129,7 +139,7 @@ class Walk:
             problem(f"it lacks {', '.join(sorted(missing))}")
         if "refs" in fields and not fields["refs"].keys() <= RELATIONS.get(kind, frozenset()):
             problem("it refers to others by a relation that its type doesn't have")
-        if not all(_named_well(each) for each in (copies[6], copies[7], _actor(fields)) if each is not None):
+        if not (_named_well(copies[6]) and _named_well(copies[7]) and _named_well(_actor(fields))):
             problem("a name in it has control or format characters, isn't in NFC, or is too long")
         if ts < self._ts:
             self.steps_back += 1
@@ -216,15 +226,28 @@ class Walk:
             if _HEX32.fullmatch(named) is None:
                 raise ValueError
             key = bytes.fromhex(named)
-            row = self.connection.execute("SELECT data FROM ledger_payload WHERE digest = ?", (key,)).fetchone()
-            if row is None:
+            plain = self._payload(key)
+            if plain is None:
                 problem(f"its payload {each['path']!r:.40} is missing, and no record says that it was erased")
                 continue
             self.payloads += 1
-            if sha256(commitment.TAG + row[0]).digest() != key:
+            if sha256(commitment.TAG + plain).digest() != key:
                 problem(f"its payload {each['path']!r:.40} isn't what was committed to")
-            elif commitment.path_of(row[0]) != each["path"]:
+            elif not commitment.is_for(plain, each["path"]):
                 problem(f"its payload {each['path']!r:.40} was committed to under another path")
+
+    def _payload(self, key: bytes) -> bytes | None:
+        """Payloads lie in the order of the records that name them: a look-up is needed only where one was erased."""
+        if self._next_payload[1] == key:
+            found = self._next_payload[2]
+            self._next_payload = next(self._payloads_in_order, _NO_PAYLOAD)
+            return found
+        row = self.connection.execute("SELECT rowid, data FROM ledger_payload WHERE digest = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        while self._next_payload[0] <= row[0]:
+            self._next_payload = next(self._payloads_in_order, _NO_PAYLOAD)
+        return cast("bytes", row[1])
 
     def _artifact(self, digest: str, problem: Report) -> None:
         row = self.connection.execute(
@@ -242,8 +265,8 @@ def _actor(fields: Fields) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def _named_well(name: str) -> bool:
-    return (
+def _named_well(name: str | None) -> bool:
+    return name is None or (
         0 < len(name.encode()) <= 128
         and unicodedata.is_normalized("NFC", name)
         and not any(unicodedata.category(char) in ("Cc", "Cf") for char in name)

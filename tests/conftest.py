@@ -1,0 +1,25 @@
+"""What every test shares: how hard hypothesis searches, and where the real inputs lie."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).parent.parent
+
+# No deadlines: on a busy machine they'd fail tests for being slow. CI repeats itself exactly; a developer's runs explore.
+settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("dev", deadline=None)
+settings.load_profile(os.environ.get("FAILSOFT_HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real inputs: FAILSOFT_DATA, or ``shared/data`` beside the checkout. Without it the test is skipped."""
+    folder = Path(os.environ.get("FAILSOFT_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip("no folder of real inputs: set FAILSOFT_DATA, or put shared/data beside the checkout")
+    return folder

@@ -1,0 +1,297 @@
+"""One script, three drivers: the same effects in the same order, the same outcome, the same end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+from tests.core.scripted import SECOND, Scene, StubLedger, ok, status, traced
+
+from failsoft.core.effects import Ask, Effect, Enter, Exchange, HttpReply, HttpRequest, Invoke, Promise, Raised, Sleep
+from failsoft.fault import Fault, FaultKind
+from failsoft.io.drive_async import AsyncDriver
+from failsoft.io.drive_simulated import Simulation
+from failsoft.io.drive_sync import SyncDriver, ThroughLoop
+from failsoft.io.invoke import BackgroundLoop
+
+SCRIPTS: dict[str, list[Any]] = {
+    "success": [ok()],
+    "retry": [status(500), ok()],
+    "second adapter": [status(400), ok()],
+    "mismatch": [ok(model="m-2"), ok()],
+    "throttled": [status(429), ok()],
+    "fallback": [status(400), status(400)],
+    "invalid": [HttpReply(200, {"model": "m-1"}, b'{"grade": "x"}'), ok()],
+    "bug": [RuntimeError("a driver's bug"), ok()],
+}
+
+
+class RealClock:
+    monotonic_ns = staticmethod(time.monotonic_ns)
+    time_ns = staticmethod(time.time_ns)
+
+
+class ScriptedTransport:
+    """Answers at once, by script; an exception in the script is raised, as a transport's bug would be."""
+
+    def __init__(self, replies: list[Any]) -> None:
+        self._rest = iter(replies)
+
+    def next(self) -> HttpReply | Fault:
+        reply = next(self._rest)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    async def exchange(self, request: HttpRequest, until: int) -> HttpReply | Fault:
+        return self.next()
+
+
+class BlockingTransport(ScriptedTransport):
+    def exchange(self, request: HttpRequest, until: int) -> HttpReply | Fault:  # type: ignore[override]
+        return self.next()
+
+
+def fresh(clock: Any) -> Scene:
+    scene = Scene(clock=clock, ledger=StubLedger())
+    scene.add("first")
+    scene.add("second")
+    return scene
+
+
+def simulated(replies: list[Any]) -> tuple[Any, list[Any]]:
+    scene, trace = fresh(RealClock()), []
+    from failsoft.io.drive_simulated import VirtualClock
+
+    scene = fresh(VirtualClock())
+
+    def respond(effect: Exchange, now: int) -> Any:
+        reply = next(rest)
+        return (0, reply)
+
+    rest = iter(replies)
+    simulation = Simulation(respond, scene.clock)
+    return simulation.drive(traced(scene.call().run(), trace)), trace
+
+
+def by_asyncio(replies: list[Any]) -> tuple[Any, list[Any]]:
+    scene, trace = fresh(RealClock()), []
+    driver = AsyncDriver(ScriptedTransport(replies), scene.clock)
+    return asyncio.run(driver.drive(traced(scene.call().run(), trace))), trace
+
+
+def by_thread(replies: list[Any]) -> tuple[Any, list[Any]]:
+    scene, trace = fresh(RealClock()), []
+    driver = SyncDriver(BlockingTransport(replies), scene.clock, BackgroundLoop())
+    return driver.drive(traced(scene.call().run(), trace)), trace
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_one_script_gives_one_trace_under_all_three_drivers(name: str) -> None:
+    outcomes, traces = [], []
+    for drive in (simulated, by_asyncio, by_thread):
+        outcome, trace = drive(SCRIPTS[name])
+        reasons = [(each.adapter, each.reason) for each in outcome.passed_over]
+        outcomes.append((outcome.value, outcome.source, outcome.record, reasons))
+        traces.append(trace)
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+    assert traces[0] == traces[1] == traces[2]
+    assert len(traces[0]) >= 3
+
+
+# --- the rule of the end ------------------------------------------------------------------------------------------------
+
+
+def stubborn() -> Generator[Effect, Any, None]:
+    """A broken call: it goes on after its end."""
+    try:
+        yield Sleep(10**18)
+    except BaseException:
+        yield Sleep(0)
+
+
+def swallowing() -> Generator[Effect, Any, str]:
+    """A broken call: it answers after its end."""
+    try:
+        yield Sleep(10**18)
+    except BaseException:
+        return "as if nothing had been"
+    return ""
+
+
+async def cancelled(steps: Generator[Effect, Any, Any]) -> None:
+    driver = AsyncDriver(ScriptedTransport([]), RealClock())
+    task = asyncio.ensure_future(driver.drive(steps))
+    await asyncio.sleep(0)
+    task.cancel()
+    await task
+
+
+async def test_a_call_that_yields_after_its_end_is_told_so() -> None:
+    with pytest.raises(RuntimeError, match="after its end"):
+        await cancelled(stubborn())
+
+
+async def test_a_call_cant_swallow_its_end() -> None:
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled(swallowing())
+
+
+def test_an_interrupt_ends_a_call_in_a_thread_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        SyncDriver(BlockingTransport([]), RealClock(), BackgroundLoop()).drive(swallowing())
+
+
+# --- waiting for what another thread delivers ---------------------------------------------------------------------------
+
+
+def once(effect: Effect) -> Generator[Effect, Any, Any]:
+    return (yield effect)
+
+
+def soon() -> int:
+    return time.monotonic_ns() + 5 * SECOND
+
+
+def test_a_promise_resolved_in_another_thread_wakes_a_thread() -> None:
+    promise: Promise[bool] = Promise()
+    threading.Timer(0.01, promise.resolve, (True,)).start()
+    driver = SyncDriver(BlockingTransport([]), RealClock(), BackgroundLoop())
+    assert driver.drive(once(Enter(promise, soon()))) is True
+
+
+async def test_a_promise_resolved_in_another_thread_wakes_a_task() -> None:
+    promise: Promise[bool] = Promise()
+    threading.Timer(0.01, promise.resolve, (True,)).start()
+    driver = AsyncDriver(ScriptedTransport([]), RealClock())
+    assert await driver.drive(once(Enter(promise, soon()))) is True
+
+
+async def test_a_wait_that_ends_first_forgets_its_wake_up() -> None:
+    promise: Promise[bool] = Promise()
+    driver = AsyncDriver(ScriptedTransport([]), RealClock())
+    assert await driver.drive(once(Enter(promise, time.monotonic_ns() + 1_000_000))) is None
+    assert promise._callbacks == []
+    blocking = SyncDriver(BlockingTransport([]), RealClock(), BackgroundLoop())
+    assert await asyncio.to_thread(blocking.drive, once(Enter(promise, time.monotonic_ns() + 1_000_000))) is None
+    assert promise._callbacks == []
+
+
+# --- the user's own function --------------------------------------------------------------------------------------------
+
+
+def plain(ask: Ask) -> str:
+    return "plain"
+
+
+async def coroutine(ask: Ask) -> str:
+    await asyncio.sleep(0)
+    return "coroutine"
+
+
+class Callable_:
+    async def __call__(self, ask: Ask) -> str:
+        return "object"
+
+
+def maker(ask: Ask) -> Any:
+    return coroutine(ask)
+
+
+def broken(ask: Ask) -> str:
+    raise LookupError("x")
+
+
+async def broken_coroutine(ask: Ask) -> str:
+    raise LookupError("x")
+
+
+def leaving(ask: Ask) -> str:
+    raise SystemExit
+
+
+def in_asyncio(effect: Effect) -> Any:
+    return asyncio.run(AsyncDriver(ScriptedTransport([]), RealClock()).drive(once(effect)))
+
+
+def in_thread(effect: Effect) -> Any:
+    loop = BackgroundLoop()
+    try:
+        return SyncDriver(BlockingTransport([]), RealClock(), loop).drive(once(effect))
+    finally:
+        loop.close()
+
+
+both = pytest.mark.parametrize("drive", [in_asyncio, in_thread])
+
+
+@both
+@pytest.mark.parametrize(
+    ("function", "result"), [(plain, "plain"), (coroutine, "coroutine"), (Callable_(), "object"), (maker, "coroutine")]
+)
+def test_a_function_of_any_colour_is_called(drive: Callable[[Effect], Any], function: Any, result: str) -> None:
+    effect = Invoke("legacy", function, (None,), soon())
+    assert drive(effect) == result
+    assert effect.work.done
+
+
+@both
+@pytest.mark.parametrize("function", [broken, broken_coroutine])
+def test_what_a_function_raises_is_a_value(drive: Callable[[Effect], Any], function: Any) -> None:
+    result = drive(Invoke("legacy", function, (None,), soon()))
+    assert isinstance(result, Raised)
+    assert isinstance(result.error, LookupError)
+
+
+@both
+def test_a_function_cant_end_the_application(drive: Callable[[Effect], Any]) -> None:
+    assert isinstance(drive(Invoke("legacy", leaving, (None,), soon())), Raised)
+
+
+@both
+def test_a_function_that_takes_too_long_is_left_alone_and_its_work_isnt_done(drive: Callable[[Effect], Any]) -> None:
+    go = threading.Event()
+    effect = Invoke("legacy", lambda _: go.wait(5), (None,), time.monotonic_ns() + 20_000_000)
+    result = drive(effect)
+    assert isinstance(result, Fault)
+    assert result.kind is FaultKind.ATTEMPT_TIMEOUT
+    assert effect.started
+    assert not effect.work.done
+    ended = threading.Event()
+    effect.work.on_done(ended.set)
+    go.set()
+    assert ended.wait(5)
+
+
+async def test_a_coroutine_that_takes_too_long_is_cancelled() -> None:
+    seen: list[str] = []
+
+    async def slow(_: Any) -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    effect = Invoke("legacy", slow, (None,), time.monotonic_ns() + 20_000_000)
+    result = await AsyncDriver(ScriptedTransport([]), RealClock()).drive(once(effect))
+    assert isinstance(result, Fault)
+    assert seen == ["cancelled"]
+    assert effect.work.done
+
+
+def test_an_asyncio_transport_serves_threads_through_the_background_loop() -> None:
+    loop = BackgroundLoop()
+    try:
+        through = ThroughLoop(ScriptedTransport([ok()]), RealClock(), loop)
+        assert isinstance(through.exchange(HttpRequest("http://x/", (), b""), soon()), HttpReply)
+    finally:
+        loop.close()

@@ -1,0 +1,231 @@
+"""What the documentation says is so: snippets run, commands exist, links lead somewhere, tables are the code's own.
+
+How a page is read. Python blocks run in order, in one namespace for each page, in an empty folder. A block whose first line
+names a file (``# office.py``, ``# failsoft.toml``) is saved there; such a module is imported too. An ``output`` block is what
+the page has printed since the last one, with ``…`` for what differs from run to run. Shell blocks aren't run.
+"""
+
+import importlib
+import re
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
+
+import pytest
+from attrs import frozen
+
+from failsoft.config import (
+    AdapterConfig,
+    BreakerConfig,
+    CapabilityConfig,
+    LedgerConfig,
+    _Top,
+    read_file,
+)
+from failsoft.core.breaker_settings import BreakerSettings
+from failsoft.fault import TREATMENT
+from failsoft.telemetry import CATALOGUE
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+every_page = pytest.mark.parametrize("page", PAGES, ids=NAMES)
+
+_FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r"# ([a-z_]+\.(?:py|toml))\n")
+_LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
+_COMMAND = re.compile(r"(?:^|`)(?:\$ )?failsoft ([a-z][^`\n]*)", re.MULTILINE)
+_DEV = re.compile(r"\./dev ([a-z]+)")
+_REFERENCE = re.compile(r'\{ env = "(\w+)" \}')
+
+
+@frozen
+class Snippet:
+    """One fenced block, and the line that its text starts on."""
+
+    language: str
+    text: str
+    line: int
+
+    @property
+    def file(self) -> str | None:
+        """The name that its first line gives it."""
+        found = _FILE.match(self.text)
+        return found and found[1]
+
+
+def snippets(page: Path) -> Iterator[Snippet]:
+    text = page.read_text()
+    for found in _FENCE.finditer(text):
+        yield Snippet(found[1], found[2], text.count("\n", 0, found.start(2)) + 1)
+
+
+def prose(page: Path) -> str:
+    return _FENCE.sub("", page.read_text())
+
+
+def table(page: str, heading: str = "") -> list[list[str]]:
+    """The rows of a page's first table (below a heading), cells stripped of spaces and back-ticks."""
+    below = (ROOT / page).read_text().partition(heading)[2] if heading else (ROOT / page).read_text()
+    rows: list[list[str]] = []
+    for line in below.splitlines():
+        if line.startswith("|"):
+            rows.append([cell.strip().replace("`", "") for cell in line.strip("|").split("|")])
+        elif rows:
+            break
+    return rows[2:]
+
+
+def agrees(printed: str, shown: str) -> bool:
+    pattern = ".*".join(re.escape(part) for part in shown.strip().split("…"))
+    return re.fullmatch(pattern, printed.strip(), re.DOTALL) is not None
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise AssertionError("a snippet opens a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+
+
+@pytest.mark.usefixtures("no_network")
+@every_page
+def test_every_snippet_of_a_page_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = ModuleType("page_" + re.sub(r"\W", "_", page.stem))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    imported: list[str] = []
+    try:
+        for each in snippets(page):
+            where = f"{page}:{each.line}"
+            if each.language == "output":
+                printed = capsys.readouterr().out
+                assert agrees(printed, each.text), f"{where}: it printed\n{printed}"
+            elif each.file is not None:
+                Path(each.file).write_text(each.text)
+                if each.language == "python":
+                    imported.append(each.file.removesuffix(".py"))
+                    importlib.import_module(imported[-1])
+            elif each.language == "python":
+                code = compile("\n" * (each.line - 1) + each.text, str(page), "exec", dont_inherit=True)
+                exec(code, vars(module))
+    finally:
+        for name in imported:
+            sys.modules.pop(name, None)
+
+
+@every_page
+def test_every_block_says_what_it_is(page: Path) -> None:
+    for each in snippets(page):
+        assert each.language in {"python", "toml", "shell", "output", "text"}, f"{page}:{each.line}: {each.language!r}"
+
+
+@every_page
+def test_every_configuration_shown_is_valid(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for each in snippets(page):
+        if each.language == "toml":
+            for name in _REFERENCE.findall(each.text):
+                monkeypatch.setenv(name, "secret")
+            (tmp_path / "failsoft.toml").write_text(each.text)
+            assert read_file(tmp_path / "failsoft.toml").problems == [], f"{page}:{each.line}"
+
+
+@every_page
+def test_every_command_shown_exists(page: Path) -> None:
+    typer = pytest.importorskip("typer")
+    from failsoft.cli.app import app
+
+    commands = typer.main.get_command(app).commands
+    shell = "\n".join(each.text for each in snippets(page) if each.language == "shell")
+    for line in _COMMAND.findall(shell + "\n" + prose(page)):
+        name, _, rest = line.partition(" ")
+        assert name in commands, f"{page}: failsoft {line}"
+        known = {option for each in commands[name].params for option in (*each.opts, *each.secondary_opts)}
+        used = set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", re.sub(r"'[^']*'|\"[^\"]*\"", "", rest)))
+        assert used <= known | {"--help"}, f"{page}: failsoft {line}"
+    usage = (ROOT / "dev").read_text().partition("TXT'")[2].partition("TXT")[0]
+    for name in _DEV.findall(page.read_text()):
+        assert re.search(rf"^  {name}\b", usage, re.MULTILINE), f"{page}: ./dev {name}"
+
+
+def anchors(page: Path) -> set[str]:
+    """A page's headings, as a link names them."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@every_page
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in _LINK.findall(prose(page)):
+        if link.startswith(("https://", "http://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{page}: {link}"
+        assert not anchor or anchor in anchors(target), f"{page}: {link}"
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached, ahead = set[Path](), [ROOT / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        if page in reached or page.suffix != ".md" or not page.is_file():
+            continue
+        reached.add(page)
+        links = [link.partition("#")[0] for link in _LINK.findall(prose(page))]
+        ahead += [(page.parent / link).resolve() for link in links if link and "://" not in link]
+    assert set(PAGES) - reached == set()
+
+
+def test_the_readme_stays_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_the_events_page_is_the_catalogue() -> None:
+    levels = {20: "INFO", 30: "WARNING", 40: "ERROR"}
+    expected = [
+        [name, levels[kind.level], ", ".join(kind.fields) or "–", kind.meaning.replace("`", "")]
+        for name, kind in CATALOGUE.items()
+    ]
+    assert table("docs/reference/events.md") == expected
+
+
+def test_the_faults_page_is_the_table_of_treatments() -> None:
+    def row(kind: str) -> list[str]:
+        each = TREATMENT[kind]  # type: ignore[index]
+        follows = [name for name in ("throttle", "latch", "loud") if getattr(each, name)]
+        return [str(kind), str(each.health), each.retry, ", ".join(follows) or "–"]
+
+    assert [each[:4] for each in table("docs/reference/faults.md", "## The table")] == [row(kind) for kind in TREATMENT]
+
+
+@pytest.mark.parametrize(
+    ("heading", "section"),
+    [
+        ("## Top level", _Top),
+        ("## [ledger]", LedgerConfig),
+        ("## [adapters.NAME]", AdapterConfig),
+        ("## [adapters.NAME.breaker]", BreakerConfig),
+        ("## [capabilities.NAME]", CapabilityConfig),
+    ],
+)
+def test_the_configuration_page_names_every_key(heading: str, section: type) -> None:
+    fields = section.model_fields  # type: ignore[attr-defined]
+    keys = {each.alias or name for name, each in fields.items()} - {"ledger", "adapters", "capabilities", "breaker"}
+    if section is CapabilityConfig:
+        keys.add("adapters")
+    listed = {row[0] for row in table("docs/reference/configuration.md", heading + "\n")}
+    assert listed - {"extends"} == keys
+
+
+def test_the_configuration_page_states_the_breakers_defaults() -> None:
+    for name, _, _, default, *_ in table("docs/reference/configuration.md", "## [adapters.NAME.breaker]\n"):
+        assert float(default) == getattr(BreakerSettings(), name), name
