@@ -37,7 +37,8 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=NAMES)
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"# ([a-z_]+\.(?:py|toml))\n")
 _LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
-_COMMAND = re.compile(r"(?:^|`)(?:\$ )?failsoft ([a-z][^`\n]*)", re.MULTILINE)
+_SHELL_COMMAND = re.compile(r"^(?:\$ )?failsoft ([^#\n]+)", re.MULTILINE)
+_INLINE_COMMAND = re.compile(r"`failsoft ([a-z][^`]*)`")
 _DEV = re.compile(r"\./dev ([a-z]+)")
 _REFERENCE = re.compile(r'\{ env = "(\w+)" \}')
 
@@ -145,7 +146,7 @@ def test_every_command_shown_exists(page: Path) -> None:
 
     commands = typer.main.get_command(app).commands
     shell = "\n".join(each.text for each in snippets(page) if each.language == "shell")
-    for line in _COMMAND.findall(shell + "\n" + prose(page)):
+    for line in _SHELL_COMMAND.findall(shell) + _INLINE_COMMAND.findall(prose(page)):
         name, _, rest = line.partition(" ")
         assert name in commands, f"{page}: failsoft {line}"
         known = {option for each in commands[name].params for option in (*each.opts, *each.secondary_opts)}

@@ -17,7 +17,10 @@ import re
 import sys
 import typing
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin, overload
+
+from pydantic_core import to_json
 
 from failsoft.prompt import Message, Prompt, Sampling
 
@@ -88,20 +91,19 @@ class Capability(Generic[Q, R]):
 
     def prompt(self, request: Q) -> Prompt:
         """What to ask a model. Default: the docstring as system text, the request's JSON as user text."""
-        return Prompt(
-            (
-                Message("system", inspect.cleandoc(type(self).__doc__ or "")),
-                Message("user", _json_text(request)),
-            )
-        )
+        return Prompt((self._system_message, Message("user", _json_text(request), False)))
 
     def accept(self, request: Q, response: R) -> None:
         """Raise ValueError (or AssertionError) where a schema-valid response isn't acceptable for this request."""
 
-    @property
+    @cached_property
     def instruction(self) -> str:
         """The default prompt's instruction: the docstring."""
-        return inspect.cleandoc(type(self).__doc__ or "")
+        return inspect.cleandoc(self.__doc__ or "")
+
+    @cached_property
+    def _system_message(self) -> Message:
+        return Message("system", self.instruction)
 
 
 Capability._types = (Q, R)  # subclasses substitute their arguments
@@ -135,8 +137,6 @@ def name_problem(name: str) -> str | None:
 
 
 def _json_text(request: object) -> str:
-    from pydantic_core import to_json
-
     return to_json(request, inf_nan_mode="strings").decode()
 
 
@@ -210,15 +210,6 @@ class FunctionCapability(Capability[Q, R], abstract=True):
     def fallback(self, request: Q) -> R:
         """The decorated function's body."""
         return self._body(request)
-
-    def prompt(self, request: Q) -> Prompt:
-        """The function's docstring as system text, the request's JSON as user text."""
-        return Prompt((Message("system", self.instruction), Message("user", _json_text(request))))
-
-    @property
-    def instruction(self) -> str:
-        """The function's docstring."""
-        return inspect.cleandoc(self._body.__doc__ or "")
 
     def __call__(self, *_: object, **__: object) -> typing.NoReturn:
         """Not this way: say whether AI is to be asked.

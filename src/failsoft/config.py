@@ -1,8 +1,8 @@
-"""The configuration: ``failsoft.toml`` or the same in code, as frozen models, and a reader that lists every problem at once.
+"""The configuration: ``failsoft.toml`` or the same in code, as frozen models, and a reader that lists all problems.
 
-A model made in code raises pydantic's ValidationError. `read_file` and `read_mapping` don't raise for content: they give a `Draft`
-with what could be read and, in our own sentences, all that's wrong: the place, what, the way out. No sentence shows a
-secret or a value that came from the environment or another file.
+A model made in code raises pydantic's ValidationError. `read_file` and `read_mapping` don't raise for content: they
+give a `Draft` with what could be read and, in our own sentences, all that's wrong: the place, what, the way out. No
+sentence shows a secret or a value that came from the environment or another file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple, Self, cast
+from typing import Annotated, Any, Final, Literal, Self, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from attrs import field, frozen
@@ -152,7 +152,7 @@ def _secret(value: object, info: ValidationInfo) -> object:
     if value is None or value is UNRESOLVED:
         return value
     if not isinstance(value, SecretStr):
-        raise _wrong("a secret must not stand in the configuration", "failsoft_inline")
+        raise _wrong('a secret is a pydantic.SecretStr, or { env = "NAME" }', "failsoft_inline")
     text: object = value.get_secret_value()  # a constructor checks nothing
     if not isinstance(text, str) or not text:
         raise _wrong("is empty")
@@ -245,7 +245,8 @@ class LedgerConfig(_Section):
 class BreakerConfig(_Section):
     """``[adapters.NAME.breaker]``: figures that differ from the breaker's defaults.
 
-    Names, units and ranges are those of `failsoft.core.breaker_settings.BreakerSettings`; seconds may also be written ``"5s"``.
+    Names, units and ranges are those of `failsoft.core.breaker_settings.BreakerSettings`; seconds may also be written
+    ``"5s"``.
     """
 
     window_s: Seconds | None = None
@@ -374,15 +375,18 @@ class AdapterConfig(_Section):
         return Pin(self.model, self.served or (self.model,))
 
 
+_NO_URL: Final = 'must be an absolute http or https URL, such as "https://host/v1"'
+
+
 def _url_problem(url: str, allow_http: bool) -> str | None:
     """What's wrong with a provider's address; never shows it."""
     try:
         parts = urlsplit(url)
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        sound = False
+        return _NO_URL
     if not sound or "\\" in url or any(each.isspace() for each in url) or "#" in url:
-        return 'must be an absolute http or https URL, such as "https://host/v1"'
+        return _NO_URL
     names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
     if "@" in parts.netloc or any(_SECRET_PARAMETER.search(each) for each in names):
         return 'a secret must not stand in a URL: write api_key = { env = "NAME" } or a header'
@@ -486,8 +490,16 @@ class Draft:
         return cls(config, [], frozenset(config.adapters), routes)
 
 
-class UnknownAdapter(NamedTuple):
-    """A route names an adapter that isn't configured; it may still be given in code. ``str()`` is the sentence."""
+@frozen
+class UnknownAdapter:
+    """A route names an adapter that isn't configured; it may still be given in code. ``str()`` is the sentence.
+
+    Args:
+        capability: whose route.
+        index: the position in it, from 0.
+        name: as written.
+        suggestion: a configured adapter's name that resembles it.
+    """
 
     capability: str
     index: int
@@ -502,7 +514,7 @@ class UnknownAdapter(NamedTuple):
 
 def read_file(path: Path) -> Draft:
     """Reads ``failsoft.toml``. Never raises for what's in it, nor when it can't be read: see `Draft.problems`."""
-    return _draft(load_file(path), 'write {key} = {{ env = "{variable}" }}')
+    return _draft(load_file(path), in_code=False)
 
 
 def read_mapping(raw: Mapping[str, Any] | Config, base: Path | None = None) -> Draft:
@@ -514,7 +526,7 @@ def read_mapping(raw: Mapping[str, Any] | Config, base: Path | None = None) -> D
     """
     if isinstance(raw, Config):
         return Draft.of(raw)
-    return _draft(load_mapping(raw, base), 'write {key} = {{ env = "{variable}" }}, or hand in a pydantic.SecretStr')
+    return _draft(load_mapping(raw, base), in_code=True)
 
 
 def unknown_adapters(draft: Draft) -> list[UnknownAdapter]:
@@ -528,12 +540,15 @@ def unknown_adapters(draft: Draft) -> list[UnknownAdapter]:
     ]
 
 
-def _draft(tree: Tree, way_out: str) -> Draft:
+_NO_KEYS: Final = ("base", "source")
+"""Fields of `Config` that say where it was found."""
+
+
+def _draft(tree: Tree, in_code: bool) -> Draft:
     problems = list(tree.problems)
-    table = tree.table
-    for key in ("base", "source"):  # fields of the model, but no keys
-        if table.pop(key, None) is not None:
-            problems.append(f"{key}: unknown key")
+    strange = [key for key in _NO_KEYS if key in tree.table]
+    problems += [f"{key}: unknown key" for key in strange]
+    table = {key: each for key, each in tree.table.items() if key not in strange}
     routes = {name: _named(each) for name, each in _table(table, "capabilities").items()}
     names = frozenset(_table(table, "adapters"))
     whole = {"base": tree.base, "source": tree.source}
@@ -541,7 +556,7 @@ def _draft(tree: Tree, way_out: str) -> Draft:
         config = Config.model_validate(table | whole)
     except ValidationError as error:
         wrong = error.errors(include_url=False)
-        problems += [_sentence(each, way_out) for each in wrong if each["input"] is not UNRESOLVED]
+        problems += [_sentence(each, in_code) for each in wrong if each["input"] is not UNRESOLVED]
         config = Config.model_validate(_without(table, wrong) | whole)
     return Draft(config, problems, names, routes)
 
@@ -591,14 +606,14 @@ _KINDS: Final[tuple[tuple[type, str], ...]] = (
 )
 
 
-def _sentence(error: ErrorDetails, way_out: str) -> str:
-    """pydantic's finding in our words. Shows a value only through `shown`, and never a secret."""
+def _sentence(error: ErrorDetails, in_code: bool) -> str:
+    """One finding of pydantic's in our words. Shows a value only through `shown`, and never a secret."""
     kind, place, given = error["type"], error["loc"], error["input"]
     bounds = error.get("ctx", {})
-    if kind in ("failsoft", "failsoft_inline"):
+    if kind == "failsoft_inline":
+        problem = _inline_secret(str(place[-1]), in_code)
+    elif kind == "failsoft":
         problem = bounds["problem"]
-        if kind == "failsoft_inline":
-            problem = f"{problem if 'SecretStr' in way_out else _IN_FILE}; {_way_out(way_out, place)}"
         place = place[:-1] if place[-1] == "[key]" else place
     elif kind == "extra_forbidden":
         problem = _unknown_key(place)
@@ -617,21 +632,22 @@ def _sentence(error: ErrorDetails, way_out: str) -> str:
         problem = "must be a finite number"
     else:
         wanted = "text" if kind == "literal_error" else _WANTED.get(kind)
-        actual = next((name for type_, name in _KINDS if isinstance(given, type_)), type(given).__name__)
+        actual = next(
+            (name for type_, name in _KINDS if isinstance(given, type_)), type(cast("object", given)).__name__
+        )
         # An integer too large for any number is "a whole number" as well.
         problem = f"{wanted} is wanted, not {actual}" if wanted not in (None, actual) else "is out of range"
     return f"{place_text(place)}: {problem}"
 
 
-_IN_FILE: Final = "a secret must not stand in the file"
 _EXAMPLES: Final = {"provider": '"openai-compatible"', "model": '"gpt-4.1-2025-04-14", the pinned name'}
 
 
-def _way_out(template: str, place: Place) -> str:
-    """How to write this secret: an API key's usual variable, or one named like the header."""
-    name = str(place[-1])
-    variable = "OPENAI_API_KEY" if name == "api_key" else re.sub(r"[^A-Z0-9]", "_", name.upper())
-    return template.format(key=name, variable=variable)
+def _inline_secret(key: str, in_code: bool) -> str:
+    """How to write it instead: with an API key's usual variable, or one named like the header."""
+    variable = "OPENAI_API_KEY" if key == "api_key" else re.sub(r"[^A-Z0-9]", "_", key.upper())
+    home, other = ("configuration", ", or hand in a pydantic.SecretStr") if in_code else ("file", "")
+    return f'a secret must not stand in the {home}; write {key} = {{ env = "{variable}" }}{other}'
 
 
 def _nearest(word: str, known: list[str]) -> str | None:
@@ -664,4 +680,4 @@ def _unknown_key(place: Place) -> str:
 
 
 def _keys(model: type[_Section]) -> list[str]:
-    return [each.alias or name for name, each in model.model_fields.items() if name not in ("base", "source")]
+    return [each.alias or name for name, each in model.model_fields.items() if name not in _NO_KEYS]

@@ -1,9 +1,9 @@
 """Reads a configuration into one plain tree of tables, lists and scalars: files, what they extend, references.
 
 Theory of operation. Each file is read and *copied*: a table ``{ env = "NAME" }`` or ``{ file = "path" }`` becomes one
-`Reference`, which knows the directory that it's relative to. Then files are *merged*, the extending one over its base: tables deep,
-everything else replaced (so a reference is replaced whole). What's left is *resolved*: a base's reference that was
-overridden isn't looked up, and can't fail.
+`Reference`, which knows the directory that it's relative to. Then files are *merged*, the extending one over its base:
+tables deep, everything else replaced (so a reference is replaced whole). What's left is *resolved*: a base's reference
+that was overridden isn't looked up, and can't fail.
 
 Nothing here knows which keys exist, and nothing raises for content: what's wrong is added to `Tree.problems`, and
 `UNRESOLVED` stands where a value should be. Text that came from outside the file is `Resolved`: its origin may be
@@ -53,6 +53,7 @@ class Resolved(str):
     has_default: bool
 
     def __new__(cls, value: str, origin: dict[str, str], has_default: bool = False) -> Resolved:
+        """`value`, with where it came from."""
         self = super().__new__(cls, value)
         self.origin = origin
         self.has_default = has_default
@@ -243,9 +244,8 @@ class _Copy:
         if len(place) > _MAX_DEPTH:
             return _Broken("is nested too deeply")
         if isinstance(value, Mapping):
-            table = cast("Mapping[Any, Any]", value)
-            return self.reference(table) if _is_reference(table) else self.table(table, place)
-        ordered = cast("list[Any]", sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value)
+            return self.reference(value) if _is_reference(value) else self.table(value, place)
+        ordered: list[Any] = sorted(value, key=repr) if isinstance(value, (set, frozenset)) else list(value)
         return [self.value(each, (*place, index)) for index, each in enumerate(ordered)]
 
     def reference(self, table: Mapping[Any, Any]) -> Reference | _Broken:

@@ -87,20 +87,30 @@ class Telemetry:
 
     def enabled(self, name: str) -> bool:
         """Would an event of this name go anywhere?"""
-        structlog = sys.modules.get("structlog")
-        return (structlog is not None and structlog.is_configured()) or _log.isEnabledFor(CATALOGUE[name].level)
+        return _structlog() is not None or _heard(CATALOGUE[name].level)
 
     def emit(self, name: str, /, **fields: Any) -> None:
         """One event of the catalogue."""
         level = CATALOGUE[name].level
         try:
-            structlog = sys.modules.get("structlog")  # not imported: then the application can't have configured it
-            if structlog is not None and structlog.is_configured():
+            structlog = _structlog()
+            if structlog is not None:
                 structlog.get_logger("failsoft").log(level, name, **fields)
-            elif _log.isEnabledFor(level):
+            elif _heard(level):
                 _log.log(level, "%s", _rendered(name, fields))
         except Exception:
             self.errors += 1
+
+
+def _structlog() -> Any:
+    """structlog, where the application has configured it; one that isn't imported can't have been."""
+    structlog = sys.modules.get("structlog")
+    return structlog if structlog is not None and structlog.is_configured() else None
+
+
+def _heard(level: int) -> bool:
+    """Does a handler hear this level? With the null handler alone nothing is rendered for nobody."""
+    return bool(len(_log.handlers) > 1 or logging.root.handlers) and _log.isEnabledFor(level)
 
 
 def _rendered(name: str, fields: dict[str, Any]) -> str:

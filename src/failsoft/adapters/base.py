@@ -7,7 +7,6 @@ from importlib.metadata import version
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from failsoft.core.effects import Tokens
 from failsoft.errors import ConfigurationError
 
 MAX_TEXT = 512
@@ -17,15 +16,19 @@ USER_AGENT = f"failsoft/{version('failsoft')}"
 
 _MAX_COUNT = 2**53  # beyond it a token count is nonsense, and JSON readers disagree
 
+# Tests against these narrow a value's type; casting each value would be a call at run time.
+_OBJECT = cast("type[dict[str, Any]]", dict)
+_ARRAY = cast("type[list[object]]", list)
+
 
 def as_object(value: object) -> dict[str, Any]:
     """The value if it's a JSON object, else an empty one."""
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    return value if isinstance(value, _OBJECT) else {}
 
 
 def as_array(value: object) -> list[object]:
     """The value if it's a JSON array, else an empty one."""
-    return cast("list[object]", value) if isinstance(value, list) else []
+    return value if isinstance(value, _ARRAY) else []
 
 
 def as_text(value: object) -> str | None:
@@ -36,12 +39,6 @@ def as_text(value: object) -> str | None:
 def as_count(value: object) -> int | None:
     """The value if it's a whole number of tokens, 0 or more; a negative, boolean or absurd one is unknown, not 0."""
     return value if type(value) is int and 0 <= value <= _MAX_COUNT else None
-
-
-def tokens_of(used_in: object, used_out: object) -> Tokens | None:
-    """What a reply says it used; None where it says nothing that can be used."""
-    counted = Tokens(as_count(used_in), as_count(used_out))
-    return None if counted.input is None and counted.output is None else counted
 
 
 def media_type(headers: Mapping[str, str]) -> str:

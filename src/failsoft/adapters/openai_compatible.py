@@ -8,7 +8,7 @@ strict JSON document. Whatever bytes come, it returns a value.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, cast
+from typing import Any
 
 from attrs import define, field
 from pydantic_core import to_json
@@ -22,7 +22,6 @@ from failsoft.adapters.base import (
     endpoint_url,
     header_problem,
     media_type,
-    tokens_of,
 )
 from failsoft.adapters.json_schema import BOUNDS, strict_schema
 from failsoft.adapters.openai_errors import fault_of_error
@@ -40,9 +39,11 @@ _OWN_HEADERS = frozenset(
     {"authorization", "content-type", "content-length", "host", "accept-encoding", "transfer-encoding", "connection"}
 )
 _REQUEST_IDS = ("x-request-id", "x-generation-id", "apim-request-id", "x-ds-trace-id")
+_USUAL_TYPES = (None, "application/json", "application/json; charset=utf-8")
 _JSON_TYPES = ("", "application/json", "text/json", "text/plain")  # some servers say text/plain, some nothing
-_CUT = frozenset({"length", "max_tokens", "model_length"})
-_BROKEN_OFF = frozenset({"error", "network_error", "insufficient_system_resource"})
+# Tuples: what a server sends there needn't be hashable.
+_CUT = ("length", "max_tokens", "model_length")
+_BROKEN_OFF = ("error", "network_error", "insufficient_system_resource")
 
 
 @define(eq=False)
@@ -172,7 +173,7 @@ class OpenAICompatible:
             return Unusable(fault_of_error(reply, None) if status != 200 else body)
         served = self._served(reply, body)
         usage = as_object(body.get("usage"))
-        tokens = tokens_of(usage.get("prompt_tokens"), _output_tokens(usage)) if usage else None
+        tokens = _tokens(usage) if usage else None
         if status != 200 or body.get("error"):
             return Unusable(fault_of_error(reply, body), served, tokens)
         if body.get("object") not in ("chat.completion", None, ""):
@@ -185,8 +186,12 @@ class OpenAICompatible:
 
     def _served(self, reply: HttpReply, body: dict[str, Any]) -> Served:
         headers = reply.headers
-        number = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
-        if number is None:
+        number: object = None
+        for name in _REQUEST_IDS:
+            if name in headers:
+                number = headers[name]
+                break
+        else:
             number = as_object(body.get("x_groq")).get("id") or body.get("id")
         model = as_text(body.get("model"))
         return Served(
@@ -253,18 +258,17 @@ def _extra_fields(extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _envelope(reply: HttpReply) -> dict[str, Any] | Fault:
-    if not reply.body.strip(b" \t\r\n"):  # some send empty lines to keep the connection alive
-        return Fault(FaultKind.EMPTY_REPLY, "an empty body", reply.status)
-    kind = media_type(reply.headers)
-    if kind not in _JSON_TYPES and not kind.endswith("+json"):
-        return Fault(FaultKind.MALFORMED_REPLY, "a page or a stream instead of JSON", reply.status)
+    if reply.headers.get("content-type") not in _USUAL_TYPES:
+        kind = media_type(reply.headers)
+        if kind not in _JSON_TYPES and not kind.endswith("+json"):
+            return Fault(FaultKind.MALFORMED_REPLY, "a page or a stream instead of JSON", reply.status)
     try:
         body: object = loads(reply.body)
     except StrictJsonError as error:
+        if not reply.body.strip(b" \t\r\n"):  # some send empty lines to keep the connection alive
+            return Fault(FaultKind.EMPTY_REPLY, "an empty body", reply.status)
         return Fault(FaultKind.MALFORMED_REPLY, str(error), reply.status)
-    if not isinstance(body, dict):
-        return Fault(FaultKind.MALFORMED_REPLY, "JSON, but no object", reply.status)
-    return cast("dict[str, Any]", body)
+    return as_object(body) or Fault(FaultKind.MALFORMED_REPLY, "JSON, but no object with anything in it", reply.status)
 
 
 def _text(reply: HttpReply, body: dict[str, Any]) -> str | Fault:
@@ -276,10 +280,10 @@ def _text(reply: HttpReply, body: dict[str, Any]) -> str | Fault:
         return Fault(kind, f"{len(choices)} choices where one was asked for", status)
     choice = as_object(choices[0])
     message = as_object(choice.get("message"))
-    finish, upstream_finish = as_text(choice.get("finish_reason")), as_text(choice.get("native_finish_reason"))
+    finish = choice.get("finish_reason")
     if choice.get("error"):
         return fault_of_error(reply, choice)
-    if finish in _BROKEN_OFF or upstream_finish in _BROKEN_OFF:
+    if finish in _BROKEN_OFF or choice.get("native_finish_reason") in _BROKEN_OFF:
         return Fault(FaultKind.SERVER_ERROR, "the provider broke off", status)
     if finish == "content_filter":
         return Fault(FaultKind.FILTERED, "a content filter", status)
@@ -303,11 +307,12 @@ def _only_text_part(parts: list[object]) -> str | None:
     return texts[0] if len(texts) == 1 else None
 
 
-def _output_tokens(usage: dict[str, Any]) -> int | None:
-    """The count of what was written: xAI leaves reasoning out of the completion's, and only the total holds it."""
-    asked, written, total = (
-        as_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
-    )
+def _tokens(usage: dict[str, Any]) -> Tokens | None:
+    """What was used. xAI leaves reasoning out of the completion's count, and only the total holds it."""
+    asked, written = as_count(usage.get("prompt_tokens")), as_count(usage.get("completion_tokens"))
+    if asked is None and written is None:
+        return None
+    total = as_count(usage.get("total_tokens"))
     if asked is not None and written is not None and total is not None and total > asked + written:
-        return total - asked
-    return written
+        written = total - asked
+    return Tokens(asked, written)

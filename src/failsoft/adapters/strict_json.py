@@ -42,8 +42,7 @@ def loads(data: bytes | str) -> Any:
             Infinity, a number beyond a double's range, an integer beyond 64 bits, more than `MAX_DEPTH` levels, a lone
             surrogate.
     """
-    text = data if isinstance(data, str) else _decoded(data)
-    text = text.strip(" \t\r\n")
+    text = (data if isinstance(data, str) else _decoded(data)).strip(" \t\r\n")
     if not text:
         raise StrictJsonError("empty")
     if text.count("[") + text.count("{") > MAX_DEPTH:
@@ -57,7 +56,7 @@ def loads(data: bytes | str) -> Any:
         raise StrictJsonError("too deep for the stack") from None
     if end != len(text):
         raise StrictJsonError(f"text behind the document, at character {end}")
-    if isinstance(data, str) or _SURROGATE_ESCAPE.search(text):
+    if isinstance(data, str) or ("\\u" in text and _SURROGATE_ESCAPE.search(text)):
         _check_encodable(value)
     return value
 

@@ -27,7 +27,7 @@ from failsoft.errors import LedgerInvalid
 from failsoft.ledger.locks import FileLock
 from failsoft.ledger.merkle import BLOCK, Frontier, leaf_hash
 from failsoft.ledger.record import Built
-from failsoft.ledger.schema import APPLICATION_ID, FORMAT, STATEMENTS, VERSION, differences
+from failsoft.ledger.schema import APPLICATION_ID, FORMAT, PAGE_SIZE, STATEMENTS, VERSION, differences
 
 Connect = Callable[[str], sqlite3.Connection]
 
@@ -198,7 +198,7 @@ class LedgerFile:
                 aside.with_name(aside.name + suffix).unlink(missing_ok=True)
             connection = self._connect(address(aside, "rwc"))
             try:
-                connection.execute("PRAGMA page_size = 8192")
+                connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {VERSION}")
                 connection.execute("PRAGMA journal_mode = WAL")

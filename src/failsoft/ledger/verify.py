@@ -21,6 +21,7 @@ from failsoft.ledger import schema
 from failsoft.ledger.locks import alive
 from failsoft.ledger.merkle import Frontier
 from failsoft.ledger.read import connect
+from failsoft.ledger.schema import PAGE_SIZE
 from failsoft.ledger.walk import OpenCall, Walk
 
 WHOLE, TAMPERED, INCOMPLETE, UNUSABLE = 0, 1, 2, 3
@@ -257,21 +258,24 @@ def _own_wal(path: Path) -> bool:
     It's read by another process: this one may hold the ledger open, and closes no descriptor of its files.
     """
     wal = path.with_name(path.name + "-wal")
-    if not wal.exists() or wal.stat().st_size == 0:
-        return True
     command = [sys.executable, "-I", "-S", "-c", _WAL_HEADER, str(wal.absolute())]
-    header = subprocess.run(command, capture_output=True, check=False, timeout=30).stdout  # noqa: S603 -- our own text
-    if len(header) < 32:
-        return not wal.exists()
+    for _ in range(3):  # it may be cut, removed or begun anew by a writer just now
+        if not wal.exists() or wal.stat().st_size == 0:
+            return True
+        header = subprocess.run(command, capture_output=True, check=False, timeout=30).stdout  # noqa: S603 -- our text
+        if len(header) == 32 and _header_holds(header):
+            return True
+    return False
+
+
+def _header_holds(header: bytes) -> bool:
+    """Mark, format, page size and checksum of a write-ahead log (sqlite.org/fileformat2.html, section 4)."""
     words = [int.from_bytes(header[at : at + 4], "big") for at in range(0, 32, 4)]
-    return words[0] in (0x377F0682, 0x377F0683) and words[1] == 3_007_000 and words[2] == 8192 and _sums(header)
-
-
-def _sums(header: bytes) -> bool:
-    """The checksum of a write-ahead log's header (sqlite.org/fileformat2.html, section 4.2)."""
+    if words[0] not in (0x377F0682, 0x377F0683) or words[1] != 3_007_000 or words[2] != PAGE_SIZE:
+        return False
     order: Literal["big", "little"] = "big" if header[3] & 1 else "little"
     first = second = 0
     for at in range(0, 24, 8):
         first = (first + int.from_bytes(header[at : at + 4], order) + second) & 0xFFFFFFFF
         second = (second + int.from_bytes(header[at + 4 : at + 8], order) + first) & 0xFFFFFFFF
-    return header[24:28] == first.to_bytes(4, "big") and header[28:32] == second.to_bytes(4, "big")
+    return words[6:] == [first, second]
