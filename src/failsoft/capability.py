@@ -15,6 +15,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+import types
 import typing
 from collections.abc import Callable
 from functools import cached_property
@@ -119,9 +120,12 @@ def types_of(instance: Capability[Any, Any]) -> tuple[Any, Any]:
     """A capability's request and response types, forward references resolved in its own module."""
     if isinstance(instance, FunctionCapability):
         return instance._own_types
-    namespace = vars(sys.modules[type(instance).__module__])
-    request, response = (_unquote(each, namespace) for each in type(instance)._types)
-    return request, response
+    holder = types.SimpleNamespace(__annotations__=dict(zip(("request", "response"), type(instance)._types, strict=True)))
+    module = sys.modules.get(type(instance).__module__)
+    names = {} if module is None else vars(module)
+    # Two modules' Capability["Item", …] share one reference; separate locals keep it from remembering the first's Item.
+    hints = typing.get_type_hints(holder, names, {}, include_extras=True)
+    return hints["request"], hints["response"]
 
 
 def version_of(instance: Capability[Any, Any]) -> str | None:
@@ -129,8 +133,10 @@ def version_of(instance: Capability[Any, Any]) -> str | None:
     return instance._own_version if isinstance(instance, FunctionCapability) else instance.version
 
 
-def name_problem(name: str) -> str | None:
+def name_problem(name: object) -> str | None:
     """What is wrong with a capability's or adapter's name; None if nothing."""
+    if not isinstance(name, str):
+        return f"a name is text, not {type(name).__name__}"
     if len(name) <= _MAX_NAME and _NAME.fullmatch(name):
         return None
     return f'"{name}" is not a name: kebab-case, at most {_MAX_NAME} characters, e.g. "{kebab_case(name) or "my-name"}"'
@@ -138,14 +144,6 @@ def name_problem(name: str) -> str | None:
 
 def _json_text(request: object) -> str:
     return to_json(request, inf_nan_mode="strings").decode()
-
-
-def _unquote(annotation: Any, namespace: dict[str, Any]) -> Any:
-    if isinstance(annotation, typing.ForwardRef):
-        annotation = annotation.__forward_arg__
-    if isinstance(annotation, str):
-        return eval(annotation, namespace)  # noqa: S307 - the capability's own annotation, in its own module
-    return annotation
 
 
 def _check_concrete(cls: type[Capability[Any, Any]]) -> None:
@@ -171,6 +169,8 @@ def _check_concrete(cls: type[Capability[Any, Any]]) -> None:
 
 def _check_body(body: Callable[..., Any], where: str, arguments: int) -> None:
     """A fallback is a plain function that takes the request and nothing else."""
+    if not callable(body):
+        raise TypeError(f"{where} must be a plain `def` that takes the request, not {type(body).__name__}")
     if inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body) or inspect.isgeneratorfunction(body):
         raise TypeError(f"{where} must be a plain `def`: it may not wait (no `async`, no `yield`)")
     try:
@@ -183,7 +183,7 @@ def _function_types(function: Callable[..., Any], local_names: dict[str, Any]) -
     _check_body(function, function.__name__, 1)
     try:
         hints = typing.get_type_hints(function, localns=local_names, include_extras=True)
-    except NameError as error:
+    except Exception as error:  # a quoted annotation is code: it may raise anything
         raise TypeError(f"{function.__name__}: an annotation can't be resolved: {error}") from error
     parameter = next(iter(inspect.signature(function).parameters))
     if parameter not in hints or "return" not in hints:
@@ -200,10 +200,10 @@ def _type_name(annotation: Any) -> str:
 class FunctionCapability(Capability[Q, R], abstract=True):
     """A capability made by `capability` from a function: the body is the fallback."""
 
-    def __init__(self, body: Callable[[Q], R], types: tuple[Any, Any], name: str, version: str | None) -> None:
+    def __init__(self, body: Callable[[Q], R], declared: tuple[Any, Any], name: str, version: str | None) -> None:
         self.name = name
         self._body = body
-        self._own_types = types
+        self._own_types = declared
         self._own_version = version
         self.__doc__ = body.__doc__
 
@@ -245,7 +245,13 @@ def capability(
     frame_locals = sys._getframe(1).f_locals
 
     def make(function: Callable[[Q], R]) -> FunctionCapability[Q, R]:
-        types = _function_types(function, frame_locals)
-        return FunctionCapability(function, types, name or kebab_case(function.__name__), version)
+        if not inspect.isroutine(function):
+            raise TypeError(f"@capability decorates a plain function, not {type(function).__name__}")
+        own_name = name or kebab_case(function.__name__)
+        declared = _function_types(function, frame_locals)
+        problem = name_problem(own_name)
+        if problem:
+            raise TypeError(f"{function.__name__}: {problem}")
+        return FunctionCapability(function, declared, own_name, version)
 
     return make if body is None else make(body)

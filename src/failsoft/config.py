@@ -99,8 +99,8 @@ def _label(value: str) -> str:
     return value
 
 
-def _import_path(value: str) -> str:
-    if not _IMPORT_PATH.fullmatch(value) or len(value) > 256:
+def _import_path(value: object) -> object:
+    if isinstance(value, str) and (len(value) > 256 or not _IMPORT_PATH.fullmatch(value)):
         raise _wrong(f'{shown(value)} is not an import path: write "package.module:name"')
     return value
 
@@ -181,9 +181,10 @@ def _name(name: str) -> str:
     return name
 
 
-def _route(names: tuple[str, ...]) -> tuple[str, ...]:
-    for each in names:
-        if names.count(each) > 1:
+def _route(names: object) -> object:
+    given: list[object] = list(names) if isinstance(names, (list, tuple)) else []
+    for each in given:
+        if isinstance(each, str) and given.count(each) > 1:
             raise _wrong(f"{shown(each)} is named twice")
         if each == "fallback":
             raise _wrong('the fallback is always last and needs no mention: leave "fallback" out')
@@ -196,7 +197,8 @@ def _as_names(value: object) -> object:
 
 Text = Annotated[str, AfterValidator(_text)]
 Label = Annotated[str, AfterValidator(_label)]
-ImportPath = Annotated[str, AfterValidator(_import_path)]
+# What shows the value that it refuses comes before pydantic, which makes plain text of a `Resolved`.
+ImportPath = Annotated[str, BeforeValidator(_import_path)]
 Flag = Annotated[bool, BeforeValidator(_from_text)]
 Whole = Annotated[int, BeforeValidator(_from_text)]
 Number = Annotated[float, BeforeValidator(_from_text), Field(ge=0, le=1_000_000, allow_inf_nan=False)]
@@ -415,7 +417,7 @@ class CapabilityConfig(_Section):
     """
 
     class_path: ImportPath | None = Field(default=None, alias="class")
-    adapters: Annotated[tuple[Text, ...], Field(strict=False), AfterValidator(_route)] = ()
+    adapters: Annotated[tuple[Text, ...], Field(strict=False), BeforeValidator(_route)] = ()
     deadline: Annotated[int, _duration("100ms", "1h")] = 30 * SECOND
     fallback: ImportPath | None = None
     degraded_limit: Whole = Field(default=20, ge=0, le=100)
@@ -481,7 +483,9 @@ class Draft:
     config: Config
     problems: list[str] = field(factory=list[str])
     adapter_names: frozenset[str] = frozenset()
-    routes: Mapping[str, tuple[tuple[int, str], ...]] = field(factory=dict[str, tuple[tuple[int, str], ...]])
+    routes: Mapping[str, tuple[tuple[int, str], ...]] = field(
+        factory=dict[str, tuple[tuple[int, str], ...]], repr=False
+    )
 
     @classmethod
     def of(cls, config: Config) -> Draft:

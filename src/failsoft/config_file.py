@@ -16,7 +16,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -37,6 +37,7 @@ _MAX_SHOWN = 60
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _LEDGER_URL: Place = ("ledger", "url")
 
@@ -226,17 +227,18 @@ class _Copy:
     directory: Path
     tree: Tree
 
-    def table(self, table: Mapping[Any, Any], place: Place) -> dict[str, Any]:
+    def table(self, table: Mapping[object, object], place: Place) -> dict[str, Any]:
         copied: dict[str, Any] = {}
         for key, value in table.items():
-            if isinstance(key, str):
+            if isinstance(key, str) and not _SURROGATE.search(key):
                 copied[key] = self.value(value, (*place, key))
             else:
                 where = place_text(place) or "configuration"
-                self.tree.problems.append(f"{where}: a key must be text, not {type(key).__name__}")
+                actual = "half a character" if isinstance(key, str) else type(key).__name__
+                self.tree.problems.append(f"{where}: a key must be text, not {actual}")
         return copied
 
-    def value(self, value: Any, place: Place) -> Any:
+    def value(self, value: object, place: Place) -> Any:
         if isinstance(value, str) and place == _LEDGER_URL:
             return _rebased(value, self.directory, self.tree.base)
         if not isinstance(value, (Mapping, list, tuple, set, frozenset)):
@@ -244,11 +246,13 @@ class _Copy:
         if len(place) > _MAX_DEPTH:
             return _Broken("is nested too deeply")
         if isinstance(value, Mapping):
-            return self.reference(value) if _is_reference(value) else self.table(value, place)
-        ordered: list[Any] = sorted(value, key=repr) if isinstance(value, (set, frozenset)) else list(value)
+            table = cast("Mapping[object, object]", value)
+            return self.reference(table) if _is_reference(table) else self.table(table, place)
+        items = cast("Iterable[object]", value)
+        ordered = sorted(items, key=repr) if isinstance(value, (set, frozenset)) else items
         return [self.value(each, (*place, index)) for index, each in enumerate(ordered)]
 
-    def reference(self, table: Mapping[Any, Any]) -> Reference | _Broken:
+    def reference(self, table: Mapping[object, object]) -> Reference | _Broken:
         kind = "env" if "env" in table else "file"
         name = table[kind]
         allowed = {"env", "default"} if kind == "env" else {"file"}
@@ -264,7 +268,7 @@ class _Copy:
         return Reference(kind, name, self.directory, "default" in table, default)
 
 
-def _is_reference(table: Mapping[Any, Any]) -> bool:
+def _is_reference(table: Mapping[object, object]) -> bool:
     """An adapter may be named "env" or "file": then a table stands there."""
     return any(key in table and not isinstance(table[key], Mapping) for key in ("env", "file"))
 
@@ -281,12 +285,12 @@ def _rebased(url: str, directory: Path, base: Path) -> str:
 # --- resolving --------------------------------------------------------------------------------------------------------
 
 
-def _resolved(value: Any, place: Place, tree: Tree) -> Any:
+def _resolved(value: object, place: Place, tree: Tree) -> Any:
     if isinstance(value, dict):
         table = cast("dict[str, Any]", value)
         return {key: _resolved(each, (*place, key), tree) for key, each in table.items()}
     if isinstance(value, list):
-        items = cast("list[Any]", value)
+        items = cast("list[object]", value)
         return [_resolved(each, (*place, index), tree) for index, each in enumerate(items)]
     if isinstance(value, _Broken):
         tree.problems.append(f"{place_text(place)}: {value.problem}")
@@ -319,8 +323,6 @@ def _from_file(reference: Reference) -> Resolved:
 
 
 def _sound(value: str, what: str, reference: Reference) -> Resolved:
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # the environment holds bytes, which Python smuggles in as half surrogates
-        raise _Unreadable(f"{what} is not UTF-8") from None
+    if _SURROGATE.search(value):  # the environment holds bytes, which Python smuggles in as half surrogate pairs
+        raise _Unreadable(f"{what} is not UTF-8")
     return Resolved(value, {reference.kind: reference.name}, reference.has_default)

@@ -680,7 +680,7 @@ def _adapter_health(adapter: GuardedAdapter, block: Block | None, now: int) -> A
         None if block is None else str(block),
         adapter.latch.cause(now),
         max(0, adapter.throttle.until(now) - now) / 1e9,
-        0.0 if breaker.until_ns is None else max(0, breaker.until_ns - now) / 1e9,
+        max(0, breaker.until_ns - now) / 1e9,
         adapter.bulkhead.in_use,
         adapter.bulkhead.waiting,
     )

@@ -6,7 +6,7 @@ import re
 from enum import StrEnum
 from typing import Generic, Literal, TypeVar
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 from pydantic import BaseModel, ConfigDict
 
 R = TypeVar("R")
@@ -47,12 +47,8 @@ class Pin:
     """
 
     model: str
-    served: tuple[str, ...] = field()
+    served: tuple[str, ...] = field(default=Factory(lambda self: (self.model,), takes_self=True))
     served_pattern: str | None = None
-
-    @served.default
-    def _served_as_asked(self) -> tuple[str, ...]:
-        return (self.model,)
 
     def admits(self, served_model: str) -> bool:
         """Is `served_model` what this pin expects?"""

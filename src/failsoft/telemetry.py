@@ -116,6 +116,6 @@ def _heard(level: int) -> bool:
 def _rendered(name: str, fields: dict[str, Any]) -> str:
     from structlog.processors import LogfmtRenderer
 
-    flat = {key: ", ".join(value) if isinstance(value, list) else value for key, value in fields.items()}
+    flat = {key: ", ".join(map(str, value)) if isinstance(value, list) else value for key, value in fields.items()}
     text = LogfmtRenderer(key_order=["event"])(None, "", {"event": name, **flat})
     return text if isinstance(text, str) else text.decode()

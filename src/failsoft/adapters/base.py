@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 from failsoft.errors import ConfigurationError
@@ -16,19 +16,15 @@ USER_AGENT = f"failsoft/{version('failsoft')}"
 
 _MAX_COUNT = 2**53  # beyond it a token count is nonsense, and JSON readers disagree
 
-# Tests against these narrow a value's type; casting each value would be a call at run time.
-_OBJECT = cast("type[dict[str, Any]]", dict)
-_ARRAY = cast("type[list[object]]", list)
 
-
-def as_object(value: object) -> dict[str, Any]:
+def as_object(value: Any) -> dict[str, Any]:
     """The value if it's a JSON object, else an empty one."""
-    return value if isinstance(value, _OBJECT) else {}
+    return value if value.__class__ is dict else {}
 
 
-def as_array(value: object) -> list[object]:
+def as_array(value: Any) -> list[object]:
     """The value if it's a JSON array, else an empty one."""
-    return value if isinstance(value, _ARRAY) else []
+    return value if value.__class__ is list else []
 
 
 def as_text(value: object) -> str | None:

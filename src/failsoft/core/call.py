@@ -126,8 +126,8 @@ class Call(Generic[Q, R]):
     little its caller left it by a deadline of his own."""
     call_id: str = field(init=False, default="")
     _budget: Budget = field(init=False)
-    _attempts: list[Attempt] = field(init=False, factory=list)
-    _passed_over: list[PassedOver] = field(init=False, factory=list)
+    _attempts: list[Attempt] = field(init=False, factory=list[Attempt])
+    _passed_over: list[PassedOver] = field(init=False, factory=list[PassedOver])
     _started: Ticket | None = field(init=False, default=None)
     _completed: bool = field(init=False, default=False)
     _permit: Permit | None = field(init=False, default=None)
@@ -478,7 +478,7 @@ class Call(Generic[Q, R]):
         try:
             outcome = self._fallback_outcome()
         except FallbackFailed as failed:
-            yield from self._fail(failed, failed.__cause__)
+            return (yield from self._fail(failed, failed.__cause__))
         self.world.events.emit(
             "fallback.used",
             capability=self.contract.name,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import enum
+import functools
 import inspect
 import types
 import typing
@@ -19,10 +20,10 @@ from pathlib import PurePath
 from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
-from pydantic_core import to_json
+from pydantic import BaseModel, ConfigDict, PydanticUserError, RootModel, TypeAdapter, ValidationError, create_model
+from pydantic_core import PydanticCustomError, to_json
 
-from failsoft.capability import Capability, types_of, version_of
+from failsoft.capability import Capability, FunctionCapability, types_of, version_of
 from failsoft.core.effects import AnswerSchema
 from failsoft.outcome import Referral
 from failsoft.prompt import Prompt, Sampling
@@ -53,7 +54,7 @@ class Contract(Generic[Q, R]):
         self.fallback: Callable[[Q], R] = fallback or capability.fallback
         self.fallback_name = import_path(fallback or capability)
         self.prompt: Callable[[Q], Prompt] = capability.prompt
-        overridden = type(capability).accept is not Capability.accept
+        overridden = type(capability).accept is not Capability[Any, Any].accept
         self.accept: Callable[[Q, R], None] | None = capability.accept if overridden else None
         self._request: TypeAdapter[Q] = _adapter(self.request_type, f"{self.name}: request type")
         self._response: TypeAdapter[R] = _adapter(self.response_type, f"{self.name}: response type")
@@ -62,7 +63,7 @@ class Contract(Generic[Q, R]):
         if answer_type is None:
             raise TypeError(f"{self.name}: its response type is only Referral: there is nothing for a model to answer")
         answer = _adapter(answer_type, f"{self.name}: response type")
-        schema = answer.json_schema()
+        schema = _schema(answer, f"{self.name}: response type {_name(answer_type)}")
         self._wrapped = not _is_object(schema)
         if self._wrapped:
             wrapper: Any = create_model("Answer", __config__=ConfigDict(extra="forbid"), value=(answer_type, ...))
@@ -80,19 +81,10 @@ class Contract(Generic[Q, R]):
         Raises:
             pydantic.ValidationError: the request is invalid.
         """
-        if self._frozen and type(request) is self.request_type:
-            return request, to_json(request, inf_nan_mode="strings")
-        if isinstance(request, BaseModel):
-            detached = request.model_dump(round_trip=True, warnings=False)
-            model = type(request) if isinstance(self.request_type, type) else None
-            valid: Q = (
-                typing.cast("Q", model.model_validate(detached, by_name=True, by_alias=False))
-                if model is not None and issubclass(model, self.request_type)
-                else self._request.validate_python(copy.deepcopy(request))
-            )
-        else:
-            valid = self._request.validate_python(copy.deepcopy(request))
-        return valid, to_json(valid, inf_nan_mode="strings")
+        if self._frozen and type(request) is self.request_type and _is_frozen(request):
+            return request, _evidence(request)
+        valid = self._request.validate_python(_renewed(request))
+        return valid, _evidence(valid)
 
     def parse_request(self, text: str | bytes) -> Q:
         """A request from its JSON text.
@@ -130,8 +122,8 @@ class Contract(Generic[Q, R]):
 
 def import_path(target: object) -> str:
     """``module:qualified.name`` of a function, a class or an instance's class."""
-    named = target if hasattr(target, "__qualname__") else type(target)
-    body = getattr(target, "_body", None)
+    named: Any = target if hasattr(target, "__qualname__") else type(target)
+    body: Any = getattr(target, "_body", None)
     if body is not None:
         named = body
     return f"{named.__module__}:{named.__qualname__}"
@@ -139,8 +131,6 @@ def import_path(target: object) -> str:
 
 def deeply_frozen(annotation: Any, seen: frozenset[Any] = frozenset()) -> bool:
     """Can a value of this type never change? Only types known to be immutable count; in doubt the answer is no."""
-    if annotation in seen:
-        return True  # a recursive model: decided by its other fields
     origin = get_origin(annotation)
     if origin in (Union, types.UnionType, tuple, frozenset):
         return all(each is Ellipsis or deeply_frozen(each, seen) for each in get_args(annotation))
@@ -151,6 +141,8 @@ def deeply_frozen(annotation: Any, seen: frozenset[Any] = frozenset()) -> bool:
     if not isinstance(annotation, type):
         return False
     if issubclass(annotation, BaseModel):
+        if annotation in seen:
+            return True  # a recursive model: decided by its other fields
         config = annotation.model_config
         if not config.get("frozen") or config.get("extra") == "allow" or annotation.__private_attributes__:
             return False
@@ -166,18 +158,22 @@ def fallback_problem(target: Any, request_type: Any, response_type: Any) -> str 
     """
     if not callable(target):
         return "is not callable: a fallback is a function `(request) -> response`, or a class whose instance is one"
-    call: Any = target if inspect.isfunction(target) else type(target).__call__
+    call: Any = target if inspect.isroutine(target) else type(target).__call__
     if inspect.iscoroutinefunction(call) or inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
         return "must be a plain `def`: a fallback may not wait"
     try:
-        inspect.signature(target).bind(object())
-    except TypeError:
-        return f"must take exactly one argument, the request, not {inspect.signature(target)}"
+        signature = inspect.signature(target)
+    except ValueError:
+        return "has no signature that can be read: wire a function written in Python"
     try:
-        hints = typing.get_type_hints(call)
-    except NameError as error:
+        signature.bind(object())
+    except TypeError:
+        return f"must take exactly one argument, the request, not {signature}"
+    try:
+        hints = typing.get_type_hints(call, include_extras=True)
+    except Exception as error:  # a quoted annotation is code: it may raise anything
         return f"has an annotation that can't be resolved: {error}"
-    parameter = next(iter(inspect.signature(target).parameters))
+    parameter = next(iter(signature.parameters))
     if parameter in hints and not _fits(request_type, hints[parameter]):
         return f"takes {_name(hints[parameter])}, but the capability's request is {_name(request_type)}"
     if "return" in hints and not _fits(hints["return"], response_type):
@@ -188,14 +184,16 @@ def fallback_problem(target: Any, request_type: Any, response_type: Any) -> str 
 def _fits(given: Any, wanted: Any) -> bool:
     if given == wanted or Any in (given, wanted) or wanted is object:
         return True
+    if get_origin(given) is typing.Annotated or get_origin(wanted) is typing.Annotated:
+        return _fits(_bare(given), _bare(wanted))
     if isinstance(given, type) and isinstance(wanted, type):
         return issubclass(given, wanted)
-    members = _members(wanted)
-    return (
-        all(any(_fits(each, one) for one in members) for each in _members(given))
-        if (len(members) > 1 or len(_members(given)) > 1)
-        else False
-    )
+    offered, members = _members(given), _members(wanted)
+    return (len(offered) > 1 or len(members) > 1) and all(any(_fits(each, one) for one in members) for each in offered)
+
+
+def _bare(annotation: Any) -> Any:
+    return get_args(annotation)[0] if get_origin(annotation) is typing.Annotated else annotation
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:
@@ -213,13 +211,66 @@ def _adapter(annotation: Any, what: str) -> TypeAdapter[Any]:
         raise TypeError(f"{what} {_name(annotation)} can't be validated: {error}") from error
 
 
+def _schema(answer: TypeAdapter[Any], what: str) -> dict[str, Any]:
+    try:
+        return answer.json_schema()
+    except PydanticUserError as error:
+        raise TypeError(f"{what} has no JSON schema, so no model can be asked for it: {error}") from error
+
+
 def _without_referral(annotation: Any) -> tuple[bool, Any]:
     """Does the type allow a Referral, and what is left without it (None: nothing)?"""
-    members = _members(annotation)
-    rest = tuple(each for each in members if each is not Referral)
+    members = _members(_bare(annotation))
+    rest = tuple(each for each in members if not (isinstance(each, type) and issubclass(each, Referral)))
     if len(rest) == len(members):
         return False, annotation
-    return True, Union[rest] if rest else None  # noqa: UP007 - built from a tuple
+    if not rest:
+        return True, None
+    left: Any = Union[rest]  # noqa: UP007 - built from a tuple
+    told = getattr(annotation, "__metadata__", ()) if len(rest) > 1 else ()  # a discriminator of one is an error
+    return True, typing.Annotated[(left, *told)] if told else left
+
+
+def _is_frozen(value: Any) -> bool:
+    """Are the models in a value whose type is frozen really of frozen types? A field may hold a mutable subclass."""
+    if isinstance(value, BaseModel):
+        return _frozen_model(type(value)) and all(map(_is_frozen, value.__dict__.values()))
+    return all(map(_is_frozen, value)) if isinstance(value, (tuple, frozenset)) else True
+
+
+_frozen_model = functools.lru_cache(maxsize=1024)(deeply_frozen)
+
+
+def _renewed(value: Any) -> Any:
+    """A copy that shares nothing which can change, with every model in it validated anew by its own class.
+
+    Fields are taken as they are, not as they serialise: a field may be excluded from a dump, or written in other words.
+    """
+    if isinstance(value, BaseModel):
+        model = type(value)
+        state = vars(value)
+        fields = {name: _renewed(state[name]) for name in model.model_fields if name in state}
+        if isinstance(value, RootModel):
+            return model.model_validate(fields.get("root"))
+        return model.model_validate(fields | _renewed(value.__pydantic_extra__ or {}), by_name=True, by_alias=False)
+    if type(value) in (list, tuple, set, frozenset):
+        return type(value)(map(_renewed, value))
+    if type(value) is dict:
+        return {copy.deepcopy(key): _renewed(each) for key, each in value.items()}
+    return copy.deepcopy(value)
+
+
+def _evidence(request: Any) -> bytes:
+    """The request's JSON bytes.
+
+    Raises:
+        pydantic.ValidationError: it can't be written as JSON: an object that nothing serialises, bytes that aren't text.
+    """
+    try:
+        return to_json(request, inf_nan_mode="strings")
+    except ValueError as error:
+        problem = PydanticCustomError("not_json", "can't be written as JSON: {reason}", {"reason": str(error)})
+        raise ValidationError.from_exception_data(type(request).__name__, [{"type": problem, "input": None}]) from None
 
 
 def _is_object(schema: dict[str, Any]) -> bool:

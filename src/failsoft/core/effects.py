@@ -160,7 +160,7 @@ class AnswerSchema:
     name: str
     schema: dict[str, Any]
     wrapped: bool = False
-    cache: dict[str, bytes] = field(factory=dict)
+    cache: dict[str, bytes] = field(factory=dict[str, bytes])
     """For codecs: the schema in each dialect's bytes, made once."""
 
 
@@ -327,7 +327,7 @@ class Invoke:
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     until: int
-    work: Promise[None] = field(factory=Promise)
+    work: Promise[None] = field(factory=Promise[None])
     started: bool = False
 
 

@@ -125,7 +125,7 @@ class BlockFile:
                 return
             blocks = self._read()
         except FileNotFoundError:
-            seen, blocks = None, {}
+            seen, blocks = None, dict[str, Block]()
         except (OSError, ConfigurationError):
             return  # the last known blocks stay in force
         before, self._blocks, self._seen = self._blocks, blocks, seen

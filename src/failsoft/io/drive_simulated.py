@@ -126,7 +126,7 @@ class Simulation:
         steps = running._steps
         try:
             if isinstance(result, Cancelled):
-                running._context.run(end, steps, result)
+                effect = running._context.run(end, steps, result)
             elif isinstance(result, Exception):
                 effect = running._context.run(steps.throw, result)
             else:

@@ -260,7 +260,10 @@ def _own_wal(path: Path) -> bool:
     wal = path.with_name(path.name + "-wal")
     command = [sys.executable, "-I", "-S", "-c", _WAL_HEADER, str(wal.absolute())]
     for _ in range(3):  # it may be cut, removed or begun anew by a writer just now
-        if not wal.exists() or wal.stat().st_size == 0:
+        try:
+            if wal.stat().st_size == 0:
+                return True
+        except FileNotFoundError:
             return True
         header = subprocess.run(command, capture_output=True, check=False, timeout=30).stdout  # noqa: S603 -- our text
         if len(header) == 32 and _header_holds(header):
