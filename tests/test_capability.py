@@ -147,7 +147,7 @@ class TestWhatIsRefusedAtCreation:
             new_class("Wrong", (Capability[Item, Grade],), {}, lambda body: body.update({"fallback": wrong}))
 
     def test_a_fallback_that_is_no_function(self) -> None:
-        with pytest.raises(TypeError, match="Wrong.fallback must be a plain `def` that takes the request, not int"):
+        with pytest.raises(TypeError, match=r"Wrong\.fallback must be a plain `def` that takes the request, not int"):
 
             class Wrong(Capability[Item, Grade]):
                 fallback = 5  # type: ignore[assignment]
@@ -169,11 +169,21 @@ class TestWhatIsRefusedAtCreation:
     @pytest.mark.parametrize("name", ["Grade", "grade_item", "-grade", "grade--item", "", "x" * 65, "é", "a\n"])
     def test_a_name_that_is_no_kebab_case(self, name: str) -> None:
         with pytest.raises(TypeError, match="is not a name: kebab-case"):
-            new_class("Wrong", (Capability[Item, Grade],), {}, lambda body: body.update({"name": name, "fallback": lambda self, request: None}))
+            new_class(
+                "Wrong",
+                (Capability[Item, Grade],),
+                {},
+                lambda body: body.update({"name": name, "fallback": lambda self, request: None}),
+            )
 
     def test_a_name_that_is_no_text(self) -> None:
-        with pytest.raises(TypeError, match="Wrong.name: a name is text, not int"):
-            new_class("Wrong", (Capability[Item, Grade],), {}, lambda body: body.update({"name": 5, "fallback": lambda self, request: None}))
+        with pytest.raises(TypeError, match=r"Wrong\.name: a name is text, not int"):
+            new_class(
+                "Wrong",
+                (Capability[Item, Grade],),
+                {},
+                lambda body: body.update({"name": 5, "fallback": lambda self, request: None}),
+            )
 
 
 class TestAnIntermediateClass:
@@ -244,7 +254,7 @@ class TestQuotedTypes:
         assert types_of(Elsewhere()) == (int, list[str])
 
     def test_a_module_that_is_gone_resolves_nothing(self) -> None:
-        class Gone(Capability["Nowhere", int]):  # type: ignore[name-defined]  # noqa: F821
+        class Gone(Capability["Nowhere", int]):  # type: ignore[name-defined]
             __module__ = "gone"
 
             def fallback(self, request: Any) -> int:

@@ -504,13 +504,10 @@ def test_keys_are_text() -> None:
     assert problems(ledger={None: 4}) == ["ledger: a key must be text, not NoneType"]
 
 
-def test_what_is_nested_too_deeply_is_one_problem() -> None:
+def test_what_is_nested_too_deeply_is_a_problem() -> None:
     loop: dict[str, Any] = {}
     loop["a"] = loop
-    assert problems(ledger=loop) == [
-        f"ledger{'.a' * 8}: is nested too deeply",
-        'ledger.a: unknown key; did you mean "url"?',
-    ][:1] + ["ledger.a: unknown key"]
+    assert problems(ledger=loop) == [f"ledger{'.a' * 8}: is nested too deeply", "ledger.a: unknown key"]
 
 
 @pytest.mark.parametrize(
@@ -564,7 +561,7 @@ def test_the_served_names_are_the_model_unless_said_otherwise() -> None:
         ({"attempts": 0}, "attempts: must be at least 1"),
         ({"attempts": True}, "attempts: a whole number is wanted, not true or false"),
         ({"attempts": 1.5}, "attempts: a whole number is wanted, not a fraction"),
-        ({"attempts": 10**5000}, "attempts: is out of range"),
+        ({"attempts": 10**5000}, "attempts: must be at most 10"),
         ({"attempt_timeout": "2h"}, 'attempt_timeout: "2h" is not between 100ms and 1h'),
         ({"attempt_timeout": {"env": "NOT_SET_ANYWHERE"}}, "attempt_timeout: the environment variable NOT_SET_ANYWHERE isn't set"),
         ({"floating": "true"}, "floating: true or false is wanted, not text"),
@@ -658,7 +655,8 @@ def test_a_breakers_figures_reach_its_settings(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
-        ({"rate": float("nan")}, "rate: must be a finite number"),
+        ({"rate": float("nan")}, "rate: must be at least 0"),
+        ({"rate": float("inf")}, "rate: must be at most 1,000,000"),
         ({"rate": "x"}, "rate: a number is wanted, not text"),
         ({"open_base_s": "soon"}, "open_base_s: a number is wanted, not text"),
         ({"rate": 10**5000}, "rate: a number is wanted, not a whole number"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from attrs import define, frozen
 
@@ -26,6 +26,7 @@ from failsoft.core.effects import SECOND, Clock, Codec, Random
 from failsoft.core.latch import Latch, LatchChange
 from failsoft.core.route import CallableCodec, GuardedAdapter
 from failsoft.core.throttle import Throttle, ThrottleChange
+from failsoft.errors import ConfigurationError
 
 AnyCapability = Capability[Any, Any]
 Given = type[AnyCapability] | AnyCapability
@@ -123,7 +124,11 @@ def guarded(name: str, config: AdapterConfig, problems: list[str], parts: Parts)
         if floating is not None:
             problems.append(f"{place}.model: {floating}")
     codec = _codec(config, place, problems)
-    return None if codec is None else guard(name, codec, config, parts)
+    try:
+        return None if codec is None else guard(name, codec, config, parts)
+    except ConfigurationError as error:  # figures of the breaker that are out of range, or don't fit together
+        problems += [f"{place}.breaker: {each}" for each in error.problems]
+        return None
 
 
 def guard(name: str, codec: Codec | CallableCodec, config: AdapterConfig, parts: Parts) -> GuardedAdapter:
@@ -248,10 +253,10 @@ def _wired(path: str, contract: Contract[Any, Any], place: str, problems: list[s
 
 def _instance(given: object, problems: list[str], place: str = "capabilities") -> AnyCapability | None:
     if isinstance(given, Capability):
-        return cast("AnyCapability", given)
+        return given
     if inspect.isclass(given) and issubclass(given, Capability):
         try:
-            return cast("AnyCapability", given())
+            return given()
         except Exception as error:  # whatever its constructor raises
             problems.append(
                 f"{place}: {given.__name__} can't be made without arguments ({type(error).__name__}: {error}); pass an "

@@ -120,7 +120,9 @@ def types_of(instance: Capability[Any, Any]) -> tuple[Any, Any]:
     """A capability's request and response types, forward references resolved in its own module."""
     if isinstance(instance, FunctionCapability):
         return instance._own_types
-    holder = types.SimpleNamespace(__annotations__=dict(zip(("request", "response"), type(instance)._types, strict=True)))
+    holder = types.SimpleNamespace(
+        __annotations__=dict(zip(("request", "response"), type(instance)._types, strict=True))
+    )
     module = sys.modules.get(type(instance).__module__)
     names = {} if module is None else vars(module)
     # Two modules' Capability["Item", …] share one reference; separate locals keep it from remembering the first's Item.

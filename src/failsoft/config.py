@@ -10,9 +10,10 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import json
+import os
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, cast
@@ -182,7 +183,7 @@ def _name(name: str) -> str:
 
 
 def _route(names: object) -> object:
-    given: list[object] = list(names) if isinstance(names, (list, tuple)) else []
+    given = cast("Sequence[object]", names if type(names) in (list, tuple) else ())
     for each in given:
         if isinstance(each, str) and given.count(each) > 1:
             raise _wrong(f"{shown(each)} is named twice")
@@ -424,6 +425,11 @@ class CapabilityConfig(_Section):
     degraded_window: Annotated[int, _duration("1s", "24h")] = 600 * SECOND
 
 
+def _default_on_bug() -> Literal["fallback", "raise"]:
+    """Under tests the pytest plugin makes bugs loud."""
+    return "raise" if os.environ.get("FAILSOFT_ON_BUG") == "raise" else "fallback"
+
+
 class Config(_Section):
     """All of it.
 
@@ -443,7 +449,7 @@ class Config(_Section):
     adapters: dict[Annotated[str, AfterValidator(_adapter_name)], AdapterConfig] = Field(default_factory=dict)
     capabilities: dict[Annotated[str, AfterValidator(_name)], CapabilityConfig] = Field(default_factory=dict)
     on_ledger_failure: Literal["fallback", "refuse", "continue"] = "fallback"
-    on_bug: Literal["fallback", "raise"] = "fallback"
+    on_bug: Literal["fallback", "raise"] = Field(default_factory=_default_on_bug)
     host: Label | None = None
     max_reply_bytes: Whole = Field(default=16 << 20, ge=1 << 10, le=1 << 30)
     base: Path = Field(default_factory=Path.cwd, exclude=True)
@@ -591,6 +597,7 @@ def _without(table: Mapping[str, Any], wrong: list[ErrorDetails]) -> dict[str, A
 
 _WANTED: Final = {
     "string_type": "text",
+    "literal_error": "text",
     "int_type": "a whole number",
     "float_type": "a number",
     "bool_type": "true or false",
@@ -632,15 +639,12 @@ def _sentence(error: ErrorDetails, in_code: bool) -> str:
         problem = f"must be at least {bounds['ge']:,}" if "ge" in bounds else f"must be at most {bounds['le']:,}"
     elif kind == "too_short":
         problem = "must name at least one"
-    elif kind == "finite_number":
-        problem = "must be a finite number"
     else:
-        wanted = "text" if kind == "literal_error" else _WANTED.get(kind)
+        wanted = _WANTED.get(kind, "something else")
         actual = next(
             (name for type_, name in _KINDS if isinstance(given, type_)), type(cast("object", given)).__name__
         )
-        # An integer too large for any number is "a whole number" as well.
-        problem = f"{wanted} is wanted, not {actual}" if wanted not in (None, actual) else "is out of range"
+        problem = f"{wanted} is wanted, not {actual}"
     return f"{place_text(place)}: {problem}"
 
 
@@ -651,7 +655,7 @@ def _inline_secret(key: str, in_code: bool) -> str:
     """How to write it instead: with an API key's usual variable, or one named like the header."""
     variable = "OPENAI_API_KEY" if key == "api_key" else re.sub(r"[^A-Z0-9]", "_", key.upper())
     home, other = ("configuration", ", or hand in a pydantic.SecretStr") if in_code else ("file", "")
-    return f'a secret must not stand in the {home}; write {key} = {{ env = "{variable}" }}{other}'
+    return f'a secret must not stand in the {home}; write {place_text((key,))} = {{ env = "{variable}" }}{other}'
 
 
 def _nearest(word: str, known: list[str]) -> str | None:

@@ -68,10 +68,11 @@ CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
         "degraded.recovered": EventKind(
             logging.WARNING, ("capability", "share", "limit"), "A capability's degraded share is under its limit again."
         ),
-        "ledger.failure": EventKind(
+        "ledger.failed": EventKind(
             logging.ERROR, ("reason", "policy"), "The ledger can't record; the policy decides what follows."
         ),
-        "ledger.recovered": EventKind(logging.WARNING, ("queued",), "The ledger records again."),
+        "ledger.recovered": EventKind(logging.WARNING, (), "The ledger records again."),
+        "ledger.warning": EventKind(logging.WARNING, ("reason",), "The ledger records, on doubtful ground."),
         "sync.on_loop": EventKind(
             logging.WARNING, (), "`.sync` was called on a running event loop's thread, which it blocks."
         ),

@@ -10,6 +10,7 @@ exceptions carry, else by being an `OSError` or a time-out, else as ``adapter_ra
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -99,13 +100,17 @@ class FunctionCodec:
 def hidden_retries(function: Callable[..., Any]) -> int:
     """How often a client that the function uses would retry by itself, where that can be seen: 0 if it can't.
 
-    Looks at a bound method's object, its ``_client`` and ``client``, and at what a function's closure and globals name.
+    Looks at a callable object or a bound method's, at its ``_client`` and ``client``, and at what a function's closure and
+    globals name.
     The OpenAI and Anthropic SDKs retry twice unless told not to, under their own time-outs.
     """
-    seen: list[object] = [getattr(function, "__self__", None)]
-    if inspect.isfunction(function):
-        variables = inspect.getclosurevars(function)
-        seen += [*variables.nonlocals.values(), *variables.globals.values()]
+    bound = inspect.unwrap(function)
+    plain = getattr(bound, "__func__", bound)
+    seen: list[object] = [bound, getattr(bound, "__self__", None)]
+    if inspect.isfunction(plain):
+        with contextlib.suppress(ValueError):  # a variable of the enclosing function that has no value yet
+            variables = inspect.getclosurevars(plain)
+            seen += [*variables.nonlocals.values(), *variables.globals.values()]
     most = 0
     for each in seen:
         for holder in (each, _attribute(each, "_client"), _attribute(each, "client")):

@@ -13,7 +13,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import PurePath
@@ -122,10 +122,8 @@ class Contract(Generic[Q, R]):
 
 def import_path(target: object) -> str:
     """``module:qualified.name`` of a function, a class or an instance's class."""
-    named: Any = target if hasattr(target, "__qualname__") else type(target)
-    body: Any = getattr(target, "_body", None)
-    if body is not None:
-        named = body
+    body: Any = typing.cast("Any", target)._body if isinstance(target, FunctionCapability) else target
+    named: Any = body if hasattr(body, "__qualname__") else type(body)
     return f"{named.__module__}:{named.__qualname__}"
 
 
@@ -221,7 +219,7 @@ def _schema(answer: TypeAdapter[Any], what: str) -> dict[str, Any]:
 def _without_referral(annotation: Any) -> tuple[bool, Any]:
     """Does the type allow a Referral, and what is left without it (None: nothing)?"""
     members = _members(_bare(annotation))
-    rest = tuple(each for each in members if not (isinstance(each, type) and issubclass(each, Referral)))
+    rest = tuple(each for each in members if not _is_referral(each))
     if len(rest) == len(members):
         return False, annotation
     if not rest:
@@ -231,11 +229,15 @@ def _without_referral(annotation: Any) -> tuple[bool, Any]:
     return True, typing.Annotated[(left, *told)] if told else left
 
 
+def _is_referral(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Referral)
+
+
 def _is_frozen(value: Any) -> bool:
     """Are the models in a value whose type is frozen really of frozen types? A field may hold a mutable subclass."""
     if isinstance(value, BaseModel):
         return _frozen_model(type(value)) and all(map(_is_frozen, value.__dict__.values()))
-    return all(map(_is_frozen, value)) if isinstance(value, (tuple, frozenset)) else True
+    return all(map(_is_frozen, typing.cast("Iterable[Any]", value))) if isinstance(value, (tuple, frozenset)) else True
 
 
 _frozen_model = functools.lru_cache(maxsize=1024)(deeply_frozen)
@@ -256,7 +258,8 @@ def _renewed(value: Any) -> Any:
     if type(value) in (list, tuple, set, frozenset):
         return type(value)(map(_renewed, value))
     if type(value) is dict:
-        return {copy.deepcopy(key): _renewed(each) for key, each in value.items()}
+        table = typing.cast("dict[Any, Any]", value)
+        return {copy.deepcopy(key): _renewed(each) for key, each in table.items()}
     return copy.deepcopy(value)
 
 

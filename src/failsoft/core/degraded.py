@@ -85,8 +85,10 @@ class DegradedWindow:
         """The figure now."""
         with self._lock:
             self._advance(now)
-            why = dict(self._why) if self._since is not None else {}
-            return DegradedShare(self._all_calls, self._all_degraded, self._percent(), self._limit, self._since, why)
+            percent = self._percent()
+            since = self._since if percent > self._limit else None  # its calls have aged away: the next call will tell
+            why = {} if since is None else dict(self._why)
+            return DegradedShare(self._all_calls, self._all_degraded, percent, self._limit, since, why)
 
     def after_fork(self) -> None:
         """In a forked child: the lock may have been held."""

@@ -24,6 +24,9 @@ from failsoft.errors import ConfigurationError
 
 LOOK_EVERY = 500_000_000
 
+_MODE = 0o644
+"""Whoever throws the switch, a process under another account must be able to see it."""
+
 
 @frozen
 class Block:
@@ -95,7 +98,7 @@ class BlockFile:
         """Put a block in force; one already there is replaced.
 
         Raises:
-            ConfigurationError: the file is there and isn't a block file.
+            ConfigurationError: the file is there and isn't a block file, or it can't be written.
         """
         block = Block(subject, actor, why, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
         self._write(lambda blocks: {**blocks, subject: block})
@@ -105,7 +108,7 @@ class BlockFile:
         """End a block. False if there was none.
 
         Raises:
-            ConfigurationError: the file is there and isn't a block file.
+            ConfigurationError: the file is there and isn't a block file, or it can't be written.
         """
         found: list[bool] = []
 
@@ -138,6 +141,8 @@ class BlockFile:
             text = self.path.read_bytes()
         except FileNotFoundError:
             return {}
+        except OSError as error:
+            raise ConfigurationError(f"{self.path}: can't be read: {error.strerror}") from error
         try:
             content = _File.model_validate_json(text)
         except ValidationError:
@@ -147,6 +152,13 @@ class BlockFile:
         return {key: Block(key, each.actor, each.why, each.since) for key, each in content.blocks.items()}
 
     def _write(self, change: Callable[[Mapping[str, Block]], Mapping[str, Block]]) -> None:
+        try:
+            self._replace(change)
+        except OSError as error:
+            raise ConfigurationError(f"{self.path}: can't be written: {error.strerror}") from error
+        self._next_look = -1
+
+    def _replace(self, change: Callable[[Mapping[str, Block]], Mapping[str, Block]]) -> None:
         with _locked(self.path.with_name(self.path.name + ".lock")):
             blocks = change(self._read())
             content: dict[str, Any] = {
@@ -160,18 +172,18 @@ class BlockFile:
                 with os.fdopen(handle, "w", encoding="utf-8") as file:
                     json.dump(content, file, indent=2, sort_keys=True)
                     file.flush()
+                    os.fchmod(file.fileno(), _MODE)
                     os.fsync(file.fileno())
                 os.replace(name, self.path)
             except BaseException:
                 os.unlink(name)
                 raise
-        self._next_look = -1
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Between processes: one writer at a time."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -125,12 +125,7 @@ class Simulation:
         running._turn += 1
         steps = running._steps
         try:
-            if isinstance(result, Cancelled):
-                effect = running._context.run(end, steps, result)
-            elif isinstance(result, Exception):
-                effect = running._context.run(steps.throw, result)
-            else:
-                effect = running._context.run(steps.send, result)
+            effect = running._context.run(_step, steps, result)
         except StopIteration as stop:
             self._finish(running, stop.value, None)
         except BaseException as error:
@@ -166,6 +161,13 @@ class Simulation:
     def _await(self, promise: Promise[Any], until: int, deliver: Callable[[object], None]) -> None:
         promise.on_done(lambda: self.at(self.clock.now, lambda: deliver(promise.value)))
         self.at(until, lambda: deliver(promise.value if promise.done else None))
+
+
+def _step(steps: Generator[Effect, Any, Any], result: Any) -> Effect:
+    if isinstance(result, Cancelled):
+        end(steps, result)
+    effect: Effect = steps.throw(result) if isinstance(result, Exception) else steps.send(result)
+    return effect
 
 
 def _call(effect: Invoke) -> object:

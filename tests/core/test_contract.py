@@ -1,0 +1,527 @@
+"""A capability made ready: requests detached and validated anew, answers of any type, wired fallbacks held to their types."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    RootModel,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+)
+
+from failsoft import Capability, Referral, capability
+from failsoft.core.contract import Contract, deeply_frozen, fallback_problem, import_path
+
+T = TypeVar("T")
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    description: str
+    sizes: tuple[int, ...] = ()
+
+
+class Size(BaseModel):
+    mm: Annotated[int, Field(ge=0)]
+
+
+class Mutable(BaseModel):
+    description: str
+    tags: list[str] = []
+    size: Size | None = None
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Rating(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    stars: int
+
+
+def made(request: Any, response: Any, fallback: Any = None) -> Contract[Any, Any]:
+    def body(request: Any) -> Any:
+        return None
+
+    body.__annotations__ = {"request": request, "return": response}
+    return Contract(capability(body), fallback)
+
+
+class TestARequest:
+    def test_that_is_frozen_all_the_way_down_is_used_as_it_is(self) -> None:
+        request = Frozen(description="bolt", sizes=(1, 2))
+        snapshot, text = made(Frozen, int).snapshot(request)
+        assert snapshot is request
+        assert text == b'{"description":"bolt","sizes":[1,2]}'
+
+    def test_that_is_mutable_is_detached_with_all_that_it_holds(self) -> None:
+        request = Mutable(description="bolt", tags=["a"], size=Size(mm=3))
+        snapshot, _ = made(Mutable, int).snapshot(request)
+        request.tags.append("b")
+        request.description = "nut"
+        assert request.size is not None
+        request.size.mm = 9
+        assert snapshot == Mutable(description="bolt", tags=["a"], size=Size(mm=3))
+
+    def test_in_a_frozen_field_of_which_stands_a_mutable_subclass_is_detached_too(self) -> None:
+        class Inner(BaseModel):
+            model_config = ConfigDict(frozen=True)
+
+        class Loose(Inner):
+            model_config = ConfigDict(frozen=False)
+            tags: list[str]
+
+        class Outer(BaseModel):
+            model_config = ConfigDict(frozen=True)
+            inner: tuple[Inner, ...]
+
+        loose = Loose(tags=["a"])
+        snapshot, _ = made(Outer, int).snapshot(Outer(inner=(loose,)))
+        loose.tags.append("b")
+        assert snapshot.inner == (Loose(tags=["a"]),)
+
+    def test_of_a_subclass_keeps_its_class(self) -> None:
+        class Special(Frozen):
+            extra: int
+
+        snapshot, text = made(Frozen, int).snapshot(Special(description="bolt", extra=3))
+        assert snapshot == Special(description="bolt", extra=3)
+        assert b'"extra":3' in text
+
+    def test_made_invalid_by_its_caller_is_refused(self) -> None:
+        request = Mutable(description="bolt")
+        request.description = 5  # type: ignore[assignment]
+        with pytest.raises(ValidationError, match="description"):
+            made(Mutable, int).snapshot(request)
+
+    def test_with_an_invalid_model_deep_inside_is_refused(self) -> None:
+        request = Mutable(description="bolt", size=Size(mm=3))
+        assert request.size is not None
+        request.size.mm = -1
+        with pytest.raises(ValidationError, match="mm"):
+            made(Mutable, int).snapshot(request)
+
+    @pytest.mark.parametrize("kind", [list[Mutable], dict[str, Mutable], tuple[Mutable, ...]])
+    def test_with_an_invalid_model_in_a_collection_is_refused(self, kind: Any) -> None:
+        wrong = Mutable.model_construct(description=5)
+        request = {"a": wrong} if kind is dict[str, Mutable] else [wrong]
+        with pytest.raises(ValidationError, match="description"):
+            made(kind, int).snapshot(request)
+
+    def test_constructed_without_validation_is_refused(self) -> None:
+        with pytest.raises(ValidationError, match="description"):
+            made(Mutable, int).snapshot(Mutable.model_construct())
+
+    def test_of_another_type_is_refused(self) -> None:
+        with pytest.raises(ValidationError):
+            made(Mutable, int).snapshot(Rating(stars=1))
+
+    def test_with_aliases_is_snapshot_by_its_fields(self) -> None:
+        class Aliased(BaseModel):
+            part: str = Field(alias="Part Number")
+            tags: list[str] = Field(default=[], validation_alias="t")
+
+        snapshot, text = made(Aliased, int).snapshot(Aliased.model_validate({"Part Number": "1", "t": ["x"]}))
+        assert (snapshot.part, snapshot.tags) == ("1", ["x"])
+        assert b'"Part Number":"1"' in text
+
+    def test_with_a_field_that_is_left_out_of_dumps_keeps_it(self) -> None:
+        class Reserved(BaseModel):
+            token: str = Field(exclude=True)
+
+        snapshot, text = made(Reserved, int).snapshot(Reserved(token="t"))
+        assert snapshot.token == "t"
+        assert text == b"{}"
+
+    def test_with_a_field_that_is_written_in_other_words_stays_valid(self) -> None:
+        class Worded(BaseModel):
+            count: int
+
+            @field_serializer("count")
+            def in_words(self, count: int) -> str:
+                return "many"
+
+        snapshot, text = made(Worded, int).snapshot(Worded(count=3))
+        assert snapshot.count == 3
+        assert text == b'{"count":"many"}'
+
+    def test_holding_one_of_two_alike_models_keeps_that_one(self) -> None:
+        class Nut(BaseModel):
+            size: int
+
+        class Bolt(BaseModel):
+            size: int
+
+        class Order(BaseModel):
+            part: Nut | Bolt
+
+        snapshot, _ = made(Order, int).snapshot(Order(part=Bolt(size=3)))
+        assert type(snapshot.part) is Bolt
+
+    def test_with_extra_fields_keeps_them_detached(self) -> None:
+        class Open(BaseModel):
+            model_config = ConfigDict(extra="allow")
+
+        more = ["a"]
+        snapshot, _ = made(Open, int).snapshot(Open(more=more))  # type: ignore[call-arg]
+        more.append("b")
+        assert snapshot.more == ["a"]
+
+    def test_that_is_a_root_model_is_detached(self) -> None:
+        class Names(RootModel[list[str]]):
+            pass
+
+        request = Names(["a"])
+        snapshot, text = made(Names, int).snapshot(request)
+        request.root.append("b")
+        assert snapshot.root == ["a"]
+        assert text == b'["a"]'
+
+    def test_with_a_secret_in_it_shows_none_in_the_evidence(self) -> None:
+        class Login(BaseModel):
+            password: SecretStr
+
+        snapshot, text = made(Login, int).snapshot(Login(password=SecretStr("canary")))
+        assert snapshot.password.get_secret_value() == "canary"
+        assert b"canary" not in text
+
+    @pytest.mark.parametrize(
+        ("kind", "request_"),
+        [
+            (str, "bolt"),
+            (int, 3),
+            (list[int], [1, 2]),
+            (dict[str, list[int]], {"a": [1]}),
+            (Colour, Colour.RED),
+            (Literal["a", "b"], "b"),
+            (set[int], {1}),
+            (float, float("inf")),
+        ],
+    )
+    def test_may_be_no_model(self, kind: Any, request_: Any) -> None:
+        contract = made(kind, int)
+        snapshot, text = contract.snapshot(request_)
+        assert snapshot == request_
+        assert contract.parse_request(text) == request_
+
+    def test_that_is_no_model_is_detached_too(self) -> None:
+        request = {"a": [1]}
+        snapshot, _ = made(dict[str, list[int]], int).snapshot(request)
+        request["a"].append(2)
+        assert snapshot == {"a": [1]}
+
+    @pytest.mark.parametrize("wrong", [b"\xff", object()])
+    def test_that_cant_be_written_as_json_is_invalid(self, wrong: Any) -> None:
+        with pytest.raises(ValidationError, match="can't be written as JSON"):
+            made(Any, int).snapshot(wrong)
+
+    @given(st.recursive(st.none() | st.booleans() | st.integers(-9, 9) | st.text(), st.lists, max_leaves=9))
+    def test_never_shares_a_list_with_its_caller(self, value: Any) -> None:
+        def lists(value: Any) -> set[int]:
+            return {id(value)}.union(*map(lists, value)) if isinstance(value, list) else set()
+
+        snapshot, _ = made(Any, int).snapshot(value)
+        assert snapshot == value
+        assert not lists(snapshot) & lists(value)
+
+
+class TestWhatIsFrozen:
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            str,
+            Colour,
+            Frozen,
+            Literal["a"],
+            int | None,
+            tuple[int, ...],
+            tuple[()],
+            frozenset[str],
+            Annotated[int, Field(ge=0)],
+            Annotated[int, []],
+        ],
+    )
+    def test_yes(self, kind: Any) -> None:
+        assert deeply_frozen(kind)
+
+    @pytest.mark.parametrize("kind", [list[int], dict[str, int], Mutable, Any, tuple[list[int], ...], bytearray, T])
+    def test_no(self, kind: Any) -> None:
+        assert not deeply_frozen(kind)
+
+    def test_a_model_with_open_extras_or_private_attributes_isnt(self) -> None:
+        class Open(BaseModel):
+            model_config = ConfigDict(frozen=True, extra="allow")
+
+        class Private(BaseModel):
+            model_config = ConfigDict(frozen=True)
+            _cache: dict[str, int] = PrivateAttr(default_factory=dict)
+
+        assert not deeply_frozen(Open)
+        assert not deeply_frozen(Private)
+
+    def test_a_recursive_model_is_decided_by_its_other_fields(self) -> None:
+        class Tree(BaseModel):
+            model_config = ConfigDict(frozen=True)
+            children: tuple[Tree, ...] = ()
+
+        class Bush(BaseModel):
+            model_config = ConfigDict(frozen=True)
+            children: tuple[Bush, ...] = ()
+            leaves: list[str]
+
+        Tree.model_rebuild()
+        Bush.model_rebuild()
+        assert deeply_frozen(Tree)
+        assert not deeply_frozen(Bush)
+
+
+class TestAnAnswer:
+    @pytest.mark.parametrize(
+        ("kind", "text", "value"),
+        [
+            (Rating, b'{"stars": 3}', Rating(stars=3)),
+            (Colour, b'{"value": "red"}', Colour.RED),
+            (Literal["a", "b"], b'{"value": "b"}', "b"),
+            (int, b'{"value": 3}', 3),
+            (list[Rating], b'{"value": [{"stars": 1}]}', [Rating(stars=1)]),
+            (Rating | Referral, b'{"stars": 3}', Rating(stars=3)),
+            (Rating | Size, b'{"value": {"mm": 3}}', Size(mm=3)),
+            (int | Referral, b'{"value": 3}', 3),
+            (dict[str, int], b'{"value": {"a": 1}}', {"a": 1}),
+            (int | None, b'{"value": null}', None),
+        ],
+    )
+    def test_may_be_of_any_type(self, kind: Any, text: bytes, value: object) -> None:
+        contract = made(str, kind)
+        read = contract.read_answer(text, "request")
+        assert read == value
+        assert type(read) is type(value)
+        assert contract.answer.schema["type"] == "object"
+
+    @pytest.mark.parametrize("text", [b'{"value": 3, "more": 1}', b"3", b'{"value": 3.5}', b"{}"])
+    def test_that_is_wrapped_is_nothing_but_its_value(self, text: bytes) -> None:
+        with pytest.raises(ValidationError):
+            made(str, int).read_answer(text, "request")
+
+    @pytest.mark.parametrize(
+        "kind", [Rating | Referral, Annotated[Rating | Referral, Field(description="d")], int | Rating | Referral]
+    )
+    def test_never_refers(self, kind: Any) -> None:
+        contract = made(str, kind)
+        assert contract.may_refer
+        assert "reason" not in str(contract.answer.schema)
+        for text in (b'{"reason": "r"}', b'{"value": {"reason": "r"}}'):
+            with pytest.raises(ValidationError):
+                contract.read_answer(text, "request")
+
+    def test_never_refers_by_a_referral_of_the_applications_own(self) -> None:
+        class Escalation(Referral):
+            desk: str
+
+        contract = made(str, Rating | Escalation)
+        assert contract.may_refer
+        assert "desk" not in str(contract.answer.schema)
+
+    def test_of_several_types_keeps_what_is_said_about_their_union(self) -> None:
+        contract = made(str, Annotated[int | bool | Referral, Field(description="how many")])
+        assert contract.answer.schema["properties"]["value"]["description"] == "how many"
+
+    def test_meets_validators_that_know_the_request(self) -> None:
+        seen: list[object] = []
+
+        class Aware(BaseModel):
+            stars: int
+
+            @field_validator("stars")
+            @classmethod
+            def look(cls, stars: int, info: ValidationInfo) -> int:
+                seen.append(info.context)
+                return stars
+
+        request = Frozen(description="bolt")
+        made(Frozen, Aware).read_answer(b'{"stars": 1}', request)
+        made(Frozen, list[Aware]).read_answer(b'{"value": [{"stars": 1}]}', request)
+        assert seen == [request, request]
+        assert all(each is request for each in seen)
+
+    def test_has_a_schema_that_is_made_once(self) -> None:
+        contract = made(str, Rating)
+        assert contract.answer.schema is contract.answer.schema
+        assert contract.answer.name == "body"
+
+    def test_is_dumped_for_the_record(self) -> None:
+        assert made(str, list[Rating]).dump_response([Rating(stars=1)]) == b'[{"stars":1}]'
+
+
+class TestTypesThatCantBe:
+    def test_only_a_referral(self) -> None:
+        with pytest.raises(TypeError, match="nothing for a model to answer"):
+            made(str, Referral)
+
+    def test_a_response_without_schema(self) -> None:
+        with pytest.raises(TypeError, match=r"body: response type .* has no JSON schema"):
+            made(str, Callable[[], int])
+
+    @pytest.mark.parametrize(("request_", "response"), [(object, int), (str, type("Own", (), {}))])
+    def test_what_pydantic_doesnt_know(self, request_: Any, response: Any) -> None:
+        if request_ is object:
+            request_ = type("Own", (), {})
+        with pytest.raises(TypeError, match="can't be validated"):
+            made(request_, response)
+
+
+class TestAFallbacksValue:
+    def test_is_held_to_the_response_type(self) -> None:
+        with pytest.raises(ValidationError):
+            made(str, Rating).check_value(5)
+
+    def test_may_refer_only_where_typed(self) -> None:
+        referral = Referral(reason="r")
+        assert made(str, Rating | Referral).check_value(referral) is referral
+        with pytest.raises(ValidationError):
+            made(str, Rating).check_value(referral)
+
+
+def plain(request: Frozen) -> Rating:
+    raise NotImplementedError
+
+
+class Table:
+    def __call__(self, request: Frozen) -> Rating:
+        raise NotImplementedError
+
+    @classmethod
+    async def waits(cls, request: Frozen) -> Rating:
+        raise NotImplementedError
+
+
+class WaitingTable:
+    async def __call__(self, request: Frozen) -> Rating:
+        raise NotImplementedError
+
+
+async def waits(request: Frozen) -> Rating:
+    raise NotImplementedError
+
+
+def two(request: Frozen, other: int) -> Rating:
+    raise NotImplementedError
+
+
+def wrong_request(request: int) -> Rating:
+    raise NotImplementedError
+
+
+def wrong_response(request: Frozen) -> int:
+    raise NotImplementedError
+
+
+def narrower(request: object) -> Rating:
+    raise NotImplementedError
+
+
+def unannotated(request):  # type: ignore[no-untyped-def]
+    raise NotImplementedError
+
+
+def lost(request: Nowhere) -> Rating:  # type: ignore[name-defined]  # noqa: F821
+    raise NotImplementedError
+
+
+Score = Annotated[int, Field(ge=0, le=100)]
+
+
+def scored(request: Frozen) -> Score:
+    raise NotImplementedError
+
+
+def counted(request: Frozen) -> int:
+    raise NotImplementedError
+
+
+class TestAWiredFallback:
+    @pytest.mark.parametrize("target", [plain, Table(), narrower, unannotated])
+    def test_that_fits(self, target: Any) -> None:
+        assert fallback_problem(target, Frozen, Rating) is None
+
+    @pytest.mark.parametrize(
+        ("target", "problem"),
+        [
+            (5, "is not callable"),
+            (waits, "a fallback may not wait"),
+            (Table.waits, "a fallback may not wait"),
+            (WaitingTable(), "a fallback may not wait"),
+            (two, "must take exactly one argument"),
+            (wrong_request, "takes int, but the capability's request is Frozen"),
+            (wrong_response, "returns int, but the capability's response is Rating"),
+            (lost, "has an annotation that can't be resolved: name 'Nowhere'"),
+            (max, "has no signature that can be read"),
+        ],
+    )
+    def test_that_doesnt(self, target: Any, problem: str) -> None:
+        assert problem in (fallback_problem(target, Frozen, Rating) or "")
+
+    @pytest.mark.parametrize("response", [Rating | Referral, Any, Annotated[Rating, "note"]])
+    def test_may_return_one_of_several_types(self, response: Any) -> None:
+        assert fallback_problem(plain, Frozen, response) is None
+
+    @pytest.mark.parametrize("target", [scored, counted])
+    def test_may_leave_constraints_to_the_capability(self, target: Any) -> None:
+        assert fallback_problem(target, Frozen, Score) is None
+
+    def test_may_not_return_more_than_is_allowed(self) -> None:
+        def both(request: Frozen) -> Rating | Referral:
+            raise NotImplementedError
+
+        both.__annotations__["return"] = Rating | Referral
+        both.__annotations__["request"] = Frozen
+        assert "returns" in (fallback_problem(both, Frozen, Rating) or "")
+        assert fallback_problem(both, Frozen, Rating | Referral) is None
+
+    def test_of_another_form_is_named_as_it_is_written(self) -> None:
+        assert "returns int" in (fallback_problem(counted, Frozen, list[int]) or "")
+
+    def test_answers_in_place_of_the_capabilitys_own(self) -> None:
+        contract = made(Frozen, Rating, plain)
+        assert contract.fallback is plain
+        assert contract.fallback_name == f"{__name__}:plain"
+
+
+class GradeFrozen(Capability[Frozen, int]):
+    def fallback(self, request: Frozen) -> int:
+        return 0
+
+    def accept(self, request: Frozen, response: int) -> None:
+        raise ValueError
+
+
+class TestItsNames:
+    def test_a_class_is_named_by_its_import_path(self) -> None:
+        assert Contract(GradeFrozen()).fallback_name == f"{__name__}:GradeFrozen"
+
+    def test_a_function_is_named_by_the_functions(self) -> None:
+        assert import_path(capability(plain)) == f"{__name__}:plain"
+
+    def test_something_with_a_body_of_its_own_is_named_by_its_class(self) -> None:
+        table = Table()
+        table._body = 5  # type: ignore[attr-defined]
+        assert import_path(table) == f"{__name__}:Table"
+
+    def test_accept_is_called_only_where_there_is_one(self) -> None:
+        assert Contract(GradeFrozen()).accept is not None
+        assert made(str, int).accept is None

@@ -1,0 +1,97 @@
+"""The degraded share: counted in a sliding window, told once when it's exceeded and once when that ends."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from failsoft.core.degraded import CELLS, MIN_CALLS, DegradedShare, DegradedWindow
+
+SECOND = 1_000_000_000
+WINDOW = CELLS * SECOND
+MORNING = 1_700_000_000 * SECOND
+
+
+def noted(window: DegradedWindow, *reasons: str | None, now: int = 0) -> None:
+    for each in reasons:
+        window.note(now, MORNING + now, each)
+
+
+def test_a_few_calls_say_little() -> None:
+    window = DegradedWindow(WINDOW, 20)
+    noted(window, *["open"] * (MIN_CALLS - 1))
+    assert window.share(0) == DegradedShare(4, 4, 0.0, 20, None, {})
+
+
+def test_above_its_limit_it_says_since_when_and_why() -> None:
+    window = DegradedWindow(WINDOW, 20)
+    noted(window, None, None, None, "open")
+    noted(window, "open", "throttled", now=SECOND)
+    share = window.share(SECOND)
+    assert share.exceeded
+    assert (share.percent, share.since_ns) == (50, MORNING + SECOND)
+    assert share.why == {"open": 2, "throttled": 1}
+
+
+def test_at_its_limit_it_isnt_exceeded() -> None:
+    window = DegradedWindow(WINDOW, 20)
+    noted(window, None, None, None, None, "open")
+    assert not window.share(0).exceeded
+
+
+def test_a_change_is_told_once_each_way() -> None:
+    told: list[bool] = []
+    window = DegradedWindow(WINDOW, 50, lambda share: told.append(share.exceeded))
+    noted(window, *["open"] * 9)
+    assert told == [True]
+    noted(window, *[None] * 20)
+    assert told == [True, False]
+    assert window.share(0).why == {}
+
+
+def test_reasons_of_an_earlier_time_are_forgotten_with_its_calls() -> None:
+    window = DegradedWindow(WINDOW, 20)
+    noted(window, "old")
+    noted(window, None, now=2 * WINDOW)
+    noted(window, *["new"] * 6, now=2 * WINDOW)
+    assert window.share(2 * WINDOW).why == {"new": 6}
+
+
+def test_when_its_calls_have_aged_away_it_isnt_exceeded_any_more() -> None:
+    window = DegradedWindow(WINDOW, 20)
+    noted(window, *["open"] * 9)
+    assert window.share(WINDOW - SECOND).exceeded
+    assert window.share(WINDOW) == DegradedShare(0, 0, 0.0, 20, None, {})
+
+
+def test_a_clock_that_lags_behind_counts_in_the_newest_cell() -> None:
+    window = DegradedWindow(WINDOW, 20)
+    noted(window, None, now=5 * SECOND)
+    noted(window, "open", now=0)
+    assert window.share(5 * SECOND).calls == 2
+
+
+def test_a_forked_child_has_a_lock_of_its_own() -> None:
+    window = DegradedWindow(WINDOW, 20)
+    window._lock.acquire()
+    window.after_fork()
+    noted(window, None)
+    assert window.share(0).calls == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 20 * SECOND), st.booleans()), max_size=60))
+def test_it_counts_what_a_plain_list_of_calls_counts(calls: list[tuple[int, bool]]) -> None:
+    window = DegradedWindow(WINDOW, 20)
+    kept: deque[tuple[int, bool]] = deque()
+    now = 0
+    for passed, degraded in calls:
+        now += passed
+        window.note(now, MORNING, "open" if degraded else None)
+        kept.append((now // SECOND, degraded))
+        while kept[0][0] <= now // SECOND - CELLS:
+            kept.popleft()
+        share = window.share(now)
+        assert (share.calls, share.degraded) == (len(kept), sum(each for _, each in kept))
+        assert share.exceeded == (len(kept) >= MIN_CALLS and 100 * share.degraded / share.calls > 20)

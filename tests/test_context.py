@@ -1,0 +1,80 @@
+"""A context says for whom, for which case and with which labels; what it says is checked at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import failsoft
+from failsoft import Actor, Case
+from failsoft.context import CallContext, current_context, identifier
+
+
+def test_outside_any_context_there_is_nothing() -> None:
+    assert current_context() == CallContext()
+
+
+def test_case_and_actor_may_be_text() -> None:
+    with failsoft.context(case="SPE4A7", actor="jdoe", labels={"CUI"}) as inner:
+        assert current_context() is inner
+        assert inner == CallContext(Case("SPE4A7"), Actor("jdoe"), frozenset({"CUI"}))
+    assert current_context() == CallContext()
+
+
+def test_an_inner_context_adds_labels_and_replaces_what_it_names() -> None:
+    with (
+        failsoft.context(case="one", actor="jdoe", labels={"CUI"}),
+        failsoft.context(actor=Actor("bot", "service", "jdoe"), labels="PII") as inner,
+    ):
+        assert inner == CallContext(Case("one"), Actor("bot", "service", "jdoe"), frozenset({"CUI", "PII"}))
+
+
+def test_a_context_ends_when_its_block_raises() -> None:
+    with pytest.raises(RuntimeError), failsoft.context(case="one"):
+        raise RuntimeError
+    assert current_context() == CallContext()
+
+
+async def test_a_task_has_the_context_in_which_it_was_made() -> None:
+    async def look() -> CallContext:
+        await asyncio.sleep(0)
+        return current_context()
+
+    with failsoft.context(case="one"):
+        task = asyncio.create_task(look())
+    assert (await task).case == Case("one")
+
+
+def test_identifiers_are_normalised() -> None:
+    assert identifier("e\N{COMBINING ACUTE ACCENT}", "an id") == "é"
+
+
+@pytest.mark.parametrize("wrong", ["", "x" * 129, "é" * 65, "a\nb", "a\u200bb", "\ud800"])
+@pytest.mark.parametrize("where", ["case", "actor", "labels"])
+def test_an_identifier_that_is_none_is_refused(wrong: str, where: str) -> None:
+    with pytest.raises(ValueError), failsoft.context(**{where: [wrong] if where == "labels" else wrong}):  # type: ignore[arg-type]
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    "wrong", [Case("a", kind=""), Case("a", series="\n"), Actor("a", kind="x" * 129), Actor("a", on_behalf_of="")]
+)
+def test_every_part_of_a_case_or_an_actor_is_checked(wrong: Case | Actor) -> None:
+    with (
+        pytest.raises(ValueError, match=r"a case's|an actor's"),
+        failsoft.context(**{"case" if isinstance(wrong, Case) else "actor": wrong}),  # type: ignore[arg-type]
+    ):
+        raise NotImplementedError
+
+
+@given(st.text())
+def test_an_identifier_is_sound_or_refused(text: str) -> None:
+    try:
+        sound = identifier(text, "an id")
+    except ValueError:
+        return
+    assert 0 < len(sound.encode()) <= 128
+    assert identifier(sound, "an id") == sound
