@@ -17,6 +17,7 @@ from typing import NoReturn
 import pytest
 from attrs import frozen
 
+import failsoft
 from failsoft.config import (
     AdapterConfig,
     BreakerConfig,
@@ -212,3 +213,8 @@ def test_the_configuration_page_names_every_key(heading: str, section: type) -> 
 def test_the_configuration_page_states_the_breakers_defaults() -> None:
     for name, _, _, default, *_ in table("docs/reference/configuration.md", "## [adapters.NAME.breaker]\n"):
         assert float(default) == getattr(BreakerSettings(), name), name
+
+
+def test_the_python_page_names_everything_public() -> None:
+    page = (ROOT / "docs/reference/python.md").read_text()
+    assert [name for name in failsoft.__all__ if f"`{name}" not in page] == []

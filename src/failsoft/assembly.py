@@ -16,7 +16,7 @@ from attrs import define, frozen
 from failsoft.adapters.callable import FunctionCodec, hidden_retries
 from failsoft.adapters.openai_compatible import openai, openai_compatible
 from failsoft.adapters.pins import floating_problem
-from failsoft.capability import Capability
+from failsoft.capability import Capability, name_problem
 from failsoft.config import AdapterConfig, CapabilityConfig, Config
 from failsoft.core.breaker import Breaker, Change
 from failsoft.core.breaker_settings import BreakerSettings
@@ -68,6 +68,10 @@ def instances(given: Iterable[Given], problems: list[str]) -> dict[str, AnyCapab
     for each in given:
         instance = _instance(each, problems)
         if instance is None:
+            continue
+        problem = name_problem(instance.name)
+        if problem is not None:
+            problems.append(f"capabilities: {_described(instance)}: {problem}")
             continue
         if instance.name in found:
             problems.append(

@@ -20,6 +20,7 @@ import socket
 import threading
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,7 +53,7 @@ from failsoft.io.transport_async import AsyncTransport
 from failsoft.io.transport_sync import SyncTransport
 from failsoft.ledger.writer import SqliteLedger
 from failsoft.outcome import Grade, Outcome, Pin
-from failsoft.telemetry import CATALOGUE, Telemetry
+from failsoft.telemetry import Telemetry
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -311,7 +312,8 @@ class Isolation:
                     settings[name].degraded_window, settings[name].degraded_limit, self._on_share(name)
                 )
         self._settings = settings
-        self._names: dict[object, str] = {type(each): name for name, each in found.items()}
+        kinds = Counter(type(each) for each in found.values())  # a class with two instances names neither
+        self._names: dict[object, str] = {type(each): name for name, each in found.items() if kinds[type(each)] == 1}
         self._names |= {id(each): name for name, each in found.items()}
         self._isolated: dict[str, Isolated[Any, Any]] = {}
         # A name that resembles a configured one is a slip; another may still be given in code, before entering.
@@ -347,7 +349,7 @@ class Isolation:
         Raises:
             ConfigurationError: a name that's taken, an option that's wrong, a client that retries by itself.
         """
-        table = {"provider": "callable", "model": model, **options}
+        table = {**options, "provider": "callable", "model": model}
         draft = read_mapping({"adapters": {name: table}})
         problems = list(draft.problems)
         if name in self._adapters:
@@ -401,12 +403,7 @@ class Isolation:
 
     def _open(self) -> None:
         config = self._config
-        unknown = [
-            f'capabilities.{name}.adapters: no adapter named "{each}"'
-            for name in self._contracts
-            for each in self._settings[name].adapters
-            if each not in self._adapters
-        ]
+        unknown = self.unknown_adapters()
         if unknown:
             raise ConfigurationError(unknown)
         snapshot = config.snapshot()
@@ -538,6 +535,15 @@ class Isolation:
         """The ledger's file; None where it's off."""
         return self._config.ledger.path
 
+    def unknown_adapters(self) -> tuple[str, ...]:
+        """A sentence for each name in a route that no adapter has yet, neither configured nor made by `adapter`."""
+        return tuple(
+            f'capabilities.{name}.adapters[{index}]: no adapter named "{each}"'
+            for name in self._contracts
+            for index, each in enumerate(self._settings[name].adapters)
+            if each not in self._adapters
+        )
+
     def route_of(self, capability: str) -> tuple[str, ...]:
         """The names of a capability's adapters, in order."""
         return self._settings[capability].adapters
@@ -642,8 +648,7 @@ class Isolation:
         )
 
     def _ledger_event(self, name: str, fields: Mapping[str, Any]) -> None:
-        if name in CATALOGUE:
-            self._telemetry.emit(name, **fields)
+        self._telemetry.emit(name, **fields)
 
     def _on_share(self, name: str) -> Callable[[DegradedShare], None]:
         def tell(share: DegradedShare) -> None:
@@ -714,7 +719,7 @@ def _strangers(config: Config, found: Mapping[str, object]) -> list[str]:
 def _nanoseconds(deadline: str | float) -> int:
     try:
         value = parse_duration(deadline) if isinstance(deadline, str) else int(deadline * 1e9)
-    except (ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError):
         raise ConfigurationError(f'deadline: {deadline!r} is no duration; write "2s" or "250ms"') from None
     if not 10_000_000 <= value <= 3_600_000_000_000:
         raise ConfigurationError(f"deadline: {deadline!r} is not between 10 ms and 1 h")

@@ -221,3 +221,77 @@ def test_verifying_works_while_a_process_writes(tmp_path: Path) -> None:
     process.end()
     assert sizes == sorted(sizes)
     assert verify(path).exit_code == 0
+
+
+def test_a_child_seen_from_inside_has_its_own_emitter_and_queue(tmp_path: Path) -> None:
+    """A fork without the fork: what the hooks do to a ledger, in this process."""
+    ledger = ledger_at(tmp_path / "x.db", clock=SystemClock())
+    ledger.open()
+    parent, parents_queue = ledger._thread, ledger._queue
+    assert ledger.before_fork()
+    ledger.after_fork_in_child(True)
+    assert ledger.healthy
+    assert ledger._thread is None
+    assert isinstance(settled(call(ledger, "child")[1]), Recorded)
+    parents_queue.shut("the parent is closed")
+    assert parent is not None
+    parent.join(10)
+    ledger.close()
+    found = verify(ledger.path)
+    assert found.exit_code == 0, found.summary()
+    assert found.kinds["emitter.opened"] == found.kinds["emitter.closed"] == 2
+
+
+def test_a_child_that_closes_at_once_never_writes(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db", clock=SystemClock())
+    ledger.open()
+    parents_queue, parent = ledger._queue, ledger._thread
+    assert ledger.before_fork()
+    ledger.after_fork_in_child(True)
+    ledger.close()
+    parents_queue.shut("the parent is closed")
+    assert parent is not None
+    parent.join(10)
+    assert types(ledger.path).count("emitter.opened") == 1
+
+
+def test_two_threads_wake_a_sleeping_ledger_once(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db", clock=SystemClock())
+    ledger._wake()
+    assert ledger._thread is None
+
+
+def test_a_child_of_a_closed_ledger_has_a_closed_one_and_one_of_a_stuck_one_none(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db", clock=SystemClock())
+    assert ledger.before_fork()
+    ledger.after_fork_in_child(True)
+    assert ledger.submit(started()).promise.value == Unrecorded("the ledger is not open")
+    ledger.after_fork_in_child(False)
+    assert "commit was under way" in ledger.submit(started()).promise.value.reason  # type: ignore[union-attr]
+
+
+def test_a_fork_that_cannot_wait_for_a_commit_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "_FORK_WAIT", 0.01)
+    ledger = ledger_at(tmp_path / "x.db", clock=SystemClock())
+    with ledger._io:
+        assert not ledger.before_fork()
+
+
+def test_orphans_that_cannot_be_written_are_named_later(tmp_path: Path) -> None:
+    first = ledger_at(tmp_path / "x.db")
+    first.open()
+    settled(first.submit(started("left")))
+    first._appender.abandon()
+    faults = Faults()
+    second = ledger_at(tmp_path / "x.db", connect=faults.connect)
+    appender = second._appender
+    appender.settle(*appender.step())
+    faults.raises["COMMIT"] = (5, "busy")
+    with pytest.raises(Exception, match="busy"):
+        appender.step()
+    faults.raises.clear()
+    appender.settle(*appender.step())
+    appender.end()
+    first._queue.shut("the test is over")
+    assert types(first.path).count("call.orphaned") == 1
+    assert verify(first.path).exit_code == 0

@@ -24,6 +24,7 @@ from ledgers import (
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.core.evidence import BlockChanged, BreakerChanged, CallAmended, ConfigActivated
 from failsoft.errors import LedgerInvalid
+from failsoft.ledger import appender as appender_module
 from failsoft.ledger.read import read
 from failsoft.ledger.verify import verify
 from failsoft.outcome import Pin, Source
@@ -347,8 +348,56 @@ def test_checkpoints_move_the_write_ahead_log_into_the_file(tmp_path: Path) -> N
     ledger = ledger_at(tmp_path / "x.db")
     ledger.open()
     before = ledger.path.stat().st_size
-    ticket = ledger.submit(started(request=b"x" * (5 * 2**20)))
+    ticket = ledger.submit(started(request=b"x" * (9 * 2**20)))
     settled(ticket)
-    until(lambda: ledger.path.stat().st_size >= before + 5 * 2**20)
+    until(lambda: ledger.path.stat().st_size >= before + 9 * 2**20)
     ledger.close()
     whole(ledger.path)
+
+
+def test_a_bug_below_does_not_kill_the_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    monkeypatch.setattr(ledger._appender.file, "append", lambda *_, **__: 1 / 0)
+    assert settled(ledger.submit(started("c1"))) == Unrecorded("division by zero")
+    monkeypatch.undo()
+    until(lambda: ledger.healthy)
+    ledger.close()
+    assert types(ledger.path).count("call.started") == 1
+    whole(ledger.path)
+
+
+def test_an_unknown_outcome_at_the_end_leaves_the_goodbye_to_others(tmp_path: Path) -> None:
+    faults = Faults()
+    ledger = ledger_at(tmp_path / "x.db", connect=faults.connect, back_off=(60.0, 60.0))
+    ledger.open()
+    faults.raises["COMMIT"] = (IOERR, "fsync failed")
+    settled(ledger.submit(started("c1")))
+    until(lambda: ledger._appender.doubt is not None)
+    ledger.close()
+    assert types(ledger.path) == ["log.opened", "emitter.opened"]
+    assert len(list(tmp_path.glob("*.live"))) == 1
+
+
+def test_a_version_that_is_not_installed_is_called_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_: str) -> str:
+        raise appender_module.metadata.PackageNotFoundError
+
+    monkeypatch.setattr(appender_module.metadata, "version", missing)
+    assert appender_module._version() == "unknown"
+
+
+def test_waiters_queued_behind_a_failure_are_told_as_well(tmp_path: Path) -> None:
+    faults = Faults()
+    ledger = ledger_at(tmp_path / "x.db", connect=faults.connect)
+    ledger.open()
+    faults.gate = threading.Event()
+    first = ledger.submit(started("first"))
+    assert faults.reached.wait(10)
+    faults.after["COMMIT"] = (BUSY, "busy")
+    behind = ledger.submit(started("behind"))
+    faults.gate.set()
+    assert isinstance(settled(first), Unrecorded)
+    assert isinstance(settled(behind), Unrecorded)
+    faults.after.clear()
+    ledger.close()

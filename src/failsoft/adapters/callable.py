@@ -58,7 +58,7 @@ class FunctionCodec:
             answer = self._answer(result, ask)
         except Exception as error:  # an extractor met a result of another shape than the user expected
             return Unusable(Fault(FaultKind.MALFORMED_REPLY, f"reading the result raised {type(error).__name__}"))
-        served = Served(model if isinstance(model, str) and model else None, self._grade if model else Grade.UNKNOWN)
+        served = Served(model, self._grade) if isinstance(model, str) and model else Served()
         if not answer:
             return Unusable(Fault(FaultKind.EMPTY_REPLY, "the function returned no text"), served)
         try:

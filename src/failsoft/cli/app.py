@@ -49,7 +49,10 @@ def check(config: Config = _CONFIG, app_path: App = "", as_json: Json = False) -
     """Read the configuration and say everything that's wrong with it (exit 1), or what is in force."""
     with _explained(as_json):
         isolation = _isolation(config, app_path)
-    health = isolation.health()
+        unknown = isolation.unknown_adapters()
+        if unknown:
+            raise ConfigurationError(unknown)
+        health = isolation.health()
     if as_json:
         _print_json({"ok": True, "capabilities": list(health.capabilities), "adapters": list(health.adapters)})
         return

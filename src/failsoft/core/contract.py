@@ -123,7 +123,7 @@ class Contract(Generic[Q, R]):
 def import_path(target: object) -> str:
     """``module:qualified.name`` of a function, a class or an instance's class."""
     body: Any = typing.cast("Any", target)._body if isinstance(target, FunctionCapability) else target
-    named: Any = body if hasattr(body, "__qualname__") else type(body)
+    named: Any = body if hasattr(body, "__qualname__") else body.__class__
     return f"{named.__module__}:{named.__qualname__}"
 
 
@@ -258,8 +258,8 @@ def _renewed(value: Any) -> Any:
     if type(value) in (list, tuple, set, frozenset):
         return type(value)(map(_renewed, value))
     if type(value) is dict:
-        table = typing.cast("dict[Any, Any]", value)
-        return {copy.deepcopy(key): _renewed(each) for key, each in table.items()}
+        items: Iterable[tuple[Any, Any]] = value.items()
+        return {copy.deepcopy(key): _renewed(each) for key, each in items}
     return copy.deepcopy(value)
 
 

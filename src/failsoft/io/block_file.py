@@ -66,7 +66,7 @@ class BlockFile:
 
     Args:
         path: the file; it needn't exist.
-        on_change: called with (subject, the block or None) for each subject whose block came or went.
+        on_change: called with (subject, the block or None) for each subject whose block came or went by another's hand.
     """
 
     def __init__(self, path: Path, on_change: Callable[[str, Block | None], None] | None = None) -> None:
@@ -101,7 +101,7 @@ class BlockFile:
             ConfigurationError: the file is there and isn't a block file, or it can't be written.
         """
         block = Block(subject, actor, why, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-        self._write(lambda blocks: {**blocks, subject: block})
+        self._write(subject, lambda blocks: {**blocks, subject: block})
         return block
 
     def unblock(self, subject: str) -> bool:
@@ -116,14 +116,13 @@ class BlockFile:
             found.append(subject in blocks)
             return {key: each for key, each in blocks.items() if key != subject}
 
-        self._write(without)
+        self._write(subject, without)
         return found[0]
 
     def _look(self, now: int) -> None:
         self._next_look = now + LOOK_EVERY
         try:
-            status = os.stat(self.path)
-            seen = (status.st_mtime_ns, status.st_ino, status.st_size)
+            seen = _marks(os.stat(self.path))
             if seen == self._seen:
                 return
             blocks = self._read()
@@ -131,9 +130,12 @@ class BlockFile:
             seen, blocks = None, dict[str, Block]()
         except (OSError, ConfigurationError):
             return  # the last known blocks stay in force
+        self._adopt(blocks, seen)
+
+    def _adopt(self, blocks: Mapping[str, Block], seen: tuple[int, int, int] | None, own: str | None = None) -> None:
         before, self._blocks, self._seen = self._blocks, blocks, seen
         if self._on_change is not None:
-            for subject in before.keys() ^ blocks.keys():
+            for subject in (before.keys() ^ blocks.keys()) - {own}:
                 self._on_change(subject, blocks.get(subject))
 
     def _read(self) -> Mapping[str, Block]:
@@ -151,14 +153,16 @@ class BlockFile:
             ) from None
         return {key: Block(key, each.actor, each.why, each.since) for key, each in content.blocks.items()}
 
-    def _write(self, change: Callable[[Mapping[str, Block]], Mapping[str, Block]]) -> None:
+    def _write(self, own: str, change: Callable[[Mapping[str, Block]], Mapping[str, Block]]) -> None:
         try:
-            self._replace(change)
+            blocks, seen = self._replace(change)
         except OSError as error:
             raise ConfigurationError(f"{self.path}: can't be written: {error.strerror}") from error
-        self._next_look = -1
+        self._adopt(blocks, seen, own)
 
-    def _replace(self, change: Callable[[Mapping[str, Block]], Mapping[str, Block]]) -> None:
+    def _replace(
+        self, change: Callable[[Mapping[str, Block]], Mapping[str, Block]]
+    ) -> tuple[Mapping[str, Block], tuple[int, int, int]]:
         with _locked(self.path.with_name(self.path.name + ".lock")):
             blocks = change(self._read())
             content: dict[str, Any] = {
@@ -174,10 +178,17 @@ class BlockFile:
                     file.flush()
                     os.fchmod(file.fileno(), _MODE)
                     os.fsync(file.fileno())
+                    seen = _marks(os.fstat(file.fileno()))
                 os.replace(name, self.path)
             except BaseException:
                 os.unlink(name)
                 raise
+            return blocks, seen
+
+
+def _marks(status: os.stat_result) -> tuple[int, int, int]:
+    """What differs between a file and its replacement."""
+    return status.st_mtime_ns, status.st_ino, status.st_size
 
 
 @contextmanager

@@ -31,8 +31,9 @@ from failsoft.ledger.schema import APPLICATION_ID, FORMAT, PAGE_SIZE, STATEMENTS
 
 Connect = Callable[[str], sqlite3.Connection]
 
-CHECKPOINT_BYTES = 4 * 2**20
-"""Own bytes written between two checkpoints: larger ones stall a commit longer, smaller ones stall more of them."""
+CHECKPOINT_PAGES = 1024
+"""Pages of 8 KiB, as estimated, that the write-ahead log may hold before it's moved into the database. Counted in pages, not
+in bytes of records: a commit of one small record writes some ten, and a log without a bound fills the disk by itself."""
 
 _FULL = {sqlite3.SQLITE_FULL}
 _NOT_COMMITTED = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY}
@@ -154,12 +155,12 @@ class LedgerFile:
             unknown = committing and code not in _NOT_COMMITTED
             raise AppendFailed(f"{type(error).__name__}: {error}", full=code in _FULL, unknown=unknown) from error
         self._known = frontier
-        self._unchecked += sum(len(each.body) + 512 + sum(len(data) for _, data in each.payloads) for each in batch)
+        self._unchecked += 6 + sum(_pages(each) for each in batch)
         return first
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database, if there's enough of it. Failing to is no failure to record."""
-        if self._unchecked < CHECKPOINT_BYTES or self._connection is None:
+        if self._unchecked < CHECKPOINT_PAGES or self._connection is None:
             return
         self._unchecked = 0
         with contextlib.suppress(sqlite3.Error, OSError), self.lock.held():
@@ -352,3 +353,9 @@ def _close(connection: sqlite3.Connection) -> None:
     with contextlib.suppress(sqlite3.Error):
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     connection.close()
+
+
+def _pages(record: Built) -> int:
+    """Pages that a record touches: its own, its indexes', and for each payload one at a random place, and what it fills."""
+    payloads = sum(2 + len(data) // 8192 for _, data in record.payloads)
+    return 3 + len(record.body) // 8192 + payloads

@@ -19,6 +19,7 @@ import sqlite3
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, cast
@@ -141,9 +142,11 @@ class Walk:
             problem("it refers to others by a relation that its type doesn't have")
         if not (_named_well(copies[6]) and _named_well(copies[7]) and _named_well(_actor(fields))):
             problem("a name in it has control or format characters, isn't in NFC, or is too long")
-        if ts < self._ts:
+        if ts >= self._ts:
+            self._ts = ts
+        elif _stepped_back(self._ts, ts):
             self.steps_back += 1
-        self._ts = ts
+            self._ts = ts
         if (kind is Kind.LOG_OPENED) != (index == 0):
             problem("a log is opened by its first record, and by no other")
         if index:
@@ -271,3 +274,11 @@ def _named_well(name: str | None) -> bool:
         and unicodedata.is_normalized("NFC", name)
         and not any(unicodedata.category(char) in ("Cc", "Cf") for char in name)
     )
+
+
+def _stepped_back(before: str, after: str) -> bool:
+    """By a second or more: less is how records of several threads and processes overtake each other on their way in."""
+    try:
+        return datetime.fromisoformat(before[:-1]) - datetime.fromisoformat(after[:-1]) >= timedelta(seconds=1)
+    except ValueError:
+        return True  # one of them isn't a time, which is told elsewhere

@@ -139,28 +139,29 @@ class SqliteLedger:
     # --- the thread ---------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        self._thread = thread = threading.Thread(target=self._run, name="failsoft-ledger", daemon=True)
+        self._thread = thread = threading.Thread(
+            target=self._run, args=(self._appender, self._io), name="failsoft-ledger", daemon=True
+        )
         thread.start()
 
-    def _run(self) -> None:
-        queue, delay = self._queue, self._back_off[0]
-        while self._appender.outage is not None or queue.wait():
-            if self._step():
+    def _run(self, appender: Appender, io: threading.Lock) -> None:
+        queue, delay = appender.queue, self._back_off[0]
+        while appender.outage is not None or queue.wait():
+            if self._step(appender, io):
                 delay = self._back_off[0]
             elif queue.is_shut:
                 break
             else:
                 queue.pause(delay)
                 delay = min(2 * delay, self._back_off[1])
-        with self._io:
-            self._appender.end()
+        with io:
+            appender.end()
 
-    def _step(self) -> bool:
+    def _step(self, appender: Appender, io: threading.Lock) -> bool:
         """One batch; False where it couldn't be made durable."""
-        appender = self._appender
         was_out = appender.outage is not None
         try:
-            with self._io:
+            with io:
                 batch, first = appender.step()
         except Exception as error:  # also a bug: whatever it is, the thread must live, and health says so
             self.healthy = False  # before any waiter hears of it
@@ -168,11 +169,11 @@ class SqliteLedger:
             if not was_out:
                 self._tell("ledger.failed", reason=str(error), policy=self.policy)
             return False
-        self.healthy = (batch.recovers or not was_out) and not self._queue.is_shut
+        self.healthy = (batch.recovers or not was_out) and not appender.queue.is_shut
         appender.settle(batch, first)
         if batch.recovers:
             self._tell("ledger.recovered")
-        with self._io:
+        with io:
             appender.file.checkpoint()
         return True
 

@@ -1,0 +1,197 @@
+"""The user's own function as an adapter: its result read, its exceptions classified, its hidden retries seen."""
+
+from __future__ import annotations
+
+import functools
+from http import HTTPStatus
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from failsoft.adapters.callable import FunctionCodec, hidden_retries
+from failsoft.core.effects import AnswerSchema, Ask, Reply, Unusable
+from failsoft.fault import FaultKind
+from failsoft.outcome import Grade, Pin, Served
+from failsoft.prompt import Prompt, Sampling
+
+CANARY = "canary-7f3a"
+
+
+def ask(*, wrapped: bool = False) -> Ask:
+    return Ask(None, b"{}", Prompt(()), AnswerSchema("grade", {}, wrapped), Sampling(), Pin("m"))
+
+
+def nothing(ask: Ask) -> None:
+    raise NotImplementedError
+
+
+def read(result: object, *, wrapped: bool = False, **extractors: Any) -> Reply | Unusable:
+    return FunctionCodec(nothing, **extractors).read(result, ask(wrapped=wrapped))
+
+
+def fault(read: Reply | Unusable) -> FaultKind:
+    assert isinstance(read, Unusable)
+    return read.fault.kind
+
+
+class Graded(BaseModel):
+    grade: int
+
+
+class TestAResult:
+    @pytest.mark.parametrize("result", ['{"grade":3}', b'{"grade":3}', {"grade": 3}, Graded(grade=3)])
+    def test_is_json_text_or_the_answer_itself(self, result: object) -> None:
+        reply = read(result)
+        assert isinstance(reply, Reply)
+        assert reply.answer == b'{"grade":3}'
+        assert reply.served == Served()
+
+    @pytest.mark.parametrize("result", [0, False, [], 3.5])
+    def test_that_is_no_object_travels_wrapped(self, result: object) -> None:
+        assert isinstance(read(result, wrapped=True), Reply)
+
+    def test_is_read_by_the_extractor(self) -> None:
+        reply = read(SimpleNamespace(content='{"grade":3}'), text=lambda result: result.content)
+        assert isinstance(reply, Reply)
+        assert reply.answer == b'{"grade":3}'
+
+    @pytest.mark.parametrize("result", [None, "", b""])
+    def test_without_text_is_empty(self, result: object) -> None:
+        assert fault(read(result)) is FaultKind.EMPTY_REPLY
+
+    @pytest.mark.parametrize("result", ["{", '{"a":1,"a":2}', b"\xff", "NaN", {"grade": float("nan")}, "hello"])
+    def test_that_is_no_strict_json_is_malformed(self, result: object) -> None:
+        assert fault(read(result)) is FaultKind.MALFORMED_ANSWER
+
+    @pytest.mark.parametrize("result", [object(), {"x": object()}, "\ud800"])
+    def test_that_is_no_json_value_is_a_malformed_reply(self, result: object) -> None:
+        assert fault(read(result)) is FaultKind.MALFORMED_REPLY
+
+    @pytest.mark.parametrize("extractor", ["text", "served"])
+    def test_of_another_shape_than_expected_is_a_malformed_reply(self, extractor: str) -> None:
+        def extract(result: Any) -> str:
+            raise KeyError(CANARY)
+
+        found = read({"grade": 3}, **{extractor: extract})
+        assert fault(found) is FaultKind.MALFORMED_REPLY
+        assert CANARY not in repr(found)
+
+    def test_says_who_answered_as_far_as_that_can_be_believed(self) -> None:
+        reply = read({"grade": 3}, served=lambda result: "m-1", grade=Grade.PROVIDER)
+        assert reply.served == Served("m-1", Grade.PROVIDER)
+
+    @pytest.mark.parametrize("model", [None, "", 5])
+    def test_that_names_no_model_is_served_by_nobody_known(self, model: Any) -> None:
+        reply = read({"grade": 3}, served=lambda result: model, grade=Grade.PROVIDER)
+        assert reply.served is not None
+        assert reply.served == Served()
+
+    @given(
+        st.recursive(st.none() | st.text() | st.floats() | st.binary(), lambda each: st.lists(each) | st.tuples(each))
+    )
+    def test_of_any_kind_is_an_answer_or_a_fault(self, result: object) -> None:
+        assert isinstance(read(result), (Reply, Unusable))
+
+
+class Failed(Exception):
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(CANARY)
+        self.__dict__.update(attributes)
+
+
+class APITimeoutError(Exception):
+    pass
+
+
+class TestAnException:
+    @pytest.mark.parametrize(
+        ("error", "kind", "status"),
+        [
+            (Failed(status_code=429), FaultKind.RATE_LIMITED, 429),
+            (Failed(status_code=HTTPStatus.UNAUTHORIZED), FaultKind.UNAUTHENTICATED, 401),
+            (Failed(response=SimpleNamespace(status_code=503)), FaultKind.SERVER_ERROR, 503),
+            (Failed(status_code=True), FaultKind.ADAPTER_RAISED, None),
+            (Failed(status_code="429"), FaultKind.ADAPTER_RAISED, None),
+            (Failed(status_code=0), FaultKind.ADAPTER_RAISED, None),
+            (Failed(response=None), FaultKind.ADAPTER_RAISED, None),
+            (TimeoutError(CANARY), FaultKind.ATTEMPT_TIMEOUT, None),
+            (APITimeoutError(CANARY), FaultKind.ATTEMPT_TIMEOUT, None),
+            (ConnectionRefusedError(CANARY), FaultKind.CONNECT_REFUSED, None),
+            (ConnectionResetError(CANARY), FaultKind.CONNECTION_LOST, None),
+            (OSError(CANARY), FaultKind.CONNECTION_LOST, None),
+            (KeyError(CANARY), FaultKind.ADAPTER_RAISED, None),
+        ],
+    )
+    def test_is_classified_by_status_then_by_kind_never_by_its_text(
+        self, error: Exception, kind: FaultKind, status: int | None
+    ) -> None:
+        found = FunctionCodec(nothing).classify(error)
+        assert (found.fault.kind, found.fault.status) == (kind, status)
+        assert CANARY not in repr(found)
+
+
+class Client:
+    def __init__(self, max_retries: Any) -> None:
+        self.max_retries = max_retries
+
+    def ask(self, ask: Ask) -> None:
+        raise NotImplementedError
+
+
+class Framework:
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def __call__(self, ask: Ask) -> None:
+        raise NotImplementedError
+
+
+retrying = Client(2)
+patient = Client(0)
+
+
+def by_global(ask: Ask) -> None:
+    retrying.ask(ask)
+
+
+def by_patient_global(ask: Ask) -> None:
+    patient.ask(ask)
+
+
+def by_closure(client: Client) -> Any:
+    def inner(ask: Ask) -> None:
+        client.ask(ask)
+
+    return inner
+
+
+@functools.wraps(by_global)
+def decorated(ask: Ask) -> None:
+    raise NotImplementedError
+
+
+class TestHiddenRetries:
+    @pytest.mark.parametrize(
+        "function",
+        [by_global, by_closure(retrying), retrying.ask, Framework(retrying), Framework(retrying).__call__, decorated],
+    )
+    def test_are_seen(self, function: Any) -> None:
+        assert hidden_retries(function) == 2
+
+    @pytest.mark.parametrize(
+        "function", [by_patient_global, by_closure(patient), Framework(patient), nothing, len, Client(True).ask]
+    )
+    def test_are_not_where_there_are_none(self, function: Any) -> None:
+        assert hidden_retries(function) == 0
+
+    def test_a_variable_without_a_value_yet_hides_none_and_raises_nothing(self) -> None:
+        def adapter(ask: Ask) -> None:
+            later.ask(ask)
+
+        assert hidden_retries(adapter) == 0
+        later = patient
+        assert hidden_retries(adapter) == 0

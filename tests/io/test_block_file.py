@@ -1,0 +1,177 @@
+"""The kill switch in a file: obeyed within half a second, kept over a restart, never lost by a file that can't be read."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from failsoft.errors import ConfigurationError
+from failsoft.io.block_file import LOOK_EVERY, Block, BlockFile
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "failsoft.db.blocks.json"
+
+
+def test_without_a_file_nothing_is_blocked(path: Path) -> None:
+    file = BlockFile(path)
+    assert file.adapter("gpt", 0) is None
+    assert file.capability("classify", 0) is None
+    assert file.current() == {}
+
+
+def test_a_block_is_in_force_at_once_where_it_was_made(path: Path) -> None:
+    file = BlockFile(path)
+    assert file.adapter("gpt", 0) is None
+    block = file.block("adapter:gpt", "jdoe", "wrong answers")
+    assert file.adapter("gpt", 1) == str(block) == f"blocked by jdoe since {block.since}: wrong answers"
+
+
+def test_a_capability_is_blocked_by_its_own_name(path: Path) -> None:
+    file = BlockFile(path)
+    file.block("capability:classify", "jdoe", "why")
+    assert file.capability("classify", 0) is not None
+    assert file.adapter("classify", 0) is None
+
+
+def test_another_process_obeys_at_its_next_look(path: Path) -> None:
+    here, there = BlockFile(path), BlockFile(path)
+    assert there.adapter("gpt", 0) is None
+    here.block("adapter:gpt", "jdoe", "why")
+    assert there.adapter("gpt", LOOK_EVERY - 1) is None
+    assert there.adapter("gpt", LOOK_EVERY) is not None
+    here.unblock("adapter:gpt")
+    assert there.capability("x", 2 * LOOK_EVERY) is None
+    assert there.adapter("gpt", 2 * LOOK_EVERY) is None
+
+
+def test_it_is_in_force_after_a_restart(path: Path) -> None:
+    block = BlockFile(path).block("adapter:gpt", "jdoe", "why")
+    assert BlockFile(path).current() == {"adapter:gpt": block}
+    assert BlockFile(path).adapter("gpt", 0) is not None
+
+
+def test_a_second_block_replaces_the_first(path: Path) -> None:
+    file = BlockFile(path)
+    file.block("adapter:gpt", "jdoe", "first")
+    second = file.block("adapter:gpt", "asmith", "second")
+    assert file.current() == {"adapter:gpt": second}
+
+
+def test_ending_a_block_says_whether_there_was_one(path: Path) -> None:
+    file = BlockFile(path)
+    assert file.unblock("adapter:gpt") is False
+    file.block("adapter:gpt", "jdoe", "why")
+    file.block("adapter:other", "jdoe", "why")
+    assert file.unblock("adapter:gpt") is True
+    assert set(file.current()) == {"adapter:other"}
+
+
+def test_each_change_is_told_with_its_subject(path: Path) -> None:
+    told: list[tuple[str, Block | None]] = []
+    here, there = BlockFile(path), BlockFile(path, lambda subject, block: told.append((subject, block)))
+    block = here.block("adapter:gpt", "jdoe", "why")
+    there.adapter("gpt", 0)
+    there.adapter("gpt", LOOK_EVERY)
+    assert told == [("adapter:gpt", block)]
+    here.unblock("adapter:gpt")
+    there.adapter("gpt", 2 * LOOK_EVERY)
+    assert told[1:] == [("adapter:gpt", None)]
+
+
+def test_ones_own_change_isnt_told_but_what_came_with_it_is(path: Path) -> None:
+    told: list[str] = []
+    here, there = BlockFile(path, lambda subject, block: told.append(subject)), BlockFile(path)
+    there.block("adapter:one", "jdoe", "why")
+    here.block("adapter:two", "jdoe", "why")
+    here.adapter("two", LOOK_EVERY)
+    assert told == ["adapter:one"]
+
+
+def test_removing_the_file_ends_every_block(path: Path) -> None:
+    file = BlockFile(path)
+    file.block("adapter:gpt", "jdoe", "why")
+    assert file.adapter("gpt", 0) is not None
+    path.unlink()
+    assert file.adapter("gpt", LOOK_EVERY) is None
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"version": 1}', b'{"version":1,"blocks":{"a":1}}', b"\xff\xfe"]
+)
+def test_a_file_that_cant_be_read_keeps_the_last_known_blocks(path: Path, content: bytes) -> None:
+    file = BlockFile(path)
+    file.block("adapter:gpt", "jdoe", "why")
+    assert file.adapter("gpt", 0) is not None
+    path.write_bytes(content)
+    assert file.adapter("gpt", LOOK_EVERY) is not None
+    with pytest.raises(ConfigurationError, match="not a file of blocks; mend it or remove it"):
+        file.current()
+
+
+def test_a_file_that_isnt_one_is_never_overwritten(path: Path) -> None:
+    path.write_text("precious")
+    with pytest.raises(ConfigurationError, match="not a file of blocks"):
+        BlockFile(path).block("adapter:gpt", "jdoe", "why")
+    assert path.read_text() == "precious"
+
+
+def test_what_stands_in_its_place_is_told_as_a_problem(path: Path) -> None:
+    path.mkdir()
+    file = BlockFile(path)
+    with pytest.raises(ConfigurationError, match="can't be read: Is a directory"):
+        file.current()
+    assert file.adapter("gpt", 0) is None
+
+
+def test_a_folder_that_isnt_there_is_told_as_a_problem(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="can't be written: No such file or directory"):
+        BlockFile(tmp_path / "nowhere" / "blocks.json").block("adapter:gpt", "jdoe", "why")
+
+
+def test_a_write_that_fails_leaves_nothing_behind(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ConfigurationError, match="No space left"):
+        BlockFile(path).block("adapter:gpt", "jdoe", "why")
+    assert [each.name for each in path.parent.iterdir()] == [path.name + ".lock"]
+
+
+def test_an_application_under_another_account_can_see_the_switch(path: Path) -> None:
+    BlockFile(path).block("adapter:gpt", "jdoe", "why")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_writers_at_the_same_time_lose_no_block(path: Path) -> None:
+    def block(n: int) -> None:
+        BlockFile(path).block(f"adapter:a{n}", "jdoe", "why")
+
+    threads = [threading.Thread(target=block, args=(n,)) for n in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert len(BlockFile(path).current()) == 8
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=200))
+def test_no_bytes_make_looking_raise(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    assert BlockFile(path).adapter("gpt", 0) is None
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8")))
+def test_any_reason_and_actor_come_back_as_they_were(path: Path, actor: str, why: str) -> None:
+    block = BlockFile(path).block("adapter:gpt", actor, why)
+    assert BlockFile(path).current()["adapter:gpt"] == block
