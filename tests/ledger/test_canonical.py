@@ -99,6 +99,7 @@ def test_a_body_outside_the_profile_is_refused(body: bytes) -> None:
         {"a": "\ud800"},
         {"a": "x" * MAX_BYTES},
         {"a": {"b": {"c": {1, 2}}}},
+        json.loads('{"a":' + "[" * 32 + "1" + "]" * 32 + "}"),
     ],
 )
 def test_a_value_outside_the_profile_is_not_dumped(document: dict[str, Any]) -> None:

@@ -113,6 +113,15 @@ def test_a_creation_that_was_interrupted_is_begun_again(tmp_path: Path) -> None:
     assert verify(ledger.path).exit_code == 0
 
 
+def test_an_error_of_the_file_system_in_creation_is_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(os, "rename", fail)
+    with pytest.raises(LedgerInvalid, match="input/output"):
+        ledger_at(tmp_path / "x.db").open()
+
+
 def test_a_ledger_cut_back_between_two_openings_of_one_process_is_refused(tmp_path: Path) -> None:
     ledger = ledger_at(tmp_path / "x.db")
     ledger.open()

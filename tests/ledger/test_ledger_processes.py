@@ -227,9 +227,10 @@ def test_a_child_seen_from_inside_has_its_own_emitter_and_queue(tmp_path: Path) 
     """A fork without the fork: what the hooks do to a ledger, in this process."""
     ledger = ledger_at(tmp_path / "x.db", clock=SystemClock())
     ledger.open()
-    parent, parents_queue = ledger._thread, ledger._queue
+    parent, parents_queue, parents_io = ledger._thread, ledger._queue, ledger._io
     assert ledger.before_fork()
     ledger.after_fork_in_child(True)
+    parents_io.release()
     assert ledger.healthy
     assert ledger._thread is None
     assert isinstance(settled(call(ledger, "child")[1]), Recorded)
@@ -245,9 +246,10 @@ def test_a_child_seen_from_inside_has_its_own_emitter_and_queue(tmp_path: Path) 
 def test_a_child_that_closes_at_once_never_writes(tmp_path: Path) -> None:
     ledger = ledger_at(tmp_path / "x.db", clock=SystemClock())
     ledger.open()
-    parents_queue, parent = ledger._queue, ledger._thread
+    parent, parents_queue, parents_io = ledger._thread, ledger._queue, ledger._io
     assert ledger.before_fork()
     ledger.after_fork_in_child(True)
+    parents_io.release()
     ledger.close()
     parents_queue.shut("the parent is closed")
     assert parent is not None
@@ -268,6 +270,16 @@ def test_a_child_of_a_closed_ledger_has_a_closed_one_and_one_of_a_stuck_one_none
     assert ledger.submit(started()).promise.value == Unrecorded("the ledger is not open")
     ledger.after_fork_in_child(False)
     assert "commit was under way" in ledger.submit(started()).promise.value.reason  # type: ignore[union-attr]
+
+
+def test_the_hooks_reach_every_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = ledger_at(tmp_path / "x.db", clock=SystemClock())
+    monkeypatch.setattr(writer_module, "_ledgers", [ledger])
+    before = ledger._queue
+    writer_module._before_fork()
+    writer_module._after_fork_in_child()
+    assert ledger._queue is not before
+    assert not writer_module._held
 
 
 def test_a_fork_that_cannot_wait_for_a_commit_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

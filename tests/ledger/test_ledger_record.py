@@ -164,8 +164,8 @@ def test_a_provider_that_tells_long_stories_does_not_burst_the_record() -> None:
 
 def test_what_is_absent_is_an_absent_key() -> None:
     bare = attempt(
-        endpoint=None, pin=Pin("m", ()), served=None, sampling=Sampling(seed=None, max_tokens=64, stop=("END",)), status=None,
-        tokens=Tokens(None, None), reply=None, detail=b"our words",
+        endpoint=None, pin=Pin("m", ()), served=None, sampling=Sampling(seed=None, max_tokens=64, stop=("END",)),
+        status=None, tokens=Tokens(None, None), reply=None, detail=b"our words",
     )  # fmt: skip
     fields = body_of(
         completed(None, attempts=(bare,), source=None, prompt=None, response=None, context=CallContext(),
@@ -194,6 +194,16 @@ def test_a_pin_by_pattern_says_the_pattern() -> None:
 def test_a_reply_that_is_no_json_is_kept_as_bytes() -> None:
     what = draft_of(completed(None, attempts=(attempt(reply=b"<html>"),)), lambda _: None)
     assert ("reply/1", draft.BINARY, b"<html>") in what.payloads
+
+
+def test_a_call_without_attempts_case_or_route_says_none() -> None:
+    bare = CallContext()
+    fields = body_of(completed(None, attempts=(), passed_over=(("gpt", "blocked"),), context=bare))
+    assert fields["passed_over"] == [{"adapter": "gpt", "reason": "blocked"}]
+    assert not {"attempts", "case"} & fields.keys()
+    assert not {"actor", "route"} & body_of(started(route=(), context=bare)).keys()
+    anonymous = draft.call_orphaned("c", bytes(32), None, None).fields
+    assert anonymous == {"call_id": "c", "refs": {"started": "00" * 32}}
 
 
 def test_the_other_records_say_what_they_are_for() -> None:

@@ -347,6 +347,46 @@ def test_a_tampered_ledger_is_not_written_to(path: Path, attacker: sqlite3.Conne
         ledger_at(path).open()
 
 
+def test_an_index_that_hides_a_call_is_caught(path: Path, attacker: sqlite3.Connection) -> None:
+    honest, narrow = "call_id IS NOT NULL", "length(call_id) > 2"
+    for old, new in ((honest, narrow), (narrow, honest)):
+        attacker.execute("PRAGMA writable_schema = ON")
+        attacker.execute(
+            "UPDATE sqlite_schema SET sql = replace(sql, ?, ?) WHERE name = 'ledger_record_call'", (old, new)
+        )
+        attacker.execute("PRAGMA writable_schema = RESET")
+        if new == narrow:
+            attacker.execute("REINDEX ledger_record_call")
+    found = after(attacker, path)
+    assert found.exit_code == 1
+    assert "missing from index ledger_record_call" in said(found)
+
+
+def test_a_call_id_that_is_no_text_is_caught(path: Path, attacker: sqlite3.Connection) -> None:
+    edit(attacker, 5, lambda body: body.update(call_id=["c1"]))
+    recompute(attacker)
+    assert "malformed" in said(after(attacker, path))
+
+
+def test_a_call_started_twice_is_caught_where_the_first_is_still_open(path: Path, attacker: sqlite3.Connection) -> None:
+    edit(attacker, 4, lambda body: body.update(call_id="other"))
+    edit(attacker, 5, lambda body: body.update(call_id="c0"))
+    recompute(attacker)
+    assert "was started before" in said(after(attacker, path))
+
+
+def test_a_summary_shows_no_control_characters_of_a_hostile_file(path: Path, attacker: sqlite3.Connection) -> None:
+    attacker.execute("UPDATE ledger_log SET origin = char(27) || '[2J'")
+    found = after(attacker, path)
+    assert "\x1b" not in said(found)
+    assert "\\u001b[2J" in said(found)
+
+
+def test_an_empty_write_ahead_log_is_no_problem(path: Path) -> None:
+    path.with_name("x.db-wal").write_bytes(b"")
+    assert verify(path).exit_code == 0
+
+
 def test_a_planted_write_ahead_log_is_caught(path: Path) -> None:
     path.with_name("x.db-wal").write_bytes(b"\x37\x7f\x06\x82" + b"\x01" * 5000)
     assert "-wal" in said(verify(path))

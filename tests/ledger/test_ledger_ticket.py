@@ -158,3 +158,13 @@ def test_the_lock_is_whole_after_a_fork(after: str) -> None:
     queue.after_fork()
     ticket: Any = ticket_in(queue)
     assert queue.take(1) == [ticket]
+
+
+def test_what_was_dropped_from_a_batch_is_not_given_back() -> None:
+    queue = TicketQueue(5)
+    first, second = ticket_in(queue), ticket_in(queue)
+    taken = queue.take(2)
+    queue.drop(second, "malformed", "why")
+    queue.give_back(taken)
+    assert queue.take(5) == [first]
+    assert second.withdraw()

@@ -123,6 +123,11 @@ def test_every_mutated_consistency_proof_is_refused(new: int, data: st.DataObjec
     assert not merkle.verify_consistency(new + 1, roots[1], new, roots[1], [])
 
 
+def test_an_empty_proof_of_consistency_is_refused_where_one_is_needed() -> None:
+    hashes = leaves(5)
+    assert not merkle.verify_consistency(3, tree(hashes[:3]), 5, tree(hashes), [])
+
+
 def test_what_is_not_in_a_tree_has_no_proof() -> None:
     for index, size in ((0, 0), (3, 3), (-1, 3)):
         with pytest.raises(ValueError, match="no leaf"):

@@ -114,6 +114,13 @@ class Walk:
 
     # --- what all have ------------------------------------------------------------------------------------------------
 
+    def _note_time(self, ts: str) -> None:
+        if ts >= self._ts:
+            self._ts = ts
+        elif _stepped_back(self._ts, ts):
+            self.steps_back += 1
+            self._ts = ts
+
     def _common(self, index: int, fields: Fields, row: tuple[Any, ...], problem: Report) -> Kind | None:
         kind = _KINDS.get(fields["type"])
         ts, capability, case = fields["ts"], fields.get("capability"), fields.get("case")
@@ -142,11 +149,7 @@ class Walk:
             problem("it refers to others by a relation that its type doesn't have")
         if not (_named_well(copies[6]) and _named_well(copies[7]) and _named_well(_actor(fields))):
             problem("a name in it has control or format characters, isn't in NFC, or is too long")
-        if ts >= self._ts:
-            self._ts = ts
-        elif _stepped_back(self._ts, ts):
-            self.steps_back += 1
-            self._ts = ts
+        self._note_time(ts)
         if (kind is Kind.LOG_OPENED) != (index == 0):
             problem("a log is opened by its first record, and by no other")
         if index:
