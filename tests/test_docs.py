@@ -170,6 +170,11 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert set(PAGES) - reached == set()
 
 
+def test_output_that_differs_is_noticed() -> None:
+    assert agrees("call 01a2 by AI\n", "call … by AI")
+    assert not agrees("call 01a2 by AI\nand more", "call … by AI")
+
+
 def test_the_readme_stays_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 

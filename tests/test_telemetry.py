@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import structlog
+from pydantic import BaseModel
 
+from failsoft import Capability, Isolation
 from failsoft.telemetry import CATALOGUE, Telemetry
 
 
@@ -100,3 +106,145 @@ def test_structlog_isnt_loaded_for_an_application_that_hasnt() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert json.loads(done.stdout.decode().lower()) is False
+
+
+CANARY = "canary-7f3a"
+
+
+class Item(BaseModel):
+    description: str
+
+
+class Rating(BaseModel):
+    stars: int
+
+
+class RateItem(Capability[Item, Rating]):
+    """How many stars?"""
+
+    def fallback(self, request: Item) -> Rating:
+        return Rating(stars=0)
+
+    def accept(self, request: Item, response: Rating) -> None:
+        if response.stars == 13:
+            raise KeyError(CANARY)
+
+
+class Provider:
+    """Answers as its next line says: stars, a served model, or a status."""
+
+    def __init__(self) -> None:
+        self.stars, self.model, self.status, self.hold = 3, "m", 200, threading.Event()
+        self.hold.set()
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.hold.wait(5)
+        if self.status != 200:
+            return httpx.Response(self.status, json={"error": {"message": CANARY, "code": "invalid_api_key"}})
+        message = {"role": "assistant", "content": f'{{"stars": {self.stars}}}'}
+        choice = {"index": 0, "finish_reason": "stop", "message": message}
+        return httpx.Response(200, json={"id": CANARY, "model": self.model, "choices": [choice]})
+
+
+@pytest.fixture
+def heard() -> list[dict[str, Any]]:
+    seen: list[dict[str, Any]] = []
+
+    def keep(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+        seen.append(event)
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[keep])
+    return seen
+
+
+def driven(folder: Path, provider: Provider, **adapter: Any) -> Isolation:
+    local = {"provider": "openai-compatible", "base_url": "http://127.0.0.1:1/v1", "model": "m", **adapter}
+    return Isolation(
+        {
+            "ledger": {"url": f"sqlite:///{folder}/failsoft.db"},
+            "adapters": {"local": local},
+            "capabilities": {"rate-item": {"adapters": ["local"]}},
+            "on_bug": "fallback",
+        },
+        capabilities=[RateItem],
+        sync_transport=httpx.MockTransport(provider),
+    )
+
+
+def crowd(isolation: Isolation, provider: Provider) -> None:
+    """One call holds the only slot while another is refused."""
+    provider.hold.clear()
+    first = threading.Thread(target=isolation[RateItem].sync, args=(Item(description=CANARY),))
+    first.start()
+    while not isolation.health().adapters["local"].in_use:
+        pass
+    isolation[RateItem].sync(Item(description=CANARY))
+    provider.hold.set()
+    first.join()
+
+
+@pytest.mark.filterwarnings("ignore:`.sync` blocks:RuntimeWarning")
+async def test_what_is_emitted_is_what_the_catalogue_says_and_holds_no_payload(
+    tmp_path: Path, heard: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = Provider()
+    request = Item(description=CANARY)
+    with driven(tmp_path, provider, concurrency=1, max_waiting=0) as isolation:
+        rate = isolation[RateItem]
+        rate.sync(request)
+        crowd(isolation, provider)
+        provider.model = "other-" + "x"
+        rate.sync(request)
+        provider.model, provider.stars = "m", 13
+        for _ in range(4):
+            rate.sync(request)
+        provider.stars = 3
+        for _ in range(30):
+            rate.sync(request)
+        provider.status = 401
+        for _ in range(3):
+            rate.sync(request)
+        isolation.block("adapter:local", why="w")
+        isolation.unblock("adapter:local", why="w")
+        ledger = isolation._ledger
+        assert ledger is not None
+        isolation._ledger_event("ledger.failed", {"reason": "r", "policy": "fallback"})
+        isolation._ledger_event("ledger.recovered", {})
+        isolation._ledger_event("ledger.warning", {"reason": "r"})
+    assert {each["event"] for each in heard} == set(CATALOGUE)
+    for each in heard:
+        name = each.pop("event")
+        fields = set(CATALOGUE[name].fields)
+        assert set(each) == fields, name
+    assert CANARY not in repr(heard)
+
+
+def test_a_handler_that_raises_changes_no_answer(tmp_path: Path) -> None:
+    def broken(logger: Any, method: str, event: Any) -> Any:
+        raise RuntimeError
+
+    structlog.configure(processors=[broken])
+    with driven(tmp_path, Provider()) as isolation:
+        outcome = isolation[RateItem].sync(Item(description="bolt"))
+        assert outcome.by_ai
+        assert isolation._telemetry.errors == 1
+
+
+def test_an_application_that_configures_nothing_hears_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    provider = Provider()
+    provider.status = 400
+    with driven(tmp_path, provider) as isolation:
+        for _ in range(6):
+            isolation[RateItem].sync(Item(description="bolt"))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_the_ledger_tells_is_in_the_catalogue() -> None:
+    from failsoft.ledger import writer
+
+    told = set(re.findall(r'_tell\("([a-z.]+)"', Path(writer.__file__).read_text()))
+    assert told
+    assert told <= set(CATALOGUE)

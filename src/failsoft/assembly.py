@@ -143,7 +143,9 @@ def guard(name: str, codec: Codec | CallableCodec, config: AdapterConfig, parts:
 
     overrides = {} if config.breaker is None else config.breaker.overrides()
     if config.attempt_timeout is not None:
-        overrides["fair_cap_s"] = config.attempt_timeout / SECOND  # fair time is at most what an attempt may take
+        overrides.setdefault(
+            "fair_cap_s", config.attempt_timeout / SECOND
+        )  # fair time is at most what an attempt may take
     settings = BreakerSettings(**overrides)
     return GuardedAdapter(
         name,

@@ -137,22 +137,12 @@ class Health:
 class Isolated(Generic[Q, R]):
     """One capability, ready to be asked: ``await isolated(request)``, or ``isolated.sync(request)`` from any thread."""
 
-    __slots__ = ("_adapters", "_contract", "_deadline", "_fair_share", "_isolation", "_window")
+    __slots__ = ("_contract", "_deadline", "_isolation", "_window")
 
-    def __init__(
-        self,
-        isolation: Isolation,
-        contract: Contract[Q, R],
-        adapters: tuple[GuardedAdapter, ...],
-        deadline: int,
-        fair_share: int,
-        window: DegradedWindow,
-    ) -> None:
+    def __init__(self, isolation: Isolation, contract: Contract[Q, R], deadline: int, window: DegradedWindow) -> None:
         self._isolation = isolation
         self._contract = contract
-        self._adapters = adapters
         self._deadline = deadline
-        self._fair_share = fair_share
         self._window = window
 
     @property
@@ -195,16 +185,13 @@ class Isolated(Generic[Q, R]):
         Raises:
             ConfigurationError: it's no duration, or not between 10 ms and 1 h.
         """
-        return Isolated(
-            self._isolation, self._contract, self._adapters, _nanoseconds(deadline), self._fair_share, self._window
-        )
+        return Isolated(self._isolation, self._contract, _nanoseconds(deadline), self._window)
 
     def _call(self, request: Q) -> Call[Q, R]:
         world = self._isolation._open_world()
         snapshot, text = self._contract.snapshot(request)
-        return Call(
-            world, self._contract, self._adapters, self._deadline, snapshot, text, current_context(), self._fair_share
-        )
+        adapters, fair = self._isolation._routes[self._contract.name]
+        return Call(world, self._contract, adapters, self._deadline, snapshot, text, current_context(), fair)
 
     def _watched(self, call: Call[Q, R]) -> Generator[Effect, Any, Outcome[R]]:
         """The call, counted when it ends. A cancelled one doesn't count: nobody got an answer or missed one."""
@@ -254,6 +241,8 @@ class Isolation:
         transport: httpx.AsyncBaseTransport | None = None,
         sync_transport: httpx.BaseTransport | None = None,
     ) -> None:
+        if isinstance(config, (str, os.PathLike)):
+            raise ConfigurationError(f"{config}: that's a file: use Isolation.from_file")
         draft = Draft.of(config) if isinstance(config, Config) else read_mapping(config)
         self._set_up(draft, capabilities, transport, sync_transport)
 
@@ -316,6 +305,7 @@ class Isolation:
         self._names: dict[object, str] = {type(each): name for name, each in found.items() if kinds[type(each)] == 1}
         self._names |= {id(each): name for name, each in found.items()}
         self._isolated: dict[str, Isolated[Any, Any]] = {}
+        self._routes: dict[str, tuple[tuple[GuardedAdapter, ...], int]] = {}
         # A name that resembles a configured one is a slip; another may still be given in code, before entering.
         if problems or any(each.suggestion is not None for each in unknown):
             raise ConfigurationError([*problems, *map(str, unknown)])
@@ -362,7 +352,6 @@ class Isolation:
                 raise ConfigurationError(found)
             config: AdapterConfig = draft.config.adapters[name]
             self._adapters[name] = assembly.guard(name, codec, config, self._parts)
-            self._isolated.clear()
             return function
 
         return register
@@ -406,6 +395,7 @@ class Isolation:
         unknown = self.unknown_adapters()
         if unknown:
             raise ConfigurationError(unknown)
+        self._routes = {name: self._route(name) for name in self._contracts}
         snapshot = config.snapshot()
         self._blocks = BlockFile(self.block_path, self._unblocked) if self.block_path else None
         ledger = self._open_ledger(snapshot)
@@ -423,6 +413,12 @@ class Isolation:
             config.on_bug,
             digest,
         )
+
+    def _route(self, capability: str) -> tuple[tuple[GuardedAdapter, ...], int]:
+        """A capability's adapters, resolved for as long as the isolation is entered, and an attempt's fair share."""
+        settings = self._settings[capability]
+        adapters = tuple(self._adapters[each] for each in settings.adapters)
+        return adapters, fair_share(settings.deadline, len(adapters), ledger=self.ledger_path is not None)
 
     def _open_transports(self) -> None:
         foreign, foreign_sync = self._transports
@@ -485,12 +481,8 @@ class Isolation:
         name = self._name_of(capability)
         isolated = self._isolated.get(name)
         if isolated is None:
-            settings = self._settings[name]
-            adapters = tuple(self._adapters[each] for each in settings.adapters if each in self._adapters)
-            fair = fair_share(settings.deadline, len(adapters), ledger=self._config.ledger.path is not None)
-            isolated = Isolated(self, self._contracts[name], adapters, settings.deadline, fair, self._windows[name])
-            if self._world is not None:
-                self._isolated[name] = isolated
+            deadline = self._settings[name].deadline
+            isolated = self._isolated[name] = Isolated(self, self._contracts[name], deadline, self._windows[name])
         return isolated
 
     def _name_of(self, capability: object) -> str:

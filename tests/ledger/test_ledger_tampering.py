@@ -15,7 +15,7 @@ from failsoft.core.evidence import CallAmended, ConfigActivated
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger import canonical
 from failsoft.ledger.merkle import Frontier, leaf_hash
-from failsoft.ledger.verify import Verification, verify
+from failsoft.ledger.verify import Verification, _own_wal, verify
 from failsoft.ledger.walk import Walk
 
 CALLS = 140  # so that a block of 256 leaves is complete
@@ -198,6 +198,7 @@ STATEMENTS = {
     "index copy of the case hidden": "UPDATE ledger_record SET case_id = NULL WHERE seq = 5",
     "index copy of the type changed": "UPDATE ledger_record SET type = 'call.orphaned' WHERE seq = 5",
     "body removed": "UPDATE ledger_record SET body = NULL WHERE seq = 5",
+    "body not canonical": "UPDATE ledger_record SET body = x'7b207d' WHERE seq = 5",
     "body garbage": "UPDATE ledger_record SET body = x'7b7d' WHERE seq = 5",
     "leaf changed": "UPDATE ledger_record SET leaf = zeroblob(32) WHERE seq = 5",
     "head changed": "UPDATE ledger_head SET frontier = zeroblob(64)",
@@ -382,7 +383,8 @@ def test_a_summary_shows_no_control_characters_of_a_hostile_file(path: Path, att
     assert "\\u001b[2J" in said(found)
 
 
-def test_an_empty_write_ahead_log_is_no_problem(path: Path) -> None:
+def test_an_empty_write_ahead_log_or_none_is_no_problem(path: Path) -> None:
+    assert _own_wal(path.with_name("nowhere.db"))
     path.with_name("x.db-wal").write_bytes(b"")
     assert verify(path).exit_code == 0
 

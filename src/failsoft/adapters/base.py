@@ -14,7 +14,8 @@ MAX_TEXT = 512
 
 USER_AGENT = f"failsoft/{version('failsoft')}"
 
-_MAX_COUNT = 2**53  # beyond it a token count is nonsense, and JSON readers disagree
+MAX_COUNT = 2**53
+"""The most tokens that are believed: beyond it a count is nonsense, and JSON readers disagree."""
 
 
 def as_object(value: Any) -> dict[str, Any]:
@@ -29,12 +30,12 @@ def as_array(value: Any) -> list[object]:
 
 def as_text(value: object) -> str | None:
     """The value if it's a string with something in it, at most `MAX_TEXT` characters of it."""
-    return value[:MAX_TEXT] if isinstance(value, str) and value else None
+    return value[:MAX_TEXT] if type(value) is str and value else None
 
 
 def as_count(value: object) -> int | None:
     """The value if it's a whole number of tokens, 0 or more; a negative, boolean or absurd one is unknown, not 0."""
-    return value if type(value) is int and 0 <= value <= _MAX_COUNT else None
+    return value if type(value) is int and 0 <= value <= MAX_COUNT else None
 
 
 def media_type(headers: Mapping[str, str]) -> str:

@@ -8,12 +8,14 @@ strict JSON document. Whatever bytes come, it returns a value.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, final
 
 from attrs import define, field
 from pydantic_core import to_json
 
 from failsoft.adapters.base import (
+    MAX_COUNT,
+    MAX_TEXT,
     USER_AGENT,
     as_array,
     as_count,
@@ -25,7 +27,7 @@ from failsoft.adapters.base import (
 )
 from failsoft.adapters.json_schema import BOUNDS, strict_schema
 from failsoft.adapters.openai_errors import fault_of_error
-from failsoft.adapters.strict_json import StrictJsonError, loads
+from failsoft.adapters.strict_json import WHITE_SPACE, StrictJsonError, decoded, loads_text
 from failsoft.core.effects import AnswerSchema, Ask, HttpReply, HttpRequest, Reply, Tokens, Unusable
 from failsoft.errors import ConfigurationError
 from failsoft.fault import Fault, FaultKind
@@ -43,9 +45,11 @@ _USUAL_TYPES = (None, "application/json", "application/json; charset=utf-8")
 _JSON_TYPES = ("", "application/json", "text/json", "text/plain")  # some servers say text/plain, some nothing
 # Tuples: what a server sends there needn't be hashable.
 _CUT = ("length", "max_tokens", "model_length")
+_INSTEAD_OF_TEXT = ("refusal", "tool_calls", "function_call")
 _BROKEN_OFF = ("error", "network_error", "insufficient_system_resource")
 
 
+@final
 @define(eq=False)
 class Said:
     """What a model said, whatever it is.
@@ -151,15 +155,15 @@ class OpenAICompatible:
     def decode(self, reply: HttpReply) -> Reply | Unusable:
         """The answer's JSON text and who gave it, or why there is none. Never raises."""
         said = self.read_text(reply)
-        if isinstance(said, Unusable):
+        if type(said) is not Said:
             return said
-        answer = said.text.encode()  # encodable: the envelope was read strictly
+        answer = said.text.strip(WHITE_SPACE)
         try:
-            loads(answer)
+            loads_text(answer)
         except StrictJsonError as error:
             fault = Fault(FaultKind.MALFORMED_ANSWER, f"the answer isn't one JSON document: {error}", reply.status)
             return Unusable(fault, said.served, said.tokens)
-        return Reply(answer.strip(b" \t\r\n"), said.served, said.tokens)
+        return Reply(answer.encode(), said.served, said.tokens)  # encodable: the envelope was read strictly
 
     def read_text(self, reply: HttpReply) -> Said | Unusable:
         """What the model said, JSON or not. Never raises."""
@@ -169,6 +173,35 @@ class OpenAICompatible:
             kind = FaultKind.EMPTY_REPLY if empty else FaultKind.UNEXPECTED_STATUS
             return Unusable(Fault(kind, "a success without an answer", status))
         body = _envelope(reply)
+        return self._read_usual(reply, body) or self._read_any(reply, body)
+
+    def _read_usual(self, reply: HttpReply, body: dict[str, Any] | Fault) -> Said | None:
+        """The shape that nearly every answer has, on a short way to what `_read_any` makes of it; None for others."""
+        match body:
+            case {
+                "object": "chat.completion",
+                "id": str(number),
+                "model": str(model),
+                "choices": [{"message": {"content": str(text)} as message, "finish_reason": "stop"} as choice],
+                "usage": {"prompt_tokens": asked, "completion_tokens": written, "total_tokens": total},
+            } if reply.status == 200 and model and text[:1] == "{":
+                pass
+            case _:
+                return None
+        if "error" in body or "x_groq" in body or "error" in choice or "native_finish_reason" in choice:
+            return None
+        for name in message:
+            if name in _INSTEAD_OF_TEXT and message[name]:
+                return None
+        counted = type(asked) is type(written) is type(total) is int
+        if not counted or not 0 <= asked <= total <= MAX_COUNT or asked + written != total:
+            return None
+        fingerprint = as_text(body.get("system_fingerprint"))
+        served = Served(model[:MAX_TEXT], self._grade, fingerprint, _request_id(reply, number))
+        return Said(text, served, Tokens(asked, written))
+
+    def _read_any(self, reply: HttpReply, body: dict[str, Any] | Fault) -> Said | Unusable:
+        status = reply.status
         if isinstance(body, Fault):
             return Unusable(fault_of_error(reply, None) if status != 200 else body)
         served = self._served(reply, body)
@@ -185,20 +218,12 @@ class OpenAICompatible:
         return Said(text, served, tokens)
 
     def _served(self, reply: HttpReply, body: dict[str, Any]) -> Served:
-        headers = reply.headers
-        number: object = None
-        for name in _REQUEST_IDS:
-            if name in headers:
-                number = headers[name]
-                break
-        else:
-            number = as_object(body.get("x_groq")).get("id") or body.get("id")
         model = as_text(body.get("model"))
         return Served(
             model,
             self._grade if model is not None else Grade.UNKNOWN,
             as_text(body.get("system_fingerprint")),
-            as_text(number),
+            _request_id(reply, as_object(body.get("x_groq")).get("id") or body.get("id")),
         )
 
 
@@ -257,13 +282,22 @@ def _extra_fields(extra: Mapping[str, Any]) -> dict[str, Any]:
     return dict(extra)
 
 
+def _request_id(reply: HttpReply, in_body: object) -> str | None:
+    """The provider's number for the request: a header's, else the body's."""
+    headers = reply.headers
+    for name in _REQUEST_IDS:
+        if name in headers:
+            return as_text(headers[name])
+    return as_text(in_body)
+
+
 def _envelope(reply: HttpReply) -> dict[str, Any] | Fault:
     if reply.headers.get("content-type") not in _USUAL_TYPES:
         kind = media_type(reply.headers)
         if kind not in _JSON_TYPES and not kind.endswith("+json"):
             return Fault(FaultKind.MALFORMED_REPLY, "a page or a stream instead of JSON", reply.status)
     try:
-        body: object = loads(reply.body)
+        body: object = loads_text(decoded(reply.body).strip(WHITE_SPACE))
     except StrictJsonError as error:
         if not reply.body.strip(b" \t\r\n"):  # some send empty lines to keep the connection alive
             return Fault(FaultKind.EMPTY_REPLY, "an empty body", reply.status)

@@ -85,9 +85,14 @@ def call(
         return
     _print_json(outcome.value)
     who = f"AI ({outcome.source.name})" if outcome.by_ai else f"the fallback ({outcome.source.name})"
-    out.print(f"answered by {who}; record {outcome.record}; call {outcome.call_id}", highlight=False, style="dim")
+    out.print(
+        f"answered by {who}; record {outcome.record}; call {outcome.call_id}",
+        highlight=False,
+        style="dim",
+        soft_wrap=True,
+    )
     for each in outcome.passed_over:
-        out.print(f"  passed over {escape(str(each))}", highlight=False, style="dim")
+        out.print(f"  passed over {escape(str(each))}", highlight=False, style="dim", soft_wrap=True)
 
 
 @app.command(epilog="Example: failsoft status --config failsoft.toml")
@@ -167,7 +172,8 @@ def show(
 ) -> None:
     """One record, or all records of one call, with the payloads that they commit to."""
     with _explained(True), read(ledger) as reader:
-        entries = [reader.record(int(record))] if record.isascii() and record.isdigit() else reader.call(record)
+        number = record.isascii() and record.isdigit() and len(record) < 19  # SQLite's integers end there
+        entries = [reader.record(int(record))] if number else reader.call(record)
         if not entries:
             raise LedgerInvalid(f"{ledger}: no record of a call {record}")
         for each in entries:
@@ -244,7 +250,7 @@ def _explained(as_json: bool) -> Iterator[None]:
         _give_up(as_json, problems)
     except ConfigurationError as error:
         _give_up(as_json, list(error.problems))
-    except (LedgerInvalid, FailsoftError) as error:
+    except (FailsoftError, LookupError) as error:
         _give_up(as_json, [str(error)])
 
 
@@ -292,7 +298,9 @@ def _line(entry: Entry) -> str:
     fields = entry.fields
     about = fields.get("capability", {}).get("name") or fields.get("adapter") or fields.get("subject") or ""
     source = fields.get("source", {})
-    said = [str(fields[key]) for key in ("outcome", "from", "to", "reason") if key in fields]
+    said = [str(fields[key]) for key in ("outcome", "from", "to", "reason", "why") if key in fields]
+    if "blocked" in fields:
+        said.insert(0, f"{'blocked' if fields['blocked'] else 'unblocked'} by {fields['actor']['id']}:")
     if source:
         said.append(f"by {source['kind']} {source['name']}")
     return escape(f"{entry.index:>6}  {entry.ts}  {entry.kind:<16} {about:<20} {' '.join(said)}")

@@ -320,7 +320,9 @@ class Call(Generic[Q, R]):
         if refusal is not None:
             self._release(Settlement.NEUTRAL)
             return self._pass(adapter, *refusal)
-        permit = adapter.breaker.acquire(now, until - now, call=self.call_id, remaining_ns=self._budget.ask_ends - now)
+        # A caller who has what the configuration gives every caller may be a trial, whatever fair time says.
+        remaining = None if until - now >= self.fair_share else self._budget.ask_ends - now
+        permit = adapter.breaker.acquire(now, until - now, call=self.call_id, remaining_ns=remaining)
         if isinstance(permit, Refused):
             self._release(Settlement.NEUTRAL)
             return self._pass(adapter, "open", permit.reason)
@@ -469,7 +471,7 @@ class Call(Generic[Q, R]):
         try:
             value = contract.check_value(contract.fallback(self.request))
         except Exception as error:
-            reason = str(error) if isinstance(error, ValidationError) else repr(error)
+            reason = _places(error) if isinstance(error, ValidationError) else repr(error)
             raise FallbackFailed(contract.name, reason, self._passed_over) from error
         source = Source("fallback", contract.fallback_name)
         return Outcome(value, source, True, self.call_id, passed_over=tuple(self._passed_over))

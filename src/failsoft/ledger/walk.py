@@ -147,7 +147,7 @@ class Walk:
             problem(f"it lacks {', '.join(sorted(missing))}")
         if "refs" in fields and not fields["refs"].keys() <= RELATIONS.get(kind, frozenset()):
             problem("it refers to others by a relation that its type doesn't have")
-        if not (_named_well(copies[6]) and _named_well(copies[7]) and _named_well(_actor(fields))):
+        if not _names_well(copies[6], copies[7], _actor(fields)):
             problem("a name in it has control or format characters, isn't in NFC, or is too long")
         self._note_time(ts)
         if (kind is Kind.LOG_OPENED) != (index == 0):
@@ -268,6 +268,10 @@ class Walk:
 def _actor(fields: Fields) -> str | None:
     actor = fields.get("actor")
     return None if actor is None else actor["id"]
+
+
+def _names_well(case: str | None, capability: str | None, actor: str | None) -> bool:
+    return _named_well(case) and _named_well(capability) and _named_well(actor)
 
 
 @lru_cache(maxsize=4096)

@@ -1,0 +1,344 @@
+"""The command: what it prints, how it exits, and that an error is a sentence and never a traceback."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("typer")
+
+from typer.testing import CliRunner, Result
+
+from failsoft.cli.app import app
+from failsoft.ledger.verify import verify
+
+COMMANDS = ["check", "call", "status", "block", "unblock", "log", "show", "verify", "demo"]
+
+CAPABILITIES = '''
+from pydantic import BaseModel
+from failsoft import Capability, Isolation
+
+class Item(BaseModel):
+    description: str
+
+class Rating(BaseModel):
+    stars: int
+
+class RateItem(Capability[Item, Rating]):
+    """How many stars?"""
+    def fallback(self, request: Item) -> Rating:
+        if request.description == "bug":
+            raise KeyError(request.description)
+        return Rating(stars=len(request.description))
+
+def legacy(ask):
+    if ask.request.description == "nut":
+        return {"stars": 9}
+    raise ConnectionRefusedError
+
+isolation = Isolation(
+    {"ledger": {"url": "sqlite:///app.db"}, "capabilities": {"rate-item": {"adapters": ["later"]}}},
+    capabilities=[RateItem],
+)
+other = 5
+'''
+CONFIG = """
+[adapters.old]
+provider = "callable"
+model = "m-1"
+call = "cli_capabilities:legacy"
+attempts = 1
+[capabilities.rate-item]
+class = "cli_capabilities:RateItem"
+adapters = ["old"]
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "cli_capabilities.py").write_text(CAPABILITIES)
+    (tmp_path / "failsoft.toml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "cli_capabilities", raising=False)
+    return tmp_path
+
+
+def run(*arguments: str, code: int = 0, given: str | None = None) -> Result:
+    result = CliRunner().invoke(app, arguments, input=given)
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
+def said(*arguments: str, code: int = 0) -> Any:
+    return json.loads(run(*arguments, "--json", code=code).stdout)
+
+
+class TestHelp:
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_of_each_command_has_an_example(self, command: str) -> None:
+        assert f"Example: failsoft {command}" in run(command, "--help").stdout
+
+    def test_lists_the_commands(self) -> None:
+        listed = run("--help").stdout
+        assert all(each in listed for each in COMMANDS)
+
+    def test_the_command_runs_as_a_module(self) -> None:
+        done = subprocess.run([sys.executable, "-m", "failsoft", "--help"], capture_output=True, text=True, check=True)
+        assert "Isolates AI components" in done.stdout
+
+
+class TestCheck:
+    def test_says_what_is_in_force(self) -> None:
+        stdout = run("check").stdout
+        assert "OK: 1 capabilities, 1 adapters" in stdout
+        assert "rate-item: old → fallback" in stdout
+        assert "old asks for m-1, expects m-1" in stdout
+
+    def test_opens_no_ledger(self, folder: Path) -> None:
+        run("check")
+        assert not (folder / "failsoft.db").exists()
+
+    def test_for_programs(self) -> None:
+        assert said("check") == {"ok": True, "capabilities": ["rate-item"], "adapters": ["old"]}
+
+    def test_says_everything_thats_wrong(self, folder: Path) -> None:
+        (folder / "failsoft.toml").write_text(
+            CONFIG.replace("attempts = 1", "attempts = 0").replace('"old"]', '"odl"]')
+        )
+        result = run("check", code=1)
+        assert "adapters.old.attempts" in result.stderr
+        assert 'did you mean "old"?' in result.stderr
+        found = said("check", code=1)
+        assert found["ok"] is False
+        assert len(found["problems"]) == 2
+
+    def test_says_that_a_route_names_nobody(self, folder: Path) -> None:
+        (folder / "failsoft.toml").write_text(CONFIG.replace('"old"]', '"old", "zzz"]'))
+        assert 'no adapter named "zzz"' in run("check", code=1).stderr
+
+    def test_a_file_that_isnt_there(self) -> None:
+        assert "nowhere.toml" in run("check", "--config", "nowhere.toml", code=1).stderr
+
+    def test_an_application_by_its_import_path(self) -> None:
+        assert 'no adapter named "later"' in run("check", "--app", "cli_capabilities:isolation", code=1).stderr
+
+    @pytest.mark.parametrize(
+        ("path", "problem"),
+        [
+            ("nowhere_at_all:isolation", "can't import"),
+            ("cli_capabilities:nothing", "has no"),
+            ("cli_capabilities:other", "is a int, not an Isolation"),
+            ("cli_capabilities", ""),
+        ],
+    )
+    def test_an_application_that_isnt_one(self, path: str, problem: str) -> None:
+        assert problem in run("check", "--app", path, code=1).stderr
+
+
+class TestCall:
+    def test_shows_answer_and_source(self) -> None:
+        stdout = run("call", "rate-item", '{"description": "nut"}').stdout
+        assert stdout.startswith('{"stars": 9}\n')
+        assert "answered by AI (old)" in stdout
+
+    def test_shows_who_was_passed_over(self) -> None:
+        stdout = run("call", "rate-item", '{"description": "bolt"}').stdout
+        assert '{"stars": 4}' in stdout
+        assert "the fallback (cli_capabilities:RateItem)" in stdout
+        assert "passed over old: connect_refused" in stdout
+
+    def test_for_programs(self) -> None:
+        outcome = said("call", "rate-item", '{"description": "nut"}')
+        assert (outcome["value"], outcome["by_ai"], outcome["degraded"]) == ({"stars": 9}, True, False)
+        assert outcome["source"]["name"] == "old"
+        assert outcome["pin"]["model"] == "m-1"
+        assert outcome["record"] is not None
+        assert said("call", "rate-item", '{"description": "bolt"}')["pin"] is None
+
+    def test_reads_the_request_from_standard_input(self) -> None:
+        assert '{"stars": 9}' in run("call", "rate-item", "-", given='{"description": "nut"}').stdout
+
+    def test_with_another_deadline(self) -> None:
+        run("call", "rate-item", '{"description": "nut"}', "--deadline", "2s")
+        assert "deadline: " in run("call", "rate-item", '{"description": "nut"}', "--deadline", "2", code=1).stderr
+
+    @pytest.mark.parametrize(
+        ("request_", "problem"), [('{"description": 5}', "description: "), ("{", "request: "), ("{}", "description: ")]
+    )
+    def test_an_invalid_request_is_told_by_its_place(self, request_: str, problem: str) -> None:
+        assert problem in run("call", "rate-item", request_, code=1).stderr
+        assert said("call", "rate-item", request_, code=1)["ok"] is False
+
+    def test_a_capability_that_isnt_there(self) -> None:
+        assert "it has: rate-item" in run("call", "classify", "{}", code=1).stderr
+
+    def test_a_bug_in_the_fallback_is_a_sentence(self) -> None:
+        assert (
+            "the fallback failed: KeyError('bug')" in run("call", "rate-item", '{"description": "bug"}', code=1).stderr
+        )
+
+    def test_a_ledger_that_isnt_one_is_a_sentence(self, folder: Path) -> None:
+        (folder / "failsoft.db").write_text("precious " * 200)
+        assert "failsoft.db" in run("call", "rate-item", '{"description": "nut"}', code=1).stderr
+
+    def test_a_ledger_in_a_folder_that_isnt_there_is_a_sentence(self, folder: Path) -> None:
+        (folder / "failsoft.toml").write_text('[ledger]\nurl = "sqlite:///nowhere/failsoft.db"\n' + CONFIG)
+        assert "nowhere" in run("call", "rate-item", '{"description": "nut"}', code=1).stderr
+
+
+class TestBlock:
+    def test_is_in_force_until_unblocked(self) -> None:
+        assert "adapter:old blocked by jdoe" in run("block", "adapter:old", "--why", "wrong", "--actor", "jdoe").stdout
+        outcome = said("call", "rate-item", '{"description": "nut"}')
+        assert outcome["passed_over"][0]["reason"] == "blocked"
+        assert "is unblocked" in run("unblock", "adapter:old", "--why", "mended").stdout
+        assert said("call", "rate-item", '{"description": "nut"}')["by_ai"] is True
+
+    def test_that_isnt_there_cant_be_ended(self) -> None:
+        assert "wasn't blocked" in run("unblock", "adapter:old", "--why", "mended").stdout
+
+    def test_needs_a_reason(self) -> None:
+        assert "--why" in run("block", "adapter:old", code=2).stderr
+
+    def test_only_of_what_there_is(self) -> None:
+        assert "there is adapter:old" in run("block", "old", "--why", "w", code=1).stderr
+
+    def test_is_thrown_even_where_nothing_can_be_recorded(self, folder: Path) -> None:
+        (folder / "failsoft.db").write_text("precious " * 200)
+        result = run("block", "adapter:old", "--why", "w")
+        assert "not recorded: " in result.stderr
+        assert "adapter:old blocked by" in result.stdout
+
+    def test_where_it_cant_be_kept_is_a_sentence(self, folder: Path) -> None:
+        (folder / "failsoft.db.blocks.json").write_text("precious")
+        assert "not a file of blocks" in run("block", "adapter:old", "--why", "w", code=1).stderr
+
+
+class TestStatus:
+    def test_says_what_is_blocked_and_what_changed(self) -> None:
+        run("block", "adapter:old", "--why", "wrong")
+        run("block", "capability:rate-item", "--why", "audit")
+        run("unblock", "adapter:old", "--why", "mended")
+        stdout = run("status").stdout
+        assert "m-1" in stdout
+        assert "audit" in stdout
+        found = said("status")
+        assert set(found["blocks"]) == {"capability:rate-item"}
+        assert found["changes"]["old"]["to"] == "half_open"
+
+    def test_before_the_first_call_there_is_nothing_to_say(self, folder: Path) -> None:
+        assert said("status") == {"blocks": {}, "changes": {}}
+        (folder / "failsoft.toml").write_text('[ledger]\nurl = "none"\n')
+        assert said("status") == {"blocks": {}, "changes": {}}
+
+    def test_a_block_file_that_isnt_one_is_a_sentence(self, folder: Path) -> None:
+        (folder / "failsoft.db.blocks.json").write_text("precious")
+        assert "not a file of blocks" in run("status", code=1).stderr
+
+
+@pytest.fixture
+def ledger(folder: Path) -> str:
+    run("call", "rate-item", '{"description": "nut"}')
+    run("call", "rate-item", '{"description": "bolt"}')
+    run("block", "adapter:old", "--why", "wrong")
+    return "failsoft.db"
+
+
+class TestLog:
+    def test_shows_the_newest_records(self, ledger: str) -> None:
+        stdout = run("log", ledger).stdout
+        assert stdout.count("call.completed") == 2
+        assert "by fallback cli_capabilities:RateItem" in stdout
+
+    def test_may_be_narrowed(self, ledger: str) -> None:
+        lines = run("log", ledger, "--kind", "call.completed", "--last", "1", "--capability", "rate-item").stdout
+        assert len(lines.splitlines()) == 1
+        assert run("log", ledger, "--case", "nobody").stdout == ""
+
+    def test_for_programs(self, ledger: str) -> None:
+        lines = run("log", ledger, "--json").stdout.splitlines()
+        assert {json.loads(each)["type"] for each in lines} >= {"call.started", "call.completed"}
+
+    def test_of_a_file_that_isnt_there_is_a_sentence(self) -> None:
+        assert "nowhere.db" in run("log", "nowhere.db", code=1).stderr
+
+
+class TestShow:
+    def test_one_record_with_its_payloads(self, ledger: str) -> None:
+        completed = json.loads(run("log", ledger, "--json", "--kind", "call.completed").stdout.splitlines()[0])
+        shown = json.loads(run("show", ledger, str(completed["index"])).stdout)
+        assert shown["call_id"] == completed["call_id"]
+        assert any('"stars":9' in each for each in shown["payloads"].values())
+
+    def test_a_call_with_all_its_records(self, ledger: str) -> None:
+        completed = json.loads(run("log", ledger, "--json", "--kind", "call.completed").stdout.splitlines()[0])
+        lines = run("show", ledger, completed["call_id"], "--no-payloads").stdout.splitlines()
+        assert [json.loads(each)["type"] for each in lines] == ["call.started", "call.completed"]
+        assert "payloads" not in json.loads(lines[0])
+
+    @pytest.mark.parametrize("record", ["99999", "no-such-call", "9" * 30, "²"])
+    def test_what_isnt_there_is_a_sentence(self, ledger: str, record: str) -> None:
+        assert json.loads(run("show", ledger, record, code=1).stdout)["ok"] is False
+
+
+class TestVerify:
+    def test_a_whole_ledger(self, ledger: str) -> None:
+        assert "self-consistent" in run("verify", ledger).stdout
+        assert said("verify", ledger)["kinds"]["call.completed"] == 2
+
+    def test_against_a_pin(self, ledger: str) -> None:
+        found = verify(Path(ledger))
+        run(
+            "verify",
+            ledger,
+            "--pin",
+            f"{found.size}:{found.root.hex() if isinstance(found.root, bytes) else found.root}",
+        )
+        run("verify", ledger, "--pin", f"{found.size}:{'0' * 64}", code=1)
+
+    @pytest.mark.parametrize("pin", ["", "5", "5:abc", "x:" + "0" * 64, "5:" + "A" * 64])
+    def test_a_pin_that_is_none_is_a_sentence(self, ledger: str, pin: str) -> None:
+        assert "--pin: " in run("verify", ledger, "--pin", pin, code=1).stderr
+
+    def test_a_tampered_ledger(self, ledger: str, folder: Path) -> None:
+        other = folder / "other.db"
+        source = sqlite3.connect(ledger)
+        copy = sqlite3.connect(other)
+        source.backup(copy)
+        source.close()
+        tables = [name for (name,) in copy.execute("select name from sqlite_master where type = 'trigger'")]
+        for each in tables:
+            copy.execute(f'drop trigger "{each}"')
+        (name,) = copy.execute("select name from sqlite_master where type = 'table' and sql like '%leaf%'").fetchone()
+        copy.execute(f'delete from "{name}" where rowid = (select max(rowid) - 1 from "{name}")')
+        copy.commit()
+        copy.close()
+        assert CliRunner().invoke(app, ["verify", str(other)]).exit_code in (1, 2)
+
+    def test_no_ledger_at_all(self, folder: Path) -> None:
+        (folder / "not.db").write_text("precious " * 200)
+        run("verify", "not.db", code=3)
+        run("verify", "nowhere.db", code=3)
+
+
+def test_without_its_extra_the_command_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from failsoft.cli import main
+
+    monkeypatch.delitem(sys.modules, "failsoft.cli.app", raising=False)
+    monkeypatch.setitem(sys.modules, "typer", None)
+    with pytest.raises(SystemExit, match=r"install failsoft\[cli\]"):
+        main()
+
+
+def test_the_command_is_installed() -> None:
+    assert shutil.which("failsoft", path=str(Path(sys.executable).parent)) is not None

@@ -1,0 +1,387 @@
+"""One look tells all there is to mend: every problem of a configuration at once, each with its place, never a secret."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, SecretStr
+
+from failsoft import Capability, ConfigurationError, Isolation, capability
+from failsoft.assembly import import_object
+
+HERE = __name__
+CANARY = "sk-canary-7f3a"
+
+
+class Item(BaseModel):
+    description: str
+
+
+class Rating(BaseModel):
+    stars: int
+
+
+class RateItem(Capability[Item, Rating]):
+    """How many stars?"""
+
+    def fallback(self, request: Item) -> Rating:
+        return Rating(stars=0)
+
+
+class NeedsTable(Capability[Item, Rating]):
+    def __init__(self, table: dict[str, int]) -> None:
+        raise NotImplementedError
+
+    def fallback(self, request: Item) -> Rating:
+        raise NotImplementedError
+
+
+class Lost(Capability[Item, "Nowhere"]):  # type: ignore[name-defined]
+    def fallback(self, request: Item) -> Any:
+        raise NotImplementedError
+
+
+@capability
+def rate(item: Item) -> Rating:
+    raise NotImplementedError
+
+
+def table_of_stars(request: Item) -> Rating:
+    return Rating(stars=9)
+
+
+class StarTable:
+    def __call__(self, request: Item) -> Rating:
+        return Rating(stars=8)
+
+
+class NeedsFile:
+    def __init__(self, path: str) -> None:
+        raise NotImplementedError
+
+
+async def waiting(request: Item) -> Rating:
+    raise NotImplementedError
+
+
+def of_numbers(request: int) -> Rating:
+    raise NotImplementedError
+
+
+def asked(ask: Any) -> Any:
+    return {"stars": 7}
+
+
+def text_of(result: Any) -> str:
+    return json.dumps(result)
+
+
+not_callable = 5
+
+LOCAL = {"provider": "openai-compatible", "base_url": "http://127.0.0.1:1/v1", "model": "m"}
+
+
+def problems(given: Any = None, **table: Any) -> tuple[str, ...]:
+    with pytest.raises(ConfigurationError) as caught:
+        Isolation({"ledger": {"url": "none"}, **table}, capabilities=given)
+    return caught.value.problems
+
+
+def wired(fallback: str) -> Isolation:
+    return Isolation(
+        {"ledger": {"url": "none"}, "capabilities": {"rate-item": {"fallback": fallback}}}, capabilities=[RateItem]
+    )
+
+
+def test_all_problems_stand_in_one_error() -> None:
+    found = problems(
+        [RateItem, RateItem, NeedsTable, rate],
+        ledgr={},
+        adapters={
+            "fallback": LOCAL,
+            "gpt": {"provider": "openai", "model": "gpt-4.1", "api_key": SecretStr(CANARY)},
+            "key": {"provider": "openai", "model": "gpt-4.1-2025-04-14", "api_key": CANARY},
+            "far": {**LOCAL, "base_url": "http://models.example/v1"},
+            "Loud": {**LOCAL, "atempts": 3},
+        },
+        capabilities={
+            "rate-item": {"adapters": ["gtp"], "fallback": f"{HERE}:waiting"},
+            "rate": {"deadline": "soon"},
+            "rate-itm": {},
+        },
+    )
+    text = "\n".join(found)
+    for said in (
+        "ledgr: ",
+        "adapters.fallback",
+        "adapters.gpt.model: ",
+        "adapters.key.api_key: ",
+        "adapters.far.base_url: ",
+        "adapters.Loud",
+        'did you mean "attempts"?',
+        'capabilities.rate-item.adapters[0]: no adapter named "gtp"; did you mean "gpt"?',
+        "capabilities.rate.deadline: ",
+        "capabilities.rate-item.fallback: ",
+        'did you mean "rate-item"?',
+        'two are named "rate-item"',
+        "NeedsTable can't be made without arguments",
+    ):
+        assert said in text, text
+    assert CANARY not in text
+
+
+class TestCapabilities:
+    def test_each_is_imported_by_its_class_where_the_code_passes_none(self, tmp_path: Path) -> None:
+        path = tmp_path / "failsoft.toml"
+        path.write_text(
+            f'[ledger]\nurl = "none"\n[capabilities.rate-item]\nclass = "{HERE}:RateItem"\n'
+            f'[capabilities.rate]\nclass = "{HERE}:rate"\n'
+        )
+        with Isolation.from_file(path) as isolation:
+            assert isolation["rate-item"].sync(Item(description="")).value == Rating(stars=0)
+            assert isolation[RateItem] is isolation["rate-item"]
+
+    @pytest.mark.parametrize(
+        ("path", "problem"),
+        [
+            ("nowhere.at_all:X", 'can\'t import "nowhere.at_all": ModuleNotFoundError'),
+            (f"{HERE}:Nothing", f'"{HERE}" has no "Nothing"'),
+            (f"{HERE}:Item", "is no capability: pass a class, an instance, or a @capability function"),
+            (f"{HERE}:NeedsTable", "can't be made without arguments"),
+            (f"{HERE}:rate", 'is named "rate", not "rate-item"'),
+        ],
+    )
+    def test_a_class_that_cant_be_had_is_a_problem(self, path: str, problem: str) -> None:
+        (found,) = problems(capabilities={"rate-item": {"class": path}})
+        assert found.startswith("capabilities.rate-item")
+        assert problem in found
+
+    def test_without_a_class_the_code_must_pass_it(self) -> None:
+        assert problems(capabilities={"rate-item": {}}) == (
+            'capabilities.rate-item: write class = "package.module:RateItem", or pass it in code',
+        )
+
+    def test_one_that_was_passed_but_is_none_is_a_problem(self) -> None:
+        assert "is no capability" in problems([5])[0]
+
+    def test_one_whose_types_cant_be_resolved_is_a_problem(self) -> None:
+        assert problems([Lost]) == ("capabilities.lost: name 'Nowhere' is not defined",)
+
+    def test_an_instance_that_names_itself_badly_is_a_problem(self) -> None:
+        instance = RateItem()
+        instance.name = "Rate Item"
+        (found,) = problems([instance])
+        assert '"Rate Item" is not a name: kebab-case' in found
+
+    def test_one_that_isnt_configured_has_its_fallback(self) -> None:
+        with Isolation({"ledger": {"url": "none"}}, capabilities=[RateItem]) as isolation:
+            assert isolation[RateItem].sync(Item(description="")).value == Rating(stars=0)
+
+    def test_a_table_with_a_class_may_be_for_others(self) -> None:
+        configured = {"other": {"class": "elsewhere:Other"}}
+        Isolation({"ledger": {"url": "none"}, "capabilities": configured}, capabilities=[RateItem])
+
+
+class TestAWiredFallback:
+    @pytest.mark.parametrize(("name", "stars"), [("table_of_stars", 9), ("StarTable", 8)])
+    def test_answers(self, name: str, stars: int) -> None:
+        with wired(f"{HERE}:{name}") as isolation:
+            outcome = isolation[RateItem].sync(Item(description=""))
+        assert outcome.value == Rating(stars=stars)
+        assert outcome.source.name == f"{HERE}:{name}"
+
+    @pytest.mark.parametrize(
+        ("name", "problem"),
+        [
+            ("nothing", f'"{HERE}" has no "nothing"'),
+            ("not_callable", "is not callable"),
+            ("waiting", "a fallback may not wait"),
+            ("of_numbers", "takes int, but the capability's request is Item"),
+            ("NeedsFile", "can't be made without arguments"),
+            ("Item", "can't be made without arguments"),
+        ],
+    )
+    def test_that_doesnt_fit_is_a_problem(self, name: str, problem: str) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            wired(f"{HERE}:{name}")
+        (found,) = caught.value.problems
+        assert found.startswith("capabilities.rate-item.fallback: ")
+        assert problem in found
+
+
+class TestACallableAdapter:
+    def adapter(self, **keys: Any) -> dict[str, Any]:
+        return {"a": {"provider": "callable", "model": "m", **keys}}
+
+    def test_is_wired_by_import_paths(self) -> None:
+        made = self.adapter(call=f"{HERE}:asked", text=f"{HERE}:text_of")
+        table = {"ledger": {"url": "none"}, "adapters": made, "capabilities": {"rate-item": {"adapters": ["a"]}}}
+        with Isolation(table, capabilities=[RateItem]) as isolation:
+            assert isolation[RateItem].sync(Item(description="")).value == Rating(stars=7)
+
+    @pytest.mark.parametrize(
+        ("keys", "problem"),
+        [
+            ({}, "adapters.a"),
+            ({"call": f"{HERE}:nothing"}, f'adapters.a.call: "{HERE}" has no "nothing"'),
+            ({"call": f"{HERE}:not_callable"}, f"adapters.a.call: {HERE}:not_callable is not callable"),
+            ({"call": f"{HERE}:asked", "text": f"{HERE}:nothing"}, "adapters.a.text: "),
+        ],
+    )
+    def test_that_cant_be_had_is_a_problem(self, keys: dict[str, Any], problem: str) -> None:
+        assert problem in problems([], adapters=self.adapter(**keys))[0]
+
+
+class TestImporting:
+    def test_a_module_that_raises_says_so(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "raises_at_import.py").write_text("raise RuntimeError('no')")
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(ValueError, match='can\'t import "raises_at_import": RuntimeError: no'):
+            import_object("raises_at_import:x")
+
+    def test_a_qualified_name_is_followed(self) -> None:
+        assert import_object(f"{HERE}:RateItem.name") == "rate-item"
+
+
+class TestSecrets:
+    @pytest.fixture
+    def isolation(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Isolation]:
+        monkeypatch.setenv("THE_KEY", CANARY)
+        (tmp_path / "token").write_text(CANARY + "\n")
+        path = tmp_path / "failsoft.toml"
+        path.write_text(
+            '[adapters.gpt]\nprovider = "openai"\nmodel = "gpt-4.1-2025-04-14"\napi_key = { env = "THE_KEY" }\n'
+            'attempts = 1\n[adapters.gpt.headers]\nx-gateway = { file = "token" }\n'
+            f'[capabilities.rate-item]\nclass = "{HERE}:RateItem"\nadapters = ["gpt"]\n'
+        )
+        seen: list[httpx.Request] = []
+
+        def handler(request: httpx.Request) -> httpx.Response:
+            seen.append(request)
+            assert request.headers["authorization"] == f"Bearer {CANARY}"
+            assert request.headers["x-gateway"] == CANARY
+            return httpx.Response(401, json={"error": {"code": "invalid_api_key", "message": f"bad key {CANARY}"}})
+
+        return lambda: Isolation.from_file(path, transport=httpx.MockTransport(handler))
+
+    def test_are_sent_and_shown_nowhere(
+        self,
+        isolation: Callable[[], Isolation],
+        tmp_path: Path,
+        caplog: pytest.LogCaptureFixture,
+        capfd: pytest.CaptureFixture[str],
+    ) -> None:
+        with caplog.at_level(logging.DEBUG, "failsoft"), isolation() as made:
+            outcome = made["rate-item"].sync(Item(description="bolt"))
+            shown = [repr(outcome), repr(made), repr(made._config), repr(vars(made)), repr(made.health())]
+            shown += [repr(made._adapters), repr(made._config.snapshot())]
+        shown += [each.getMessage() for each in caplog.records]
+        assert not [each for each in shown if CANARY in each]
+        assert CANARY not in "".join(capfd.readouterr())
+        assert outcome.passed_over[0].reason == "unauthenticated"
+
+    def test_arent_in_the_ledger_but_in_what_the_provider_said(
+        self, isolation: Callable[[], Isolation], tmp_path: Path
+    ) -> None:
+        from failsoft.ledger.read import read
+
+        with isolation() as made:
+            made["rate-item"].sync(Item(description="bolt"))
+        with read(tmp_path / "failsoft.db") as reader:
+            assert not [each for each in reader.records(last=100) if CANARY in json.dumps(each.fields)]
+
+    @given(st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=12, max_size=40))
+    def test_that_stand_in_the_configuration_are_told_without_their_value(self, secret: str) -> None:
+        adapter = {"provider": "openai", "model": "gpt-4.1-2025-04-14", "api_key": secret, "headers": {"x-a": secret}}
+        found = problems([], adapters={"a": adapter})
+        assert len(found) == 2
+        assert not [each for each in found if secret in each]
+
+    def test_may_be_handed_over_in_code(self) -> None:
+        adapter = {"provider": "openai", "model": "gpt-4.1-2025-04-14", "api_key": SecretStr(CANARY)}
+        assert CANARY not in repr(vars(Isolation({"ledger": {"url": "none"}, "adapters": {"a": adapter}})))
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12) | st.binary(max_size=4)
+names = st.sampled_from(
+    [
+        "ledger",
+        "url",
+        "adapters",
+        "capabilities",
+        "extends",
+        "host",
+        "on_bug",
+        "provider",
+        "model",
+        "base_url",
+        "api_key",
+        "headers",
+        "served",
+        "served_pattern",
+        "labels",
+        "breaker",
+        "attempts",
+        "attempt_timeout",
+        "deadline",
+        "class",
+        "fallback",
+        "env",
+        "file",
+        "default",
+        "call",
+        "text",
+        "a",
+        "rate-item",
+        "openai",
+        "callable",
+        "openai-compatible",
+        "none",
+        "m",
+    ]
+)
+trees = st.recursive(
+    scalars | names,
+    lambda each: (
+        st.lists(each, max_size=3) | st.dictionaries(names | st.text(max_size=5) | st.integers(), each, max_size=4)
+    ),
+    max_leaves=25,
+)
+
+
+class TestHostileInput:
+    @given(st.dictionaries(names | st.text(max_size=5), trees, max_size=5))
+    def test_no_mapping_raises_anything_else(self, table: dict[Any, Any]) -> None:
+        with contextlib.suppress(ConfigurationError):
+            Isolation(table, capabilities=[RateItem])
+
+    @given(
+        st.fixed_dictionaries(
+            {"adapters": st.dictionaries(st.just("a"), st.dictionaries(names, trees, max_size=6).map(LOCAL.__or__))}
+        )
+    )
+    def test_no_adapters_table_raises_anything_else(self, table: dict[str, Any]) -> None:
+        with contextlib.suppress(ConfigurationError):
+            Isolation({"ledger": {"url": "none"}, **table})
+
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(st.binary(max_size=300) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace")))
+    def test_no_bytes_raise_anything_else(self, tmp_path: Path, content: bytes) -> None:
+        path = tmp_path / "failsoft.toml"
+        path.write_bytes(content)
+        with contextlib.suppress(ConfigurationError):
+            Isolation.from_file(path, capabilities=[RateItem])
+
+    @pytest.mark.parametrize("name", ["nowhere.toml", ".", "\0"])
+    def test_no_path_raises_anything_else(self, tmp_path: Path, name: str) -> None:
+        with pytest.raises(ConfigurationError):
+            Isolation.from_file(tmp_path / name)
