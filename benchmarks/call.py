@@ -227,7 +227,10 @@ async def measure_open(port: int) -> dict[str, Any]:
         outcome = await closed[Classify](item)
         assert outcome.degraded
         took = await timed({"open": lambda: closed[Classify](item)}, block=200)
-        return {"us_open_to_fallback": round(took["open"], 1), "calls_open": await counted(lambda: closed[Classify](item))}
+        return {
+            "us_open_to_fallback": round(took["open"], 1),
+            "calls_open": await counted(lambda: closed[Classify](item)),
+        }
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ _MAX_NAME = 64
 def _resolve_types(cls: type[Capability[Any, Any]]) -> tuple[Any, Any]:
     """Request and response type of `cls`, type variables of its generic bases substituted."""
     for base in cls.__dict__.get("__orig_bases__", cls.__bases__):
-        origin = get_origin(base) or base
+        origin: Any = get_origin(base) or base
         if not (isinstance(origin, type) and issubclass(origin, Capability)):
             continue
         parameters: tuple[Any, ...] = getattr(origin, "__parameters__", ())

@@ -313,6 +313,13 @@ class TestAnAnswer:
         assert type(read) is type(value)
         assert contract.answer.schema["type"] == "object"
 
+    def test_may_be_a_recursive_model(self) -> None:
+        class Tree(BaseModel):
+            children: list[Tree] = []
+
+        Tree.model_rebuild()
+        assert made(str, Tree).read_answer(b'{"children": [{}]}', "request") == Tree(children=[Tree()])
+
     @pytest.mark.parametrize("text", [b'{"value": 3, "more": 1}', b"3", b'{"value": 3.5}', b"{}"])
     def test_that_is_wrapped_is_nothing_but_its_value(self, text: bytes) -> None:
         with pytest.raises(ValidationError):

@@ -173,10 +173,15 @@ class OpenAICompatible:
             kind = FaultKind.EMPTY_REPLY if empty else FaultKind.UNEXPECTED_STATUS
             return Unusable(Fault(kind, "a success without an answer", status))
         body = _envelope(reply)
+        if isinstance(body, Fault):
+            return Unusable(fault_of_error(reply, None) if status != 200 else body)
         return self._read_usual(reply, body) or self._read_any(reply, body)
 
-    def _read_usual(self, reply: HttpReply, body: dict[str, Any] | Fault) -> Said | None:
-        """The shape that nearly every answer has, on a short way to what `_read_any` makes of it; None for others."""
+    def _read_usual(self, reply: HttpReply, body: dict[str, Any]) -> Said | None:
+        """The shape that most answers have, read on a short way; None for any other.
+
+        It decides nothing that `_read_any` would decide otherwise: what's unusual in the least is left to that.
+        """
         match body:
             case {
                 "object": "chat.completion",
@@ -200,10 +205,8 @@ class OpenAICompatible:
         served = Served(model[:MAX_TEXT], self._grade, fingerprint, _request_id(reply, number))
         return Said(text, served, Tokens(asked, written))
 
-    def _read_any(self, reply: HttpReply, body: dict[str, Any] | Fault) -> Said | Unusable:
+    def _read_any(self, reply: HttpReply, body: dict[str, Any]) -> Said | Unusable:
         status = reply.status
-        if isinstance(body, Fault):
-            return Unusable(fault_of_error(reply, None) if status != 200 else body)
         served = self._served(reply, body)
         usage = as_object(body.get("usage"))
         tokens = _tokens(usage) if usage else None
@@ -297,12 +300,14 @@ def _envelope(reply: HttpReply) -> dict[str, Any] | Fault:
         if kind not in _JSON_TYPES and not kind.endswith("+json"):
             return Fault(FaultKind.MALFORMED_REPLY, "a page or a stream instead of JSON", reply.status)
     try:
-        body: object = loads_text(decoded(reply.body).strip(WHITE_SPACE))
+        body: Any = loads_text(decoded(reply.body).strip(WHITE_SPACE))
     except StrictJsonError as error:
         if not reply.body.strip(b" \t\r\n"):  # some send empty lines to keep the connection alive
             return Fault(FaultKind.EMPTY_REPLY, "an empty body", reply.status)
         return Fault(FaultKind.MALFORMED_REPLY, str(error), reply.status)
-    return as_object(body) or Fault(FaultKind.MALFORMED_REPLY, "JSON, but no object with anything in it", reply.status)
+    if body and body.__class__ is dict:
+        return body
+    return Fault(FaultKind.MALFORMED_REPLY, "JSON, but no object with anything in it", reply.status)
 
 
 def _text(reply: HttpReply, body: dict[str, Any]) -> str | Fault:

@@ -279,12 +279,11 @@ class Call(Generic[Q, R]):
             until = max(now + wait, adapter.throttle.until(now))
             if until + FLOOR >= self._budget.attempt_until(now, left, None):
                 return None
-            if until > now:
-                try:
-                    yield Sleep(until)
-                except Exception as error:
-                    self._loud(FaultKind.BUG, adapter.name, error)
-                    return None
+            try:
+                yield Sleep(until)
+            except Exception as error:
+                self._loud(FaultKind.BUG, adapter.name, error)
+                return None
 
     def _enter(self, adapter: GuardedAdapter, left: int) -> Generator[Effect, Any, bool]:
         """Take a slot and a permit, or say why not."""
@@ -360,8 +359,8 @@ class Call(Generic[Q, R]):
             self._settle_fault(adapter, attempt, answer, now, capped=until - begun == adapter.attempt_cap)
             return answer
         permit, self._permit = self._permit, None
-        if permit is not None:
-            permit.settle(Settlement.SUCCESS, now, well_formed=True)
+        assert permit is not None
+        permit.settle(Settlement.SUCCESS, now, well_formed=True)
         adapter.throttle.succeeded(now)
         adapter.latch.succeeded()
         self._release(Settlement.SUCCESS)
@@ -438,11 +437,11 @@ class Call(Generic[Q, R]):
         """Tell the guards, note it, and give slot and permit back."""
         treatment = fault.treatment
         permit, self._permit = self._permit, None
-        if permit is not None:
-            if fault.kind is FaultKind.ATTEMPT_TIMEOUT and not capped and attempt.us * 1000 < self.fair_share:
-                permit.cut(now)  # its caller's deadline cut it: judged by fair time
-            else:
-                permit.settle(treatment.health, now, hint_ns=fault.retry_after_ns, well_formed=fault.status is not None)
+        assert permit is not None
+        if fault.kind is FaultKind.ATTEMPT_TIMEOUT and not capped and attempt.us * 1000 < self.fair_share:
+            permit.cut(now)  # its caller's deadline cut it: judged by fair time
+        else:
+            permit.settle(treatment.health, now, hint_ns=fault.retry_after_ns, well_formed=fault.status is not None)
         if treatment.throttle:
             adapter.throttle.throttled(now, fault.retry_after_ns)
         elif treatment.latch:
@@ -580,11 +579,11 @@ class Call(Generic[Q, R]):
     def _post(self, result: CallResult) -> None:
         """Queue the record of an end that nobody waits for."""
         ledger = self.world.ledger
-        if ledger is not None:
-            if self._attempts and self._attempts[-1].fault is None and result == "cancelled":
-                self._attempts[-1].fault = FaultKind.CANCELLED.value
-            ledger.submit(self._record(result, None, None))
-            self._completed = True
+        assert ledger is not None
+        if self._attempts and self._attempts[-1].fault is None and result == "cancelled":
+            self._attempts[-1].fault = FaultKind.CANCELLED.value
+        ledger.submit(self._record(result, None, None))
+        self._completed = True
 
     # --- giving back --------------------------------------------------------------------------------------------------
 

@@ -258,9 +258,12 @@ def _renewed(value: Any) -> Any:
     if type(value) in (list, tuple, set, frozenset):
         return type(value)(map(_renewed, value))
     if type(value) is dict:
-        items: Iterable[tuple[Any, Any]] = value.items()
-        return {copy.deepcopy(key): _renewed(each) for key, each in items}
+        return _renewed_table(typing.cast("Any", value))
     return copy.deepcopy(value)
+
+
+def _renewed_table(table: dict[Any, Any]) -> dict[Any, Any]:
+    return {copy.deepcopy(key): _renewed(each) for key, each in table.items()}
 
 
 def _evidence(request: Any) -> bytes:

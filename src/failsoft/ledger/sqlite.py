@@ -155,7 +155,7 @@ class LedgerFile:
             unknown = committing and code not in _NOT_COMMITTED
             raise AppendFailed(f"{type(error).__name__}: {error}", full=code in _FULL, unknown=unknown) from error
         self._known = frontier
-        self._unchecked += 6 + sum(_pages(each) for each in batch)
+        self._unchecked += _pages(batch)
         return first
 
     def checkpoint(self) -> None:
@@ -355,7 +355,8 @@ def _close(connection: sqlite3.Connection) -> None:
     connection.close()
 
 
-def _pages(record: Built) -> int:
-    """Pages that a record touches: its own, its indexes', and for each payload one at a random place, and what it fills."""
-    payloads = sum(2 + len(data) // 8192 for _, data in record.payloads)
-    return 3 + len(record.body) // 8192 + payloads
+def _pages(batch: Sequence[Built]) -> int:
+    """Pages that a commit writes: what it fills, one of the index for each payload, and the ends of the other trees."""
+    payloads = [len(data) for record in batch for _, data in record.payloads]
+    filled = sum(payloads) + sum(len(record.body) + 512 for record in batch)
+    return 8 + len(payloads) + filled // PAGE_SIZE

@@ -37,8 +37,9 @@ _RID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a
 _TS = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z")
 _HEX16 = re.compile(r"[0-9a-f]{32}")
 _HEX32 = re.compile(r"[0-9a-f]{64}")
+_NO_RULES = (None, frozenset[str](), frozenset[str]())
 _NO_PAYLOAD = (float("inf"), b"", b"")
-_KINDS = {kind.value: kind for kind in Kind}
+_RULES = {kind.value: (kind, REQUIRED.get(kind, frozenset()), RELATIONS.get(kind, frozenset())) for kind in Kind}
 
 
 @define
@@ -105,7 +106,7 @@ class Walk:
             fields = canonical.read(body)
             kind = self._common(index, fields, row, problem)
             if kind is not None:
-                self.kinds[kind] += 1
+                self.kinds[fields["type"]] += 1
                 self._own(kind, index, leaf, fields, problem)
         except canonical.ProfileError as error:
             problem(f"its bytes are no record's: {error}")
@@ -122,7 +123,7 @@ class Walk:
             self._ts = ts
 
     def _common(self, index: int, fields: Fields, row: tuple[Any, ...], problem: Report) -> Kind | None:
-        kind = _KINDS.get(fields["type"])
+        kind, required, relations = _RULES.get(fields["type"], _NO_RULES)
         ts, capability, case = fields["ts"], fields.get("capability"), fields.get("case")
         copies = (
             fields.get("emitter"),
@@ -143,9 +144,9 @@ class Walk:
             problem("its id or its time isn't written as the format has it")
         if fields["origin"] != self.origin:
             problem("it belongs to another log: its origin differs")
-        if missing := REQUIRED.get(kind, frozenset()) - fields.keys():
-            problem(f"it lacks {', '.join(sorted(missing))}")
-        if "refs" in fields and not fields["refs"].keys() <= RELATIONS.get(kind, frozenset()):
+        if not required <= fields.keys():
+            problem(f"it lacks {', '.join(sorted(required - fields.keys()))}")
+        if "refs" in fields and not fields["refs"].keys() <= relations:
             problem("it refers to others by a relation that its type doesn't have")
         if not _names_well(copies[6], copies[7], _actor(fields)):
             problem("a name in it has control or format characters, isn't in NFC, or is too long")

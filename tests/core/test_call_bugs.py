@@ -1,0 +1,303 @@
+"""What must not go wrong twice: bugs of drivers, codecs, validators and guards are values, loud, and leave nothing held."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from failsoft import Capability
+from failsoft.core.bulkhead import Bulkhead
+from failsoft.core.effects import Append, Ask, Enter, Exchange, HttpReply, Invoke, Recorded, Reply, Sleep, Unusable
+from failsoft.core.evidence import CallAmended
+from failsoft.errors import FallbackFailed
+from failsoft.fault import Fault, FaultKind, Settlement
+from failsoft.io.drive_simulated import Simulation
+from failsoft.outcome import Served
+from tests.core.scripted import SECOND, Grade, GradeItem, Item, Scene, StubCodec, StubLedger, ok, scripted, status
+
+
+def reasons(outcome: Any) -> list[tuple[str, str]]:
+    return [(each.adapter, each.reason) for each in outcome.passed_over]
+
+
+def by_hand(scene: Scene, answers: dict[type, Any]) -> Any:
+    """Drive a call by hand: each effect is answered by its kind; an exception is thrown in, as a driver's bug is."""
+    steps = scene.call().run()
+    answer: Any = None
+    try:
+        effect = next(steps)
+        while True:
+            answer = answers[type(effect)]
+            if isinstance(answer, list):
+                answer = answer.pop(0)
+            effect = steps.throw(answer) if isinstance(answer, Exception) else steps.send(answer)
+    except StopIteration as stop:
+        return stop.value
+
+
+def scene_with(**options: Any) -> Scene:
+    scene = Scene(ledger=StubLedger())
+    scene.add("first", **options)
+    return scene
+
+
+RECORDED = Recorded(0, bytes(32))
+
+
+def test_a_bug_at_an_exchange_is_a_neutral_loud_fault() -> None:
+    scene = scene_with()
+    outcome = by_hand(scene, {Append: RECORDED, Exchange: LookupError("x")})
+    assert reasons(outcome) == [("first", "bug")]
+    assert "attempt.alert" in scene.events.names
+    assert scene.adapters[0].breaker.snapshot(0).failures == 0
+    assert scene.adapters[0].bulkhead.in_use == 0
+
+
+def test_a_bug_at_an_append_counts_as_not_recorded() -> None:
+    scene = scene_with()
+    outcome = by_hand(scene, {Append: LookupError("x")})
+    assert reasons(outcome) == [("first", "ledger")]
+
+
+def test_a_bug_at_a_sleep_ends_the_retries() -> None:
+    scene = scene_with()
+    outcome = by_hand(scene, {Append: RECORDED, Exchange: status(500), Sleep: LookupError("x")})
+    assert reasons(outcome) == [("first", "server_error")]
+
+
+def test_a_bug_in_the_queue_leaves_no_place_taken() -> None:
+    bulkhead = Bulkhead(1, 10)
+    bulkhead.try_enter()
+    scene = scene_with(bulkhead=bulkhead)
+    outcome = by_hand(scene, {Append: RECORDED, Enter: LookupError("x")})
+    assert reasons(outcome) == [("first", "bulkhead_full")]
+    assert bulkhead.waiting == 0
+
+
+class Raising(StubCodec):
+    def decode(self, reply: HttpReply) -> Reply | Unusable:
+        raise LookupError("x")
+
+
+def test_a_codec_that_raises_is_a_bug_and_no_failure_of_the_provider() -> None:
+    scene = scene_with(codec=Raising())
+    outcome = by_hand(scene, {Append: RECORDED, Exchange: ok()})
+    assert reasons(outcome) == [("first", "bug")]
+    assert scene.adapters[0].breaker.snapshot(0).failures == 0
+
+
+class Touchy(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    grade: int
+
+    @field_validator("grade")
+    @classmethod
+    def refuse(cls, value: int) -> int:
+        raise LookupError("a validator's bug")
+
+
+class Careless(Capability[Item, Touchy]):
+    """Which grade?"""
+
+    def fallback(self, request: Item) -> Touchy:
+        return Touchy.model_construct(grade=1)
+
+
+def test_a_validator_that_raises_is_the_capabilitys_bug() -> None:
+    scene = scene_with()
+    scene.capability = Careless()
+    outcome = by_hand(scene, {Append: RECORDED, Exchange: ok()})
+    assert reasons(outcome) == [("first", "capability_bug")]
+    assert "capability.bug" in scene.events.names
+
+
+def test_time_spent_in_the_queue_is_gone() -> None:
+    bulkhead = Bulkhead(1, 10)
+    bulkhead.try_enter()
+    scene = scene_with(bulkhead=bulkhead)
+    scene.ledger = None
+    steps = scene.call().run()
+    assert isinstance(next(steps), Enter)
+    scene.clock.now = 8 * SECOND
+    bulkhead.leave()
+    with pytest.raises(StopIteration) as stop:
+        steps.send(True)
+    assert reasons(stop.value.value) == [("first", "no_time")]
+    assert bulkhead.in_use == 0
+
+
+def test_a_breaker_that_opens_while_one_waits_in_the_queue_refuses() -> None:
+    bulkhead = Bulkhead(1, 10)
+    bulkhead.try_enter()
+    scene = scene_with(bulkhead=bulkhead)
+    scene.ledger = None
+    steps = scene.call().run()
+    assert isinstance(next(steps), Enter)
+    breaker = scene.adapters[0].breaker
+    for n in range(5):
+        permit = breaker.acquire(0, SECOND, call=n)
+        permit.settle(Settlement.FAILURE, 0)  # type: ignore[union-attr]
+    bulkhead.leave()
+    with pytest.raises(StopIteration) as stop:
+        steps.send(True)
+    assert reasons(stop.value.value) == [("first", "open")]
+    assert bulkhead.in_use == 0
+
+
+@pytest.mark.parametrize("guard", ["latch", "throttle"])
+def test_a_guard_that_closes_while_one_waits_in_the_queue_refuses(guard: str) -> None:
+    bulkhead = Bulkhead(1, 10)
+    bulkhead.try_enter()
+    scene = scene_with(bulkhead=bulkhead)
+    scene.ledger = None
+    steps = scene.call().run()
+    assert isinstance(next(steps), Enter)
+    if guard == "latch":
+        scene.adapters[0].latch.trip("no money", True, "another", 0)
+    else:
+        scene.adapters[0].throttle.throttled(0, 30 * SECOND)
+    bulkhead.leave()
+    with pytest.raises(StopIteration) as stop:
+        steps.send(True)
+    assert reasons(stop.value.value) == [("first", "latched" if guard == "latch" else "throttled")]
+    assert bulkhead.in_use == 0
+
+
+class WithoutFallback(GradeItem):
+    """Its fallback has a bug."""
+
+    def fallback(self, request: Item) -> Grade:
+        raise LookupError("x")
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_discarded_answer_whose_fallback_fails_is_on_record_as_failed(taken: bool) -> None:
+    scene = scene_with()
+    scene.capability = WithoutFallback()
+    scene.ledger = StubLedger(lambda n, _: RECORDED if n == 0 else None)
+    steps = scene.call().run()
+    next(steps)
+    steps.send(RECORDED)
+    steps.send(ok())
+    scene.ledger.tickets[-1].taken = taken
+    with pytest.raises(FallbackFailed):
+        steps.send(None)
+    ends = scene.ledger.of(CallAmended) if taken else scene.ledger.completed
+    assert [each.outcome for each in ends] == ["failed"]
+
+
+def test_a_failing_fallback_on_a_failing_ledger_waits_for_nothing() -> None:
+    scene = Scene(ledger=StubLedger(), capability=WithoutFallback())
+    assert scene.ledger is not None
+    scene.ledger.healthy = False
+    with pytest.raises(FallbackFailed):
+        Simulation(scripted([]), scene.clock).drive(scene.call().run())
+    assert scene.clock.now == 0
+    assert [each.outcome for each in scene.ledger.completed] == ["failed"]
+
+
+def test_a_call_lost_in_a_queue_leaves_its_place() -> None:
+    bulkhead = Bulkhead(1, 10)
+    bulkhead.try_enter()
+    scene = scene_with(bulkhead=bulkhead)
+    scene.ledger = None
+    steps = scene.call().run()
+    assert isinstance(next(steps), Enter)
+    del steps
+    gc.collect()
+    bulkhead.leave()
+    assert bulkhead.try_enter()
+    assert bulkhead.waiting == 0
+
+
+def test_a_call_lost_before_it_holds_anything_gives_nothing_back() -> None:
+    scene = scene_with()
+    steps = scene.call().run()
+    next(steps)
+    del steps
+    gc.collect()
+    assert scene.adapters[0].bulkhead.in_use == 0
+
+
+class Slow:
+    """A callable adapter as core sees one."""
+
+    provider, version, endpoint = "callable", "1", None
+
+    def __init__(self, result: Any) -> None:
+        self.function = lambda ask: result
+
+    def read(self, result: Any, ask: Ask) -> Reply | Unusable:
+        return Reply(result, Served("m-1")) if result else Unusable(Fault(FaultKind.EMPTY_REPLY))
+
+    def classify(self, error: Exception) -> Unusable:
+        return Unusable(Fault(FaultKind.ADAPTER_RAISED, type(error).__name__))
+
+
+def test_a_function_is_invoked_with_the_ask() -> None:
+    scene = scene_with(codec=Slow(b'{"grade": 3}'))
+    outcome = Simulation(scripted([]), scene.clock).drive(scene.call().run())
+    assert outcome.value == Grade(grade=3)
+
+
+def test_a_function_that_gave_nothing_is_a_fault() -> None:
+    scene = scene_with(codec=Slow(b""))
+    outcome = Simulation(scripted([]), scene.clock).drive(scene.call().run())
+    assert reasons(outcome) == [("first", "empty_reply")] * 2
+
+
+def test_a_function_that_raised_is_classified() -> None:
+    codec = Slow(b"")
+    codec.function = lambda ask: 1 / 0
+    scene = scene_with(codec=codec, attempts=1)
+    outcome = Simulation(scripted([]), scene.clock).drive(scene.call().run())
+    assert reasons(outcome) == [("first", "adapter_raised")]
+
+
+def test_the_slot_of_a_function_that_goes_on_is_free_when_its_work_ends() -> None:
+    scene = scene_with(codec=Slow(b""), limit=1, attempts=1)
+    scene.ledger = None
+    steps = scene.call().run()
+    effect = next(steps)
+    assert isinstance(effect, Invoke)
+    effect.started = True
+    with pytest.raises(StopIteration):
+        steps.send(Fault(FaultKind.ATTEMPT_TIMEOUT))
+    assert scene.adapters[0].bulkhead.in_use == 1
+    effect.work.resolve(None)
+    assert scene.adapters[0].bulkhead.in_use == 0
+
+
+def test_a_blocked_capability_asks_nobody() -> None:
+    class Blocked:
+        def adapter(self, name: str, now: int) -> str | None:
+            return None
+
+        def capability(self, name: str, now: int) -> str | None:
+            return "blocked by jdoe"
+
+    scene = scene_with()
+    scene.blocks = Blocked()
+    outcome = Simulation(scripted([]), scene.clock).drive(scene.call().run())
+    assert reasons(outcome) == [("first", "blocked")]
+
+
+class Plain(Capability[Item, Grade]):
+    """Which grade? Anything that fits is accepted."""
+
+    def fallback(self, request: Item) -> Grade:
+        raise LookupError("x")
+
+
+def test_a_capability_without_a_rule_accepts_what_fits() -> None:
+    scene = scene_with()
+    scene.capability = Plain()
+    assert by_hand(scene, {Append: RECORDED, Exchange: ok(-1)}).value == Grade(grade=-1)
+
+
+def test_a_failing_fallback_without_a_ledger_raises_all_the_same() -> None:
+    with pytest.raises(FallbackFailed, match="LookupError"):
+        Simulation(scripted([]), Scene().clock).drive(Scene(capability=Plain()).call().run())
