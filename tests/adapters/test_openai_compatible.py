@@ -190,7 +190,7 @@ def test_an_ask_costs_few_calls() -> None:
     profile.enable()
     made.encode(asked)
     profile.disable()
-    assert pstats.Stats(profile).total_calls <= 20
+    assert pstats.Stats(profile).total_calls <= 9
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@ from __future__ import annotations
 import cProfile
 import json
 import pstats
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -107,6 +108,12 @@ def test_a_lone_surrogate_in_a_string_argument_is_refused_too() -> None:
         loads('"\ud83d"')
 
 
+@given(st.text(alphabet="0123456789eE+-. ", max_size=60) | st.from_regex(r"[0-9]{15,25}([eE][+-]?[0-9]{1,4})?"))
+def test_every_number_that_could_be_too_great_is_looked_at(text: str) -> None:
+    plainly = re.search(r"[0-9][eE]\+?[0-9]{3}|[0-9]{19}", text)
+    assert (strict_json._GREAT_NUMBER.search(text) is None) == (plainly is None)
+
+
 def test_a_nearly_full_stack_is_an_error_of_the_same_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: str) -> None:
         raise RecursionError
@@ -143,4 +150,4 @@ def test_a_chat_completion_costs_few_calls() -> None:
     profile.enable()
     loads(body)
     profile.disable()
-    assert pstats.Stats(profile).total_calls <= 30
+    assert pstats.Stats(profile).total_calls <= 26
