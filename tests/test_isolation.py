@@ -20,7 +20,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 import failsoft
 from failsoft import Capability, ConfigurationError, Isolation, IsolationClosed, Outcome, capability
+from failsoft.assembly import transition
 from failsoft.core.effects import Ask
+from failsoft.core.throttle import ThrottleChange
 from failsoft.io.block_file import LOOK_EVERY
 from failsoft.ledger.read import Entry, read
 from failsoft.ledger.verify import verify
@@ -359,6 +361,14 @@ class TestBlocking:
             isolation._blocks._look(time.monotonic_ns() + LOOK_EVERY)
             assert isolation[RateItem].sync(BOLT).by_ai
 
+    def test_a_capability_unblocked_elsewhere_is_asked_again(self, tmp_path: Path) -> None:
+        with isolated(tmp_path) as isolation:
+            isolation.block("capability:rate-item", why="w")
+            isolated(tmp_path).unblock("capability:rate-item", why="w")
+            assert isolation._blocks is not None
+            isolation._blocks._look(time.monotonic_ns() + LOOK_EVERY)
+            assert isolation[RateItem].sync(BOLT).by_ai
+
     def test_it_is_in_force_after_a_restart(self, tmp_path: Path) -> None:
         isolated(tmp_path).block("adapter:local", why="w")
         with isolated(tmp_path) as isolation:
@@ -463,6 +473,15 @@ class TestHealth:
         assert share.since.tzinfo is not None
         assert share.why == {"request_rejected": 6}
 
+    def test_with_a_broken_file_of_blocks_it_tells_those_in_force(self, tmp_path: Path) -> None:
+        with isolated(tmp_path) as isolation:
+            isolation.block("adapter:local", why="w")
+            assert isolation.block_path is not None
+            isolation.block_path.write_text("broken")
+            assert isolation.health().adapters["local"].blocked is not None
+            assert isolation[RateItem].sync(BOLT).passed_over[0].reason == "blocked"
+        assert isolated(tmp_path).health().adapters["local"].blocked is None
+
     def test_a_call_that_failed_counts_by_its_error(self) -> None:
         class Broken(Capability[Item, Rating]):
             def fallback(self, request: Item) -> Rating:
@@ -479,6 +498,32 @@ class TestHealth:
             for _ in range(5):
                 isolation[RateItem].sync(BOLT)
             assert isolation.health().capabilities["rate-item"].why == {"no_adapter": 5}
+
+    def test_a_throttled_adapter_says_how_long_it_waits(self, tmp_path: Path) -> None:
+        def busy(request: httpx.Request) -> httpx.Response:
+            return httpx.Response(429, headers={"retry-after": "60"}, json={"error": {"message": "slow down"}})
+
+        with isolated(tmp_path, busy) as isolation:
+            isolation[RateItem].sync(BOLT)
+            local = isolation.health().adapters["local"]
+        assert 50 < local.throttled_for < 90
+        (change,) = records(tmp_path, "breaker.changed")
+        assert (change.fields["layer"], change.fields["to"]) == ("throttle", "waiting")
+
+    def test_a_throttle_that_ended_is_told(self) -> None:
+        assert transition(ThrottleChange(0, False)).reason == "wait over"
+        assert transition(ThrottleChange(5, False)).reason == "back-off"
+
+    def test_an_open_breaker_says_when_it_tries_again(self) -> None:
+        def down(request: httpx.Request) -> httpx.Response:
+            return httpx.Response(500)
+
+        with isolated(None, down) as isolation:
+            for _ in range(12):
+                isolation[RateItem].using(deadline="300ms").sync(BOLT)
+            local = isolation.health().adapters["local"]
+        assert local.state == "open"
+        assert local.retry_in > 0
 
     def test_routes_and_pins_can_be_seen(self) -> None:
         isolation = isolated()
@@ -607,6 +652,14 @@ class TestAnAdapterInCode:
 
 
 class TestForking:
+    def test_mending_gives_back_what_the_parents_threads_held(self) -> None:
+        with isolated() as isolation:
+            isolation._lock.acquire()
+            isolation.after_fork()
+            assert isolation[RateItem].sync(BOLT).by_ai
+            assert isolation.health().adapters["local"].in_use == 0
+        isolation.after_fork()
+
     def test_a_child_answers_calls_of_its_own(self, tmp_path: Path) -> None:
         with isolated(tmp_path) as isolation:
             isolation[RateItem].sync(BOLT)

@@ -139,6 +139,17 @@ def test_all_problems_stand_in_one_error() -> None:
     assert CANARY not in text
 
 
+def test_figures_of_a_breaker_that_dont_fit_together_are_a_problem() -> None:
+    (found,) = problems([], adapters={"a": {**LOCAL, "breaker": {"rate": 1000}}})
+    assert found.startswith("adapters.a.breaker")
+
+
+@pytest.mark.parametrize("path", ["failsoft.toml", Path("failsoft.toml")])
+def test_a_files_name_is_no_configuration(path: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"use Isolation\.from_file"):
+        Isolation(path)
+
+
 class TestCapabilities:
     def test_each_is_imported_by_its_class_where_the_code_passes_none(self, tmp_path: Path) -> None:
         path = tmp_path / "failsoft.toml"
@@ -299,7 +310,7 @@ class TestSecrets:
         with read(tmp_path / "failsoft.db") as reader:
             assert not [each for each in reader.records(last=100) if CANARY in json.dumps(each.fields)]
 
-    @given(st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=12, max_size=40))
+    @given(st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=40).map("zq9".__add__))
     def test_that_stand_in_the_configuration_are_told_without_their_value(self, secret: str) -> None:
         adapter = {"provider": "openai", "model": "gpt-4.1-2025-04-14", "api_key": secret, "headers": {"x-a": secret}}
         found = problems([], adapters={"a": adapter})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from attrs import define, frozen
 
@@ -259,10 +259,10 @@ def _wired(path: str, contract: Contract[Any, Any], place: str, problems: list[s
 
 def _instance(given: object, problems: list[str], place: str = "capabilities") -> AnyCapability | None:
     if isinstance(given, Capability):
-        return given
+        return cast("AnyCapability", cast("Any", given))
     if inspect.isclass(given) and issubclass(given, Capability):
         try:
-            return given()
+            return cast("type[AnyCapability]", cast("Any", given))()
         except Exception as error:  # whatever its constructor raises
             problems.append(
                 f"{place}: {given.__name__} can't be made without arguments ({type(error).__name__}: {error}); pass an "

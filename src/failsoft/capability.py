@@ -19,7 +19,7 @@ import types
 import typing
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin, overload
+from typing import Any, ClassVar, Generic, TypeVar, cast, get_args, get_origin, overload
 
 from pydantic_core import to_json
 
@@ -38,7 +38,7 @@ def _resolve_types(cls: type[Capability[Any, Any]]) -> tuple[Any, Any]:
         origin: Any = get_origin(base) or base
         if not (isinstance(origin, type) and issubclass(origin, Capability)):
             continue
-        parameters: tuple[Any, ...] = getattr(origin, "__parameters__", ())
+        parameters: tuple[Any, ...] = getattr(cast("Any", origin), "__parameters__", ())
         given = dict(zip(parameters, get_args(base), strict=False))
         request, response = origin._types
         return _substitute(request, given), _substitute(response, given)
@@ -157,7 +157,7 @@ def _check_concrete(cls: type[Capability[Any, Any]]) -> None:
     problem = name_problem(cls.name)
     if problem:
         raise TypeError(f"{cls.__name__}.name: {problem}")
-    if cls.fallback is Capability.fallback:
+    if cls.fallback is cast("Any", Capability).fallback:
         request, response = (_type_name(each) for each in cls._types)
         raise TypeError(
             f"{cls.__name__} has no fallback. Every capability answers without AI: write\n\n"

@@ -580,7 +580,12 @@ class Isolation:
     def health(self) -> Health:
         """How it stands: degraded share of each capability with since and why, state of each adapter, ledger."""
         now = self._clock.monotonic_ns()
-        blocks = self.blocks
+        blocks: Mapping[str, Block] = {}
+        try:
+            blocks = self.blocks
+        except ConfigurationError:  # a broken file of blocks: those that it last held are in force
+            if self._blocks is not None:
+                blocks = self._blocks.known
         shares = {name: each.share(now) for name, each in self._windows.items()}
         ledger = self._ledger
         recording: Literal["recording", "failing", "off"] = (

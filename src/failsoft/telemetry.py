@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from attrs import frozen
 
@@ -117,6 +117,9 @@ def _heard(level: int) -> bool:
 def _rendered(name: str, fields: dict[str, Any]) -> str:
     from structlog.processors import LogfmtRenderer
 
-    flat = {key: ", ".join(map(str, value)) if isinstance(value, list) else value for key, value in fields.items()}
+    flat = {
+        key: ", ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else value
+        for key, value in fields.items()
+    }
     text = LogfmtRenderer(key_order=["event"])(None, "", {"event": name, **flat})
     return text if isinstance(text, str) else text.decode()

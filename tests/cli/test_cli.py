@@ -228,6 +228,7 @@ class TestStatus:
     def test_says_what_is_blocked_and_what_changed(self) -> None:
         run("block", "adapter:old", "--why", "wrong")
         run("block", "capability:rate-item", "--why", "audit")
+        assert "wrong" in run("status").stdout
         run("unblock", "adapter:old", "--why", "mended")
         stdout = run("status").stdout
         assert "m-1" in stdout
@@ -337,6 +338,23 @@ def test_without_its_extra_the_command_says_how_to_get_it(monkeypatch: pytest.Mo
     monkeypatch.delitem(sys.modules, "failsoft.cli.app", raising=False)
     monkeypatch.setitem(sys.modules, "typer", None)
     with pytest.raises(SystemExit, match=r"install failsoft\[cli\]"):
+        main()
+
+
+def test_another_missing_module_is_no_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    from failsoft.cli import main
+
+    monkeypatch.delitem(sys.modules, "failsoft.cli.app", raising=False)
+    monkeypatch.setitem(sys.modules, "failsoft.ledger.read", None)
+    with pytest.raises(ModuleNotFoundError):
+        main()
+
+
+def test_the_command_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from failsoft.cli import main
+
+    monkeypatch.setattr(sys, "argv", ["failsoft", "check"])
+    with pytest.raises(SystemExit, match="0"):
         main()
 
 

@@ -13,9 +13,9 @@ import warnings
 from typing import Any
 
 import pytest
-from conftest import RealClock, post
 from fault_server import FaultServer, Peer, always, once, raw, reply
 
+from conftest import RealClock, post
 from failsoft.core.effects import SECOND, HttpReply
 from failsoft.fault import Fault, FaultKind
 from failsoft.io import transport_async

@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import RealClock, post
 from fault_server import FaultServer, always, reply
 
+from conftest import RealClock, post
 from failsoft.core.effects import MILLISECOND, SECOND, HttpReply
 from failsoft.fault import FaultKind
 from failsoft.io.transport_async import AsyncTransport

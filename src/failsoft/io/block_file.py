@@ -90,6 +90,11 @@ class BlockFile:
         block = self._blocks.get("capability:" + name) if self._blocks else None
         return None if block is None else str(block)
 
+    @property
+    def known(self) -> Mapping[str, Block]:
+        """The blocks that could last be read: what is obeyed."""
+        return self._blocks
+
     def current(self) -> Mapping[str, Block]:
         """Every block in force, by subject, read now."""
         return self._read()
