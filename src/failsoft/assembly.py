@@ -201,6 +201,21 @@ def function_codec(
     return FunctionCodec(function, **extractors)
 
 
+def check_schemas(
+    contract: Contract[Any, Any], route: Iterable[str], adapters: Mapping[str, GuardedAdapter], problems: list[str]
+) -> None:
+    """Can each adapter of a route ask for the capability's response type in its dialect? Made now, used by every call."""
+    for name in route:
+        adapter = adapters.get(name)
+        prepare = None if adapter is None else getattr(adapter.codec, "prepare", None)
+        if prepare is None:
+            continue
+        try:
+            prepare(contract.answer)
+        except ConfigurationError as error:
+            problems += [f"capabilities.{contract.name}: for adapter {name}: {each}" for each in error.problems]
+
+
 def pick(config: Config, names: Iterable[str]) -> dict[str, CapabilityConfig]:
     """The configuration of each capability; one that isn't mentioned has no adapters yet."""
     return {name: config.capabilities.get(name, CapabilityConfig()) for name in names}

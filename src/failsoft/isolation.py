@@ -22,14 +22,12 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, overload
 
 import attrs
 import httpx
-from attrs import frozen
 
 from failsoft import assembly
 from failsoft.capability import Capability
@@ -44,6 +42,7 @@ from failsoft.core.effects import Effect
 from failsoft.core.evidence import BlockChanged, BreakerChanged, ConfigActivated
 from failsoft.core.route import GuardedAdapter, NoBlocks
 from failsoft.errors import ConfigurationError, IsolationClosed
+from failsoft.health import Health, adapter_health, capability_health
 from failsoft.io.block_file import Block, BlockFile
 from failsoft.io.drive_async import AsyncDriver
 from failsoft.io.drive_sync import SyncDriver, SyncExchanger, ThroughLoop
@@ -67,71 +66,6 @@ class SystemClock:
 
     monotonic_ns = staticmethod(time.monotonic_ns)
     time_ns = staticmethod(time.time_ns)
-
-
-@frozen
-class AdapterHealth:
-    """One adapter at one moment.
-
-    Args:
-        state: of its breaker: ``closed``, ``open`` or ``half_open``.
-        blocked: who blocked it and why; None if nobody did.
-        latched: what must be mended; None if nothing.
-        throttled_for: seconds that it still waits as told.
-        retry_in: seconds until an open breaker may try again.
-        in_use: slots taken.
-        waiting: callers in its queue.
-    """
-
-    state: str
-    blocked: str | None
-    latched: str | None
-    throttled_for: float
-    retry_in: float
-    in_use: int
-    waiting: int
-
-
-@frozen
-class CapabilityHealth:
-    """One capability at one moment.
-
-    Args:
-        calls: in the window.
-        degraded: of those, not answered by AI.
-        percent: 0-100.
-        limit: percent that may be degraded.
-        exceeded: is it more?
-        since: since when (UTC); None while it isn't.
-        why: reasons with counts.
-        blocked: who blocked it and why; None if nobody did.
-    """
-
-    calls: int
-    degraded: int
-    percent: float
-    limit: float
-    exceeded: bool
-    since: datetime | None
-    why: Mapping[str, int]
-    blocked: str | None
-
-
-@frozen
-class Health:
-    """An isolation at one moment.
-
-    Args:
-        ok: no capability above its degraded limit, and the ledger records.
-        capabilities: by name.
-        adapters: by name.
-        ledger: ``recording``, ``failing`` or ``off``.
-    """
-
-    ok: bool
-    capabilities: Mapping[str, CapabilityHealth]
-    adapters: Mapping[str, AdapterHealth]
-    ledger: Literal["recording", "failing", "off"]
 
 
 class Isolated(Generic[Q, R]):
@@ -296,6 +230,7 @@ class Isolation:
         for name, instance in found.items():
             contract = assembly.contract_of(instance, settings[name], problems)
             if contract is not None:
+                assembly.check_schemas(contract, settings[name].adapters, self._adapters, problems)
                 self._contracts[name] = contract
                 self._windows[name] = DegradedWindow(
                     settings[name].degraded_window, settings[name].degraded_limit, self._on_share(name)
@@ -398,6 +333,8 @@ class Isolation:
         self._routes = {name: self._route(name) for name in self._contracts}
         snapshot = config.snapshot()
         self._blocks = BlockFile(self.block_path, self._unblocked) if self.block_path else None
+        if self._blocks is not None:
+            self._blocks.current()  # raises: to start without knowing what is blocked would switch it on
         ledger = self._open_ledger(snapshot)
         digest = "" if ledger is None else hashlib.sha256(snapshot).hexdigest()
         self._background = BackgroundLoop()
@@ -593,8 +530,8 @@ class Isolation:
         )
         return Health(
             recording != "failing" and not any(each.exceeded for each in shares.values()),
-            {name: _capability_health(each, blocks.get("capability:" + name)) for name, each in shares.items()},
-            {name: _adapter_health(each, blocks.get("adapter:" + name), now) for name, each in self._adapters.items()},
+            {name: capability_health(each, blocks.get("capability:" + name)) for name, each in shares.items()},
+            {name: adapter_health(each, blocks.get("adapter:" + name), now) for name, each in self._adapters.items()},
             recording,
         )
 
@@ -673,33 +610,6 @@ class Isolation:
 def _why(outcome: Outcome[Any]) -> str:
     """The first reason for a degraded answer: what the route's first adapter met."""
     return outcome.passed_over[0].reason if outcome.passed_over else "no_adapter"
-
-
-def _adapter_health(adapter: GuardedAdapter, block: Block | None, now: int) -> AdapterHealth:
-    breaker = adapter.breaker.snapshot(now)
-    return AdapterHealth(
-        str(breaker.state),
-        None if block is None else str(block),
-        adapter.latch.cause(now),
-        max(0, adapter.throttle.until(now) - now) / 1e9,
-        max(0, breaker.until_ns - now) / 1e9,
-        adapter.bulkhead.in_use,
-        adapter.bulkhead.waiting,
-    )
-
-
-def _capability_health(share: DegradedShare, block: Block | None) -> CapabilityHealth:
-    since = None if share.since_ns is None else datetime.fromtimestamp(share.since_ns / 1e9, UTC)
-    return CapabilityHealth(
-        share.calls,
-        share.degraded,
-        share.percent,
-        share.limit,
-        share.exceeded,
-        since,
-        share.why,
-        None if block is None else str(block),
-    )
 
 
 def _strangers(config: Config, found: Mapping[str, object]) -> list[str]:

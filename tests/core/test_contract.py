@@ -395,13 +395,13 @@ class TestTypesThatCantBe:
 class TestAFallbacksValue:
     def test_is_held_to_the_response_type(self) -> None:
         with pytest.raises(ValidationError):
-            made(str, Rating).check_value(5)
+            made(str, Rating).check_value(5, None)
 
     def test_may_refer_only_where_typed(self) -> None:
         referral = Referral(reason="r")
-        assert made(str, Rating | Referral).check_value(referral) is referral
+        assert made(str, Rating | Referral).check_value(referral, None) is referral
         with pytest.raises(ValidationError):
-            made(str, Rating).check_value(referral)
+            made(str, Rating).check_value(referral, None)
 
 
 def plain(request: Frozen) -> Rating:

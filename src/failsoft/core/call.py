@@ -468,7 +468,7 @@ class Call(Generic[Q, R]):
     def _fallback_outcome(self) -> Outcome[R]:
         contract = self.contract
         try:
-            value = contract.check_value(contract.fallback(self.request))
+            value = contract.check_value(contract.fallback(self.request), self.request)
         except Exception as error:
             reason = _places(error) if isinstance(error, ValidationError) else repr(error)
             raise FallbackFailed(contract.name, reason, self._passed_over) from error

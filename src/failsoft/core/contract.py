@@ -107,13 +107,13 @@ class Contract(Generic[Q, R]):
         value: Any = self._answer.validate_json(answer, context=request)
         return typing.cast("R", value.value if self._wrapped else value)
 
-    def check_value(self, value: object) -> R:
-        """A fallback's value, held to the response type.
+    def check_value(self, value: object, request: Q) -> R:
+        """A fallback's value, held to the response type; validators get the request as validation context here too.
 
         Raises:
             pydantic.ValidationError: it doesn't fit.
         """
-        return self._response.validate_python(value)
+        return self._response.validate_python(value, context=request)
 
     def dump_response(self, value: R) -> bytes:
         """An accepted value's JSON bytes, for the record."""

@@ -1,0 +1,107 @@
+"""How an isolation stands at one moment: values for a health page, a probe, or the person at three in the morning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Literal
+
+from attrs import frozen
+
+from failsoft.core.degraded import DegradedShare
+from failsoft.core.route import GuardedAdapter
+from failsoft.io.block_file import Block
+
+
+@frozen
+class AdapterHealth:
+    """One adapter at one moment.
+
+    Args:
+        state: of its breaker: ``closed``, ``open`` or ``half_open``.
+        blocked: who blocked it and why; None if nobody did.
+        latched: what must be mended; None if nothing.
+        throttled_for: seconds that it still waits as told.
+        retry_in: seconds until an open breaker may try again.
+        in_use: slots taken.
+        waiting: callers in its queue.
+    """
+
+    state: str
+    blocked: str | None
+    latched: str | None
+    throttled_for: float
+    retry_in: float
+    in_use: int
+    waiting: int
+
+
+@frozen
+class CapabilityHealth:
+    """One capability at one moment.
+
+    Args:
+        calls: in the window.
+        degraded: of those, not answered by AI.
+        percent: 0-100.
+        limit: percent that may be degraded.
+        exceeded: is it more?
+        since: since when (UTC); None while it isn't.
+        why: reasons with counts.
+        blocked: who blocked it and why; None if nobody did.
+    """
+
+    calls: int
+    degraded: int
+    percent: float
+    limit: float
+    exceeded: bool
+    since: datetime | None
+    why: Mapping[str, int]
+    blocked: str | None
+
+
+@frozen
+class Health:
+    """An isolation at one moment.
+
+    Args:
+        ok: no capability above its degraded limit, and the ledger records.
+        capabilities: by name.
+        adapters: by name.
+        ledger: ``recording``, ``failing`` or ``off``.
+    """
+
+    ok: bool
+    capabilities: Mapping[str, CapabilityHealth]
+    adapters: Mapping[str, AdapterHealth]
+    ledger: Literal["recording", "failing", "off"]
+
+
+def adapter_health(adapter: GuardedAdapter, block: Block | None, now: int) -> AdapterHealth:
+    """An adapter's guards, looked at."""
+    breaker = adapter.breaker.snapshot(now)
+    return AdapterHealth(
+        str(breaker.state),
+        None if block is None else str(block),
+        adapter.latch.cause(now),
+        max(0, adapter.throttle.until(now) - now) / 1e9,
+        max(0, breaker.until_ns - now) / 1e9,
+        adapter.bulkhead.in_use,
+        adapter.bulkhead.waiting,
+    )
+
+
+def capability_health(share: DegradedShare, block: Block | None) -> CapabilityHealth:
+    """A capability's figure, looked at."""
+    since = None if share.since_ns is None else datetime.fromtimestamp(share.since_ns / 1e9, UTC)
+    return CapabilityHealth(
+        share.calls,
+        share.degraded,
+        share.percent,
+        share.limit,
+        share.exceeded,
+        since,
+        share.why,
+        None if block is None else str(block),
+    )
