@@ -14,21 +14,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
-from failsoft.config import (
-    SECOND,
-    AdapterConfig,
-    BreakerConfig,
-    CapabilityConfig,
-    Config,
-    Draft,
-    LedgerConfig,
-    Secret,
-    parse_duration,
-    read_file,
-    read_mapping,
-    unknown_adapters,
-)
+from failsoft.config import AdapterConfig, BreakerConfig, CapabilityConfig, Config, LedgerConfig
 from failsoft.config_file import MAX_FILE, MAX_VALUE, UNRESOLVED
+from failsoft.config_read import Draft, read_file, read_mapping, unknown_adapters
+from failsoft.config_values import SECOND, Secret, parse_duration
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.outcome import Pin
 

@@ -18,14 +18,8 @@ import pytest
 from attrs import frozen
 
 import failsoft
-from failsoft.config import (
-    AdapterConfig,
-    BreakerConfig,
-    CapabilityConfig,
-    Config,
-    LedgerConfig,
-    read_file,
-)
+from failsoft.config import AdapterConfig, BreakerConfig, CapabilityConfig, Config, LedgerConfig
+from failsoft.config_read import read_file
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.fault import TREATMENT
 from failsoft.telemetry import CATALOGUE

@@ -31,7 +31,9 @@ import httpx
 
 from failsoft import assembly
 from failsoft.capability import Capability
-from failsoft.config import AdapterConfig, Config, Draft, parse_duration, read_file, read_mapping, unknown_adapters
+from failsoft.config import AdapterConfig, Config
+from failsoft.config_read import Draft, read_file, read_mapping, unknown_adapters
+from failsoft.config_values import parse_duration
 from failsoft.context import current_context
 from failsoft.core.budget import fair_share
 from failsoft.core.bulkhead import BulkheadFull

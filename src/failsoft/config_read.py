@@ -1,0 +1,237 @@
+"""Reading a configuration: lenient, so that one look tells all there is to mend, in sentences that show no secret.
+
+`read_file` and `read_mapping` don't raise for content: they give a `Draft` with what could be read and all that's wrong.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+from attrs import field, frozen
+from pydantic import (
+    ValidationError,
+)
+from pydantic_core import ErrorDetails
+
+from failsoft.config import AdapterConfig, BreakerConfig, CapabilityConfig, Config, LedgerConfig, Section
+from failsoft.config_file import UNRESOLVED, Place, Tree, load_file, load_mapping, place_text, shown
+
+
+@frozen
+class Draft:
+    """What could be read, and what couldn't.
+
+    Args:
+        config: of the sections that are right; the others are left out or stand at their defaults.
+        problems: one sentence each.
+        adapter_names: all that are configured, those that are wrong included.
+        routes: each capability's adapters with their positions, as written.
+    """
+
+    config: Config
+    problems: list[str] = field(factory=list[str])
+    adapter_names: frozenset[str] = frozenset()
+    routes: Mapping[str, tuple[tuple[int, str], ...]] = field(
+        factory=dict[str, tuple[tuple[int, str], ...]], repr=False
+    )
+
+    @classmethod
+    def of(cls, config: Config) -> Draft:
+        """A configuration made in code: nothing is wrong with it."""
+        routes = {name: tuple(enumerate(each.adapters)) for name, each in config.capabilities.items()}
+        return cls(config, [], frozenset(config.adapters), routes)
+
+
+@frozen
+class UnknownAdapter:
+    """A route names an adapter that isn't configured; it may still be given in code. ``str()`` is the sentence.
+
+    Args:
+        capability: whose route.
+        index: the position in it, from 0.
+        name: as written.
+        suggestion: a configured adapter's name that resembles it.
+    """
+
+    capability: str
+    index: int
+    name: str
+    suggestion: str | None
+
+    def __str__(self) -> str:
+        place = place_text(("capabilities", self.capability, "adapters", self.index))
+        hint = f'; did you mean "{self.suggestion}"?' if self.suggestion else ""
+        return f"{place}: no adapter named {shown(self.name)}{hint}"
+
+
+def read_file(path: Path) -> Draft:
+    """Reads ``failsoft.toml``. Never raises for what's in it, nor when it can't be read: see `Draft.problems`."""
+    return _draft(load_file(path), in_code=False)
+
+
+def read_mapping(raw: Mapping[str, Any] | Config, base: Path | None = None) -> Draft:
+    """The same for a mapping of the same shape, whose secrets may also be `pydantic.SecretStr`.
+
+    Args:
+        raw: the mapping; a `Config` is taken as it is.
+        base: what relative paths are relative to; default: the working directory.
+    """
+    if isinstance(raw, Config):
+        return Draft.of(raw)
+    return _draft(load_mapping(raw, base), in_code=True)
+
+
+def unknown_adapters(draft: Draft) -> list[UnknownAdapter]:
+    """Every mention of an adapter that isn't configured, with the name that it resembles most."""
+    known = sorted(draft.adapter_names)
+    return [
+        UnknownAdapter(capability, index, name, _nearest(name, known))
+        for capability, route in draft.routes.items()
+        for index, name in route
+        if name not in draft.adapter_names and name != "fallback"
+    ]
+
+
+_NO_KEYS: Final = ("base", "source")
+"""Fields of `Config` that say where it was found."""
+
+
+def _draft(tree: Tree, in_code: bool) -> Draft:
+    problems = list(tree.problems)
+    strange = [key for key in _NO_KEYS if key in tree.table]
+    problems += [f"{key}: unknown key" for key in strange]
+    table = {key: each for key, each in tree.table.items() if key not in strange}
+    routes = {name: _named(each) for name, each in _table(table, "capabilities").items()}
+    names = frozenset(_table(table, "adapters"))
+    whole = {"base": tree.base, "source": tree.source}
+    try:
+        config = Config.model_validate(table | whole)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)
+        problems += [_sentence(each, in_code) for each in wrong if each["input"] is not UNRESOLVED]
+        config = Config.model_validate(_without(table, wrong) | whole)
+    return Draft(config, problems, names, routes)
+
+
+def _table(table: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = table.get(key)
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _named(capability: object) -> tuple[tuple[int, str], ...]:
+    """The names in a capability's route, though the capability be wrong elsewhere."""
+    names: object = cast("dict[str, Any]", capability).get("adapters") if isinstance(capability, dict) else None
+    listed = cast("list[object]", names) if isinstance(names, list) else []
+    return tuple((index, each) for index, each in enumerate(listed) if isinstance(each, str))
+
+
+def _without(table: Mapping[str, Any], wrong: list[ErrorDetails]) -> dict[str, Any]:
+    """The table without the sections in which something is wrong."""
+    kept = dict(table)
+    for place in (each["loc"] for each in wrong):
+        name = cast("str", place[0])
+        if name in ("adapters", "capabilities") and len(place) > 1:
+            kept[name] = {key: each for key, each in _table(kept, name).items() if key != place[1]}
+        else:
+            kept.pop(name, None)
+    return kept
+
+
+_WANTED: Final = {
+    "string_type": "text",
+    "literal_error": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "tuple_type": "a list",
+    "frozen_set_type": "a list",
+}
+
+_KINDS: Final[tuple[tuple[type, str], ...]] = (
+    (str, "text"),
+    (bool, "true or false"),
+    (int, "a whole number"),
+    (float, "a fraction"),
+    (list, "a list"),
+    (dict, "a table"),
+)
+
+
+def _sentence(error: ErrorDetails, in_code: bool) -> str:
+    """One finding of pydantic's in our words. Shows a value only through `shown`, and never a secret."""
+    kind, place, given = error["type"], error["loc"], error["input"]
+    bounds = error.get("ctx", {})
+    if kind == "failsoft_inline":
+        problem = _inline_secret(str(place[-1]), in_code)
+    elif kind == "failsoft":
+        problem = bounds["problem"]
+        place = place[:-1] if place[-1] == "[key]" else place
+    elif kind == "extra_forbidden":
+        problem = _unknown_key(place)
+    elif kind == "missing":
+        problem = f"is missing: write {place[-1]} = {_EXAMPLES[str(place[-1])]}"
+    elif kind == "literal_error" and isinstance(given, str):
+        options = re.findall(r"'([^']+)'", bounds["expected"])
+        near = _nearest(given, options)
+        hint = f'did you mean "{near}"?' if near else "it's one of " + ", ".join(f'"{each}"' for each in options)
+        problem = f"there is no {shown(given)}; {hint}"
+    elif kind in ("greater_than_equal", "less_than_equal"):
+        problem = f"must be at least {bounds['ge']:,}" if "ge" in bounds else f"must be at most {bounds['le']:,}"
+    elif kind == "too_short":
+        problem = "must name at least one"
+    else:
+        wanted = _WANTED.get(kind, "something else")
+        actual = next(
+            (name for type_, name in _KINDS if isinstance(given, type_)), type(cast("object", given)).__name__
+        )
+        problem = f"{wanted} is wanted, not {actual}"
+    return f"{place_text(place)}: {problem}"
+
+
+_EXAMPLES: Final = {"provider": '"openai-compatible"', "model": '"gpt-4.1-2025-04-14", the pinned name'}
+
+
+def _inline_secret(key: str, in_code: bool) -> str:
+    """How to write it instead: with an API key's usual variable, or one named like the header."""
+    variable = "OPENAI_API_KEY" if key == "api_key" else re.sub(r"[^A-Z0-9]", "_", key.upper())
+    home, other = ("configuration", ", or hand in a pydantic.SecretStr") if in_code else ("file", "")
+    return f'a secret must not stand in the {home}; write {place_text((key,))} = {{ env = "{variable}" }}{other}'
+
+
+def _nearest(word: str, known: list[str]) -> str | None:
+    """What a mistyped word was meant to be: a word that has it as a part, or one spelled much like it."""
+    short = word[:64].lower()
+    parts = [each for each in known if short in each.split("_")]
+    return next(iter(parts or difflib.get_close_matches(short, known, 1)), None)
+
+
+_PLACES: Final[tuple[tuple[type[Section], str], ...]] = (
+    (Config, "at the top level, above the first [table]"),
+    (LedgerConfig, "in [ledger]"),
+    (AdapterConfig, "in [adapters.NAME]"),
+    (BreakerConfig, "in [adapters.NAME.breaker]"),
+    (CapabilityConfig, "in [capabilities.NAME]"),
+)
+
+
+def _unknown_key(place: Place) -> str:
+    key = str(place[-1])
+    here: dict[int, type[Section]] = {
+        1: Config, 2: LedgerConfig, 3: AdapterConfig if place[0] == "adapters" else CapabilityConfig, 4: BreakerConfig
+    }  # fmt: skip
+    model = here[len(place)]
+    near = _nearest(key, _keys(model))
+    elsewhere = next((where for other, where in _PLACES if other is not model and key in _keys(other)), None)
+    if elsewhere and not (near and key in near.split("_")):
+        return f"belongs {elsewhere}"
+    return f'unknown key; did you mean "{near}"?' if near else "unknown key"
+
+
+def _keys(model: type[Section]) -> list[str]:
+    return [each.alias or name for name, each in model.model_fields.items() if name not in _NO_KEYS]

@@ -1,0 +1,194 @@
+"""Kinds of values in a configuration, each checked and told in our own sentences: durations, labels, paths, secrets."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Annotated, cast
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+)
+from pydantic_core import PydanticCustomError
+
+from failsoft.capability import name_problem
+from failsoft.config_file import UNRESOLVED, Resolved, shown
+
+SECOND = 1_000_000_000
+_UNITS = {"ms": SECOND // 1000, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND}
+_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ?(ms|s|m|h)")
+_IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_HEADER = re.compile(r"[A-Za-z0-9_-]{1,128}")
+SECRET_PARAMETER = re.compile(r"key|token|secret|passw|pwd|auth|credential|sig(nature)?$", re.IGNORECASE)
+_MAX_LABEL = 128
+
+
+def parse_duration(text: str) -> int:
+    """``"8s"``, ``"250ms"``, ``"1.5m"``, ``"1h"`` in nanoseconds.
+
+    Raises:
+        ValueError: it's nothing of the kind; a bare number has no unit.
+    """
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError('not a duration: write "8s", "250ms", "2m" or "1h"')
+    return int(Decimal(found[1]) * _UNITS[found[2]])
+
+
+class Secret(SecretStr):
+    """A secret that knows where it came from, so that a snapshot can name it.
+
+    Args:
+        value: the secret.
+        origin: ``{"env": name}`` or ``{"file": path}``.
+    """
+
+    def __init__(self, value: str, origin: Mapping[str, str]) -> None:
+        super().__init__(value)
+        self.origin = dict(origin)
+
+
+def wrong(problem: str, kind: str = "failsoft") -> PydanticCustomError:
+    """A problem in our own words, as pydantic carries it."""
+    return PydanticCustomError(kind, "{problem}", {"problem": problem})  # pyright: ignore[reportArgumentType]
+
+
+def _text(value: str) -> str:
+    if not 1 <= len(value) <= 256:
+        raise wrong(f"must have 1 to 256 characters, not {len(value)}")
+    return _printable(value)
+
+
+def _printable(value: str) -> str:
+    if any(unicodedata.category(each) in ("Cc", "Cf", "Cs") for each in value):
+        raise wrong("must not contain control or format characters")
+    return value
+
+
+def _label(value: str) -> str:
+    """As `failsoft.context` takes labels: or the two would never meet."""
+    value = unicodedata.normalize("NFC", _printable(value))
+    if not 0 < len(value.encode()) <= _MAX_LABEL:
+        raise wrong(f"must have 1 to {_MAX_LABEL} bytes")
+    return value
+
+
+def _import_path(value: object) -> object:
+    if isinstance(value, str) and (len(value) > 256 or not _IMPORT_PATH.fullmatch(value)):
+        raise wrong(f'{shown(value)} is not an import path: write "package.module:name"')
+    return value
+
+
+def _from_text(value: object) -> object:
+    """Environment and files hold text only: what it spells is taken where a number or a flag is wanted."""
+    if not isinstance(value, Resolved):
+        return value
+    spelled: object
+    try:
+        spelled = json.loads(value) if len(value) <= 32 else value
+    except ValueError:
+        spelled = value
+    return spelled if isinstance(spelled, (bool, int, float)) else value
+
+
+def _seconds(value: object) -> object:
+    """The unit is in these keys' names, so a bare number will do."""
+    try:
+        return parse_duration(value) / SECOND if isinstance(value, str) else value
+    except ValueError:
+        return _from_text(value)
+
+
+def duration_between(low: str, high: str) -> BeforeValidator:
+    """A validator for durations in a range, into nanoseconds."""
+    lowest, highest = parse_duration(low), parse_duration(high)
+
+    def read(value: object) -> object:
+        if value is UNRESOLVED or value is None:
+            return value
+        if not isinstance(value, str):
+            raise wrong('a duration has a unit: write "8s", "250ms", "2m" or "1h"')
+        try:
+            read = parse_duration(value)
+        except ValueError:
+            raise wrong(f'{shown(value)} is not a duration: write "8s", "250ms", "2m" or "1h"') from None
+        if not lowest <= read <= highest:
+            raise wrong(f"{shown(value)} is not between {low} and {high}")
+        return read
+
+    return BeforeValidator(read)
+
+
+def _secret(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, Resolved):
+        if value.has_default:
+            raise wrong("a secret has no default: it would stand in the file")
+        value = Secret(value, value.origin)
+    if value is None or value is UNRESOLVED:
+        return value
+    if not isinstance(value, SecretStr):
+        raise wrong('a secret is a pydantic.SecretStr, or { env = "NAME" }', "failsoft_inline")
+    text: object = value.get_secret_value()  # a constructor checks nothing
+    if not isinstance(text, str) or not text:
+        raise wrong("is empty")
+    if not text.isascii() or not text.isprintable() or text != text.strip():
+        raise wrong("must be printable ASCII without white space around it")
+    return value
+
+
+def header_name(name: str) -> str:
+    """A header's name, in lower case."""
+    if not _HEADER.fullmatch(name):
+        raise wrong("is not a header's name")
+    return name
+
+
+def adapter_name(name: str) -> str:
+    """An adapter's name, or what is wrong with it."""
+    if name == "fallback":
+        raise wrong('an adapter can\'t be named "fallback": that is who answers last')
+    return capability_name(name)
+
+
+def capability_name(name: str) -> str:
+    """A capability's name, or what is wrong with it."""
+    clean = shown(name)[1:-1] if len(name) > 64 or not name.isprintable() else name
+    problem = name_problem(clean)
+    if problem is not None:
+        raise wrong(problem)
+    return name
+
+
+def route_names(names: object) -> object:
+    """The adapters of a route: each once, none of them the fallback."""
+    given = cast("Sequence[object]", names if type(names) in (list, tuple) else ())
+    for each in given:
+        if isinstance(each, str) and given.count(each) > 1:
+            raise wrong(f"{shown(each)} is named twice")
+        if each == "fallback":
+            raise wrong('the fallback is always last and needs no mention: leave "fallback" out')
+    return names
+
+
+def as_names(value: object) -> object:
+    """One name or several."""
+    return (value,) if isinstance(value, str) else value
+
+
+Text = Annotated[str, AfterValidator(_text)]
+Label = Annotated[str, AfterValidator(_label)]
+# What shows the value that it refuses comes before pydantic, which makes plain text of a `Resolved`.
+ImportPath = Annotated[str, BeforeValidator(_import_path)]
+Flag = Annotated[bool, BeforeValidator(_from_text)]
+Whole = Annotated[int, BeforeValidator(_from_text)]
+Number = Annotated[float, BeforeValidator(_from_text), Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(_from_text), Field(ge=1, le=1_000_000)]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=86_400, allow_inf_nan=False)]
+SecretText = Annotated[SecretStr, BeforeValidator(_secret)]
