@@ -401,3 +401,29 @@ def test_waiters_queued_behind_a_failure_are_told_as_well(tmp_path: Path) -> Non
     assert isinstance(settled(behind), Unrecorded)
     faults.after.clear()
     ledger.close()
+
+
+def test_a_file_that_is_taken_away_is_noticed_and_one_that_comes_back_is_written_to_again(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    ledger.path.rename(tmp_path / "away")
+    assert isinstance(settled(ledger.submit(started("c1"))), Unrecorded)
+    assert not ledger.healthy
+    (tmp_path / "away").rename(ledger.path)
+    until(lambda: ledger.healthy)
+    ledger.close()
+    assert types(ledger.path).count("call.started") == 1
+    whole(ledger.path)
+
+
+def test_another_file_in_its_place_is_not_written_to(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    ledger.path.rename(tmp_path / "away")
+    ledger.path.write_bytes(b"another")
+    reason = settled(ledger.submit(started("c1")))
+    assert isinstance(reason, Unrecorded)
+    assert "another file" in reason.reason
+    (tmp_path / "away").rename(ledger.path)
+    until(lambda: ledger.healthy)
+    ledger.close()

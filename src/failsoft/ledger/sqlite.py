@@ -89,6 +89,7 @@ class LedgerFile:
         self._connection: sqlite3.Connection | None = None
         self._known = Frontier()
         self._unchecked = 0
+        self._identity: tuple[int, int] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -123,6 +124,7 @@ class LedgerFile:
                     connection.close()
                     raise
             self._connection = connection
+            self._identity = self._found()
         return made
 
     def append(self, batch: Sequence[Built], *, doubtful: bool = False) -> int:
@@ -139,6 +141,8 @@ class LedgerFile:
         try:
             with self.lock.held():
                 connection = self._open_connection()
+                if self._found() != self._identity:
+                    raise OSError("another file stands in the ledger's place")
                 try:
                     connection.execute("BEGIN IMMEDIATE")
                     if doubtful and (at := self._find(connection, batch)) is not None:
@@ -186,6 +190,11 @@ class LedgerFile:
         self.lock.close()
 
     # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _found(self) -> tuple[int, int]:
+        """Which file stands at the path: SQLite would go on writing to one that was removed, and nobody would find it."""
+        status = os.stat(self.path)
+        return status.st_dev, status.st_ino
 
     def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None:
