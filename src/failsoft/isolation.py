@@ -305,15 +305,22 @@ class Isolation:
         self._leave()
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self._enter)
+        entering = asyncio.ensure_future(asyncio.to_thread(self._enter))
+        try:
+            await asyncio.shield(entering)
+        except asyncio.CancelledError:
+            entering.add_done_callback(lambda done: None if done.cancelled() or done.exception() else self._leave())
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._entered == 1:
-            await self._transport.aclose()
-        await asyncio.to_thread(self._leave)
+        try:
+            if self._entered == 1:
+                await self._transport.aclose()
+        finally:  # an exit always leaves, also one that is cancelled
+            await asyncio.shield(asyncio.ensure_future(asyncio.to_thread(self._leave)))
 
     def _enter(self) -> None:
         with self._lock:

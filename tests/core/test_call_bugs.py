@@ -16,6 +16,7 @@ from failsoft.errors import FallbackFailed
 from failsoft.fault import Fault, FaultKind, Settlement
 from failsoft.io.drive_simulated import Simulation
 from failsoft.outcome import Served
+from failsoft.prompt import Prompt
 from tests.core.scripted import SECOND, Grade, GradeItem, Item, Scene, StubCodec, StubLedger, ok, scripted, status
 
 
@@ -301,3 +302,42 @@ def test_a_capability_without_a_rule_accepts_what_fits() -> None:
 def test_a_failing_fallback_without_a_ledger_raises_all_the_same() -> None:
     with pytest.raises(FallbackFailed, match="LookupError"):
         Simulation(scripted([]), Scene().clock).drive(Scene(capability=Plain()).call().run())
+
+
+class Unwritable(GradeItem):
+    """Its prompt holds a lone surrogate: it can be asked of nobody, and not be recorded."""
+
+    def prompt(self, request: Item) -> Prompt:
+        return Prompt.of("\ud800")
+
+
+def test_a_prompt_that_cant_be_recorded_isnt_asked_and_a_cancel_stays_one() -> None:
+    scene = Scene(ledger=StubLedger(), capability=Unwritable())
+    scene.add("first")
+    outcome = Simulation(scripted([]), scene.clock).drive(scene.call().run())
+    assert reasons(outcome) == [("first", "no_prompt")]
+    assert "capability.bug" in scene.events.names
+
+
+class Holder(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    grade: int = 0
+
+
+class Changing(Capability[Item, Holder]):
+    """Its accept() puts something into the answer that can't be written down."""
+
+    def fallback(self, request: Item) -> Holder:
+        return Holder(grade=1)
+
+    def accept(self, request: Item, response: Holder) -> None:
+        response.more = object()  # type: ignore[attr-defined]
+
+
+def test_an_answer_that_cant_be_recorded_isnt_given() -> None:
+    scene = scene_with()
+    scene.capability = Changing()
+    outcome = by_hand(scene, {Append: RECORDED, Exchange: ok()})
+    assert reasons(outcome) == [("first", "capability_bug")]
+    assert scene.ledger is not None
+    assert len(scene.ledger.completed) == 1

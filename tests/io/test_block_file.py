@@ -175,3 +175,13 @@ def test_no_bytes_make_looking_raise(path: Path, content: bytes) -> None:
 def test_any_reason_and_actor_come_back_as_they_were(path: Path, actor: str, why: str) -> None:
     block = BlockFile(path).block("adapter:gpt", actor, why)
     assert BlockFile(path).current()["adapter:gpt"] == block
+
+
+def test_a_folder_that_is_out_of_sight_leaves_the_blocks_in_force(tmp_path: Path) -> None:
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    file = BlockFile(folder / "x.blocks.json")
+    file.block("adapter:gpt", "jdoe", "order of a court")
+    assert file.adapter("gpt", 0) is not None
+    folder.rename(tmp_path / "lost")
+    assert file.adapter("gpt", 10**12) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -295,3 +296,49 @@ def test_an_asyncio_transport_serves_threads_through_the_background_loop() -> No
         assert isinstance(through.exchange(HttpRequest("http://x/", (), b""), soon()), HttpReply)
     finally:
         loop.close()
+
+
+async def leaving_coroutine(ask: Ask) -> str:
+    raise SystemExit
+
+
+@both
+def test_a_coroutine_cant_end_the_application_either(drive: Callable[[Effect], Any]) -> None:
+    assert isinstance(drive(Invoke("legacy", leaving_coroutine, (None,), soon())), Raised)
+
+
+def test_a_thread_that_cant_be_started_has_no_end_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    effect = Invoke("legacy", plain, (None,), soon())
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with pytest.raises(RuntimeError):
+        SyncDriver(BlockingTransport([]), RealClock(), BackgroundLoop()).drive(once(effect))
+    assert not effect.started
+
+
+def test_a_pending_call_taken_by_the_garbage_collector_runs_nothing() -> None:
+    async def hanging(_: Any) -> None:
+        await asyncio.sleep(60)
+
+    ended: list[str] = []
+
+    def call() -> Generator[Effect, Any, None]:
+        try:
+            yield Invoke("legacy", hanging, (None,), time.monotonic_ns() + 60 * SECOND)
+        except GeneratorExit:
+            ended.append("collected")
+            raise
+        except Exception as error:
+            ended.append(repr(error))
+
+    driving = AsyncDriver(ScriptedTransport([]), RealClock()).drive(call())
+
+    async def begin() -> None:
+        with contextlib.suppress(StopIteration):
+            driving.send(None)
+
+    asyncio.run(begin())
+    driving.close()
+    assert ended == ["collected"]

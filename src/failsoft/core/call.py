@@ -28,7 +28,7 @@ from typing import Any, Generic, Literal, NoReturn, TypeVar
 
 from attrs import define, field
 from pydantic import ValidationError
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from failsoft.context import CallContext
 from failsoft.core.breaker import Permit, Refused
@@ -136,6 +136,8 @@ class Call(Generic[Q, R]):
     _work: Invoke | None = field(init=False, default=None)
     _ask: Ask | None = field(init=False, default=None)
     _bug: Exception | None = field(init=False, default=None)
+    _prompt_json: bytes | None = field(init=False, default=None)
+    _response_json: bytes | None = field(init=False, default=None)
 
     def run(self) -> Generator[Effect, Any, Outcome[R]]:
         """The call. Raises FallbackFailed, LedgerUnavailable, CapabilityBug; passes on any BaseException thrown in."""
@@ -244,7 +246,11 @@ class Call(Generic[Q, R]):
             prompt = contract.prompt(self.request)
             if not isinstance(prompt, Prompt):
                 raise TypeError(f"prompt() returned {type(prompt).__name__}, not Prompt")
-        except (ValueError, AssertionError):
+            if self.world.ledger is not None:
+                self._prompt_json = _prompt_json(prompt)  # now: a prompt that can't be recorded isn't asked
+        except (ValueError, AssertionError) as error:
+            if isinstance(error, PydanticSerializationError):
+                self._capability_bug("prompt", error)
             return None  # the capability says that this request can't be put to a model
         except Exception as error:
             self._capability_bug("prompt", error)
@@ -431,7 +437,17 @@ class Call(Generic[Q, R]):
             except Exception as error:
                 self._capability_bug("accept", error)
                 return Fault(FaultKind.CAPABILITY_BUG, type(error).__name__, status=attempt.status)
+        try:
+            self._note_response(value)
+        except Exception as error:  # accept() changed the value into one that can't be recorded
+            self._capability_bug("the response type", error)
+            return Fault(FaultKind.CAPABILITY_BUG, type(error).__name__, status=attempt.status)
         return _Answer(value, adapter, attempt.n, reply.served)
+
+    def _note_response(self, value: R) -> None:
+        """Keep the value's bytes for the record; what can't be written down isn't answered."""
+        if self.world.ledger is not None:
+            self._response_json = self.contract.dump_response(value)
 
     def _settle_fault(self, adapter: GuardedAdapter, attempt: Attempt, fault: Fault, now: int, *, capped: bool) -> None:
         """Tell the guards, note it, and give slot and permit back."""
@@ -469,6 +485,7 @@ class Call(Generic[Q, R]):
         contract = self.contract
         try:
             value = contract.check_value(contract.fallback(self.request), self.request)
+            self._note_response(value)
         except Exception as error:
             reason = _places(error) if isinstance(error, ValidationError) else repr(error)
             raise FallbackFailed(contract.name, reason, self._passed_over) from error
@@ -552,7 +569,7 @@ class Call(Generic[Q, R]):
                 None if spoken is None else spoken.source,
                 self.context,
                 (now - self._budget.started) // 1000,
-                None if spoken is None else self.contract.dump_response(spoken.value),
+                None if spoken is None else self._response_json,
             )
         )
 
@@ -572,8 +589,8 @@ class Call(Generic[Q, R]):
             adapter_version,
             tuple(self._attempts),
             tuple((each.adapter, each.reason) for each in self._passed_over if each.adapter not in tried),
-            None if self._ask is None or not self._attempts else _prompt_json(self._ask.prompt),
-            None if outcome is None else self.contract.dump_response(outcome.value),
+            self._prompt_json if self._attempts else None,
+            None if outcome is None else self._response_json,
         )
 
     def _post(self, result: CallResult) -> None:

@@ -132,6 +132,8 @@ class BlockFile:
                 return
             blocks = self._read()
         except FileNotFoundError:
+            if not self.path.parent.is_dir():
+                return  # not removed but out of sight, as when a mount is lost: the last known blocks stay in force
             seen, blocks = None, dict[str, Block]()
         except (OSError, ConfigurationError):
             return  # the last known blocks stay in force

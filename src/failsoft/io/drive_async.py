@@ -26,7 +26,7 @@ from failsoft.core.effects import (
 )
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive import CLOSING_SECONDS, end
-from failsoft.io.invoke import in_thread, is_async
+from failsoft.io.invoke import in_thread, is_async, raised
 
 T = TypeVar("T")
 
@@ -97,9 +97,14 @@ class AsyncDriver:
         promise.on_done(wake)
         try:
             await woken
-        finally:
+        except GeneratorExit:
+            raise  # taken by the garbage collector, perhaps inside the promise's own lock: none is taken here
+        except BaseException:
             timer.cancel()
             promise.forget(wake)
+            raise
+        timer.cancel()
+        promise.forget(wake)
         return promise.value if promise.done else None
 
     async def _invoke(self, effect: Invoke) -> object:
@@ -123,6 +128,8 @@ class AsyncDriver:
         task.add_done_callback(lambda _: effect.work.resolve(None))
         try:
             await asyncio.wait({task}, timeout=self._seconds(effect.until))
+        except GeneratorExit:
+            raise  # taken by the garbage collector: nothing may be awaited any more
         except BaseException:
             await _close(task)
             raise
@@ -137,8 +144,10 @@ class AsyncDriver:
 async def _catch(start: Callable[[], Any]) -> object:
     try:
         return await start()
-    except Exception as error:
-        return Raised(error)
+    except (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        return raised(error)
 
 
 async def _close(task: asyncio.Task[Any]) -> None:

@@ -6,6 +6,7 @@ asyncio only) goes through one background loop, started at first use.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import threading
 import time
@@ -28,7 +29,7 @@ from failsoft.core.effects import (
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive import CLOSING_SECONDS, end
 from failsoft.io.drive_async import Exchanger
-from failsoft.io.invoke import BackgroundLoop, in_thread, is_async
+from failsoft.io.invoke import BackgroundLoop, in_thread, is_async, raised
 
 T = TypeVar("T")
 
@@ -113,9 +114,22 @@ class SyncDriver:
         return self._watch(effect, value)
 
     def _watch(self, effect: Invoke, coroutine: Coroutine[Any, Any, Any]) -> object:
+        begun: list[None] = []
+
+        async def work() -> object:
+            begun.append(None)
+            try:
+                return await coroutine
+            except (asyncio.CancelledError, GeneratorExit):
+                raise
+            except BaseException as error:
+                return raised(error)
+            finally:
+                effect.work.resolve(None)  # when the work has ended, not when its caller left
+
+        future = self._loop.submit(work())
         effect.started = True
-        future = self._loop.submit(_catch(coroutine))
-        future.add_done_callback(lambda _: effect.work.resolve(None))
+        future.add_done_callback(lambda _: None if begun else effect.work.resolve(None))
         result = await_future(future, self._seconds(effect.until))
         return Fault(FaultKind.ATTEMPT_TIMEOUT) if result is None else result[0]
 
@@ -146,10 +160,3 @@ def await_future(future: Future[T], seconds: float) -> tuple[T] | None:
     except BaseException:
         future.cancel()
         raise
-
-
-async def _catch(coroutine: Coroutine[Any, Any, Any]) -> object:
-    try:
-        return await coroutine
-    except Exception as error:
-        return Raised(error)

@@ -41,16 +41,21 @@ def in_thread(effect: Invoke) -> Promise[Returned | Raised]:
     def work() -> None:
         try:
             result: Returned | Raised = Returned(context.run(effect.function, *effect.arguments))
-        except Exception as error:
-            result = Raised(error)
-        except BaseException as error:  # SystemExit and its like end the function, not the application
-            result = Raised(RuntimeError(f"the function raised {type(error).__name__}"))
+        except BaseException as error:
+            result = raised(error)
         effect.work.resolve(None)
         promise.resolve(result)
 
-    effect.started = True
     threading.Thread(target=work, name=f"failsoft-{effect.adapter}", daemon=True).start()
+    effect.started = True  # not before: a thread that can't be started has no end to wait for
     return promise
+
+
+def raised(error: BaseException) -> Raised:
+    """What a function raised, as a value: SystemExit and its like end the function, not the application."""
+    return Raised(
+        error if isinstance(error, Exception) else RuntimeError(f"the function raised {type(error).__name__}")
+    )
 
 
 class BackgroundLoop:
