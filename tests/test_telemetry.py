@@ -136,8 +136,10 @@ class Provider:
     def __init__(self) -> None:
         self.stars, self.model, self.status, self.hold = 3, "m", 200, threading.Event()
         self.hold.set()
+        self.arrived = threading.Event()
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.arrived.set()
         self.hold.wait(5)
         if self.status != 200:
             return httpx.Response(self.status, json={"error": {"message": CANARY, "code": "invalid_api_key"}})
@@ -175,10 +177,10 @@ def driven(folder: Path, provider: Provider, **adapter: Any) -> Isolation:
 def crowd(isolation: Isolation, provider: Provider) -> None:
     """One call holds the only slot while another is refused."""
     provider.hold.clear()
+    provider.arrived.clear()
     first = threading.Thread(target=isolation[RateItem].sync, args=(Item(description=CANARY),))
     first.start()
-    while not isolation.health().adapters["local"].in_use:
-        pass
+    assert provider.arrived.wait(10)
     isolation[RateItem].sync(Item(description=CANARY))
     provider.hold.set()
     first.join()
