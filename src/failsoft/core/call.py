@@ -134,7 +134,6 @@ class Call(Generic[Q, R]):
     _slot: Bulkhead | None = field(init=False, default=None)
     _queued: tuple[Bulkhead, Promise[bool]] | None = field(init=False, default=None)
     _work: Invoke | None = field(init=False, default=None)
-    _ask: Ask | None = field(init=False, default=None)
     _bug: Exception | None = field(init=False, default=None)
     _prompt_json: bytes | None = field(init=False, default=None)
     _response_json: bytes | None = field(init=False, default=None)
@@ -256,8 +255,7 @@ class Call(Generic[Q, R]):
             self._capability_bug("prompt", error)
             return None
         pin = self.adapters[0].pin
-        self._ask = Ask(self.request, self.request_json, prompt, contract.answer, contract.sampling, pin)
-        return self._ask
+        return Ask(self.request, self.request_json, prompt, contract.answer, contract.sampling, pin)
 
     def _try_adapter(self, adapter: GuardedAdapter, ask: Ask, left: int) -> Generator[Effect, Any, _Answer[R] | None]:
         """Ask one adapter, again where that makes sense, until it answers or must be passed over."""

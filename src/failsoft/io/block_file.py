@@ -127,14 +127,10 @@ class BlockFile:
     def _look(self, now: int) -> None:
         self._next_look = now + LOOK_EVERY
         try:
-            seen = _marks(os.stat(self.path))
-            if seen == self._seen:
+            seen = _marks(os.stat(self.path)) if self.path.exists() else None
+            if seen is not None and seen == self._seen:
                 return
             blocks = self._read()
-        except FileNotFoundError:
-            if not self.path.parent.is_dir():
-                return  # not removed but out of sight, as when a mount is lost: the last known blocks stay in force
-            seen, blocks = None, dict[str, Block]()
         except (OSError, ConfigurationError):
             return  # the last known blocks stay in force
         self._adopt(blocks, seen)
@@ -149,7 +145,9 @@ class BlockFile:
         try:
             text = self.path.read_bytes()
         except FileNotFoundError:
-            return {}
+            if self.path.parent.is_dir():
+                return {}
+            raise ConfigurationError(f"{self.path}: its folder is out of sight, as when a mount is lost") from None
         except OSError as error:
             raise ConfigurationError(f"{self.path}: can't be read: {error.strerror}") from error
         try:
