@@ -354,19 +354,19 @@ class TestBlocking:
         with isolated(tmp_path) as isolation:
             assert isolation[RateItem].sync(BOLT).by_ai
             isolated(tmp_path).block("adapter:local", why="w")
-            assert isolation._blocks is not None
-            isolation._blocks._look(time.monotonic_ns() + LOOK_EVERY)
+            assert isolation._switch._file is not None
+            isolation._switch._file._look(time.monotonic_ns() + LOOK_EVERY)
             assert not isolation[RateItem].sync(BOLT).by_ai
             isolated(tmp_path).unblock("adapter:local", why="w")
-            isolation._blocks._look(time.monotonic_ns() + LOOK_EVERY)
+            isolation._switch._file._look(time.monotonic_ns() + LOOK_EVERY)
             assert isolation[RateItem].sync(BOLT).by_ai
 
     def test_a_capability_unblocked_elsewhere_is_asked_again(self, tmp_path: Path) -> None:
         with isolated(tmp_path) as isolation:
             isolation.block("capability:rate-item", why="w")
             isolated(tmp_path).unblock("capability:rate-item", why="w")
-            assert isolation._blocks is not None
-            isolation._blocks._look(time.monotonic_ns() + LOOK_EVERY)
+            assert isolation._switch._file is not None
+            isolation._switch._file._look(time.monotonic_ns() + LOOK_EVERY)
             assert isolation[RateItem].sync(BOLT).by_ai
 
     def test_it_is_in_force_after_a_restart(self, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from failsoft.prompt import Message, Prompt, Sampling
 
 if TYPE_CHECKING:
     from failsoft.core.effects import Ask
-    from failsoft.isolation import Isolated, Isolation
+    from failsoft.isolated import Isolated
+    from failsoft.isolation import Isolation
 
 __all__ = [
     "Actor",
@@ -45,7 +46,7 @@ __all__ = [
 
 _LATER = {
     "Ask": "failsoft.core.effects",
-    "Isolated": "failsoft.isolation",
+    "Isolated": "failsoft.isolated",
     "Isolation": "failsoft.isolation",
 }
 """Loaded at first use: they bring the transport along, which a module that only declares capabilities doesn't need."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-import getpass
 import hashlib
 import os
 import random
@@ -21,10 +20,10 @@ import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
 import attrs
 import httpx
@@ -33,27 +32,26 @@ from failsoft import assembly
 from failsoft.capability import Capability
 from failsoft.config import AdapterConfig, Config
 from failsoft.config_read import Draft, read_file, read_mapping, unknown_adapters
-from failsoft.config_values import parse_duration
-from failsoft.context import current_context
 from failsoft.core.budget import fair_share
 from failsoft.core.bulkhead import BulkheadFull
-from failsoft.core.call import Call, World
+from failsoft.core.call import World
 from failsoft.core.contract import Contract
 from failsoft.core.degraded import DegradedShare, DegradedWindow
-from failsoft.core.effects import Effect
 from failsoft.core.evidence import BlockChanged, BreakerChanged, ConfigActivated
-from failsoft.core.route import GuardedAdapter, NoBlocks
-from failsoft.errors import ConfigurationError, IsolationClosed
+from failsoft.core.route import GuardedAdapter
+from failsoft.errors import ConfigurationError
 from failsoft.health import Health, adapter_health, capability_health
-from failsoft.io.block_file import Block, BlockFile
+from failsoft.io.block_file import Block
 from failsoft.io.drive_async import AsyncDriver
 from failsoft.io.drive_sync import SyncDriver, SyncExchanger, ThroughLoop
 from failsoft.io.fork import mend_after_fork
 from failsoft.io.invoke import BackgroundLoop
 from failsoft.io.transport_async import AsyncTransport
 from failsoft.io.transport_sync import SyncTransport
+from failsoft.isolated import Isolated, Running
+from failsoft.kill_switch import KillSwitch
 from failsoft.ledger.writer import SqliteLedger
-from failsoft.outcome import Grade, Outcome, Pin
+from failsoft.outcome import Grade, Pin
 from failsoft.telemetry import Telemetry
 
 Q = TypeVar("Q")
@@ -68,91 +66,6 @@ class SystemClock:
 
     monotonic_ns = staticmethod(time.monotonic_ns)
     time_ns = staticmethod(time.time_ns)
-
-
-class Isolated(Generic[Q, R]):
-    """One capability, ready to be asked: ``await isolated(request)``, or ``isolated.sync(request)`` from any thread."""
-
-    __slots__ = ("_contract", "_deadline", "_isolation", "_window")
-
-    def __init__(self, isolation: Isolation, contract: Contract[Q, R], deadline: int, window: DegradedWindow) -> None:
-        self._isolation = isolation
-        self._contract = contract
-        self._deadline = deadline
-        self._window = window
-
-    @property
-    def name(self) -> str:
-        """The capability's name."""
-        return self._contract.name
-
-    def parse_request(self, text: str | bytes) -> Q:
-        """A request from its JSON text.
-
-        Raises:
-            pydantic.ValidationError: it doesn't fit.
-        """
-        return self._contract.parse_request(text)
-
-    async def __call__(self, request: Q) -> Outcome[R]:
-        """Ask, and get a typed answer with where it came from.
-
-        Raises:
-            pydantic.ValidationError: the request is invalid; nothing was asked or recorded.
-            FallbackFailed: nobody answered, and the fallback has a bug.
-            LedgerUnavailable: under ``on_ledger_failure = "refuse"``.
-            IsolationClosed: the isolation isn't entered.
-        """
-        call = self._call(request)
-        return await self._isolation._async_driver.drive(self._watched(call))
-
-    def sync(self, request: Q) -> Outcome[R]:
-        """The same, blocking the calling thread: same breakers, same ledger. Raises what `__call__` raises."""
-        self._isolation._warn_on_loop()
-        call = self._call(request)
-        return self._isolation._sync_driver.drive(self._watched(call))
-
-    def using(self, *, deadline: str | float) -> Isolated[Q, R]:
-        """The same capability with another deadline.
-
-        Args:
-            deadline: ``"2s"``, ``"250ms"``, or seconds.
-
-        Raises:
-            ConfigurationError: it's no duration, or not between 10 ms and 1 h.
-        """
-        return Isolated(self._isolation, self._contract, _nanoseconds(deadline), self._window)
-
-    def _call(self, request: Q) -> Call[Q, R]:
-        world = self._isolation._open_world()
-        snapshot, text = self._contract.snapshot(request)
-        adapters, fair = self._isolation._routes[self._contract.name]
-        return Call(world, self._contract, adapters, self._deadline, snapshot, text, current_context(), fair)
-
-    def _watched(self, call: Call[Q, R]) -> Generator[Effect, Any, Outcome[R]]:
-        """The call, counted when it ends. A cancelled one doesn't count: nobody got an answer or missed one."""
-        clock = call.world.clock
-        begun = clock.monotonic_ns()
-        try:
-            outcome = yield from call.run()
-        except Exception as error:
-            self._window.note(clock.monotonic_ns(), clock.time_ns(), type(error).__name__)
-            raise
-        ended = clock.monotonic_ns()
-        reason = _why(outcome) if outcome.degraded else None
-        self._window.note(ended, clock.time_ns(), reason)
-        telemetry = self._isolation._telemetry
-        if telemetry.enabled("call.completed"):
-            telemetry.emit(
-                "call.completed",
-                capability=self._contract.name,
-                call_id=outcome.call_id,
-                source=outcome.source.name,
-                degraded=outcome.degraded,
-                ms=(ended - begun) // 1_000_000,
-                record=outcome.record,
-            )
-        return outcome
 
 
 class Isolation:
@@ -203,15 +116,14 @@ class Isolation:
         transport: httpx.AsyncBaseTransport | None,
         sync_transport: httpx.BaseTransport | None,
     ) -> None:
-        self._telemetry = Telemetry()
+        self.telemetry = Telemetry()
         self._clock = SystemClock()
         self._random = random.Random()  # noqa: S311 - jitter and identifiers, no secrets
         self._transports = (transport, sync_transport)
         self._lock = threading.Lock()
         self._entered = 0
-        self._world: World | None = None
+        self.running: Running | None = None
         self._ledger: SqliteLedger | None = None
-        self._blocks: BlockFile | None = None
         self._warned = False
         problems = list(draft.problems)
         unknown = unknown_adapters(draft)
@@ -238,11 +150,17 @@ class Isolation:
                     settings[name].degraded_window, settings[name].degraded_limit, self._on_share(name)
                 )
         self._settings = settings
+        self._by_name = {name: self._isolate(name) for name in self._contracts}
+        self._by_identity = {id(each): self._by_name[name] for name, each in found.items() if name in self._by_name}
         kinds = Counter(type(each) for each in found.values())  # a class with two instances names neither
-        self._names: dict[object, str] = {type(each): name for name, each in found.items() if kinds[type(each)] == 1}
-        self._names |= {id(each): name for name, each in found.items()}
-        self._isolated: dict[str, Isolated[Any, Any]] = {}
-        self._routes: dict[str, tuple[tuple[GuardedAdapter, ...], int]] = {}
+        self._by_class = {
+            type(each): self._by_name[name]
+            for name, each in found.items()
+            if kinds[type(each)] == 1 and name in self._by_name
+        }
+        self._switch = KillSwitch(
+            _block_path(config), self._adapters, self._contracts, self._clock, self._block_changed
+        )
         # A name that resembles a configured one is a slip; another may still be given in code, before entering.
         if problems or any(each.suggestion is not None for each in unknown):
             raise ConfigurationError([*problems, *map(str, unknown)])
@@ -339,26 +257,27 @@ class Isolation:
         unknown = self.unknown_adapters()
         if unknown:
             raise ConfigurationError(unknown)
-        self._routes = {name: self._route(name) for name in self._contracts}
+        routes = {name: self._route(name) for name in self._contracts}
         snapshot = config.snapshot()
-        self._blocks = BlockFile(self.block_path, self._unblocked) if self.block_path else None
-        if self._blocks is not None:
-            self._blocks.current()  # raises: to start without knowing what is blocked would switch it on
+        blocks = self._switch.open()
         ledger = self._open_ledger(snapshot)
         digest = "" if ledger is None else hashlib.sha256(snapshot).hexdigest()
         self._background = BackgroundLoop()
-        self._open_transports()
         self._ledger = ledger
-        self._world = World(
+        world = World(
             self._clock,
             self._random,
-            self._telemetry,
-            self._blocks or NoBlocks(),
+            self.telemetry,
+            blocks,
             ledger,
             config.on_ledger_failure,
             config.on_bug,
             digest,
         )
+        self.running = Running(world, *self._open_transports(), routes)
+
+    def _isolate(self, name: str) -> Isolated[Any, Any]:
+        return Isolated(self, self._contracts[name], self._settings[name].deadline, self._windows[name])
 
     def _route(self, capability: str) -> tuple[tuple[GuardedAdapter, ...], int]:
         """A capability's adapters, resolved for as long as the isolation is entered, and an attempt's fair share."""
@@ -366,18 +285,17 @@ class Isolation:
         adapters = tuple(self._adapters[each] for each in settings.adapters)
         return adapters, fair_share(settings.deadline, len(adapters), ledger=self.ledger_path is not None)
 
-    def _open_transports(self) -> None:
+    def _open_transports(self) -> tuple[AsyncDriver, SyncDriver]:
         foreign, foreign_sync = self._transports
         limit = self._config.max_reply_bytes
         self._transport = AsyncTransport(self._clock, max_bytes=limit, transport=foreign)
-        self._async_driver = AsyncDriver(self._transport, self._clock)
         blocking: SyncExchanger
         if foreign is not None and foreign_sync is None:
             blocking = ThroughLoop(self._transport, self._clock, self._background)
             self._sync_transport: SyncTransport | None = None
         else:
             blocking = self._sync_transport = SyncTransport(self._clock, max_bytes=limit, transport=foreign_sync)
-        self._sync_driver = SyncDriver(blocking, self._clock, self._background)
+        return AsyncDriver(self._transport, self._clock), SyncDriver(blocking, self._clock, self._background)
 
     def _open_ledger(self, snapshot: bytes) -> SqliteLedger | None:
         path = self._config.ledger.path
@@ -402,7 +320,7 @@ class Isolation:
         return ledger
 
     def _close(self) -> None:
-        self._world = None
+        self.running = None
         ledger, self._ledger = self._ledger, None
         if self._sync_transport is not None:
             self._sync_transport.close()
@@ -424,31 +342,19 @@ class Isolation:
         Raises:
             KeyError: it isn't one of this isolation's.
         """
-        name = self._name_of(capability)
-        isolated = self._isolated.get(name)
+        if isinstance(capability, type):
+            isolated = self._by_class.get(capability)
+        elif isinstance(capability, str):
+            isolated = self._by_name.get(capability)
+        else:
+            isolated = self._by_identity.get(id(capability))
         if isolated is None:
-            deadline = self._settings[name].deadline
-            isolated = self._isolated[name] = Isolated(self, self._contracts[name], deadline, self._windows[name])
+            known = ", ".join(sorted(self._by_name)) or "none"
+            raise KeyError(f"{capability!r} isn't a capability of this isolation (it has: {known})")
         return isolated
 
-    def _name_of(self, capability: object) -> str:
-        if isinstance(capability, str):
-            name: str | None = capability if capability in self._contracts else None
-        elif isinstance(capability, type):
-            name = self._names.get(capability)
-        else:
-            name = self._names.get(id(capability))
-        if name is None:
-            known = ", ".join(sorted(self._contracts)) or "none"
-            raise KeyError(f"{capability!r} isn't a capability of this isolation (it has: {known})")
-        return name
-
-    def _open_world(self) -> World:
-        if self._world is None:
-            raise IsolationClosed("enter the isolation first: `async with isolation:` or `with isolation:`")
-        return self._world
-
-    def _warn_on_loop(self) -> None:
+    def warn_on_loop(self) -> None:
+        """Say once that ``.sync`` blocks the event loop that runs in this thread, if one does."""
         if self._warned:
             return
         try:
@@ -456,7 +362,7 @@ class Isolation:
         except RuntimeError:
             return
         self._warned = True
-        self._telemetry.emit("sync.on_loop")
+        self.telemetry.emit("sync.on_loop")
         warnings.warn(
             "`.sync` blocks the event loop that runs in this thread; use `await` there", RuntimeWarning, stacklevel=3
         )
@@ -489,14 +395,12 @@ class Isolation:
     @property
     def block_path(self) -> Path | None:
         """Where blocks are kept: beside the ledger, else beside the configuration; None where there is neither."""
-        ledger = self._config.ledger.path
-        beside = ledger if ledger is not None else self._config.source
-        return None if beside is None else beside.with_name(beside.name + ".blocks.json")
+        return self._switch.path
 
     @property
     def blocks(self) -> Mapping[str, Block]:
         """Every block in force, by subject (``adapter:NAME`` or ``capability:NAME``)."""
-        return {} if self.block_path is None else BlockFile(self.block_path).current()
+        return self._switch.in_force
 
     def block(self, subject: str, *, why: str, actor: str | None = None) -> Block:
         """Switch an adapter or a capability off, here and in every process of the application, until `unblock`.
@@ -509,29 +413,16 @@ class Isolation:
         Raises:
             ConfigurationError: there's no such adapter or capability, or no place to keep a block.
         """
-        file, actor = self._block_file(subject), actor or _actor()
-        block = file.block(subject, actor, why)
-        self._note_block(subject, True, actor, why)
-        return block
+        return self._switch.block(subject, why, actor)
 
     def unblock(self, subject: str, *, why: str, actor: str | None = None) -> bool:
         """End a block: the adapter comes back by trials. False if there was none. Arguments and errors as `block`."""
-        file, actor = self._block_file(subject), actor or _actor()
-        ended = file.unblock(subject)
-        self._unlatch(subject)
-        if ended:
-            self._note_block(subject, False, actor, why)
-        return ended
+        return self._switch.unblock(subject, why, actor)
 
     def health(self) -> Health:
         """How it stands: degraded share of each capability with since and why, state of each adapter, ledger."""
         now = self._clock.monotonic_ns()
-        blocks: Mapping[str, Block] = {}
-        try:
-            blocks = self.blocks
-        except ConfigurationError:  # a broken file of blocks: those that it last held are in force
-            if self._blocks is not None:
-                blocks = self._blocks.known
+        blocks = self._switch.obeyed
         shares = {name: each.share(now) for name, each in self._windows.items()}
         ledger = self._ledger
         recording: Literal["recording", "failing", "off"] = (
@@ -544,36 +435,6 @@ class Isolation:
             recording,
         )
 
-    def _block_file(self, subject: str) -> BlockFile:
-        kind, _, name = subject.partition(":")
-        known = {"adapter": self._adapters.keys(), "capability": self._contracts.keys()}.get(kind)
-        if known is None or name not in known:
-            choices = [f"adapter:{each}" for each in self._adapters] + [
-                f"capability:{each}" for each in self._contracts
-            ]
-            raise ConfigurationError(f'nothing to block is named "{subject}"; there is {", ".join(sorted(choices))}')
-        path = self.block_path
-        if path is None:
-            raise ConfigurationError("a block is kept beside the ledger or the configuration file; there is neither")
-        return self._blocks or BlockFile(path)
-
-    def _note_block(self, subject: str, blocked: bool, actor: str, why: str) -> None:
-        self._telemetry.emit("block.changed", subject=subject, blocked=blocked, actor=actor, why=why)
-        if self._ledger is not None:
-            self._ledger.submit(BlockChanged(subject, blocked, actor, why))
-
-    def _unblocked(self, subject: str, block: Block | None) -> None:
-        """The file changed: what is unblocked comes back by trials."""
-        if block is None:
-            self._unlatch(subject)
-
-    def _unlatch(self, subject: str) -> None:
-        kind, _, name = subject.partition(":")
-        adapter = self._adapters.get(name) if kind == "adapter" else None
-        if adapter is not None:
-            adapter.latch.lift()
-            adapter.breaker.to_trial("unblocked", self._clock.monotonic_ns())
-
     # --- what the guards and the ledger tell --------------------------------------------------------------------------
 
     def _changed(self, adapter: str, change: assembly.Told) -> None:
@@ -581,17 +442,22 @@ class Isolation:
         now = self._clock.monotonic_ns()
         until_ms = None if made.until is None else max(0, (made.until - now) // 1_000_000)
         record = BreakerChanged(adapter, made.layer, made.before, made.after, made.reason, until_ms)
-        self._telemetry.emit("breaker.changed", **attrs.asdict(record))
+        self.telemetry.emit("breaker.changed", **attrs.asdict(record))
         if self._ledger is not None:
             self._ledger.submit(record)
 
+    def _block_changed(self, change: BlockChanged) -> None:
+        self.telemetry.emit("block.changed", **attrs.asdict(change))
+        if self._ledger is not None:
+            self._ledger.submit(change)
+
     def _full(self, adapter: str, full: BulkheadFull) -> None:
-        self._telemetry.emit(
+        self.telemetry.emit(
             "bulkhead.full", adapter=adapter, in_use=full.in_use, waiting=full.waiting, refused=full.refused
         )
 
     def _ledger_event(self, name: str, fields: Mapping[str, Any]) -> None:
-        self._telemetry.emit(name, **fields)
+        self.telemetry.emit(name, **fields)
 
     def _on_share(self, name: str) -> Callable[[DegradedShare], None]:
         def tell(share: DegradedShare) -> None:
@@ -599,7 +465,7 @@ class Isolation:
             fields: dict[str, Any] = {"capability": name, "share": round(share.percent, 1), "limit": share.limit}
             if share.exceeded:
                 fields["why"] = [f"{reason} ×{count}" for reason, count in share.why.items()]
-            self._telemetry.emit(event, **fields)
+            self.telemetry.emit(event, **fields)
 
         return tell
 
@@ -612,13 +478,13 @@ class Isolation:
         for adapter in self._adapters.values():
             for guard in (adapter.breaker, adapter.throttle, adapter.latch, adapter.bulkhead):
                 guard.after_fork()
-        if self._world is not None:
+        if self.running is not None:
             self._background.after_fork()
 
 
-def _why(outcome: Outcome[Any]) -> str:
-    """The first reason for a degraded answer: what the route's first adapter met."""
-    return outcome.passed_over[0].reason if outcome.passed_over else "no_adapter"
+def _block_path(config: Config) -> Path | None:
+    beside = config.ledger.path if config.ledger.path is not None else config.source
+    return None if beside is None else beside.with_name(beside.name + ".blocks.json")
 
 
 def _strangers(config: Config, found: Mapping[str, object]) -> list[str]:
@@ -630,23 +496,3 @@ def _strangers(config: Config, found: Mapping[str, object]) -> list[str]:
             hint = f'; did you mean "{near[0]}"?' if near else ""
             problems.append(f'capabilities.{name}: no capability named "{name}" was passed{hint}')
     return problems
-
-
-def _nanoseconds(deadline: str | float) -> int:
-    try:
-        value = parse_duration(deadline) if isinstance(deadline, str) else int(deadline * 1e9)
-    except (TypeError, ValueError, OverflowError):
-        raise ConfigurationError(f'deadline: {deadline!r} is no duration; write "2s" or "250ms"') from None
-    if not 10_000_000 <= value <= 3_600_000_000_000:
-        raise ConfigurationError(f"deadline: {deadline!r} is not between 10 ms and 1 h")
-    return value
-
-
-def _actor() -> str:
-    actor = current_context().actor
-    if actor is not None:
-        return actor.id
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid-{os.getuid()}"

@@ -68,6 +68,7 @@ class StubCodec:
     provider = "stub"
     version = "1"
     endpoint = "http://stub/v1"
+    secrets = ()
 
     def encode(self, ask: Ask) -> HttpRequest:
         return HttpRequest("http://stub/v1", (), ask.request_json)
@@ -189,7 +190,7 @@ class Scene:
 
     def call(self, request: Any = None, **options: Any) -> Call[Any, Any]:
         contract: Contract[Any, Any] = Contract(self.capability)
-        snapshot, text = contract.snapshot(request or Item(description="bolt"))
+        snapshot = contract.snapshot(request or Item(description="bolt"))
         world = World(
             self.clock,
             random.Random(3),
@@ -202,7 +203,7 @@ class Scene:
         )
         deadline = options.get("deadline", self.deadline)
         fair = fair_share(self.deadline, len(self.adapters), ledger=self.ledger is not None)
-        return Call(world, contract, tuple(self.adapters), deadline, snapshot, text, self.context, fair)
+        return Call(world, contract, tuple(self.adapters), deadline, snapshot, self.context, fair)
 
 
 def scripted(replies: Iterable[Any]) -> Callable[[Exchange, int], tuple[int, HttpReply | Fault]]:

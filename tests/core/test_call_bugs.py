@@ -6,11 +6,11 @@ import gc
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, field_serializer, field_validator
 
 from failsoft import Capability
 from failsoft.core.bulkhead import Bulkhead
-from failsoft.core.effects import Append, Ask, Enter, Exchange, HttpReply, Invoke, Recorded, Reply, Sleep, Unusable
+from failsoft.core.effects import Append, Ask, Enter, Exchange, HttpReply, HttpRequest, Invoke, Recorded, Reply, Sleep, Unusable
 from failsoft.core.evidence import CallAmended
 from failsoft.errors import FallbackFailed
 from failsoft.fault import Fault, FaultKind, Settlement
@@ -324,20 +324,118 @@ class Holder(BaseModel):
     grade: int = 0
 
 
+class Sealed(Holder):
+    @field_serializer("grade")
+    def sealed(self, grade: int) -> int:
+        if grade == 7:
+            raise LookupError("seven can't be written")
+        return grade
+
+
+class Sealing(Capability[Item, Sealed]):
+    """One of its answers can't be written down."""
+
+    def fallback(self, request: Item) -> Sealed:
+        return Sealed(grade=1)
+
+
+def test_an_answer_that_cant_be_recorded_isnt_given() -> None:
+    scene = scene_with()
+    scene.capability = Sealing()
+    outcome = by_hand(scene, {Append: RECORDED, Exchange: ok(7)})
+    assert reasons(outcome) == [("first", "capability_bug")]
+    assert scene.ledger is not None
+    assert len(scene.ledger.completed) == 1
+
+
 class Changing(Capability[Item, Holder]):
-    """Its accept() puts something into the answer that can't be written down."""
+    """Its accept() changes what it should only judge."""
 
     def fallback(self, request: Item) -> Holder:
         return Holder(grade=1)
 
     def accept(self, request: Item, response: Holder) -> None:
+        response.grade = -1
         response.more = object()  # type: ignore[attr-defined]
 
 
-def test_an_answer_that_cant_be_recorded_isnt_given() -> None:
+def test_an_answer_is_what_was_validated_whatever_accept_does_to_it() -> None:
     scene = scene_with()
     scene.capability = Changing()
-    outcome = by_hand(scene, {Append: RECORDED, Exchange: ok()})
-    assert reasons(outcome) == [("first", "capability_bug")]
+    outcome = by_hand(scene, {Append: RECORDED, Exchange: ok(7)})
+    assert outcome.value == Holder(grade=7)
+
+
+class Lot(BaseModel):
+    names: list[str]
+
+
+class Emptying(Capability[Lot, Grade]):
+    """All of its code empties the request that it's given."""
+
+    seen: list[list[str]]
+
+    def __init__(self) -> None:
+        self.seen = []
+
+    def _take(self, request: Lot) -> int:
+        self.seen.append(list(request.names))
+        request.names.clear()
+        return len(self.seen[-1])
+
+    def prompt(self, request: Lot) -> Prompt:
+        return Prompt.of(f"{self._take(request)} names")
+
+    def accept(self, request: Lot, response: Grade) -> None:
+        if self._take(request) != response.grade:
+            raise ValueError("another number of names")
+
+    def fallback(self, request: Lot) -> Grade:
+        return Grade(grade=self._take(request))
+
+
+class EmptyingCodec(StubCodec):
+    def encode(self, ask: Ask) -> HttpRequest:
+        ask.request.names.clear()
+        return super().encode(ask)
+
+
+def test_nobody_sees_what_another_did_to_the_request() -> None:
+    scene = Scene(ledger=StubLedger(), capability=Emptying())
+    scene.add("first", codec=EmptyingCodec())
+    scene.add("second", codec=EmptyingCodec())
+    lot = Lot(names=["bolt", "nut"])
+    outcome = Simulation(scripted([ok(9), ok(9)]), scene.clock).drive(scene.call(lot).run())
+    assert reasons(outcome) == [("first", "unacceptable"), ("second", "unacceptable")]
+    assert outcome.value == Grade(grade=2)
+    assert isinstance(scene.capability, Emptying)
+    assert scene.capability.seen == [["bolt", "nut"]] * 4
+    assert lot.names == ["bolt", "nut"]
+
+
+KEY = "sk-canary/0123456789"
+
+
+class KeyedCodec(StubCodec):
+    secrets = (KEY,)
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        HttpReply(200, {"model": "m-1 " + KEY}, b'{"grade": 7}'),
+        HttpReply(200, {"model": "m-1"}, b'{"grade": "%s"}' % KEY.encode()),
+        HttpReply(401, {"model": KEY}, b"no such key: " + KEY.encode()),
+        HttpReply(200, {"model": "m-1"}, b'{"grade": "%s"}' % KEY.replace("/", "\\/").encode()),
+    ],
+)
+def test_a_key_that_a_provider_echoes_is_struck_from_all_that_it_says(echo: HttpReply) -> None:
+    scene = scene_with(codec=KeyedCodec())
+    outcome = Simulation(scripted([echo]), scene.clock).drive(scene.call().run())
     assert scene.ledger is not None
-    assert len(scene.ledger.completed) == 1
+    (completed,) = scene.ledger.completed
+    kept = [each.reply for each in completed.attempts] + [each.detail for each in completed.attempts]
+    told = repr([outcome, scene.events.events, completed, completed.attempts, kept])
+    assert "canary" not in told
+    assert "[secret]" in told
+    assert not outcome.by_ai

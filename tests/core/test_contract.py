@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import threading
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -62,16 +63,21 @@ def made(request: Any, response: Any, fallback: Any = None) -> Contract[Any, Any
     return Contract(capability(body), fallback)
 
 
+def taken(contract: Contract[Any, Any], request: Any) -> tuple[Any, bytes]:
+    snapshot = contract.snapshot(request)
+    return snapshot.request, snapshot.text
+
+
 class TestARequest:
     def test_that_is_frozen_all_the_way_down_is_used_as_it_is(self) -> None:
         request = Frozen(description="bolt", sizes=(1, 2))
-        snapshot, text = made(Frozen, int).snapshot(request)
+        snapshot, text = taken(made(Frozen, int), request)
         assert snapshot is request
         assert text == b'{"description":"bolt","sizes":[1,2]}'
 
     def test_that_is_mutable_is_detached_with_all_that_it_holds(self) -> None:
         request = Mutable(description="bolt", tags=["a"], size=Size(mm=3))
-        snapshot, _ = made(Mutable, int).snapshot(request)
+        snapshot, _ = taken(made(Mutable, int), request)
         request.tags.append("b")
         request.description = "nut"
         assert request.size is not None
@@ -91,7 +97,7 @@ class TestARequest:
             inner: tuple[Inner, ...]
 
         loose = Loose(tags=["a"])
-        snapshot, _ = made(Outer, int).snapshot(Outer(inner=(loose,)))
+        snapshot, _ = taken(made(Outer, int), Outer(inner=(loose,)))
         loose.tags.append("b")
         assert snapshot.inner == (Loose(tags=["a"]),)
 
@@ -99,7 +105,7 @@ class TestARequest:
         class Special(Frozen):
             extra: int
 
-        snapshot, text = made(Frozen, int).snapshot(Special(description="bolt", extra=3))
+        snapshot, text = taken(made(Frozen, int), Special(description="bolt", extra=3))
         assert snapshot == Special(description="bolt", extra=3)
         assert b'"extra":3' in text
 
@@ -136,7 +142,7 @@ class TestARequest:
             part: str = Field(alias="Part Number")
             tags: list[str] = Field(default=[], validation_alias="t")
 
-        snapshot, text = made(Aliased, int).snapshot(Aliased.model_validate({"Part Number": "1", "t": ["x"]}))
+        snapshot, text = taken(made(Aliased, int), Aliased.model_validate({"Part Number": "1", "t": ["x"]}))
         assert (snapshot.part, snapshot.tags) == ("1", ["x"])
         assert b'"Part Number":"1"' in text
 
@@ -144,7 +150,7 @@ class TestARequest:
         class Reserved(BaseModel):
             token: str = Field(exclude=True)
 
-        snapshot, text = made(Reserved, int).snapshot(Reserved(token="t"))
+        snapshot, text = taken(made(Reserved, int), Reserved(token="t"))
         assert snapshot.token == "t"
         assert text == b"{}"
 
@@ -156,7 +162,7 @@ class TestARequest:
             def in_words(self, count: int) -> str:
                 return "many"
 
-        snapshot, text = made(Worded, int).snapshot(Worded(count=3))
+        snapshot, text = taken(made(Worded, int), Worded(count=3))
         assert snapshot.count == 3
         assert text == b'{"count":"many"}'
 
@@ -170,7 +176,7 @@ class TestARequest:
         class Order(BaseModel):
             part: Nut | Bolt
 
-        snapshot, _ = made(Order, int).snapshot(Order(part=Bolt(size=3)))
+        snapshot, _ = taken(made(Order, int), Order(part=Bolt(size=3)))
         assert type(snapshot.part) is Bolt
 
     def test_with_extra_fields_keeps_them_detached(self) -> None:
@@ -178,7 +184,7 @@ class TestARequest:
             model_config = ConfigDict(extra="allow")
 
         more = ["a"]
-        snapshot, _ = made(Open, int).snapshot(Open(more=more))  # type: ignore[call-arg]
+        snapshot, _ = taken(made(Open, int), Open(more=more))  # type: ignore[call-arg]
         more.append("b")
         assert snapshot.more == ["a"]
 
@@ -187,7 +193,7 @@ class TestARequest:
             pass
 
         request = Names(["a"])
-        snapshot, text = made(Names, int).snapshot(request)
+        snapshot, text = taken(made(Names, int), request)
         request.root.append("b")
         assert snapshot.root == ["a"]
         assert text == b'["a"]'
@@ -196,7 +202,7 @@ class TestARequest:
         class Login(BaseModel):
             password: SecretStr
 
-        snapshot, text = made(Login, int).snapshot(Login(password=SecretStr("canary")))
+        snapshot, text = taken(made(Login, int), Login(password=SecretStr("canary")))
         assert snapshot.password.get_secret_value() == "canary"
         assert b"canary" not in text
 
@@ -215,13 +221,13 @@ class TestARequest:
     )
     def test_may_be_no_model(self, kind: Any, request_: Any) -> None:
         contract = made(kind, int)
-        snapshot, text = contract.snapshot(request_)
+        snapshot, text = taken(contract, request_)
         assert snapshot == request_
         assert contract.parse_request(text) == request_
 
     def test_that_is_no_model_is_detached_too(self) -> None:
         request = {"a": [1]}
-        snapshot, _ = made(dict[str, list[int]], int).snapshot(request)
+        snapshot, _ = taken(made(dict[str, list[int]], int), request)
         request["a"].append(2)
         assert snapshot == {"a": [1]}
 
@@ -230,12 +236,67 @@ class TestARequest:
         with pytest.raises(ValidationError, match="can't be written as JSON"):
             made(Any, int).snapshot(wrong)
 
+    def test_is_what_its_caller_made_whatever_validators_would_make_of_it_again(self) -> None:
+        class Numbered(BaseModel):
+            number: str
+
+            @field_validator("number")
+            @classmethod
+            def marked(cls, number: str) -> str:
+                return number + "!"
+
+        snapshot, text = taken(made(Numbered, int), Numbered(number="7"))
+        assert snapshot.number == "7!"
+        assert text == b'{"number":"7!"}'
+
+    def test_keeps_its_private_attributes(self) -> None:
+        class Traced(BaseModel):
+            name: str
+            _origin: str = PrivateAttr("")
+
+        request = Traced(name="bolt")
+        request._origin = "catalogue"
+        snapshot, _ = taken(made(Traced, int), request)
+        assert snapshot._origin == "catalogue"
+
+    def test_that_cant_be_copied_is_invalid(self) -> None:
+        class Held(BaseModel):
+            model_config = ConfigDict(arbitrary_types_allowed=True)
+            lock: Any
+
+        with pytest.raises(ValidationError, match="can't be copied and validated anew: TypeError"):
+            made(Held, int).snapshot(Held(lock=threading.Lock()))
+
+    def test_a_validator_of_which_refuses_its_own_output_is_invalid(self) -> None:
+        class Split(BaseModel):
+            parts: list[str]
+
+            @field_validator("parts", mode="before")
+            @classmethod
+            def split(cls, parts: str) -> list[str]:
+                return parts.split(",")
+
+        request = Split.model_validate({"parts": "a,b"})
+        with pytest.raises(ValidationError, match="validated anew: AttributeError"):
+            made(Split, int).snapshot(request)
+
+    def test_that_can_change_is_lent_as_a_copy_for_each(self) -> None:
+        snapshot = made(Mutable, int).snapshot(Mutable(description="bolt"))
+        snapshot.lend().tags.append("mine")
+        assert snapshot.lend().tags == []
+
+    @pytest.mark.parametrize("kind", [Frozen, str, Colour])
+    def test_that_cant_change_is_lent_as_it_is(self, kind: Any) -> None:
+        request = Frozen(description="bolt") if kind is Frozen else Colour.RED if kind is Colour else "bolt"
+        snapshot = made(kind, int).snapshot(request)
+        assert snapshot.lend() is request
+
     @given(st.recursive(st.none() | st.booleans() | st.integers(-9, 9) | st.text(), st.lists, max_leaves=9))
     def test_never_shares_a_list_with_its_caller(self, value: Any) -> None:
         def lists(value: Any) -> set[int]:
             return {id(value)}.union(*map(lists, value)) if isinstance(value, list) else set()
 
-        snapshot, _ = made(Any, int).snapshot(value)
+        snapshot, _ = taken(made(Any, int), value)
         assert snapshot == value
         assert not lists(snapshot) & lists(value)
 

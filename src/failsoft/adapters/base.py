@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -11,6 +12,10 @@ from failsoft.errors import ConfigurationError
 
 MAX_TEXT = 512
 """Characters that are kept of any name or number which a provider states."""
+
+SHORTEST_SECRET = 8
+
+_SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|credential|password", re.IGNORECASE)
 
 USER_AGENT = f"failsoft/{version('failsoft')}"
 
@@ -66,6 +71,17 @@ def endpoint_url(base_url: str, path: str) -> tuple[str, str]:
         )
     address = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}{path}"
     return address + (f"?{parts.query}" if parts.query else ""), address
+
+
+def secrets_of(api_key: str | None, extra_headers: Mapping[str, str]) -> tuple[str, ...]:
+    """The keys among what an adapter sends: none of them may come back into a record.
+
+    Values shorter than `SHORTEST_SECRET` are placeholders (``none``, ``EMPTY``): to strike such a word from replies would
+    mangle them.
+    """
+    told = [] if api_key is None else [api_key]
+    told += [value for name, value in extra_headers.items() if _SECRET_HEADER.search(name)]
+    return tuple(each for each in told if len(each) >= SHORTEST_SECRET)
 
 
 def header_problem(name: str, value: str) -> str | None:

@@ -24,6 +24,7 @@ from failsoft.adapters.base import (
     endpoint_url,
     header_problem,
     media_type,
+    secrets_of,
 )
 from failsoft.adapters.json_schema import BOUNDS, strict_schema
 from failsoft.adapters.openai_errors import fault_of_error
@@ -103,6 +104,7 @@ class OpenAICompatible:
         self.endpoint: str | None = address
         self._grade = grade
         self._headers = _headers(api_key, extra_headers or {})
+        self.secrets = secrets_of(api_key, extra_headers or {})
         self._extra = _extra_fields(extra_body or {})
         self._leave_out = frozenset(leave_out) - _OWN_FIELDS
         self._max_tokens_field = max_tokens_field

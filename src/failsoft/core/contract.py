@@ -1,6 +1,6 @@
 """A capability made ready: its types compiled, its JSON schema made once, its rules as functions that the call uses.
 
-snapshot        the application's request, validated and detached from what the caller may still change
+snapshot        the application's request, validated and detached from what anybody may still change
 read_answer     a model's answer text → a value of the response type
 check_value     a fallback's value, held to the response type too
 """
@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import PurePath
-from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Generic, Literal, LiteralString, TypeVar, Union, get_args, get_origin
 from uuid import UUID
 
+from attrs import define, field
 from pydantic import BaseModel, ConfigDict, PydanticUserError, RootModel, TypeAdapter, ValidationError, create_model
 from pydantic_core import PydanticCustomError, to_json
 
@@ -32,6 +33,25 @@ Q = TypeVar("Q")
 R = TypeVar("R")
 
 _IMMUTABLE = (str, bytes, int, float, complex, bool, type(None), Decimal, date, datetime, time, timedelta, UUID)
+
+
+@define(eq=False)
+class Snapshot(Generic[Q]):
+    """A validated request that nothing can change any more.
+
+    Args:
+        request: the request.
+        text: its JSON bytes: the evidence of what was asked.
+        frozen: it can't change, so everybody gets the same one.
+    """
+
+    request: Q
+    text: bytes = field(repr=False)
+    frozen: bool
+
+    def lend(self) -> Q:
+        """The request for code that may change it: itself where it can't change, else a copy for each borrower."""
+        return self.request if self.frozen else copy.deepcopy(self.request)
 
 
 class Contract(Generic[Q, R]):
@@ -59,6 +79,7 @@ class Contract(Generic[Q, R]):
         self._request: TypeAdapter[Q] = _adapter(self.request_type, f"{self.name}: request type")
         self._response: TypeAdapter[R] = _adapter(self.response_type, f"{self.name}: response type")
         self._frozen = deeply_frozen(self.request_type)
+        self._flat = _is_flat(self.request_type)
         self.may_refer, answer_type = _without_referral(self.response_type)
         if answer_type is None:
             raise TypeError(f"{self.name}: its response type is only Referral: there is nothing for a model to answer")
@@ -70,21 +91,32 @@ class Contract(Generic[Q, R]):
             answer = TypeAdapter(wrapper)
             schema = answer.json_schema()
         self._answer = answer.validator
+        self.answer_frozen = deeply_frozen(answer_type)
+        """Can an answer never change? Another is copied for `accept`, which only judges."""
         self.answer = AnswerSchema(self.name, schema, self._wrapped)
 
-    def snapshot(self, request: Q) -> tuple[Q, bytes]:
-        """The request, validated and detached, and its JSON bytes: the evidence of what was asked.
+    def snapshot(self, request: Q) -> Snapshot[Q]:
+        """The request, validated and detached.
 
-        A request that's frozen all the way down is used as it is; any other is copied and validated anew, so that
-        nothing the caller does later changes what is asked.
+        One that's frozen all the way down is used as it is. Any other is copied, and its models are validated anew, since
+        they may have been changed after they were made; what's asked is the copy, not what validators would make of it
+        the second time.
 
         Raises:
-            pydantic.ValidationError: the request is invalid.
+            pydantic.ValidationError: the request is invalid, can't be copied, or can't be written as JSON.
         """
-        if self._frozen and type(request) is self.request_type and _is_frozen(request):
-            return request, _evidence(request)
-        valid = self._request.validate_python(_renewed(request))
-        return valid, _evidence(valid)
+        if self._frozen and type(request) is self.request_type and (self._flat or _is_frozen(request)):
+            return Snapshot(request, _evidence(request), True)
+        try:
+            own = copy.deepcopy(request)
+            valid = self._request.validate_python(own)
+            if _holds_model(own):
+                self._request.validate_python(_renewed(own))
+        except ValidationError:
+            raise
+        except Exception as error:
+            raise _invalid(request, "not_detached", "can't be copied and validated anew", error) from error
+        return Snapshot(valid, _evidence(valid), False)
 
     def parse_request(self, text: str | bytes) -> Q:
         """A request from its JSON text.
@@ -99,13 +131,14 @@ class Contract(Generic[Q, R]):
 
         Args:
             answer: strictly valid JSON text.
-            request: the snapshot.
+            request: as `Snapshot.lend` gives it.
 
         Raises:
             pydantic.ValidationError: it doesn't fit.
         """
-        value: Any = self._answer.validate_json(answer, context=request)
-        return typing.cast("R", value.value if self._wrapped else value)
+        read: Any = self._answer.validate_json(answer, context=request)
+        value: R = read.value if self._wrapped else read
+        return value
 
     def check_value(self, value: object, request: Q) -> R:
         """A fallback's value, held to the response type; validators get the request as validation context here too.
@@ -240,11 +273,31 @@ def _is_frozen(value: Any) -> bool:
     return all(map(_is_frozen, typing.cast("Iterable[Any]", value))) if isinstance(value, (tuple, frozenset)) else True
 
 
+def _is_flat(annotation: Any) -> bool:
+    """Can a value of this frozen type hold no models but itself, so that its own type says all?"""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return all(map(_is_leaf, (each.annotation for each in annotation.model_fields.values())))
+    return _is_leaf(annotation)
+
+
+def _is_leaf(annotation: Any) -> bool:
+    if get_origin(annotation) in (Union, types.UnionType):
+        return all(map(_is_leaf, get_args(annotation)))
+    return annotation in _IMMUTABLE or isinstance(annotation, enum.EnumMeta) or get_origin(annotation) is Literal
+
+
 _frozen_model = functools.lru_cache(maxsize=1024)(deeply_frozen)
 
 
+def _holds_model(value: Any) -> bool:
+    if isinstance(value, BaseModel):
+        return True
+    inner: Iterable[Any] = value.values() if isinstance(value, dict) else value
+    return isinstance(value, (dict, list, tuple, set, frozenset)) and any(map(_holds_model, inner))
+
+
 def _renewed(value: Any) -> Any:
-    """A copy that shares nothing which can change, with every model in it validated anew by its own class.
+    """The same with every model in it validated anew by its own class.
 
     Fields are taken as they are, not as they serialise: a field may be excluded from a dump, or written in other words.
     """
@@ -258,12 +311,9 @@ def _renewed(value: Any) -> Any:
     if type(value) in (list, tuple, set, frozenset):
         return type(value)(map(_renewed, value))
     if type(value) is dict:
-        return _renewed_table(typing.cast("Any", value))
-    return copy.deepcopy(value)
-
-
-def _renewed_table(table: dict[Any, Any]) -> dict[Any, Any]:
-    return {copy.deepcopy(key): _renewed(each) for key, each in table.items()}
+        table: dict[Any, Any] = value
+        return {key: _renewed(each) for key, each in table.items()}
+    return value
 
 
 def _evidence(request: Any) -> bytes:
@@ -275,8 +325,13 @@ def _evidence(request: Any) -> bytes:
     try:
         return to_json(request, inf_nan_mode="strings")
     except ValueError as error:
-        problem = PydanticCustomError("not_json", "can't be written as JSON: {reason}", {"reason": str(error)})
-        raise ValidationError.from_exception_data(type(request).__name__, [{"type": problem, "input": None}]) from None
+        raise _invalid(request, "not_json", "can't be written as JSON", error) from None
+
+
+def _invalid(request: Any, kind: LiteralString, sentence: LiteralString, error: Exception) -> ValidationError:
+    told = f"{type(error).__name__}: {error}"
+    problem = PydanticCustomError(kind, sentence + ": {reason}", {"reason": told})
+    return ValidationError.from_exception_data(type(request).__name__, [{"type": problem, "input": None}])
 
 
 def _is_object(schema: dict[str, Any]) -> bool:

@@ -164,12 +164,12 @@ class AnswerSchema:
     """For codecs: the schema in each dialect's bytes, made once."""
 
 
-@define(eq=False)
+@frozen(eq=False)
 class Ask:
-    """One typed question, in no provider's dialect.
+    """One typed question, in no provider's dialect, as one attempt gets it.
 
     Args:
-        request: the application's validated request (for codecs that send it itself).
+        request: the application's validated request (for codecs that send it itself); a copy of its own if it can change.
         request_json: its JSON bytes: the evidence.
         prompt: what to say.
         answer: what may be answered.
@@ -224,6 +224,8 @@ class Codec(Protocol):
     version: str
     endpoint: str | None
     """Where it asks, without query and userinfo: for the record."""
+    secrets: tuple[str, ...]
+    """The keys that it sends: struck from whatever a reply states, before anything else reads it."""
 
     def encode(self, ask: Ask) -> HttpRequest:
         """The exact bytes to send."""

@@ -97,9 +97,11 @@ class GuardedAdapter:
     attempt_cap: int | None = None
     on_mismatch: Mismatch = "refuse"
     invoked: bool = field(init=False)
+    secrets: tuple[str, ...] = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         self.invoked = hasattr(self.codec, "function")
+        self.secrets = getattr(self.codec, "secrets", ())
 
     def refusal(self, now: int, labels: frozenset[str], blocks: Blocks) -> tuple[str, str] | None:
         """(reason, detail) of the first layer that refuses; None if all admit."""

@@ -1,0 +1,98 @@
+"""What is being asked in one call: what its adapters' turns share, and what they leave behind.
+
+    World     the ports that every call of an isolation shares
+    Asking    one call's question, its deadline, and what came of it so far
+    Answer    an accepted value and who gave it
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Literal, TypeVar
+
+from attrs import define, field
+
+from failsoft.context import CallContext
+from failsoft.core.budget import Budget
+from failsoft.core.contract import Contract, Snapshot
+from failsoft.core.effects import Ask, Clock, Events, Ledger, Random
+from failsoft.core.evidence import Attempt
+from failsoft.core.route import Blocks, GuardedAdapter
+from failsoft.fault import FaultKind
+from failsoft.outcome import PassedOver, Served
+from failsoft.prompt import Prompt
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+OnLedgerFailure = Literal["fallback", "refuse", "continue"]
+OnBug = Literal["fallback", "raise"]
+
+
+@define(eq=False)
+class World:
+    """The ports that every call of an isolation shares."""
+
+    clock: Clock
+    random: Random
+    events: Events
+    blocks: Blocks
+    ledger: Ledger | None = None
+    on_ledger_failure: OnLedgerFailure = "fallback"
+    on_bug: OnBug = "fallback"
+    config_sha256: str = ""
+
+
+@define(eq=False)
+class Answer(Generic[R]):
+    """An accepted value and who gave it."""
+
+    value: R
+    response_json: bytes | None
+    """Its bytes, for the record; None where nothing is recorded."""
+    adapter: GuardedAdapter
+    attempt: int
+    served: Served
+
+
+@define(eq=False)
+class Asking(Generic[Q, R]):
+    """One call's question, and what came of it so far.
+
+    Args:
+        fair_share: what an attempt of this capability may take by its *configured* deadline: one that had as long has
+            failed, however little its caller left it by a deadline of his own.
+        attempts: in order of start, over all adapters.
+        passed_over: adapters not asked and attempts not used, in order.
+        bug: what the user's own code raised, if it did: no more is asked then.
+    """
+
+    world: World
+    contract: Contract[Q, R]
+    snapshot: Snapshot[Q]
+    context: CallContext
+    fair_share: int
+    call_id: str
+    budget: Budget
+    prompt: Prompt | None = None
+    attempts: list[Attempt] = field(factory=list[Attempt])
+    passed_over: list[PassedOver] = field(factory=list[PassedOver])
+    bug: Exception | None = None
+
+    def ask(self, adapter: GuardedAdapter) -> Ask:
+        """The question as one adapter gets it: its own, so that no adapter sees what another did to it."""
+        assert self.prompt is not None
+        contract, snapshot = self.contract, self.snapshot
+        return Ask(snapshot.lend(), snapshot.text, self.prompt, contract.answer, contract.sampling, adapter.pin)
+
+    def capability_bug(self, where: str, error: Exception) -> None:
+        """The user's own code raised what it mustn't."""
+        self.bug = error
+        self._emit("capability.bug", where=where, error=type(error).__name__)
+
+    def loud(self, kind: FaultKind, adapter: str, error: BaseException | None) -> None:
+        """Someone must look."""
+        name = None if error is None else type(error).__name__
+        self._emit("attempt.alert", adapter=adapter, fault=kind.value, error=name)
+
+    def _emit(self, event: str, **fields: Any) -> None:
+        self.world.events.emit(event, capability=self.contract.name, call_id=self.call_id, **fields)

@@ -1,0 +1,116 @@
+"""Is what came back an answer? Secrets struck, decoded, compared with the pin, validated, accepted.
+
+Whatever a provider or the user's own code does here, the result is a value: an `Answer`, or the `Fault` that says why
+there's none.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from failsoft.core.asking import Answer, Asking
+from failsoft.core.effects import Ask, HttpReply, Raised, Reply, Unusable
+from failsoft.core.evidence import Attempt
+from failsoft.core.retry_after import retry_after_ns
+from failsoft.core.route import GuardedAdapter
+from failsoft.fault import Fault, FaultKind
+from failsoft.outcome import Served
+
+R = TypeVar("R")
+
+STRUCK = "[secret]"
+"""What stands where a provider echoed a key of ours."""
+
+
+def judge(
+    asking: Asking[Any, R], adapter: GuardedAdapter, ask: Ask | None, attempt: Attempt, result: object
+) -> Answer[R] | Fault:
+    """An effect's result, judged; what it reveals is noted in `attempt`."""
+    if isinstance(result, Fault):
+        return result
+    codec: Any = adapter.codec
+    try:
+        if isinstance(result, HttpReply):
+            if adapter.secrets:
+                result = struck(result, adapter.secrets)
+            attempt.status = result.status
+            attempt.reply = result.body
+            reply = codec.decode(result)
+        elif isinstance(result, Raised):
+            reply = codec.classify(result.error)
+        else:
+            reply = codec.read(result, ask)
+            attempt.reply = reply.answer if isinstance(reply, Reply) else None
+    except Exception as error:
+        asking.loud(FaultKind.BUG, adapter.name, error)
+        return Fault(FaultKind.BUG, f"reading the reply raised {type(error).__name__}")
+    attempt.served = served = reply.served
+    attempt.tokens = reply.tokens
+    if isinstance(reply, Unusable):
+        return _with_hint(asking, reply.fault, result)
+    if served.model is not None and not adapter.pin.admits(served.model):
+        fault = _mismatch(asking, adapter, served)
+        if adapter.on_mismatch == "refuse":
+            return fault
+    return _accept(asking, adapter, attempt, reply)
+
+
+def places(error: ValidationError) -> str:
+    """Where a value doesn't fit, without the value."""
+    found = sorted({".".join(str(part) for part in each["loc"]) or "the answer" for each in error.errors()[:5]})
+    return "doesn't fit at " + ", ".join(found)
+
+
+def struck(reply: HttpReply, secrets: tuple[str, ...]) -> HttpReply:
+    """The reply without our own keys: a provider that echoes one must not bring it into a record or an event.
+
+    Also as JSON may write it (``\\/`` for ``/``). A key that a provider disguises on purpose can't be found.
+    """
+    body, headers = reply.body, dict(reply.headers)
+    for secret in secrets:
+        for form in (secret, secret.replace("/", "\\/")):
+            body = body.replace(form.encode(), STRUCK.encode())
+        headers = {name: value.replace(secret, STRUCK) for name, value in headers.items()}
+    return HttpReply(reply.status, headers, body)
+
+
+def _with_hint(asking: Asking[Any, Any], fault: Fault, result: object) -> Fault:
+    if fault.treatment.throttle and fault.retry_after_ns is None and isinstance(result, HttpReply):
+        fault.retry_after_ns = retry_after_ns(result.headers, result.status, asking.world.clock.time_ns())
+    return fault
+
+
+def _mismatch(asking: Asking[Any, Any], adapter: GuardedAdapter, served: Served) -> Fault:
+    asked, found = adapter.pin.model, served.model
+    asking.world.events.emit("pin.mismatch", adapter=adapter.name, asked=asked, served=found, call_id=asking.call_id)
+    return Fault(FaultKind.SERVED_MODEL_MISMATCH, f'asked for "{asked}", "{found}" answered', status=200)
+
+
+def _accept(asking: Asking[Any, R], adapter: GuardedAdapter, attempt: Attempt, reply: Reply) -> Answer[R] | Fault:
+    """Hold the answer to the response type and to the capability's own rule."""
+    contract, snapshot = asking.contract, asking.snapshot
+    where = "a validator of the response type"
+    try:
+        value = contract.read_answer(reply.answer, snapshot.lend())
+        if contract.accept is not None:
+            where = "accept"
+            contract.accept(snapshot.lend(), value if contract.answer_frozen else copy.deepcopy(value))
+        where = "the response type"
+        text = None if asking.world.ledger is None else contract.dump_response(value)
+    except Exception as error:
+        return _not_accepted(asking, attempt, where, error)
+    return Answer(value, text, adapter, attempt.n, reply.served)
+
+
+def _not_accepted(asking: Asking[Any, Any], attempt: Attempt, where: str, error: Exception) -> Fault:
+    if where == "accept" and isinstance(error, (ValueError, AssertionError)):
+        attempt.detail = str(error).encode("utf-8", "replace")
+        return Fault(FaultKind.UNACCEPTABLE, "accept() said no", status=attempt.status)
+    if where != "the response type" and isinstance(error, ValidationError):
+        attempt.detail = error.json(include_url=False, include_context=False).encode()
+        return Fault(FaultKind.SCHEMA_INVALID, places(error), status=attempt.status)
+    asking.capability_bug(where, error)
+    return Fault(FaultKind.CAPABILITY_BUG, type(error).__name__, status=attempt.status)

@@ -1,0 +1,266 @@
+"""One adapter's turn in a call: it's asked, again where that makes sense, until it answers or must be passed over.
+
+Theory of operation
+-------------------
+
+    Enter? ─▶ slot, permit ─▶ Exchange | Invoke ─▶ judge ─▶ settle ─▶ Sleep? ─▶ …
+
+Slot and permit are held only while an attempt is on the wire: never through a queue, never through a sleep. The guards are
+looked at before queueing and the permit is taken after it, so a breaker that opens meanwhile ends the turn.
+
+A turn cleans up after itself, however it ends: a `BaseException` thrown in gives slot, permit and place in the queue back
+at once; `GeneratorExit`, which comes from the garbage collector and perhaps inside somebody's lock, gives them back
+without taking one. So several turns of one call may run beside each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, Generic, TypeVar
+
+from attrs import define, field
+
+from failsoft.core.asking import Answer, Asking
+from failsoft.core.breaker import Permit, Refused
+from failsoft.core.budget import FLOOR
+from failsoft.core.bulkhead import Bulkhead
+from failsoft.core.effects import Ask, Effect, Enter, Exchange, Invoke, Promise, Sleep
+from failsoft.core.evidence import Attempt
+from failsoft.core.judge import judge
+from failsoft.core.retry import Retry
+from failsoft.core.route import GuardedAdapter
+from failsoft.fault import Fault, FaultKind, Settlement
+from failsoft.outcome import PassedOver
+
+R = TypeVar("R")
+
+_UNSENT = frozenset(
+    {
+        FaultKind.DNS_FAILED,
+        FaultKind.CONNECT_REFUSED,
+        FaultKind.CONNECT_FAILED,
+        FaultKind.CONNECT_TIMEOUT,
+        FaultKind.TLS_FAILED,
+        FaultKind.TLS_INVALID,
+        FaultKind.PROXY_REFUSED,
+    }
+)
+"""Nothing was sent, so nothing can be billed."""
+
+
+@define(eq=False)
+class Turn(Generic[R]):
+    """One adapter's turn. `run()` once.
+
+    Args:
+        asking: what is asked.
+        adapter: who is asked.
+        left: how many adapters share the time that's left, this one included.
+        looked: nothing was waited for since the route's plan found that the adapter may be asked.
+    """
+
+    asking: Asking[Any, R]
+    adapter: GuardedAdapter
+    left: int
+    looked: bool = False
+    _until: int = field(init=False, default=0)
+    _permit: Permit | None = field(init=False, default=None)
+    _slot: Bulkhead | None = field(init=False, default=None)
+    _queued: Promise[bool] | None = field(init=False, default=None)
+    _work: Invoke | None = field(init=False, default=None)
+
+    def run(self) -> Generator[Effect, Any, Answer[R] | None]:
+        """An answer, or None: `Asking.passed_over` says why."""
+        asking, adapter = self.asking, self.adapter
+        retry: Retry | None = None
+        spent: set[FaultKind] = set()
+        try:
+            while True:
+                entered = yield from self._enter()
+                if entered is None:
+                    return None
+                result = yield from self._attempt(entered)
+                if not isinstance(result, Fault):
+                    return result
+                again = result.kind in spent
+                spent.add(result.kind)
+                if asking.bug is not None or not _worth_another(result, again, self.left):
+                    return None
+                if result.treatment.retry == "free":
+                    continue
+                if retry is None:
+                    retry = Retry(adapter.attempts, asking.world.random)
+                wait = retry.next_wait_ns(result, result.retry_after_ns)
+                now = asking.world.clock.monotonic_ns()
+                if wait is None:
+                    return None
+                until = max(now + wait, adapter.throttle.until(now))
+                if until + FLOOR >= asking.budget.attempt_until(now, self.left, None):
+                    return None
+                try:
+                    yield Sleep(until)
+                except Exception as error:
+                    asking.loud(FaultKind.BUG, adapter.name, error)
+                    return None
+        except GeneratorExit:
+            self._abandon()
+            raise
+        except BaseException:
+            self._release(Settlement.NEUTRAL)
+            raise
+
+    def _enter(self) -> Generator[Effect, Any, int | None]:
+        """Take a slot and a permit: the moment at which that was done; None where it wasn't."""
+        asking, adapter = self.asking, self.adapter
+        clock, budget = asking.world.clock, asking.budget
+        now = clock.monotonic_ns()
+        if not self.looked:
+            refusal = adapter.refusal(now, asking.context.labels, asking.world.blocks)
+            if refusal is not None:
+                self._pass(*refusal)
+                return None
+        self.looked = False
+        bulkhead = adapter.bulkhead
+        if not bulkhead.try_enter():
+            queued = yield from self._queue(bulkhead, budget.attempt_until(now, self.left, None))
+            if not queued:
+                return None
+            now = clock.monotonic_ns()
+        self._slot = bulkhead
+        self._until = until = budget.attempt_until(now, self.left, adapter.attempt_cap)
+        if until - now < FLOOR:
+            self._release(Settlement.NEUTRAL)
+            self._pass("no_time")
+            return None
+        refusal = adapter.admit(now)
+        if refusal is not None:
+            self._release(Settlement.NEUTRAL)
+            self._pass(*refusal)
+            return None
+        # A caller who has what the configuration gives every caller may be a trial, whatever fair time says.
+        remaining = None if until - now >= asking.fair_share else budget.ask_ends - now
+        permit = adapter.breaker.acquire(now, until - now, call=asking.call_id, remaining_ns=remaining)
+        if isinstance(permit, Refused):
+            self._release(Settlement.NEUTRAL)
+            self._pass("open", permit.reason)
+            return None
+        self._permit = permit
+        return now
+
+    def _queue(self, bulkhead: Bulkhead, until: int) -> Generator[Effect, Any, bool]:
+        """Wait for a slot of a full bulkhead."""
+        if until - self.asking.world.clock.monotonic_ns() < FLOOR:
+            self._pass("no_time")
+            return False
+        promise = self._queued = bulkhead.queue()
+        if promise is None:
+            self._pass("bulkhead_full", "its queue is full too")
+            return False
+        try:
+            ready: bool | None = yield Enter(promise, until)
+        except Exception as error:
+            self.asking.loud(FaultKind.BUG, self.adapter.name, error)
+            ready = None
+        self._queued = None
+        if not ready:
+            bulkhead.cancel(promise)
+            self._pass("bulkhead_full")
+        return bool(ready)
+
+    def _pass(self, reason: str, detail: str = "") -> None:
+        self.asking.passed_over.append(PassedOver(self.adapter.name, reason, detail=detail))
+
+    def _attempt(self, begun: int) -> Generator[Effect, Any, Answer[R] | Fault]:
+        """One request on the wire, judged and settled."""
+        asking, adapter, until = self.asking, self.adapter, self._until
+        codec: Any = adapter.codec
+        attempts, sampling = asking.attempts, asking.contract.sampling
+        attempt = Attempt(len(attempts) + 1, adapter.name, codec.version, codec.endpoint, adapter.pin, sampling)
+        attempts.append(attempt)
+        ask: Ask | None = None
+        result: object
+        try:
+            ask = asking.ask(adapter)
+            if adapter.invoked:
+                self._work = Invoke(adapter.name, codec.function, (ask,), until)
+                result = yield self._work
+            else:
+                result = yield Exchange(adapter.name, codec.encode(ask), until)
+        except Exception as error:
+            asking.loud(FaultKind.BUG, adapter.name, error)
+            result = Fault(FaultKind.BUG, type(error).__name__)
+        now = asking.world.clock.monotonic_ns()
+        attempt.us = (now - begun) // 1000
+        answer = judge(asking, adapter, ask, attempt, result)
+        if isinstance(answer, Fault):
+            self._settle_fault(attempt, answer, now, capped=until - begun == adapter.attempt_cap)
+            return answer
+        permit, self._permit = self._permit, None
+        assert permit is not None
+        permit.settle(Settlement.SUCCESS, now, well_formed=True)
+        adapter.throttle.succeeded(now)
+        adapter.latch.succeeded()
+        self._release(Settlement.SUCCESS)
+        return answer
+
+    def _settle_fault(self, attempt: Attempt, fault: Fault, now: int, *, capped: bool) -> None:
+        """Tell the guards, note it, and give slot and permit back."""
+        asking, adapter, treatment = self.asking, self.adapter, fault.treatment
+        permit, self._permit = self._permit, None
+        assert permit is not None
+        if fault.kind is FaultKind.ATTEMPT_TIMEOUT and not capped and attempt.us * 1000 < asking.fair_share:
+            permit.cut(now)  # its caller's deadline cut it: judged by fair time
+        else:
+            permit.settle(treatment.health, now, hint_ns=fault.retry_after_ns, well_formed=fault.status is not None)
+        if treatment.throttle:
+            adapter.throttle.throttled(now, fault.retry_after_ns)
+        elif treatment.latch:
+            adapter.latch.trip(str(fault), fault.certain, asking.call_id, now)
+        elif treatment.health is Settlement.SUCCESS:
+            adapter.latch.succeeded()
+        self._release(Settlement.NEUTRAL)
+        attempt.fault = fault.kind.value
+        if fault.status is not None:
+            attempt.status = fault.status
+        billed = fault.kind not in _UNSENT and (attempt.status is None or attempt.status < 400)
+        asking.passed_over.append(PassedOver(adapter.name, fault.kind.value, attempt.us / 1e6, billed, fault.detail))
+        if treatment.loud:
+            asking.loud(fault.kind, adapter.name, None)
+
+    # --- giving back --------------------------------------------------------------------------------------------------
+
+    def _release(self, settlement: Settlement) -> None:
+        """Permit, slot and place in a queue go back, at once."""
+        permit, self._permit = self._permit, None
+        if permit is not None:
+            permit.settle(settlement, self.asking.world.clock.monotonic_ns())
+        queued, self._queued = self._queued, None
+        if queued is not None:
+            self.adapter.bulkhead.cancel(queued)
+        slot, self._slot = self._slot, None
+        work, self._work = self._work, None
+        if slot is not None:
+            if work is not None and work.started and not work.work.done:
+                work.work.on_done(slot.leave)  # the slot is free when the work ends, not when its caller leaves
+            else:
+                slot.leave()
+
+    def _abandon(self) -> None:
+        """The garbage collector took the call: give back without a lock."""
+        permit, self._permit = self._permit, None
+        if permit is not None:
+            permit.abandon()
+        slot, self._slot = self._slot, None
+        if slot is not None:
+            slot.abandon()
+        queued, self._queued = self._queued, None
+        if queued is not None:
+            self.adapter.bulkhead.abandon(queued)
+
+
+def _worth_another(fault: Fault, again: bool, left: int) -> bool:
+    """Does the kind of fault allow another attempt at the same adapter? `again`: it was met before in this turn."""
+    rule = fault.treatment.retry
+    if rule == "no" or fault.give_up or (again and rule in ("free", "once")):
+        return False
+    return left == 1 or not (rule == "next" or fault.treatment.throttle)

@@ -1,0 +1,160 @@
+"""One capability, ready to be asked: what `Isolation[...]` hands to application code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+from attrs import define
+
+from failsoft.config_values import parse_duration
+from failsoft.context import current_context
+from failsoft.core.call import Call, World
+from failsoft.core.contract import Contract
+from failsoft.core.degraded import DegradedWindow
+from failsoft.core.route import GuardedAdapter
+from failsoft.errors import ConfigurationError, IsolationClosed
+from failsoft.io.drive_async import AsyncDriver
+from failsoft.io.drive_sync import SyncDriver
+from failsoft.outcome import Outcome
+from failsoft.telemetry import Telemetry
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+
+@define(eq=False)
+class Running:
+    """What an entered isolation asks with.
+
+    Args:
+        routes: each capability's adapters in order, and an attempt's fair share.
+    """
+
+    world: World
+    asynchronous: AsyncDriver
+    blocking: SyncDriver
+    routes: Mapping[str, tuple[tuple[GuardedAdapter, ...], int]]
+
+
+class Host(Protocol):
+    """The isolation, as one of its capabilities sees it."""
+
+    telemetry: Telemetry
+    running: Running | None
+    """None while it isn't entered."""
+
+    def warn_on_loop(self) -> None:
+        """Say once that ``.sync`` blocks the event loop that runs in this thread, if one does."""
+        ...
+
+
+class Isolated(Generic[Q, R]):
+    """One capability, ready to be asked: ``await isolated(request)``, or ``isolated.sync(request)`` from any thread."""
+
+    __slots__ = ("_contract", "_deadline", "_host", "_window")
+
+    def __init__(self, host: Host, contract: Contract[Q, R], deadline: int, window: DegradedWindow) -> None:
+        self._host = host
+        self._contract = contract
+        self._deadline = deadline
+        self._window = window
+
+    @property
+    def name(self) -> str:
+        """The capability's name."""
+        return self._contract.name
+
+    def parse_request(self, text: str | bytes) -> Q:
+        """A request from its JSON text.
+
+        Raises:
+            pydantic.ValidationError: it doesn't fit.
+        """
+        return self._contract.parse_request(text)
+
+    async def __call__(self, request: Q) -> Outcome[R]:
+        """Ask, and get a typed answer with where it came from.
+
+        Raises:
+            pydantic.ValidationError: the request is invalid; nothing was asked or recorded.
+            FallbackFailed: nobody answered, and the fallback has a bug.
+            LedgerUnavailable: under ``on_ledger_failure = "refuse"``.
+            IsolationClosed: the isolation isn't entered.
+        """
+        running, call = self._call(request)
+        try:
+            outcome = await running.asynchronous.drive(call.run())
+        except Exception as error:
+            self._failed(running, error)
+            raise
+        return self._ended(running, call, outcome)
+
+    def sync(self, request: Q) -> Outcome[R]:
+        """The same, blocking the calling thread: same breakers, same ledger. Raises what `__call__` raises."""
+        self._host.warn_on_loop()
+        running, call = self._call(request)
+        try:
+            outcome = running.blocking.drive(call.run())
+        except Exception as error:
+            self._failed(running, error)
+            raise
+        return self._ended(running, call, outcome)
+
+    def using(self, *, deadline: str | float) -> Isolated[Q, R]:
+        """The same capability with another deadline.
+
+        Args:
+            deadline: ``"2s"``, ``"250ms"``, or seconds.
+
+        Raises:
+            ConfigurationError: it's no duration, or not between 10 ms and 1 h.
+        """
+        return Isolated(self._host, self._contract, _nanoseconds(deadline), self._window)
+
+    def _call(self, request: Q) -> tuple[Running, Call[Q, R]]:
+        running = self._host.running
+        if running is None:
+            raise IsolationClosed("enter the isolation first: `async with isolation:` or `with isolation:`")
+        contract = self._contract
+        adapters, fair = running.routes[contract.name]
+        snapshot = contract.snapshot(request)
+        return running, Call(running.world, contract, adapters, self._deadline, snapshot, current_context(), fair)
+
+    # A cancelled call isn't counted: nobody got an answer or missed one.
+
+    def _failed(self, running: Running, error: Exception) -> None:
+        clock = running.world.clock
+        self._window.note(clock.monotonic_ns(), clock.time_ns(), type(error).__name__)
+
+    def _ended(self, running: Running, call: Call[Q, R], outcome: Outcome[R]) -> Outcome[R]:
+        clock = running.world.clock
+        now = clock.monotonic_ns()
+        self._window.note(now, clock.time_ns(), _why(outcome) if outcome.degraded else None)
+        telemetry = self._host.telemetry
+        if telemetry.enabled("call.completed"):
+            telemetry.emit(
+                "call.completed",
+                capability=self._contract.name,
+                call_id=outcome.call_id,
+                source=outcome.source.name,
+                degraded=outcome.degraded,
+                ms=(now - call.started) // 1_000_000,
+                record=outcome.record,
+            )
+        return outcome
+
+
+def _why(outcome: Outcome[Any]) -> str:
+    """The first reason for a degraded answer: what the route's first adapter met."""
+    return outcome.passed_over[0].reason if outcome.passed_over else "no_adapter"
+
+
+def _nanoseconds(deadline: str | float) -> int:
+    try:
+        value = parse_duration(deadline) if isinstance(deadline, str) else int(deadline * 1e9)
+    except (TypeError, ValueError, OverflowError):
+        raise ConfigurationError(f'deadline: {deadline!r} is no duration; write "2s" or "250ms"') from None
+    if not 10_000_000 <= value <= 3_600_000_000_000:
+        raise ConfigurationError(f"deadline: {deadline!r} is not between 10 ms and 1 h")
+    return value

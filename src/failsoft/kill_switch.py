@@ -1,0 +1,120 @@
+"""The manual kill switch: adapters and capabilities switched off by a person, here and in every process, and on again.
+
+A block stands in a file beside the ledger or the configuration, so that it outlives restarts and is obeyed by every
+process that reads the same file (`failsoft.io.block_file`). Each change is an event and a record.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from failsoft.context import current_context
+from failsoft.core.effects import Clock
+from failsoft.core.evidence import BlockChanged
+from failsoft.core.route import Blocks, GuardedAdapter, NoBlocks
+from failsoft.errors import ConfigurationError
+from failsoft.io.block_file import Block, BlockFile
+
+
+class KillSwitch:
+    """Who is blocked, and how that's changed.
+
+    Args:
+        path: the file of blocks; None where there's no place for one.
+        adapters: by name; may grow until the isolation is entered.
+        capabilities: by name.
+        clock: when an unblocked adapter's trials begin.
+        tell: told each change made here.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        adapters: Mapping[str, GuardedAdapter],
+        capabilities: Mapping[str, object],
+        clock: Clock,
+        tell: Callable[[BlockChanged], None],
+    ) -> None:
+        self.path = path
+        self._adapters = adapters
+        self._capabilities = capabilities
+        self._clock = clock
+        self._tell = tell
+        self._file: BlockFile | None = None
+
+    def open(self) -> Blocks:
+        """Begin to obey the file.
+
+        Raises:
+            ConfigurationError: it can't be read: to start without knowing what is blocked would switch it on.
+        """
+        if self.path is None:
+            return NoBlocks()
+        self._file = BlockFile(self.path, self._changed)
+        self._file.current()
+        return self._file
+
+    @property
+    def in_force(self) -> Mapping[str, Block]:
+        """Every block, by subject. Raises ConfigurationError where the file can't be read."""
+        return {} if self.path is None else BlockFile(self.path).current()
+
+    @property
+    def obeyed(self) -> Mapping[str, Block]:
+        """Every block that calls obey now: of a file that can't be read, those that it last held."""
+        try:
+            return self.in_force
+        except ConfigurationError:
+            return {} if self._file is None else self._file.known
+
+    def block(self, subject: str, why: str, actor: str | None) -> Block:
+        """As `Isolation.block`."""
+        file, actor = self._file_for(subject), actor or _actor()
+        block = file.block(subject, actor, why)
+        self._tell(BlockChanged(subject, True, actor, why))
+        return block
+
+    def unblock(self, subject: str, why: str, actor: str | None) -> bool:
+        """As `Isolation.unblock`."""
+        file, actor = self._file_for(subject), actor or _actor()
+        ended = file.unblock(subject)
+        self._to_trial(subject)
+        if ended:
+            self._tell(BlockChanged(subject, False, actor, why))
+        return ended
+
+    def _file_for(self, subject: str) -> BlockFile:
+        kind, _, name = subject.partition(":")
+        known = {"adapter": self._adapters.keys(), "capability": self._capabilities.keys()}.get(kind)
+        if known is None or name not in known:
+            adapters = [f"adapter:{each}" for each in self._adapters]
+            choices = ", ".join(sorted([*adapters, *(f"capability:{each}" for each in self._capabilities)]))
+            raise ConfigurationError(f'nothing to block is named "{subject}"; there is {choices}')
+        if self.path is None:
+            raise ConfigurationError("a block is kept beside the ledger or the configuration file; there is neither")
+        return self._file or BlockFile(self.path)
+
+    def _changed(self, subject: str, block: Block | None) -> None:
+        if block is None:
+            self._to_trial(subject)
+
+    def _to_trial(self, subject: str) -> None:
+        """What is unblocked comes back by trials, its latch lifted."""
+        kind, _, name = subject.partition(":")
+        adapter = self._adapters.get(name) if kind == "adapter" else None
+        if adapter is not None:
+            adapter.latch.lift()
+            adapter.breaker.to_trial("unblocked", self._clock.monotonic_ns())
+
+
+def _actor() -> str:
+    actor = current_context().actor
+    if actor is not None:
+        return actor.id
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
