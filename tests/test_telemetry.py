@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,10 @@ async def test_what_is_emitted_is_what_the_catalogue_says_and_holds_no_payload(
         provider.stars = 3
         for _ in range(30):
             rate.sync(request)
+        provider.status = 500
+        while isolation._adapters["local"].budget.take(time.monotonic_ns(), None):
+            pass
+        rate.sync(request)
         provider.status = 401
         for _ in range(3):
             rate.sync(request)
@@ -230,7 +235,7 @@ def test_a_handler_that_raises_changes_no_answer(tmp_path: Path) -> None:
     with driven(tmp_path, Provider()) as isolation:
         outcome = isolation[RateItem].sync(Item(description="bolt"))
         assert outcome.by_ai
-        assert isolation._telemetry.errors == 1
+        assert isolation.telemetry.errors == 1
 
 
 def test_an_application_that_configures_nothing_hears_nothing(

@@ -59,6 +59,8 @@ class Capability(Generic[Q, R]):
         name: kebab-case of the class's name unless set; unique within an isolation, at most 64 characters.
         version: an optional label, kept in records and in the lock.
         sampling: how a model should sample its answer.
+        repair: True: a model whose answer doesn't fit the response type, or isn't acceptable, is shown what's wrong and
+            asked once more, within the same deadline. What it's shown is put on record.
 
     Class arguments:
         abstract: ``class Team(Capability[Item, R], Generic[R], abstract=True)`` marks an intermediate class: nothing is
@@ -72,6 +74,7 @@ class Capability(Generic[Q, R]):
     name: str = ""
     version: ClassVar[str | None] = None
     sampling: ClassVar[Sampling] = Sampling()
+    repair: bool = False
 
     _types: ClassVar[tuple[Any, Any]]
 
@@ -202,8 +205,11 @@ def _type_name(annotation: Any) -> str:
 class FunctionCapability(Capability[Q, R], abstract=True):
     """A capability made by `capability` from a function: the body is the fallback."""
 
-    def __init__(self, body: Callable[[Q], R], declared: tuple[Any, Any], name: str, version: str | None) -> None:
+    def __init__(
+        self, body: Callable[[Q], R], declared: tuple[Any, Any], name: str, version: str | None, repair: bool
+    ) -> None:
         self.name = name
+        self.repair = repair
         self._body = body
         self._own_types = declared
         self._own_version = version
@@ -229,10 +235,10 @@ class FunctionCapability(Capability[Q, R], abstract=True):
 def capability(body: Callable[[Q], R], /) -> FunctionCapability[Q, R]: ...
 @overload
 def capability(
-    *, name: str = ..., version: str | None = ...
+    *, name: str = ..., version: str | None = ..., repair: bool = ...
 ) -> Callable[[Callable[[Q], R]], FunctionCapability[Q, R]]: ...
 def capability(
-    body: Callable[[Q], R] | None = None, /, *, name: str = "", version: str | None = None
+    body: Callable[[Q], R] | None = None, /, *, name: str = "", version: str | None = None, repair: bool = False
 ) -> FunctionCapability[Q, R] | Callable[[Callable[[Q], R]], FunctionCapability[Q, R]]:
     """The short form: the function's body is the fallback, its docstring the default prompt's instruction.
 
@@ -240,6 +246,7 @@ def capability(
         body: the decorated function.
         name: kebab-case of the function's name unless given.
         version: an optional label, kept in records and in the lock.
+        repair: as `Capability.repair`.
 
     Raises:
         TypeError: the function is asynchronous, takes other than one argument, or lacks annotations.
@@ -254,6 +261,6 @@ def capability(
         problem = name_problem(own_name)
         if problem:
             raise TypeError(f"{function.__name__}: {problem}")
-        return FunctionCapability(function, declared, own_name, version)
+        return FunctionCapability(function, declared, own_name, version, repair)
 
     return make if body is None else make(body)

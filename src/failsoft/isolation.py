@@ -476,7 +476,7 @@ class Isolation:
         for window in self._windows.values():
             window.after_fork()
         for adapter in self._adapters.values():
-            for guard in (adapter.breaker, adapter.throttle, adapter.latch, adapter.bulkhead):
+            for guard in (adapter.breaker, adapter.throttle, adapter.latch, adapter.bulkhead, adapter.budget):
                 guard.after_fork()
         if self.running is not None:
             self._background.after_fork()

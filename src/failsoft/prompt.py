@@ -7,6 +7,7 @@ import json
 from typing import Literal
 
 from attrs import Factory, field, frozen
+from pydantic_core import to_json
 
 Role = Literal["system", "user", "assistant"]
 
@@ -55,6 +56,14 @@ class Prompt:
         """The commonest prompt: one user text, under an optional system text (the template)."""
         turn = Message("user", user)
         return cls((turn,) if system is None else (Message("system", system), turn))
+
+    def to_json(self) -> bytes:
+        """Its messages as JSON bytes: the evidence of what was said.
+
+        Raises:
+            ValueError: a text holds a lone surrogate.
+        """
+        return to_json([{"role": each.role, "content": each.content} for each in self.messages])
 
     @property
     def template_digest(self) -> str:

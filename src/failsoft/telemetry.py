@@ -41,6 +41,11 @@ CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
             ("capability", "adapter", "fault", "error", "call_id"),
             "An attempt failed in a way that somebody must look at.",
         ),
+        "retry.denied": EventKind(
+            logging.INFO,
+            ("capability", "adapter", "fault", "why", "call_id"),
+            "An adapter's retry budget is spent: the call moved on.",
+        ),
         "pin.mismatch": EventKind(
             logging.ERROR, ("adapter", "asked", "served", "call_id"), "Another model than the pinned one answered."
         ),

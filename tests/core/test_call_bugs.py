@@ -10,7 +10,19 @@ from pydantic import BaseModel, ConfigDict, field_serializer, field_validator
 
 from failsoft import Capability
 from failsoft.core.bulkhead import Bulkhead
-from failsoft.core.effects import Append, Ask, Enter, Exchange, HttpReply, HttpRequest, Invoke, Recorded, Reply, Sleep, Unusable
+from failsoft.core.effects import (
+    Append,
+    Ask,
+    Enter,
+    Exchange,
+    HttpReply,
+    HttpRequest,
+    Invoke,
+    Recorded,
+    Reply,
+    Sleep,
+    Unusable,
+)
 from failsoft.core.evidence import CallAmended
 from failsoft.errors import FallbackFailed
 from failsoft.fault import Fault, FaultKind, Settlement

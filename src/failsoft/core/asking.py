@@ -1,8 +1,8 @@
 """What is being asked in one call: what its adapters' turns share, and what they leave behind.
 
-    World     the ports that every call of an isolation shares
-    Asking    one call's question, its deadline, and what came of it so far
-    Answer    an accepted value and who gave it
+World     the ports that every call of an isolation shares
+Asking    one call's question, its deadline, and what came of it so far
+Answer    an accepted value and who gave it
 """
 
 from __future__ import annotations
@@ -78,21 +78,22 @@ class Asking(Generic[Q, R]):
     passed_over: list[PassedOver] = field(factory=list[PassedOver])
     bug: Exception | None = None
 
-    def ask(self, adapter: GuardedAdapter) -> Ask:
-        """The question as one adapter gets it: its own, so that no adapter sees what another did to it."""
-        assert self.prompt is not None
-        contract, snapshot = self.contract, self.snapshot
-        return Ask(snapshot.lend(), snapshot.text, self.prompt, contract.answer, contract.sampling, adapter.pin)
+    def ask(self, adapter: GuardedAdapter, prompt: Prompt | None) -> Ask:
+        """The question as one attempt gets it: its own, so that no adapter sees what another did to it."""
+        contract, snapshot, asked = self.contract, self.snapshot, prompt or self.prompt
+        assert asked is not None
+        return Ask(snapshot.lend(), snapshot.text, asked, contract.answer, contract.sampling, adapter.pin)
 
     def capability_bug(self, where: str, error: Exception) -> None:
         """The user's own code raised what it mustn't."""
         self.bug = error
-        self._emit("capability.bug", where=where, error=type(error).__name__)
+        self.tell("capability.bug", where=where, error=type(error).__name__)
 
     def loud(self, kind: FaultKind, adapter: str, error: BaseException | None) -> None:
         """Someone must look."""
         name = None if error is None else type(error).__name__
-        self._emit("attempt.alert", adapter=adapter, fault=kind.value, error=name)
+        self.tell("attempt.alert", adapter=adapter, fault=kind.value, error=name)
 
-    def _emit(self, event: str, **fields: Any) -> None:
+    def tell(self, event: str, **fields: Any) -> None:
+        """An event of this call."""
         self.world.events.emit(event, capability=self.contract.name, call_id=self.call_id, **fields)

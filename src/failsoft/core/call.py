@@ -27,7 +27,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from attrs import define, field
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError
 
 from failsoft.context import CallContext
 from failsoft.core.asking import Answer, Asking, OnBug, OnLedgerFailure, World
@@ -173,7 +173,7 @@ class Call(Generic[Q, R]):
             if not isinstance(prompt, Prompt):
                 raise TypeError(f"prompt() returned {type(prompt).__name__}, not Prompt")
             if self.world.ledger is not None:
-                self._prompt_json = _prompt_json(prompt)  # now: a prompt that can't be recorded isn't asked
+                self._prompt_json = prompt.to_json()  # now: a prompt that can't be recorded isn't asked
         except Exception as error:
             # A ValueError of the capability's own says that this request can't be put to a model.
             if isinstance(error, PydanticSerializationError) or not isinstance(error, (ValueError, AssertionError)):
@@ -342,7 +342,3 @@ def _recorded_at(outcome: Outcome[R], index: int) -> Outcome[R]:
         outcome.passed_over,
         index,
     )
-
-
-def _prompt_json(prompt: Prompt) -> bytes:
-    return to_json([{"role": each.role, "content": each.content} for each in prompt.messages])

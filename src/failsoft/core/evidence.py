@@ -16,6 +16,8 @@ from failsoft.core.effects import Ticket, Tokens
 from failsoft.outcome import Pin, Served, Source
 from failsoft.prompt import Sampling
 
+Why = Literal["retry", "repair", "hedge"]
+
 CallResult = Literal["answered", "referred", "failed", "refused", "cancelled"]
 
 
@@ -64,8 +66,11 @@ class Attempt:
         status: the HTTP status, where there was one.
         fault: the fault's kind; None where the answer was accepted.
         us: microseconds it took.
-        reply: the reply's body, exactly as read (of an error too).
+        why: why it was made, where it isn't an adapter's first.
+        reply: the reply's body as read (of an error too), our own keys struck from it.
         detail: our own words about the fault: kept as a payload, since they may quote the reply.
+        prompt: the JSON bytes of its own prompt, where that isn't the call's.
+        answer: the answer's JSON text, for a repair; not put on record by itself, since the reply holds it.
     """
 
     n: int
@@ -79,8 +84,11 @@ class Attempt:
     fault: str | None = None
     tokens: Tokens | None = None
     us: int = 0
+    why: Why | None = None
     reply: bytes | None = field(default=None, repr=False)
     detail: bytes | None = field(default=None, repr=False)
+    prompt: bytes | None = field(default=None, repr=False)
+    answer: bytes | None = field(default=None, repr=False)
 
 
 @define(eq=False)

@@ -65,9 +65,9 @@ def places(error: ValidationError) -> str:
 
 
 def struck(reply: HttpReply, secrets: tuple[str, ...]) -> HttpReply:
-    """The reply without our own keys: a provider that echoes one must not bring it into a record or an event.
+    r"""The reply without our own keys: a provider that echoes one must not bring it into a record or an event.
 
-    Also as JSON may write it (``\\/`` for ``/``). A key that a provider disguises on purpose can't be found.
+    Also as JSON may write it (``\/`` for ``/``). A key that a provider disguises on purpose can't be found.
     """
     body, headers = reply.body, dict(reply.headers)
     for secret in secrets:
@@ -92,6 +92,7 @@ def _mismatch(asking: Asking[Any, Any], adapter: GuardedAdapter, served: Served)
 def _accept(asking: Asking[Any, R], adapter: GuardedAdapter, attempt: Attempt, reply: Reply) -> Answer[R] | Fault:
     """Hold the answer to the response type and to the capability's own rule."""
     contract, snapshot = asking.contract, asking.snapshot
+    attempt.answer = reply.answer
     where = "a validator of the response type"
     try:
         value = contract.read_answer(reply.answer, snapshot.lend())

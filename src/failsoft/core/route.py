@@ -24,6 +24,7 @@ from failsoft.core.breaker import Breaker
 from failsoft.core.bulkhead import Bulkhead
 from failsoft.core.effects import Ask, Codec, Reply, Unusable
 from failsoft.core.latch import Latch
+from failsoft.core.retry_budget import RetryBudget
 from failsoft.core.throttle import Throttle
 from failsoft.outcome import PassedOver, Pin
 
@@ -96,6 +97,7 @@ class GuardedAdapter:
     attempts: int = 3
     attempt_cap: int | None = None
     on_mismatch: Mismatch = "refuse"
+    budget: RetryBudget = field(factory=RetryBudget)
     invoked: bool = field(init=False)
     secrets: tuple[str, ...] = field(init=False, repr=False)
 

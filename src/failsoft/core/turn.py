@@ -25,12 +25,13 @@ from failsoft.core.breaker import Permit, Refused
 from failsoft.core.budget import FLOOR
 from failsoft.core.bulkhead import Bulkhead
 from failsoft.core.effects import Ask, Effect, Enter, Exchange, Invoke, Promise, Sleep
-from failsoft.core.evidence import Attempt
+from failsoft.core.evidence import Attempt, Why
 from failsoft.core.judge import judge
 from failsoft.core.retry import Retry
 from failsoft.core.route import GuardedAdapter
 from failsoft.fault import Fault, FaultKind, Settlement
 from failsoft.outcome import PassedOver
+from failsoft.prompt import Message, Prompt
 
 R = TypeVar("R")
 
@@ -46,6 +47,13 @@ _UNSENT = frozenset(
     }
 )
 """Nothing was sent, so nothing can be billed."""
+
+_REPAIRABLE = frozenset({FaultKind.SCHEMA_INVALID, FaultKind.UNACCEPTABLE})
+
+REPAIR = (
+    "That answer can't be used: {problem}\nAnswer the same question again, with the corrected JSON and nothing else."
+)
+"""What a capability with ``repair = True`` says to a model whose answer didn't fit."""
 
 
 @define(eq=False)
@@ -64,6 +72,11 @@ class Turn(Generic[R]):
     left: int
     looked: bool = False
     _until: int = field(init=False, default=0)
+    _why: Why | None = field(init=False, default=None)
+    _prompt: Prompt | None = field(init=False, default=None)
+    _retry: Retry | None = field(init=False, default=None)
+    _met: set[FaultKind] = field(init=False, factory=set[FaultKind])
+    _trial: bool = field(init=False, default=False)
     _permit: Permit | None = field(init=False, default=None)
     _slot: Bulkhead | None = field(init=False, default=None)
     _queued: Promise[bool] | None = field(init=False, default=None)
@@ -71,9 +84,6 @@ class Turn(Generic[R]):
 
     def run(self) -> Generator[Effect, Any, Answer[R] | None]:
         """An answer, or None: `Asking.passed_over` says why."""
-        asking, adapter = self.asking, self.adapter
-        retry: Retry | None = None
-        spent: set[FaultKind] = set()
         try:
             while True:
                 entered = yield from self._enter()
@@ -82,32 +92,73 @@ class Turn(Generic[R]):
                 result = yield from self._attempt(entered)
                 if not isinstance(result, Fault):
                     return result
-                again = result.kind in spent
-                spent.add(result.kind)
-                if asking.bug is not None or not _worth_another(result, again, self.left):
+                until = self._again(result)
+                if until is None:
                     return None
-                if result.treatment.retry == "free":
-                    continue
-                if retry is None:
-                    retry = Retry(adapter.attempts, asking.world.random)
-                wait = retry.next_wait_ns(result, result.retry_after_ns)
-                now = asking.world.clock.monotonic_ns()
-                if wait is None:
-                    return None
-                until = max(now + wait, adapter.throttle.until(now))
-                if until + FLOOR >= asking.budget.attempt_until(now, self.left, None):
-                    return None
-                try:
-                    yield Sleep(until)
-                except Exception as error:
-                    asking.loud(FaultKind.BUG, adapter.name, error)
-                    return None
+                if until:
+                    try:
+                        yield Sleep(until)
+                    except Exception as error:
+                        self.asking.loud(FaultKind.BUG, self.adapter.name, error)
+                        return None
         except GeneratorExit:
             self._abandon()
             raise
         except BaseException:
             self._release(Settlement.NEUTRAL)
             raise
+
+    def _again(self, fault: Fault) -> int | None:
+        """The moment at which to ask this adapter once more: 0 for at once, None for not at all."""
+        asking, adapter = self.asking, self.adapter
+        again = fault.kind in self._met
+        self._met.add(fault.kind)
+        if asking.bug is not None:
+            return None
+        now = asking.world.clock.monotonic_ns()
+        repaired = self._repaired_prompt(fault)
+        if repaired is not None:
+            self._prompt = repaired
+            return 0 if self._afford(now, fault, "repair") else None
+        if not _worth_another(fault, again, self.left):
+            return None
+        if fault.treatment.retry == "free":
+            self._why = "retry"
+            return 0
+        if self._retry is None:
+            self._retry = Retry(adapter.attempts, asking.world.random)
+        wait = self._retry.next_wait_ns(fault, fault.retry_after_ns)
+        if wait is None:
+            return None
+        until = max(now + wait, adapter.throttle.until(now))
+        if until + FLOOR >= asking.budget.attempt_until(now, self.left, None):
+            return None
+        return until if self._afford(now, fault, "retry") else None
+
+    def _afford(self, now: int, fault: Fault, why: Why) -> bool:
+        """Does the adapter's retry budget allow it?"""
+        if self.adapter.budget.take(now, fault):
+            self._why = why
+            return True
+        self.asking.tell("retry.denied", adapter=self.adapter.name, fault=fault.kind.value, why=why)
+        return False
+
+    def _repaired_prompt(self, fault: Fault) -> Prompt | None:
+        """The question with the answer that didn't fit and what's wrong with it; None where no repair is due.
+
+        Once in a turn, for a capability that wants it, and never after a trial: a half-open breaker's few places are for
+        finding out whether the provider works.
+        """
+        asking = self.asking
+        attempt = asking.attempts[-1]
+        if not asking.contract.repair or self._prompt is not None or self._trial:
+            return None
+        if fault.kind not in _REPAIRABLE or attempt.answer is None or attempt.detail is None or asking.prompt is None:
+            return None
+        said, problem = attempt.answer.decode(), attempt.detail.decode()
+        return Prompt(
+            (*asking.prompt.messages, Message("assistant", said), Message("user", REPAIR.format(problem=problem)))
+        )
 
     def _enter(self) -> Generator[Effect, Any, int | None]:
         """Take a slot and a permit: the moment at which that was done; None where it wasn't."""
@@ -145,6 +196,7 @@ class Turn(Generic[R]):
             self._pass("open", permit.reason)
             return None
         self._permit = permit
+        self._trial = permit.trial
         return now
 
     def _queue(self, bulkhead: Bulkhead, until: int) -> Generator[Effect, Any, bool]:
@@ -177,10 +229,16 @@ class Turn(Generic[R]):
         attempts, sampling = asking.attempts, asking.contract.sampling
         attempt = Attempt(len(attempts) + 1, adapter.name, codec.version, codec.endpoint, adapter.pin, sampling)
         attempts.append(attempt)
+        if self._why is None:
+            adapter.budget.first_attempts += 1
+        else:
+            attempt.why = self._why
         ask: Ask | None = None
         result: object
         try:
-            ask = asking.ask(adapter)
+            ask = asking.ask(adapter, self._prompt)
+            if self._prompt is not None and asking.world.ledger is not None:
+                attempt.prompt = self._prompt.to_json()
             if adapter.invoked:
                 self._work = Invoke(adapter.name, codec.function, (ask,), until)
                 result = yield self._work

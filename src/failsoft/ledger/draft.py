@@ -161,6 +161,7 @@ def _completed(record: evidence.CallCompleted, leaf_of: LeafOf) -> Draft:
         if each.reply is not None:
             payloads.append((f"reply/{each.n}", _media(each.reply), each.reply))
         payloads += _present(f"error/{each.n}", TEXT, each.detail)
+        payloads += _present(f"prompt/{each.n}", JSON, each.prompt)
     return Draft(Kind.CALL_COMPLETED, fields, tuple(payloads))
 
 
@@ -263,6 +264,8 @@ def _attempt(attempt: evidence.Attempt) -> Fields:
         fields["status"] = attempt.status
     if attempt.fault is not None:
         fields["fault"] = _identifier(str(attempt.fault), "a fault")
+    if attempt.why is not None:
+        fields["why"] = attempt.why
     if attempt.sampling is not None:
         fields["sampling"] = _sampling(attempt.sampling)
     if attempt.tokens is not None:
