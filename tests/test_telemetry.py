@@ -143,7 +143,8 @@ class Provider:
         self.arrived.set()
         self.hold.wait(5)
         if self.status != 200:
-            return httpx.Response(self.status, json={"error": {"message": CANARY, "code": "invalid_api_key"}})
+            code = "invalid_api_key" if self.status == 401 else "server_error"
+            return httpx.Response(self.status, json={"error": {"message": CANARY, "code": code}})
         message = {"role": "assistant", "content": f'{{"stars": {self.stars}}}'}
         choice = {"index": 0, "finish_reason": "stop", "message": message}
         return httpx.Response(200, json={"id": CANARY, "model": self.model, "choices": [choice]})
