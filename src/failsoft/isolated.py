@@ -12,7 +12,7 @@ from failsoft.context import current_context
 from failsoft.core.call import Call, World
 from failsoft.core.contract import Contract
 from failsoft.core.degraded import DegradedWindow
-from failsoft.core.route import GuardedAdapter
+from failsoft.core.route import Route
 from failsoft.errors import ConfigurationError, IsolationClosed
 from failsoft.io.drive_async import AsyncDriver
 from failsoft.io.drive_sync import SyncDriver
@@ -28,13 +28,13 @@ class Running:
     """What an entered isolation asks with.
 
     Args:
-        routes: each capability's adapters in order, and an attempt's fair share.
+        routes: each capability's, by its name.
     """
 
     world: World
     asynchronous: AsyncDriver
     blocking: SyncDriver
-    routes: Mapping[str, tuple[tuple[GuardedAdapter, ...], int]]
+    routes: Mapping[str, Route]
 
 
 class Host(Protocol):
@@ -117,9 +117,8 @@ class Isolated(Generic[Q, R]):
         if running is None:
             raise IsolationClosed("enter the isolation first: `async with isolation:` or `with isolation:`")
         contract = self._contract
-        adapters, fair = running.routes[contract.name]
-        snapshot = contract.snapshot(request)
-        return running, Call(running.world, contract, adapters, self._deadline, snapshot, current_context(), fair)
+        route, snapshot = running.routes[contract.name], contract.snapshot(request)
+        return running, Call(running.world, contract, route, self._deadline, snapshot, current_context())
 
     # A cancelled call isn't counted: nobody got an answer or missed one.
 

@@ -38,7 +38,7 @@ from failsoft.core.call import World
 from failsoft.core.contract import Contract
 from failsoft.core.degraded import DegradedShare, DegradedWindow
 from failsoft.core.evidence import BlockChanged, BreakerChanged, ConfigActivated
-from failsoft.core.route import GuardedAdapter
+from failsoft.core.route import GuardedAdapter, Route
 from failsoft.errors import ConfigurationError
 from failsoft.health import Health, adapter_health, capability_health
 from failsoft.io.block_file import Block
@@ -279,11 +279,10 @@ class Isolation:
     def _isolate(self, name: str) -> Isolated[Any, Any]:
         return Isolated(self, self._contracts[name], self._settings[name].deadline, self._windows[name])
 
-    def _route(self, capability: str) -> tuple[tuple[GuardedAdapter, ...], int]:
-        """A capability's adapters, resolved for as long as the isolation is entered, and an attempt's fair share."""
+    def _route(self, capability: str) -> Route:
         settings = self._settings[capability]
         adapters = tuple(self._adapters[each] for each in settings.adapters)
-        return adapters, fair_share(settings.deadline, len(adapters), ledger=self.ledger_path is not None)
+        return Route(adapters, fair_share(settings.deadline, len(adapters), ledger=self.ledger_path is not None))
 
     def _open_transports(self) -> tuple[AsyncDriver, SyncDriver]:
         foreign, foreign_sync = self._transports

@@ -32,7 +32,7 @@ from failsoft.core.effects import (
 )
 from failsoft.core.evidence import CallCompleted
 from failsoft.core.latch import Latch
-from failsoft.core.route import Blocks, GuardedAdapter, NoBlocks
+from failsoft.core.route import Blocks, GuardedAdapter, NoBlocks, Route
 from failsoft.core.throttle import Throttle
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive_simulated import VirtualClock
@@ -203,7 +203,7 @@ class Scene:
         )
         deadline = options.get("deadline", self.deadline)
         fair = fair_share(self.deadline, len(self.adapters), ledger=self.ledger is not None)
-        return Call(world, contract, tuple(self.adapters), deadline, snapshot, self.context, fair)
+        return Call(world, contract, Route(tuple(self.adapters), fair), deadline, snapshot, self.context)
 
 
 def scripted(replies: Iterable[Any]) -> Callable[[Exchange, int], tuple[int, HttpReply | Fault]]:

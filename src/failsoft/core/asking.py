@@ -16,7 +16,7 @@ from failsoft.core.budget import Budget
 from failsoft.core.contract import Contract, Snapshot
 from failsoft.core.effects import Ask, Clock, Events, Ledger, Random
 from failsoft.core.evidence import Attempt
-from failsoft.core.route import Blocks, GuardedAdapter
+from failsoft.core.route import Blocks, GuardedAdapter, Route
 from failsoft.fault import FaultKind
 from failsoft.outcome import PassedOver, Served
 from failsoft.prompt import Prompt
@@ -59,8 +59,6 @@ class Asking(Generic[Q, R]):
     """One call's question, and what came of it so far.
 
     Args:
-        fair_share: what an attempt of this capability may take by its *configured* deadline: one that had as long has
-            failed, however little its caller left it by a deadline of his own.
         attempts: in order of start, over all adapters.
         passed_over: adapters not asked and attempts not used, in order.
         bug: what the user's own code raised, if it did: no more is asked then.
@@ -70,7 +68,7 @@ class Asking(Generic[Q, R]):
     contract: Contract[Q, R]
     snapshot: Snapshot[Q]
     context: CallContext
-    fair_share: int
+    route: Route
     call_id: str
     budget: Budget
     prompt: Prompt | None = None

@@ -37,7 +37,7 @@ from failsoft.core.contract import Contract, Snapshot
 from failsoft.core.effects import Append, Effect, Ledger, Recorded, Ticket, Unrecorded
 from failsoft.core.evidence import CallAmended, CallCompleted, CallResult, CallStarted
 from failsoft.core.judge import places
-from failsoft.core.route import GuardedAdapter, plan
+from failsoft.core.route import GuardedAdapter, Route, plan
 from failsoft.core.turn import Turn
 from failsoft.errors import CapabilityBug, FallbackFailed, LedgerUnavailable
 from failsoft.fault import FaultKind
@@ -55,18 +55,15 @@ class Call(Generic[Q, R]):
     """One call's state while it runs. `run()` once.
 
     Args:
-        adapters: the capability's, in order.
         deadline: nanoseconds from the start.
-        fair_share: as in `Asking`.
     """
 
     world: World
     contract: Contract[Q, R]
-    adapters: tuple[GuardedAdapter, ...]
+    route: Route
     deadline: int
     snapshot: Snapshot[Q]
     context: CallContext
-    fair_share: int
     call_id: str = field(init=False, default="")
     started: int = field(init=False, default=0)
     """When it began, on the monotonic clock."""
@@ -87,12 +84,12 @@ class Call(Generic[Q, R]):
             self.contract,
             self.snapshot,
             self.context,
-            self.fair_share,
+            self.route,
             self.call_id,
             budget(now, self.deadline, ledger=world.ledger is not None),
         )
         try:
-            route = self._route(now)
+            route = self._plan(now)
             if world.ledger is not None:
                 allowed: bool = yield from self._begin(world.ledger, route, now)
                 if not allowed:
@@ -117,12 +114,12 @@ class Call(Generic[Q, R]):
                 self._post("cancelled")
             raise
 
-    def _route(self, now: int) -> list[GuardedAdapter]:
+    def _plan(self, now: int) -> list[GuardedAdapter]:
         blocked = self.world.blocks.capability(self.contract.name, now)
         if blocked is not None:
-            self._asking.passed_over = [PassedOver(each.name, "blocked", detail=blocked) for each in self.adapters]
+            self._asking.passed_over = [PassedOver(each.name, "blocked", detail=blocked) for each in self.route.adapters]
             return []
-        route, self._asking.passed_over = plan(self.adapters, now, self.context.labels, self.world.blocks)
+        route, self._asking.passed_over = plan(self.route.adapters, now, self.context.labels, self.world.blocks)
         return route
 
     def _begin(self, ledger: Ledger, route: list[GuardedAdapter], now: int) -> Generator[Effect, Any, bool]:

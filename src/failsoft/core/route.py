@@ -127,6 +127,20 @@ class GuardedAdapter:
         return ("throttled", "") if self.throttle.admit(now) else None
 
 
+@define(eq=False)
+class Route:
+    """A capability's adapters, resolved for as long as its isolation is entered.
+
+    Args:
+        adapters: in the order in which they're asked.
+        fair_share: nanoseconds that an attempt has nearly always by the capability's *configured* deadline: one that had
+            as long has failed, however little its caller left it by a deadline of his own.
+    """
+
+    adapters: tuple[GuardedAdapter, ...]
+    fair_share: int
+
+
 def plan(
     adapters: Sequence[GuardedAdapter], now: int, labels: frozenset[str], blocks: Blocks
 ) -> tuple[list[GuardedAdapter], list[PassedOver]]:

@@ -189,7 +189,7 @@ class Turn(Generic[R]):
             self._pass(*refusal)
             return None
         # A caller who has what the configuration gives every caller may be a trial, whatever fair time says.
-        remaining = None if until - now >= asking.fair_share else budget.ask_ends - now
+        remaining = None if until - now >= asking.route.fair_share else budget.ask_ends - now
         permit = adapter.breaker.acquire(now, until - now, call=asking.call_id, remaining_ns=remaining)
         if isinstance(permit, Refused):
             self._release(Settlement.NEUTRAL)
@@ -266,7 +266,7 @@ class Turn(Generic[R]):
         asking, adapter, treatment = self.asking, self.adapter, fault.treatment
         permit, self._permit = self._permit, None
         assert permit is not None
-        if fault.kind is FaultKind.ATTEMPT_TIMEOUT and not capped and attempt.us * 1000 < asking.fair_share:
+        if fault.kind is FaultKind.ATTEMPT_TIMEOUT and not capped and attempt.us * 1000 < asking.route.fair_share:
             permit.cut(now)  # its caller's deadline cut it: judged by fair time
         else:
             permit.settle(treatment.health, now, hint_ns=fault.retry_after_ns, well_formed=fault.status is not None)
