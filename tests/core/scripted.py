@@ -182,6 +182,7 @@ class Scene:
     adapters: list[GuardedAdapter] = field(factory=list)
     deadline: int = 8 * SECOND
     context: CallContext = field(factory=CallContext)
+    hedge_after: int | None = None
 
     def add(self, name: str, codec: Any = None, **options: Any) -> GuardedAdapter:
         adapter = guarded(name, self.clock, codec, **options)
@@ -203,7 +204,8 @@ class Scene:
         )
         deadline = options.get("deadline", self.deadline)
         fair = fair_share(self.deadline, len(self.adapters), ledger=self.ledger is not None)
-        return Call(world, contract, Route(tuple(self.adapters), fair), deadline, snapshot, self.context)
+        route = Route(tuple(self.adapters), fair, self.hedge_after)
+        return Call(world, contract, route, deadline, snapshot, self.context)
 
 
 def scripted(replies: Iterable[Any]) -> Callable[[Exchange, int], tuple[int, HttpReply | Fault]]:

@@ -16,6 +16,7 @@ from failsoft.core.budget import Budget
 from failsoft.core.contract import Contract, Snapshot
 from failsoft.core.effects import Ask, Clock, Events, Ledger, Random
 from failsoft.core.evidence import Attempt
+from failsoft.core.limits import estimate
 from failsoft.core.route import Blocks, GuardedAdapter, Route
 from failsoft.fault import FaultKind
 from failsoft.outcome import PassedOver, Served
@@ -81,6 +82,13 @@ class Asking(Generic[Q, R]):
         contract, snapshot, asked = self.contract, self.snapshot, prompt or self.prompt
         assert asked is not None
         return Ask(snapshot.lend(), snapshot.text, asked, contract.answer, contract.sampling, adapter.pin)
+
+    def tokens(self, prompt: Prompt | None) -> int:
+        """An estimate of the tokens that one attempt may use."""
+        asked = prompt or self.prompt
+        assert asked is not None
+        size = sum(len(each.content.encode("utf-8", "replace")) for each in asked.messages)
+        return estimate(size, self.contract.sampling.max_tokens)
 
     def capability_bug(self, where: str, error: Exception) -> None:
         """The user's own code raised what it mustn't."""

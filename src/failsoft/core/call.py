@@ -36,6 +36,7 @@ from failsoft.core.clock import uuid7
 from failsoft.core.contract import Contract, Snapshot
 from failsoft.core.effects import Append, Effect, Ledger, Recorded, Ticket, Unrecorded
 from failsoft.core.evidence import CallAmended, CallCompleted, CallResult, CallStarted
+from failsoft.core.hedge import Hedge
 from failsoft.core.judge import places
 from failsoft.core.route import GuardedAdapter, Route, plan
 from failsoft.core.turn import Turn
@@ -117,7 +118,9 @@ class Call(Generic[Q, R]):
     def _plan(self, now: int) -> list[GuardedAdapter]:
         blocked = self.world.blocks.capability(self.contract.name, now)
         if blocked is not None:
-            self._asking.passed_over = [PassedOver(each.name, "blocked", detail=blocked) for each in self.route.adapters]
+            self._asking.passed_over = [
+                PassedOver(each.name, "blocked", detail=blocked) for each in self.route.adapters
+            ]
             return []
         route, self._asking.passed_over = plan(self.route.adapters, now, self.context.labels, self.world.blocks)
         return route
@@ -181,8 +184,15 @@ class Call(Generic[Q, R]):
         return True
 
     def _ask_adapters(self, route: list[GuardedAdapter]) -> Generator[Effect, Any, Answer[R] | None]:
-        asking, left = self._asking, len(route)
-        looked = self.world.ledger is None
+        asking, looked = self._asking, self.world.ledger is None
+        hedge_after = self.route.hedge_after
+        if hedge_after is not None and len(route) > 1:
+            hedge = Hedge(asking, route, hedge_after, looked)
+            answer: Answer[R] | None = yield from hedge.run()
+            if answer is not None or asking.bug is not None:
+                return answer
+            route, looked = route[1:] if hedge.postponed else route[2:], False
+        left = len(route)
         for adapter in route:
             answer = yield from Turn(asking, adapter, left, looked).run()
             if answer is not None or asking.bug is not None:
@@ -317,9 +327,9 @@ class Call(Generic[Q, R]):
         """Queue the record of an end that nobody waits for."""
         ledger = self.world.ledger
         assert ledger is not None
-        attempts = self._asking.attempts
-        if attempts and attempts[-1].fault is None and result == "cancelled":
-            attempts[-1].fault = FaultKind.CANCELLED.value
+        if result == "cancelled":
+            for attempt in self._asking.attempts:
+                attempt.fault = attempt.fault or FaultKind.CANCELLED.value
         ledger.submit(self._record(result, None, None))
         self._completed = True
 

@@ -293,8 +293,9 @@ _frozen_model = functools.lru_cache(maxsize=1024)(deeply_frozen)
 def _holds_model(value: Any) -> bool:
     if isinstance(value, BaseModel):
         return True
-    inner: Iterable[Any] = value.values() if isinstance(value, dict) else value
-    return isinstance(value, (dict, list, tuple, set, frozenset)) and any(map(_holds_model, inner))
+    if isinstance(value, dict):
+        return any(map(_holds_model, typing.cast("Any", value).values()))
+    return isinstance(value, (list, tuple, set, frozenset)) and any(map(_holds_model, typing.cast("Any", value)))
 
 
 def _renewed(value: Any) -> Any:
@@ -312,8 +313,7 @@ def _renewed(value: Any) -> Any:
     if type(value) in (list, tuple, set, frozenset):
         return type(value)(map(_renewed, value))
     if type(value) is dict:
-        table: dict[Any, Any] = value
-        return {key: _renewed(each) for key, each in table.items()}
+        return {key: _renewed(each) for key, each in typing.cast("Any", value).items()}
     return value
 
 

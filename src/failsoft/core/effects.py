@@ -4,7 +4,7 @@ A call (`failsoft.core.call`) is a generator. Where it must wait it yields an ef
 a *value*; drivers in `failsoft.io` perform effects. The rooms beside and above core meet here only:
 
     adapters   are `Codec`s: an `Ask` becomes an `HttpRequest`, an `HttpReply` becomes a `Reply` or a `Fault`
-    io         performs `Exchange`, `Invoke`, `Enter`, `Append`, `Sleep`
+    io         performs `Exchange`, `Invoke`, `Enter`, `Append`, `Sleep`, `Race`, `Detach`
     ledger     takes evidence by `Ledger.submit`, which queues without waiting, and hands back a `Ticket`
     telemetry  hears `Events`
 
@@ -14,7 +14,7 @@ All times are integers in nanoseconds on `Clock.monotonic_ns`, unless a name say
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from attrs import define, field, frozen
@@ -192,6 +192,11 @@ class Tokens:
     input: int | None = None
     output: int | None = None
 
+    @property
+    def total(self) -> int | None:
+        """Both together, where both are known."""
+        return None if self.input is None or self.output is None else self.input + self.output
+
 
 @define(eq=False)
 class Reply:
@@ -347,4 +352,34 @@ class Sleep:
     until: int
 
 
-Effect = Append | Enter | Exchange | Invoke | Sleep
+@define(eq=False)
+class Race:
+    """Run several generators of effects beside each other, until one ends with what `won` accepts. Sent back: that, or None.
+
+    The first branch starts at once. Each of the others starts when its delay has passed, or as soon as all that were started
+    have ended without winning. When one has won the others are ended, by a BaseException thrown in, and waited for: under
+    asyncio and in simulations at once, and for at most `CLOSING_SECONDS`. A thread's exchange can't be broken off: there a
+    loser is ended when its exchange ends, and nobody waits for it.
+
+    Args:
+        branches: at least one.
+        delays: nanoseconds from the start, one for each branch, ascending; the first is 0.
+        won: is this result a winner's? Asked once for each branch that ends; must not raise.
+    """
+
+    branches: tuple[Generator[Effect, Any, Any], ...]
+    delays: tuple[int, ...]
+    won: Callable[[Any], bool]
+
+
+@define(eq=False)
+class Detach:
+    """Run a generator of effects to its end, apart from this call, which goes on at once. Sent back: None.
+
+    Its result is nobody's; what it raises is dropped. It's ended with its event loop, or when its isolation is left.
+    """
+
+    steps: Generator[Effect, Any, Any]
+
+
+Effect = Append | Enter | Exchange | Invoke | Sleep | Race | Detach

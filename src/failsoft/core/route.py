@@ -24,6 +24,7 @@ from failsoft.core.breaker import Breaker
 from failsoft.core.bulkhead import Bulkhead
 from failsoft.core.effects import Ask, Codec, Reply, Unusable
 from failsoft.core.latch import Latch
+from failsoft.core.limits import Limits
 from failsoft.core.retry_budget import RetryBudget
 from failsoft.core.throttle import Throttle
 from failsoft.outcome import PassedOver, Pin
@@ -84,6 +85,8 @@ class GuardedAdapter:
         attempts: how often one call may try it, at least 1.
         attempt_cap: nanoseconds that one attempt may take; None: its share of what remains.
         on_mismatch: what follows when another model than the pinned one answered.
+        budget: what its retries may cost.
+        limits: the provider's quotas, where they're to be kept on our side.
     """
 
     name: str
@@ -98,6 +101,7 @@ class GuardedAdapter:
     attempt_cap: int | None = None
     on_mismatch: Mismatch = "refuse"
     budget: RetryBudget = field(factory=RetryBudget)
+    limits: Limits | None = None
     invoked: bool = field(init=False)
     secrets: tuple[str, ...] = field(init=False, repr=False)
 
@@ -135,10 +139,12 @@ class Route:
         adapters: in the order in which they're asked.
         fair_share: nanoseconds that an attempt has nearly always by the capability's *configured* deadline: one that had
             as long has failed, however little its caller left it by a deadline of his own.
+        hedge_after: nanoseconds after which the second is asked beside the first; None: never.
     """
 
     adapters: tuple[GuardedAdapter, ...]
     fair_share: int
+    hedge_after: int | None = None
 
 
 def plan(

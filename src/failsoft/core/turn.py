@@ -27,6 +27,7 @@ from failsoft.core.bulkhead import Bulkhead
 from failsoft.core.effects import Ask, Effect, Enter, Exchange, Invoke, Promise, Sleep
 from failsoft.core.evidence import Attempt, Why
 from failsoft.core.judge import judge
+from failsoft.core.limits import Limits, Reservation
 from failsoft.core.retry import Retry
 from failsoft.core.route import GuardedAdapter
 from failsoft.fault import Fault, FaultKind, Settlement
@@ -65,14 +66,19 @@ class Turn(Generic[R]):
         adapter: who is asked.
         left: how many adapters share the time that's left, this one included.
         looked: nothing was waited for since the route's plan found that the adapter may be asked.
+        why: what its next attempt is, where it isn't the adapter's first.
     """
 
     asking: Asking[Any, R]
     adapter: GuardedAdapter
     left: int
     looked: bool = False
+    why: Why | None = None
+    lost: bool = field(init=False, default=False)
+    """Another turn beside it has won: what's still on its way is broken off, and nothing more is asked."""
+    _begun: int = field(init=False, default=0)
     _until: int = field(init=False, default=0)
-    _why: Why | None = field(init=False, default=None)
+    _attempt: Attempt | None = field(init=False, default=None)
     _prompt: Prompt | None = field(init=False, default=None)
     _retry: Retry | None = field(init=False, default=None)
     _met: set[FaultKind] = field(init=False, factory=set[FaultKind])
@@ -81,6 +87,7 @@ class Turn(Generic[R]):
     _slot: Bulkhead | None = field(init=False, default=None)
     _queued: Promise[bool] | None = field(init=False, default=None)
     _work: Invoke | None = field(init=False, default=None)
+    _reservation: Reservation | None = field(init=False, default=None)
 
     def run(self) -> Generator[Effect, Any, Answer[R] | None]:
         """An answer, or None: `Asking.passed_over` says why."""
@@ -89,7 +96,7 @@ class Turn(Generic[R]):
                 entered = yield from self._enter()
                 if entered is None:
                     return None
-                result = yield from self._attempt(entered)
+                result = yield from self._ask(entered)
                 if not isinstance(result, Fault):
                     return result
                 until = self._again(result)
@@ -123,7 +130,7 @@ class Turn(Generic[R]):
         if not _worth_another(fault, again, self.left):
             return None
         if fault.treatment.retry == "free":
-            self._why = "retry"
+            self.why = "retry"
             return 0
         if self._retry is None:
             self._retry = Retry(adapter.attempts, asking.world.random)
@@ -138,7 +145,7 @@ class Turn(Generic[R]):
     def _afford(self, now: int, fault: Fault, why: Why) -> bool:
         """Does the adapter's retry budget allow it?"""
         if self.adapter.budget.take(now, fault):
-            self._why = why
+            self.why = why
             return True
         self.asking.tell("retry.denied", adapter=self.adapter.name, fault=fault.kind.value, why=why)
         return False
@@ -149,8 +156,8 @@ class Turn(Generic[R]):
         Once in a turn, for a capability that wants it, and never after a trial: a half-open breaker's few places are for
         finding out whether the provider works.
         """
-        asking = self.asking
-        attempt = asking.attempts[-1]
+        asking, attempt = self.asking, self._attempt
+        assert attempt is not None
         if not asking.contract.repair or self._prompt is not None or self._trial:
             return None
         if fault.kind not in _REPAIRABLE or attempt.answer is None or attempt.detail is None or asking.prompt is None:
@@ -171,6 +178,11 @@ class Turn(Generic[R]):
                 self._pass(*refusal)
                 return None
         self.looked = False
+        if adapter.limits is not None:
+            reserved = yield from self._reserve(adapter.limits)
+            if not reserved:
+                return None
+            now = clock.monotonic_ns()
         bulkhead = adapter.bulkhead
         if not bulkhead.try_enter():
             queued = yield from self._queue(bulkhead, budget.attempt_until(now, self.left, None))
@@ -199,6 +211,25 @@ class Turn(Generic[R]):
         self._trial = permit.trial
         return now
 
+    def _reserve(self, limits: Limits) -> Generator[Effect, Any, bool]:
+        """Take an attempt's part of the provider's quotas; wait for it where nobody else could be asked instead."""
+        asking, clock = self.asking, self.asking.world.clock
+        while True:
+            now = clock.monotonic_ns()
+            taken = limits.take(now, clock.time_ns(), asking.tokens(self._prompt))
+            if isinstance(taken, Reservation):
+                self._reservation = taken
+                return True
+            ends = asking.budget.attempt_until(now, self.left, None)
+            if self.left > 1 or taken.wait_ns is None or now + taken.wait_ns + FLOOR >= ends:
+                self._pass("limited", taken.quota)
+                return False
+            try:
+                yield Sleep(now + taken.wait_ns)
+            except Exception as error:
+                asking.loud(FaultKind.BUG, self.adapter.name, error)
+                return False
+
     def _queue(self, bulkhead: Bulkhead, until: int) -> Generator[Effect, Any, bool]:
         """Wait for a slot of a full bulkhead."""
         if until - self.asking.world.clock.monotonic_ns() < FLOOR:
@@ -220,19 +251,21 @@ class Turn(Generic[R]):
         return bool(ready)
 
     def _pass(self, reason: str, detail: str = "") -> None:
+        self._give_back()
         self.asking.passed_over.append(PassedOver(self.adapter.name, reason, detail=detail))
 
-    def _attempt(self, begun: int) -> Generator[Effect, Any, Answer[R] | Fault]:
+    def _ask(self, begun: int) -> Generator[Effect, Any, Answer[R] | Fault]:
         """One request on the wire, judged and settled."""
         asking, adapter, until = self.asking, self.adapter, self._until
+        self._begun = begun
         codec: Any = adapter.codec
         attempts, sampling = asking.attempts, asking.contract.sampling
         attempt = Attempt(len(attempts) + 1, adapter.name, codec.version, codec.endpoint, adapter.pin, sampling)
         attempts.append(attempt)
-        if self._why is None:
+        self._attempt = attempt
+        if self.why is None:
             adapter.budget.first_attempts += 1
-        else:
-            attempt.why = self._why
+        attempt.why = self.why
         ask: Ask | None = None
         result: object
         try:
@@ -250,6 +283,8 @@ class Turn(Generic[R]):
         now = asking.world.clock.monotonic_ns()
         attempt.us = (now - begun) // 1000
         answer = judge(asking, adapter, ask, attempt, result)
+        if self._reservation is not None:
+            self._settle_reservation(attempt, answer)
         if isinstance(answer, Fault):
             self._settle_fault(attempt, answer, now, capped=until - begun == adapter.attempt_cap)
             return answer
@@ -260,6 +295,21 @@ class Turn(Generic[R]):
         adapter.latch.succeeded()
         self._release(Settlement.SUCCESS)
         return answer
+
+    def _settle_reservation(self, attempt: Attempt, answer: object) -> None:
+        if isinstance(answer, Fault) and answer.kind in _UNSENT:
+            self._give_back()
+            return
+        reservation, self._reservation = self._reservation, None
+        used = attempt.tokens
+        if reservation is not None and self.adapter.limits is not None:
+            self.adapter.limits.settle(reservation, None if used is None else used.total)
+
+    def _give_back(self) -> None:
+        """Nothing was sent: the quotas get back what was reserved."""
+        reservation, self._reservation = self._reservation, None
+        if reservation is not None and self.adapter.limits is not None:
+            self.adapter.limits.give_back(reservation)
 
     def _settle_fault(self, attempt: Attempt, fault: Fault, now: int, *, capped: bool) -> None:
         """Tell the guards, note it, and give slot and permit back."""
@@ -285,16 +335,29 @@ class Turn(Generic[R]):
         if treatment.loud:
             asking.loud(fault.kind, adapter.name, None)
 
+    def lose(self) -> None:
+        """Another turn won: say so of an attempt that was on its way."""
+        attempt, asking = self._attempt, self.asking
+        if attempt is not None and attempt.fault is None:
+            attempt.fault = FaultKind.CANCELLED.value
+            attempt.us = attempt.us or (asking.world.clock.monotonic_ns() - self._begun) // 1000
+            asking.passed_over.append(PassedOver(self.adapter.name, "hedge_lost", attempt.us / 1e6, billed=True))
+
     # --- giving back --------------------------------------------------------------------------------------------------
 
     def _release(self, settlement: Settlement) -> None:
         """Permit, slot and place in a queue go back, at once."""
         permit, self._permit = self._permit, None
         if permit is not None:
-            permit.settle(settlement, self.asking.world.clock.monotonic_ns())
+            now = self.asking.world.clock.monotonic_ns()
+            if self.lost:
+                permit.cut(now)  # it had as long as the winner took: judged by fair time
+            else:
+                permit.settle(settlement, now)
         queued, self._queued = self._queued, None
         if queued is not None:
             self.adapter.bulkhead.cancel(queued)
+            self._give_back()
         slot, self._slot = self._slot, None
         work, self._work = self._work, None
         if slot is not None:
