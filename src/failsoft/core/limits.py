@@ -6,9 +6,9 @@ is used: clocks differ, and other programs may share the account.
 minute     A ring of cells of one second, one more than sixty, so that the last 60 s are always inside. What was taken in
            them, wherever the provider's minute begins, is at most the limit: a bucket that refills allows twice as much.
 day        A count that begins anew with each UTC day. It's this process's own, since its start.
-tokens     Aren't known before the reply: what's reserved is a quarter of the prompt's bytes and the answer's cap. The reply's
-           own figure takes its place, in the cell of the reservation while that's in the ring. Without one the reservation
-           stands. Only what was never sent is given back.
+tokens     Aren't known before the reply: what's reserved is a quarter of the prompt's bytes and the answer's cap. The
+           reply's own figure takes its place, in the cell of the reservation while that's in the ring. Without one
+           the reservation stands. Only what was never sent is given back.
 
 `take` reserves from all four or from none, and says when it might work again. One lock, held over arithmetic.
 """
