@@ -8,9 +8,7 @@ Theory of operation
 Slot and permit are held only while an attempt is on the wire: never through a queue, never through a sleep. The guards are
 looked at before queueing and the permit is taken after it, so a breaker that opens meanwhile ends the turn.
 
-A turn cleans up after itself, however it ends: a `BaseException` thrown in gives slot, permit and place in the queue back
-at once; `GeneratorExit`, which comes from the garbage collector and perhaps inside somebody's lock, gives them back
-without taking one. So several turns of one call may run beside each other.
+A turn cleans up after itself, however it ends (`failsoft.core.held`): several turns of one call may run beside each other.
 """
 
 from __future__ import annotations
@@ -21,11 +19,12 @@ from typing import Any, Generic, TypeVar
 from attrs import define, field
 
 from failsoft.core.asking import Answer, Asking
-from failsoft.core.breaker import Permit, Refused
+from failsoft.core.breaker import Refused
 from failsoft.core.budget import FLOOR
 from failsoft.core.bulkhead import Bulkhead
-from failsoft.core.effects import Ask, Effect, Enter, Exchange, Invoke, Promise, Sleep
+from failsoft.core.effects import Ask, Effect, Enter, Exchange, Invoke, Sleep
 from failsoft.core.evidence import Attempt, Why
+from failsoft.core.held import Held
 from failsoft.core.judge import judge
 from failsoft.core.limits import Limits, Reservation
 from failsoft.core.retry import Retry
@@ -76,6 +75,7 @@ class Turn(Generic[R]):
     why: Why | None = None
     lost: bool = field(init=False, default=False)
     """Another turn beside it has won: what's still on its way is broken off, and nothing more is asked."""
+    _held: Held = field(init=False)
     _begun: int = field(init=False, default=0)
     _until: int = field(init=False, default=0)
     _attempt: Attempt | None = field(init=False, default=None)
@@ -83,14 +83,10 @@ class Turn(Generic[R]):
     _retry: Retry | None = field(init=False, default=None)
     _met: set[FaultKind] = field(init=False, factory=set[FaultKind])
     _trial: bool = field(init=False, default=False)
-    _permit: Permit | None = field(init=False, default=None)
-    _slot: Bulkhead | None = field(init=False, default=None)
-    _queued: Promise[bool] | None = field(init=False, default=None)
-    _work: Invoke | None = field(init=False, default=None)
-    _reservation: Reservation | None = field(init=False, default=None)
 
     def run(self) -> Generator[Effect, Any, Answer[R] | None]:
         """An answer, or None: `Asking.passed_over` says why."""
+        self._held = Held(self.adapter)
         try:
             while True:
                 entered = yield from self._enter()
@@ -109,10 +105,10 @@ class Turn(Generic[R]):
                         self.asking.loud(FaultKind.BUG, self.adapter.name, error)
                         return None
         except GeneratorExit:
-            self._abandon()
+            self._held.abandon()
             raise
         except BaseException:
-            self._release(Settlement.NEUTRAL)
+            self._held.release(self.asking.world.clock.monotonic_ns(), lost=self.lost)
             raise
 
     def _again(self, fault: Fault) -> int | None:
@@ -189,25 +185,25 @@ class Turn(Generic[R]):
             if not queued:
                 return None
             now = clock.monotonic_ns()
-        self._slot = bulkhead
+        self._held.slot = bulkhead
         self._until = until = budget.attempt_until(now, self.left, adapter.attempt_cap)
         if until - now < FLOOR:
-            self._release(Settlement.NEUTRAL)
+            self._held.release(now)
             self._pass("no_time")
             return None
         refusal = adapter.admit(now)
         if refusal is not None:
-            self._release(Settlement.NEUTRAL)
+            self._held.release(now)
             self._pass(*refusal)
             return None
         # A caller who has what the configuration gives every caller may be a trial, whatever fair time says.
         remaining = None if until - now >= asking.route.fair_share else budget.ask_ends - now
         permit = adapter.breaker.acquire(now, until - now, call=asking.call_id, remaining_ns=remaining)
         if isinstance(permit, Refused):
-            self._release(Settlement.NEUTRAL)
+            self._held.release(now)
             self._pass("open", permit.reason)
             return None
-        self._permit = permit
+        self._held.permit = permit
         self._trial = permit.trial
         return now
 
@@ -218,7 +214,7 @@ class Turn(Generic[R]):
             now = clock.monotonic_ns()
             taken = limits.take(now, clock.time_ns(), asking.tokens(self._prompt))
             if isinstance(taken, Reservation):
-                self._reservation = taken
+                self._held.reservation = taken
                 return True
             ends = asking.budget.attempt_until(now, self.left, None)
             if self.left > 1 or taken.wait_ns is None or now + taken.wait_ns + FLOOR >= ends:
@@ -235,7 +231,7 @@ class Turn(Generic[R]):
         if until - self.asking.world.clock.monotonic_ns() < FLOOR:
             self._pass("no_time")
             return False
-        promise = self._queued = bulkhead.queue()
+        promise = self._held.queued = bulkhead.queue()
         if promise is None:
             self._pass("bulkhead_full", "its queue is full too")
             return False
@@ -244,14 +240,14 @@ class Turn(Generic[R]):
         except Exception as error:
             self.asking.loud(FaultKind.BUG, self.adapter.name, error)
             ready = None
-        self._queued = None
+        self._held.queued = None
         if not ready:
             bulkhead.cancel(promise)
             self._pass("bulkhead_full")
         return bool(ready)
 
     def _pass(self, reason: str, detail: str = "") -> None:
-        self._give_back()
+        self._held.unsent()
         self.asking.passed_over.append(PassedOver(self.adapter.name, reason, detail=detail))
 
     def _ask(self, begun: int) -> Generator[Effect, Any, Answer[R] | Fault]:
@@ -259,6 +255,7 @@ class Turn(Generic[R]):
         asking, adapter, until = self.asking, self.adapter, self._until
         self._begun = begun
         codec: Any = adapter.codec
+        held = self._held
         attempts, sampling = asking.attempts, asking.contract.sampling
         attempt = Attempt(len(attempts) + 1, adapter.name, codec.version, codec.endpoint, adapter.pin, sampling)
         attempts.append(attempt)
@@ -273,8 +270,8 @@ class Turn(Generic[R]):
             if self._prompt is not None and asking.world.ledger is not None:
                 attempt.prompt = self._prompt.to_json()
             if adapter.invoked:
-                self._work = Invoke(adapter.name, codec.function, (ask,), until)
-                result = yield self._work
+                held.work = Invoke(adapter.name, codec.function, (ask,), until)
+                result = yield held.work
             else:
                 result = yield Exchange(adapter.name, codec.encode(ask), until)
         except Exception as error:
@@ -283,39 +280,24 @@ class Turn(Generic[R]):
         now = asking.world.clock.monotonic_ns()
         attempt.us = (now - begun) // 1000
         answer = judge(asking, adapter, ask, attempt, result)
-        if self._reservation is not None:
-            self._settle_reservation(attempt, answer)
+        if held.reservation is not None:
+            if isinstance(answer, Fault) and answer.kind in _UNSENT:
+                held.unsent()
+            else:
+                held.sent(None if attempt.tokens is None else attempt.tokens.total)
         if isinstance(answer, Fault):
             self._settle_fault(attempt, answer, now, capped=until - begun == adapter.attempt_cap)
             return answer
-        permit, self._permit = self._permit, None
-        assert permit is not None
-        permit.settle(Settlement.SUCCESS, now, well_formed=True)
+        held.settle().settle(Settlement.SUCCESS, now, well_formed=True)
         adapter.throttle.succeeded(now)
         adapter.latch.succeeded()
-        self._release(Settlement.SUCCESS)
+        held.release(now)
         return answer
-
-    def _settle_reservation(self, attempt: Attempt, answer: object) -> None:
-        if isinstance(answer, Fault) and answer.kind in _UNSENT:
-            self._give_back()
-            return
-        reservation, self._reservation = self._reservation, None
-        used = attempt.tokens
-        if reservation is not None and self.adapter.limits is not None:
-            self.adapter.limits.settle(reservation, None if used is None else used.total)
-
-    def _give_back(self) -> None:
-        """Nothing was sent: the quotas get back what was reserved."""
-        reservation, self._reservation = self._reservation, None
-        if reservation is not None and self.adapter.limits is not None:
-            self.adapter.limits.give_back(reservation)
 
     def _settle_fault(self, attempt: Attempt, fault: Fault, now: int, *, capped: bool) -> None:
         """Tell the guards, note it, and give slot and permit back."""
         asking, adapter, treatment = self.asking, self.adapter, fault.treatment
-        permit, self._permit = self._permit, None
-        assert permit is not None
+        permit = self._held.settle()
         if fault.kind is FaultKind.ATTEMPT_TIMEOUT and not capped and attempt.us * 1000 < asking.route.fair_share:
             permit.cut(now)  # its caller's deadline cut it: judged by fair time
         else:
@@ -326,7 +308,7 @@ class Turn(Generic[R]):
             adapter.latch.trip(str(fault), fault.certain, asking.call_id, now)
         elif treatment.health is Settlement.SUCCESS:
             adapter.latch.succeeded()
-        self._release(Settlement.NEUTRAL)
+        self._held.release(now)
         attempt.fault = fault.kind.value
         if fault.status is not None:
             attempt.status = fault.status
@@ -342,41 +324,6 @@ class Turn(Generic[R]):
             attempt.fault = FaultKind.CANCELLED.value
             attempt.us = attempt.us or (asking.world.clock.monotonic_ns() - self._begun) // 1000
             asking.passed_over.append(PassedOver(self.adapter.name, "hedge_lost", attempt.us / 1e6, billed=True))
-
-    # --- giving back --------------------------------------------------------------------------------------------------
-
-    def _release(self, settlement: Settlement) -> None:
-        """Permit, slot and place in a queue go back, at once."""
-        permit, self._permit = self._permit, None
-        if permit is not None:
-            now = self.asking.world.clock.monotonic_ns()
-            if self.lost:
-                permit.cut(now)  # it had as long as the winner took: judged by fair time
-            else:
-                permit.settle(settlement, now)
-        queued, self._queued = self._queued, None
-        if queued is not None:
-            self.adapter.bulkhead.cancel(queued)
-            self._give_back()
-        slot, self._slot = self._slot, None
-        work, self._work = self._work, None
-        if slot is not None:
-            if work is not None and work.started and not work.work.done:
-                work.work.on_done(slot.leave)  # the slot is free when the work ends, not when its caller leaves
-            else:
-                slot.leave()
-
-    def _abandon(self) -> None:
-        """The garbage collector took the call: give back without a lock."""
-        permit, self._permit = self._permit, None
-        if permit is not None:
-            permit.abandon()
-        slot, self._slot = self._slot, None
-        if slot is not None:
-            slot.abandon()
-        queued, self._queued = self._queued, None
-        if queued is not None:
-            self.adapter.bulkhead.abandon(queued)
 
 
 def _worth_another(fault: Fault, again: bool, left: int) -> bool:

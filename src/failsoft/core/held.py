@@ -1,0 +1,79 @@
+"""What one attempt holds of its adapter: a part of the quotas, a place in the queue, a slot, a permit; and giving it back.
+
+Theory of operation. Everything is taken before the attempt goes and given back when it has ended, however that comes
+about: `release` at once; `abandon` when the garbage collector took the call, perhaps inside somebody's lock, so that none
+is taken. A slot whose work goes on after its caller left (a thread can't be stopped) is free when the work ends.
+"""
+
+from __future__ import annotations
+
+from attrs import define
+
+from failsoft.core.breaker import Permit
+from failsoft.core.bulkhead import Bulkhead
+from failsoft.core.effects import Invoke, Promise
+from failsoft.core.limits import Reservation
+from failsoft.core.route import GuardedAdapter
+from failsoft.fault import Settlement
+
+
+@define(eq=False)
+class Held:
+    """What's held of `adapter` now; each of it at most once."""
+
+    adapter: GuardedAdapter
+    reservation: Reservation | None = None
+    queued: Promise[bool] | None = None
+    slot: Bulkhead | None = None
+    permit: Permit | None = None
+    work: Invoke | None = None
+
+    def settle(self) -> Permit:
+        """The permit, to be settled by whoever knows how the attempt ended."""
+        permit, self.permit = self.permit, None
+        assert permit is not None
+        return permit
+
+    def unsent(self) -> None:
+        """Nothing was sent: the quotas get back what was reserved."""
+        reservation, self.reservation = self.reservation, None
+        if reservation is not None and self.adapter.limits is not None:
+            self.adapter.limits.give_back(reservation)
+
+    def sent(self, tokens: int | None) -> None:
+        """What was sent used so many tokens; None where the reply didn't say."""
+        reservation, self.reservation = self.reservation, None
+        if reservation is not None and self.adapter.limits is not None:
+            self.adapter.limits.settle(reservation, tokens)
+
+    def release(self, now: int, *, lost: bool = False) -> None:
+        """Everything goes back at once; a permit says nothing of the provider, unless it `lost` a race: see `Permit.cut`."""
+        permit, self.permit = self.permit, None
+        if permit is not None:
+            if lost:
+                permit.cut(now)
+            else:
+                permit.settle(Settlement.NEUTRAL, now)
+        queued, self.queued = self.queued, None
+        if queued is not None:
+            self.adapter.bulkhead.cancel(queued)
+            self.unsent()
+        slot, self.slot = self.slot, None
+        work, self.work = self.work, None
+        if slot is not None:
+            if work is not None and work.started and not work.work.done:
+                work.work.on_done(slot.leave)
+            else:
+                slot.leave()
+
+    def abandon(self) -> None:
+        """The garbage collector took the call: give back without a lock."""
+        permit, self.permit = self.permit, None
+        if permit is not None:
+            permit.abandon()
+        slot, self.slot = self.slot, None
+        if slot is not None:
+            slot.abandon()
+        queued, self.queued = self.queued, None
+        if queued is not None:
+            self.adapter.bulkhead.abandon(queued)
