@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
-from failsoft.config import AdapterConfig, BreakerConfig, CapabilityConfig, Config, LedgerConfig
+from failsoft.config import UNREAD, AdapterConfig, BreakerConfig, CapabilityConfig, Config, LedgerConfig
 from failsoft.config_file import MAX_FILE, MAX_VALUE, UNRESOLVED
 from failsoft.config_read import Draft, read_file, read_mapping, unknown_adapters
 from failsoft.config_values import SECOND, Secret, parse_duration
@@ -155,7 +155,8 @@ def test_all_problems_are_listed_at_once_and_the_right_sections_are_kept(tmp_pat
     ]
     assert draft.adapter_names == {"gpt", "local"}
     assert set(draft.config.adapters) == {"local"}
-    assert set(draft.config.capabilities) == {"d"}
+    assert set(draft.config.capabilities) == {"c", "d"}
+    assert draft.config.capabilities["c"] == CapabilityConfig()
     assert CANARY not in repr(draft)
 
 
@@ -292,6 +293,19 @@ def test_text_from_the_environment_becomes_what_is_wanted(
 ) -> None:
     monkeypatch.setenv("FROM_OUTSIDE", spelled)
     assert getattr(adapter(**{key: {"env": "FROM_OUTSIDE"}}), key) == value
+
+
+@pytest.mark.parametrize("spelled", ["[1]", "null", '"5"', "{}", " " * 32 + "5"])
+def test_text_from_the_environment_that_spells_no_number_stays_text(
+    monkeypatch: pytest.MonkeyPatch, spelled: str
+) -> None:
+    monkeypatch.setenv("FROM_OUTSIDE", spelled)
+    assert of_adapter(attempts={"env": "FROM_OUTSIDE"}) == ["attempts: a whole number is wanted, not text"]
+
+
+def test_a_number_from_the_environment_may_have_32_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FROM_OUTSIDE", " " * 31 + "5")
+    assert adapter(attempts={"env": "FROM_OUTSIDE"}).attempts == 5
 
 
 @pytest.mark.parametrize(
@@ -521,6 +535,33 @@ def test_a_value_of_the_wrong_kind_is_told_in_a_sentence(keys: dict[str, Any], p
     assert problems(**keys) == [problem]
 
 
+@pytest.mark.parametrize("text", ["x", "x" * 256])
+def test_text_has_1_to_256_characters(text: str) -> None:
+    assert adapter(model=text).model == text
+
+
+@pytest.mark.parametrize("character", ["\n", "\x7f", "\u200b", "\u202e", "\u00ad"])
+def test_text_can_be_seen_as_it_is(character: str) -> None:
+    assert of_adapter(model=f"a{character}b") == ["model: must not contain control or format characters"]
+
+
+def test_a_label_has_1_to_128_bytes() -> None:
+    assert adapter(labels=["x", "é" * 64]).labels == {"x", "é" * 64}
+    assert problems(host="") == ["host: must have 1 to 128 bytes"]
+
+
+def test_an_import_path_has_at_most_256_characters() -> None:
+    longest = "m:" + "x" * 254
+    assert adapter(call=longest).call == longest
+    (problem,) = of_adapter(call=longest + "x")
+    assert problem.endswith('is not an import path: write "package.module:name"')
+
+
+def test_a_model_made_in_code_raises_pydantics_error_with_the_same_sentence() -> None:
+    with pytest.raises(ValidationError, match="must have 1 to 256 characters, not 0"):
+        AdapterConfig(provider="callable", model="")
+
+
 # --- adapters ---------------------------------------------------------------------------------------------------------
 
 
@@ -569,6 +610,39 @@ def test_a_header_has_a_name_that_http_takes() -> None:
     assert of_adapter(LOCAL, headers={"X Y": SecretStr("x")}) == ['headers."X Y": is not a header\'s name']
 
 
+@pytest.mark.parametrize(
+    ("secret", "problem"),
+    [
+        ("", "is empty"),
+        *((each, "must be printable ASCII without white space around it") for each in ("a\x07b", " a", "é")),
+    ],
+)
+def test_a_secret_can_be_sent(secret: str, problem: str) -> None:
+    assert of_adapter(OPENAI, api_key=SecretStr(secret)) == [f"api_key: {problem}"]
+
+
+def test_a_secret_in_a_model_made_in_code_is_a_secretstr() -> None:
+    with pytest.raises(ValidationError, match=r"a secret is a pydantic\.SecretStr, or \{ env") as caught:
+        AdapterConfig(provider="openai", model="m", api_key=CANARY)  # type: ignore[arg-type]
+    assert CANARY not in str(caught.value)
+
+
+def test_a_name_has_at_most_64_characters() -> None:
+    assert problems(adapters={"a" * 64: CALLABLE}) == []
+    (problem,) = problems(adapters={"a" * 65: CALLABLE})
+    assert len(problem) < 300
+
+
+def test_a_header_has_a_value() -> None:
+    assert of_adapter(LOCAL, headers={"X": None}) == ["headers.X: text is wanted, not NoneType"]
+
+
+def test_a_header_has_one_value() -> None:
+    assert of_adapter(LOCAL, headers={"X-A": SecretStr("x"), "x-a": SecretStr("y")}) == [
+        "headers: a header is named twice: upper and lower case mean the same"
+    ]
+
+
 def test_what_only_callables_have_is_refused_elsewhere() -> None:
     assert of_adapter(LOCAL, call="a:b") == ['call: belongs to provider = "callable" only']
     assert adapter(call="a.b:c.d").call == "a.b:c.d"
@@ -590,12 +664,86 @@ def test_the_rules_about_two_keys_wait_for_a_provider() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["x", "ftp://h", "https://", "//h/v1", "https://h:0", "https://h:x", "https://[", "https://h/#f", "https://h/a b", "http://localhost\\.evil"],
+    ["x", "ftp://h", "https://", "//h/v1", "https://[", "https://h/#f", "https://h/a b", "http://localhost\\.evil"],
 )  # fmt: skip
 def test_an_address_is_absolute(url: str) -> None:
     assert of_adapter(LOCAL, base_url=url) == [
         'base_url: must be an absolute http or https URL, such as "https://host/v1"'
     ]
+
+
+@pytest.mark.parametrize("port", ["0", "x", "65536", "-1", "٣"])
+def test_an_address_has_a_port_that_there_is(port: str) -> None:
+    assert of_adapter(LOCAL, base_url=f"https://h:{port}/v1") == ["base_url: its port is not a number from 1 to 65535"]
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".org", "☃.net", "999.1.1.1", CANARY + "..b"])
+def test_an_address_has_a_host_that_can_be_looked_up(host: str) -> None:
+    (problem,) = of_adapter(LOCAL, base_url=f"https://{host}/v1")
+    assert problem == "base_url: its host is no name or address that can be looked up"
+
+
+@pytest.mark.parametrize(
+    "host", ["h", "h.", "exämple.org", "xn--exmple-cua.org", "my_host", "10.0.0.1", "[::1]", "[fe80::1]"]
+)
+def test_a_host_is_a_name_or_an_address(host: str) -> None:
+    assert of_adapter(LOCAL, base_url=f"https://{host}:65535/v1") == []
+
+
+@pytest.mark.parametrize("given", [None, [], 5, "failsoft.toml", b"x", [("host", "h")]])
+def test_what_is_no_mapping_is_a_problem(given: Any) -> None:
+    (problem,) = read_mapping(given).problems
+    assert problem.startswith("configuration: a table (a mapping) or a failsoft.config.Config is wanted, not ")
+
+
+# --- what's wrong hides nothing else ----------------------------------------------------------------------------------
+
+
+def kept(base: dict[str, Any] = CALLABLE, /, **keys: Any) -> AdapterConfig:
+    """What can be made of an adapter in which something is wrong."""
+    draft = read_mapping({"adapters": {"a": base | keys}})
+    assert draft.problems != []
+    return draft.config.adapters["a"]
+
+
+def test_a_wrong_key_is_left_out_and_the_rest_of_its_table_is_kept() -> None:
+    assert kept(attempts=0, labels=["CUI"], bogus=1) == adapter(labels=["CUI"])
+    assert kept(LOCAL, headers={"X Y": SecretStr("x")}, attempts=2) == adapter(LOCAL, attempts=2)
+    assert kept(labels=["CUI", 3], attempts=2) == adapter(attempts=2)
+    assert kept(breaker={"rate": 20, "trials": 0}).breaker == BreakerConfig(rate=20)
+    assert kept(breaker=5) == adapter()
+
+
+def test_a_key_that_others_need_has_something_in_its_place_that_causes_no_other_problem() -> None:
+    assert kept({"provider": "callable"}).floating
+    assert kept(model="").floating
+    assert kept(floating="yes").floating
+    assert kept(LOCAL, base_url="http://far/v1", allow_http=5).allow_http
+    assert kept(LOCAL, base_url=5, model="gpt-4o").model == "gpt-4o"
+    assert kept(OPENAI, api_key=CANARY, model="gpt-4o").model == "gpt-4o"
+    assert kept(base_url="https://h", api_key=SecretStr("x"), attempts=2) == adapter(attempts=2)
+    assert kept(base_url="https://h", attempts=2) == kept(api_key=SecretStr("x"), attempts=2) == adapter(attempts=2)
+
+
+def test_a_wrong_import_path_isnt_taken_for_a_missing_one() -> None:
+    assert kept(call="pkg.mod").call == UNREAD
+    draft = read_mapping({"capabilities": {"c": {"class": "pkg.mod", "fallback": "a:b"}}})
+    assert len(draft.problems) == 1
+    assert (draft.config.capabilities["c"].class_path, draft.config.capabilities["c"].fallback) == (UNREAD, "a:b")
+
+
+def test_a_table_under_a_wrong_name_is_kept_under_it() -> None:
+    draft = read_mapping({"adapters": {"fallback": CALLABLE}, "capabilities": {"A b": {"fallback": "a:b"}}})
+    assert len(draft.problems) == 2
+    assert draft.config.adapters == {"fallback": adapter()}
+    assert draft.config.capabilities["A b"].fallback == "a:b"
+
+
+@pytest.mark.parametrize("given", [5, {"model": "m"}, {"provider": "x", "model": "m"}, {"env": "NOT_SET_ANYWHERE"}])
+def test_nothing_can_be_made_of_an_adapter_without_a_provider(given: Any) -> None:
+    draft = read_mapping({"adapters": {"a": given, "b": CALLABLE}})
+    assert draft.problems != []
+    assert set(draft.config.adapters) == {"b"}
 
 
 @pytest.mark.parametrize(
@@ -668,9 +816,14 @@ def test_a_duration_is_read_to_the_nanosecond(text: str, value: int) -> None:
     assert capability(deadline=text).deadline == value
 
 
+@pytest.mark.parametrize("text", ["100ms", "1h", "60m"])
+def test_a_duration_may_be_as_short_and_as_long_as_its_bounds(text: str) -> None:
+    assert capability(deadline=text).deadline == parse_duration(text)
+
+
 @pytest.mark.parametrize("text", ["", "8", "s", "8 seconds", "-8s", "1e3s", "٣s", "8s\n", "9" * 5000 + "s", "."])
 def test_what_has_no_unit_or_no_number_is_no_duration(text: str) -> None:
-    with pytest.raises(ValueError, match="not a duration"):
+    with pytest.raises(ValueError, match=r'^not a duration: write "8s", "250ms", "2m" or "1h"$'):
         parse_duration(text)
     (problem,) = of_capability(deadline=text)
     assert problem.endswith('is not a duration: write "8s", "250ms", "2m" or "1h"')
@@ -687,6 +840,7 @@ def test_what_has_no_unit_or_no_number_is_no_duration(text: str) -> None:
         ({"fallback": "a.b"}, 'fallback: "a.b" is not an import path: write "package.module:name"'),
         ({"class": "a.b"}, 'class: "a.b" is not an import path: write "package.module:name"'),
         ({"adapters": "gpt"}, "adapters: a list is wanted, not text"),
+        ({"adapters": []}, "adapters: names nobody: name an adapter, or leave the key out where only the fallback shall answer"),
         ({"adapters": ["a", "a"]}, 'adapters: "a" is named twice'),
         ({"adapters": ["a", "fallback"]}, 'adapters: the fallback is always last and needs no mention: leave "fallback" out'),
     ],

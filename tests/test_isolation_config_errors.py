@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import pytest
@@ -85,7 +85,12 @@ def text_of(result: Any) -> str:
     return json.dumps(result)
 
 
+def never(request: Item) -> NoReturn:
+    raise NotImplementedError
+
+
 not_callable = 5
+none = None
 
 LOCAL = {"provider": "openai-compatible", "base_url": "http://127.0.0.1:1/v1", "model": "m"}
 
@@ -137,6 +142,91 @@ def test_all_problems_stand_in_one_error() -> None:
     ):
         assert said in text, text
     assert CANARY not in text
+
+
+def test_a_problem_hides_no_other_of_the_same_table() -> None:
+    found = problems(
+        [RateItem, Lost],
+        adapters={
+            "gpt": {
+                "provider": "openai",
+                "model": "gpt-4.1",
+                "api_key": CANARY,
+                "breaker": {"rate": 1000, "trials": 0},
+            },
+            "far": {"provider": "openai-compatible", "model": "gpt-4o", "attempts": 0},
+            "own": {"provider": "callable", "model": "o1", "call": "mod", "text": f"{HERE}:nothing", "concurrency": 0},
+            "none": {"provider": "callable", "model": "m", "served_by": f"{HERE}:nothing", "breaker": {"rate": 1000}},
+            "Bad name": {"provider": "callable", "model": "o3", "call": f"{HERE}:nothing"},
+        },
+        capabilities={
+            "rate-item": {"adapters": ["gtp"], "deadline": 8, "fallback": f"{HERE}:of_numbers", "class": "mod"},
+            "lost": {"fallback": f"{HERE}:nothing", "degraded_limit": 101},
+        },
+    )
+    starts = (
+        "adapters.gpt.model: ",
+        "adapters.gpt.api_key: ",
+        "adapters.gpt.breaker.rate: ",
+        "adapters.gpt.breaker.trials: ",
+        "adapters.far.model: ",
+        "adapters.far.base_url: ",
+        "adapters.far.attempts: ",
+        "adapters.own.model: ",
+        "adapters.own.call: ",
+        "adapters.own.text: ",
+        "adapters.own.concurrency: ",
+        "adapters.none: a callable adapter needs call",
+        "adapters.none.served_by: ",
+        "adapters.none.breaker.rate: ",
+        'adapters."Bad name": ',
+        'adapters."Bad name".model: ',
+        'adapters."Bad name".call: ',
+        "capabilities.rate-item.adapters[0]: ",
+        "capabilities.rate-item.deadline: ",
+        "capabilities.rate-item.fallback: ",
+        "capabilities.rate-item.class: ",
+        "capabilities.lost: ",
+        "capabilities.lost.fallback: ",
+        "capabilities.lost.degraded_limit: ",
+    )
+    assert [sum(each.startswith(start) for each in found) for start in starts] == [1] * len(starts), found
+    assert len(found) == len(starts), found
+
+
+def test_a_header_that_an_adapter_sets_itself_is_a_problem_with_its_place_and_hides_no_other() -> None:
+    adapter = {**LOCAL, "headers": {"Content-Length": SecretStr(CANARY)}, "breaker": {"rate": 1000}}
+    found = problems([], adapters={"a": adapter, "b": {"provider": "callable", "model": "o1"}})
+    assert [each.partition(": ")[0] for each in found] == [
+        "adapters.a.breaker.rate",
+        "adapters.a.headers",
+        "adapters.b.model",
+        "adapters.b",
+    ]
+    assert CANARY not in "".join(found)
+
+
+def test_a_capability_that_cant_be_imported_hides_no_problem_of_its_table() -> None:
+    found = problems(
+        capabilities={
+            "a": {"class": "nowhere.at_all:X", "fallback": f"{HERE}:nothing"},
+            "b": {"class": "wrong", "fallback": f"{HERE}:nothing"},
+            "c": {"class": f"{HERE}:rate", "fallback": f"{HERE}:table_of_stars"},
+        }
+    )
+    assert [each.partition(": ")[0] for each in sorted(found)] == [
+        "capabilities.a.class",
+        "capabilities.a.fallback",
+        "capabilities.b.class",
+        "capabilities.b.fallback",
+        "capabilities.c.class",
+    ]
+
+
+@pytest.mark.parametrize("given", [None, [], 5, b"x", object()])
+def test_what_is_no_mapping_is_no_configuration(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"a mapping\) or a failsoft\.config\.Config is wanted"):
+        Isolation(given, capabilities=[])
 
 
 def test_figures_of_a_breaker_that_dont_fit_together_are_a_problem() -> None:
@@ -219,6 +309,8 @@ class TestAWiredFallback:
             ("of_numbers", "takes int, but the capability's request is Item"),
             ("NeedsFile", "can't be made without arguments"),
             ("Item", "can't be made without arguments"),
+            ("none", f"{HERE}:none is None"),
+            ("never", "returns typing.NoReturn, but the capability's response is Rating"),
         ],
     )
     def test_that_doesnt_fit_is_a_problem(self, name: str, problem: str) -> None:
@@ -227,6 +319,13 @@ class TestAWiredFallback:
         (found,) = caught.value.problems
         assert found.startswith("capabilities.rate-item.fallback: ")
         assert problem in found
+
+    @pytest.mark.parametrize("path", ["sys:exit", "time:sleep", "builtins:len", "os:_exit", "builtins:str.upper"])
+    def test_that_is_built_in_is_a_problem(self, path: str) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            wired(path)
+        (found,) = caught.value.problems
+        assert found.startswith(f"capabilities.rate-item.fallback: {path} is built in, so nothing says whether it fits")
 
 
 class TestACallableAdapter:
@@ -250,6 +349,16 @@ class TestACallableAdapter:
     )
     def test_that_cant_be_had_is_a_problem(self, keys: dict[str, Any], problem: str) -> None:
         assert problem in problems([], adapters=self.adapter(**keys))[0]
+
+    def test_in_code_is_held_to_the_same_rules(self) -> None:
+        isolation = Isolation({"ledger": {"url": "none"}}, capabilities=[])
+        with pytest.raises(ConfigurationError) as caught:
+            isolation.adapter("a", model="gpt-4o", breaker={"rate": 1000})(asked)
+        assert [each.partition(": ")[0] for each in caught.value.problems] == [
+            "adapters.a.model",
+            "adapters.a.breaker.rate",
+        ]
+        isolation.adapter("a", model="gpt-4o", floating=True)(asked)
 
 
 class TestImporting:

@@ -51,10 +51,10 @@ class TestErrors:
     def test_one_problem_of_a_configuration(self) -> None:
         error = ConfigurationError("adapters.a: wrong")
         assert error.problems == ("adapters.a: wrong",)
-        assert str(error) == "1 problem in the configuration:\n  - adapters.a: wrong"
+        assert str(error) == "1 problem to mend:\n  - adapters.a: wrong"
 
     def test_several_problems_stand_in_one_error(self) -> None:
-        assert str(ConfigurationError(["a", "b"])) == "2 problems in the configuration:\n  - a\n  - b"
+        assert str(ConfigurationError(["a", "b"])) == "2 problems to mend:\n  - a\n  - b"
 
     def test_a_failed_fallback_says_why_it_was_asked(self) -> None:
         error = FallbackFailed("grade-item", "KeyError()", [PassedOver("gpt", "open")])

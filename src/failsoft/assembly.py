@@ -17,7 +17,8 @@ from failsoft.adapters.callable import FunctionCodec, hidden_retries
 from failsoft.adapters.openai_compatible import openai, openai_compatible
 from failsoft.adapters.pins import floating_problem
 from failsoft.capability import Capability, name_problem
-from failsoft.config import AdapterConfig, CapabilityConfig, Config
+from failsoft.config import UNREAD, AdapterConfig, CapabilityConfig, Config
+from failsoft.config_file import place_text
 from failsoft.core.breaker import Breaker, Change
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.core.bulkhead import Bulkhead, BulkheadFull
@@ -87,23 +88,26 @@ def imported(configs: Mapping[str, CapabilityConfig], problems: list[str]) -> li
     """The capabilities that the configuration names by ``class``."""
     found: list[Given] = []
     for name, config in configs.items():
-        place = f"capabilities.{name}"
-        if config.class_path is None:
-            problems.append(f'{place}: write class = "package.module:{_pascal(name)}", or pass it in code')
-            continue
-        try:
-            target = import_object(config.class_path)
-        except ValueError as error:
-            problems.append(f"{place}.class: {error}")
-            continue
-        instance = _instance(target, problems, place)
-        if instance is None:
-            continue
-        if instance.name != name:
-            problems.append(f'{place}.class: {config.class_path} is named "{instance.name}", not "{name}"')
-            continue
-        found.append(instance)
+        instance = _imported(name, config, problems)
+        if instance is not None:
+            found.append(instance)
+        elif config.fallback is not None:  # whether it fits can't be told without the capability
+            _target(config.fallback, place_text(("capabilities", name, "fallback")), problems)
     return found
+
+
+def _imported(name: str, config: CapabilityConfig, problems: list[str]) -> AnyCapability | None:
+    place = place_text(("capabilities", name))
+    path = config.class_path
+    if path is None:
+        problems.append(f'{place}: write class = "package.module:{_pascal(name)}", or pass it in code')
+        return None
+    target = _target(path, f"{place}.class", problems)
+    instance = None if target is None else _instance(target, problems, place)
+    if instance is not None and instance.name != name:
+        problems.append(f'{place}.class: {path} is named "{instance.name}", not "{name}"')
+        return None
+    return instance
 
 
 def contract_of(instance: AnyCapability, config: CapabilityConfig, problems: list[str]) -> Contract[Any, Any] | None:
@@ -111,42 +115,61 @@ def contract_of(instance: AnyCapability, config: CapabilityConfig, problems: lis
     place = f"capabilities.{instance.name}"
     try:
         contract: Contract[Any, Any] = Contract(instance)
-        if config.fallback is not None:
-            wired = _wired(config.fallback, contract, f"{place}.fallback", problems)
-            contract = contract if wired is None else Contract(instance, wired)
     except Exception as error:  # an annotation that can't be resolved or validated
         problems.append(f"{place}: {error}")
+        if config.fallback is not None:
+            _target(config.fallback, f"{place}.fallback", problems)
         return None
-    return contract
+    if config.fallback is None:
+        return contract
+    wired = _wired(config.fallback, contract, f"{place}.fallback", problems)
+    return contract if wired is None else Contract(instance, wired)
 
 
 def guarded(name: str, config: AdapterConfig, problems: list[str], parts: Parts) -> GuardedAdapter | None:
     """An adapter from its configuration, with guards of its own."""
-    place = f"adapters.{name}"
-    if not config.floating:
-        floating = floating_problem(config.provider, config.model)
-        if floating is not None:
-            problems.append(f"{place}.model: {floating}")
+    place = place_text(("adapters", name))
+    settings = _settings(config, place, problems)
     codec = _codec(config, place, problems)
-    try:
-        return None if codec is None else guard(name, codec, config, parts)
-    except ConfigurationError as error:  # figures of the breaker that are out of range, or don't fit together
-        problems += [f"{place}.breaker: {each}" for each in error.problems]
-        return None
+    return None if codec is None or settings is None else _guarded(name, codec, config, settings, parts)
 
 
 def guard(name: str, codec: Codec | CallableCodec, config: AdapterConfig, parts: Parts) -> GuardedAdapter:
-    """A codec with a breaker, a throttle, a latch and a bulkhead of its own."""
+    """A codec with a breaker, a throttle, a latch and a bulkhead of its own.
 
-    def told(change: Told) -> None:
-        parts.on_change(name, change)
+    Raises:
+        ConfigurationError: a floating name, figures of the breaker that are out of range or don't fit together.
+    """
+    problems: list[str] = []
+    settings = _settings(config, place_text(("adapters", name)), problems)
+    if problems or settings is None:
+        raise ConfigurationError(problems)
+    return _guarded(name, codec, config, settings, parts)
 
+
+def _settings(config: AdapterConfig, place: str, problems: list[str]) -> BreakerSettings | None:
+    """The breaker's figures; what's wrong with them or with the pin is told."""
+    floating = None if config.floating else floating_problem(config.provider, config.model)
+    if floating is not None:
+        problems.append(f"{place}.model: {floating}")
     overrides = {} if config.breaker is None else config.breaker.overrides()
     if config.attempt_timeout is not None:
         overrides.setdefault(
             "fair_cap_s", config.attempt_timeout / SECOND
         )  # fair time is at most what an attempt may take
-    settings = BreakerSettings(**overrides)
+    try:
+        return BreakerSettings(**overrides)
+    except ConfigurationError as error:
+        problems += [f"{place}.{each}" for each in error.problems]
+        return None
+
+
+def _guarded(
+    name: str, codec: Codec | CallableCodec, config: AdapterConfig, settings: BreakerSettings, parts: Parts
+) -> GuardedAdapter:
+    def told(change: Told) -> None:
+        parts.on_change(name, change)
+
     return GuardedAdapter(
         name,
         codec,
@@ -221,30 +244,34 @@ def pick(config: Config, names: Iterable[str]) -> dict[str, CapabilityConfig]:
     return {name: config.capabilities.get(name, CapabilityConfig()) for name in names}
 
 
-def _codec(config: AdapterConfig, place: str, problems: list[str]) -> Codec | CallableCodec | None:
+def _http_codec(config: AdapterConfig) -> Codec:
     key = None if config.api_key is None else config.api_key.get_secret_value()
     headers = {name: each.get_secret_value() for name, each in config.headers.items()}
     if config.provider == "openai":
         options: dict[str, Any] = {"base_url": config.base_url} if config.base_url else {}
         return openai(key or "", extra_headers=headers, **options)
-    if config.provider == "openai-compatible":
-        assert config.base_url is not None
-        return openai_compatible(config.base_url, api_key=key, extra_headers=headers)
+    assert config.base_url is not None
+    return openai_compatible(config.base_url, api_key=key, extra_headers=headers)
+
+
+def _codec(config: AdapterConfig, place: str, problems: list[str]) -> Codec | CallableCodec | None:
+    if config.provider != "callable":
+        try:
+            return _http_codec(config)
+        except ConfigurationError as error:  # the codec names its own arguments
+            problems += [f"{place}.{each.removeprefix('extra_')}" for each in error.problems]
+            return None
     if config.call is None:
         problems.append(f'{place}: a callable adapter needs call = "package.module:function"')
-        return None
     found: dict[str, Any] = {}
     for key_name, path in (("call", config.call), ("text", config.text), ("served_by", config.served_by)):
-        if path is None:
+        target = None if path is None else _target(path, f"{place}.{key_name}", problems)
+        if target is None:
             continue
-        try:
-            found[key_name] = import_object(path)
-        except ValueError as error:
-            problems.append(f"{place}.{key_name}: {error}")
-            continue
-        if not callable(found[key_name]):
+        if callable(target):
+            found[key_name] = target
+        else:
             problems.append(f"{place}.{key_name}: {path} is not callable")
-            del found[key_name]
     if "call" not in found:
         return None
     return function_codec(
@@ -252,11 +279,23 @@ def _codec(config: AdapterConfig, place: str, problems: list[str]) -> Codec | Ca
     )
 
 
-def _wired(path: str, contract: Contract[Any, Any], place: str, problems: list[str]) -> Callable[[Any], Any] | None:
+def _target(path: str, place: str, problems: list[str]) -> object:
+    """What's at an import path; None where that is a problem."""
+    if path == UNREAD:
+        return None
     try:
-        target: Any = import_object(path)
+        found = import_object(path)
     except ValueError as error:
         problems.append(f"{place}: {error}")
+        return None
+    if found is None:
+        problems.append(f"{place}: {path} is None")
+    return found
+
+
+def _wired(path: str, contract: Contract[Any, Any], place: str, problems: list[str]) -> Callable[[Any], Any] | None:
+    target: Any = _target(path, place, problems)
+    if target is None:
         return None
     if inspect.isclass(target):
         try:
@@ -264,12 +303,19 @@ def _wired(path: str, contract: Contract[Any, Any], place: str, problems: list[s
         except Exception as error:
             problems.append(f"{place}: {path} can't be made without arguments: {type(error).__name__}: {error}")
             return None
-    problem = fallback_problem(target, contract.request_type, contract.response_type)
+    problem = _built_in_problem(target) or fallback_problem(target, contract.request_type, contract.response_type)
     if problem is not None:
         problems.append(f"{place}: {path} {problem}")
         return None
     wired: Callable[[Any], Any] = target
     return wired
+
+
+def _built_in_problem(target: object) -> str | None:
+    """A function written in C states neither what it takes nor what it returns, and it may do anything (``sys:exit``)."""
+    if inspect.isbuiltin(target) or inspect.ismethoddescriptor(target):
+        return "is built in, so nothing says whether it fits: wire a function written in Python, with annotations"
+    return None
 
 
 def _instance(given: object, problems: list[str], place: str = "capabilities") -> AnyCapability | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, cast
 from urllib.parse import parse_qsl, urlsplit
 
+import httpx
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -49,6 +50,9 @@ from failsoft.config_values import (
     wrong,
 )
 from failsoft.outcome import Pin
+
+UNREAD: Final = ""
+"""Stands for an import path that was wrong: it has been told, and nothing is imported by it."""
 
 
 class Section(BaseModel):
@@ -205,6 +209,13 @@ class AdapterConfig(Section):
             raise wrong("a callable adapter makes its own requests: leave it out")
         return value
 
+    @field_validator("headers")
+    @classmethod
+    def _each_once(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        if len({each.lower() for each in headers}) < len(headers):
+            raise wrong("a header is named twice: upper and lower case mean the same")
+        return headers
+
     @field_validator("call", "text", "served_by")
     @classmethod
     def _for_callables(cls, path: str | None, info: ValidationInfo) -> str | None:
@@ -227,7 +238,7 @@ def _url_problem(url: str, allow_http: bool) -> str | None:
     """What's wrong with a provider's address; never shows it."""
     try:
         parts = urlsplit(url)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
         return _NO_URL
     if not sound or "\\" in url or any(each.isspace() for each in url) or "#" in url:
@@ -235,9 +246,29 @@ def _url_problem(url: str, allow_http: bool) -> str | None:
     names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
     if "@" in parts.netloc or any(SECRET_PARAMETER.search(each) for each in names):
         return 'a secret must not stand in a URL: write api_key = { env = "NAME" } or a header'
-    if parts.scheme == "http" and not allow_http and not _is_loopback(parts.hostname or ""):
+    host = parts.hostname or ""
+    try:
+        if parts.port == 0:
+            return _NO_PORT
+    except ValueError:
+        return _NO_PORT
+    if not _is_host(host):
+        return "its host is no name or address that can be looked up"
+    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
         return "plain http to another machine can be read and changed on the way: use https, or write allow_http = true"
     return None
+
+
+_NO_PORT: Final = "its port is not a number from 1 to 65535"
+
+
+def _is_host(host: str) -> bool:
+    """Can it be looked up? An address, or a name that can be written in ASCII, of labels of 1 to 63 characters."""
+    try:
+        httpx.URL(scheme="https", host=host).raw_host.decode().encode("idna")  # as the system's resolver does it
+    except (httpx.InvalidURL, UnicodeError):
+        return False
+    return True
 
 
 def _is_loopback(host: str) -> bool:

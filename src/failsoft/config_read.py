@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from attrs import field, frozen
-from pydantic import (
-    ValidationError,
-)
+from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from failsoft.config import AdapterConfig, BreakerConfig, CapabilityConfig, Config, LedgerConfig, Section
+from failsoft.config import UNREAD, AdapterConfig, BreakerConfig, CapabilityConfig, Config, LedgerConfig, Section
 from failsoft.config_file import UNRESOLVED, Place, Tree, load_file, load_mapping, place_text, shown
 
 
@@ -26,7 +24,8 @@ class Draft:
     """What could be read, and what couldn't.
 
     Args:
-        config: of the sections that are right; the others are left out or stand at their defaults.
+        config: what could be read, for whoever looks for more problems. A wrong key is left out of its table, and stands
+            at its default; so is a whole table that nothing can be made of.
         problems: one sentence each.
         adapter_names: all that are configured, those that are wrong included.
         routes: each capability's adapters with their positions, as written.
@@ -77,11 +76,16 @@ def read_mapping(raw: Mapping[str, Any] | Config, base: Path | None = None) -> D
     """The same for a mapping of the same shape, whose secrets may also be `pydantic.SecretStr`.
 
     Args:
-        raw: the mapping; a `Config` is taken as it is.
+        raw: the mapping; a `Config` is taken as it is. Anything else is a problem.
         base: what relative paths are relative to; default: the working directory.
     """
     if isinstance(raw, Config):
         return Draft.of(raw)
+    if not isinstance(cast("object", raw), Mapping):
+        actual = _kind_of(raw)
+        return Draft(
+            Config(), [f"configuration: a table (a mapping) or a failsoft.config.Config is wanted, not {actual}"]
+        )
     return _draft(load_mapping(raw, base), in_code=True)
 
 
@@ -113,7 +117,7 @@ def _draft(tree: Tree, in_code: bool) -> Draft:
     except ValidationError as error:
         wrong = error.errors(include_url=False)
         problems += [_sentence(each, in_code) for each in wrong if each["input"] is not UNRESOLVED]
-        config = Config.model_validate(_without(table, wrong) | whole)
+        config = _mended(table, wrong, whole)
     return Draft(config, problems, names, routes)
 
 
@@ -129,16 +133,54 @@ def _named(capability: object) -> tuple[tuple[int, str], ...]:
     return tuple((index, each) for index, each in enumerate(listed) if isinstance(each, str))
 
 
-def _without(table: Mapping[str, Any], wrong: list[ErrorDetails]) -> dict[str, Any]:
-    """The table without the sections in which something is wrong."""
-    kept = dict(table)
-    for place in (each["loc"] for each in wrong):
-        name = cast("str", place[0])
-        if name in ("adapters", "capabilities") and len(place) > 1:
-            kept[name] = {key: each for key, each in _table(kept, name).items() if key != place[1]}
-        else:
-            kept.pop(name, None)
-    return kept
+def _mended(table: Mapping[str, Any], wrong: list[ErrorDetails], whole: dict[str, Any]) -> Config:
+    """What can be made of a table in which something is wrong: other rooms find what else is wrong with it."""
+    places = [each["loc"] for each in wrong]
+    tops = {place[0] for place in places}
+    right = {key: each for key, each in table.items() if key not in tops}
+    found: dict[str, Any] = {}
+    sections: tuple[tuple[str, type[Section]], ...] = (("adapters", AdapterConfig), ("capabilities", CapabilityConfig))
+    for name, model in sections:
+        made = {key: _section(model, each, [at[2:] for at in places if at[:2] == (name, key)])
+                for key, each in _table(table, name).items()}  # fmt: skip
+        found[name] = {key: each for key, each in made.items() if each is not None}
+    return Config.model_validate(right | whole).model_copy(update=found)
+
+
+_STANDS_FOR: Final[Mapping[str, Any]] = {
+    "model": "unread",
+    "floating": True,
+    "allow_http": True,
+    "base_url": "https://unread.invalid/v1",
+    "api_key": SecretStr("unread"),
+}
+"""In place of a wrong key that others can't do without. It has been told, and leads to no problem of its own."""
+
+
+def _section(model: type[Section], given: object, places: list[Place]) -> Section | None:
+    """One adapter or capability without what's wrong in it; None if nothing can be made of it."""
+    keys = {str(place[0]) for place in places if place}
+    if not isinstance(given, dict) or "provider" in keys:  # what all others depend on
+        return None
+    table = cast("dict[str, Any]", given)
+    kept = {key: each for key, each in table.items() if key not in keys}
+    inner = {str(place[1]) for place in places if len(place) > 1 and place[0] == "breaker"}
+    if inner:
+        kept["breaker"] = {key: each for key, each in _table(table, "breaker").items() if key not in inner}
+    if model is AdapterConfig:
+        kept |= {key: each for key, each in _STANDS_FOR.items() if key in keys}
+        if "model" in keys:
+            kept["floating"] = True
+        if kept["provider"] == "callable":  # it may have neither
+            kept = {key: each for key, each in kept.items() if key not in ("base_url", "api_key")}
+    try:
+        made = model.model_validate(kept)
+    except ValidationError:
+        return None
+    return made.model_copy(update={field: UNREAD for key, field in _PATHS.items() if key in keys})
+
+
+_PATHS: Final = {"class": "class_path", "call": "call"}
 
 
 _WANTED: Final = {
@@ -161,6 +203,10 @@ _KINDS: Final[tuple[tuple[type, str], ...]] = (
     (list, "a list"),
     (dict, "a table"),
 )
+
+
+def _kind_of(value: object) -> str:
+    return next((name for type_, name in _KINDS if issubclass(type(value), type_)), type(value).__name__)
 
 
 def _sentence(error: ErrorDetails, in_code: bool) -> str:
@@ -187,10 +233,7 @@ def _sentence(error: ErrorDetails, in_code: bool) -> str:
         problem = "must name at least one"
     else:
         wanted = _WANTED.get(kind, "something else")
-        actual = next(
-            (name for type_, name in _KINDS if isinstance(given, type_)), type(cast("object", given)).__name__
-        )
-        problem = f"{wanted} is wanted, not {actual}"
+        problem = f"{wanted} is wanted, not {_kind_of(given)}"
     return f"{place_text(place)}: {problem}"
 
 

@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from failsoft.capability import name_problem
-from failsoft.config_file import UNRESOLVED, Resolved, shown
+from failsoft.config_file import Resolved, shown
 
 SECOND = 1_000_000_000
 _UNITS = {"ms": SECOND // 1000, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND}
@@ -111,8 +111,6 @@ def duration_between(low: str, high: str) -> BeforeValidator:
     lowest, highest = parse_duration(low), parse_duration(high)
 
     def read(value: object) -> object:
-        if value is UNRESOLVED or value is None:
-            return value
         if not isinstance(value, str):
             raise wrong('a duration has a unit: write "8s", "250ms", "2m" or "1h"')
         try:
@@ -131,7 +129,7 @@ def _secret(value: object, info: ValidationInfo) -> object:
         if value.has_default:
             raise wrong("a secret has no default: it would stand in the file")
         value = Secret(value, value.origin)
-    if value is None or value is UNRESOLVED:
+    if value is None:
         return value
     if not isinstance(value, SecretStr):
         raise wrong('a secret is a pydantic.SecretStr, or { env = "NAME" }', "failsoft_inline")
@@ -144,7 +142,7 @@ def _secret(value: object, info: ValidationInfo) -> object:
 
 
 def header_name(name: str) -> str:
-    """A header's name, in lower case."""
+    """A header's name, or what is wrong with it."""
     if not _HEADER.fullmatch(name):
         raise wrong("is not a header's name")
     return name
@@ -169,6 +167,8 @@ def capability_name(name: str) -> str:
 def route_names(names: object) -> object:
     """The adapters of a route: each once, none of them the fallback."""
     given = cast("Sequence[object]", names if type(names) in (list, tuple) else ())
+    if names == []:
+        raise wrong("names nobody: name an adapter, or leave the key out where only the fallback shall answer")
     for each in given:
         if isinstance(each, str) and given.count(each) > 1:
             raise wrong(f"{shown(each)} is named twice")

@@ -15,7 +15,7 @@ class FailsoftError(Exception):
 
 
 class ConfigurationError(FailsoftError):
-    """Everything that is wrong with a configuration, at once.
+    """Everything that is wrong with a configuration, at once; or with what a method was handed.
 
     Attributes:
         problems: one sentence each: the place, what is wrong, the way out. Never a secret's value.
@@ -25,7 +25,7 @@ class ConfigurationError(FailsoftError):
         self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
         count = len(self.problems)
         head = "1 problem" if count == 1 else f"{count} problems"
-        super().__init__("\n  - ".join((f"{head} in the configuration:", *self.problems)))
+        super().__init__("\n  - ".join((f"{head} to mend:", *self.problems)))
 
 
 class FallbackFailed(FailsoftError):

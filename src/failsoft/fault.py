@@ -160,6 +160,7 @@ class Fault:
         certain: for a fault that latches: the provider's code says so. An uncertain one latches only after two
             different calls with no success between.
         give_up: the provider said that a retry is useless (``x-should-retry: false``).
+        error: for one that somebody must look at whatever its kind: the type of the exception behind it.
     """
 
     kind: FaultKind
@@ -168,6 +169,7 @@ class Fault:
     retry_after_ns: int | None = None
     certain: bool = True
     give_up: bool = False
+    error: str | None = None
 
     @property
     def treatment(self) -> Treatment:

@@ -25,6 +25,7 @@ class AdapterHealth:
         retry_in: seconds until an open breaker may try again.
         in_use: slots taken.
         waiting: callers in its queue.
+        pin_checked: False for a callable adapter without `served`: nothing says which model answered.
     """
 
     state: str
@@ -34,6 +35,7 @@ class AdapterHealth:
     retry_in: float
     in_use: int
     waiting: int
+    pin_checked: bool
 
 
 @frozen
@@ -89,6 +91,7 @@ def adapter_health(adapter: GuardedAdapter, block: Block | None, now: int) -> Ad
         max(0, breaker.until_ns - now) / 1e9,
         adapter.bulkhead.in_use,
         adapter.bulkhead.waiting,
+        getattr(adapter.codec, "states_served", True),
     )
 
 

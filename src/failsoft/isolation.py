@@ -223,11 +223,11 @@ class Isolation:
         self._leave()
 
     async def __aenter__(self) -> Self:
-        entering = asyncio.ensure_future(asyncio.to_thread(self._enter))
+        entry = _Entry(self._enter, self._leave)
         try:
-            await asyncio.shield(entering)
+            await asyncio.get_running_loop().run_in_executor(None, entry.run)
         except asyncio.CancelledError:
-            entering.add_done_callback(lambda done: None if done.cancelled() or done.exception() else self._leave())
+            entry.abandon()
             raise
         return self
 
@@ -235,10 +235,11 @@ class Isolation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if self._entered == 1:
+            if self._entered == 1 and self.running is not None:
+                await self.running.asynchronous.aclose()
                 await self._transport.aclose()
         finally:  # an exit always leaves, also one that is cancelled
-            await asyncio.shield(asyncio.ensure_future(asyncio.to_thread(self._leave)))
+            await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._leave))
 
     def _enter(self) -> None:
         with self._lock:
@@ -479,6 +480,34 @@ class Isolation:
                 guard.after_fork()
         if self.running is not None:
             self._background.after_fork()
+
+
+class _Entry:
+    """An entering, in a thread, that its caller may walk away from: what was entered for nobody is left again.
+
+    No loop is needed for that: the one that asked may be ending.
+    """
+
+    def __init__(self, enter: Callable[[], None], leave: Callable[[], None]) -> None:
+        self._enter = enter
+        self._leave = leave
+        self._lock = threading.Lock()
+        self._entered = self._unwanted = False
+
+    def run(self) -> None:
+        self._enter()
+        with self._lock:
+            self._entered = True
+            unwanted = self._unwanted
+        if unwanted:
+            self._leave()
+
+    def abandon(self) -> None:
+        with self._lock:
+            self._unwanted = True
+            entered = self._entered
+        if entered:
+            threading.Thread(target=self._leave, name="failsoft-leaving").start()
 
 
 def _block_path(config: Config) -> Path | None:

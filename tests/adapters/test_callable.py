@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from failsoft import Capability, Isolation
 from failsoft.adapters.callable import FunctionCodec, hidden_retries
 from failsoft.core.effects import AnswerSchema, Ask, Reply, Unusable
 from failsoft.fault import FaultKind
@@ -36,6 +37,10 @@ def read(result: object, *, wrapped: bool = False, **extractors: Any) -> Reply |
 def fault(read: Reply | Unusable) -> FaultKind:
     assert isinstance(read, Unusable)
     return read.fault.kind
+
+
+circular: list[Any] = []
+circular.append(circular)
 
 
 class Graded(BaseModel):
@@ -63,22 +68,30 @@ class TestAResult:
     def test_without_text_is_empty(self, result: object) -> None:
         assert fault(read(result)) is FaultKind.EMPTY_REPLY
 
-    @pytest.mark.parametrize("result", ["{", '{"a":1,"a":2}', b"\xff", "NaN", {"grade": float("nan")}, "hello"])
+    @pytest.mark.parametrize(
+        "result", ["{", '{"a":1,"a":2}', b"\xff", "NaN", {"grade": float("nan")}, "hello", "\ud800", '"\ud800"']
+    )
     def test_that_is_no_strict_json_is_malformed(self, result: object) -> None:
         assert fault(read(result)) is FaultKind.MALFORMED_ANSWER
 
-    @pytest.mark.parametrize("result", [object(), {"x": object()}, "\ud800"])
-    def test_that_is_no_json_value_is_a_malformed_reply(self, result: object) -> None:
-        assert fault(read(result)) is FaultKind.MALFORMED_REPLY
+    @pytest.mark.parametrize("result", [object(), {"x": object()}, [b"\xff"], ["\ud800"], circular])
+    def test_that_is_no_json_value_is_a_bug_that_names_its_type(self, result: object) -> None:
+        found = read(result, served=lambda result: "m-1")
+        assert fault(found) is FaultKind.BUG
+        assert type(result).__name__ in str(found)
+        assert found.served == Served("m-1")
 
     @pytest.mark.parametrize("extractor", ["text", "served"])
-    def test_of_another_shape_than_expected_is_a_malformed_reply(self, extractor: str) -> None:
+    def test_that_an_extractor_cant_read_is_a_bug_of_the_application(self, extractor: str) -> None:
         def extract(result: Any) -> str:
             raise KeyError(CANARY)
 
-        found = read({"grade": 3}, **{extractor: extract})
-        assert fault(found) is FaultKind.MALFORMED_REPLY
-        assert CANARY not in repr(found)
+        with pytest.raises(KeyError):  # core makes the fault of it: one that isn't retried
+            read({"grade": 3}, **{extractor: extract})
+
+    def test_can_only_say_who_answered_where_an_extractor_reads_it(self) -> None:
+        assert not FunctionCodec(nothing).states_served
+        assert FunctionCodec(nothing, served=str).states_served
 
     def test_says_who_answered_as_far_as_that_can_be_believed(self) -> None:
         reply = read({"grade": 3}, served=lambda result: "m-1", grade=Grade.PROVIDER)
@@ -95,6 +108,68 @@ class TestAResult:
     )
     def test_of_any_kind_is_an_answer_or_a_fault(self, result: object) -> None:
         assert isinstance(read(result), (Reply, Unusable))
+
+
+class GiveGrade(Capability[str, Graded]):
+    """Which grade?"""
+
+    name = "grade"
+
+    def fallback(self, request: str) -> Graded:
+        return Graded(grade=0)
+
+
+@pytest.mark.parametrize("extractor", ["text", "served"])
+def test_a_result_that_an_extractor_cant_read_isnt_asked_for_again(extractor: str) -> None:
+    asked: list[Ask] = []
+    table = {"ledger": {"url": "none"}, "capabilities": {"grade": {"adapters": ["a"]}}}
+    isolation = Isolation(table, capabilities=[GiveGrade])
+
+    @isolation.adapter("a", model="m-1", **{extractor: lambda result: result.nothing})
+    def answer(ask: Ask) -> dict[str, int]:
+        asked.append(ask)
+        return {"grade": 3}
+
+    with isolation:
+        outcome = isolation[GiveGrade].sync("x")
+        state = isolation.health().adapters["a"].state
+    assert len(asked) == 1
+    assert [each.reason for each in outcome.passed_over] == ["bug"]
+    assert "AttributeError" in outcome.passed_over[0].detail
+    assert (outcome.value, state) == (Graded(grade=0), "closed")
+
+
+def alerts(error: Exception, caplog: pytest.LogCaptureFixture) -> list[str]:
+    table = {"ledger": {"url": "none"}, "capabilities": {"grade": {"adapters": ["a"]}}}
+    isolation = Isolation(table, capabilities=[GiveGrade])
+
+    @isolation.adapter("a", model="m-1", attempts=1)
+    def answer(ask: Ask) -> None:
+        raise error
+
+    with isolation, caplog.at_level("ERROR", "failsoft"):
+        outcome = isolation[GiveGrade].sync("x")
+    assert [each.reason for each in outcome.passed_over] == ["adapter_raised"]
+    return [each.getMessage() for each in caplog.records if "event=attempt.alert" in each.getMessage()]
+
+
+@pytest.mark.parametrize("error", [NameError(CANARY), TypeError(CANARY), AttributeError(CANARY), ImportError(CANARY)])
+def test_a_slip_in_the_function_is_told_aloud_with_its_type(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    (told,) = alerts(error, caplog)
+    assert f"error={type(error).__name__}" in told
+    assert CANARY not in told
+
+
+def test_what_a_client_library_raises_isnt(caplog: pytest.LogCaptureFixture) -> None:
+    assert alerts(RuntimeError(CANARY), caplog) == []
+
+
+def test_health_says_whose_pin_isnt_checked() -> None:
+    isolation = Isolation({"ledger": {"url": "none"}}, capabilities=[])
+    isolation.adapter("silent", model="m-1")(nothing)
+    isolation.adapter("stating", model="m-1", served=str)(nothing)
+    health = isolation.health().adapters
+    assert {name: each.pin_checked for name, each in health.items()} == {"silent": False, "stating": True}
 
 
 class Failed(Exception):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ pytest.importorskip("typer")
 
 from typer.testing import CliRunner, Result
 
+from failsoft import Isolation
 from failsoft.cli.app import app
 from failsoft.ledger.verify import verify
 
@@ -42,6 +45,9 @@ def legacy(ask):
     if ask.request.description == "nut":
         return {"stars": 9}
     raise ConnectionRefusedError
+
+def who(result):
+    raise NotImplementedError
 
 isolation = Isolation(
     {"ledger": {"url": "sqlite:///app.db"}, "capabilities": {"rate-item": {"adapters": ["later"]}}},
@@ -88,6 +94,12 @@ class TestHelp:
     def test_of_each_command_has_an_example(self, command: str) -> None:
         assert f"Example: failsoft {command}" in run(command, "--help").stdout
 
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_of_each_command_says_its_exit_codes(self, command: str) -> None:
+        said = " ".join(run(command, "--help").stdout.split())
+        assert "Exit code: 0 " in said
+        assert "64 the command line is wrong" in said
+
     def test_lists_the_commands(self) -> None:
         listed = run("--help").stdout
         assert all(each in listed for each in COMMANDS)
@@ -96,20 +108,63 @@ class TestHelp:
         done = subprocess.run([sys.executable, "-m", "failsoft", "--help"], capture_output=True, text=True, check=True)
         assert "Isolates AI components" in done.stdout
 
+    def test_the_version_is_the_packages_own(self) -> None:
+        assert run("--version").stdout == f"failsoft {version('failsoft')}\n"
+
+
+class TestAWrongCommandLine:
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            [],
+            ["--nothing"],
+            ["nothing"],
+            *([command, "--nothing"] for command in COMMANDS),
+            ["verify"],
+            ["verify", "a.db", "b.db"],
+            ["block", "adapter:old"],
+            ["log", "a.db", "--last", "0"],
+            ["demo", "--most", "many"],
+            ["call", "rate-item", "{}", "--deadline", "2"],
+        ],
+    )
+    def test_has_an_exit_code_of_its_own(self, arguments: list[str]) -> None:
+        run(*arguments, code=64)
+
+    def test_isnt_said_of_what_a_command_finds(self, folder: Path) -> None:
+        run("verify", "nowhere.db", code=3)
+        run("check", "--config", "nowhere.toml", code=1)
+        run("log", "nowhere.db", code=1)
+
 
 class TestCheck:
     def test_says_what_is_in_force(self) -> None:
         stdout = run("check").stdout
         assert "OK: 1 capabilities, 1 adapters" in stdout
         assert "rate-item: old → fallback" in stdout
+        assert "old asks for m-1, its pin is unchecked" in stdout
+
+    def test_notes_whose_pin_isnt_checked(self, folder: Path) -> None:
+        assert "note: adapters.old: nothing says which model answered" in run("check").stdout
+        (folder / "failsoft.toml").write_text(
+            CONFIG.replace("attempts = 1", 'attempts = 1\nserved_by = "cli_capabilities:who"')
+        )
+        stdout = run("check").stdout
         assert "old asks for m-1, expects m-1" in stdout
+        assert "note" not in stdout
+        assert said("check")["pin_unchecked"] == []
 
     def test_opens_no_ledger(self, folder: Path) -> None:
         run("check")
         assert not (folder / "failsoft.db").exists()
 
     def test_for_programs(self) -> None:
-        assert said("check") == {"ok": True, "capabilities": ["rate-item"], "adapters": ["old"]}
+        assert said("check") == {
+            "ok": True,
+            "capabilities": ["rate-item"],
+            "adapters": ["old"],
+            "pin_unchecked": ["old"],
+        }
 
     def test_says_everything_thats_wrong(self, folder: Path) -> None:
         (folder / "failsoft.toml").write_text(
@@ -170,7 +225,8 @@ class TestCall:
 
     def test_with_another_deadline(self) -> None:
         run("call", "rate-item", '{"description": "nut"}', "--deadline", "2s")
-        assert "deadline: " in run("call", "rate-item", '{"description": "nut"}', "--deadline", "2", code=1).stderr
+        problem = run("call", "rate-item", '{"description": "nut"}', "--deadline", "2", code=64).stderr
+        assert "--deadline: deadline: '2' is no duration" in problem
 
     @pytest.mark.parametrize(
         ("request_", "problem"), [('{"description": 5}', "description: "), ("{", "request: "), ("{}", "description: ")]
@@ -207,8 +263,21 @@ class TestBlock:
     def test_that_isnt_there_cant_be_ended(self) -> None:
         assert "wasn't blocked" in run("unblock", "adapter:old", "--why", "mended").stdout
 
+    def test_unblocking_reaches_a_breaker_that_opened_by_itself_in_a_running_process(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.syspath_prepend(folder)
+        monkeypatch.setattr("failsoft.io.block_file.LOOK_EVERY", 0)
+        with Isolation.from_file("failsoft.toml") as isolation:
+            rate = isolation["rate-item"]
+            for _ in range(6):
+                rate.sync(rate.parse_request('{"description": "bolt"}'))
+            assert isolation.health().adapters["old"].state == "open"
+            assert "wasn't blocked; every process tries it again" in run("unblock", "adapter:old", "--why", "w").stdout
+            assert rate.sync(rate.parse_request('{"description": "nut"}')).by_ai
+
     def test_needs_a_reason(self) -> None:
-        assert "--why" in run("block", "adapter:old", code=2).stderr
+        assert "--why" in run("block", "adapter:old", code=64).stderr
 
     def test_only_of_what_there_is(self) -> None:
         assert "there is adapter:old" in run("block", "old", "--why", "w", code=1).stderr
@@ -231,16 +300,34 @@ class TestStatus:
         assert "wrong" in run("status").stdout
         run("unblock", "adapter:old", "--why", "mended")
         stdout = run("status").stdout
-        assert "m-1" in stdout
+        assert "adapter:old at m-1" in stdout
+        assert "capability:rate-item is blocked by" in stdout
         assert "audit" in stdout
-        found = said("status")
-        assert set(found["blocks"]) == {"capability:rate-item"}
-        assert found["changes"]["old"]["to"] == "half_open"
+        assert set(said("status")["blocks"]) == {"capability:rate-item"}
+
+    def test_tells_what_running_processes_recorded_and_not_what_commands_did(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.syspath_prepend(folder)
+        with Isolation.from_file("failsoft.toml") as isolation:
+            for _ in range(6):
+                isolation["rate-item"].sync(isolation["rate-item"].parse_request('{"description": "bolt"}'))
+            run("unblock", "adapter:old", "--why", "mended")  # its own breaker becomes half-open, and dies with it
+            (change,) = said("status")["changes"]
+            assert (change["adapter"], change["layer"], change["to"]) == ("old", "health", "open")
+            assert change["pid"] == os.getpid()
+            assert f"process {os.getpid()}: health closed → open (consecutive) at " in run("status").stdout
+        assert said("status")["changes"] == []
+
+    def test_says_what_it_cant_know(self) -> None:
+        stdout = run("status").stdout
+        assert "nothing is blocked" in stdout
+        assert "how their breakers stand now only they know" in " ".join(stdout.split())
 
     def test_before_the_first_call_there_is_nothing_to_say(self, folder: Path) -> None:
-        assert said("status") == {"blocks": {}, "changes": {}}
+        assert said("status") == {"blocks": {}, "changes": []}
         (folder / "failsoft.toml").write_text('[ledger]\nurl = "none"\n')
-        assert said("status") == {"blocks": {}, "changes": {}}
+        assert said("status") == {"blocks": {}, "changes": []}
 
     def test_a_block_file_that_isnt_one_is_a_sentence(self, folder: Path) -> None:
         (folder / "failsoft.db.blocks.json").write_text("precious")
@@ -309,7 +396,7 @@ class TestVerify:
 
     @pytest.mark.parametrize("pin", ["", "5", "5:abc", "x:" + "0" * 64, "5:" + "A" * 64])
     def test_a_pin_that_is_none_is_a_sentence(self, ledger: str, pin: str) -> None:
-        assert "--pin: " in run("verify", ledger, "--pin", pin, code=1).stderr
+        assert "is not SIZE:ROOT" in run("verify", ledger, "--pin", pin, code=64).stderr
 
     def test_a_tampered_ledger(self, ledger: str, folder: Path) -> None:
         other = folder / "other.db"
@@ -325,6 +412,14 @@ class TestVerify:
         copy.commit()
         copy.close()
         assert CliRunner().invoke(app, ["verify", str(other)]).exit_code in (1, 2)
+
+    def test_a_reader_that_has_gone_doesnt_change_what_was_found(self, ledger: str) -> None:
+        for option in ((), ("--json",)):
+            reading, writing = os.pipe()
+            os.close(reading)
+            command = [sys.executable, "-m", "failsoft", "verify", ledger, *option]
+            with os.fdopen(writing, "wb") as closed:
+                assert subprocess.run(command, stdout=closed, check=False).returncode == 0
 
     def test_no_ledger_at_all(self, folder: Path) -> None:
         (folder / "not.db").write_text("precious " * 200)

@@ -53,6 +53,7 @@ ONE_REPLY: dict[str, tuple[bytes, FaultKind | bytes]] = {
     "21 ten thousand interim replies": (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 10_000 + OK, K.BAD_FRAMING),
     "21 a few interim replies": (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3 + OK, b'{"ok": true}'),
     "22 a gzip bomb": (encoded(gzip.compress(b" " * 30_000_000), b"gzip"), K.TOO_LARGE),
+    "22 15 kB that hold 15 MB": (encoded(gzip.compress(b" " * 15_000_000), b"gzip"), K.TOO_LARGE),
     "24 a gzip header and a plain body": (encoded(b'{"ok": 1}', b"gzip"), K.BAD_ENCODING),
     "25 a truncated gzip stream": (encoded(GZIPPED[:-12], b"gzip"), K.BAD_ENCODING),
     "25 a second gzip member": (encoded(GZIPPED + GZIPPED, b"gzip"), K.BAD_ENCODING),

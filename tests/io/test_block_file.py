@@ -86,6 +86,43 @@ def test_each_change_is_told_with_its_subject(path: Path) -> None:
     assert told[1:] == [("adapter:gpt", None)]
 
 
+def test_an_unblocking_is_told_also_where_there_was_no_block_and_once_each(path: Path) -> None:
+    told: list[tuple[str, Block | None]] = []
+    here, there = BlockFile(path), BlockFile(path, lambda subject, block: told.append((subject, block)))
+    there.adapter("gpt", 0)
+    assert here.unblock("adapter:gpt") is False
+    for look in (1, 2):
+        there.adapter("gpt", look * LOOK_EVERY)
+        assert told == [("adapter:gpt", None)]
+    here.unblock("adapter:gpt")
+    there.adapter("gpt", 3 * LOOK_EVERY)
+    assert told == [("adapter:gpt", None)] * 2
+    here.block("adapter:other", "jdoe", "why")
+    there.adapter("gpt", 4 * LOOK_EVERY)
+    assert [subject for subject, _ in told[2:]] == ["adapter:other"]
+
+
+def test_an_unblocking_from_before_the_first_look_isnt_told(path: Path) -> None:
+    told: list[str] = []
+    BlockFile(path).unblock("adapter:gpt")
+    BlockFile(path, lambda subject, block: told.append(subject)).adapter("gpt", 0)
+    assert told == []
+
+
+def test_ones_own_unblocking_isnt_told(path: Path) -> None:
+    told: list[str] = []
+    file = BlockFile(path, lambda subject, block: told.append(subject))
+    file.adapter("gpt", 0)
+    file.unblock("adapter:gpt")
+    file.adapter("gpt", LOOK_EVERY)
+    assert told == []
+
+
+def test_a_file_of_before_that_says_nothing_of_unblocking_is_read(path: Path) -> None:
+    path.write_text('{"version": 1, "blocks": {"adapter:gpt": {"actor": "jdoe", "why": "w", "since": "s"}}}')
+    assert BlockFile(path).adapter("gpt", 0) is not None
+
+
 def test_ones_own_change_isnt_told_but_what_came_with_it_is(path: Path) -> None:
     told: list[str] = []
     here, there = BlockFile(path, lambda subject, block: told.append(subject)), BlockFile(path)

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 from ledgers import Faults, ledger_at, rows, settled, started, types, until
@@ -13,7 +13,7 @@ from ledgers import Faults, ledger_at, rows, settled, started, types, until
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger import writer as writer_module
-from failsoft.ledger.disk import Ballast, network_file_system
+from failsoft.ledger.disk import Ballast, network_file_system, sync_folder
 from failsoft.ledger.locks import FileLock, LiveFile, alive
 from failsoft.ledger.sqlite import AppendFailed, LedgerFile
 from failsoft.ledger.verify import verify
@@ -39,6 +39,10 @@ def test_the_longest_mount_point_decides_whether_a_folder_is_local(tmp_path: Pat
         "/var/lib": None,
     }
     assert {path: network_file_system(Path(path), str(mounts)) for path in kinds} == kinds
+
+
+def test_a_path_of_windows_that_names_a_server_is_on_the_network() -> None:
+    assert network_file_system(PureWindowsPath(r"\\server\share\folder")) == "smb"
 
 
 def test_a_ledger_on_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,6 +171,48 @@ def test_ballast_that_cannot_be_filled_says_so(
     ballast = Ballast(tmp_path / "b")
     assert ballast.fill() is filled
     assert ballast.path.exists() is left
+
+
+def test_ballast_is_written_where_room_cannot_be_reserved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "posix_fallocate")
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:3000]))  # a part at a time
+    ballast = Ballast(tmp_path / "b", 8192)
+    assert ballast.fill()
+    assert ballast.path.stat().st_blocks * 512 >= 8192
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    assert not ballast.fill()
+    assert not ballast.path.exists()
+
+
+def test_a_system_that_opens_no_folders_is_asked_for_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    sync_folder(tmp_path)
+    assert len(synced) == 1
+    monkeypatch.delattr(os, "O_DIRECTORY")
+    sync_folder(tmp_path)
+    assert len(synced) == 1
+
+
+def test_a_live_file_that_cannot_be_removed_is_left_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    live = LiveFile.hold(tmp_path / "x.db", "aa")
+    monkeypatch.setattr(Path, "unlink", refuse)
+    live.release(remove=True)
+    monkeypatch.undo()
+    ((name, gone),) = LiveFile.gone(tmp_path / "x.db", "bb")
+    assert name == "aa"
+    gone.release(remove=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_lock_is_entered_again_by_its_holder(tmp_path: Path) -> None:

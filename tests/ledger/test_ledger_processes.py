@@ -4,95 +4,70 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from ledgers import Faults, SystemClock, call, ledger_at, rows, settled, started, types, until
+from ledgers import Faults, SystemClock, call, ledger_at, rows, settled, started, types
+from processes import Process, missing
 
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.ledger import writer as writer_module
-from failsoft.ledger.read import read
 from failsoft.ledger.verify import verify
 
-SCRIPT = Path(__file__).with_name("writing_process.py")
 
-
-class Writer:
-    """A process of `writing_process.py` whose acknowledgements go to a file: they outlive it, to the last whole line."""
-
-    def __init__(self, path: Path, *arguments: str) -> None:
-        self._told = path.parent / f"told-{'-'.join(arguments)}.txt"
-        with self._told.open("wb") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, str(SCRIPT), str(path), *arguments], stdin=subprocess.PIPE, stdout=out
-            )
-
-    def lines(self) -> list[str]:
-        return self._told.read_text().split("\n")[:-1]
-
-    def end(self, *, kill: bool = False) -> list[tuple[int, str]]:
-        """Wait for it, or kill it; what it was told is durable."""
-        if kill:
-            self.process.kill()
-        self.process.communicate(timeout=120)
-        assert self.process.returncode == (-9 if kill else 0)
-        pairs = [line.split() for line in self.lines()]
-        return [(int(index), leaf) for index, leaf in pairs]
-
-
-def in_log(path: Path) -> dict[int, str]:
-    with read(path) as reader:
-        return {each.index: each.leaf.hex() for each in reader.records()}
+def writing(path: Path, *arguments: str) -> Process:
+    return Process("writing_process.py", path, *arguments)
 
 
 def test_eight_processes_write_one_whole_log(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
-    told = [each.end() for each in [Writer(path, f"p{number}", "15") for number in range(8)]]
+    with ExitStack() as running:
+        writers = [running.enter_context(writing(path, f"p{number}", "15")) for number in range(8)]
+        for each in writers:
+            each.end()
     found = verify(path)
     assert found.exit_code == 0, found.summary()
     assert found.kinds["call.completed"] == 8 * 15 * 8
     assert found.kinds["emitter.opened"] == found.kinds["emitter.closed"] == 8
-    log = in_log(path)
-    assert all(log[index] == leaf for each in told for index, leaf in each)
+    assert not missing(path, [pair for each in writers for pair in each.acknowledged()])
     assert not list(tmp_path.glob("*.live"))
 
 
 def test_a_writer_that_is_killed_loses_nothing_acknowledged_while_others_go_on(tmp_path: Path) -> None:
     path, chance = tmp_path / "x.db", random.Random(5)
-    steady = Writer(path, "steady", "120")
-    told = []
-    for number in range(6):
-        victim, enough = Writer(path, f"victim{number}", "100000"), chance.randrange(1, 200)
-        until(lambda victim=victim, enough=enough: len(victim.lines()) >= enough, 60)
-        told += victim.end(kill=True)
-    told += steady.end()
+    told: list[tuple[int, str]] = []
+    with writing(path, "steady", "120") as steady:
+        for number in range(6):
+            with writing(path, f"victim{number}", "100000") as victim:
+                victim.until_lines(chance.randrange(1, 200))
+                victim.kill()
+            told += victim.acknowledged()
+        steady.end()
     last = ledger_at(path)
     last.open()
     last.close()
     found = verify(path)
     assert found.exit_code == 0, found.summary()
-    log = in_log(path)
-    assert all(log[index] == leaf for index, leaf in told)
+    assert not missing(path, told + steady.acknowledged())
     assert not list(tmp_path.glob("*.live"))
 
 
 def test_orphans_of_a_killed_process_are_named_once_though_many_open_at_once(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
-    victim = Writer(path, "leave-open", "5")
-    until(lambda: victim.lines() == ["ready"], 60)
-    alive = ledger_at(path, clock=SystemClock())
-    alive.open()
-    assert "call.orphaned" not in types(path)  # it lives
-    victim.process.kill()
-    victim.process.communicate()
+    with writing(path, "leave-open", "5") as victim:
+        assert victim.until_lines(1) == ["ready"]
+        alive = ledger_at(path, clock=SystemClock())
+        alive.open()
+        assert "call.orphaned" not in types(path)  # it lives
+        victim.kill()
     assert verify(path).exit_code == 2
-    for each in [Writer(path, f"p{number}", "1") for number in range(4)]:
-        each.end()
+    with ExitStack() as running:
+        for each in [running.enter_context(writing(path, f"p{number}", "1")) for number in range(4)]:
+            each.end()
     alive.close()
     orphans = [call_id for (call_id,) in rows(path, "SELECT call_id FROM ledger_record WHERE type = 'call.orphaned'")]
     assert sorted(orphans) == ["left-1", "left-2", "left-3", "left-4"]
@@ -211,14 +186,15 @@ def test_a_fork_in_the_middle_of_a_stuck_commit_leaves_the_child_without_a_ledge
 
 def test_verifying_works_while_a_process_writes(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
-    process = Writer(path, "p", "60")
-    until(path.exists, 60)
-    sizes = []
-    while process.process.poll() is None and len(sizes) < 20:
-        found = verify(path)
-        assert found.exit_code == 0, found.summary()
-        sizes.append(found.size)
-    process.end()
+    with writing(path, "p", "60") as process:
+        process.until_lines(1)
+        sizes = []
+        while process.runs and len(sizes) < 20:
+            found = verify(path)
+            assert found.exit_code == 0, found.summary()
+            sizes.append(found.size)
+        process.end()
+    assert sizes
     assert sizes == sorted(sizes)
     assert verify(path).exit_code == 0
 

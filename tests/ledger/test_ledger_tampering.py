@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -468,6 +469,37 @@ def test_a_call_that_ends_while_it_is_verified_is_no_problem(tmp_path: Path, mon
     monkeypatch.setattr(Walk, "record", slow)
     found = verify(ledger.path)
     assert (found.exit_code, found.in_flight, found.size) == (0, 1, 3)
+
+
+class Refusing(sqlite3.Connection):
+    """A database that somebody else won't let go of."""
+
+    def execute(self, *_: Any) -> Any:
+        error = sqlite3.OperationalError("database is locked")
+        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        raise error
+
+
+def test_a_ledger_that_cant_be_read_now_is_unusable_not_tampered_with(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("failsoft.ledger.verify.connect", lambda path: sqlite3.connect(path, factory=Refusing))
+    found = verify(path)
+    assert found.exit_code == 3
+    assert "can't be read" in said(found)
+
+
+def test_a_log_that_isnt_read_in_time_is_unusable_not_tampered_with(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: Any, **__: Any) -> Any:
+        raise subprocess.TimeoutExpired("python", 30)
+
+    path.with_name(path.name + "-wal").write_bytes(b"x")
+    monkeypatch.setattr(subprocess, "run", slow)
+    found = verify(path)
+    assert found.exit_code == 3
+    assert "in time" in said(found)
 
 
 def test_digest_of_the_configuration_is_that_of_its_snapshot(path: Path) -> None:

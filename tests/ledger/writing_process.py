@@ -38,8 +38,12 @@ def leave_open(path: str, count: int) -> None:
     sys.stdin.read()
 
 
-if __name__ == "__main__":
+def run() -> None:
     if sys.argv[2] == "leave-open":
         leave_open(sys.argv[1], int(sys.argv[3]))
     else:
         main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+
+
+if __name__ == "__main__":
+    run()

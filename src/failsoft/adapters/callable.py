@@ -2,7 +2,11 @@
 
 The function is handed the `Ask` (typed request, prompt, answer schema, sampling, pin) and returns whatever its SDK returns.
 Two extractors read that: `text` gives the answer's JSON text, `served` the name of the model that answered. Without `text`
-a string or bytes is taken as the JSON text, and any other value as the answer itself.
+a string or bytes is taken as the JSON text, and any other value as the answer itself. Without `served` nothing is known
+about who answered: **the pin isn't checked**.
+
+What an extractor raises isn't caught here: it's a bug in the application's own code, which asking (and paying) again won't
+mend. A result that can't be an answer at all is one too.
 
 What the function raises is the provider's fault, classified by the ``status_code`` (or ``response.status_code``) that SDK
 exceptions carry, else by being an `OSError` or a time-out, else as ``adapter_raised``.
@@ -15,7 +19,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import to_json
 
 from failsoft.adapters.status import fault_of_status
 from failsoft.adapters.strict_json import StrictJsonError, loads
@@ -23,9 +27,15 @@ from failsoft.core.effects import Ask, Reply, Unusable
 from failsoft.fault import Fault, FaultKind
 from failsoft.outcome import Grade, Served
 
+_SLIPS = (NameError, TypeError, AttributeError, ImportError, SyntaxError, NotImplementedError)
+"""What says that the function itself is wrong, rather than its provider: a failure like any other, but told aloud."""
+
 
 class FunctionCodec:
     """A function, and how its result is read.
+
+    Attributes:
+        states_served: can its results say which model answered? If not, its pin isn't checked.
 
     Args:
         function: synchronous or not; takes the `Ask`.
@@ -47,18 +57,21 @@ class FunctionCodec:
         grade: Grade = Grade.UNKNOWN,
     ) -> None:
         self.function = function
+        self.states_served = served is not None
         self._text = text
         self._served = served
         self._grade = grade
 
     def read(self, result: object, ask: Ask) -> Reply | Unusable:
-        """What the function returned, as an answer or as a fault."""
-        try:
-            model = None if self._served is None else self._served(result)
-            answer = self._answer(result, ask)
-        except Exception as error:  # an extractor met a result of another shape than the user expected
-            return Unusable(Fault(FaultKind.MALFORMED_REPLY, f"reading the result raised {type(error).__name__}"))
+        """What the function returned, as an answer or as a fault. Raises what an extractor raises."""
+        model = None if self._served is None else self._served(result)
         served = Served(model, self._grade) if isinstance(model, str) and model else Served()
+        text = result if self._text is None else self._text(result)
+        try:
+            answer = _json_text(text, wrapped=ask.answer.wrapped)
+        except (ValueError, RecursionError):  # unserialisable, circular, or nested without end
+            problem = f"{type(text).__name__} is no JSON value: `text` must get the answer out of it"
+            return Unusable(Fault(FaultKind.BUG, problem), served)
         if not answer:
             return Unusable(Fault(FaultKind.EMPTY_REPLY, "the function returned no text"), served)
         try:
@@ -66,19 +79,6 @@ class FunctionCodec:
         except StrictJsonError as error:
             return Unusable(Fault(FaultKind.MALFORMED_ANSWER, str(error)), served)
         return Reply(answer, served)
-
-    def _answer(self, result: object, ask: Ask) -> bytes:
-        text = result if self._text is None else self._text(result)
-        if text is None:
-            return b""
-        if isinstance(text, str):
-            return text.encode()
-        if isinstance(text, bytes):
-            return text
-        try:
-            return to_json({"value": text} if ask.answer.wrapped else text, inf_nan_mode="constants")
-        except PydanticSerializationError:
-            raise TypeError(f"{type(text).__name__} is no JSON value") from None
 
     def classify(self, error: Exception) -> Unusable:
         """What the function raised, as a fault: by status, by kind of exception, never by its text."""
@@ -94,7 +94,17 @@ class FunctionCodec:
             return Unusable(Fault(FaultKind.CONNECT_REFUSED, name))
         if isinstance(error, OSError):
             return Unusable(Fault(FaultKind.CONNECTION_LOST, name))
-        return Unusable(Fault(FaultKind.ADAPTER_RAISED, name))
+        return Unusable(Fault(FaultKind.ADAPTER_RAISED, name, error=name if isinstance(error, _SLIPS) else None))
+
+
+def _json_text(text: object, *, wrapped: bool) -> bytes:
+    if text is None:
+        return b""
+    if isinstance(text, str):
+        return text.encode("utf-8", "surrogatepass")  # half a character is told by the strict reader
+    if isinstance(text, bytes):
+        return text
+    return to_json({"value": text} if wrapped else text, inf_nan_mode="constants")
 
 
 def hidden_retries(function: Callable[..., Any]) -> int:

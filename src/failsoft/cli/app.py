@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import attrs
 import typer
-from pydantic import ValidationError
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from failsoft.assembly import import_object
 from failsoft.cli import demo as demonstration
-from failsoft.errors import ConfigurationError, FailsoftError, LedgerInvalid
+from failsoft.cli.telling import (
+    CODES,
+    Commands,
+    err,
+    explained,
+    line_of,
+    out,
+    outcome_for_programs,
+    payloads_of,
+    print_json,
+    reading,
+)
+from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.isolation import Isolation
-from failsoft.ledger.read import Entry, Reader, read
+from failsoft.ledger.locks import alive
+from failsoft.ledger.read import read
 from failsoft.ledger.verify import verify as verify_ledger
-from failsoft.outcome import Outcome
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Isolates AI components. Every command finds the application by --config or --app.",
 )
-out = Console()
-err = Console(stderr=True)
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The application's failsoft.toml.")]
 App = Annotated[str, typer.Option("--app", help="Or where its Isolation is: package.module:name.")]
@@ -44,27 +51,66 @@ Actor = Annotated[str | None, typer.Option("--actor", help="Who; default: your l
 _CONFIG = Path("failsoft.toml")
 
 
-@app.command(epilog="Example: failsoft check --config failsoft.toml")
+def _pin(text: str) -> tuple[int, str]:
+    size, _, root = text.partition(":")
+    if not (size.isascii() and size.isdigit() and len(root) == 64 and set(root) <= set("0123456789abcdef")):
+        raise typer.BadParameter(f"{text!r} is not SIZE:ROOT (a number, a colon, 64 lower-case hex digits)")
+    return int(size), root
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"failsoft {version('failsoft')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Say which failsoft this is.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Isolates AI components.
+
+    check, call, status, block and unblock find the application by --config or --app; log, show and verify take a
+    ledger's file. A wrong command line exits with 64, whatever the command.
+    """
+
+
+@app.command(epilog=f"Example: failsoft check --config failsoft.toml\n\n{CODES}")
 def check(config: Config = _CONFIG, app_path: App = "", as_json: Json = False) -> None:
-    """Read the configuration and say everything that's wrong with it (exit 1), or what is in force."""
-    with _explained(as_json):
+    """Read the configuration and say everything that's wrong with it, or what is in force."""
+    with explained(as_json):
         isolation = _isolation(config, app_path)
         unknown = isolation.unknown_adapters()
         if unknown:
             raise ConfigurationError(unknown)
         health = isolation.health()
+    unchecked = [name for name, each in health.adapters.items() if not each.pin_checked]
     if as_json:
-        _print_json({"ok": True, "capabilities": list(health.capabilities), "adapters": list(health.adapters)})
+        adapters = list(health.adapters)
+        print_json(
+            {"ok": True, "capabilities": list(health.capabilities), "adapters": adapters, "pin_unchecked": unchecked}
+        )
         return
     out.print(f"OK: {len(health.capabilities)} capabilities, {len(health.adapters)} adapters", highlight=False)
     for name in health.capabilities:
         out.print(f"  {name}: {' → '.join([*isolation.route_of(name), 'fallback'])}", highlight=False)
     for name, pin in isolation.pins.items():
         expected = pin.served_pattern or ", ".join(pin.served)
-        out.print(f"  {name} asks for {pin.model}, expects {expected}", highlight=False)
+        expectation = "its pin is unchecked" if name in unchecked else f"expects {expected}"
+        out.print(f"  {name} asks for {pin.model}, {expectation}", highlight=False, markup=False, soft_wrap=True)
+    for name in unchecked:
+        out.print(
+            f"note: adapters.{name}: nothing says which model answered, so any is taken for the pinned one; name a function "
+            "that reads it from the result: served_by (in code: served)",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
 
 
-@app.command(epilog="""Example: failsoft call classify-item '{"description": "hex nut, 1/4 inch"}'""")
+@app.command(epilog=f"""Example: failsoft call classify-item '{{"description": "hex nut, 1/4 inch"}}'\n\n{CODES}""")
 def call(
     capability: Annotated[str, typer.Argument(help="Its name.")],
     request: Annotated[str, typer.Argument(help="The request as JSON; - reads standard input.")],
@@ -74,16 +120,19 @@ def call(
     as_json: Json = False,
 ) -> None:
     """Make one call and show its outcome."""
-    with _explained(as_json), _isolation(config, app_path) as isolation:
+    with explained(as_json), _isolation(config, app_path) as isolation:
         isolated = isolation[_known(isolation, capability)]
         if deadline is not None:
-            isolated = isolated.using(deadline=deadline)
+            try:
+                isolated = isolated.using(deadline=deadline)
+            except ConfigurationError as error:
+                raise typer.BadParameter("; ".join(error.problems), param_hint="--deadline") from None
         text = sys.stdin.read() if request == "-" else request
         outcome = isolated.sync(isolated.parse_request(text))
     if as_json:
-        _print_json(_outcome(outcome))
+        print_json(outcome_for_programs(outcome))
         return
-    _print_json(outcome.value)
+    print_json(outcome.value)
     who = f"AI ({outcome.source.name})" if outcome.by_ai else f"the fallback ({outcome.source.name})"
     out.print(
         f"answered by {who}; record {outcome.record}; call {outcome.call_id}",
@@ -95,28 +144,40 @@ def call(
         out.print(f"  passed over {escape(str(each))}", highlight=False, style="dim", soft_wrap=True)
 
 
-@app.command(epilog="Example: failsoft status --config failsoft.toml")
+@app.command(epilog=f"Example: failsoft status --config failsoft.toml\n\n{CODES}")
 def status(config: Config = _CONFIG, app_path: App = "", as_json: Json = False) -> None:
-    """What is blocked, and what the ledger's last records say of each adapter."""
-    with _explained(as_json):
+    """What is blocked, and what running processes last put on record about their breakers, throttles and latches.
+
+    It can't look into another process: a process that recorded no change has its breakers closed, and an open one may
+    be due for a trial. Inside the application isolation.health() tells how it stands.
+    """
+    with explained(as_json):
         isolation = _isolation(config, app_path)
         blocks = {subject: str(each) for subject, each in isolation.blocks.items()}
         changes = _last_changes(isolation)
     if as_json:
-        _print_json({"blocks": blocks, "changes": changes})
+        print_json({"blocks": blocks, "changes": changes})
         return
-    table = Table("adapter", "model", "layer", "last change", "blocked", box=None)
     for name, pin in isolation.pins.items():
-        change = changes.get(name, {})
-        said = f"{change['from']} → {change['to']}: {change.get('reason', '')} at {change['ts']}" if change else ""
-        table.add_row(name, pin.model, change.get("layer", ""), said, blocks.get(f"adapter:{name}", ""))
-    out.print(table)
+        out.print(f"adapter:{name} at {pin.model}", highlight=False, markup=False, soft_wrap=True)
+        for each in changes:
+            if each["adapter"] == name:
+                said = f"{each['layer']} {each['from']} → {each['to']} ({each['reason']})"
+                out.print(
+                    f"  process {each['pid']}: {said} at {each['ts']}", highlight=False, markup=False, soft_wrap=True
+                )
     for subject, block in blocks.items():
-        if subject.startswith("capability:"):
-            out.print(f"{subject}: {block}", highlight=False)
+        out.print(f"{subject} is {block}", highlight=False, markup=False, soft_wrap=True)
+    if not blocks:
+        out.print("nothing is blocked", highlight=False)
+    out.print(
+        "Changes are those that running processes recorded; how their breakers stand now only they know.",
+        style="dim",
+        soft_wrap=True,
+    )
 
 
-@app.command(epilog='Example: failsoft block adapter:gpt --why "wrong answers since 9:00"')
+@app.command(epilog=f'Example: failsoft block adapter:gpt --why "wrong answers since 9:00"\n\n{CODES}')
 def block(
     subject: Annotated[str, typer.Argument(help="adapter:NAME or capability:NAME")],
     why: Why,
@@ -125,12 +186,12 @@ def block(
     actor: Actor = None,
 ) -> None:
     """Switch an adapter or a capability off: now, in every process, until it's unblocked."""
-    with _explained(False), _recording(_isolation(config, app_path)) as isolation:
+    with explained(False), _recording(_isolation(config, app_path)) as isolation:
         made = isolation.block(subject, why=why, actor=actor)
     out.print(f"{subject} {escape(str(made))}", highlight=False)
 
 
-@app.command(epilog='Example: failsoft unblock adapter:gpt --why "the vendor fixed it"')
+@app.command(epilog=f'Example: failsoft unblock adapter:gpt --why "the vendor fixed it"\n\n{CODES}')
 def unblock(
     subject: Annotated[str, typer.Argument(help="adapter:NAME or capability:NAME")],
     why: Why,
@@ -138,13 +199,14 @@ def unblock(
     app_path: App = "",
     actor: Actor = None,
 ) -> None:
-    """End a block; an adapter comes back by trials."""
-    with _explained(False), _recording(_isolation(config, app_path)) as isolation:
+    """End a block; an adapter comes back by trials, in every process, also one that was latched or open for itself."""
+    with explained(False), _recording(_isolation(config, app_path)) as isolation:
         ended = isolation.unblock(subject, why=why, actor=actor)
-    out.print(f"{subject} is unblocked" if ended else f"{subject} wasn't blocked", highlight=False)
+    said = "is unblocked" if ended else "wasn't blocked; every process tries it again all the same"
+    out.print(f"{subject} {said}", highlight=False, soft_wrap=True)
 
 
-@app.command(epilog="Example: failsoft log failsoft.db --last 20 --kind call.completed")
+@app.command(epilog=f"Example: failsoft log failsoft.db --last 20 --kind call.completed\n\n{CODES}")
 def log(
     ledger: Annotated[Path, typer.Argument(help="The ledger's file.")],
     last: Annotated[int, typer.Option(min=1, help="How many of the newest records.")] = 20,
@@ -154,24 +216,22 @@ def log(
     as_json: Json = False,
 ) -> None:
     """The newest records, oldest of them first."""
-    with _explained(as_json), read(ledger) as reader:
-        found = list(reader.records(kind=kind, capability=capability, case=case, last=last))
-        if as_json:
-            for each in found:
-                _print_json({"index": each.index, **each.fields})
-            return
-        for each in found:
-            out.print(_line(each), highlight=False, soft_wrap=True)
+    with reading(ledger, as_json) as reader:
+        for each in reader.records(kind=kind, capability=capability, case=case, last=last):
+            if as_json:
+                print_json({"index": each.index, **each.fields})
+            else:
+                out.print(line_of(each), highlight=False, soft_wrap=True)
 
 
-@app.command(epilog="Example: failsoft show failsoft.db 17   (or a call's identifier)")
+@app.command(epilog=f"Example: failsoft show failsoft.db 17   (or a call's identifier)\n\n{CODES}")
 def show(
     ledger: Annotated[Path, typer.Argument(help="The ledger's file.")],
     record: Annotated[str, typer.Argument(help="A record's index, or a call's identifier.")],
     payloads: Annotated[bool, typer.Option(help="Show what stands behind the commitments.")] = True,
 ) -> None:
     """One record, or all records of one call, with the payloads that they commit to."""
-    with _explained(True), read(ledger) as reader:
+    with reading(ledger, as_json=True) as reader:
         number = record.isascii() and record.isdigit() and len(record) < 19  # SQLite's integers end there
         entries = [reader.record(int(record))] if number else reader.call(record)
         if not entries:
@@ -179,28 +239,38 @@ def show(
         for each in entries:
             shown: dict[str, Any] = {"index": each.index, "leaf": each.leaf.hex(), **each.fields}
             if payloads:
-                shown["payloads"] = _payloads(reader, each)
-            _print_json(shown)
+                shown["payloads"] = payloads_of(reader, each)
+            print_json(shown)
 
 
-@app.command(epilog="Example: failsoft verify failsoft.db --pin 120:65db49d7…")
+@app.command(
+    epilog="Example: failsoft verify failsoft.db --pin 120:65db49d7…\n\n"
+    "Exit code: 0 whole; 1 tampered with, and where; 2 incomplete; 3 not a usable ledger; 64 the command line is wrong."
+)
 def verify(
     ledger: Annotated[Path, typer.Argument(help="The ledger's file.")],
-    pin: Annotated[list[str] | None, typer.Option(help="SIZE:ROOT that you noted earlier, elsewhere.")] = None,
+    pin: Annotated[
+        list[Any] | None,
+        typer.Option(help="SIZE:ROOT that you noted earlier, elsewhere.", parser=_pin, metavar="SIZE:ROOT"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check every record. Exit 0: whole; 1: tampered, and where; 2: incomplete; 3: not a usable ledger."""
-    with _explained(as_json):
-        found = verify_ledger(ledger, pins=[_pin(each) for each in pin or []])
+    """Check every record."""
+    with explained(as_json, code=3):
+        found = verify_ledger(ledger, pins=pin or [])
     if as_json:
-        _print_json({**attrs.asdict(found, recurse=True), "kinds": dict(found.kinds)})
+        print_json({**attrs.asdict(found, recurse=True), "kinds": dict(found.kinds)})
     else:
         for line in found.summary():
             out.print(line, highlight=False, soft_wrap=True, markup=False)
     raise typer.Exit(found.exit_code)
 
 
-@app.command(epilog="Example: failsoft demo   (in a checkout)")
+@app.command(
+    epilog="Example: failsoft demo   (in a checkout)\n\n"
+    "Exit code: 0 each act ended as it should; 1 one didn't, or there's no checkout; 3 the model's server failed; "
+    "64 the command line is wrong, or the rows can't be read; 130 interrupted."
+)
 def demo(
     items: Annotated[Path | None, typer.Option(help="Your own rows: a CSV with a column `description`.")] = None,
     most: Annotated[int, typer.Option(min=8, max=500, help="How many items at the most.")] = 40,
@@ -240,29 +310,6 @@ def _recording(isolation: Isolation) -> Iterator[Isolation]:
         isolation.__exit__(None, None, None)
 
 
-@contextmanager
-def _explained(as_json: bool) -> Iterator[None]:
-    """Failsoft's own errors are told in a sentence, without a traceback."""
-    try:
-        yield
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, each['loc'])) or 'request'}: {each['msg']}" for each in error.errors()]
-        _give_up(as_json, problems)
-    except ConfigurationError as error:
-        _give_up(as_json, list(error.problems))
-    except (FailsoftError, LookupError) as error:
-        _give_up(as_json, [str(error)])
-
-
-def _give_up(as_json: bool, problems: list[str]) -> NoReturn:
-    if as_json:
-        _print_json({"ok": False, "problems": problems})
-    else:
-        for each in problems:
-            err.print(each, highlight=False, markup=False, soft_wrap=True)
-    raise typer.Exit(1)
-
-
 def _known(isolation: Isolation, name: str) -> str:
     try:
         isolation[name]
@@ -271,56 +318,18 @@ def _known(isolation: Isolation, name: str) -> str:
     return name
 
 
-def _pin(text: str) -> tuple[int, str]:
-    size, _, root = text.partition(":")
-    if not (size.isascii() and size.isdigit() and len(root) == 64 and set(root) <= set("0123456789abcdef")):
-        raise ConfigurationError(f"--pin: {text!r} is not SIZE:ROOT (a number, a colon, 64 lower-case hex digits)")
-    return int(size), root
-
-
-def _last_changes(isolation: Isolation) -> dict[str, dict[str, Any]]:
+def _last_changes(isolation: Isolation) -> list[dict[str, Any]]:
+    """Of each process that has the ledger open: the last change of each layer of each adapter."""
     path = isolation.ledger_path
     if path is None or not path.exists():
-        return {}
+        return []
     with read(path) as reader:
-        return {each.fields["adapter"]: each.fields for each in reader.records(kind="breaker.changed", last=500)}
-
-
-def _payloads(reader: Reader, entry: Entry) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for each in entry.fields.get("commitments", []):
-        payload = reader.payload(each["digest"])
-        found[each["path"]] = "erased" if payload is None else payload[2].decode("utf-8", "replace")
-    return found
-
-
-def _line(entry: Entry) -> str:
-    fields = entry.fields
-    about = fields.get("capability", {}).get("name") or fields.get("adapter") or fields.get("subject") or ""
-    source = fields.get("source", {})
-    said = [str(fields[key]) for key in ("outcome", "from", "to", "reason", "why") if key in fields]
-    if "blocked" in fields:
-        said.insert(0, f"{'blocked' if fields['blocked'] else 'unblocked'} by {fields['actor']['id']}:")
-    if source:
-        said.append(f"by {source['kind']} {source['name']}")
-    return escape(f"{entry.index:>6}  {entry.ts}  {entry.kind:<16} {about:<20} {' '.join(said)}")
-
-
-def _outcome(outcome: Outcome[Any]) -> dict[str, Any]:
-    return {
-        "value": outcome.value,
-        "by_ai": outcome.by_ai,
-        "degraded": outcome.degraded,
-        "source": attrs.asdict(outcome.source),
-        "pin": None if outcome.pin is None else attrs.asdict(outcome.pin),
-        "served": None if outcome.served is None else attrs.asdict(outcome.served),
-        "passed_over": [attrs.asdict(each) for each in outcome.passed_over],
-        "record": outcome.record,
-        "call_id": outcome.call_id,
-    }
-
-
-def _print_json(value: object) -> None:
-    from pydantic_core import to_jsonable_python
-
-    print(json.dumps(to_jsonable_python(value), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+        opened = {each.fields["emitter"]: each.fields["pid"] for each in reader.records(kind="emitter.opened")}
+        running = {emitter: pid for emitter, pid in opened.items() if alive(path, emitter)}
+        found: dict[tuple[str, str, str], dict[str, Any]] = {}
+        for each in reader.records(kind="breaker.changed", last=500):
+            fields = each.fields
+            if fields["emitter"] in running:
+                key = (fields["adapter"], fields["emitter"], fields["layer"])
+                found[key] = {"pid": running[fields["emitter"]], **fields}
+    return [found[key] for key in sorted(found)]

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import failsoft
+from failsoft.cli.telling import PROBLEM, USAGE
 from failsoft.errors import ConfigurationError
 from failsoft.isolation import Isolation
 from failsoft.ledger.verify import verify
@@ -40,14 +41,14 @@ def run(out: Console, items: Path | None, most: int) -> int:
     examples = _examples()
     if examples is None:
         out.print("`failsoft demo` runs in a checkout of failsoft: it needs examples/procurement.", style="red")
-        return 2
+        return PROBLEM
     sys.path.insert(0, str(examples))
     try:
         server_process = importlib.import_module("procurement.server_process")
         rows = _rows(items or examples / "procurement" / "items.csv", most)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ConfigurationError) as error:
         out.print(str(error), style="red", markup=False)
-        return 2
+        return USAGE
     folder = Path(tempfile.mkdtemp(prefix="failsoft-demo-"))
     server = server_process.ModelServer(ALIAS)
     try:

@@ -95,9 +95,9 @@ class Asking(Generic[Q, R]):
         self.bug = error
         self.tell("capability.bug", where=where, error=type(error).__name__)
 
-    def loud(self, kind: FaultKind, adapter: str, error: BaseException | None) -> None:
-        """Someone must look."""
-        name = None if error is None else type(error).__name__
+    def loud(self, kind: FaultKind, adapter: str, error: BaseException | str | None) -> None:
+        """Someone must look. `error`: the exception behind it, or its type's name."""
+        name = type(error).__name__ if isinstance(error, BaseException) else error
         self.tell("attempt.alert", adapter=adapter, fault=kind.value, error=name)
 
     def tell(self, event: str, **fields: Any) -> None:

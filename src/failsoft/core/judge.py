@@ -45,8 +45,8 @@ def judge(
             reply = codec.read(result, ask)
             attempt.reply = reply.answer if isinstance(reply, Reply) else None
     except Exception as error:
-        asking.loud(FaultKind.BUG, adapter.name, error)
-        return Fault(FaultKind.BUG, f"reading the reply raised {type(error).__name__}")
+        name = type(error).__name__
+        return Fault(FaultKind.BUG, f"reading the reply raised {name}", error=name)
     attempt.served = served = reply.served
     attempt.tokens = reply.tokens
     if isinstance(reply, Unusable):

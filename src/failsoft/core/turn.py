@@ -275,8 +275,8 @@ class Turn(Generic[R]):
             else:
                 result = yield Exchange(adapter.name, codec.encode(ask), until)
         except Exception as error:
-            asking.loud(FaultKind.BUG, adapter.name, error)
-            result = Fault(FaultKind.BUG, type(error).__name__)
+            name = type(error).__name__
+            result = Fault(FaultKind.BUG, name, error=name)
         now = asking.world.clock.monotonic_ns()
         attempt.us = (now - begun) // 1000
         answer = judge(asking, adapter, ask, attempt, result)
@@ -314,8 +314,8 @@ class Turn(Generic[R]):
             attempt.status = fault.status
         billed = fault.kind not in _UNSENT and (attempt.status is None or attempt.status < 400)
         asking.passed_over.append(PassedOver(adapter.name, fault.kind.value, attempt.us / 1e6, billed, fault.detail))
-        if treatment.loud:
-            asking.loud(fault.kind, adapter.name, None)
+        if treatment.loud or fault.error is not None:
+            asking.loud(fault.kind, adapter.name, fault.error)
 
     def lose(self) -> None:
         """Another turn won: say so of an attempt that was on its way."""

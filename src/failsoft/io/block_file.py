@@ -3,11 +3,13 @@
 The file is JSON, replaced whole by a rename under a lock, so a reader sees one state or the next and never a half. A running
 process looks at its modification time at most every `LOOK_EVERY` nanoseconds. A file that can't be read keeps the last
 known blocks in force: losing the switch mustn't switch anything on.
+
+Besides blocks it says when each subject was last unblocked, also where there was no block: that is how a word given in one
+process ("it's mended") lifts latches and open breakers in all.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import tempfile
@@ -20,12 +22,21 @@ from typing import Any
 from attrs import frozen
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from failsoft import processes
 from failsoft.errors import ConfigurationError
 
 LOOK_EVERY = 500_000_000
 
 _MODE = 0o644
 """Whoever throws the switch, a process under another account must be able to see it."""
+
+
+@frozen
+class _State:
+    """What the file says: the blocks, and each subject's last unblocking, told apart by its time."""
+
+    blocks: Mapping[str, Block]
+    unblocked: Mapping[str, str]
 
 
 @frozen
@@ -59,6 +70,7 @@ class _File(BaseModel):
     model_config = ConfigDict(extra="ignore")
     version: int
     blocks: dict[str, _Entry]
+    unblocked: dict[str, str] = {}
 
 
 class BlockFile:
@@ -66,13 +78,15 @@ class BlockFile:
 
     Args:
         path: the file; it needn't exist.
-        on_change: called with (subject, the block or None) for each subject whose block came or went by another's hand.
+        on_change: called with (subject, the block or None) for each subject whose block came or went by another's hand,
+            and with (subject, None) for one that was unblocked where there was no block.
     """
 
     def __init__(self, path: Path, on_change: Callable[[str, Block | None], None] | None = None) -> None:
         self.path = path
         self._on_change = on_change
         self._blocks: Mapping[str, Block] = {}
+        self._unblocked: Mapping[str, str] | None = None  # None before the first look
         self._next_look = -1
         self._seen: tuple[int, int, int] | None = None
 
@@ -97,7 +111,7 @@ class BlockFile:
 
     def current(self) -> Mapping[str, Block]:
         """Every block in force, by subject, read now."""
-        return self._read()
+        return self._read().blocks
 
     def block(self, subject: str, actor: str, why: str) -> Block:
         """Put a block in force; one already there is replaced.
@@ -106,20 +120,21 @@ class BlockFile:
             ConfigurationError: the file is there and isn't a block file, or it can't be written.
         """
         block = Block(subject, actor, why, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-        self._write(subject, lambda blocks: {**blocks, subject: block})
+        self._write(subject, lambda state: _State({**state.blocks, subject: block}, state.unblocked))
         return block
 
     def unblock(self, subject: str) -> bool:
-        """End a block. False if there was none.
+        """End a block, and tell every process that the subject may be tried again. False if there was no block.
 
         Raises:
             ConfigurationError: the file is there and isn't a block file, or it can't be written.
         """
         found: list[bool] = []
 
-        def without(blocks: Mapping[str, Block]) -> dict[str, Block]:
-            found.append(subject in blocks)
-            return {key: each for key, each in blocks.items() if key != subject}
+        def without(state: _State) -> _State:
+            found.append(subject in state.blocks)
+            left = {key: each for key, each in state.blocks.items() if key != subject}
+            return _State(left, {**state.unblocked, subject: datetime.now(UTC).isoformat()})
 
         self._write(subject, without)
         return found[0]
@@ -130,23 +145,28 @@ class BlockFile:
             seen = _marks(os.stat(self.path)) if self.path.exists() else None
             if seen is not None and seen == self._seen:
                 return
-            blocks = self._read()
+            state = self._read()
         except (OSError, ConfigurationError):
             return  # the last known blocks stay in force
-        self._adopt(blocks, seen)
+        self._adopt(state, seen)
 
-    def _adopt(self, blocks: Mapping[str, Block], seen: tuple[int, int, int] | None, own: str | None = None) -> None:
-        before, self._blocks, self._seen = self._blocks, blocks, seen
-        if self._on_change is not None:
-            for subject in (before.keys() ^ blocks.keys()) - {own}:
-                self._on_change(subject, blocks.get(subject))
+    def _adopt(self, state: _State, seen: tuple[int, int, int] | None, own: str | None = None) -> None:
+        before, self._blocks, self._seen = self._blocks, state.blocks, seen
+        told, self._unblocked = self._unblocked, state.unblocked
+        if self._on_change is None:
+            return
+        changed = before.keys() ^ state.blocks.keys()
+        if told is not None:
+            changed |= {key for key, when in state.unblocked.items() if told.get(key) != when}
+        for subject in changed - {own}:
+            self._on_change(subject, state.blocks.get(subject))
 
-    def _read(self) -> Mapping[str, Block]:
+    def _read(self) -> _State:
         try:
             text = self.path.read_bytes()
         except FileNotFoundError:
             if self.path.parent.is_dir():
-                return {}
+                return _State({}, {})
             raise ConfigurationError(f"{self.path}: its folder is out of sight, as when a mount is lost") from None
         except OSError as error:
             raise ConfigurationError(f"{self.path}: can't be read: {error.strerror}") from error
@@ -156,39 +176,40 @@ class BlockFile:
             raise ConfigurationError(
                 f"{self.path}: not a file of blocks; mend it or remove it (removing it ends every block)"
             ) from None
-        return {key: Block(key, each.actor, each.why, each.since) for key, each in content.blocks.items()}
+        blocks = {key: Block(key, each.actor, each.why, each.since) for key, each in content.blocks.items()}
+        return _State(blocks, content.unblocked)
 
-    def _write(self, own: str, change: Callable[[Mapping[str, Block]], Mapping[str, Block]]) -> None:
+    def _write(self, own: str, change: Callable[[_State], _State]) -> None:
         try:
-            blocks, seen = self._replace(change)
+            state, seen = self._replace(change)
         except OSError as error:
             raise ConfigurationError(f"{self.path}: can't be written: {error.strerror}") from error
-        self._adopt(blocks, seen, own)
+        self._adopt(state, seen, own)
 
-    def _replace(
-        self, change: Callable[[Mapping[str, Block]], Mapping[str, Block]]
-    ) -> tuple[Mapping[str, Block], tuple[int, int, int]]:
+    def _replace(self, change: Callable[[_State], _State]) -> tuple[_State, tuple[int, int, int]]:
         with _locked(self.path.with_name(self.path.name + ".lock")):
-            blocks = change(self._read())
+            state = change(self._read())
             content: dict[str, Any] = {
                 "version": 1,
                 "blocks": {
-                    key: {"actor": each.actor, "why": each.why, "since": each.since} for key, each in blocks.items()
+                    key: {"actor": each.actor, "why": each.why, "since": each.since}
+                    for key, each in state.blocks.items()
                 },
+                "unblocked": dict(state.unblocked),
             }
             handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)
             try:
                 with os.fdopen(handle, "w", encoding="utf-8") as file:
                     json.dump(content, file, indent=2, sort_keys=True)
                     file.flush()
-                    os.fchmod(file.fileno(), _MODE)
+                    os.chmod(name, _MODE)
                     os.fsync(file.fileno())
                     seen = _marks(os.fstat(file.fileno()))
                 os.replace(name, self.path)
             except BaseException:
                 os.unlink(name)
                 raise
-            return blocks, seen
+            return state, seen
 
 
 def _marks(status: os.stat_result) -> tuple[int, int, int]:
@@ -199,9 +220,9 @@ def _marks(status: os.stat_result) -> tuple[int, int, int]:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Between processes: one writer at a time."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        processes.lock(descriptor)
         yield
     finally:
         os.close(descriptor)

@@ -1,14 +1,84 @@
-"""What the three drivers share: the rule that a call which was told to end never yields again."""
+"""What drivers share: which wait performs an effect, and the rule that a call which was told to end never yields again."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, NoReturn
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
-from failsoft.core.effects import Effect
+from failsoft.core.effects import (
+    Append,
+    Clock,
+    Detach,
+    Effect,
+    Enter,
+    Exchange,
+    HttpRequest,
+    Invoke,
+    Promise,
+    Race,
+)
 
 CLOSING_SECONDS = 0.25
 """How long a cancelled caller waits, at most, for what it started to end."""
+
+
+class AnyExchanger(Protocol):
+    """The transport's seam, for either driver."""
+
+    def exchange(self, request: HttpRequest, until: int) -> Any:
+        """An HttpReply or a Fault; of a transport for asyncio, a coroutine that gives it."""
+        ...
+
+
+E = TypeVar("E", bound=AnyExchanger)
+
+
+class Driver(Generic[E]):
+    """A driver over real time. Its waits block in one subclass and are coroutines in the other.
+
+    Args:
+        transport: performs `Exchange`.
+        clock: the clock on which the effects' `until` is measured.
+    """
+
+    def __init__(self, transport: E, clock: Clock) -> None:
+        self._transport = transport
+        self._clock = clock
+
+    def _perform(self, effect: Effect) -> Any:
+        """The wait that performs `effect`: its result, or a coroutine that gives it."""
+        if type(effect) is Exchange:
+            return self._transport.exchange(effect.request, effect.until)
+        if type(effect) is Append:
+            return self._wait(effect.ticket.promise, effect.until)
+        if type(effect) is Enter:
+            return self._wait(effect.promise, effect.until)
+        if type(effect) is Invoke:
+            return self._invoke(effect)
+        if type(effect) is Race:
+            return self._race(effect)
+        if type(effect) is Detach:
+            return self._detach(effect)
+        return self._sleep(self._seconds(effect.until))  # type: ignore[union-attr]
+
+    def _seconds(self, until: int) -> float:
+        return max(0.0, (until - self._clock.monotonic_ns()) / 1e9)
+
+    def _wait(self, promise: Promise[Any], until: int) -> Any:
+        """The promise's value, or None at `until`."""
+        raise NotImplementedError
+
+    def _invoke(self, effect: Invoke) -> Any:
+        raise NotImplementedError
+
+    def _race(self, effect: Race) -> Any:
+        raise NotImplementedError
+
+    def _detach(self, effect: Detach) -> Any:
+        raise NotImplementedError
+
+    def _sleep(self, seconds: float) -> Any:
+        raise NotImplementedError
 
 
 def end(steps: Generator[Effect, Any, Any], error: BaseException) -> NoReturn:

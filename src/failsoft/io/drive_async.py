@@ -12,21 +12,11 @@ import inspect
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Protocol, TypeVar
 
-from failsoft.core.effects import (
-    Append,
-    Clock,
-    Effect,
-    Enter,
-    Exchange,
-    HttpReply,
-    HttpRequest,
-    Invoke,
-    Promise,
-    Raised,
-)
+from failsoft.core.effects import Clock, Detach, Effect, HttpReply, HttpRequest, Invoke, Promise, Race
 from failsoft.fault import Fault, FaultKind
-from failsoft.io.drive import CLOSING_SECONDS, end
-from failsoft.io.invoke import in_thread, is_async, raised
+from failsoft.io.drive import CLOSING_SECONDS, Driver, end
+from failsoft.io.invoke import caught, delivered, in_thread, is_async, itself_cancelled
+from failsoft.io.race_async import race
 
 T = TypeVar("T")
 
@@ -39,7 +29,7 @@ class Exchanger(Protocol):
         ...
 
 
-class AsyncDriver:
+class AsyncDriver(Driver[Exchanger]):
     """Drives calls on whatever loop awaits them.
 
     Args:
@@ -48,8 +38,9 @@ class AsyncDriver:
     """
 
     def __init__(self, transport: Exchanger, clock: Clock) -> None:
-        self._transport = transport
-        self._clock = clock
+        super().__init__(transport, clock)
+        self._detached: set[asyncio.Task[Any]] = set()
+        self._working: set[asyncio.Task[Any]] = set()  # held until they end: asyncio itself holds tasks weakly
 
     async def drive(self, steps: Generator[Effect, Any, T]) -> T:
         """Perform every effect of `steps`, and return what it returns."""
@@ -68,19 +59,30 @@ class AsyncDriver:
             value: T = stop.value
             return value
 
-    def _perform(self, effect: Effect) -> Coroutine[Any, Any, Any]:
-        if type(effect) is Exchange:
-            return self._transport.exchange(effect.request, effect.until)
-        if type(effect) is Append:
-            return self._wait(effect.ticket.promise, effect.until)
-        if type(effect) is Enter:
-            return self._wait(effect.promise, effect.until)
-        if type(effect) is Invoke:
-            return self._invoke(effect)
-        return asyncio.sleep(self._seconds(effect.until))
+    def _sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
+        return asyncio.sleep(seconds)
 
-    def _seconds(self, until: int) -> float:
-        return max(0.0, (until - self._clock.monotonic_ns()) / 1e9)
+    def _race(self, effect: Race) -> Coroutine[Any, Any, object]:
+        return race(effect, self.drive, self._clock)
+
+    async def _detach(self, effect: Detach) -> None:
+        task = asyncio.ensure_future(self.drive(effect.steps))
+        self._detached.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._detached.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, so that nobody complains: it's on record, and nobody waits for it
+
+    async def aclose(self) -> None:
+        """End what runs detached on this loop."""
+        loop = asyncio.get_running_loop()
+        tasks = [each for each in self._detached if each.get_loop() is loop]
+        for each in tasks:
+            each.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSING_SECONDS)
 
     async def _wait(self, promise: Promise[T], until: int) -> T | None:
         """The promise's value, or None at `until`."""
@@ -111,48 +113,30 @@ class AsyncDriver:
         if is_async(effect.function):
             return await self._watch(effect, lambda: effect.function(*effect.arguments))
         result = await self._wait(in_thread(effect), effect.until)
-        if result is None:
-            return Fault(FaultKind.ATTEMPT_TIMEOUT)
-        if isinstance(result, Raised):
-            return result
-        value = result.value
-        if not inspect.isawaitable(value):
-            return value
-        effect.work = Promise()  # a plain function that made a coroutine: the work is the coroutine's
-        return await self._watch(effect, lambda: value)
+        value = delivered(effect, result)
+        return await self._watch(effect, lambda: value) if inspect.isawaitable(value) else value
 
     async def _watch(self, effect: Invoke, start: Callable[[], Any]) -> object:
-        """Await the user's coroutine in a task of its own; at `until` it's cancelled, and its slot waits for its end."""
+        """Await the user's coroutine in a task of its own. At `until` it's cancelled; its slot waits for its end."""
         effect.started = True
-        task = asyncio.ensure_future(_catch(start))
+        task = asyncio.ensure_future(caught(start))
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
         task.add_done_callback(lambda _: effect.work.resolve(None))
         try:
             await asyncio.wait({task}, timeout=self._seconds(effect.until))
         except GeneratorExit:
             raise  # taken by the garbage collector: nothing may be awaited any more
         except BaseException:
-            await _close(task)
+            task.cancel()
+            await asyncio.wait({task}, timeout=CLOSING_SECONDS)
             raise
         if not task.done():
-            await _close(task)
+            task.cancel()  # and not waited for: the call has a deadline of its own
             return Fault(FaultKind.ATTEMPT_TIMEOUT)
         if task.cancelled():
-            return Fault(FaultKind.ADAPTER_RAISED, "it cancelled itself")
+            return itself_cancelled()
         return task.result()
-
-
-async def _catch(start: Callable[[], Any]) -> object:
-    try:
-        return await start()
-    except (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        return raised(error)
-
-
-async def _close(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    await asyncio.wait({task}, timeout=CLOSING_SECONDS)
 
 
 def _set(future: asyncio.Future[None]) -> None:

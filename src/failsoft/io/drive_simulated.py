@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from attrs import define, field
 
-from failsoft.core.effects import Append, Effect, Enter, Exchange, HttpReply, Invoke, Promise, Raised
+from failsoft.core.effects import Append, Detach, Effect, Enter, Exchange, HttpReply, Invoke, Promise, Race, Raised
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive import end
 
@@ -69,10 +69,16 @@ class Running(Generic[T]):
     ended: int | None = None
     waiting_for: Effect | None = None
     _turn: int = field(default=0, init=False)
+    _branches: list[Running[Any]] = field(factory=list["Running[Any]"], init=False)
+    _on_end: Callable[[], None] | None = field(default=None, init=False)
+    lost: bool = field(default=False, init=False)
 
     def cancel(self) -> None:
         """The caller goes away now."""
         if not self.done:
+            self._turn += 1
+            for each in self._branches:
+                each.cancel()
             self._simulation._resume(self, Cancelled())
 
 
@@ -137,6 +143,8 @@ class Simulation:
     def _finish(self, running: Running[Any], value: object, error: BaseException | None) -> None:
         running.done, running.value, running.error = True, value, error
         running.ended, running.waiting_for = self.clock.now, None
+        if running._on_end is not None:
+            running._on_end()
 
     def _perform(self, running: Running[Any], effect: Effect) -> None:
         turn = running._turn
@@ -155,8 +163,49 @@ class Simulation:
             self.at(arrives, lambda: deliver(reply))
         elif isinstance(effect, Invoke):
             self.at(self.clock.now, lambda: deliver(_call(effect)))
+        elif isinstance(effect, Race):
+            self._race(running, effect, deliver)
+        elif isinstance(effect, Detach):
+            self.start(effect.steps, self.clock.now)
+            self.at(self.clock.now, lambda: deliver(None))
         else:
             self.at(effect.until, lambda: deliver(None))
+
+    def _race(self, running: Running[Any], race: Race, deliver: Callable[[object], None]) -> None:
+        waiting = list(race.branches)
+        begun, turn = self.clock.now, running._turn
+        branches: list[Running[Any]] = []
+        running._branches = branches
+
+        def start(index: int) -> None:
+            if index == len(branches) and running._turn == turn:
+                branch = Running(self, waiting.pop(0), running._context.copy())
+                branch._on_end = lambda: ended(branch)
+                branches.append(branch)
+                self._resume(branch, None)
+
+        def ended(branch: Running[Any]) -> None:
+            if running._turn != turn or branch.lost:
+                return
+            if branch.error is None and race.won(branch.value):
+                finish(branch.value)
+            elif all(each.done for each in branches):
+                if waiting:
+                    self.at(self.clock.now, lambda: start(len(branches)))
+                else:
+                    finish(next((each.error for each in branches if each.error is not None), None))
+
+        def finish(result: object) -> None:
+            running._branches = []
+            for branch in branches:
+                branch.lost = True
+                branch.cancel()
+            for steps in waiting:
+                steps.close()
+            self.at(self.clock.now, lambda: deliver(result))
+
+        for index, delay in enumerate(race.delays):
+            self.at(begun + delay, lambda index=index: start(index))  # type: ignore[misc]
 
     def _await(self, promise: Promise[Any], until: int, deliver: Callable[[object], None]) -> None:
         promise.on_done(lambda: self.at(self.clock.now, lambda: deliver(promise.value)))

@@ -6,30 +6,21 @@ asyncio only) goes through one background loop, started at first use.
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
+import contextvars
 import inspect
 import threading
 import time
-from collections.abc import Coroutine, Generator
-from concurrent.futures import Future
+from collections.abc import Callable, Generator
+from concurrent.futures import CancelledError, Future
 from typing import Any, Protocol, TypeVar
 
-from failsoft.core.effects import (
-    Append,
-    Clock,
-    Effect,
-    Enter,
-    Exchange,
-    HttpReply,
-    HttpRequest,
-    Invoke,
-    Promise,
-    Raised,
-)
+from failsoft.core.effects import Clock, Detach, Effect, HttpReply, HttpRequest, Invoke, Promise, Race
 from failsoft.fault import Fault, FaultKind
-from failsoft.io.drive import CLOSING_SECONDS, end
+from failsoft.io.drive import CLOSING_SECONDS, Driver, end
 from failsoft.io.drive_async import Exchanger
-from failsoft.io.invoke import BackgroundLoop, in_thread, is_async, raised
+from failsoft.io.invoke import BackgroundLoop, caught, delivered, in_thread, is_async, itself_cancelled
+from failsoft.io.race_sync import race
 
 T = TypeVar("T")
 
@@ -42,7 +33,7 @@ class SyncExchanger(Protocol):
         ...
 
 
-class SyncDriver:
+class SyncDriver(Driver[SyncExchanger]):
     """Drives calls in the calling thread.
 
     Args:
@@ -52,8 +43,7 @@ class SyncDriver:
     """
 
     def __init__(self, transport: SyncExchanger, clock: Clock, loop: BackgroundLoop) -> None:
-        self._transport = transport
-        self._clock = clock
+        super().__init__(transport, clock)
         self._loop = loop
 
     def drive(self, steps: Generator[Effect, Any, T]) -> T:
@@ -73,20 +63,20 @@ class SyncDriver:
             value: T = stop.value
             return value
 
-    def _perform(self, effect: Effect) -> object:
-        if type(effect) is Exchange:
-            return self._transport.exchange(effect.request, effect.until)
-        if type(effect) is Append:
-            return self._wait(effect.ticket.promise, effect.until)
-        if type(effect) is Enter:
-            return self._wait(effect.promise, effect.until)
-        if type(effect) is Invoke:
-            return self._invoke(effect)
-        time.sleep(self._seconds(effect.until))
-        return None
+    def _sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
 
-    def _seconds(self, until: int) -> float:
-        return max(0.0, (until - self._clock.monotonic_ns()) / 1e9)
+    def _race(self, effect: Race) -> object:
+        return race(effect, self._perform, self._clock)
+
+    def _detach(self, effect: Detach) -> None:
+        context = contextvars.copy_context()
+
+        def work() -> None:
+            with contextlib.suppress(Exception):  # it's on record, and nobody waits for it
+                context.run(self.drive, effect.steps)
+
+        threading.Thread(target=work, name="failsoft-detached", daemon=True).start()
 
     def _wait(self, promise: Promise[T], until: int) -> T | None:
         """The promise's value, or None at `until`."""
@@ -101,37 +91,30 @@ class SyncDriver:
 
     def _invoke(self, effect: Invoke) -> object:
         if is_async(effect.function):
-            return self._watch(effect, effect.function(*effect.arguments))
-        result = self._wait(in_thread(effect), effect.until)
-        if result is None:
-            return Fault(FaultKind.ATTEMPT_TIMEOUT)
-        if isinstance(result, Raised):
-            return result
-        value = result.value
-        if not inspect.iscoroutine(value):
-            return value
-        effect.work = Promise()  # a plain function that made a coroutine: the work is the coroutine's
-        return self._watch(effect, value)
+            return self._watch(effect, lambda: effect.function(*effect.arguments))
+        value = delivered(effect, self._wait(in_thread(effect), effect.until))
+        return self._watch(effect, lambda: value) if inspect.isawaitable(value) else value
 
-    def _watch(self, effect: Invoke, coroutine: Coroutine[Any, Any, Any]) -> object:
-        begun: list[None] = []
+    def _watch(self, effect: Invoke, start: Callable[[], Any]) -> object:
+        """Await the user's coroutine on the background loop. At `until` it's cancelled; its slot waits for its end."""
+        baton = threading.Lock()  # whoever takes it, the work or its future's end, says when the work has ended
 
         async def work() -> object:
-            begun.append(None)
+            if not baton.acquire(blocking=False):
+                return None  # its caller left before it began
             try:
-                return await coroutine
-            except (asyncio.CancelledError, GeneratorExit):
-                raise
-            except BaseException as error:
-                return raised(error)
+                return await caught(start)
             finally:
-                effect.work.resolve(None)  # when the work has ended, not when its caller left
+                effect.work.resolve(None)
+
+        def ended(_: Future[Any]) -> None:
+            if baton.acquire(blocking=False):
+                effect.work.resolve(None)
 
         future = self._loop.submit(work())
         effect.started = True
-        future.add_done_callback(lambda _: None if begun else effect.work.resolve(None))
-        result = await_future(future, self._seconds(effect.until))
-        return Fault(FaultKind.ATTEMPT_TIMEOUT) if result is None else result[0]
+        future.add_done_callback(ended)
+        return result_of(future, self._seconds(effect.until), itself_cancelled())
 
 
 class ThroughLoop:
@@ -146,17 +129,25 @@ class ThroughLoop:
         """As the transport's own, which keeps the deadline itself."""
         future = self._loop.submit(self._transport.exchange(request, until))
         patience = (until - self._clock.monotonic_ns()) / 1e9 + CLOSING_SECONDS
-        result = await_future(future, patience)
-        return Fault(FaultKind.ATTEMPT_TIMEOUT) if result is None else result[0]
+        result: HttpReply | Fault = result_of(future, patience, Fault(FaultKind.CANCELLED, "its loop was closed"))
+        return result
 
 
-def await_future(future: Future[T], seconds: float) -> tuple[T] | None:
-    """The future's result in a box, or None after `seconds`; a wait that ends early cancels what it waited for."""
+def result_of(future: Future[Any], seconds: float, cancelled: Fault) -> Any:
+    """The future's result, or a time-out: a wait that ends early cancels what it waited for.
+
+    Args:
+        future: of the background loop.
+        seconds: to wait at most; below 0 as 0.
+        cancelled: the result where it was cancelled, and not by us.
+    """
     try:
-        return (future.result(timeout=max(0.0, seconds)),)
+        return future.result(timeout=max(0.0, seconds))
     except TimeoutError:
         future.cancel()
-        return None
+        return Fault(FaultKind.ATTEMPT_TIMEOUT)
+    except CancelledError:
+        return cancelled
     except BaseException:
         future.cancel()
         raise

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from typing import Protocol
+
+from failsoft.processes import at_fork
 
 
 class Forkable(Protocol):
@@ -28,4 +29,4 @@ def _mend() -> None:
         each.after_fork()
 
 
-os.register_at_fork(after_in_child=_mend)
+at_fork(in_child=_mend)

@@ -2,22 +2,25 @@
 
 A thread can't be stopped. When the wait ends first the thread goes on; `Invoke.work` is resolved when it has really ended,
 and only then is its bulkhead slot free. The threads are daemons: one that hangs doesn't keep the interpreter from leaving.
+
+Whatever a function does (it raises SystemExit, cancels itself, swallows its cancellation) is a value for its call, and
+nothing else: it ends neither the application nor the loop that other calls run on.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import inspect
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any
 
 from attrs import define
 
 from failsoft.core.effects import Invoke, Promise, Raised
+from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive import CLOSING_SECONDS
 
 
@@ -51,6 +54,39 @@ def in_thread(effect: Invoke) -> Promise[Returned | Raised]:
     return promise
 
 
+def delivered(effect: Invoke, result: Returned | Raised | None) -> object:
+    """What the thread of a plain function delivered; None: nothing in time.
+
+    Something awaitable (a plain function that made a coroutine) is still to be awaited: the work is its own, then.
+    """
+    if result is None:
+        return Fault(FaultKind.ATTEMPT_TIMEOUT)
+    if isinstance(result, Raised):
+        return result
+    if inspect.isawaitable(result.value):
+        effect.work = Promise()
+    return result.value
+
+
+async def caught(start: Callable[[], Awaitable[Any]]) -> object:
+    """Await the user's coroutine: what it returns, or what it raises as a value. Its cancellation passes."""
+    try:
+        return await start()
+    except (asyncio.CancelledError, GeneratorExit):
+        raise
+    except KeyboardInterrupt as error:
+        if threading.current_thread() is threading.main_thread():
+            raise  # somebody's Ctrl-C: it comes to the main thread only
+        return raised(error)
+    except BaseException as error:
+        return raised(error)
+
+
+def itself_cancelled() -> Fault:
+    """The user's coroutine ended cancelled, and we hadn't cancelled it."""
+    return Fault(FaultKind.ADAPTER_RAISED, "it cancelled itself")
+
+
 def raised(error: BaseException) -> Raised:
     """What a function raised, as a value: SystemExit and its like end the function, not the application."""
     return Raised(
@@ -59,7 +95,11 @@ def raised(error: BaseException) -> Raised:
 
 
 class BackgroundLoop:
-    """One event loop in a daemon thread, started at first use: where the sync API performs what only asyncio can."""
+    """One event loop in a daemon thread, started at first use: where the sync API performs what only asyncio can.
+
+    Its tasks are held until they end (asyncio itself holds them weakly), and the loop ends after its last task: where one
+    swallows its cancellation, `close` leaves thread and loop to it, so that its bulkhead slot is free when it ends.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -68,26 +108,34 @@ class BackgroundLoop:
 
     def submit(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Run `coroutine` there."""
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="failsoft-loop", daemon=True)
-                self._thread.start()
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        with self._lock:  # held until it's queued: what `close` queues comes behind it
+            try:
+                loop = self._loop or self._start()
+            except BaseException:
+                coroutine.close()
+                raise
+            return asyncio.run_coroutine_threadsafe(coroutine, loop)
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=_serve, args=(loop,), name="failsoft-loop", daemon=True)
+        try:
+            thread.start()
+        except BaseException:
+            loop.close()
+            raise
+        self._loop, self._thread = loop, thread
+        return loop
 
     def close(self) -> None:
-        """Stop the loop; what still runs there is cancelled."""
+        """Cancel what runs there, and wait `CLOSING_SECONDS` for its end."""
         with self._lock:
             loop, self._loop = self._loop, None
             thread, self._thread = self._thread, None
-        if loop is None or thread is None:
-            return
-        with contextlib.suppress(TimeoutError):  # a task that swallows its cancellation ends with the process
-            asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(timeout=CLOSING_SECONDS)
-        loop.call_soon_threadsafe(loop.stop)
+            if loop is None or thread is None:
+                return
+            loop.call_soon_threadsafe(loop.stop)
         thread.join(CLOSING_SECONDS)
-        if not thread.is_alive():
-            loop.close()
 
     def after_fork(self) -> None:
         """In a forked child: the parent's thread isn't here."""
@@ -95,8 +143,33 @@ class BackgroundLoop:
         self._loop = self._thread = None
 
 
-async def _cancel_all() -> None:
-    tasks = [each for each in asyncio.all_tasks() if each is not asyncio.current_task()]
-    for each in tasks:
-        each.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    """Run the loop until it's stopped, and then until its last task has ended."""
+    held: set[asyncio.Task[Any]] = set()
+
+    def hold(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, **options)
+        held.add(task)
+        task.add_done_callback(held.discard)
+        return task
+
+    loop.set_task_factory(hold)
+    _insist(loop.run_forever)
+    _insist(lambda: loop.run_until_complete(_end_all()))
+    _insist(lambda: loop.run_until_complete(loop.shutdown_asyncgens()))
+    loop.close()
+
+
+def _insist(run: Callable[[], None]) -> None:
+    while True:
+        try:
+            return run()
+        except (SystemExit, KeyboardInterrupt):
+            continue  # of a task that the user's function started: that task has ended by it, the loop goes on
+
+
+async def _end_all() -> None:
+    while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+        for each in tasks:
+            each.cancel()
+        await asyncio.wait(tasks)

@@ -4,7 +4,8 @@ One seam, `exchange(request, until) -> HttpReply | Fault`, and two implementatio
 httpx): `failsoft.io.transport_async` and `failsoft.io.transport_sync`. Both promise the same:
 
 - one deadline over connect, request, head and body together; a dripping server can't stretch it;
-- every reply is whole, framed by HTTP/1.1's rules, in identity encoding and within the size cap, or it's a fault;
+- every reply is whole, framed by HTTP/1.1's rules, its encoding undone and within the size cap, or it's a fault
+  (`failsoft.io.inflate`: a compressed body may grow 64 times, or to 1 MiB, and not past the deadline);
 - a connection is used again only after a clean end, and only if no byte is left over; otherwise it's closed at once;
 - nothing is followed, retried, cached or stored: no redirects, no cookies, no proxies from the environment;
 - a fault's detail is in our own words, so it can't hold a URL, a header or a key.
@@ -20,14 +21,14 @@ import socket
 import ssl
 from collections.abc import Iterable
 from functools import cache
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import httpcore
 import httpx
 from attrs import define, field
 
-from failsoft.core.effects import SECOND, HttpReply, HttpRequest
+from failsoft.core.effects import SECOND, Clock, HttpReply, HttpRequest
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.inflate import decoded
 from failsoft.io.transport_inbox import Broken, Inbox
@@ -208,12 +209,14 @@ class Parts:
         self.parts.append(part)
 
 
-def whole_reply(status: int, headers: dict[str, str], parts: list[bytes], max_bytes: int) -> HttpReply | Fault:
-    """The reply, its content encoding undone."""
+def whole_reply(
+    status: int, headers: dict[str, str], parts: list[bytes], max_bytes: int, clock: Clock, until: int
+) -> HttpReply | Fault:
+    """The reply, its content encoding undone if that's done by `until`."""
     body = parts[0] if len(parts) == 1 else b"".join(parts)
     encoding = headers.get("content-encoding")
     if encoding is not None and body:
-        plain = decoded(body, encoding, max_bytes)
+        plain = decoded(body, encoding, max_bytes, clock, until)
         if isinstance(plain, Fault):
             plain.status = status
             return plain
@@ -247,6 +250,46 @@ _FAULTS: tuple[tuple[tuple[type[Exception], ...], FaultKind, str], ...] = (
 
 EXPECTED: tuple[type[Exception], ...] = (Broken, *(each for row in _FAULTS for each in row[0]))
 """What an exchange may raise inside; anything else is a bug and propagates."""
+
+
+class Line(Protocol):
+    """One connection's bytes."""
+
+    inbox: Inbox
+
+
+L = TypeVar("L", bound=Line)
+C = TypeVar("C")
+
+
+class Slot(Generic[L, C]):
+    """A connection to one origin and how it has been used.
+
+    Args:
+        line: its bytes.
+        connection: the protocol over them.
+    """
+
+    __slots__ = ("connection", "freed_ns", "line", "used")
+
+    def __init__(self, line: L, connection: C) -> None:
+        self.line = line
+        self.connection = connection
+        self.freed_ns = 0
+        """When it was last given back, on the monotonic clock."""
+        self.used = False
+
+    def freed(self, now: int) -> None:
+        """An exchange on it had a clean end."""
+        self.used = True
+        self.freed_ns = now
+
+
+def exchange_fault(error: BaseException, slot: Slot[Any, Any] | None) -> Fault:
+    """What an exception of `EXPECTED` means in an exchange over `slot`; None: no connection was made."""
+    if slot is not None and slot.used and not slot.line.inbox.received:
+        return Fault(FaultKind.STALE_CONNECTION, "the server had closed an idle connection")
+    return fault_of(error, connected=slot is not None)
 
 
 def fault_of(error: BaseException, *, connected: bool) -> Fault:

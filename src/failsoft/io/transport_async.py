@@ -19,7 +19,7 @@ import httpcore
 import httpx
 
 from failsoft.core.effects import SECOND, Clock, HttpReply, HttpRequest
-from failsoft.fault import Fault, FaultKind
+from failsoft.fault import Fault
 from failsoft.io.fork import mend_after_fork
 from failsoft.io.transport import (
     CLOSE_SECONDS,
@@ -28,8 +28,10 @@ from failsoft.io.transport import (
     MAX_BYTES,
     Parts,
     RequestMaker,
+    Slot,
     Target,
     address_seconds,
+    exchange_fault,
     fault_of,
     is_quiet,
     make_httpx,
@@ -40,28 +42,7 @@ from failsoft.io.transport import (
 )
 from failsoft.io.transport_async_line import Line
 
-
-class Slot:
-    """A connection to one origin and how it has been used.
-
-    Args:
-        line: its bytes.
-        connection: the protocol over them.
-        freed_ns: when it was last given back, `Clock.monotonic_ns`.
-    """
-
-    __slots__ = ("connection", "freed_ns", "line", "used")
-
-    def __init__(self, line: Line, target: Target) -> None:
-        self.line = line
-        self.connection = httpcore.AsyncHTTP11Connection(target.origin, line)
-        self.freed_ns = 0
-        self.used = False
-
-    @property
-    def clean(self) -> bool:
-        """May it be used again?"""
-        return self.connection.is_idle() and self.line.alive
+AsyncSlot = Slot[Line, httpcore.AsyncHTTP11Connection]
 
 
 class _LoopSlots:
@@ -73,7 +54,7 @@ class _LoopSlots:
 
     def __init__(self, keeper: AsyncGenerator[None, None]) -> None:
         self.keeper = keeper
-        self.idle: dict[tuple[str, str, int], list[Slot]] = {}
+        self.idle: dict[tuple[str, str, int], list[AsyncSlot]] = {}
 
     def abort(self) -> None:
         for slots in self.idle.values():
@@ -149,12 +130,12 @@ class AsyncTransport:
                 stream = cast("AsyncIterator[bytes]", response.stream)
                 parts = [part async for part in stream]
                 await response.aclose()
-            clean = slot.clean and not self._closed
+            clean = slot.connection.is_idle() and slot.line.alive and not self._closed
         except EXPECTED as error:
-            return timeout_fault(connected=slot is not None) if timer.expired() else self._fault(error, slot)
+            return timeout_fault(connected=slot is not None) if timer.expired() else exchange_fault(error, slot)
         finally:
             self._give_back(slot, idle, clean)
-        return whole_reply(response.status, headers, parts, self._max_bytes)
+        return whole_reply(response.status, headers, parts, self._max_bytes, self._clock, until)
 
     async def aclose(self) -> None:
         """Close this loop's idle connections; those in use close when their exchange ends."""
@@ -169,7 +150,7 @@ class AsyncTransport:
 
     # connections
 
-    async def _idle(self, loop: asyncio.AbstractEventLoop, target: Target) -> list[Slot]:
+    async def _idle(self, loop: asyncio.AbstractEventLoop, target: Target) -> list[AsyncSlot]:
         """The idle connections to a target, last freed last."""
         slots = self._loops.get(loop)
         if slots is None:
@@ -190,7 +171,7 @@ class AsyncTransport:
             if slots is not None:
                 slots.abort()
 
-    def _reusable(self, idle: list[Slot]) -> Slot | None:
+    def _reusable(self, idle: list[AsyncSlot]) -> AsyncSlot | None:
         if not idle:
             return None
         oldest = self._clock.monotonic_ns() - IDLE_NS
@@ -201,17 +182,16 @@ class AsyncTransport:
             slot.line.abort()
         return None
 
-    def _give_back(self, slot: Slot | None, idle: list[Slot], clean: bool) -> None:
+    def _give_back(self, slot: AsyncSlot | None, idle: list[AsyncSlot], clean: bool) -> None:
         if slot is None:
             return
         if clean:
-            slot.used = True
-            slot.freed_ns = self._clock.monotonic_ns()
+            slot.freed(self._clock.monotonic_ns())
             idle.append(slot)
         else:
             slot.line.abort()
 
-    async def _connect(self, loop: asyncio.AbstractEventLoop, target: Target, seconds: float) -> Slot:
+    async def _connect(self, loop: asyncio.AbstractEventLoop, target: Target, seconds: float) -> AsyncSlot:
         addresses = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
         ends = loop.time() + seconds
         for others, (family, kind, protocol, _, address) in reversed(list(enumerate(reversed(addresses)))):
@@ -228,18 +208,13 @@ class AsyncTransport:
                     raise
         raise socket.gaierror(socket.EAI_NONAME, "no address")
 
-    async def _open(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, target: Target) -> Slot:
+    async def _open(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, target: Target) -> AsyncSlot:
         context = self._verify or shared_ssl_context() if target.secure else None
         line = Line(loop, sock, self._max_bytes)
         await loop.create_connection(
             lambda: line, sock=sock, ssl=context, server_hostname=target.host if context is not None else None
         )
-        return Slot(line, target)
-
-    def _fault(self, error: BaseException, slot: Slot | None) -> Fault:
-        if slot is not None and slot.used and not slot.line.inbox.received:
-            return Fault(FaultKind.STALE_CONNECTION, "the server had closed an idle connection")
-        return fault_of(error, connected=slot is not None)
+        return Slot(line, httpcore.AsyncHTTP11Connection(target.origin, line))
 
     def after_fork(self) -> None:
         """Called in a forked child: its event loops aren't running there."""
@@ -271,7 +246,7 @@ class AsyncTransport:
         except BaseException:
             self._close_later(response)
             raise
-        return whole_reply(response.status_code, headers, body.parts, self._max_bytes)
+        return whole_reply(response.status_code, headers, body.parts, self._max_bytes, self._clock, until)
 
     def _close_later(self, response: httpx.Response | None) -> None:
         """Close a reply that wasn't read to its end, in a task of its own that is given `CLOSE_SECONDS`."""

@@ -18,7 +18,7 @@ import httpcore
 import httpx
 
 from failsoft.core.effects import MILLISECOND, SECOND, Clock, HttpReply, HttpRequest
-from failsoft.fault import Fault, FaultKind
+from failsoft.fault import Fault
 from failsoft.io.fork import mend_after_fork
 from failsoft.io.transport import (
     EXPECTED,
@@ -26,8 +26,10 @@ from failsoft.io.transport import (
     MAX_BYTES,
     Parts,
     RequestMaker,
+    Slot,
     Target,
     address_seconds,
+    exchange_fault,
     fault_of,
     is_quiet,
     make_httpx,
@@ -121,16 +123,7 @@ def remaining_seconds(clock: Clock, until: int) -> float:
     return left / SECOND
 
 
-class SyncSlot:
-    """A connection to one origin and how it has been used."""
-
-    __slots__ = ("connection", "freed_ns", "line", "used")
-
-    def __init__(self, line: SyncLine, target: Target) -> None:
-        self.line = line
-        self.connection = httpcore.HTTP11Connection(target.origin, line)
-        self.freed_ns = 0
-        self.used = False
+SyncSlot = Slot[SyncLine, httpcore.HTTP11Connection]
 
 
 class SyncTransport:
@@ -191,10 +184,10 @@ class SyncTransport:
         except _DeadlineReached:
             return timeout_fault(connected=slot is not None)
         except EXPECTED as error:
-            return self._fault(error, slot)
+            return exchange_fault(error, slot)
         finally:
             self._give_back(slot, idle, clean)
-        return whole_reply(response.status, headers, parts, self._max_bytes)
+        return whole_reply(response.status, headers, parts, self._max_bytes, self._clock, until)
 
     def close(self) -> None:
         """Close idle connections; those in use close when their exchange ends."""
@@ -222,8 +215,7 @@ class SyncTransport:
         if not clean:
             slot.line.close()
             return
-        slot.used = True
-        slot.freed_ns = self._clock.monotonic_ns()
+        slot.freed(self._clock.monotonic_ns())
         idle.append(slot)
         if self._closed:  # looked at after appending: `close` may have emptied the lists just before
             self._close_idle()
@@ -245,7 +237,8 @@ class SyncTransport:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if target.secure:
                     sock = self._secured(sock, target, until)
-                return SyncSlot(SyncLine(sock, self._clock, self._max_bytes), target)
+                line = SyncLine(sock, self._clock, self._max_bytes)
+                return Slot(line, httpcore.HTTP11Connection(target.origin, line))
             except BaseException as error:
                 sock.close()
                 if not (others and isinstance(error, OSError)):  # else the next address is tried
@@ -283,11 +276,6 @@ class SyncTransport:
             raise answer
         return answer
 
-    def _fault(self, error: BaseException, slot: SyncSlot | None) -> Fault:
-        if slot is not None and slot.used and not slot.line.inbox.received:
-            return Fault(FaultKind.STALE_CONNECTION, "the server had closed an idle connection")
-        return fault_of(error, connected=slot is not None)
-
     def after_fork(self) -> None:
         """Called in a forked child: closing its copies of the sockets sends nothing, the parent's connections go on."""
         self._close_idle()
@@ -306,7 +294,7 @@ class SyncTransport:
             for part in cast("httpx.SyncByteStream", response.stream):
                 remaining_seconds(self._clock, until)
                 body.add(part)
-            return whole_reply(response.status_code, headers, body.parts, self._max_bytes)
+            return whole_reply(response.status_code, headers, body.parts, self._max_bytes, self._clock, until)
         except _DeadlineReached:
             return timeout_fault(connected=True)
         except EXPECTED as error:

@@ -23,8 +23,9 @@ import platform
 import sqlite3
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from failsoft.core.effects import Clock
 from failsoft.core.effects import Ticket as AnyTicket
@@ -35,7 +36,7 @@ from failsoft.ledger.disk import Ballast
 from failsoft.ledger.locks import LiveFile
 from failsoft.ledger.record import Built, Draft, Emitter, timestamp
 from failsoft.ledger.schema import Kind
-from failsoft.ledger.sqlite import AppendFailed, LedgerFile
+from failsoft.ledger.sqlite import AppendFailed, Connect, LedgerFile
 from failsoft.ledger.ticket import Gaps, Ticket, TicketQueue
 
 BATCH = 512
@@ -75,39 +76,41 @@ class Batch:
     recovers: bool = False
 
 
+@frozen
+class Settings:
+    """Where an emitter writes, and as whom: see `failsoft.ledger.writer.SqliteLedger`, which is given these."""
+
+    path: Path
+    origin: str | None
+    host: str
+    policy: str
+    clock: Clock
+    random_bytes: Callable[[int], bytes]
+    connect: Connect
+    ballast: int
+
+    def named(self) -> str:
+        """What a new log is called."""
+        return self.origin or f"{self.host}/{self.path.name}"
+
+
 class Appender:
     """One emitter. Everything waits; one thread at a time.
 
     Args:
-        file: where to.
+        settings: where to, and as whom.
         queue: what was submitted.
-        origin: the log's name; None takes an existing log's, and ``<host>/<file name>`` for a new one.
-        host: label of this machine.
-        policy: ``on_ledger_failure``, for the record.
     """
 
-    def __init__(
-        self,
-        file: LedgerFile,
-        queue: TicketQueue,
-        *,
-        origin: str | None,
-        host: str,
-        policy: str,
-        clock: Clock,
-        random_bytes: Callable[[int], bytes],
-        ballast: Ballast,
-    ) -> None:
-        self.file = file
+    def __init__(self, settings: Settings, queue: TicketQueue) -> None:
+        path = settings.path
+        self.file = LedgerFile(path, settings.connect)
         self.queue = queue
         self.outage: Outage | None = None
         self.doubt: Batch | None = None
-        self._origin = origin
-        self._host = host
-        self._policy = policy
-        self._clock = clock
-        self._random_bytes = random_bytes
-        self._ballast = ballast
+        self._settings = settings
+        self._clock = settings.clock
+        self._ballast = Ballast(path.with_name(path.name + ".ballast"), settings.ballast)
         self._emitter: Emitter | None = None
         self._live: LiveFile | None = None
         self._announced = False
@@ -224,15 +227,15 @@ class Appender:
         founders: list[Emitter] = []
 
         def found() -> list[Built]:
-            emitter = self._new_emitter(self._origin or f"{self._host}/{self.file.path.name}")
+            emitter = self._new_emitter(self._settings.named())
             self.file.origin = emitter.origin
             founders.append(emitter)
             return [self._build(each, emitter) for each in (draft.log_opened(), self._hello())]
 
         made = self.file.open(found)
-        if self._origin not in (None, self.file.origin):
+        if self._settings.origin not in (None, self.file.origin):
             raise LedgerInvalid(
-                f"{self.file.path}: this is the log of {self.file.origin!r}, not of {self._origin!r}: "
+                f"{self.file.path}: this is the log of {self.file.origin!r}, not of {self._settings.origin!r}: "
                 "give that origin, or another file"
             )
         if made:
@@ -241,11 +244,11 @@ class Appender:
             self._emitter = self._new_emitter(self.file.origin)
 
     def _new_emitter(self, origin: str) -> Emitter:
-        return Emitter(origin, self._clock, self._random_bytes)
+        return Emitter(origin, self._clock, self._settings.random_bytes)
 
     def _hello(self) -> Draft:
         lib = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version, "failsoft": _version()}
-        return draft.emitter_opened(self._host, os.getpid(), lib)
+        return draft.emitter_opened(self._settings.host, os.getpid(), lib)
 
     def _build(self, what: Draft, emitter: Emitter | None = None) -> Built:
         return (emitter or self.emitter).build(what, self._clock.time_ns(), self._clock.monotonic_ns())
@@ -272,7 +275,7 @@ class Appender:
             raise AppendFailed("the disk is full", full=True)
 
     def _add_failure(self, batch: Batch, outage: Outage, ended: str | None) -> None:
-        failure = self._add(batch, draft.ledger_failure(outage.began, self._policy, outage.lost, ended))
+        failure = self._add(batch, draft.ledger_failure(outage.began, self._settings.policy, outage.lost, ended))
         batch.failure = failure.leaf
 
     def _add_submitted(self, batch: Batch) -> None:

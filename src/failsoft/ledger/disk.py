@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import re
-from pathlib import Path
+from collections.abc import Callable
+from pathlib import Path, PurePath
 
 NETWORK = re.compile(
     r"(?:fuse\.)?(?:nfs\d?|cifs|smb\w*|afs|ceph|9p|glusterfs|lustre|beegfs|gpfs|ocfs2|gfs2|sshfs|davfs|s3fs)"
@@ -16,12 +17,14 @@ BALLAST = 512 * 1024
 """Bytes kept free: a commit of one small record takes some ten pages of 8 KiB in the log, and as many in the file."""
 
 
-def network_file_system(folder: Path, mounts: str = "/proc/self/mountinfo") -> str | None:
+def network_file_system(folder: PurePath, mounts: str = "/proc/self/mountinfo") -> str | None:
     """The type of the network file system that `folder` is on; None on a local one.
 
     Raises:
-        OSError: the table of mounts can't be read.
+        OSError: the table of mounts can't be read, or the system has none.
     """
+    if folder.drive.startswith("\\\\"):  # a path of Windows: \\server\share
+        return "smb"
     with open(mounts, encoding="utf-8", errors="surrogateescape") as lines:
         best, kind = "", ""
         for line in lines:
@@ -33,6 +36,18 @@ def network_file_system(folder: Path, mounts: str = "/proc/self/mountinfo") -> s
             if len(point) >= len(best) and folder.is_relative_to(point):
                 best, kind = point, source.split()[0]
     return kind if NETWORK.fullmatch(kind) else None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make durable which files stand in it. Windows opens no folders, and needs no such thing."""
+    flag: int | None = getattr(os, "O_DIRECTORY", None)
+    if flag is None:
+        return
+    descriptor = os.open(folder, os.O_RDONLY | flag)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class Ballast:
@@ -49,17 +64,18 @@ class Ballast:
     def fill(self) -> bool:
         """Take the room; False where there's too little."""
         try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError:
             return False
         try:
-            os.posix_fallocate(descriptor, 0, self.size)
+            try:
+                _take_room(descriptor, self.size)
+            finally:
+                os.close(descriptor)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 self.path.unlink(missing_ok=True)
             return error.errno == errno.EOPNOTSUPP  # no way to take room here: then none is missing
-        finally:
-            os.close(descriptor)
         return True
 
     def spend(self) -> bool:
@@ -69,3 +85,13 @@ class Ballast:
         except OSError:
             return False
         return True
+
+
+def _take_room(descriptor: int, size: int) -> None:
+    reserve: Callable[[int, int, int], None] | None = getattr(os, "posix_fallocate", None)
+    if reserve is not None:
+        reserve(descriptor, 0, size)
+        return
+    left = size
+    while left > 0:  # a disk that fills up may take a part
+        left -= os.write(descriptor, bytes(left))

@@ -1,16 +1,16 @@
-"""Who may write now, and who is alive: two uses of ``flock``, which belongs to an open file, not to a process.
-
-Unlike a POSIX lock, it isn't lost when some other descriptor of the file is closed. It's shared with a forked child
-for as long as the child keeps its copy of the descriptor: a child must close it, and must never unlock it.
-"""
+"""Who may write now, and who is alive: two uses of a lock that belongs to an open file (see `failsoft.processes`)."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from failsoft import processes
+
+_NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
+"""Windows has no such flag, and lets few make a link."""
 
 
 class FileLock:
@@ -26,8 +26,8 @@ class FileLock:
         """Wait for it, and hold it inside."""
         if self._depth == 0:
             if self._descriptor is None:
-                self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+                self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+            processes.lock(self._descriptor)
         self._depth += 1
         try:
             yield
@@ -35,7 +35,7 @@ class FileLock:
             self._depth -= 1
             if self._depth == 0:
                 assert self._descriptor is not None
-                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+                processes.unlock(self._descriptor)
 
     def close(self) -> None:
         """Let go of the descriptor (and with it of the lock)."""
@@ -63,8 +63,8 @@ class LiveFile:
     def hold(cls, database: Path, emitter: str) -> LiveFile:
         """Say that this emitter is alive, until the process ends."""
         path = cls.name(database, emitter)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        processes.lock(descriptor)
         return cls(path, descriptor)
 
     @classmethod
@@ -76,36 +76,37 @@ class LiveFile:
             if emitter == own:
                 continue
             try:
-                descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+                descriptor = os.open(path, os.O_RDWR | _NO_FOLLOW)
             except OSError:
                 continue
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            if processes.try_lock(descriptor):
+                yield emitter, cls(path, descriptor)
+            else:
                 os.close(descriptor)
-                continue
-            yield emitter, cls(path, descriptor)
 
     def release(self, *, remove: bool) -> None:
-        """Let go; with `remove`, there's nothing left to look after."""
+        """Let go; with `remove`, there's nothing left to look after. A file that stays is removed by the next sweep."""
         if remove:
-            self.path.unlink(missing_ok=True)
+            self._remove()  # while it's locked, so that nobody sweeps it
         os.close(self._descriptor)
+        if remove:
+            self._remove()  # Windows removes no file that is open
+
+    def _remove(self) -> None:
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
 
 
 def alive(database: Path, emitter: str) -> bool:
     """Is this emitter's process there? Asked without taking anything from anybody."""
     try:
-        descriptor = os.open(LiveFile.name(database, emitter), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(LiveFile.name(database, emitter), os.O_RDONLY | _NO_FOLLOW)
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return processes.is_locked(descriptor)
     finally:
         os.close(descriptor)
-    return False
 
 
 def _escaped(name: str) -> str:

@@ -2,7 +2,7 @@
 
 Rules, each of which was seen to matter:
 
-1. Every commit, checkpoint and close happens under ``flock(<file>.lock)``: no two connections ever checkpoint at once
+1. Every commit, checkpoint and close happens under the lock of ``<file>.lock``: no two connections ever checkpoint at once
    (the WAL-reset bug of SQLite 3.7.0 to 3.51.2 needs that), and nobody busy-retries.
 2. This process never opens the database or its WAL by any other way than SQLite: closing any descriptor of a file drops
    all of the process's POSIX locks on it, and SQLite's are of that kind.
@@ -24,6 +24,7 @@ from pathlib import Path
 from attrs import frozen
 
 from failsoft.errors import LedgerInvalid
+from failsoft.ledger.disk import sync_folder
 from failsoft.ledger.locks import FileLock
 from failsoft.ledger.merkle import BLOCK, Frontier, leaf_hash
 from failsoft.ledger.record import Built
@@ -224,11 +225,7 @@ class LedgerFile:
             finally:
                 connection.close()
             os.rename(aside, self.path)
-            folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self.path.parent)
 
     def _check(self, connection: sqlite3.Connection) -> None:
         if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:

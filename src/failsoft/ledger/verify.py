@@ -109,6 +109,20 @@ def _printable(line: str) -> str:
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in line)
 
 
+_OF_THE_READING = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+"""What SQLite says where it's the reading that failed: no word about the file."""
+
+
 @define
 class _Findings:
     problems: list[Problem] = field(factory=list[Problem])
@@ -151,7 +165,12 @@ def verify(path: str | Path, *, pins: Sequence[tuple[int, str]] = ()) -> Verific
             connection.execute("COMMIT")
             in_flight = _open_calls(path, connection, walk, found)
     except sqlite3.Error as error:
-        found.add(Problem(TAMPERED, f"the file is cut or damaged ({error})", walk.frontier.size))
+        if error.sqlite_errorcode & 0xFF in _OF_THE_READING:
+            found.add(Problem(UNUSABLE, f"{path}: it can't be read ({error})"))
+        else:
+            found.add(Problem(TAMPERED, f"the file is cut or damaged ({error})", walk.frontier.size))
+    except subprocess.TimeoutExpired:
+        found.add(Problem(UNUSABLE, f"{path}: its write-ahead log couldn't be read in time"))
     finally:
         connection.close()
     if walk.steps_back:

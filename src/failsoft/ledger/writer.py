@@ -18,10 +18,11 @@ from typing import Any
 from failsoft.core.effects import Clock
 from failsoft.core.evidence import Record
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger.appender import Appender
-from failsoft.ledger.disk import BALLAST, Ballast, network_file_system
-from failsoft.ledger.sqlite import Connect, LedgerFile, connect
+from failsoft.ledger.appender import Appender, Settings
+from failsoft.ledger.disk import BALLAST, network_file_system
+from failsoft.ledger.sqlite import Connect, connect
 from failsoft.ledger.ticket import Ticket, TicketQueue
+from failsoft.processes import at_fork
 
 _FORK_WAIT = 5.0
 """Seconds that a fork waits for a commit under way."""
@@ -69,15 +70,12 @@ class SqliteLedger:
         self.path = Path(path)
         self.policy = policy
         self.healthy = False
-        self._asked_origin = origin
-        self._host = host
+        label = host or platform.node() or "unnamed-host"
+        self._settings = Settings(self.path, origin, label, policy, clock, random_bytes, connect, ballast)
         self._clock = clock
-        self._random_bytes = random_bytes
         self._on_event = on_event
         self._max_queue = max_queue
         self._back_off = back_off
-        self._connect = connect
-        self._ballast = ballast
         self._opened = False
         self._thread: threading.Thread | None = None
         self._asleep = False  # in a forked child, until it submits something
@@ -88,7 +86,7 @@ class SqliteLedger:
     @property
     def origin(self) -> str:
         """The log's name; before `open`, the one asked for."""
-        return self._appender.file.origin or self._asked_origin or f"{self._host_label}/{self.path.name}"
+        return self._appender.file.origin or self._settings.named()
 
     def open(self) -> None:
         """Make or check the file, say who writes, name the orphans of processes that are gone, start the thread.
@@ -195,24 +193,11 @@ class SqliteLedger:
 
     # --- a life, and the next one after a fork ------------------------------------------------------------------------
 
-    @property
-    def _host_label(self) -> str:
-        return self._host or platform.node() or "unnamed-host"
-
     def _reset(self) -> None:
         self._io = threading.Lock()
         self._thread = None
         self._queue = TicketQueue(self._max_queue)
-        self._appender = Appender(
-            LedgerFile(self.path, self._connect),
-            self._queue,
-            origin=self._asked_origin,
-            host=self._host_label,
-            policy=self.policy,
-            clock=self._clock,
-            random_bytes=self._random_bytes,
-            ballast=Ballast(self.path.with_name(self.path.name + ".ballast"), self._ballast),
-        )
+        self._appender = Appender(self._settings, self._queue)
 
     def _wake(self) -> None:
         with self._waking:
@@ -277,4 +262,4 @@ def _after_fork_in_child() -> None:
     SqliteLedger._waking.release()
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+at_fork(before=_before_fork, in_parent=_after_fork_in_parent, in_child=_after_fork_in_child)

@@ -1,0 +1,147 @@
+"""What the commands print, and with which code they exit."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import attrs
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+from typer.core import TyperGroup
+
+from failsoft.errors import ConfigurationError, FailsoftError
+from failsoft.ledger.read import Entry, Reader, read
+from failsoft.outcome import Outcome
+
+PROBLEM: Final = 1
+"""What was asked can't be done; why is told."""
+
+USAGE: Final = 64
+"""The command line is wrong (sysexits' EX_USAGE): apart from the codes by which `verify` tells what it found."""
+
+CODES: Final = "Exit code: 0 done; 1 it can't be done, and why; 64 the command line is wrong."
+
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+"""click's, or that of typer's own copy of click: whichever this typer is built on."""
+
+
+class _Console(Console):
+    """A reader that has gone (``failsoft verify … | head``) changes no exit code."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+out = _Console()
+err = Console(stderr=True)
+
+
+class Commands(TyperGroup):
+    """Commands whose wrong use exits with `USAGE`."""
+
+    def make_context(self, *arguments: Any, **named: Any) -> Any:
+        """Options before the command."""
+        with _usage():
+            return super().make_context(*arguments, **named)
+
+    def invoke(self, ctx: Any) -> Any:
+        """The command, with its own options."""
+        with _usage():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    try:
+        yield
+    except _UsageError as error:
+        error.exit_code = USAGE  # type: ignore[attr-defined]
+        raise
+
+
+@contextmanager
+def explained(as_json: bool, code: int = PROBLEM) -> Iterator[None]:
+    """Failsoft's own errors are told in a sentence, without a traceback."""
+    try:
+        yield
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, each['loc'])) or 'request'}: {each['msg']}" for each in error.errors()]
+        give_up(as_json, problems, code)
+    except ConfigurationError as error:
+        give_up(as_json, list(error.problems), code)
+    except (FailsoftError, LookupError) as error:
+        give_up(as_json, [str(error)], code)
+
+
+@contextmanager
+def reading(ledger: Path, as_json: bool) -> Iterator[Reader]:
+    """A ledger, open for reading."""
+    with explained(as_json), read(ledger) as reader:
+        yield reader
+
+
+def give_up(as_json: bool, problems: list[str], code: int = PROBLEM) -> NoReturn:
+    """Say what's wrong, and leave."""
+    if as_json:
+        print_json({"ok": False, "problems": problems})
+    else:
+        for each in problems:
+            err.print(each, highlight=False, markup=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def print_json(value: object) -> None:
+    """For programs: one document, on one line unless people look at it."""
+    from pydantic_core import to_jsonable_python
+
+    text = json.dumps(to_jsonable_python(value), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        out.on_broken_pipe()
+
+
+def line_of(entry: Entry) -> str:
+    """A record on one line."""
+    fields = entry.fields
+    about = fields.get("capability", {}).get("name") or fields.get("adapter") or fields.get("subject") or ""
+    source = fields.get("source", {})
+    said = [str(fields[key]) for key in ("outcome", "from", "to", "reason", "why") if key in fields]
+    if "blocked" in fields:
+        said.insert(0, f"{'blocked' if fields['blocked'] else 'unblocked'} by {fields['actor']['id']}:")
+    if source:
+        said.append(f"by {source['kind']} {source['name']}")
+    return escape(f"{entry.index:>6}  {entry.ts}  {entry.kind:<16} {about:<20} {' '.join(said)}")
+
+
+def payloads_of(reader: Reader, entry: Entry) -> dict[str, str]:
+    """What stands behind a record's commitments, by path."""
+    found: dict[str, str] = {}
+    for each in entry.fields.get("commitments", []):
+        payload = reader.payload(each["digest"])
+        found[each["path"]] = "erased" if payload is None else payload[2].decode("utf-8", "replace")
+    return found
+
+
+def outcome_for_programs(outcome: Outcome[Any]) -> dict[str, Any]:
+    """An outcome as JSON."""
+    return {
+        "value": outcome.value,
+        "by_ai": outcome.by_ai,
+        "degraded": outcome.degraded,
+        "source": attrs.asdict(outcome.source),
+        "pin": None if outcome.pin is None else attrs.asdict(outcome.pin),
+        "served": None if outcome.served is None else attrs.asdict(outcome.served),
+        "passed_over": [attrs.asdict(each) for each in outcome.passed_over],
+        "record": outcome.record,
+        "call_id": outcome.call_id,
+    }

@@ -1,0 +1,136 @@
+"""A process that ends, or stands still, at a chosen step of what the ledger does.
+
+Arguments: path; ``die`` or ``stand``; ``before`` or ``after``; the step, which is the beginning of an SQL statement or
+one of `CALLS`; what the process is at by then: ``open``, ``sweep`` or one of `ACTS`.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ledgers import SystemClock, call, ledger_at, settled, started
+
+from failsoft.core.effects import Recorded
+from failsoft.ledger import sqlite as sqlite_module
+from failsoft.ledger.appender import Appender
+from failsoft.ledger.locks import LiveFile
+from failsoft.ledger.writer import SqliteLedger
+
+CALLS: dict[str, tuple[Any, str]] = {
+    "rename": (os, "rename"),
+    "settle": (Appender, "settle"),
+    "release": (LiveFile, "release"),
+    "hold": (LiveFile, "hold"),
+}
+
+
+class Doom:
+    """What happens when the step is reached."""
+
+    def __init__(self, deed: str, moment: str, step: str) -> None:
+        self.deed, self.moment, self.step = deed, moment, step
+        self.armed = False
+        if step in CALLS:
+            where, name = CALLS[step]
+            setattr(where, name, self._wrapped(getattr(where, name)))
+
+    def connect(self, uri: str) -> sqlite3.Connection:
+        doom = self
+
+        class Doomed(sqlite3.Connection):
+            def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+                return doom._around(sql, super().execute, sql, *arguments)
+
+            def executemany(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+                return doom._around(sql, super().executemany, sql, *arguments)
+
+        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, factory=Doomed)
+
+    def _wrapped(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arguments, **named: self._around(self.step, function, *arguments, **named)
+
+    def _around(self, step: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        here = self.armed and step.startswith(self.step)
+        if here and self.moment == "before":
+            self._strike()
+        result = function(*arguments, **named)
+        if here and self.moment == "after":
+            self._strike()
+        return result
+
+    def _strike(self) -> None:
+        if self.deed == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        print("there", flush=True)
+        sys.stdin.read()
+
+
+def die_writing(log: Path, pages: int) -> None:
+    """Be killed by the kernel in the middle of the write that goes beyond so many pages from here."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit = log.stat().st_size + pages * (sqlite_module.PAGE_SIZE + 24) + 100
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+
+def commit(ledger: SqliteLedger, doom: Doom) -> None:
+    settled(ledger.submit(started("doomed", request=b"x" * 60_000)), 120)
+
+
+def checkpoint(ledger: SqliteLedger, doom: Doom) -> None:
+    sqlite_module.CHECKPOINT_PAGES = 0
+    commit(ledger, doom)
+
+
+def write(ledger: SqliteLedger, doom: Doom) -> None:
+    die_writing(ledger.path.with_name(ledger.path.name + "-wal"), int(doom.step))
+    commit(ledger, doom)
+
+
+def close(ledger: SqliteLedger, doom: Doom) -> None:
+    ledger.close(120)
+
+
+ACTS: dict[str, Callable[[SqliteLedger, Doom], None]] = {
+    "commit": commit,
+    "checkpoint": checkpoint,
+    "write": write,
+    "close": close,
+}
+
+
+def arm_at_the_sweep(doom: Doom) -> None:
+    sweep = Appender._add_orphans
+
+    def armed(appender: Appender, batch: Any) -> None:
+        doom.armed = True
+        sweep(appender, batch)
+
+    Appender._add_orphans = armed  # type: ignore[method-assign]
+
+
+def main(path: str, deed: str, moment: str, step: str, act: str) -> None:
+    doom = Doom(deed, moment, step)
+    ledger = ledger_at(Path(path), clock=SystemClock(), connect=doom.connect)
+    doom.armed = act == "open"
+    if act == "sweep":
+        arm_at_the_sweep(doom)
+    ledger.open()
+    for ticket in (*call(ledger, f"whole-{os.getpid()}"), ledger.submit(started("left"))):
+        result = settled(ticket, 120)
+        assert isinstance(result, Recorded), result
+        print(result.index, result.leaf.hex(), flush=True)
+    doom.armed = True
+    ACTS[act](ledger, doom)
+    signal.pause()  # until the writer's thread is there
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
