@@ -984,3 +984,10 @@ def test_no_file_makes_it_tell_a_secret(tmp_path: Path, lines: list[str]) -> Non
 def test_reading_does_not_need_much_of_the_stack(tmp_path: Path) -> None:
     path = write(tmp_path, "[" + "a." * sys.getrecursionlimit() * 3 + "a]")
     assert any("nested too deeply" in each for each in read_file(path).problems)
+
+
+def test_limits_are_whole_numbers_from_one() -> None:
+    draft = read_mapping({"adapters": {"a": {**CALLABLE, "limits": {"requests_per_minute": 0, "tokens_per_day": 1.5}}}})
+    text = "\n".join(draft.problems)
+    assert "adapters.a.limits.requests_per_minute" in text
+    assert "adapters.a.limits.tokens_per_day" in text

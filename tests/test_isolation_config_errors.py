@@ -478,6 +478,50 @@ trees = st.recursive(
 )
 
 
+class RateTwice(RateItem):
+    """How many stars?"""
+
+    name = "rate-twice"
+    idempotent = True
+
+
+class TestTimesThatDontFit:
+    @pytest.mark.parametrize(
+        ("capability", "keys", "place"),
+        [
+            ("rate-item", {"hedge_after": "1s"}, "capabilities.rate-item.hedge_after: two providers"),
+            (
+                "rate-twice",
+                {"hedge_after": "9s", "deadline": "8s"},
+                "capabilities.rate-twice.hedge_after: must be less",
+            ),
+            ("rate-item", {"deadline": "5s"}, "capabilities.rate-item.deadline: an attempt at a may take as long"),
+        ],
+    )
+    def test_are_problems(self, capability: str, keys: dict[str, str], place: str) -> None:
+        adapters = {"a": {**LOCAL, "attempt_timeout": "5s"}, "b": LOCAL}
+        table = {
+            "ledger": {"url": "none"},
+            "adapters": adapters,
+            "capabilities": {capability: {"adapters": ["a", "b"], **keys}},
+        }
+        with pytest.raises(ConfigurationError) as caught:
+            Isolation(table, capabilities=[RateItem, RateTwice])
+        assert any(place in each for each in caught.value.problems)
+
+    def test_that_fit_are_none(self) -> None:
+        table = {
+            "ledger": {"url": "none"},
+            "adapters": {"a": {**LOCAL, "attempt_timeout": "5s", "limits": {"requests_per_minute": 60}}},
+            "capabilities": {"rate-twice": {"adapters": ["a"], "hedge_after": "1s", "deadline": "8s"}},
+        }
+        with Isolation(table, capabilities=[RateTwice]) as isolation:
+            assert isolation.running is not None
+            route = isolation.running.routes["rate-twice"]
+        assert route.hedge_after == 1_000_000_000
+        assert route.adapters[0].limits is not None
+
+
 class TestHostileInput:
     @given(st.dictionaries(names | st.text(max_size=5), trees, max_size=5))
     def test_no_mapping_raises_anything_else(self, table: dict[Any, Any]) -> None:

@@ -25,6 +25,7 @@ from failsoft.core.bulkhead import Bulkhead, BulkheadFull
 from failsoft.core.contract import Contract, fallback_problem
 from failsoft.core.effects import SECOND, Clock, Codec, Random
 from failsoft.core.latch import Latch, LatchChange
+from failsoft.core.limits import Limits, LimitSettings
 from failsoft.core.route import CallableCodec, GuardedAdapter
 from failsoft.core.throttle import Throttle, ThrottleChange
 from failsoft.errors import ConfigurationError
@@ -182,6 +183,7 @@ def _guarded(
         attempts=config.attempts,
         attempt_cap=config.attempt_timeout,
         on_mismatch=config.on_mismatch,
+        limits=None if config.limits is None else Limits(LimitSettings(**config.limits.model_dump())),
     )
 
 
@@ -237,6 +239,27 @@ def check_schemas(
             prepare(contract.answer)
         except ConfigurationError as error:
             problems += [f"capabilities.{contract.name}: for adapter {name}: {each}" for each in error.problems]
+
+
+def check_times(
+    contract: Contract[Any, Any], config: CapabilityConfig, adapters: Mapping[str, AdapterConfig], problems: list[str]
+) -> None:
+    """Do the times of a capability and of its route fit together?"""
+    place = f"capabilities.{contract.name}"
+    if config.hedge_after is not None:
+        if not contract.idempotent:
+            problems.append(
+                f"{place}.hedge_after: two providers would be asked at once, and both are paid: "
+                f"say idempotent = True on the capability if that does no harm"
+            )
+        if config.hedge_after >= config.deadline:
+            problems.append(f"{place}.hedge_after: must be less than the deadline")
+    for name in config.adapters:
+        adapter = adapters.get(name)
+        if adapter is not None and adapter.attempt_timeout is not None and adapter.attempt_timeout >= config.deadline:
+            problems.append(
+                f"{place}.deadline: an attempt at {name} may take as long: its attempt_timeout must be less"
+            )
 
 
 def pick(config: Config, names: Iterable[str]) -> dict[str, CapabilityConfig]:

@@ -61,6 +61,7 @@ class Capability(Generic[Q, R]):
         sampling: how a model should sample its answer.
         repair: True: a model whose answer doesn't fit the response type, or isn't acceptable, is shown what's wrong and
             asked once more, within the same deadline. What it's shown is put on record.
+        idempotent: True: asking two providers the same question at once does no harm but cost; ``hedge_after`` needs it.
 
     Class arguments:
         abstract: ``class Team(Capability[Item, R], Generic[R], abstract=True)`` marks an intermediate class: nothing is
@@ -75,6 +76,7 @@ class Capability(Generic[Q, R]):
     version: ClassVar[str | None] = None
     sampling: ClassVar[Sampling] = Sampling()
     repair: bool = False
+    idempotent: bool = False
 
     _types: ClassVar[tuple[Any, Any]]
 
@@ -206,10 +208,17 @@ class FunctionCapability(Capability[Q, R], abstract=True):
     """A capability made by `capability` from a function: the body is the fallback."""
 
     def __init__(
-        self, body: Callable[[Q], R], declared: tuple[Any, Any], name: str, version: str | None, repair: bool
+        self,
+        body: Callable[[Q], R],
+        declared: tuple[Any, Any],
+        name: str,
+        version: str | None,
+        repair: bool,
+        idempotent: bool,
     ) -> None:
         self.name = name
         self.repair = repair
+        self.idempotent = idempotent
         self._body = body
         self._own_types = declared
         self._own_version = version
@@ -235,10 +244,16 @@ class FunctionCapability(Capability[Q, R], abstract=True):
 def capability(body: Callable[[Q], R], /) -> FunctionCapability[Q, R]: ...
 @overload
 def capability(
-    *, name: str = ..., version: str | None = ..., repair: bool = ...
+    *, name: str = ..., version: str | None = ..., repair: bool = ..., idempotent: bool = ...
 ) -> Callable[[Callable[[Q], R]], FunctionCapability[Q, R]]: ...
 def capability(
-    body: Callable[[Q], R] | None = None, /, *, name: str = "", version: str | None = None, repair: bool = False
+    body: Callable[[Q], R] | None = None,
+    /,
+    *,
+    name: str = "",
+    version: str | None = None,
+    repair: bool = False,
+    idempotent: bool = False,
 ) -> FunctionCapability[Q, R] | Callable[[Callable[[Q], R]], FunctionCapability[Q, R]]:
     """The short form: the function's body is the fallback, its docstring the default prompt's instruction.
 
@@ -247,6 +262,7 @@ def capability(
         name: kebab-case of the function's name unless given.
         version: an optional label, kept in records and in the lock.
         repair: as `Capability.repair`.
+        idempotent: as `Capability.idempotent`.
 
     Raises:
         TypeError: the function is asynchronous, takes other than one argument, or lacks annotations.
@@ -261,6 +277,6 @@ def capability(
         problem = name_problem(own_name)
         if problem:
             raise TypeError(f"{function.__name__}: {problem}")
-        return FunctionCapability(function, declared, own_name, version, repair)
+        return FunctionCapability(function, declared, own_name, version, repair, idempotent)
 
     return make if body is None else make(body)

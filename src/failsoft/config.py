@@ -121,6 +121,22 @@ class BreakerConfig(Section):
         return self.model_dump(exclude_none=True)
 
 
+class LimitsConfig(Section):
+    """``[adapters.NAME.limits]``: the provider's quotas, as it states them; 90 % of each is used.
+
+    Args:
+        requests_per_minute: from 1.
+        tokens_per_minute: prompt and answer together, from 1.
+        requests_per_day: by UTC day, in this process since its start, from 1.
+        tokens_per_day: the same in tokens.
+    """
+
+    requests_per_minute: Whole | None = Field(default=None, ge=1, le=1_000_000_000_000)
+    tokens_per_minute: Whole | None = Field(default=None, ge=1, le=1_000_000_000_000)
+    requests_per_day: Whole | None = Field(default=None, ge=1, le=1_000_000_000_000)
+    tokens_per_day: Whole | None = Field(default=None, ge=1, le=1_000_000_000_000)
+
+
 class AdapterConfig(Section):
     """``[adapters.NAME]``: one provider at one pin.
 
@@ -144,6 +160,7 @@ class AdapterConfig(Section):
         text: import path of what gets the answer's text from its result.
         served_by: import path of what gets the served model's name from its result.
         breaker: figures that differ from the defaults.
+        limits: the provider's quotas, to be kept on this side.
     """
 
     provider: Literal["openai", "openai-compatible", "callable"]
@@ -165,6 +182,7 @@ class AdapterConfig(Section):
     text: ImportPath | None = None
     served_by: ImportPath | None = None
     breaker: BreakerConfig | None = None
+    limits: LimitsConfig | None = None
 
     # Each rule about two keys stands with the later one and reads the earlier from `info.data`: unlike a validator of
     # the whole, it speaks although other keys are wrong too.
@@ -285,6 +303,7 @@ class CapabilityConfig(Section):
         class_path: import path of the capability (``class`` in TOML); for the CLI.
         adapters: tried in this order; the fallback is always last and isn't named.
         deadline: of a whole call, in nanoseconds, 100 ms to 1 h.
+        hedge_after: the second adapter is asked beside the first after so many nanoseconds, 10 ms to 1 h.
         fallback: import path of another deterministic implementation than the capability's own.
         degraded_limit: per cent of calls that the fallback may answer before it's told, 0-100.
         degraded_window: over what time, in nanoseconds, 1 s to 24 h.
@@ -293,6 +312,7 @@ class CapabilityConfig(Section):
     class_path: ImportPath | None = Field(default=None, alias="class")
     adapters: Annotated[tuple[Text, ...], Field(strict=False), BeforeValidator(route_names)] = ()
     deadline: Annotated[int, duration_between("100ms", "1h")] = 30 * SECOND
+    hedge_after: Annotated[int, duration_between("10ms", "1h")] | None = None
     fallback: ImportPath | None = None
     degraded_limit: Whole = Field(default=20, ge=0, le=100)
     degraded_window: Annotated[int, duration_between("1s", "24h")] = 600 * SECOND

@@ -145,6 +145,7 @@ class Isolation:
             contract = assembly.contract_of(instance, settings[name], problems)
             if contract is not None:
                 assembly.check_schemas(contract, settings[name].adapters, self._adapters, problems)
+                assembly.check_times(contract, settings[name], config.adapters, problems)
                 self._contracts[name] = contract
                 self._windows[name] = DegradedWindow(
                     settings[name].degraded_window, settings[name].degraded_limit, self._on_share(name)
@@ -283,7 +284,8 @@ class Isolation:
     def _route(self, capability: str) -> Route:
         settings = self._settings[capability]
         adapters = tuple(self._adapters[each] for each in settings.adapters)
-        return Route(adapters, fair_share(settings.deadline, len(adapters), ledger=self.ledger_path is not None))
+        fair = fair_share(settings.deadline, len(adapters), ledger=self.ledger_path is not None)
+        return Route(adapters, fair, settings.hedge_after)
 
     def _open_transports(self) -> tuple[AsyncDriver, SyncDriver]:
         foreign, foreign_sync = self._transports

@@ -70,7 +70,7 @@ class Contract(Generic[Q, R]):
         self.name = capability.name
         self.version = version_of(capability)
         self.sampling: Sampling = capability.sampling
-        self.repair = capability.repair
+        self.repair, self.idempotent = capability.repair, capability.idempotent
         self.request_type, self.response_type = types_of(capability)
         self.fallback: Callable[[Q], R] = fallback or capability.fallback
         self.fallback_name = import_path(fallback or capability)
