@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from attrs import define
@@ -16,6 +16,7 @@ from failsoft.core.route import Route
 from failsoft.errors import ConfigurationError, IsolationClosed
 from failsoft.io.drive_async import AsyncDriver
 from failsoft.io.drive_sync import SyncDriver
+from failsoft.many import map_async, map_sync
 from failsoft.outcome import Outcome
 from failsoft.telemetry import Telemetry
 
@@ -101,6 +102,44 @@ class Isolated(Generic[Q, R]):
             raise
         return self._ended(running, call, outcome)
 
+    def map(
+        self,
+        requests: Iterable[Q],
+        *,
+        concurrency: int = 8,
+        ordered: bool = True,
+        progress: Callable[[int], None] | None = None,
+    ) -> AsyncIterator[tuple[Q, Outcome[R]]]:
+        """Ask for each of many requests, at most `concurrency` at once: ``async for request, outcome in rate.map(items)``.
+
+        Requests are taken as places become free. If the loop is left early, the rest is cancelled: at once where the
+        iterator is closed (`contextlib.aclosing`).
+
+        Args:
+            requests: in any number.
+            concurrency: at least 1.
+            ordered: outcomes come in the order of the requests; else as they're there.
+            progress: told after each outcome how many there are.
+
+        Raises:
+            ValueError: the concurrency is less than 1.
+            Exception: what `__call__` raises for one of the requests; the others that run are cancelled.
+        """
+        _at_least_one(concurrency)
+        return map_async(self, requests, concurrency, ordered, progress)
+
+    def map_sync(
+        self,
+        requests: Iterable[Q],
+        *,
+        concurrency: int = 8,
+        ordered: bool = True,
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[tuple[Q, Outcome[R]]]:
+        """The same with threads: ``for request, outcome in rate.map_sync(items)``. Left early, it waits for what runs."""
+        _at_least_one(concurrency)
+        return map_sync(self.sync, requests, concurrency, ordered, progress)
+
     def using(self, *, deadline: str | float) -> Isolated[Q, R]:
         """The same capability with another deadline.
 
@@ -142,6 +181,11 @@ class Isolated(Generic[Q, R]):
                 record=outcome.record,
             )
         return outcome
+
+
+def _at_least_one(concurrency: int) -> None:
+    if concurrency < 1:
+        raise ValueError(f"concurrency: {concurrency} is less than 1")
 
 
 def _why(outcome: Outcome[Any]) -> str:

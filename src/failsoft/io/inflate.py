@@ -65,7 +65,7 @@ def _inflated(body: bytes, window: int, most: int, clock: Clock, until: int) -> 
     for start in range(0, len(body), _STEP):
         rest = body[start : start + _STEP]
         full = True
-        while (rest or full) and not stream.eof:
+        while full and not stream.eof:
             if clock.monotonic_ns() >= until:
                 return Fault(FaultKind.ATTEMPT_TIMEOUT, "no time was left to inflate the reply")
             part = stream.decompress(rest, _ROOM)
@@ -73,7 +73,7 @@ def _inflated(body: bytes, window: int, most: int, clock: Clock, until: int) -> 
             if len(plain) > most:
                 return Fault(FaultKind.TOO_LARGE, f"more than {most} bytes when inflated")
             rest = stream.unconsumed_tail
-            full = len(part) == _ROOM  # then zlib may hold more, without any input
+            full = len(part) == _ROOM  # then there may be more, and zlib may hold it without any input left
         if stream.eof:
             if stream.unused_data or start + _STEP < len(body):
                 return Fault(FaultKind.BAD_ENCODING, "bytes behind the end of the compressed stream")
