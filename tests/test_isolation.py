@@ -398,6 +398,13 @@ class TestBlocking:
             assert isolation.health().adapters["local"].latched is None
             assert isolation[RateItem].sync(BOLT).by_ai
 
+    @pytest.mark.parametrize("lasting", ["soon", 0.5, "9000h", float("nan"), [1]])
+    def test_a_block_lasts_a_second_to_a_year(self, tmp_path: Path, lasting: Any) -> None:
+        with isolated(tmp_path) as isolation:
+            with pytest.raises(ConfigurationError, match="lasting"):
+                isolation.block("adapter:local", why="w", lasting=lasting)
+            assert isolation.block("adapter:local", why="w", lasting=90).until is not None
+
     def test_block_and_unblock_stand_in_the_ledger_with_actor_and_reason(self, tmp_path: Path) -> None:
         with isolated(tmp_path) as isolation:
             with failsoft.context(actor="jdoe"):

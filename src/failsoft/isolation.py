@@ -404,18 +404,19 @@ class Isolation:
         """Every block in force, by subject (``adapter:NAME`` or ``capability:NAME``)."""
         return self._switch.in_force
 
-    def block(self, subject: str, *, why: str, actor: str | None = None) -> Block:
+    def block(self, subject: str, *, why: str, actor: str | None = None, lasting: str | float | None = None) -> Block:
         """Switch an adapter or a capability off, here and in every process of the application, until `unblock`.
 
         Args:
             subject: ``adapter:NAME`` or ``capability:NAME``.
             why: the reason, for the record.
             actor: who; the context's actor or the login name unless given.
+            lasting: ``"2h"``, ``"30m"`` or seconds, 1 s to 366 days: it ends by itself then, by the clock of each machine.
 
         Raises:
-            ConfigurationError: there's no such adapter or capability, or no place to keep a block.
+            ConfigurationError: there's no such adapter or capability, no place to keep a block, or no such duration.
         """
-        return self._switch.block(subject, why, actor)
+        return self._switch.block(subject, why, actor, lasting)
 
     def unblock(self, subject: str, *, why: str, actor: str | None = None) -> bool:
         """End a block: the adapter comes back by trials. False if there was none. Arguments and errors as `block`."""

@@ -9,14 +9,19 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 
+from failsoft.config_values import parse_duration
 from failsoft.context import current_context
-from failsoft.core.effects import Clock
+from failsoft.core.effects import SECOND, Clock
 from failsoft.core.evidence import BlockChanged
 from failsoft.core.route import Blocks, GuardedAdapter, NoBlocks
 from failsoft.errors import ConfigurationError
 from failsoft.io.block_file import Block, BlockFile
+
+
+LONGEST = 366 * 86_400 * SECOND
 
 
 class KillSwitch:
@@ -70,11 +75,12 @@ class KillSwitch:
         except ConfigurationError:
             return {} if self._file is None else self._file.known
 
-    def block(self, subject: str, why: str, actor: str | None) -> Block:
+    def block(self, subject: str, why: str, actor: str | None, lasting: str | float | None) -> Block:
         """As `Isolation.block`."""
+        limit = None if lasting is None else timedelta(microseconds=_nanoseconds(lasting) // 1_000)
         file, actor = self._file_for(subject), actor or _actor()
-        block = file.block(subject, actor, why)
-        self._tell(BlockChanged(subject, True, actor, why))
+        block = file.block(subject, actor, why, limit)
+        self._tell(BlockChanged(subject, True, actor, why, block.until))
         return block
 
     def unblock(self, subject: str, why: str, actor: str | None) -> bool:
@@ -107,6 +113,16 @@ class KillSwitch:
         if adapter is not None:
             adapter.latch.lift()
             adapter.breaker.to_trial("unblocked", self._clock.monotonic_ns())
+
+
+def _nanoseconds(lasting: str | float) -> int:
+    try:
+        value = parse_duration(lasting) if isinstance(lasting, str) else int(lasting * 1e9)
+    except (TypeError, ValueError, OverflowError):
+        raise ConfigurationError(f'lasting: {lasting!r} is no duration; write "2h" or "30m"') from None
+    if not SECOND <= value <= LONGEST:
+        raise ConfigurationError(f"lasting: {lasting!r} is not between 1 s and 366 days")
+    return value
 
 
 def _actor() -> str:

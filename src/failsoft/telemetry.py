@@ -63,7 +63,7 @@ CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
             logging.WARNING, ("adapter", "in_use", "waiting", "refused"), "Every slot of an adapter is taken."
         ),
         "block.changed": EventKind(
-            logging.WARNING, ("subject", "blocked", "actor", "why"), "Somebody blocked or unblocked something."
+            logging.WARNING, ("subject", "blocked", "actor", "why", "until"), "Somebody blocked or unblocked something."
         ),
         "degraded.exceeded": EventKind(
             logging.ERROR,

@@ -276,6 +276,10 @@ class TestBlock:
             assert "wasn't blocked; every process tries it again" in run("unblock", "adapter:old", "--why", "w").stdout
             assert rate.sync(rate.parse_request('{"description": "nut"}')).by_ai
 
+    def test_for_a_time_says_until_when(self) -> None:
+        assert "until 20" in run("block", "adapter:old", "--why", "w", "--for", "2h").stdout
+        assert "is no duration" in run("block", "adapter:old", "--why", "w", "--for", "soon", code=2).stderr
+
     def test_needs_a_reason(self) -> None:
         assert "--why" in run("block", "adapter:old", code=64).stderr
 

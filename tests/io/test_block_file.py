@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -222,3 +223,38 @@ def test_a_folder_that_is_out_of_sight_leaves_the_blocks_in_force(tmp_path: Path
     assert file.adapter("gpt", 0) is not None
     folder.rename(tmp_path / "lost")
     assert file.adapter("gpt", 10**12) is not None
+
+
+class TestABlockThatEndsByItself:
+    @pytest.fixture
+    def moment(self, monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
+        moment = [datetime(2026, 11, 24, 9, tzinfo=UTC)]
+        monkeypatch.setattr("failsoft.io.block_file._now", lambda: moment[0])
+        return moment
+
+    def test_is_in_force_until_then_and_its_end_is_told(self, path: Path, moment: list[datetime]) -> None:
+        told: list[tuple[str, Block | None]] = []
+        there = BlockFile(path, lambda subject, block: told.append((subject, block)))
+        block = BlockFile(path).block("adapter:gpt", "jdoe", "why", timedelta(hours=2))
+        assert block.until == "2026-11-24T11:00:00Z"
+        assert "until 2026-11-24T11:00:00Z" in str(block)
+        assert there.adapter("gpt", 0) == str(block)
+        moment[0] += timedelta(hours=2, seconds=-1)
+        assert there.adapter("gpt", LOOK_EVERY) == str(block)
+        moment[0] += timedelta(seconds=1)
+        assert there.adapter("gpt", 2 * LOOK_EVERY) is None
+        assert told == [("adapter:gpt", block), ("adapter:gpt", None)]
+        assert there.current() == {}
+
+    def test_is_gone_from_the_file_with_the_next_change(self, path: Path, moment: list[datetime]) -> None:
+        file = BlockFile(path)
+        file.block("adapter:gpt", "jdoe", "why", timedelta(hours=2))
+        moment[0] += timedelta(hours=3)
+        file.block("adapter:other", "jdoe", "why")
+        assert "gpt" not in path.read_text()
+
+    def test_with_an_end_that_cant_be_read_makes_no_file_of_blocks(self, path: Path) -> None:
+        entry = '{"actor": "jdoe", "why": "w", "since": "s", "until": "soon"}'
+        path.write_text('{"version": 1, "blocks": {"adapter:gpt": %s}}' % entry)
+        with pytest.raises(ConfigurationError, match="not a file of blocks"):
+            BlockFile(path).current()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -14,6 +15,7 @@ from tests.core.scripted import SECOND, Scene, StubLedger, ok, status, traced
 
 from failsoft.core.effects import Ask, Effect, Enter, Exchange, HttpReply, HttpRequest, Invoke, Promise, Raised, Sleep
 from failsoft.fault import Fault, FaultKind
+from failsoft.io.drive import end
 from failsoft.io.drive_async import AsyncDriver
 from failsoft.io.drive_simulated import Simulation
 from failsoft.io.drive_sync import SyncDriver, ThroughLoop
@@ -142,6 +144,24 @@ async def test_a_call_cant_swallow_its_end() -> None:
         await cancelled(swallowing())
 
 
+def test_a_call_that_yields_after_its_end_is_closed() -> None:
+    steps = stubborn()
+    next(steps)
+    with pytest.raises(RuntimeError, match="after its end"):
+        end(steps, KeyboardInterrupt())
+    assert inspect.getgeneratorstate(steps) == inspect.GEN_CLOSED
+
+
+def test_a_moment_that_has_passed_is_not_waited_for() -> None:
+    class Noon(RealClock):
+        @staticmethod
+        def monotonic_ns() -> int:
+            return 12 * SECOND
+
+    driver = SyncDriver(BlockingTransport([]), Noon(), BackgroundLoop())
+    assert [driver._seconds(each * SECOND // 2) for each in (0, 23, 24, 29)] == [0.0, 0.0, 0.0, 2.5]
+
+
 def test_an_interrupt_ends_a_call_in_a_thread_too(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt
@@ -242,6 +262,30 @@ def test_a_function_of_any_colour_is_called(drive: Callable[[Effect], Any], func
     effect = Invoke("legacy", function, (None,), soon())
     assert drive(effect) == result
     assert effect.work.done
+
+
+@both
+def test_work_that_a_plain_function_only_began_has_not_ended_with_it(drive: Callable[[Effect], Any]) -> None:
+    done: list[bool] = []
+
+    async def work() -> str:
+        done.append(effect.work.done)
+        return "made"
+
+    effect = Invoke("legacy", lambda _: work(), (None,), soon())
+    assert drive(effect) == "made"
+    assert done == [False]
+    assert effect.work.done
+
+
+@pytest.mark.parametrize("function", [coroutine, Callable_()])
+async def test_a_coroutine_function_needs_no_thread(function: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    effect = Invoke("legacy", function, (None,), soon())
+    assert isinstance(await AsyncDriver(ScriptedTransport([]), RealClock()).drive(once(effect)), str)
 
 
 @both

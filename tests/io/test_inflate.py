@@ -68,9 +68,20 @@ def test_a_body_of_several_steps_comes_back_too(data: bytes, compress: object) -
     assert inflate(compress(data), encoding) == data  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("extra", [0, 1, 20, 258])
+def test_what_zlib_holds_when_all_is_put_in_comes_out_too(extra: int) -> None:
+    data = noise(40_000) + b" " * (2 * ALWAYS + extra - 40_000)  # whole steps out, and a little
+    assert inflate(raw_deflate(data), "deflate") == data
+
+
 @given(st.binary(max_size=60), st.sampled_from(["gzip", "deflate", "br", "gzip, gzip"]))
 def test_no_bytes_make_it_raise(data: bytes, encoding: str) -> None:
     assert isinstance(inflate(data, encoding, 100), bytes | Fault)
+
+
+@pytest.mark.parametrize(("body", "encoding"), [(zlib.compress(b"x"), "gzip"), (gzip.compress(b"x"), "deflate")])
+def test_what_is_of_another_encoding_than_it_says_is_refused(body: bytes, encoding: str) -> None:
+    assert kind(inflate(body, encoding)) is FaultKind.BAD_ENCODING
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "gzip;q=1", "compress"])
@@ -105,6 +116,7 @@ def test_inflating_stops_at_the_cap() -> None:
 
 
 def test_a_small_body_may_grow_to_a_megabyte_and_no_further() -> None:
+    assert (ALWAYS, RATIO) == (1024 * 1024, 64)  # as the configuration's page says
     assert inflate(gzip.compress(b" " * ALWAYS), "gzip") == b" " * ALWAYS
     assert kind(inflate(gzip.compress(b" " * (ALWAYS + 1)), "gzip")) is FaultKind.TOO_LARGE
 

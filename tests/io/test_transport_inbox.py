@@ -112,6 +112,37 @@ def test_limits_hold_on_heads_interim_replies_chunks_and_bytes() -> None:
         inbox.take(MOST)
 
 
+def test_what_is_exactly_at_a_limit_passes() -> None:
+    inbox = filled(b"A\n\n" * MAX_HEADS)
+    assert drained(inbox) == b"A\n\n" * MAX_HEADS
+    whole = b"1\r\nx\r\n" * (MAX_CHUNKS - 1) + b"0\r\n\r\n"
+    inbox = filled(whole, 1_000_000)
+    inbox.expect_chunks()
+    assert drained(inbox) == whole
+    inbox = filled(b"A\n\n" + b"a" * (MAX_HEAD + 997))
+    assert inbox.take(MOST) == b"A\n\n"
+    inbox.expect_length(1000)
+    assert inbox.take(MOST) == b"a" * 1000
+
+
+NEXT = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n5\r\nabcde\r\n"
+
+
+def test_nothing_behind_a_body_is_handed_out_whatever_it_looks_like() -> None:
+    inbox = filled(b"12345" + NEXT)
+    inbox.expect_length(5)
+    assert drained(inbox) == b"12345"
+    assert bytes(inbox.buffer) == NEXT
+    inbox = filled(NEXT)
+    inbox.expect_length(0)
+    assert inbox.take(MOST) is None
+    for end in (b"0\r\n\r\n", b"0\r\nTrailer: t\r\n\r\n"):
+        inbox = filled(b"1\r\nx\r\n" + end + NEXT)
+        inbox.expect_chunks()
+        assert drained(inbox) == b"1\r\nx\r\n" + end
+        assert bytes(inbox.buffer) == NEXT
+
+
 def test_an_end_means_framing_within_a_head_and_a_lost_connection_elsewhere() -> None:
     assert filled(b"").end().fault.kind is FaultKind.CONNECTION_LOST
     assert filled(b"HTTP").end().fault.kind is FaultKind.BAD_FRAMING

@@ -184,11 +184,12 @@ def block(
     config: Config = _CONFIG,
     app_path: App = "",
     actor: Actor = None,
+    lasting: Annotated[str | None, typer.Option("--for", help="it ends by itself after this time: 2h, 30m")] = None,
 ) -> None:
     """Switch an adapter or a capability off: now, in every process, until it's unblocked."""
     with explained(False), _recording(_isolation(config, app_path)) as isolation:
-        made = isolation.block(subject, why=why, actor=actor)
-    out.print(f"{subject} {escape(str(made))}", highlight=False)
+        made = isolation.block(subject, why=why, actor=actor, lasting=lasting)
+    out.print(f"{subject} {escape(str(made))}", highlight=False, soft_wrap=True)
 
 
 @app.command(epilog=f'Example: failsoft unblock adapter:gpt --why "the vendor fixed it"\n\n{CODES}')

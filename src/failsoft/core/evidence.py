@@ -170,12 +170,14 @@ class BlockChanged:
         blocked: True for a block, False for its end.
         actor: who.
         why: their reason.
+        until: when it ends by itself, UTC, ISO 8601; None: when somebody ends it.
     """
 
     subject: str
     blocked: bool
     actor: str
     why: str
+    until: str | None = None
 
 
 Record = ConfigActivated | CallStarted | CallCompleted | CallAmended | BreakerChanged | BlockChanged

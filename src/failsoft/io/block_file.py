@@ -15,12 +15,12 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from attrs import frozen
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from failsoft import processes
 from failsoft.errors import ConfigurationError
@@ -48,15 +48,18 @@ class Block:
         actor: who blocked it.
         why: their reason.
         since: when, UTC, ISO 8601.
+        until: when it ends by itself, written alike; None: when somebody ends it.
     """
 
     subject: str
     actor: str
     why: str
     since: str
+    until: str | None = None
 
     def __str__(self) -> str:
-        return f"blocked by {self.actor} since {self.since}: {self.why}"
+        until = "" if self.until is None else f" until {self.until}"
+        return f"blocked by {self.actor} since {self.since}{until}: {self.why}"
 
 
 class _Entry(BaseModel):
@@ -64,6 +67,7 @@ class _Entry(BaseModel):
     actor: str
     why: str
     since: str
+    until: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")] | None = None
 
 
 class _File(BaseModel):
@@ -85,7 +89,8 @@ class BlockFile:
     def __init__(self, path: Path, on_change: Callable[[str, Block | None], None] | None = None) -> None:
         self.path = path
         self._on_change = on_change
-        self._blocks: Mapping[str, Block] = {}
+        self._state = _State({}, {})
+        self._blocks: Mapping[str, Block] = {}  # those of the state that haven't ended
         self._unblocked: Mapping[str, str] | None = None  # None before the first look
         self._next_look = -1
         self._seen: tuple[int, int, int] | None = None
@@ -111,15 +116,22 @@ class BlockFile:
 
     def current(self) -> Mapping[str, Block]:
         """Every block in force, by subject, read now."""
-        return self._read().blocks
+        return _in_force(self._read())
 
-    def block(self, subject: str, actor: str, why: str) -> Block:
+    def block(self, subject: str, actor: str, why: str, lasting: timedelta | None = None) -> Block:
         """Put a block in force; one already there is replaced.
+
+        Args:
+            subject: ``adapter:NAME`` or ``capability:NAME``.
+            actor: who.
+            why: their reason.
+            lasting: for how long; None: until it's ended.
 
         Raises:
             ConfigurationError: the file is there and isn't a block file, or it can't be written.
         """
-        block = Block(subject, actor, why, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        now = _now()
+        block = Block(subject, actor, why, _written(now), None if lasting is None else _written(now + lasting))
         self._write(subject, lambda state: _State({**state.blocks, subject: block}, state.unblocked))
         return block
 
@@ -134,7 +146,7 @@ class BlockFile:
         def without(state: _State) -> _State:
             found.append(subject in state.blocks)
             left = {key: each for key, each in state.blocks.items() if key != subject}
-            return _State(left, {**state.unblocked, subject: datetime.now(UTC).isoformat()})
+            return _State(left, {**state.unblocked, subject: _now().isoformat()})
 
         self._write(subject, without)
         return found[0]
@@ -143,23 +155,22 @@ class BlockFile:
         self._next_look = now + LOOK_EVERY
         try:
             seen = _marks(os.stat(self.path)) if self.path.exists() else None
-            if seen is not None and seen == self._seen:
-                return
-            state = self._read()
+            state = self._state if seen is not None and seen == self._seen else self._read()
         except (OSError, ConfigurationError):
             return  # the last known blocks stay in force
         self._adopt(state, seen)
 
     def _adopt(self, state: _State, seen: tuple[int, int, int] | None, own: str | None = None) -> None:
-        before, self._blocks, self._seen = self._blocks, state.blocks, seen
+        before, self._state, self._seen = self._blocks, state, seen
+        self._blocks = blocks = _in_force(state)
         told, self._unblocked = self._unblocked, state.unblocked
         if self._on_change is None:
             return
-        changed = before.keys() ^ state.blocks.keys()
+        changed = before.keys() ^ blocks.keys()
         if told is not None:
             changed |= {key for key, when in state.unblocked.items() if told.get(key) != when}
         for subject in changed - {own}:
-            self._on_change(subject, state.blocks.get(subject))
+            self._on_change(subject, blocks.get(subject))
 
     def _read(self) -> _State:
         try:
@@ -176,7 +187,7 @@ class BlockFile:
             raise ConfigurationError(
                 f"{self.path}: not a file of blocks; mend it or remove it (removing it ends every block)"
             ) from None
-        blocks = {key: Block(key, each.actor, each.why, each.since) for key, each in content.blocks.items()}
+        blocks = {key: Block(key, each.actor, each.why, each.since, each.until) for key, each in content.blocks.items()}
         return _State(blocks, content.unblocked)
 
     def _write(self, own: str, change: Callable[[_State], _State]) -> None:
@@ -192,8 +203,8 @@ class BlockFile:
             content: dict[str, Any] = {
                 "version": 1,
                 "blocks": {
-                    key: {"actor": each.actor, "why": each.why, "since": each.since}
-                    for key, each in state.blocks.items()
+                    key: {"actor": each.actor, "why": each.why, "since": each.since, "until": each.until}
+                    for key, each in _in_force(state).items()
                 },
                 "unblocked": dict(state.unblocked),
             }
@@ -210,6 +221,20 @@ class BlockFile:
                 os.unlink(name)
                 raise
             return state, seen
+
+
+def _in_force(state: _State) -> Mapping[str, Block]:
+    """The blocks that haven't ended by themselves."""
+    now = _written(_now())
+    return {key: each for key, each in state.blocks.items() if each.until is None or each.until > now}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _written(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _marks(status: os.stat_result) -> tuple[int, int, int]:

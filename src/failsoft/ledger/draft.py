@@ -195,15 +195,15 @@ def _breaker(record: evidence.BreakerChanged) -> Draft:
 
 
 def _block(record: evidence.BlockChanged) -> Draft:
-    return Draft(
-        Kind.BLOCK_CHANGED,
-        {
-            "subject": _identifier(record.subject, "a block's subject"),
-            "blocked": record.blocked,
-            "actor": {"id": _identifier(record.actor, "an actor's id")},
-            "why": provider_text(record.why),
-        },
-    )
+    fields: Fields = {
+        "subject": _identifier(record.subject, "a block's subject"),
+        "blocked": record.blocked,
+        "actor": {"id": _identifier(record.actor, "an actor's id")},
+        "why": provider_text(record.why),
+    }
+    if record.until is not None:
+        fields["until"] = record.until
+    return Draft(Kind.BLOCK_CHANGED, fields)
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
