@@ -20,7 +20,6 @@ from failsoft.core.route import Blocks, GuardedAdapter, NoBlocks
 from failsoft.errors import ConfigurationError
 from failsoft.io.block_file import Block, BlockFile
 
-
 LONGEST = 366 * 86_400 * SECOND
 
 

@@ -278,7 +278,7 @@ class TestBlock:
 
     def test_for_a_time_says_until_when(self) -> None:
         assert "until 20" in run("block", "adapter:old", "--why", "w", "--for", "2h").stdout
-        assert "is no duration" in run("block", "adapter:old", "--why", "w", "--for", "soon", code=2).stderr
+        assert "is no duration" in run("block", "adapter:old", "--why", "w", "--for", "soon", code=1).stderr
 
     def test_needs_a_reason(self) -> None:
         assert "--why" in run("block", "adapter:old", code=64).stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import threading
@@ -254,7 +255,7 @@ class TestABlockThatEndsByItself:
         assert "gpt" not in path.read_text()
 
     def test_with_an_end_that_cant_be_read_makes_no_file_of_blocks(self, path: Path) -> None:
-        entry = '{"actor": "jdoe", "why": "w", "since": "s", "until": "soon"}'
-        path.write_text('{"version": 1, "blocks": {"adapter:gpt": %s}}' % entry)
+        entry = {"actor": "jdoe", "why": "w", "since": "s", "until": "soon"}
+        path.write_text(json.dumps({"version": 1, "blocks": {"adapter:gpt": entry}}))
         with pytest.raises(ConfigurationError, match="not a file of blocks"):
             BlockFile(path).current()
