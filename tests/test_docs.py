@@ -186,9 +186,9 @@ def test_the_faults_page_is_the_table_of_treatments() -> None:
     def row(kind: str) -> list[str]:
         each = TREATMENT[kind]  # type: ignore[index]
         follows = [name for name in ("throttle", "latch", "loud") if getattr(each, name)]
-        return [str(kind), str(each.health), each.retry, ", ".join(follows) or "–"]
+        return [str(kind), str(each.health), each.retry, each.quality.replace("none", "–"), ", ".join(follows) or "–"]
 
-    assert [each[:4] for each in table("docs/reference/faults.md", "## The table")] == [row(kind) for kind in TREATMENT]
+    assert [each[:5] for each in table("docs/reference/faults.md", "## The table")] == [row(kind) for kind in TREATMENT]
 
 
 @pytest.mark.parametrize(

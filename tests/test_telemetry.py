@@ -198,9 +198,7 @@ async def test_what_is_emitted_is_what_the_catalogue_says_and_holds_no_payload(
         rate = isolation[RateItem]
         rate.sync(request)
         crowd(isolation, provider)
-        provider.model = "other-" + "x"
-        rate.sync(request)
-        provider.model, provider.stars = "m", 13
+        provider.stars = 13
         for _ in range(4):
             rate.sync(request)
         provider.stars = 3
@@ -215,6 +213,8 @@ async def test_what_is_emitted_is_what_the_catalogue_says_and_holds_no_payload(
             rate.sync(request)
         isolation.block("adapter:local", why="w")
         isolation.unblock("adapter:local", why="w")
+        provider.status, provider.model = 200, "other-" + "x"
+        rate.sync(request)
         ledger = isolation._ledger
         assert ledger is not None
         isolation._ledger_event("ledger.failed", {"reason": "r", "policy": "fallback"})

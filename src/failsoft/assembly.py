@@ -198,10 +198,11 @@ class Transition:
     until: int | None = None
 
 
-def transition(change: Told) -> Transition:
-    """What a guard told, whichever it is."""
+def transition(change: Told, capability: str | None = None) -> Transition:
+    """What a guard told, whichever it is; one that belongs to a capability is its quality breaker."""
     if isinstance(change, Change):
-        return Transition("health", str(change.before), str(change.after), change.reason, change.until_ns)
+        layer = "health" if capability is None else "quality"
+        return Transition(layer, str(change.before), str(change.after), change.reason, change.until_ns)
     if isinstance(change, LatchChange):
         if change.cause is None:
             return Transition("latch", "latched", "open_way", "mended")

@@ -87,6 +87,7 @@ class Treatment:
             ``next``: another admissible adapter first, a retry only where there is none; ``no``.
         throttle: the adapter waits as told (or as its back-off says where it wasn't told).
         latch: the adapter stops until somebody mends the configuration.
+        quality: what the quality breaker learns: ``fail``; ``open``: it opens at once; ``none``: nothing.
         loud: an ERROR event: someone must look.
     """
 
@@ -94,6 +95,7 @@ class Treatment:
     retry: Retry = "no"
     throttle: bool = False
     latch: bool = False
+    quality: Literal["none", "fail", "open"] = "none"
     loud: bool = False
 
 
@@ -130,15 +132,15 @@ TREATMENT: MappingProxyType[FaultKind, Treatment] = MappingProxyType(
         _K.CONTEXT_TOO_LONG: Treatment(_NEUTRAL),
         _K.UNEXPECTED_STATUS: Treatment(_FAIL),
         _K.MALFORMED_REPLY: Treatment(_FAIL, "yes"),
-        _K.EMPTY_REPLY: Treatment(_OK, "once"),
-        _K.TRUNCATED: Treatment(_OK),
+        _K.EMPTY_REPLY: Treatment(_OK, "once", quality="fail"),
+        _K.TRUNCATED: Treatment(_OK, quality="fail"),
         _K.REFUSED: Treatment(_OK),
         _K.FILTERED: Treatment(_OK),
-        _K.AMBIGUOUS_REPLY: Treatment(_OK),
-        _K.MALFORMED_ANSWER: Treatment(_OK, "once"),
-        _K.SCHEMA_INVALID: Treatment(_OK),
-        _K.UNACCEPTABLE: Treatment(_OK),
-        _K.SERVED_MODEL_MISMATCH: Treatment(_OK, loud=True),
+        _K.AMBIGUOUS_REPLY: Treatment(_OK, quality="fail"),
+        _K.MALFORMED_ANSWER: Treatment(_OK, "once", quality="fail"),
+        _K.SCHEMA_INVALID: Treatment(_OK, quality="fail"),
+        _K.UNACCEPTABLE: Treatment(_OK, quality="fail"),
+        _K.SERVED_MODEL_MISMATCH: Treatment(_OK, quality="open", loud=True),
         _K.ADAPTER_RAISED: Treatment(_FAIL, "yes"),
         _K.CAPABILITY_BUG: Treatment(_NEUTRAL, loud=True),
         _K.BUG: Treatment(_NEUTRAL, loud=True),

@@ -51,6 +51,7 @@ class CapabilityHealth:
         since: since when (UTC); None while it isn't.
         why: reasons with counts.
         blocked: who blocked it and why; None if nobody did.
+        quality: by adapter, the state of its quality breaker for this capability.
     """
 
     calls: int
@@ -61,6 +62,7 @@ class CapabilityHealth:
     since: datetime | None
     why: Mapping[str, int]
     blocked: str | None
+    quality: Mapping[str, str]
 
 
 @frozen
@@ -95,7 +97,7 @@ def adapter_health(adapter: GuardedAdapter, block: Block | None, now: int) -> Ad
     )
 
 
-def capability_health(share: DegradedShare, block: Block | None) -> CapabilityHealth:
+def capability_health(share: DegradedShare, block: Block | None, quality: Mapping[str, str]) -> CapabilityHealth:
     """A capability's figure, looked at."""
     since = None if share.since_ns is None else datetime.fromtimestamp(share.since_ns / 1e9, UTC)
     return CapabilityHealth(
@@ -107,4 +109,5 @@ def capability_health(share: DegradedShare, block: Block | None) -> CapabilityHe
         since,
         share.why,
         None if block is None else str(block),
+        quality,
     )

@@ -32,12 +32,14 @@ from failsoft import assembly
 from failsoft.capability import Capability
 from failsoft.config import AdapterConfig, Config
 from failsoft.config_read import Draft, read_file, read_mapping, unknown_adapters
+from failsoft.core.breaker import Change
 from failsoft.core.budget import fair_share
 from failsoft.core.bulkhead import BulkheadFull
 from failsoft.core.call import World
 from failsoft.core.contract import Contract
 from failsoft.core.degraded import DegradedShare, DegradedWindow
 from failsoft.core.evidence import BlockChanged, BreakerChanged, ConfigActivated
+from failsoft.core.quality import Quality
 from failsoft.core.route import GuardedAdapter, Route
 from failsoft.errors import ConfigurationError
 from failsoft.health import Health, adapter_health, capability_health
@@ -134,6 +136,7 @@ class Isolation:
         )
         problems += _strangers(config, found) if given is not None else []
         self._adapters: dict[str, GuardedAdapter] = {}
+        self._quality: dict[tuple[str, str], Quality] = {}
         for name, each in config.adapters.items():
             adapter = assembly.guarded(name, each, problems, self._parts)
             if adapter is not None:
@@ -160,7 +163,7 @@ class Isolation:
             if kinds[type(each)] == 1 and name in self._by_name
         }
         self._switch = KillSwitch(
-            _block_path(config), self._adapters, self._contracts, self._clock, self._block_changed
+            _block_path(config), self._adapters, self._contracts, self._qualities, self._clock, self._block_changed
         )
         # A name that resembles a configured one is a slip; another may still be given in code, before entering.
         if problems or any(each.suggestion is not None for each in unknown):
@@ -285,7 +288,25 @@ class Isolation:
         settings = self._settings[capability]
         adapters = tuple(self._adapters[each] for each in settings.adapters)
         fair = fair_share(settings.deadline, len(adapters), ledger=self.ledger_path is not None)
-        return Route(adapters, fair, settings.hedge_after)
+        quality = {each.name: self._quality_of(capability, each.name) for each in adapters}
+        return Route(adapters, fair, settings.hedge_after, quality)
+
+    def _qualities(self, adapter: str) -> list[Quality]:
+        return [each for (_, name), each in list(self._quality.items()) if name == adapter]
+
+    def _quality_states(self, capability: str, now: int) -> dict[str, str]:
+        found = list(self._quality.items())
+        return {name: str(each.snapshot(now).state) for (owner, name), each in found if owner == capability}
+
+    def _quality_of(self, capability: str, adapter: str) -> Quality:
+        found = self._quality.get((capability, adapter))
+        if found is None:
+
+            def told(change: Change) -> None:
+                self._changed(adapter, change, capability)
+
+            found = self._quality[capability, adapter] = Quality(self._clock, self._random, told)
+        return found
 
     def _open_transports(self) -> tuple[AsyncDriver, SyncDriver]:
         foreign, foreign_sync = self._transports
@@ -433,18 +454,21 @@ class Isolation:
         )
         return Health(
             recording != "failing" and not any(each.exceeded for each in shares.values()),
-            {name: capability_health(each, blocks.get("capability:" + name)) for name, each in shares.items()},
+            {
+                name: capability_health(each, blocks.get("capability:" + name), self._quality_states(name, now))
+                for name, each in shares.items()
+            },
             {name: adapter_health(each, blocks.get("adapter:" + name), now) for name, each in self._adapters.items()},
             recording,
         )
 
     # --- what the guards and the ledger tell --------------------------------------------------------------------------
 
-    def _changed(self, adapter: str, change: assembly.Told) -> None:
-        made = assembly.transition(change)
+    def _changed(self, adapter: str, change: assembly.Told, capability: str | None = None) -> None:
+        made = assembly.transition(change, capability)
         now = self._clock.monotonic_ns()
         until_ms = None if made.until is None else max(0, (made.until - now) // 1_000_000)
-        record = BreakerChanged(adapter, made.layer, made.before, made.after, made.reason, until_ms)
+        record = BreakerChanged(adapter, made.layer, made.before, made.after, made.reason, until_ms, capability)
         self.telemetry.emit("breaker.changed", **attrs.asdict(record))
         if self._ledger is not None:
             self._ledger.submit(record)
@@ -478,6 +502,8 @@ class Isolation:
         self._random.seed()
         for window in self._windows.values():
             window.after_fork()
+        for quality in self._quality.values():
+            quality.after_fork()
         for adapter in self._adapters.values():
             for guard in (adapter.breaker, adapter.throttle, adapter.latch, adapter.bulkhead, adapter.budget):
                 guard.after_fork()

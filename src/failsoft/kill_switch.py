@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from failsoft.config_values import parse_duration
 from failsoft.context import current_context
 from failsoft.core.effects import SECOND, Clock
 from failsoft.core.evidence import BlockChanged
+from failsoft.core.quality import Quality
 from failsoft.core.route import Blocks, GuardedAdapter, NoBlocks
 from failsoft.errors import ConfigurationError
 from failsoft.io.block_file import Block, BlockFile
@@ -30,6 +31,7 @@ class KillSwitch:
         path: the file of blocks; None where there's no place for one.
         adapters: by name; may grow until the isolation is entered.
         capabilities: by name.
+        quality: the quality breakers of an adapter, by its name.
         clock: when an unblocked adapter's trials begin.
         tell: told each change made here.
     """
@@ -39,12 +41,14 @@ class KillSwitch:
         path: Path | None,
         adapters: Mapping[str, GuardedAdapter],
         capabilities: Mapping[str, object],
+        quality: Callable[[str], Iterable[Quality]],
         clock: Clock,
         tell: Callable[[BlockChanged], None],
     ) -> None:
         self.path = path
         self._adapters = adapters
         self._capabilities = capabilities
+        self._quality = quality
         self._clock = clock
         self._tell = tell
         self._file: BlockFile | None = None
@@ -110,8 +114,11 @@ class KillSwitch:
         kind, _, name = subject.partition(":")
         adapter = self._adapters.get(name) if kind == "adapter" else None
         if adapter is not None:
+            now = self._clock.monotonic_ns()
             adapter.latch.lift()
-            adapter.breaker.to_trial("unblocked", self._clock.monotonic_ns())
+            adapter.breaker.to_trial("unblocked", now)
+            for each in self._quality(name):
+                each.unblocked(now)
 
 
 def _nanoseconds(lasting: str | float) -> int:

@@ -56,7 +56,7 @@ CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
         ),
         "breaker.changed": EventKind(
             logging.WARNING,
-            ("adapter", "layer", "before", "after", "reason", "until_ms"),
+            ("adapter", "layer", "before", "after", "reason", "until_ms", "capability"),
             "An adapter's breaker, throttle or latch changed its state.",
         ),
         "bulkhead.full": EventKind(

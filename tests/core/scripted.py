@@ -32,6 +32,7 @@ from failsoft.core.effects import (
 )
 from failsoft.core.evidence import CallCompleted
 from failsoft.core.latch import Latch
+from failsoft.core.quality import Quality
 from failsoft.core.route import Blocks, GuardedAdapter, NoBlocks, Route
 from failsoft.core.throttle import Throttle
 from failsoft.fault import Fault, FaultKind
@@ -183,6 +184,8 @@ class Scene:
     deadline: int = 8 * SECOND
     context: CallContext = field(factory=CallContext)
     hedge_after: int | None = None
+    judged: bool = False
+    quality: dict[str, Quality] = field(factory=dict)
 
     def add(self, name: str, codec: Any = None, **options: Any) -> GuardedAdapter:
         adapter = guarded(name, self.clock, codec, **options)
@@ -204,7 +207,9 @@ class Scene:
         )
         deadline = options.get("deadline", self.deadline)
         fair = fair_share(self.deadline, len(self.adapters), ledger=self.ledger is not None)
-        route = Route(tuple(self.adapters), fair, self.hedge_after)
+        for each in self.adapters if self.judged else ():
+            self.quality.setdefault(each.name, Quality(self.clock, random.Random(5)))
+        route = Route(tuple(self.adapters), fair, self.hedge_after, self.quality)
         return Call(world, contract, route, deadline, snapshot, self.context)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from failsoft.core.breaker import Permit
-from failsoft.core.route import GuardedAdapter, NoBlocks, plan
+from failsoft.core.route import GuardedAdapter, NoBlocks, Route, plan
 from failsoft.fault import Settlement
 from failsoft.io.drive_simulated import VirtualClock
 from failsoft.outcome import PassedOver
@@ -104,6 +104,6 @@ def test_looking_takes_nothing() -> None:
 def test_a_plan_keeps_the_order_and_says_why_others_arent_in_it() -> None:
     one, two, three = adapter("a"), adapter("b"), adapter("c")
     three.throttle.throttled(0, 5 * SECOND)
-    admissible, passed_over = plan([two, one, three], 0, frozenset(), Blocked())
+    admissible, passed_over = plan(Route((two, one, three), 0), 0, frozenset(), Blocked())
     assert admissible == [two]
     assert passed_over == [PassedOver("a", "blocked", detail="by jdoe"), PassedOver("c", "throttled")]

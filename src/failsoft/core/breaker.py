@@ -32,9 +32,10 @@ What holds throughout:
 An attempt that its *caller's* deadline cut off is judged by fair time (`Permit.cut`). A caller with less time than that
 can't be a trial: it would be cut off, prove nothing, and take the place of one that could.
 
-Seams. A *quality* breaker is this class with other settings (`consecutive` out of reach). A *recovery check* stands
-between the last trial's success and `Cause.TRIALS_SUCCEEDED`: outside the lock, with a generation and a lease of its
-own. A trial that no caller is patient enough for is run *detached* by the call, with no `remaining_ns`. Processes share
+A *quality* breaker (`failsoft.core.quality`) is this class with other settings, told outcomes by `count` while it's closed.
+The *recovery check* is the call's: a trial that another model than the pinned one answered opens the breaker again (`trip`).
+
+Seams. A trial that no caller is patient enough for is run *detached* by the call, with no `remaining_ns`. Processes share
 their openings through `Change`s; what a peer says comes in by a method like `to_trial`, as advice.
 """
 
@@ -68,6 +69,8 @@ FAILED_CALLS = 32
 
 LONGEST_HINT = 3_600 * SECOND
 """A provider's hint is believed up to an hour."""
+
+_NO_LEASE = -(2**62)
 
 FAIR_TIME_UNKNOWN = 5 * SECOND
 FAIR_TIME_FLOOR = 1 * SECOND
@@ -295,6 +298,39 @@ class Breaker:
             self._catch_up(now)
             self._enter(_HALF_OPEN, reason, now)
         self._notices.deliver()
+
+    def trip(self, cause: Cause, now: int) -> None:
+        """Open at once, where the table has that cause for the state: what one attempt showed is enough.
+
+        `WRONG_MODEL`: another model than the pinned one answers. `RECOVERY_CHECK`: a trial was answered, but by no
+        provider that may be let in again.
+        """
+        with self._lock:
+            self._catch_up(now)
+            if (self._state, cause) in TRANSITIONS:
+                self._move(cause, now)
+        self._notices.deliver()
+
+    def closed_generation(self) -> int | None:
+        """The generation, while it's closed: for outcomes that are told by `count`. None otherwise: ask for a permit."""
+        generation = self._generation  # read first, and without the lock: an older one's outcome counts nowhere
+        return generation if self._state is _CLOSED else None
+
+    def count(self, generation: int, now: int, *, failed: bool) -> None:
+        """An attempt ended that took no permit, since the breaker was closed.
+
+        For a breaker whose rate counts only what has ended, and that looks for no failures in a row: a quality breaker.
+        """
+        with self._lock:
+            if generation != self._generation:
+                self._late_results += 1
+                return
+            window = self._window
+            window.count(_NO_LEASE, now, failed)
+            if failed and window.calls >= self._min_calls and window.failures * 100 >= self._rate * window.calls:
+                self._move(Cause.RATE, now)
+        if self._notices.pending:
+            self._notices.deliver()
 
     def after_fork(self) -> None:
         """In the child: the parent's attempts aren't ours, and its lock may be held by a thread that isn't here."""

@@ -28,6 +28,8 @@ class Cause(StrEnum):
     TRIALS_SUCCEEDED = "trials_succeeded"
     TRIALS_NEUTRAL = "trials_neutral"
     TRIALS_FAILED = "trials_failed"
+    WRONG_MODEL = "wrong_model"
+    RECOVERY_CHECK = "recovery_check"
 
 
 TRANSITIONS: MappingProxyType[tuple[State, Cause], State] = MappingProxyType(
@@ -38,6 +40,9 @@ TRANSITIONS: MappingProxyType[tuple[State, Cause], State] = MappingProxyType(
         (State.HALF_OPEN, Cause.TRIALS_SUCCEEDED): State.CLOSED,
         (State.HALF_OPEN, Cause.TRIALS_NEUTRAL): State.CLOSED,
         (State.HALF_OPEN, Cause.TRIALS_FAILED): State.OPEN,
+        (State.CLOSED, Cause.WRONG_MODEL): State.OPEN,
+        (State.HALF_OPEN, Cause.WRONG_MODEL): State.OPEN,
+        (State.HALF_OPEN, Cause.RECOVERY_CHECK): State.OPEN,
     }
 )
 """Every transition that a breaker makes by itself. `Breaker.to_trial` leads to HALF_OPEN from anywhere."""

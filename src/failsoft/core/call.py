@@ -122,7 +122,7 @@ class Call(Generic[Q, R]):
                 PassedOver(each.name, "blocked", detail=blocked) for each in self.route.adapters
             ]
             return []
-        route, self._asking.passed_over = plan(self.route.adapters, now, self.context.labels, self.world.blocks)
+        route, self._asking.passed_over = plan(self.route, now, self.context.labels, self.world.blocks)
         return route
 
     def _begin(self, ledger: Ledger, route: list[GuardedAdapter], now: int) -> Generator[Effect, Any, bool]:

@@ -146,11 +146,12 @@ class BreakerChanged:
     """An adapter's breaker, throttle or latch changed its state.
 
     Args:
-        layer: ``health``, ``throttle`` or ``latch``.
+        layer: ``health``, ``quality``, ``throttle`` or ``latch``.
         before: the state that it left.
         after: the state that it's in.
         reason: why, in our own words.
         until_ms: milliseconds until it may change by itself, where that is known.
+        capability: whose quality breaker it is; None for the other layers.
     """
 
     adapter: str
@@ -159,6 +160,7 @@ class BreakerChanged:
     after: str
     reason: str
     until_ms: int | None = None
+    capability: str | None = None
 
 
 @define(eq=False)

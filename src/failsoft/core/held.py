@@ -1,4 +1,4 @@
-"""What one attempt holds of its adapter: a part of the quotas, a place in the queue, a slot, a permit; and giving it back.
+"""What one attempt holds of its adapter: a part of the quotas, a place in the queue, a slot, permits; and giving it back.
 
 Theory of operation. Everything is taken before the attempt goes and given back when it has ended, however that comes
 about: `release` at once; `abandon` when the garbage collector took the call, perhaps inside somebody's lock, so that none
@@ -13,6 +13,7 @@ from failsoft.core.breaker import Permit
 from failsoft.core.bulkhead import Bulkhead
 from failsoft.core.effects import Invoke, Promise
 from failsoft.core.limits import Reservation
+from failsoft.core.quality import Leave
 from failsoft.core.route import GuardedAdapter
 from failsoft.fault import Settlement
 
@@ -26,6 +27,7 @@ class Held:
     queued: Promise[bool] | None = None
     slot: Bulkhead | None = None
     permit: Permit | None = None
+    leave: Leave | None = None
     work: Invoke | None = None
 
     def settle(self) -> Permit:
@@ -54,6 +56,9 @@ class Held:
                 permit.cut(now)
             else:
                 permit.settle(Settlement.NEUTRAL, now)
+        leave, self.leave = self.leave, None
+        if isinstance(leave, Permit):
+            leave.settle(Settlement.NEUTRAL, now)
         queued, self.queued = self.queued, None
         if queued is not None:
             self.adapter.bulkhead.cancel(queued)
@@ -71,6 +76,9 @@ class Held:
         permit, self.permit = self.permit, None
         if permit is not None:
             permit.abandon()
+        leave, self.leave = self.leave, None
+        if isinstance(leave, Permit):
+            leave.abandon()
         slot, self.slot = self.slot, None
         if slot is not None:
             slot.abandon()

@@ -7,6 +7,7 @@ first of these that refuses, and the refusal is named:
     labels     the call's data carries a label that the adapter doesn't list
     latch      it can't work until its configuration is mended
     throttle   the provider said to wait
+    quality    its answers to this capability don't fit, or another model than the pinned one gives them
     health     its breaker is open, or its trials are taken
 
 A plan is made at the start (so that a call which nobody can answer goes straight to its fallback) and each refusal is
@@ -15,7 +16,8 @@ asked again before each attempt, since a call may outlive a state. Looking never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from attrs import define, field
@@ -25,6 +27,7 @@ from failsoft.core.bulkhead import Bulkhead
 from failsoft.core.effects import Ask, Codec, Reply, Unusable
 from failsoft.core.latch import Latch
 from failsoft.core.limits import Limits
+from failsoft.core.quality import Quality
 from failsoft.core.retry_budget import RetryBudget
 from failsoft.core.throttle import Throttle
 from failsoft.outcome import PassedOver, Pin
@@ -109,7 +112,9 @@ class GuardedAdapter:
         self.invoked = hasattr(self.codec, "function")
         self.secrets = getattr(self.codec, "secrets", ())
 
-    def refusal(self, now: int, labels: frozenset[str], blocks: Blocks) -> tuple[str, str] | None:
+    def refusal(
+        self, now: int, labels: frozenset[str], blocks: Blocks, quality: Quality | None = None
+    ) -> tuple[str, str] | None:
         """(reason, detail) of the first layer that refuses; None if all admit."""
         blocked = blocks.adapter(self.name, now)
         if blocked is not None:
@@ -121,6 +126,9 @@ class GuardedAdapter:
             return "latched", cause
         if self.throttle.until(now) > now:
             return "throttled", ""
+        refused = None if quality is None else quality.peek(now)
+        if refused is not None:
+            return "quality", refused.reason
         refused = self.breaker.peek(now)
         return None if refused is None else ("open", refused.reason)
 
@@ -140,21 +148,23 @@ class Route:
         fair_share: nanoseconds that an attempt has nearly always by the capability's *configured* deadline: one that had
             as long has failed, however little its caller left it by a deadline of his own.
         hedge_after: nanoseconds after which the second is asked beside the first; None: never.
+        quality: by adapter's name, how well it answers this capability.
     """
 
     adapters: tuple[GuardedAdapter, ...]
     fair_share: int
     hedge_after: int | None = None
+    quality: Mapping[str, Quality] = MappingProxyType({})
 
 
 def plan(
-    adapters: Sequence[GuardedAdapter], now: int, labels: frozenset[str], blocks: Blocks
+    route: Route, now: int, labels: frozenset[str], blocks: Blocks
 ) -> tuple[list[GuardedAdapter], list[PassedOver]]:
     """The adapters that may be asked now, in order, and why the others may not."""
     admissible: list[GuardedAdapter] = []
     passed_over: list[PassedOver] = []
-    for adapter in adapters:
-        refusal = adapter.refusal(now, labels, blocks)
+    for adapter in route.adapters:
+        refusal = adapter.refusal(now, labels, blocks, route.quality.get(adapter.name))
         if refusal is None:
             admissible.append(adapter)
         else:

@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 from attrs import define, field
 
 from failsoft.core.asking import Answer, Asking
-from failsoft.core.breaker import Refused
+from failsoft.core.breaker import Cause, Refused
 from failsoft.core.budget import FLOOR
 from failsoft.core.bulkhead import Bulkhead
 from failsoft.core.effects import Ask, Effect, Enter, Exchange, Invoke, Sleep
@@ -27,6 +27,7 @@ from failsoft.core.evidence import Attempt, Why
 from failsoft.core.held import Held
 from failsoft.core.judge import judge
 from failsoft.core.limits import Limits, Reservation
+from failsoft.core.quality import Outcome, Quality
 from failsoft.core.retry import Retry
 from failsoft.core.route import GuardedAdapter
 from failsoft.fault import Fault, FaultKind, Settlement
@@ -80,13 +81,16 @@ class Turn(Generic[R]):
     _until: int = field(init=False, default=0)
     _attempt: Attempt | None = field(init=False, default=None)
     _prompt: Prompt | None = field(init=False, default=None)
+    _repaired: Prompt | None = field(init=False, default=None)
     _retry: Retry | None = field(init=False, default=None)
     _met: set[FaultKind] = field(init=False, factory=set[FaultKind])
     _trial: bool = field(init=False, default=False)
+    _quality: Quality | None = field(init=False, default=None)
 
     def run(self) -> Generator[Effect, Any, Answer[R] | None]:
         """An answer, or None: `Asking.passed_over` says why."""
         self._held = Held(self.adapter)
+        self._quality = self.asking.route.quality.get(self.adapter.name)
         try:
             while True:
                 entered = yield from self._enter()
@@ -119,9 +123,8 @@ class Turn(Generic[R]):
         if asking.bug is not None:
             return None
         now = asking.world.clock.monotonic_ns()
-        repaired = self._repaired_prompt(fault)
-        if repaired is not None:
-            self._prompt = repaired
+        if self._repaired is not None:
+            self._prompt = self._repaired
             return 0 if self._afford(now, fault, "repair") else None
         if not _worth_another(fault, again, self.left):
             return None
@@ -169,7 +172,7 @@ class Turn(Generic[R]):
         clock, budget = asking.world.clock, asking.budget
         now = clock.monotonic_ns()
         if not self.looked:
-            refusal = adapter.refusal(now, asking.context.labels, asking.world.blocks)
+            refusal = adapter.refusal(now, asking.context.labels, asking.world.blocks, self._quality)
             if refusal is not None:
                 self._pass(*refusal)
                 return None
@@ -196,6 +199,14 @@ class Turn(Generic[R]):
             self._held.release(now)
             self._pass(*refusal)
             return None
+        quality = self._quality
+        if quality is not None:
+            leave = quality.acquire(now, until - now)
+            if isinstance(leave, Refused):
+                self._held.release(now)
+                self._pass("quality", leave.reason)
+                return None
+            self._held.leave = leave
         # A caller who has what the configuration gives every caller may be a trial, whatever fair time says.
         remaining = None if until - now >= asking.route.fair_share else budget.ask_ends - now
         permit = adapter.breaker.acquire(now, until - now, call=asking.call_id, remaining_ns=remaining)
@@ -291,6 +302,7 @@ class Turn(Generic[R]):
         held.settle().settle(Settlement.SUCCESS, now, well_formed=True)
         adapter.throttle.succeeded(now)
         adapter.latch.succeeded()
+        self._settle_quality(now, "ok")
         held.release(now)
         return answer
 
@@ -298,7 +310,10 @@ class Turn(Generic[R]):
         """Tell the guards, note it, and give slot and permit back."""
         asking, adapter, treatment = self.asking, self.adapter, fault.treatment
         permit = self._held.settle()
-        if fault.kind is FaultKind.ATTEMPT_TIMEOUT and not capped and attempt.us * 1000 < asking.route.fair_share:
+        if fault.kind is FaultKind.SERVED_MODEL_MISMATCH and permit.trial:
+            permit.settle(Settlement.NEUTRAL, now)
+            adapter.breaker.trip(Cause.RECOVERY_CHECK, now)
+        elif fault.kind is FaultKind.ATTEMPT_TIMEOUT and not capped and attempt.us * 1000 < asking.route.fair_share:
             permit.cut(now)  # its caller's deadline cut it: judged by fair time
         else:
             permit.settle(treatment.health, now, hint_ns=fault.retry_after_ns, well_formed=fault.status is not None)
@@ -308,6 +323,8 @@ class Turn(Generic[R]):
             adapter.latch.trip(str(fault), fault.certain, asking.call_id, now)
         elif treatment.health is Settlement.SUCCESS:
             adapter.latch.succeeded()
+        self._repaired = self._repaired_prompt(fault)
+        self._settle_quality(now, "none" if self._repaired is not None else treatment.quality)
         self._held.release(now)
         attempt.fault = fault.kind.value
         if fault.status is not None:
@@ -316,6 +333,11 @@ class Turn(Generic[R]):
         asking.passed_over.append(PassedOver(adapter.name, fault.kind.value, attempt.us / 1e6, billed, fault.detail))
         if treatment.loud or fault.error is not None:
             asking.loud(fault.kind, adapter.name, fault.error)
+
+    def _settle_quality(self, now: int, outcome: Outcome) -> None:
+        leave, self._held.leave = self._held.leave, None
+        if self._quality is not None and leave is not None:
+            self._quality.settle(leave, now, outcome)
 
     def lose(self) -> None:
         """Another turn won: say so of an attempt that was on its way."""

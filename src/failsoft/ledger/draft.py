@@ -191,6 +191,8 @@ def _breaker(record: evidence.BreakerChanged) -> Draft:
     fields["reason"] = provider_text(record.reason)
     if record.until_ms is not None:
         fields["until_ms"] = record.until_ms
+    if record.capability is not None:
+        fields["capability"] = {"name": _identifier(record.capability, "a capability's name")}
     return Draft(Kind.BREAKER_CHANGED, fields)
 
 

@@ -1,0 +1,79 @@
+"""How well one adapter answers one capability: a breaker of its own, apart from the adapter's health.
+
+Theory of operation. An answer that comes, and doesn't fit (schema-invalid, unacceptable, cut, empty), says that the
+provider works and that it's of no use for this question. Half of at least 20 such answers in a minute open the quality
+breaker of this adapter for this capability; others go on asking the adapter. Another model than the pinned one opens it
+at once.
+
+Of each call the final outcome counts: an answer that's repaired is one that fits. Faults of the provider's, throttling and
+cancelled calls say nothing here. While it's closed an attempt takes no permit, and only its outcome is told: right and
+wrong answers take equally long, so what's in flight says nothing. Half-open, an attempt is a trial like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from failsoft.core.breaker import Breaker, BreakerSnapshot, Cause, Change, Permit, Refused
+from failsoft.core.breaker_settings import QUALITY
+from failsoft.core.effects import Clock, Random
+from failsoft.fault import Settlement
+
+Outcome = Literal["ok", "fail", "open", "none"]
+
+Leave = Permit | int
+"""To make an attempt: a trial's permit, or the generation in which it was closed."""
+
+_SETTLEMENTS = {
+    "ok": Settlement.SUCCESS,
+    "fail": Settlement.FAILURE,
+    "open": Settlement.NEUTRAL,
+    "none": Settlement.NEUTRAL,
+}
+
+
+class Quality:
+    """One capability's quality breaker at one adapter. Any thread may call it; none waits in it.
+
+    Args:
+        clock: read once, for the moment at which it begins.
+        random: for the jitter of its openings.
+        on_change: told each change of state.
+    """
+
+    __slots__ = ("_breaker",)
+
+    def __init__(self, clock: Clock, random: Random, on_change: Callable[[Change], None] | None = None) -> None:
+        self._breaker = Breaker(QUALITY, clock, random, on_change)
+
+    def peek(self, now: int) -> Refused | None:
+        """Would an attempt be admitted? None if so. Takes nothing."""
+        return self._breaker.peek(now)
+
+    def acquire(self, now: int, timeout_ns: int) -> Leave | Refused:
+        """Leave for one attempt, or why there's none."""
+        generation = self._breaker.closed_generation()
+        return self._breaker.acquire(now, timeout_ns) if generation is None else generation
+
+    def settle(self, leave: Leave, now: int, outcome: Outcome) -> None:
+        """Say how the attempt ended, by `Treatment.quality`, or ``ok`` for an answer that fits."""
+        if isinstance(leave, Permit):
+            leave.settle(_SETTLEMENTS[outcome], now, well_formed=outcome != "none")
+        elif outcome == "ok" or outcome == "fail":
+            self._breaker.count(leave, now, failed=outcome == "fail")
+        if outcome == "open":
+            self._breaker.trip(Cause.WRONG_MODEL, now)
+
+    def snapshot(self, now: int) -> BreakerSnapshot:
+        """What it knows."""
+        return self._breaker.snapshot(now)
+
+    def unblocked(self, now: int) -> None:
+        """Somebody says that the adapter is mended: one that isn't closed tries it now."""
+        if self._breaker.closed_generation() is None:
+            self._breaker.to_trial("unblocked", now)
+
+    def after_fork(self) -> None:
+        """As `Breaker.after_fork`."""
+        self._breaker.after_fork()

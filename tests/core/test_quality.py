@@ -1,0 +1,223 @@
+"""How well an adapter answers one capability: apart from its health, by rate alone, each call's final outcome."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from failsoft.core.breaker import Permit, Refused
+from failsoft.core.effects import HttpReply
+from failsoft.core.quality import Quality
+from failsoft.io.drive_simulated import Running, Simulation, VirtualClock
+from tests.core.scripted import SECOND, GradeItem, Scene, StubLedger, ok, scripted, status
+from tests.core.test_call import reasons, run
+from tests.core.test_call_repair import Repairing
+
+
+def unfit() -> HttpReply:
+    return HttpReply(200, {"model": "m-1"}, b'{"grade": "x"}')
+
+
+@pytest.fixture
+def scene() -> Scene:
+    scene = Scene(judged=True)
+    scene.add("first")
+    return scene
+
+
+def state(scene: Scene, name: str = "first") -> str:
+    return str(scene.quality[name].snapshot(scene.clock.now).state)
+
+
+def opened(scene: Scene) -> Scene:
+    for _ in range(10):
+        run(scene, ok())
+    for _ in range(10):
+        run(scene, unfit())
+    return scene
+
+
+def test_half_of_twenty_answers_that_dont_fit_open_it(scene: Scene) -> None:
+    for _ in range(10):
+        run(scene, ok())
+    for _ in range(9):
+        run(scene, unfit())
+    assert state(scene) == "closed"
+    run(scene, ok(-1))
+    assert state(scene) == "open"
+    assert reasons(run(scene)) == [("first", "quality")]
+
+
+def test_nineteen_in_a_row_dont(scene: Scene) -> None:
+    for _ in range(19):
+        run(scene, unfit())
+    assert state(scene) == "closed"
+
+
+def test_the_adapters_health_is_another_matter(scene: Scene) -> None:
+    opened(scene)
+    seen = scene.adapters[0].breaker.snapshot(scene.clock.now)
+    assert (str(seen.state), seen.failures, seen.calls) == ("closed", 0, 20)
+
+
+def test_what_the_provider_or_the_caller_does_says_nothing_here(scene: Scene) -> None:
+    for reply in (status(400), status(429, **{"retry-after": "0"})):
+        scene.adapters[0].throttle.lift()
+        run(scene, reply, *[ok()] * 3)
+    calls = scene.quality["first"].snapshot(scene.clock.now).calls
+    simulation = Simulation(scripted([(5 * SECOND, ok())]), scene.clock)
+    running: Running[Any] = simulation.start(scene.call().run(), at=scene.clock.now)
+    simulation.at(scene.clock.now + SECOND, running.cancel)
+    simulation.run()
+    assert scene.quality["first"].snapshot(scene.clock.now).calls == calls
+
+
+def test_it_comes_back_by_trials(scene: Scene) -> None:
+    opened(scene)
+    scene.clock.now += 7 * SECOND
+    assert run(scene, ok()).by_ai
+    assert state(scene) == "half_open"
+    assert run(scene, ok()).by_ai
+    assert state(scene) == "closed"
+
+
+def test_a_trial_that_doesnt_fit_keeps_it_open(scene: Scene) -> None:
+    opened(scene)
+    scene.clock.now += 7 * SECOND
+    run(scene, unfit())
+    run(scene, unfit())
+    assert state(scene) == "open"
+
+
+def test_a_trial_that_health_refuses_is_given_back(scene: Scene) -> None:
+    opened(scene)
+    scene.clock.now += 7 * SECOND
+    breaker, now = scene.adapters[0].breaker, scene.clock.now
+    breaker.to_trial("unblocked", now)
+    taken = [breaker.acquire(now, SECOND) for _ in range(2)]
+    assert all(isinstance(each, Permit) for each in taken)
+    for _ in range(5):
+        run(scene)
+    for each in taken:
+        assert isinstance(each, Permit)
+        each.abandon()
+    assert run(scene, ok()).by_ai
+
+
+def test_a_trial_that_meets_a_fault_of_the_providers_is_neutral(scene: Scene) -> None:
+    opened(scene)
+    scene.clock.now += 7 * SECOND
+    assert reasons(run(scene, status(400))) == [("first", "request_rejected")]
+    assert state(scene) == "half_open"
+
+
+def test_another_model_than_the_pinned_one_opens_it_at_once(scene: Scene) -> None:
+    assert reasons(run(scene, ok(model="m-2"))) == [("first", "served_model_mismatch")]
+    assert reasons(run(scene)) == [("first", "quality")]
+    scene.clock.now += 7 * SECOND
+    assert reasons(run(scene, ok(model="m-2"))) == [("first", "served_model_mismatch")]
+    assert reasons(run(scene)) == [("first", "quality")]
+    scene.clock.now += 13 * SECOND
+    run(scene, ok())
+    run(scene, ok())
+    assert state(scene) == "closed"
+
+
+def test_a_recovered_provider_that_serves_another_model_isnt_let_in(scene: Scene) -> None:
+    """The recovery check: it answers, but it's no longer what was pinned."""
+    breaker = scene.adapters[0].breaker
+    breaker.to_trial("unblocked", scene.clock.now)
+    run(scene, ok(model="m-2"))
+    seen = breaker.snapshot(scene.clock.now)
+    assert (str(seen.state), seen.trips) == ("open", 1)
+
+
+def test_of_a_repaired_answer_the_last_outcome_counts() -> None:
+    scene = Scene(judged=True, capability=Repairing())
+    scene.add("first")
+    run(scene, unfit(), ok())
+    run(scene, unfit(), unfit())
+    seen = scene.quality["first"].snapshot(scene.clock.now)
+    assert (seen.calls, seen.failures) == (2, 1)
+
+
+def test_one_customer_whose_questions_are_never_answered_well_closes_nobody_elses_way(scene: Scene) -> None:
+    """15 % of calls, always invalid, in runs of ten."""
+    source = random.Random(1)
+    fell_back = 0
+    for _ in range(300):
+        if source.random() < 0.017:
+            for _ in range(10):
+                run(scene, unfit())
+        fell_back += not run(scene, ok()).by_ai
+        scene.clock.now += SECOND // 10
+    assert fell_back == 0
+
+
+def test_a_cancelled_trial_gives_its_place_back(scene: Scene) -> None:
+    opened(scene)
+    scene.clock.now += 7 * SECOND
+    for _ in range(5):
+        simulation = Simulation(scripted([(5 * SECOND, ok())]), scene.clock)
+        running: Running[Any] = simulation.start(scene.call().run(), at=scene.clock.now)
+        simulation.at(scene.clock.now + SECOND, running.cancel)
+        simulation.run()
+    assert scene.quality["first"].snapshot(scene.clock.now).in_flight == 0
+
+
+def test_a_collected_call_gives_its_trial_back(scene: Scene) -> None:
+    opened(scene)
+    scene.clock.now += 7 * SECOND
+    steps = scene.call().run()
+    next(steps)
+    assert scene.quality["first"].snapshot(scene.clock.now).in_flight == 1
+    steps.close()
+    assert scene.quality["first"].snapshot(scene.clock.now).in_flight == 0
+
+
+def test_with_a_ledger_the_same() -> None:
+    scene = Scene(judged=True, ledger=StubLedger(), capability=GradeItem())
+    scene.add("first")
+    opened(scene)
+    assert reasons(run(scene)) == [("first", "quality")]
+
+
+class TestByItself:
+    def test_a_late_result_counts_nowhere(self) -> None:
+        clock = VirtualClock()
+        quality = Quality(clock, random.Random(1))
+        leave = quality.acquire(0, SECOND)
+        assert not isinstance(leave, Refused)
+        quality.settle(leave, 0, "open")
+        quality.settle(leave, 0, "ok")
+        seen = quality.snapshot(0)
+        assert (str(seen.state), seen.calls, seen.late_results) == ("open", 0, 1)
+
+    def test_unblocked_it_tries_at_once_unless_its_closed(self) -> None:
+        quality = Quality(VirtualClock(), random.Random(1))
+        quality.unblocked(0)
+        assert str(quality.snapshot(0).state) == "closed"
+        leave = quality.acquire(0, SECOND)
+        assert not isinstance(leave, Refused)
+        quality.settle(leave, 0, "open")
+        quality.unblocked(1)
+        assert str(quality.snapshot(1).state) == "half_open"
+
+    def test_an_open_one_isnt_opened_again(self) -> None:
+        quality = Quality(VirtualClock(), random.Random(1))
+        first, second = quality.acquire(0, SECOND), quality.acquire(0, SECOND)
+        assert not isinstance(first, Refused)
+        assert not isinstance(second, Refused)
+        quality.settle(first, 0, "open")
+        until = quality.snapshot(0).until_ns
+        quality.settle(second, 1, "open")
+        seen = quality.snapshot(1)
+        assert (seen.trips, seen.until_ns) == (1, until)
+
+    def test_a_forked_child_has_locks_of_its_own(self) -> None:
+        quality = Quality(VirtualClock(), random.Random(1))
+        quality._breaker._lock.acquire()
+        quality.after_fork()
+        assert quality.peek(0) is None
