@@ -9,6 +9,7 @@ from typing import Literal
 from attrs import frozen
 
 from failsoft.core.degraded import DegradedShare
+from failsoft.core.quality import Quality
 from failsoft.core.route import GuardedAdapter
 from failsoft.io.block_file import Block
 
@@ -39,6 +40,19 @@ class AdapterHealth:
 
 
 @frozen
+class QualityHealth:
+    """How well one adapter answers one capability.
+
+    Args:
+        state: of its quality breaker: ``closed``, ``open`` or ``half_open``.
+        retry_in: seconds until an open one may try again.
+    """
+
+    state: str
+    retry_in: float
+
+
+@frozen
 class CapabilityHealth:
     """One capability at one moment.
 
@@ -51,7 +65,7 @@ class CapabilityHealth:
         since: since when (UTC); None while it isn't.
         why: reasons with counts.
         blocked: who blocked it and why; None if nobody did.
-        quality: by adapter, the state of its quality breaker for this capability.
+        quality: by adapter that was in use.
     """
 
     calls: int
@@ -62,7 +76,7 @@ class CapabilityHealth:
     since: datetime | None
     why: Mapping[str, int]
     blocked: str | None
-    quality: Mapping[str, str]
+    quality: Mapping[str, QualityHealth]
 
 
 @frozen
@@ -97,7 +111,15 @@ def adapter_health(adapter: GuardedAdapter, block: Block | None, now: int) -> Ad
     )
 
 
-def capability_health(share: DegradedShare, block: Block | None, quality: Mapping[str, str]) -> CapabilityHealth:
+def quality_health(quality: Quality, now: int) -> QualityHealth:
+    """A quality breaker, looked at."""
+    seen = quality.snapshot(now)
+    return QualityHealth(str(seen.state), max(0, seen.until_ns - now) / 1e9)
+
+
+def capability_health(
+    share: DegradedShare, block: Block | None, quality: Mapping[str, QualityHealth]
+) -> CapabilityHealth:
     """A capability's figure, looked at."""
     since = None if share.since_ns is None else datetime.fromtimestamp(share.since_ns / 1e9, UTC)
     return CapabilityHealth(

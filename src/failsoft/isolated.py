@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextvars
+import copy
+import random
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar
 
-from attrs import define
+from attrs import define, frozen
 
 from failsoft.config_values import parse_duration
 from failsoft.context import current_context
 from failsoft.core.call import Call, World
+from failsoft.core.clock import uuid7
 from failsoft.core.contract import Contract
 from failsoft.core.degraded import DegradedWindow
 from failsoft.core.route import Route
@@ -17,7 +24,7 @@ from failsoft.errors import ConfigurationError, IsolationClosed
 from failsoft.io.drive_async import AsyncDriver
 from failsoft.io.drive_sync import SyncDriver
 from failsoft.many import map_async, map_sync
-from failsoft.outcome import Outcome
+from failsoft.outcome import Outcome, Referral, Source
 from failsoft.telemetry import Telemetry
 
 Q = TypeVar("Q")
@@ -48,6 +55,17 @@ class Host(Protocol):
     def warn_on_loop(self) -> None:
         """Say once that ``.sync`` blocks the event loop that runs in this thread, if one does."""
         ...
+
+
+@frozen
+class _Override:
+    value: Any
+    degraded: bool
+
+
+_overrides: contextvars.ContextVar[Mapping[Contract[Any, Any], _Override]] = contextvars.ContextVar(
+    "failsoft_overrides", default=MappingProxyType({})
+)
 
 
 class Isolated(Generic[Q, R]):
@@ -83,6 +101,8 @@ class Isolated(Generic[Q, R]):
             LedgerUnavailable: under ``on_ledger_failure = "refuse"``.
             IsolationClosed: the isolation isn't entered.
         """
+        if self._contract in _overrides.get():
+            return self._overridden(request)
         running, call = self._call(request)
         try:
             outcome = await running.asynchronous.drive(call.run())
@@ -93,6 +113,8 @@ class Isolated(Generic[Q, R]):
 
     def sync(self, request: Q) -> Outcome[R]:
         """The same, blocking the calling thread: same breakers, same ledger. Raises what `__call__` raises."""
+        if self._contract in _overrides.get():
+            return self._overridden(request)
         self._host.warn_on_loop()
         running, call = self._call(request)
         try:
@@ -151,6 +173,38 @@ class Isolated(Generic[Q, R]):
         """
         return Isolated(self._host, self._contract, _nanoseconds(deadline), self._window)
 
+    @contextmanager
+    def override(self, value: R, *, degraded: bool | None = None, request: Q | None = None) -> Iterator[None]:
+        """For tests: inside, the capability answers `value`, and nobody is asked and nothing recorded.
+
+        A context variable carries it: tasks made inside and `asyncio.to_thread` see it, other tests and threads don't. The
+        isolation needn't be entered. Requests are validated all the same; each call gets a copy of the value.
+
+        Args:
+            value: of the response type.
+            degraded: as if the fallback had answered; unless given, only if the value is a `Referral`.
+            request: for validators of the response type that look at the request.
+
+        Raises:
+            pydantic.ValidationError: the value doesn't fit the response type.
+        """
+        valid: Any = self._contract.check_value(value, request)  # type: ignore[arg-type]
+        given = _Override(valid, isinstance(valid, Referral) if degraded is None else degraded)
+        token = _overrides.set({**_overrides.get(), self._contract: given})
+        try:
+            yield
+        finally:
+            _overrides.reset(token)
+
+    def _overridden(self, request: Q) -> Outcome[R]:
+        self._contract.snapshot(request)
+        given = _overrides.get()[self._contract]
+        source = Source("fallback" if given.degraded else "frozen", "override")
+        call_id = uuid7(time.time_ns(), random.getrandbits(74))
+        outcome: Outcome[R] = Outcome(copy.deepcopy(given.value), source, given.degraded, call_id)
+        self._tell(outcome, 0)
+        return outcome
+
     def _call(self, request: Q) -> tuple[Running, Call[Q, R]]:
         running = self._host.running
         if running is None:
@@ -169,6 +223,10 @@ class Isolated(Generic[Q, R]):
         clock = running.world.clock
         now = clock.monotonic_ns()
         self._window.note(now, clock.time_ns(), _why(outcome) if outcome.degraded else None)
+        self._tell(outcome, (now - call.started) // 1_000_000)
+        return outcome
+
+    def _tell(self, outcome: Outcome[R], ms: int) -> None:
         telemetry = self._host.telemetry
         if telemetry.enabled("call.completed"):
             telemetry.emit(
@@ -177,10 +235,9 @@ class Isolated(Generic[Q, R]):
                 call_id=outcome.call_id,
                 source=outcome.source.name,
                 degraded=outcome.degraded,
-                ms=(now - call.started) // 1_000_000,
+                ms=ms,
                 record=outcome.record,
             )
-        return outcome
 
 
 def _at_least_one(concurrency: int) -> None:

@@ -21,6 +21,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
@@ -38,11 +39,12 @@ from failsoft.core.bulkhead import BulkheadFull
 from failsoft.core.call import World
 from failsoft.core.contract import Contract
 from failsoft.core.degraded import DegradedShare, DegradedWindow
+from failsoft.core.effects import Clock
 from failsoft.core.evidence import BlockChanged, BreakerChanged, ConfigActivated
 from failsoft.core.quality import Quality
 from failsoft.core.route import GuardedAdapter, Route
 from failsoft.errors import ConfigurationError
-from failsoft.health import Health, adapter_health, capability_health
+from failsoft.health import Health, QualityHealth, adapter_health, capability_health, quality_health
 from failsoft.io.block_file import Block
 from failsoft.io.drive_async import AsyncDriver
 from failsoft.io.drive_sync import SyncDriver, SyncExchanger, ThroughLoop
@@ -119,7 +121,7 @@ class Isolation:
         sync_transport: httpx.BaseTransport | None,
     ) -> None:
         self.telemetry = Telemetry()
-        self._clock = SystemClock()
+        self._clock = self._make_clock()
         self._random = random.Random()  # noqa: S311 - jitter and identifiers, no secrets
         self._transports = (transport, sync_transport)
         self._lock = threading.Lock()
@@ -169,6 +171,10 @@ class Isolation:
         if problems or any(each.suggestion is not None for each in unknown):
             raise ConfigurationError([*problems, *map(str, unknown)])
         mend_after_fork(self)
+
+    def _make_clock(self) -> Clock:
+        """The clock of everything here; `failsoft.testing.SimulatedIsolation` has another."""
+        return SystemClock()
 
     # --- adapters in code ---------------------------------------------------------------------------------------------
 
@@ -294,9 +300,9 @@ class Isolation:
     def _qualities(self, adapter: str) -> list[Quality]:
         return [each for (_, name), each in list(self._quality.items()) if name == adapter]
 
-    def _quality_states(self, capability: str, now: int) -> dict[str, str]:
+    def _quality_states(self, capability: str, now: int) -> dict[str, QualityHealth]:
         found = list(self._quality.items())
-        return {name: str(each.snapshot(now).state) for (owner, name), each in found if owner == capability}
+        return {name: quality_health(each, now) for (owner, name), each in found if owner == capability}
 
     def _quality_of(self, capability: str, adapter: str) -> Quality:
         found = self._quality.get((capability, adapter))
@@ -375,6 +381,32 @@ class Isolation:
             known = ", ".join(sorted(self._by_name)) or "none"
             raise KeyError(f"{capability!r} isn't a capability of this isolation (it has: {known})")
         return isolated
+
+    @overload
+    def override(
+        self, capability: type[Capability[Q, R]], value: R, *, degraded: bool | None = None, request: Q | None = None
+    ) -> AbstractContextManager[None]: ...
+    @overload
+    def override(
+        self, capability: Capability[Q, R], value: R, *, degraded: bool | None = None, request: Q | None = None
+    ) -> AbstractContextManager[None]: ...
+    @overload
+    def override(
+        self, capability: str, value: Any, *, degraded: bool | None = None, request: Any = None
+    ) -> AbstractContextManager[None]: ...
+    def override(
+        self, capability: Any, value: Any, *, degraded: bool | None = None, request: Any = None
+    ) -> AbstractContextManager[None]:
+        """For tests: inside, a capability answers `value`, and nobody is asked. Arguments as `Isolated.override`.
+
+            with isolation.override(ClassifyItem, SupplyClass(code="5305")):
+                ...
+
+        Raises:
+            KeyError: it isn't one of this isolation's.
+            pydantic.ValidationError: the value doesn't fit the response type.
+        """
+        return self[capability].override(value, degraded=degraded, request=request)
 
     def warn_on_loop(self) -> None:
         """Say once that ``.sync`` blocks the event loop that runs in this thread, if one does."""

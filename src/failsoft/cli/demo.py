@@ -113,6 +113,7 @@ class Story:
 
             self._say("5", "The same other model under the unchanged alias: no pin can see that")
             self._swap(ALIAS)
+            self._wait_for_trial(isolation)
             unseen = ask("alias")
             acts.append(any(each.by_ai for each in unseen))
             self.out.print(
@@ -152,14 +153,17 @@ class Story:
                     break
                 outcome = isolated.sync(item(description=row[0], nsn=row[1]))
                 reasons = {each.reason for each in outcome.passed_over}
-                how = "ai" if outcome.by_ai else "refused" if "served_model_mismatch" in reasons else "fallback"
+                wrong_model = reasons & {"served_model_mismatch", "quality"}
+                how = "ai" if outcome.by_ai else "refused" if wrong_model else "fallback"
                 self.answered.append((act, how))
                 bar.update(task, advance=1, description=f"{outcome.value.value} by {_who(outcome)}"[:44])
                 yield outcome
 
     def _wait_for_trial(self, isolation: Isolation) -> None:
         """Until the breaker may let a trial in: what the application would meet a few seconds later."""
-        seconds = isolation.health().adapters["local"].retry_in
+        health = isolation.health()
+        quality = health.capabilities["classify-item"].quality["local"]
+        seconds = max(health.adapters["local"].retry_in, quality.retry_in)
         self.out.print(f"   the breaker stays open for another {seconds:.1f} s, then asks a few trials", style="dim")
         time.sleep(seconds + 0.05)
 

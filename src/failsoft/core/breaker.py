@@ -41,13 +41,14 @@ their openings through `Change`s; what a peer says comes in by a method like `to
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
+from failsoft.core.breaker_permit import Permit
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.core.breaker_states import TRANSITIONS, BreakerSnapshot, Cause, Change, Refused, State
+from failsoft.core.breaker_trials import Trials
 from failsoft.core.effects import SECOND, Clock, Random
-from failsoft.core.notices import Notices
+from failsoft.core.guard import Guard
 from failsoft.core.window import AnswerTimes, StartOrder, TimeWindow
 from failsoft.fault import Settlement
 
@@ -57,15 +58,9 @@ __all__ = ["Breaker", "BreakerSettings", "BreakerSnapshot", "Cause", "Change", "
 _CLOSED, _OPEN, _HALF_OPEN = State.CLOSED, State.OPEN, State.HALF_OPEN
 _SUCCESS, _FAILURE, _NEUTRAL = Settlement.SUCCESS, Settlement.FAILURE, Settlement.NEUTRAL
 
-NEUTRAL_TRIALS = 3
-"""So many neutral trials with a whole reply, and no success or failure between, close the breaker on probation."""
-
 ONE_ENTRY_FROM = 20
 """From so many calls in the window, the failures of one call are one entry of the consecutive rule. Below that they all
 count: at one call a minute, opening would else take 320 s instead of 149."""
-
-FAILED_CALLS = 32
-"""Failed calls remembered for that: if more fail between one call's first attempt and its last, it's an outage."""
 
 LONGEST_HINT = 3_600 * SECOND
 """A provider's hint is believed up to an hour."""
@@ -76,71 +71,7 @@ FAIR_TIME_UNKNOWN = 5 * SECOND
 FAIR_TIME_FLOOR = 1 * SECOND
 
 
-class Permit:
-    """Leave to make one attempt. Settle it once; whatever comes later is counted and has no effect."""
-
-    __slots__ = (
-        "_breaker",
-        "_call",
-        "_lease_tick",
-        "_number",
-        "_started",
-        "generation",
-        "lease_ns",
-        "settled",
-        "trial",
-    )
-
-    def __init__(
-        self, breaker: Breaker, trial: bool, number: int, started: int, lease: int, lease_tick: int, call: object
-    ) -> None:
-        self._breaker = breaker
-        self._number = number
-        self._started = started
-        self._lease_tick = lease_tick
-        self._call = call
-        self.generation: int = breaker._generation
-        """The breaker's generation that admitted it."""
-        self.trial = trial
-        """Was it admitted by a half-open breaker?"""
-        self.lease_ns = lease
-        """When it's taken for lost."""
-        self.settled = False
-        """Has it been settled?"""
-
-    def settle(
-        self, settlement: Settlement, now: int, *, hint_ns: int | None = None, well_formed: bool = False
-    ) -> None:
-        """Say how the attempt ended. Never raises.
-
-        Args:
-            settlement: what it says of the provider.
-            now: the present moment, in nanoseconds of the breaker's clock.
-            hint_ns: how long the provider said to wait: an opening that follows lasts at least as long (up to an hour).
-            well_formed: the provider sent a whole, well-formed reply.
-        """
-        breaker = self._breaker
-        with breaker._lock:
-            breaker._conclude(self, settlement, now, hint_ns, well_formed)
-        if breaker._notices.pending:
-            breaker._notices.deliver()
-
-    def cut(self, now: int) -> None:
-        """The caller's deadline cut the attempt off: FAILURE if it had fair time, else NEUTRAL.
-
-        Were it always neutral, a provider that hangs would never open anything; were it always a failure, impatient
-        callers would open a healthy one.
-        """
-        fair = now - self._started >= self._breaker.fair_time(now)
-        self.settle(_FAILURE if fair else _NEUTRAL, now)
-
-    def abandon(self) -> None:
-        """Give the permit back without taking a lock: it's settled as NEUTRAL by whoever asks the breaker next."""
-        if not self.settled:
-            self._breaker._abandoned.append(self)
-
-
-class Breaker:
+class Breaker(Guard[Change]):
     """The health of one adapter at its pin.
 
     All its methods may be called from any thread, and none waits. `now` is always a moment on `clock`.
@@ -154,19 +85,11 @@ class Breaker:
 
     __slots__ = (
         "_abandoned",
-        "_counted_failures",
-        "_counted_successes",
         "_double_settles",
-        "_failed_calls",
         "_generation",
         "_healthy_since",
         "_late_results",
-        "_lock",
-        "_min_calls",
-        "_neutral_replies",
-        "_notices",
         "_random",
-        "_rate",
         "_settings",
         "_slack",
         "_start_order",
@@ -185,26 +108,21 @@ class Breaker:
         random: Random,
         on_change: Callable[[Change], None] | None = None,
     ) -> None:
+        super().__init__(on_change)
         now = clock.monotonic_ns()
         self._settings = settings
         self._slack = int(settings.lease_slack_s * SECOND)
-        self._rate = settings.rate
-        self._min_calls = settings.min_calls
         self._random = random
-        self._lock = threading.Lock()
-        self._notices: Notices[Change] = Notices(on_change)
         self._abandoned: list[Permit] = []
         self._state = _CLOSED
         self._generation = 0
         self._window = TimeWindow(int(settings.window_s * SECOND) // settings.buckets, settings.buckets, now)
         self._start_order = StartOrder()
-        self._failed_calls: tuple[object, ...] = ()
         self._times = AnswerTimes()
         self._healthy_since = now
         self._until = now
         self._trips = 0
-        self._trials: list[Permit] = []
-        self._counted_successes = self._counted_failures = self._neutral_replies = 0
+        self._trials = Trials(settings)
         self._late_results = self._double_settles = 0
 
     # --- asking -------------------------------------------------------------------------------------------------------
@@ -224,8 +142,8 @@ class Breaker:
                 return Refused("open", wait) if wait > 0 else self._impatient(now, remaining_ns)
             self._catch_up(now)  # writes off lost trials: they failed when they were due, whether or not anybody looks
             refused = self._trial_refused(now, remaining_ns)
-        if self._notices.pending:
-            self._notices.deliver()
+        if self._untold:
+            self._announce()
         return refused
 
     def acquire(
@@ -249,8 +167,8 @@ class Breaker:
             if self._state is _CLOSED:
                 return Permit(self, False, self._start_order.started(), now, lease, self._window.started(lease), call)
             admitted = self._acquire_trial(now, lease, call, remaining_ns)
-        if self._notices.pending:
-            self._notices.deliver()
+        if self._untold:
+            self._announce()
         return admitted
 
     def fair_time(self, now: int) -> int:
@@ -282,9 +200,9 @@ class Breaker:
                 admitted=self._start_order.next,
                 late_results=self._late_results,
                 double_settles=self._double_settles,
-                listener_errors=self._notices.errors,
+                listener_errors=self.listener_errors,
             )
-        self._notices.deliver()
+        self._announce()
         return taken
 
     # --- being told ---------------------------------------------------------------------------------------------------
@@ -297,7 +215,7 @@ class Breaker:
         with self._lock:
             self._catch_up(now)
             self._enter(_HALF_OPEN, reason, now)
-        self._notices.deliver()
+        self._announce()
 
     def trip(self, cause: Cause, now: int) -> None:
         """Open at once, where the table has that cause for the state: what one attempt showed is enough.
@@ -309,7 +227,7 @@ class Breaker:
             self._catch_up(now)
             if (self._state, cause) in TRANSITIONS:
                 self._move(cause, now)
-        self._notices.deliver()
+        self._announce()
 
     def closed_generation(self) -> int | None:
         """The generation, while it's closed: for outcomes that are told by `count`. None otherwise: ask for a permit."""
@@ -325,22 +243,21 @@ class Breaker:
             if generation != self._generation:
                 self._late_results += 1
                 return
-            window = self._window
+            window, settings = self._window, self._settings
             window.count(_NO_LEASE, now, failed)
-            if failed and window.calls >= self._min_calls and window.failures * 100 >= self._rate * window.calls:
+            if failed and window.calls >= settings.min_calls and window.failures * 100 >= settings.rate * window.calls:
                 self._move(Cause.RATE, now)
-        if self._notices.pending:
-            self._notices.deliver()
+        if self._untold:
+            self._announce()
 
     def after_fork(self) -> None:
         """In the child: the parent's attempts aren't ours, and its lock may be held by a thread that isn't here."""
-        self._lock = threading.Lock()
-        self._notices.after_fork()
+        super().after_fork()
         self._abandoned.clear()
         self._generation += 1
         self._window.forget_in_flight()
         self._start_order.clear()
-        self._forget_trials()
+        self._trials.forget()
 
     # --- under the lock -----------------------------------------------------------------------------------------------
 
@@ -368,27 +285,17 @@ class Breaker:
             self._times.add(window.tick, now - permit._started)
         else:
             window.count(permit._lease_tick, now, True)
-            if self._in_a_row(permit) >= self._most_in_a_row():
+            run = self._start_order.failed(permit._number, permit._call, window.calls >= ONE_ENTRY_FROM)
+            if run >= self._settings.in_a_row(window.calls):
                 self._move(Cause.CONSECUTIVE, now, hint_ns)
                 return
-        calls, failures = window.calls, window.failures
-        if failures and calls >= self._min_calls and failures * 100 >= self._rate * (calls + window.in_flight):
+        if window.failures and self._rate_reached():
             self._move(Cause.RATE, now, hint_ns)
 
-    def _most_in_a_row(self) -> int:
-        settings = self._settings
-        return settings.consecutive if self._window.calls < settings.busy_calls else settings.consecutive_busy
-
-    def _in_a_row(self, permit: Permit) -> int:
-        """How many failures in a row this one makes; 0 if its call has failed before and one entry per call counts."""
-        call, failed = permit._call, self._failed_calls
-        if call is not None:
-            if call not in failed:
-                self._failed_calls = (*failed, call)[-FAILED_CALLS:]
-            elif self._window.calls >= ONE_ENTRY_FROM:
-                self._start_order.ignored(permit._number)
-                return 0
-        return self._start_order.failed(permit._number)
+    def _rate_reached(self) -> bool:
+        settings, window = self._settings, self._window
+        calls = window.calls
+        return calls >= settings.min_calls and window.failures * 100 >= settings.rate * (calls + window.in_flight)
 
     def _acquire_trial(self, now: int, lease: int, call: object, remaining_ns: int | None) -> Permit | Refused:
         self._catch_up(now)
@@ -396,18 +303,14 @@ class Breaker:
         if refused is not None:
             return refused
         permit = Permit(self, True, self._start_order.started(), now, lease, 0, call)
-        self._trials.append(permit)
+        self._trials.begin(permit)
         return permit
 
     def _trial_refused(self, now: int, remaining_ns: int | None) -> Refused | None:
         """Why there's no trial to be had; None if there is one."""
         if self._state is _OPEN:
             return Refused("open", self._until - now)
-        settings, out = self._settings, len(self._trials)
-        counted = self._counted_successes + self._counted_failures
-        if out >= settings.concurrent_trials or out + counted >= settings.trials:
-            return Refused("trials_taken", min(trial.lease_ns for trial in self._trials) - now)
-        return self._impatient(now, remaining_ns)
+        return self._trials.taken(now) or self._impatient(now, remaining_ns)
 
     def _impatient(self, now: int, remaining_ns: int | None) -> Refused | None:
         if remaining_ns is not None and remaining_ns < self.fair_time(now):
@@ -418,28 +321,14 @@ class Breaker:
         self, permit: Permit, settlement: Settlement, now: int, hint_ns: int | None, well_formed: bool
     ) -> None:
         self._catch_up(now)
-        if permit not in self._trials:  # its lease had ended: it has failed already
+        if not self._trials.end(permit):  # its lease had ended: it has failed already
             self._late_results += 1
             return
-        self._trials.remove(permit)
         if settlement is _SUCCESS:
             self._times.add(max(self._window.tick, now // self._window.width), now - permit._started)
-            self._neutral_replies = 0
-            self._counted_successes += 1
-            if self._counted_successes >= self._settings.successes_to_close:
-                self._move(Cause.TRIALS_SUCCEEDED, now)
-        elif settlement is _FAILURE:
-            self._trial_failed(now, hint_ns)
-        elif well_formed:
-            self._neutral_replies += 1
-            if self._neutral_replies >= NEUTRAL_TRIALS:
-                self._move(Cause.TRIALS_NEUTRAL, now)
-
-    def _trial_failed(self, at: int, hint_ns: int | None = None) -> None:
-        self._neutral_replies = 0
-        self._counted_failures += 1
-        if self._counted_failures > self._settings.trials - self._settings.successes_to_close:
-            self._move(Cause.TRIALS_FAILED, at, hint_ns)
+        cause = self._trials.count(settlement, well_formed=well_formed)
+        if cause is not None:
+            self._move(cause, now, hint_ns)
 
     def _catch_up(self, now: int) -> None:
         """Carry out what fell due by `now`, each thing dated when it was due."""
@@ -449,19 +338,20 @@ class Breaker:
             if self._state is _OPEN and now >= self._until:
                 self._move(Cause.WAITED, self._until)
                 continue
-            lost = min(self._trials, key=_lease, default=None)
-            if lost is None or now < lost.lease_ns:
+            lost = self._trials.lost(now)
+            if lost is None:
                 return
-            self._trials.remove(lost)
-            self._trial_failed(lost.lease_ns)
+            self._trials.end(lost)
+            cause = self._trials.count(_FAILURE)
+            if cause is not None:
+                self._move(cause, lost.lease_ns)
 
     def _drain(self, now: int) -> None:
         """Settle what the garbage collector gave back."""
         while self._abandoned:
             permit = self._abandoned.pop()
-            if permit in self._trials:  # not by way of `_conclude`: neutral, even if its lease has ended meanwhile
+            if self._trials.end(permit):  # not by way of `_conclude`: neutral, even if its lease has ended meanwhile
                 permit.settled = True
-                self._trials.remove(permit)
             elif not permit.settled:
                 self._conclude(permit, _NEUTRAL, now, None, False)
 
@@ -472,37 +362,21 @@ class Breaker:
         before = self._state
         self._trips = self._trips_left(at)
         self._generation += 1
-        self._forget_trials()
+        self._trials.forget()
         if state is _OPEN:
             self._trips = min(self._trips + 1, self._settings.most_trips)
-            wait = max(self._back_off(), min(hint_ns or 0, LONGEST_HINT))
+            wait = max(self._settings.back_off(self._trips, self._random), min(hint_ns or 0, LONGEST_HINT))
             self._until = max(self._until, at + wait)
         elif state is _CLOSED:
             self._window.clear(at)
             self._start_order.clear()
-            self._failed_calls = ()
             self._healthy_since = at
         self._state = state
         until = self._until if state is _OPEN else None
-        self._notices.add(Change(before, state, str(reason), until, self._generation, at))
-
-    def _back_off(self) -> int:
-        """Nanoseconds to stay open. The jitter comes before the cap: the cap is a promise."""
-        settings = self._settings
-        jitter = 1 + settings.jitter * (2 * self._random.random() - 1)
-        seconds = settings.open_base_s * settings.open_factor ** (self._trips - 1) * jitter
-        return int(min(settings.open_cap_s, seconds) * SECOND)
+        self._changed(Change(before, state, str(reason), until, self._generation, at))
 
     def _trips_left(self, at: int) -> int:
         if self._state is not _CLOSED:
             return self._trips
         healthy = max(0, at - self._healthy_since)
         return max(0, self._trips - healthy // int(self._settings.healthy_for_s * SECOND))
-
-    def _forget_trials(self) -> None:
-        self._trials.clear()
-        self._counted_successes = self._counted_failures = self._neutral_replies = 0
-
-
-def _lease(permit: Permit) -> int:
-    return permit.lease_ns

@@ -10,6 +10,7 @@ import math
 
 from attrs import fields, frozen
 
+from failsoft.core.effects import SECOND, Random
 from failsoft.errors import ConfigurationError
 
 _WHOLE: dict[str, tuple[int, int]] = {
@@ -57,7 +58,8 @@ class BreakerSettings:
         jitter: share by which an opening varies, 0-0.9, before the cap, so that a fleet doesn't come back at once.
         trials: attempts that a half-open breaker admits before it decides, 1-100.
         concurrent_trials: how many of them at once, 1 to `trials`. With one, answers of 60 s took twice as long to
-        close. successes_to_close: how many must succeed, 1 to `trials`.
+            close.
+        successes_to_close: how many must succeed, 1 to `trials`.
         healthy_for_s: seconds in CLOSED that take back one trip, 1-86,400.
         lease_slack_s: seconds after an attempt's own timeout at which it's taken for lost, 0-60.
         fair_cap_s: fair time is never more than so many seconds, 0.001-3,600: the longest timeout an attempt may have.
@@ -98,6 +100,16 @@ class BreakerSettings:
             return 1
         steps = math.log(self.open_cap_s / self.open_base_s, self.open_factor)
         return math.ceil(round(steps, 9)) + 1
+
+    def in_a_row(self, calls: int) -> int:
+        """Failures in a row that open, given so many calls in the window."""
+        return self.consecutive if calls < self.busy_calls else self.consecutive_busy
+
+    def back_off(self, trips: int, random: Random) -> int:
+        """Nanoseconds that an opening lasts; `trips` counts it. The jitter comes before the cap: the cap is a promise."""
+        jitter = 1 + self.jitter * (2 * random.random() - 1)
+        seconds = self.open_base_s * self.open_factor ** (trips - 1) * jitter
+        return int(min(self.open_cap_s, seconds) * SECOND)
 
     def _out_of_range(self, name: str) -> str | None:
         value: object = getattr(self, name)

@@ -17,14 +17,13 @@ thread that goes on working holds it on.
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
 from attrs import define
 
 from failsoft.core.effects import Promise
-from failsoft.core.notices import Notices
+from failsoft.core.guard import Guard
 
 LIMIT = 100
 MAX_WAITING = 2_000
@@ -55,7 +54,7 @@ class _Place(Promise[bool]):
         self.given_up = False
 
 
-class Bulkhead:
+class Bulkhead(Guard[BulkheadFull]):
     """The slots of one adapter. Any thread may call it; none waits in it.
 
     Args:
@@ -67,7 +66,7 @@ class Bulkhead:
         ValueError: `limit` or `max_waiting` is out of range.
     """
 
-    __slots__ = ("_abandoned", "_limit", "_lock", "_max_waiting", "_notices", "_queue", "_told", "in_use")
+    __slots__ = ("_abandoned", "_limit", "_max_waiting", "_queue", "_told", "in_use")
 
     def __init__(
         self,
@@ -77,10 +76,9 @@ class Bulkhead:
     ) -> None:
         if limit < 1 or max_waiting < 0:
             raise ValueError(f"a bulkhead wants limit >= 1 and max_waiting >= 0, not {limit} and {max_waiting}")
+        super().__init__(on_full)
         self._limit = limit
         self._max_waiting = max_waiting
-        self._lock = threading.Lock()
-        self._notices: Notices[BulkheadFull] = Notices(on_full)
         self._queue: OrderedDict[_Place, None] = OrderedDict()
         self._abandoned: list[_Place | None] = []
         self._told: set[bool] = set()  # which kinds of full have been told
@@ -91,11 +89,6 @@ class Bulkhead:
     def waiting(self) -> int:
         """How many wait for a slot."""
         return len(self._queue)
-
-    @property
-    def listener_errors(self) -> int:
-        """How many notices made the listener raise."""
-        return self._notices.errors
 
     def try_enter(self) -> bool:
         """Take a free slot. False: all are in use."""
@@ -113,12 +106,12 @@ class Bulkhead:
             granted = self._take()
             full = not granted and len(self._queue) >= self._max_waiting
             if not granted:
-                self._tell(refused=full)
+                self._note_full(refused=full)
                 if not full:
                     self._queue[place] = None
         if granted:
             place.resolve(True)
-        self._notices.deliver()
+        self._announce()
         return None if full else place
 
     def cancel(self, promise: Promise[bool]) -> None:
@@ -145,8 +138,7 @@ class Bulkhead:
 
     def after_fork(self) -> None:
         """In the child: the parent's attempts hold no slot here, and those who waited aren't here."""
-        self._lock = threading.Lock()
-        self._notices.after_fork()
+        super().after_fork()
         self._queue.clear()
         self._abandoned.clear()
         self._told.clear()
@@ -192,7 +184,7 @@ class Bulkhead:
             self._told.clear()
         return None
 
-    def _tell(self, refused: bool) -> None:
+    def _note_full(self, refused: bool) -> None:
         if refused not in self._told:
             self._told.add(refused)
-            self._notices.add(BulkheadFull(self.in_use, len(self._queue), refused))
+            self._changed(BulkheadFull(self.in_use, len(self._queue), refused))

@@ -7,11 +7,12 @@ and the reasons of degraded calls are told, until the share is back at the limit
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 
 from attrs import frozen
+
+from failsoft.core.guard import Guard
 
 CELLS = 30
 MIN_CALLS = 5
@@ -44,26 +45,25 @@ class DegradedShare:
         return self.since_ns is not None
 
 
-class DegradedWindow:
+class DegradedWindow(Guard[DegradedShare]):
     """Counts one capability's calls. Thread-safe; one lock, held over arithmetic.
 
     Args:
-        window: nanoseconds.
+        window: nanoseconds, at least `CELLS`.
         limit: percent, 0-100.
-        on_change: told, after the lock, when the limit is exceeded and when that ends.
+        on_change: told when the limit is exceeded and when that ends: in order, after the lock; what it raises is counted.
     """
 
     def __init__(self, window: int, limit: float, on_change: Callable[[DegradedShare], None] | None = None) -> None:
-        self._width = max(1, window // CELLS)
+        super().__init__(on_change)
+        self._width = window // CELLS
         self._limit = limit
-        self._on_change = on_change
         self._calls = [0] * CELLS
         self._degraded = [0] * CELLS
         self._all_calls = self._all_degraded = 0
         self._tick: int | None = None
         self._since: int | None = None
         self._why: Counter[str] = Counter()
-        self._lock = threading.Lock()
 
     def note(self, now: int, time_ns: int, reason: str | None) -> None:
         """One call ended; `reason` says why it was degraded, None if it wasn't."""
@@ -77,22 +77,21 @@ class DegradedWindow:
                 self._why[reason] += 1
             elif not self._all_degraded:
                 self._why.clear()
-            changed = self._judge(time_ns)
-        if changed and self._on_change is not None:
-            self._on_change(self.share(now))
+            if self._judge(time_ns):
+                self._changed(self._share())
+        self._announce()
 
     def share(self, now: int) -> DegradedShare:
         """The figure now."""
         with self._lock:
             self._advance(now)
-            percent = self._percent()
-            since = self._since if percent > self._limit else None  # its calls have aged away: the next call will tell
-            why = {} if since is None else dict(self._why)
-            return DegradedShare(self._all_calls, self._all_degraded, percent, self._limit, since, why)
+            return self._share()
 
-    def after_fork(self) -> None:
-        """In a forked child: the lock may have been held."""
-        self._lock = threading.Lock()
+    def _share(self) -> DegradedShare:
+        percent = self._percent()
+        since = self._since if percent > self._limit else None  # its calls have aged away: the next call will tell
+        why = {} if since is None else dict(self._why)
+        return DegradedShare(self._all_calls, self._all_degraded, percent, self._limit, since, why)
 
     def _percent(self) -> float:
         return 100 * self._all_degraded / self._all_calls if self._all_calls >= MIN_CALLS else 0.0

@@ -20,13 +20,12 @@ it latched, and proves nothing.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from attrs import define
 
 from failsoft.core.effects import SECOND, Random
-from failsoft.core.notices import Notices
+from failsoft.core.guard import Guard
 
 FIRST_TRIAL = 300 * SECOND
 LONGEST_DELAY = 3_600 * SECOND
@@ -41,7 +40,7 @@ class LatchChange:
     cause: str | None
 
 
-class Latch:
+class Latch(Guard[LatchChange]):
     """Whether an adapter waits for its configuration to be mended. Any thread may call it; none waits in it.
 
     Args:
@@ -49,12 +48,11 @@ class Latch:
         on_change: told each change: in order, after the lock; what it raises is counted.
     """
 
-    __slots__ = ("_cause", "_delay", "_due", "_lock", "_notices", "_random", "_suspect", "_trial")
+    __slots__ = ("_cause", "_delay", "_due", "_random", "_suspect", "_trial")
 
     def __init__(self, random: Random, on_change: Callable[[LatchChange], None] | None = None) -> None:
+        super().__init__(on_change)
         self._random = random
-        self._lock = threading.Lock()
-        self._notices: Notices[LatchChange] = Notices(on_change)
         self._cause: str | None = None
         self._suspect: tuple[object] | None = None  # the call that met an uncertain cause
         self._delay = 0
@@ -102,10 +100,10 @@ class Latch:
                 self._trial = False
                 self._delay = 0
                 self._schedule(now)
-                self._notices.add(LatchChange(cause))
+                self._changed(LatchChange(cause))
             else:
                 self._suspect = (call,)
-        self._notices.deliver()
+        self._announce()
 
     def succeeded(self) -> None:
         """An attempt was answered: nothing is wrong, or not any more."""
@@ -116,7 +114,7 @@ class Latch:
                 self._suspect = None
             elif self._trial:
                 self._open()
-        self._notices.deliver()
+        self._announce()
 
     def lift(self) -> None:
         """Somebody says that it's mended."""
@@ -124,17 +122,7 @@ class Latch:
             self._suspect = None
             if self._cause is not None:
                 self._open()
-        self._notices.deliver()
-
-    def after_fork(self) -> None:
-        """In the child: the lock may be held by a thread that isn't here. The cause is still true."""
-        self._lock = threading.Lock()
-        self._notices.after_fork()
-
-    @property
-    def listener_errors(self) -> int:
-        """How many notices made the listener raise."""
-        return self._notices.errors
+        self._announce()
 
     def _schedule(self, now: int) -> None:
         self._delay = min(LONGEST_DELAY, self._delay * 2) or FIRST_TRIAL
@@ -142,5 +130,4 @@ class Latch:
 
     def _open(self) -> None:
         self._cause = None
-        self._trial = False
-        self._notices.add(LatchChange(None))
+        self._changed(LatchChange(None))

@@ -66,9 +66,10 @@ _DATES = tuple(
     )
 )
 _MOMENT = re.compile(
-    r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ](?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?"
-    r"(?P<zone>[Zz]|[+-][0-9]{2}:[0-9]{2})?"
+    r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})[t ](?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?"
+    r"(?P<zone>z|[+-][0-9]{2}:[0-9]{2})?"
 )
+_YEAR = 31_556_952 * SECOND  # of 365.2425 days
 _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -186,8 +187,8 @@ def _http_date(text: str, now: int) -> int | None:
         if parts["month"] not in _MONTHS:
             return None
         year = int(parts["year"])
-        if year < 100:  # RFC 9110: a two-digit year more than 50 years ahead is in the past
-            present = 1970 + now // (365 * 86_400 * SECOND)
+        if len(parts["year"]) == 2:  # RFC 9110: one more than 50 years ahead is in the past
+            present = 1970 + now // _YEAR
             year += 2000 if year + 2000 <= present + 50 else 1900
         clock = (int(parts[each]) for each in ("hour", "minute", "second"))
         offset = parts.get("offset") or "+0000"
@@ -200,8 +201,8 @@ def _moment(text: str) -> int | None:
     match = _MOMENT.fullmatch(text)
     if match is None:
         return None
-    zone = match["zone"] or "z"
-    offset = "+0000" if zone in "zZ" else zone.replace(":", "")
+    zone = match["zone"]
+    offset = "+0000" if zone in (None, "z") else zone.replace(":", "")
     date = tuple(int(each) for each in match["date"].split("-"))
     return _since_1970(date, tuple(int(each) for each in match["time"].split(":")), offset)
 
@@ -209,7 +210,7 @@ def _moment(text: str) -> int | None:
 def _since_1970(date: tuple[int, ...], clock: tuple[int, ...], offset: str) -> int | None:
     year, month, day = date
     hour, minute, second = clock
-    shift = timedelta(hours=int(offset[1:3]), minutes=int(offset[3:5]))
+    shift = timedelta(hours=int(offset[1:3]), minutes=int(offset[3:]))
     try:
         moment = datetime(year, month, day, hour, minute, 59 if second == 60 else second, tzinfo=UTC)
     except ValueError:

@@ -18,13 +18,12 @@ state follows from the time; nothing runs by itself.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from attrs import define
 
 from failsoft.core.effects import MILLISECOND, SECOND, Random
-from failsoft.core.notices import Notices
+from failsoft.core.guard import Guard
 
 BACK_OFF = 5 * SECOND
 BACK_OFF_CAP = 60 * SECOND
@@ -55,7 +54,7 @@ class ThrottleChange:
     hinted: bool
 
 
-class Throttle:
+class Throttle(Guard[ThrottleChange]):
     """Whether an adapter must wait. Any thread may call it; none waits in it.
 
     Args:
@@ -63,12 +62,11 @@ class Throttle:
         on_change: told each change: in order, after the lock; what it raises is counted.
     """
 
-    __slots__ = ("_last", "_lock", "_notices", "_random", "_successes", "_until", "_waits")
+    __slots__ = ("_last", "_random", "_successes", "_until", "_waits")
 
     def __init__(self, random: Random, on_change: Callable[[ThrottleChange], None] | None = None) -> None:
+        super().__init__(on_change)
         self._random = random
-        self._lock = threading.Lock()
-        self._notices: Notices[ThrottleChange] = Notices(on_change)
         self._until = 0  # 0: free
         self._waits = 0  # waits without a hint since it was last free
         self._last: int | None = None  # the last attempt that the pace let go
@@ -87,9 +85,9 @@ class Throttle:
             return 0
         with self._lock:
             moment = self._next(now)
-            if not moment and self._until:
+            if not moment:
                 self._last = now
-        self._notices.deliver()
+        self._announce()
         return moment
 
     def throttled(self, now: int, hint_ns: int | None) -> None:
@@ -101,11 +99,11 @@ class Throttle:
         """
         with self._lock:
             self._next(now)
-            hinted = hint_ns is not None and hint_ns >= 0
-            if not hinted and now < self._until:
+            hint = -1 if hint_ns is None else hint_ns
+            if hint >= 0:
+                wait = min(hint, LONGEST_HINT)
+            elif now < self._until:
                 return
-            if hint_ns is not None and hinted:
-                wait = min(hint_ns, LONGEST_HINT)
             else:
                 self._waits = min(self._waits + 1, _MOST_WAITS)
                 wait = min(BACK_OFF_CAP, BACK_OFF << self._waits - 1)
@@ -115,8 +113,8 @@ class Throttle:
                 self._until = until
                 self._last = None
                 self._successes = 0
-                self._notices.add(ThrottleChange(until, hinted))
-        self._notices.deliver()
+                self._changed(ThrottleChange(until, hint >= 0))
+        self._announce()
 
     def succeeded(self, now: int) -> None:
         """An attempt was answered: the pace quickens."""
@@ -126,24 +124,14 @@ class Throttle:
             if now >= self._until:
                 self._successes += 1
                 self._next(now)
-        self._notices.deliver()
+        self._announce()
 
     def lift(self) -> None:
         """Somebody says that it's free now."""
         with self._lock:
             if self._until:
                 self._release()
-        self._notices.deliver()
-
-    def after_fork(self) -> None:
-        """In the child: the lock may be held by a thread that isn't here. The wait is still true."""
-        self._lock = threading.Lock()
-        self._notices.after_fork()
-
-    @property
-    def listener_errors(self) -> int:
-        """How many notices made the listener raise."""
-        return self._notices.errors
+        self._announce()
 
     def _next(self, now: int) -> int:
         """When the next attempt may go, 0 for now. Carries out a release that is due."""
@@ -163,4 +151,4 @@ class Throttle:
     def _release(self) -> None:
         self._until = self._waits = self._successes = 0
         self._last = None
-        self._notices.add(ThrottleChange(0, False))
+        self._changed(ThrottleChange(0, False))

@@ -16,6 +16,7 @@ fast and successes slow, so a healthy provider's first results are its errors; b
       before a success counts any more.
     - A failure that started after ``good`` counts the failures next to it on both sides. A neutral attempt is
       transparent. One that's still in flight ends the run: it may yet succeed.
+    - A call that has failed before may be no entry of its own: one bad input, tried again and again, isn't an outage.
     - The newest 2,048 attempts have a mark. An attempt that outlives its mark can't be in a run; its success counts.
 
 `AnswerTimes` says what *fair time* is: twice the median of the last 64 successes that are younger than the window.
@@ -30,6 +31,9 @@ from __future__ import annotations
 from array import array
 
 from failsoft.core.effects import MILLISECOND
+
+FAILED_CALLS = 32
+"""Failed calls remembered: if more fail between one call's first attempt and its last, it's an outage."""
 
 MARKS = 2_048
 """Attempts with a mark: a power of two, so that a start number's place is a bit mask away."""
@@ -58,7 +62,7 @@ class TimeWindow:
         now: the present moment.
     """
 
-    __slots__ = ("_call_cells", "_failure_cells", "_leases", "calls", "cells", "failures", "in_flight", "tick", "width")
+    __slots__ = ("_cells", "_leases", "calls", "cells", "failures", "in_flight", "tick", "width")
 
     def __init__(self, width: int, cells: int, now: int) -> None:
         self.width = width
@@ -68,15 +72,12 @@ class TimeWindow:
         self.calls = 0
         self.failures = 0
         self.in_flight = 0
-        self._call_cells = array("I", [0]) * cells
-        self._failure_cells = array("I", [0]) * cells
-        self._leases: dict[int, int] = {}  # tick in which the lease ends -> attempts in flight; no key is below `tick`
+        self._cells = array("I", [0]) * (2 * cells)  # the calls of every cell, then the failures of every cell
+        self._leases: dict[int, int] = {}  # tick in which leases end -> attempts in flight; no tick has passed
 
     def clear(self, now: int) -> None:
         """Forget everything."""
-        self._call_cells = array("I", [0]) * self.cells
-        self._failure_cells = array("I", [0]) * self.cells
-        self.calls = self.failures = 0
+        self._empty()
         self.tick = max(self.tick, now // self.width)
         self.forget_in_flight()
 
@@ -101,8 +102,7 @@ class TimeWindow:
         if tick > self.tick:
             self.advance(tick)
         if lease_tick >= self.tick:
-            self._leases[lease_tick] -= 1
-            self.in_flight -= 1
+            self._left(lease_tick)
 
     def count(self, lease_tick: int, now: int, failed: bool) -> None:
         """An attempt ended: one call, and one failure if it `failed`."""
@@ -112,46 +112,59 @@ class TimeWindow:
         else:
             tick = self.tick
         if lease_tick >= tick:
-            self._leases[lease_tick] -= 1
-            self.in_flight -= 1
+            self._left(lease_tick)
         cell = tick % self.cells
         self.calls += 1
-        self._call_cells[cell] += 1
+        self._cells[cell] += 1
         if failed:
             self.failures += 1
-            self._failure_cells[cell] += 1
+            self._cells[self.cells + cell] += 1
 
     def advance(self, tick: int) -> None:
         """Move on to `tick`, which is later than where the window stands."""
         if tick - self.tick >= self.cells:
-            self._call_cells = array("I", [0]) * self.cells
-            self._failure_cells = array("I", [0]) * self.cells
-            self.calls = self.failures = 0
+            self._empty()
         else:
+            cells = self._cells
             for each in range(self.tick + 1, tick + 1):
                 cell = each % self.cells
-                self.calls -= self._call_cells[cell]
-                self.failures -= self._failure_cells[cell]
-                self._call_cells[cell] = self._failure_cells[cell] = 0
+                self.calls -= cells[cell]
+                self.failures -= cells[self.cells + cell]
+                cells[cell] = cells[self.cells + cell] = 0
         self.tick = tick
         for lease_tick in [each for each in self._leases if each < tick]:
             self.in_flight -= self._leases.pop(lease_tick)
+
+    def _left(self, lease_tick: int) -> None:
+        """One attempt fewer is in flight. A tick without any is dropped: it would only make the dictionary grow."""
+        leases = self._leases
+        if leases[lease_tick] == 1:
+            del leases[lease_tick]
+        else:
+            leases[lease_tick] -= 1
+        self.in_flight -= 1
+
+    def _empty(self) -> None:
+        self._cells = array("I", [0]) * (2 * self.cells)
+        self.calls = self.failures = 0
 
 
 class StartOrder:
     """Failures in a row, in the order in which attempts started."""
 
-    __slots__ = ("_good", "_marks", "next")
+    __slots__ = ("_failed_calls", "_good", "_marks", "next")
 
     def __init__(self) -> None:
         self.next = 0
         """The next attempt's start number: how many have started."""
         self._good = -1
+        self._failed_calls: tuple[object, ...] = ()
         self._marks = bytearray(MARKS)
 
     def clear(self) -> None:
         """Nothing that started so far counts any more."""
         self._good = self.next - 1
+        self._failed_calls = ()
 
     def started(self) -> int:
         """The next attempt begins. Returns its start number."""
@@ -170,8 +183,20 @@ class StartOrder:
         if number >= self.next - MARKS:
             self._marks[number & _PLACE] = TRANSPARENT
 
-    def failed(self, number: int) -> int:
-        """An attempt failed. Returns how long a run it belongs to, itself included; 0: it can't be in one."""
+    def failed(self, number: int, call: object = None, once: bool = False) -> int:
+        """An attempt failed. Returns how long a run it belongs to, itself included; 0: it can't be in one.
+
+        Args:
+            number: its start number.
+            call: the identity of its call; None: it stands for itself.
+            once: of all the failures of one call, only the first counts.
+        """
+        if call is not None:
+            if call not in self._failed_calls:
+                self._failed_calls = (*self._failed_calls, call)[-FAILED_CALLS:]
+            elif once:
+                self.ignored(number)
+                return 0
         oldest = max(self._good + 1, self.next - MARKS)
         if number < oldest:
             return 0

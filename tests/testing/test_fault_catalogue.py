@@ -1,0 +1,72 @@
+"""Every named fault is what it says it is: asked through a real isolation, over the transport and over the wire."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+from grading import FALLBACK, Grade, ask, grades, office, reasons
+
+from failsoft.fault import FaultKind
+from failsoft.testing import FaultServer, FaultTransport, Reaction, chat_answer, faults, wire
+
+OK = chat_answer(Grade(grade=7))
+
+
+@pytest.fixture(params=["async", "sync"])
+def mode(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
+@pytest.mark.parametrize("fault", faults.EVERY, ids=str)
+def test_a_transport_shows_what_the_fault_says(fault: Reaction, mode: str) -> None:
+    faulty = FaultTransport(fault)
+    deadline = "100ms" if fault.manner == "hang" else "5s"
+    outcomes = ask(office(deadline=deadline, transport=faulty, sync_transport=faulty), mode)
+    assert reasons(outcomes[0]) == [fault.fault]
+    assert grades(outcomes) == [FALLBACK]
+    assert faulty.reactions == [fault]
+
+
+@pytest.mark.parametrize("fault", [each for each in faults.EVERY if each.manner != "raise"], ids=str)
+def test_a_server_shows_what_the_fault_says(fault: Reaction, mode: str) -> None:
+    with FaultServer(fault) as server:
+        (outcome,) = ask(office(server.base_url, "150ms" if fault.manner == "hang" else "5s"), mode)
+    assert reasons(outcome) == [fault.fault]
+    assert server.reactions == [fault]
+
+
+@pytest.mark.parametrize("fault", wire.EVERY, ids=str)
+def test_the_wire_shows_what_the_fault_says(fault: Reaction, mode: str) -> None:
+    deadline = "200ms" if fault.fault is FaultKind.ATTEMPT_TIMEOUT else "5s"
+    with FaultServer(fault, usual=OK) as server:
+        (outcome,) = ask(office(server.base_url, deadline), mode)
+    assert reasons(outcome) == [fault.fault]
+    assert len(server.requests) == 1
+
+
+def test_each_fault_has_one_name() -> None:
+    names = [each.name for each in (*faults.EVERY, *wire.EVERY, wire.STALE, wire.EXTRA_REPLY)]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("module", [faults, wire], ids=["faults", "wire"])
+def test_each_constant_is_named_as_its_fault(module: ModuleType) -> None:
+    named = {name: each for name, each in vars(module).items() if isinstance(each, Reaction)}
+    assert {name: each.name for name, each in named.items()} == {name: name.lower().replace("_", " ") for name in named}
+
+
+def test_every_kind_that_an_adapter_can_meet_has_a_fault_that_shows_it() -> None:
+    """Left out: what stands for a reset before any reply behind a foreign transport, and what isn't a provider's."""
+    ours = {
+        FaultKind.CONNECT_FAILED,
+        FaultKind.STALE_CONNECTION,
+        FaultKind.UNACCEPTABLE,
+        FaultKind.ADAPTER_RAISED,
+        FaultKind.CAPABILITY_BUG,
+        FaultKind.BUG,
+        FaultKind.DEADLINE,
+        FaultKind.CANCELLED,
+    }
+    assert {each.fault for each in (*faults.EVERY, *wire.EVERY)} == set(FaultKind) - ours
