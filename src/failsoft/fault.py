@@ -33,6 +33,7 @@ class FaultKind(StrEnum):
     TLS_FAILED = "tls_failed"
     TLS_INVALID = "tls_invalid"
     PROXY_REFUSED = "proxy_refused"
+    POOL_EXHAUSTED = "pool_exhausted"
     STALE_CONNECTION = "stale_connection"
     UPLOAD_CUT = "upload_cut"
     CONNECTION_LOST = "connection_lost"
@@ -85,7 +86,8 @@ class Treatment:
         health: how the health breaker's permit is settled.
         retry: ``yes`` within the attempts allowed; ``once``; ``free`` once, not counted (a stale connection);
             ``next``: another admissible adapter first, a retry only where there is none; ``no``.
-        throttle: the adapter waits as told (or as its back-off says where it wasn't told).
+        throttle: the adapter waits as told. After a 429 that doesn't say how long, as its back-off says; an overload that
+            doesn't is a failure like any other.
         latch: the adapter stops until somebody mends the configuration.
         quality: what the quality breaker learns: ``fail``; ``open``: it opens at once; ``none``: nothing.
         loud: an ERROR event: someone must look.
@@ -111,6 +113,7 @@ TREATMENT: MappingProxyType[FaultKind, Treatment] = MappingProxyType(
         _K.TLS_FAILED: Treatment(_FAIL, "yes"),
         _K.TLS_INVALID: Treatment(_FAIL, loud=True),  # never lower verification
         _K.PROXY_REFUSED: Treatment(_NEUTRAL, latch=True),
+        _K.POOL_EXHAUSTED: Treatment(_NEUTRAL, "next"),
         _K.STALE_CONNECTION: Treatment(_NEUTRAL, "free"),
         _K.UPLOAD_CUT: Treatment(_NEUTRAL, "once"),  # a server may answer before the body is finished
         _K.CONNECTION_LOST: Treatment(_FAIL, "yes"),

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from failsoft.adapters import strict_json
-from failsoft.adapters.strict_json import MAX_DEPTH, StrictJsonError, loads
+from failsoft.adapters.strict_json import MAX_DEPTH, MAX_VALUES, StrictJsonError, loads
 
 VALUES = st.recursive(
     st.none()
@@ -150,4 +150,16 @@ def test_a_chat_completion_costs_few_calls() -> None:
     profile.enable()
     loads(body)
     profile.disable()
-    assert pstats.Stats(profile).total_calls <= 26
+    assert pstats.Stats(profile).total_calls <= 28
+
+
+@pytest.mark.parametrize("value", ["1", "[]", "{}", '""'])
+def test_more_values_than_any_answer_holds_are_refused_before_they_are_read(value: str) -> None:
+    few, many = ("[" + ",".join([value] * count) + "]" for count in (1_000, MAX_VALUES + 1))
+    assert len(loads(few)) == 1_000
+    with pytest.raises(StrictJsonError, match="values"):
+        loads(many)
+
+
+def test_a_long_text_is_one_value() -> None:
+    assert loads('"' + "a" * (MAX_VALUES + 1) + '"') == "a" * (MAX_VALUES + 1)

@@ -53,7 +53,7 @@ def test_nobody_slips_in_before_those_who_wait() -> None:
 
 def test_a_slot_that_became_free_meanwhile_is_taken_by_queueing() -> None:
     bulkhead = Bulkhead(1)
-    assert place(bulkhead).done
+    assert place(bulkhead).value is True
     assert bulkhead.in_use == 1
 
 
@@ -65,7 +65,15 @@ def test_a_full_queue_turns_away() -> None:
 
 
 def test_a_bulkhead_may_have_no_queue() -> None:
-    assert full(max_waiting=0).queue() is None
+    bulkhead = Bulkhead(1, 0)
+    assert place(bulkhead).done
+    assert bulkhead.queue() is None
+
+
+def test_by_default_a_hundred_enter_and_two_thousand_wait() -> None:
+    bulkhead = Bulkhead()
+    assert sum(bulkhead.try_enter() for _ in range(101)) == 100
+    assert sum(bulkhead.queue() is not None for _ in range(2_001)) == 2_000
 
 
 def test_a_place_given_up_is_passed_over() -> None:
@@ -81,7 +89,7 @@ def test_a_slot_handed_to_somebody_who_has_gone_is_passed_on() -> None:
     gone, stays = place(bulkhead), place(bulkhead)
     bulkhead.leave()
     bulkhead.cancel(gone)
-    assert stays.done
+    assert stays.value is True
     bulkhead.leave()
     assert bulkhead.in_use == 0
 
@@ -108,13 +116,29 @@ def test_the_garbage_collector_gives_back_while_the_lock_is_held() -> None:
     assert bulkhead.try_enter()
 
 
-@pytest.mark.parametrize("visit", ["try_enter", "queue", "leave"])
+@pytest.mark.parametrize("visit", ["try_enter", "queue"])
 def test_an_abandoned_slot_goes_to_whoever_waits_when_the_next_comes(visit: str) -> None:
     bulkhead = full(2)
     waiter = place(bulkhead)
     bulkhead.abandon()
     getattr(bulkhead, visit)()
-    assert waiter.done
+    assert waiter.value is True
+
+
+def test_a_slot_left_and_one_abandoned_go_to_the_two_who_wait() -> None:
+    bulkhead = full(2)
+    first, second = place(bulkhead), place(bulkhead)
+    bulkhead.abandon()
+    bulkhead.leave()
+    assert (first.done, second.done, bulkhead.in_use) == (True, True, 2)
+
+
+def test_who_gives_up_waiting_does_not_leave_an_abandoned_slot_to_nobody() -> None:
+    bulkhead = full()
+    impatient, patient = place(bulkhead), place(bulkhead)
+    bulkhead.abandon()
+    bulkhead.cancel(impatient)
+    assert (patient.done, bulkhead.in_use) == (True, 1)
 
 
 def test_an_abandoned_place_is_passed_over_and_an_abandoned_grant_passed_on() -> None:
@@ -157,6 +181,17 @@ def test_becoming_full_is_told_once_until_a_slot_is_free() -> None:
     assert heard[3:] == [BulkheadFull(1, 0, False)]
 
 
+def test_a_queue_that_had_a_free_place_is_told_full_anew() -> None:
+    heard: list[BulkheadFull] = []
+    bulkhead = Bulkhead(1, 1, heard.append)
+    bulkhead.try_enter()
+    for _ in range(2):
+        place(bulkhead)
+        assert bulkhead.queue() is None
+        bulkhead.leave()  # whoever waited has the slot: every slot is in use, and a place is free
+    assert heard == [BulkheadFull(1, 0, False), BulkheadFull(1, 1, True), BulkheadFull(1, 1, True)]
+
+
 def test_what_a_listener_raises_is_counted() -> None:
     def listen(notice: BulkheadFull) -> None:
         raise KeyError
@@ -177,9 +212,21 @@ def test_after_a_fork_the_child_has_every_slot_and_nobody_waits() -> None:
     assert [bulkhead.try_enter() for _ in range(3)] == [True, True, False]
 
 
+def test_in_a_forked_child_becoming_full_is_told_anew() -> None:
+    heard: list[BulkheadFull] = []
+    bulkhead = Bulkhead(1, 1, heard.append)
+    for _ in range(2):
+        bulkhead.try_enter()
+        place(bulkhead)
+        bulkhead.after_fork()
+    assert heard == [BulkheadFull(1, 0, False)] * 2
+
+
 @pytest.mark.parametrize(("limit", "max_waiting"), [(0, 1), (1, -1)])
 def test_figures_out_of_range_are_refused(limit: int, max_waiting: int) -> None:
-    with pytest.raises(ValueError, match="wants limit >= 1"):
+    with pytest.raises(
+        ValueError, match=f"^a bulkhead wants limit >= 1 and max_waiting >= 0, not {limit} and {max_waiting}$"
+    ):
         Bulkhead(limit, max_waiting)
 
 

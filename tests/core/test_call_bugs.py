@@ -284,6 +284,16 @@ def test_the_slot_of_a_function_that_goes_on_is_free_when_its_work_ends() -> Non
     assert scene.adapters[0].bulkhead.in_use == 0
 
 
+def test_the_slot_of_a_function_that_was_never_begun_is_free_at_once() -> None:
+    scene = scene_with(codec=Slow(b""), limit=1, attempts=1)
+    scene.ledger = None
+    steps = scene.call().run()
+    assert isinstance(next(steps), Invoke)
+    with pytest.raises(StopIteration):
+        steps.send(Fault(FaultKind.ATTEMPT_TIMEOUT))
+    assert scene.adapters[0].bulkhead.in_use == 0
+
+
 def test_a_blocked_capability_asks_nobody() -> None:
     class Blocked:
         def adapter(self, name: str, now: int) -> str | None:
@@ -451,3 +461,43 @@ def test_a_key_that_a_provider_echoes_is_struck_from_all_that_it_says(echo: Http
     assert "canary" not in told
     assert "[secret]" in told
     assert not outcome.by_ai
+
+
+def test_a_collected_calls_slot_is_free_when_its_work_has_ended() -> None:
+    """The garbage collector takes a call whose function still runs in its thread."""
+    scene = Scene()
+
+    class Working(StubCodec):
+        function = staticmethod(lambda ask: None)
+
+    adapter = scene.add("first", codec=Working(), limit=1)
+    steps = scene.call().run()
+    effect = next(steps)
+    assert isinstance(effect, Invoke)
+    effect.started = True
+    steps.close()
+    assert not adapter.bulkhead.try_enter()
+    effect.work.resolve(None)
+    assert adapter.bulkhead.try_enter()
+
+
+def test_a_trial_that_failed_isnt_followed_by_a_second_attempt_of_its_call() -> None:
+    scene = scene_with()
+    scene.adapters[0].breaker.to_trial("unblocked", 0)
+    outcome = Simulation(scripted([status(500)]), scene.clock).drive(scene.call().run())
+    assert reasons(outcome) == [("first", "server_error")]
+
+
+def test_an_overload_without_a_hint_is_a_failure_and_no_reason_to_wait() -> None:
+    scene = scene_with()
+    assert Simulation(scripted([status(503), ok()]), scene.clock).drive(scene.call().run()).by_ai
+    assert scene.adapters[0].throttle.until(scene.clock.now) == 0
+    assert scene.adapters[0].breaker.snapshot(scene.clock.now).failures == 1
+
+
+def test_an_overload_with_a_hint_is_a_failure_and_waited_for() -> None:
+    scene = scene_with()
+    hinted = status(503, **{"retry-after": "30"})
+    outcome = Simulation(scripted([hinted]), scene.clock).drive(scene.call().run())
+    assert reasons(outcome) == [("first", "overloaded")]
+    assert scene.adapters[0].throttle.until(scene.clock.now) > scene.clock.now + 20 * SECOND

@@ -171,3 +171,28 @@ def test_a_call_taken_by_the_garbage_collector_gives_back_without_a_lock() -> No
         gc.collect()
     assert adapter.bulkhead.try_enter()
     assert adapter.breaker.peek(0) is None
+
+
+def test_the_garbage_collector_gives_back_a_trial_too() -> None:
+    scene, replies = half_open()
+    scene.ledger = None
+    (adapter,) = scene.adapters
+    steps = scene.call().run()
+    next(steps)
+    assert adapter.breaker.snapshot(scene.clock.now).in_flight == 1
+    del steps
+    gc.collect()
+    assert Simulation(scripted(replies), scene.clock).drive(scene.call().run()).by_ai
+    assert adapter.breaker.snapshot(scene.clock.now).in_flight == 0
+
+
+def test_a_caller_who_goes_away_says_nothing_of_the_provider_however_long_he_waited() -> None:
+    scene = Scene(deadline=40 * SECOND)
+    adapter = scene.add("first")
+    simulation = Simulation(scripted([(60 * SECOND, ok())]), scene.clock)
+    running = simulation.start(scene.call().run())
+    simulation.at(39 * SECOND, running.cancel)
+    simulation.run()
+    assert isinstance(running.error, Cancelled)
+    seen = adapter.breaker.snapshot(scene.clock.now)
+    assert (seen.calls, seen.failures, seen.in_flight) == (0, 0, 0)

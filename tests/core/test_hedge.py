@@ -131,6 +131,28 @@ def test_a_label_that_the_second_may_not_see_keeps_it_out(scene: Scene) -> None:
     assert [name for name, _ in asked] == ["first", "third"]
 
 
+def test_a_second_that_was_told_to_wait_meanwhile_isnt_asked_beside(scene: Scene) -> None:
+    simulation, asked = world(scene, {"first": [(2.5, ok(5))]})
+    running: Running[Any] = simulation.start(scene.call().run())
+    simulation.at(SECOND // 2, lambda: scene.adapters[1].throttle.throttled(SECOND // 2, 60 * SECOND))
+    simulation.run()
+    assert running.value is not None
+    assert running.value.source.name == "first"
+    assert reasons(running.value) == [("second", "throttled")]
+    assert asked == [("first", 0.0)]
+
+
+def test_a_second_that_is_no_hedge_has_the_time_that_it_has_without_hedging(scene: Scene) -> None:
+    def asked_at() -> list[tuple[str, float]]:
+        plan = {"first": [(0.1, status(400))], "second": [(60, ok(6))], "third": [(0.5, ok(7))]}
+        return hedged(scene, plan)[1]  # type: ignore[arg-type]
+
+    beside = asked_at()
+    begun, scene.hedge_after = scene.clock.now / SECOND, None
+    assert [name for name, _ in beside] == ["first", "second", "third"]
+    assert [(name, pytest.approx(at - begun)) for name, at in asked_at()] == beside
+
+
 class Broken(GradeItem):
     name = "grade-item"
 

@@ -7,11 +7,14 @@ call that hangs from holding the tests.
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import json
 import sqlite3
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -315,7 +318,7 @@ class Stubborn:
     """An adapter that swallows its cancellation and goes on until it's released."""
 
     def __init__(self, isolation: Isolation) -> None:
-        self.release = threading.Event()
+        self.release, self.swallowed = threading.Event(), threading.Event()
         self.bulkhead: Any = None
         isolation.adapter("legacy", model="m", attempts=1)(self.work)
         self.bulkhead = isolation._adapters["legacy"].bulkhead
@@ -359,3 +362,57 @@ def test_work_on_the_background_loop_that_swallows_its_cancellation_outlives_the
     assert not loop.is_alive()
     assert stubborn.bulkhead.in_use == 0
     assert [each for each in caplog.records if each.name == "asyncio"] == []
+
+
+class Unreachable(Stubborn):
+    """The same, waiting for something that only its own waiting refers to: the garbage collector could take both."""
+
+    async def work(self, _: object) -> str:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self.end = partial(_resolve, loop, weakref.ref(future))
+        while not future.done():
+            try:
+                await asyncio.shield(future)
+            except asyncio.CancelledError:
+                self.swallowed.set()
+        return '{"stars": 5}'
+
+
+def _resolve(loop: asyncio.AbstractEventLoop, future: weakref.ref[asyncio.Future[None]]) -> None:
+    waited_for = future()
+    assert waited_for is not None, "the garbage collector took it"
+    loop.call_soon_threadsafe(waited_for.set_result, None)
+
+
+async def test_awaited_work_that_nobody_refers_to_is_held_until_it_ends() -> None:
+    isolation = in_code()
+    unreachable = Unreachable(isolation)
+    async with asyncio.timeout(PATIENCE), isolation:
+        await isolation[RateItem].using(deadline="100ms")(BOLT)
+        assert await asyncio.to_thread(unreachable.swallowed.wait, PATIENCE)
+        gc.collect()
+        assert unreachable.bulkhead.in_use == 1
+        (task,) = isolation.running.asynchronous._working  # type: ignore[union-attr]
+        unreachable.end()
+        await asyncio.wait({task})
+        assert unreachable.bulkhead.in_use == 0
+        assert isolation.running.asynchronous._working == set()  # type: ignore[union-attr]
+
+
+def test_work_on_the_background_loop_that_nobody_refers_to_is_held_until_it_ends() -> None:
+    isolation = in_code()
+    unreachable = Unreachable(isolation)
+    with isolation:
+        isolation[RateItem].using(deadline="100ms").sync(BOLT)
+        assert unreachable.swallowed.wait(PATIENCE)
+        isolation._background.submit(asyncio.sleep(0)).result(PATIENCE)  # its loop has gone on
+        gc.collect()
+        assert unreachable.bulkhead.in_use == 1
+    gc.collect()
+    (loop,) = [each for each in threading.enumerate() if each.name == "failsoft-loop"]
+    assert unreachable.bulkhead.in_use == 1
+    unreachable.end()
+    loop.join(PATIENCE)
+    assert not loop.is_alive()
+    assert unreachable.bulkhead.in_use == 0

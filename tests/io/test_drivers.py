@@ -7,7 +7,7 @@ import contextlib
 import inspect
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any
 
 import pytest
@@ -206,6 +206,19 @@ async def test_a_wait_that_ends_first_forgets_its_wake_up() -> None:
     assert promise._callbacks == []
 
 
+async def test_a_promise_delivered_at_the_last_moment_wakes_once() -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    promise: Promise[bool] = Promise()
+    driver = AsyncDriver(ScriptedTransport([]), RealClock())
+    waiting = asyncio.ensure_future(driver.drive(once(Enter(promise, 0))))
+    await asyncio.sleep(0)
+    promise.resolve(True)  # the timer is due as well
+    assert await waiting is True
+    await asyncio.sleep(0)
+    assert complaints == []
+
+
 # --- the user's own function --------------------------------------------------------------------------------------------
 
 
@@ -286,6 +299,135 @@ async def test_a_coroutine_function_needs_no_thread(function: Any, monkeypatch: 
     monkeypatch.setattr(threading.Thread, "start", refused)
     effect = Invoke("legacy", function, (None,), soon())
     assert isinstance(await AsyncDriver(ScriptedTransport([]), RealClock()).drive(once(effect)), str)
+
+
+@pytest.mark.parametrize("function", [coroutine, Callable_()])
+def test_a_coroutine_function_needs_the_loop_and_no_other_thread(
+    function: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    start = threading.Thread.start
+
+    def seen(thread: threading.Thread) -> None:
+        started.append(thread.name)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", seen)
+    in_thread(Invoke("legacy", function, (None,), soon()))
+    assert started == ["failsoft-loop"]
+
+
+# --- the background loop ------------------------------------------------------------------------------------------------
+
+
+def test_work_that_was_given_up_before_it_began_never_begins() -> None:
+    busy, free, called = threading.Event(), threading.Event(), list[object]()
+
+    async def block() -> None:
+        busy.set()
+        free.wait(5)
+
+    async def work(ask: object) -> None:
+        called.append(ask)
+
+    loop = BackgroundLoop()
+    blocked = loop.submit(block())
+    assert busy.wait(5)
+    effect = Invoke("legacy", work, (None,), time.monotonic_ns() + 20_000_000)
+    result = SyncDriver(BlockingTransport([]), RealClock(), loop).drive(once(effect))
+    assert isinstance(result, Fault)
+    assert effect.work.done
+    free.set()
+    blocked.result(5)
+    loop.submit(asyncio.sleep(0)).result(5)  # whatever was queued before has been looked at
+    assert called == []
+    loop.close()
+
+
+def test_generators_left_open_on_the_background_loop_end_with_it() -> None:
+    ended: list[str] = []
+
+    async def counting() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            ended.append("yes")
+
+    left = counting()
+
+    async def begin() -> None:
+        await anext(left)
+
+    loop = BackgroundLoop()
+    loop.submit(begin()).result(5)
+    thread = loop._thread
+    loop.close()
+    assert thread is not None
+    thread.join(5)
+    assert ended == ["yes"]
+
+
+def test_a_loop_that_is_closed_ends_its_thread_and_a_later_one_begins_anew() -> None:
+    loop = BackgroundLoop()
+    loop.close()  # nothing was begun
+    for _ in range(2):
+        loop.submit(asyncio.sleep(0)).result(5)
+        thread = loop._thread
+        assert thread is not None
+        loop.close()
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+def test_what_runs_when_a_loop_is_closed_is_cancelled_and_its_caller_told() -> None:
+    loop, begun = BackgroundLoop(), threading.Event()
+
+    async def endless(_: object) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    def close() -> None:
+        begun.wait(5)
+        loop.close()
+
+    threading.Thread(target=close).start()
+    effect = Invoke("legacy", endless, (None,), soon())
+    result = SyncDriver(BlockingTransport([]), RealClock(), loop).drive(once(effect))
+    assert isinstance(result, Fault)
+    assert result.kind is FaultKind.ADAPTER_RAISED
+    assert effect.work.done
+
+
+def test_an_exchange_whose_loop_is_closed_is_cancelled() -> None:
+    loop, begun = BackgroundLoop(), threading.Event()
+
+    class Endless(ScriptedTransport):
+        async def exchange(self, request: HttpRequest, until: int) -> HttpReply | Fault:
+            begun.set()
+            await asyncio.Event().wait()
+            return self.next()
+
+    def close() -> None:
+        begun.wait(5)
+        loop.close()
+
+    threading.Thread(target=close).start()
+    result = ThroughLoop(Endless([]), RealClock(), loop).exchange(HttpRequest("http://x/", (), b""), soon())
+    assert isinstance(result, Fault)
+    assert result.kind is FaultKind.CANCELLED
+
+
+def test_a_loop_whose_thread_cant_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    loop = BackgroundLoop()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        with pytest.raises(RuntimeError):
+            loop.submit(asyncio.sleep(0))
+    assert loop.submit(asyncio.sleep(0, "later")).result(5) == "later"
+    loop.close()
 
 
 @both

@@ -43,6 +43,8 @@ def test_half_a_head_is_kept_until_the_rest_has_come(cut: int) -> None:
 def test_the_first_blank_line_ends_a_head_whichever_line_ends_it_uses() -> None:
     assert filled(b"A\n\nB\r\n\r\n").take(MOST) == b"A\n\n"
     assert filled(b"A\r\n\r\nB\n\n").take(MOST) == b"A\r\n\r\n"
+    for empty in (b"\n\n", b"\n\r\n"):  # the parser's to refuse
+        assert filled(empty + b"B").take(MOST) == empty
 
 
 def test_a_body_of_known_length_is_handed_out_to_its_end_only() -> None:
@@ -136,7 +138,7 @@ def test_nothing_behind_a_body_is_handed_out_whatever_it_looks_like() -> None:
     inbox = filled(NEXT)
     inbox.expect_length(0)
     assert inbox.take(MOST) is None
-    for end in (b"0\r\n\r\n", b"0\r\nTrailer: t\r\n\r\n"):
+    for end in (b"0\r\n\r\n", b"0\n\n", b"0\r\nTrailer: t\r\n\r\n"):
         inbox = filled(b"1\r\nx\r\n" + end + NEXT)
         inbox.expect_chunks()
         assert drained(inbox) == b"1\r\nx\r\n" + end

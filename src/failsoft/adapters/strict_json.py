@@ -16,6 +16,9 @@ from typing import Any
 MAX_DEPTH = 64
 """Arrays and objects inside each other; no answer schema of any provider allows more than 10."""
 
+MAX_VALUES = 500_000
+"""Values in one document: a reply of 16 MiB that holds nothing but brackets would block the event loop for seconds."""
+
 _LEAST_INTEGER, _GREATEST_INTEGER = -(2**63), 2**64 - 1
 """What 64 bits hold, signed or unsigned: beyond it JSON readers and databases round or refuse, each in its own way."""
 
@@ -43,8 +46,8 @@ def loads(data: bytes | str) -> Any:
 
     Raises:
         StrictJsonError: anything else: not UTF-8, empty, cut, text behind the document, a duplicate key, NaN or
-            Infinity, a number beyond a double's range, an integer beyond 64 bits, more than `MAX_DEPTH` levels, a lone
-            surrogate.
+            Infinity, a number beyond a double's range, an integer beyond 64 bits, more than `MAX_DEPTH` levels or
+            `MAX_VALUES` values, a lone surrogate.
     """
     if isinstance(data, str):
         value = loads_text(data.strip(WHITE_SPACE))
@@ -76,7 +79,10 @@ def loads_text(text: str) -> Any:
     """
     if not text:
         raise StrictJsonError("empty")
-    if text.count("[") + text.count("{") > MAX_DEPTH:
+    opening = text.count("[") + text.count("{")
+    if opening > MAX_DEPTH or len(text) > MAX_VALUES:
+        if opening + text.count(",") > MAX_VALUES:
+            raise StrictJsonError(f"more than {MAX_VALUES} values")
         _check_depth(text)
     decoder = _CAREFUL if _GREAT_NUMBER.search(text) else _PLAIN
     try:

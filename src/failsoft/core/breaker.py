@@ -276,7 +276,7 @@ class Breaker(Guard[Change]):
             return
         window = self._window
         if settlement is _NEUTRAL:
-            window.ended(permit._lease_tick, now)
+            window.ended(permit._lease_tick)
             self._start_order.ignored(permit._number)
             return
         if settlement is _SUCCESS:
@@ -326,7 +326,7 @@ class Breaker(Guard[Change]):
             return
         if settlement is _SUCCESS:
             self._times.add(max(self._window.tick, now // self._window.width), now - permit._started)
-        cause = self._trials.count(settlement, well_formed=well_formed)
+        cause = self._trials.count(settlement, well_formed)
         if cause is not None:
             self._move(cause, now, hint_ns)
 
@@ -342,7 +342,7 @@ class Breaker(Guard[Change]):
             if lost is None:
                 return
             self._trials.end(lost)
-            cause = self._trials.count(_FAILURE)
+            cause = self._trials.count(_FAILURE, False)
             if cause is not None:
                 self._move(cause, lost.lease_ns)
 
@@ -368,7 +368,7 @@ class Breaker(Guard[Change]):
             wait = max(self._settings.back_off(self._trips, self._random), min(hint_ns or 0, LONGEST_HINT))
             self._until = max(self._until, at + wait)
         elif state is _CLOSED:
-            self._window.clear(at)
+            self._window.clear()
             self._start_order.clear()
             self._healthy_since = at
         self._state = state

@@ -62,7 +62,7 @@ class Trials:
         first = min(self._out, key=lambda permit: permit.lease_ns, default=None)
         return None if first is None or now < first.lease_ns else first
 
-    def count(self, settlement: Settlement, *, well_formed: bool = False) -> Cause | None:
+    def count(self, settlement: Settlement, well_formed: bool) -> Cause | None:
         """What a trial that came back (or was lost) says of the provider, and what all of them come to, if anything."""
         settings = self._settings
         if settlement is Settlement.NEUTRAL:

@@ -80,7 +80,7 @@ class Bulkhead(Guard[BulkheadFull]):
         self._limit = limit
         self._max_waiting = max_waiting
         self._queue: OrderedDict[_Place, None] = OrderedDict()
-        self._abandoned: list[_Place | None] = []
+        self._abandoned: list[tuple[_Place | None, Promise[None] | None]] = []
         self._told: set[bool] = set()  # which kinds of full have been told
         self.in_use = 0
         """Slots in use, those handed over included."""
@@ -117,6 +117,8 @@ class Bulkhead(Guard[BulkheadFull]):
     def cancel(self, promise: Promise[bool]) -> None:
         """Give up a place in the queue. A slot that had been handed over is passed on."""
         assert isinstance(promise, _Place)
+        if self._abandoned:
+            self._drain()
         with self._lock:
             heir = self._give_up(promise)
         if heir is not None:
@@ -131,10 +133,15 @@ class Bulkhead(Guard[BulkheadFull]):
         if heir is not None:
             heir.resolve(True)
 
-    def abandon(self, promise: Promise[bool] | None = None) -> None:
-        """Give back a slot (or a place in the queue) without taking a lock: the next caller does the work."""
+    def abandon(self, promise: Promise[bool] | None = None, *, work: Promise[None] | None = None) -> None:
+        """Give back a slot (or a place in the queue) without taking a lock: the next caller does it.
+
+        Args:
+            promise: the place in the queue; None: a slot.
+            work: what still runs in that slot: it's free when that has ended.
+        """
         assert promise is None or isinstance(promise, _Place)
-        self._abandoned.append(promise)
+        self._abandoned.append((promise, work))
 
     def after_fork(self) -> None:
         """In the child: the parent's attempts hold no slot here, and those who waited aren't here."""
@@ -148,9 +155,11 @@ class Bulkhead(Guard[BulkheadFull]):
         """Give back what the garbage collector took."""
         heirs: list[_Place | None] = []
         with self._lock:
-            while self._abandoned:
-                place = self._abandoned.pop(0)
-                heirs.append(self._hand_over() if place is None else self._give_up(place))
+            for each in list(self._abandoned):
+                place, work = each
+                if work is None or work.done:
+                    self._abandoned.remove(each)
+                    heirs.append(self._hand_over() if place is None else self._give_up(place))
         for heir in heirs:
             if heir is not None:
                 heir.resolve(True)

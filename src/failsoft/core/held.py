@@ -81,7 +81,8 @@ class Held:
             leave.abandon()
         slot, self.slot = self.slot, None
         if slot is not None:
-            slot.abandon()
+            running = self.work is not None and self.work.started and not self.work.work.done
+            slot.abandon(work=self.work.work if running and self.work is not None else None)
         queued, self.queued = self.queued, None
         if queued is not None:
             self.adapter.bulkhead.abandon(queued)

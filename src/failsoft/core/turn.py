@@ -45,6 +45,7 @@ _UNSENT = frozenset(
         FaultKind.TLS_FAILED,
         FaultKind.TLS_INVALID,
         FaultKind.PROXY_REFUSED,
+        FaultKind.POOL_EXHAUSTED,
     }
 )
 """Nothing was sent, so nothing can be billed."""
@@ -120,8 +121,8 @@ class Turn(Generic[R]):
         asking, adapter = self.asking, self.adapter
         again = fault.kind in self._met
         self._met.add(fault.kind)
-        if asking.bug is not None:
-            return None
+        if asking.bug is not None or (self._trial and fault.treatment.health is Settlement.FAILURE):
+            return None  # a trial is one attempt: its second would take another's place
         now = asking.world.clock.monotonic_ns()
         if self._repaired is not None:
             self._prompt = self._repaired
@@ -317,7 +318,7 @@ class Turn(Generic[R]):
             permit.cut(now)  # its caller's deadline cut it: judged by fair time
         else:
             permit.settle(treatment.health, now, hint_ns=fault.retry_after_ns, well_formed=fault.status is not None)
-        if treatment.throttle:
+        if treatment.throttle and (fault.retry_after_ns is not None or fault.kind is FaultKind.RATE_LIMITED):
             adapter.throttle.throttled(now, fault.retry_after_ns)
         elif treatment.latch:
             adapter.latch.trip(str(fault), fault.certain, asking.call_id, now)

@@ -75,10 +75,9 @@ class TimeWindow:
         self._cells = array("I", [0]) * (2 * cells)  # the calls of every cell, then the failures of every cell
         self._leases: dict[int, int] = {}  # tick in which leases end -> attempts in flight; no tick has passed
 
-    def clear(self, now: int) -> None:
+    def clear(self) -> None:
         """Forget everything."""
         self._empty()
-        self.tick = max(self.tick, now // self.width)
         self.forget_in_flight()
 
     def forget_in_flight(self) -> None:
@@ -96,11 +95,8 @@ class TimeWindow:
         self.in_flight += 1
         return tick
 
-    def ended(self, lease_tick: int, now: int) -> None:
+    def ended(self, lease_tick: int) -> None:
         """An attempt ended without a word about the provider."""
-        tick = now // self.width
-        if tick > self.tick:
-            self.advance(tick)
         if lease_tick >= self.tick:
             self._left(lease_tick)
 

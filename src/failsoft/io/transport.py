@@ -19,6 +19,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import sys
 from collections.abc import Iterable
 from functools import cache
 from typing import Any, Generic, Protocol, TypeVar
@@ -224,6 +225,9 @@ def whole_reply(
     return HttpReply(status, headers, body)
 
 
+_READ = (httpx.ReadError, httpcore.ReadError)
+"""Raised only on a connection that was made."""
+
 _FAULTS: tuple[tuple[tuple[type[Exception], ...], FaultKind, str], ...] = (
     ((socket.gaierror,), FaultKind.DNS_FAILED, "the host's name can't be resolved"),
     ((ssl.SSLCertVerificationError,), FaultKind.TLS_INVALID, "the server's certificate isn't valid for it"),
@@ -238,11 +242,17 @@ _FAULTS: tuple[tuple[tuple[type[Exception], ...], FaultKind, str], ...] = (
     ),
     ((httpx.ConnectError, httpcore.ConnectError), FaultKind.CONNECT_FAILED, "no connection"),
     (
+        (httpx.PoolTimeout, httpcore.PoolTimeout),
+        FaultKind.POOL_EXHAUSTED,
+        "the transport had no connection free",
+    ),
+    (
         (httpx.TimeoutException, httpcore.TimeoutException),
         FaultKind.ATTEMPT_TIMEOUT,
         "no answer within the transport's own timeout",
     ),
     ((httpx.WriteError, httpcore.WriteError), FaultKind.UPLOAD_CUT, "the connection broke while sending"),
+    (_READ, FaultKind.CONNECTION_LOST, "the connection broke"),
     ((httpx.ProtocolError, httpcore.ProtocolError), FaultKind.BAD_FRAMING, "not what HTTP/1.1 allows"),
     ((httpx.TransportError, httpx.StreamError), FaultKind.CONNECTION_LOST, "the connection broke"),
     ((httpcore.NetworkError, OSError), FaultKind.CONNECTION_LOST, "the connection broke"),
@@ -306,7 +316,7 @@ def fault_of(error: BaseException, *, connected: bool) -> Fault:
         if any(isinstance(each, types) for each in chain):
             if connected and kind is FaultKind.CONNECT_TIMEOUT:
                 return Fault(FaultKind.CONNECTION_LOST, "the connection broke")
-            if kind is FaultKind.CONNECTION_LOST and not connected:
+            if kind is FaultKind.CONNECTION_LOST and not connected and types is not _READ:
                 return Fault(FaultKind.CONNECT_FAILED, "no connection")
             return Fault(kind, detail)
     raise AssertionError(error)
@@ -322,6 +332,8 @@ def _causes(error: BaseException | None) -> Iterable[BaseException]:
 
 def is_quiet(sock: socket.socket) -> bool:
     """Is an idle connection still open with nothing to say? Asks the kernel: a loop may not have heard of it yet."""
+    if sys.platform == "win32":
+        return not select.select([sock], [], [], 0)[0]
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return not poll.poll(0)

@@ -67,6 +67,9 @@ DNS_FAILED = Reaction(
 CONNECT_TIMEOUT = Reaction(
     "connect timeout", _K.CONNECT_TIMEOUT, 4, "raise", error=lambda: httpx.ConnectTimeout("no connection in time")
 )
+POOL_EXHAUSTED = Reaction(
+    "pool exhausted", _K.POOL_EXHAUSTED, 8, "raise", error=lambda: httpx.PoolTimeout("no connection free")
+)
 TLS_INVALID = Reaction(
     "tls invalid",
     _K.TLS_INVALID,

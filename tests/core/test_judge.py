@@ -1,0 +1,242 @@
+"""What becomes of a reply: what is kept of it for the record, what is told of it, and what it's held to."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+
+from failsoft import Capability
+from failsoft.core.effects import Ask, HttpReply, Reply, Unusable
+from failsoft.core.evidence import Attempt
+from failsoft.core.judge import places
+from failsoft.fault import Fault, FaultKind
+from failsoft.outcome import Served
+from tests.core.scripted import SECOND, Grade, GradeItem, Item, Scene, StubCodec, StubLedger, ok, status
+from tests.core.test_call import reasons, run
+from tests.core.test_call_bugs import Holder, Sealed, Sealing, Slow
+
+
+def scene_with(capability: Any = None, **options: Any) -> Scene:
+    scene = Scene(ledger=StubLedger(), capability=capability or GradeItem())
+    scene.add("first", **options)
+    return scene
+
+
+def attempts(scene: Scene) -> tuple[Attempt, ...]:
+    assert scene.ledger is not None
+    (completed,) = scene.ledger.completed
+    return completed.attempts
+
+
+def told(scene: Scene, name: str) -> dict[str, Any]:
+    (fields,) = (fields for event, fields in scene.events.events if event == name)
+    return fields
+
+
+class TestTheRecord:
+    def test_keeps_the_bytes_and_the_status_of_an_answer(self) -> None:
+        scene = scene_with()
+        run(scene, ok(5))
+        (attempt,) = attempts(scene)
+        assert (attempt.status, attempt.reply, attempt.answer) == (200, b'{"grade": 5}', b'{"grade": 5}')
+        assert attempt.served is not None
+        assert attempt.served.model == "m-1"
+
+    def test_keeps_those_of_an_error_too(self) -> None:
+        scene = scene_with()
+        run(scene, HttpReply(400, {}, b"no such field"))
+        (attempt,) = attempts(scene)
+        assert (attempt.status, attempt.reply, attempt.answer) == (400, b"no such field", None)
+
+    def test_keeps_what_a_reply_was_that_couldnt_be_read(self) -> None:
+        class Raising(StubCodec):
+            def decode(self, reply: HttpReply) -> Reply | Unusable:
+                raise LookupError("a bug")
+
+        scene = scene_with(codec=Raising())
+        run(scene, ok(5))
+        (attempt,) = attempts(scene)
+        assert (attempt.status, attempt.reply) == (200, b'{"grade": 5}')
+        assert told(scene, "attempt.alert")["error"] == "LookupError"
+
+    def test_keeps_a_functions_answer_as_its_reply(self) -> None:
+        scene = scene_with(codec=Slow(b'{"grade": 3}'))
+        run(scene)
+        (attempt,) = attempts(scene)
+        assert (attempt.status, attempt.reply) == (None, b'{"grade": 3}')
+
+    def test_keeps_nothing_of_a_function_that_gave_nothing(self) -> None:
+        scene = scene_with(codec=Slow(b""), attempts=1)
+        run(scene)
+        assert {attempt.reply for attempt in attempts(scene)} == {None}
+
+    def test_says_where_and_why_an_answer_didnt_fit_and_no_more(self) -> None:
+        scene = scene_with(Even())
+        run(scene, ok(7))
+        (attempt,) = attempts(scene)
+        assert attempt.detail is not None
+        (problem,) = json.loads(attempt.detail)
+        assert set(problem) == {"type", "loc", "msg", "input"}
+        assert (problem["loc"], problem["input"]) == (["grade"], 7)
+
+    @pytest.mark.parametrize("answer", [b'{"grade": "x"}', b'{"grade": -1}'])
+    def test_keeps_the_status_of_an_answer_that_isnt_used(self, answer: bytes) -> None:
+        scene = scene_with()
+        run(scene, HttpReply(200, {"model": "m-1"}, answer))
+        assert [attempt.status for attempt in attempts(scene)] == [200]
+
+
+class EvenGrade(BaseModel):
+    grade: int
+
+    @field_validator("grade")
+    @classmethod
+    def even(cls, grade: int) -> int:
+        if grade % 2:
+            raise ValueError("a grade is even")
+        return grade
+
+
+class Even(Capability[Item, EvenGrade]):
+    """Which even grade is it?"""
+
+    def fallback(self, request: Item) -> EvenGrade:
+        return EvenGrade(grade=2)
+
+
+class Pair(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    a: int
+    b: int
+    c: int
+    d: int
+    e: int
+    f: int
+
+    @model_validator(mode="after")
+    def ordered(self) -> Pair:
+        if self.a > self.b:
+            raise ValueError("not in order")
+        return self
+
+
+def misfit(text: str) -> ValidationError:
+    with pytest.raises(ValidationError) as caught:
+        Pair.model_validate_json(text)
+    return caught.value
+
+
+class TestPlaces:
+    def test_are_named_each_once_in_order(self) -> None:
+        assert places(misfit('{"a": 1, "b": "x", "c": 1, "d": 1, "e": 1, "f": "y"}')) == "doesn't fit at b, f"
+
+    def test_are_at_most_five(self) -> None:
+        assert places(misfit("{}")) == "doesn't fit at a, b, c, d, e"
+
+    def test_are_the_answer_where_no_part_of_it_is_to_blame(self) -> None:
+        assert places(misfit('{"a": 2, "b": 1, "c": 1, "d": 1, "e": 1, "f": 1}')) == "doesn't fit at the answer"
+
+
+class TestAHint:
+    def test_that_the_codec_read_is_kept(self) -> None:
+        class Telling(StubCodec):
+            def decode(self, reply: HttpReply) -> Reply | Unusable:
+                return Unusable(Fault(FaultKind.RATE_LIMITED, status=429, retry_after_ns=2 * SECOND), Served())
+
+        scene = scene_with(codec=Telling(), attempts=1)
+        run(scene, status(429, **{"retry-after": "1000"}))
+        assert scene.adapters[0].throttle.until(scene.clock.now) < 100 * SECOND
+
+    def test_is_asked_of_no_function(self) -> None:
+        class Limited(Slow):
+            def classify(self, error: Exception) -> Unusable:
+                return Unusable(Fault(FaultKind.RATE_LIMITED, status=429))
+
+        codec = Limited(b"")
+        codec.function = lambda ask: 1 / 0
+        scene = scene_with(codec=codec, attempts=1)
+        assert reasons(run(scene)) == [("first", "rate_limited")]
+
+
+def test_another_model_than_the_pinned_is_told_with_both_names_the_adapter_and_the_call() -> None:
+    scene = scene_with()
+    outcome = run(scene, ok(5, model="m-2"))
+    assert told(scene, "pin.mismatch") == {
+        "adapter": "first",
+        "asked": "m-1",
+        "served": "m-2",
+        "call_id": outcome.call_id,
+    }
+
+
+class TestAnAnswer:
+    def test_that_cant_change_is_judged_as_it_is(self) -> None:
+        seen: list[Grade] = []
+
+        class Keeping(GradeItem):
+            name = "grade-item"
+
+            def accept(self, request: Item, response: Grade) -> None:
+                seen.append(response)
+
+        outcome = run(scene_with(Keeping()), ok(5))
+        assert outcome.value is seen[0]
+
+    def test_that_can_change_is_judged_as_a_copy(self) -> None:
+        seen: list[Holder] = []
+
+        class Keeping(Sealing):
+            name = "sealing"
+
+            def accept(self, request: Item, response: Sealed) -> None:
+                seen.append(response)
+
+        outcome = run(scene_with(Keeping()), ok(5))
+        assert outcome.value == seen[0]
+        assert outcome.value is not seen[0]
+
+    def test_that_cant_be_written_isnt_blamed_on_accept(self) -> None:
+        class Accepting(Sealing):
+            name = "sealing"
+
+            def accept(self, request: Item, response: Sealed) -> None:
+                """Any."""
+
+        scene = scene_with(Accepting())
+        outcome = run(scene, ok(7))
+        assert reasons(outcome) == [("first", "capability_bug")]
+        assert told(scene, "capability.bug")["where"] == "the response type"
+
+    def test_isnt_written_where_nothing_is_recorded(self) -> None:
+        scene = scene_with(Sealing())
+        scene.ledger = None
+        assert run(scene, ok(7)).by_ai
+
+    def test_says_where_the_capabilitys_own_code_raised(self) -> None:
+        class Careless(GradeItem):
+            name = "grade-item"
+
+            def accept(self, request: Item, response: Grade) -> None:
+                raise LookupError("a bug")
+
+        scene = scene_with(Careless())
+        run(scene, ok(5))
+        assert told(scene, "capability.bug")["where"] == "accept"
+        assert told(scene, "capability.bug")["error"] == "LookupError"
+
+
+def test_a_function_is_read_with_the_ask_that_it_was_given() -> None:
+    asks: list[Ask] = []
+
+    class Reading(Slow):
+        def read(self, result: Any, ask: Ask) -> Reply | Unusable:
+            asks.append(ask)
+            return super().read(result, ask)
+
+    codec = Reading(b"")
+    codec.function = lambda ask: asks.append(ask) or b'{"grade": 3}'
+    assert run(scene_with(codec=codec)).by_ai
+    assert asks[0] is asks[1]
