@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from failsoft.core.breaker import Breaker, BreakerSettings, Change, Permit, Refused, State
-from failsoft.core.breaker_states import TRANSITIONS
+from failsoft.core.breaker_states import TRANSITIONS, Cause
 from failsoft.core.effects import SECOND
 from failsoft.errors import ConfigurationError
 from failsoft.fault import Settlement
@@ -166,13 +166,6 @@ def test_the_failures_of_one_call_all_count_in_a_quiet_window() -> None:
     assert state(breaker, 0) is State.OPEN
 
 
-def test_failed_calls_are_remembered_in_a_bounded_list() -> None:
-    breaker = make(BreakerSettings(consecutive=1000, consecutive_busy=1000, min_calls=1000))
-    for call in range(100):
-        admitted(breaker, 0, call=call).settle(FAILURE, 0)
-    assert len(breaker._failed_calls) == 32
-
-
 # --- open -------------------------------------------------------------------------------------------------------------
 
 
@@ -180,6 +173,12 @@ def test_an_open_breaker_says_how_long() -> None:
     breaker = opened()
     assert refused(breaker, SECOND) == Refused("open", 4 * SECOND)
     assert breaker.peek(SECOND) == Refused("open", 4 * SECOND)
+
+
+def test_it_is_open_to_the_last_nanosecond() -> None:
+    breaker = opened()
+    assert breaker.peek(5 * SECOND - 1) == refused(breaker, 5 * SECOND - 1) == Refused("open", 1)
+    assert admitted(breaker, 5 * SECOND).trial
 
 
 def test_under_the_lock_too_an_open_breaker_refuses() -> None:
@@ -336,6 +335,8 @@ def test_a_success_or_failure_between_neutral_trials_starts_their_count_anew(bet
     breaker, now = opened(), 5 * SECOND
     settle(breaker, now, NEUTRAL, NEUTRAL, between, NEUTRAL, NEUTRAL, well_formed=True)
     assert state(breaker, now) is State.HALF_OPEN
+    settle(breaker, now, NEUTRAL, well_formed=True)
+    assert state(breaker, now) is State.CLOSED
 
 
 def test_to_trial_leads_to_half_open_from_anywhere_and_keeps_trips() -> None:
@@ -385,6 +386,14 @@ def test_an_abandoned_permit_is_neutral_for_whoever_comes_next() -> None:
     admitted(breaker, 0)
     seen = breaker.snapshot(0)
     assert (seen.in_flight, seen.calls) == (1, 0)
+
+
+def test_what_was_abandoned_is_not_in_flight_for_the_next_failures() -> None:
+    breaker = make(BreakerSettings(consecutive=100, consecutive_busy=100))
+    for _ in range(40):
+        admitted(breaker, 0).abandon()
+    settle(breaker, 0, *[FAILURE] * 20)
+    assert isinstance(breaker.acquire(0, TIMEOUT), Refused)
 
 
 def test_an_abandoned_trial_gives_its_place_back_even_after_its_lease() -> None:
@@ -453,8 +462,84 @@ def test_the_answers_of_trials_count_for_fair_time_however_long_it_was_open() ->
 def test_old_answers_leave_fair_time_unknown() -> None:
     breaker = make()
     settle(breaker, 0, *[SUCCESS] * 20)
-    assert breaker.fair_time(0) == SECOND
+    assert breaker.fair_time(60 * SECOND - 1) == SECOND
     assert breaker.fair_time(60 * SECOND) == 5 * SECOND
+
+
+def test_a_look_by_a_clock_that_lags_behind_changes_nothing() -> None:
+    breaker, now = make(), 100 * SECOND
+    settle(breaker, now, FAILURE)
+    assert breaker.snapshot(0).failures == 1
+    assert breaker.snapshot(now).failures == 1
+
+
+# --- outcomes without a permit, and what opens at once ----------------------------------------------------------------
+
+
+def test_outcomes_without_a_permit_open_by_rate_after_a_success_too() -> None:
+    breaker = make()
+    generation = breaker.closed_generation()
+    assert generation == 0
+    for failed in [True] * 10 + [False] * 9:
+        breaker.count(generation, 0, failed=failed)
+    assert breaker.closed_generation() == 0
+    breaker.count(generation, 0, failed=False)
+    assert breaker.closed_generation() is None
+    breaker.count(generation, 0, failed=True)
+    assert breaker.snapshot(0).late_results == 1
+
+
+@pytest.mark.parametrize("by_permit", [True, False])
+def test_one_call_less_than_half_of_two_hundred_does_not_open(by_permit: bool) -> None:
+    breaker = make(BreakerSettings(consecutive=1_000, consecutive_busy=1_000))
+
+    def end(failed: bool) -> None:
+        if by_permit:
+            settle(breaker, 0, FAILURE if failed else SUCCESS)
+        else:
+            breaker.count(0, 0, failed=failed)
+
+    for failed in [False] * 100 + [True] * 99:
+        end(failed)
+    assert breaker.closed_generation() == 0
+    end(True)
+    assert breaker.closed_generation() is None
+
+
+def test_what_is_in_flight_says_nothing_to_outcomes_without_a_permit() -> None:
+    breaker = make()
+    for _ in range(40):
+        admitted(breaker, 0)
+    for _ in range(20):
+        breaker.count(0, 0, failed=True)
+    seen = breaker.snapshot(0)
+    assert (seen.state, seen.calls) == (State.OPEN, 20)
+
+
+def test_another_model_opens_a_breaker_whose_time_has_come_again() -> None:
+    breaker = opened()
+    breaker.trip(Cause.WRONG_MODEL, 5 * SECOND)
+    assert refused(breaker, 5 * SECOND) == Refused("open", 10 * SECOND)
+
+
+def test_what_the_table_does_not_have_changes_nothing() -> None:
+    changes: list[Change] = []
+    breaker = make(on_change=changes.append)
+    breaker.trip(Cause.RECOVERY_CHECK, 0)
+    assert (changes, breaker.closed_generation()) == ([], 0)
+
+
+def test_a_change_is_told_at_once_whatever_made_it() -> None:
+    heard: list[str] = []
+    breaker = make(on_change=lambda change: heard.append(change.reason))
+    breaker.to_trial("unblocked", 0)
+    assert heard == ["unblocked"]
+    breaker.trip(Cause.WRONG_MODEL, 0)
+    assert heard == ["unblocked", "wrong_model"]
+    counting = make(on_change=lambda change: heard.append(change.reason))
+    for _ in range(20):
+        counting.count(0, 0, failed=True)
+    assert heard[2:] == ["rate"]
 
 
 # --- listeners, fork, settings ----------------------------------------------------------------------------------------

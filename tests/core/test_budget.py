@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failsoft.core.budget import Budget, budget, fair_share
+from failsoft.core.budget import FLOOR, Budget, budget, fair_share
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
@@ -15,6 +15,15 @@ deadlines = st.integers(10 * MILLISECOND, 3600 * SECOND)
 
 def test_the_reserves_are_for_fallback_and_ledger() -> None:
     assert budget(0, 30 * SECOND, ledger=True).ask_ends == 30 * SECOND - 300 * MILLISECOND
+
+
+def test_each_reserve_is_at_most_a_tenth_of_the_deadline() -> None:
+    assert budget(0, SECOND, ledger=True).ask_ends == 850 * MILLISECOND
+    assert budget(0, 100 * MILLISECOND, ledger=True).ask_ends == 80 * MILLISECOND
+
+
+def test_a_request_is_worth_making_from_five_milliseconds_on() -> None:
+    assert FLOOR == 5 * MILLISECOND
 
 
 def test_without_a_ledger_nothing_is_kept_for_it() -> None:
@@ -48,6 +57,11 @@ def test_an_attempt_has_its_share_unless_its_cap_is_shorter(left: int, cap: int 
 def test_no_attempt_outlives_the_time_for_asking(deadline: int, left: int, now: int, cap: int | None) -> None:
     made = budget(0, deadline, ledger=True)
     assert made.attempt_until(now, left, cap) <= max(made.ask_ends, now)
+
+
+@pytest.mark.parametrize(("adapters", "share"), [(0, 23_760), (1, 23_760), (2, 11_880), (3, 7_920)])
+def test_a_fair_share_is_four_fifths_of_an_equal_one(adapters: int, share: int) -> None:
+    assert fair_share(30 * SECOND, adapters, ledger=True) == share * MILLISECOND
 
 
 @given(deadlines, st.integers(0, 9), st.booleans())

@@ -41,6 +41,37 @@ def test_at_its_limit_it_isnt_exceeded() -> None:
     assert not window.share(0).exceeded
 
 
+def test_at_its_limit_nothing_is_told() -> None:
+    told: list[DegradedShare] = []
+    window = DegradedWindow(WINDOW, 20, told.append)
+    noted(window, None, None, None, None, "open")
+    assert told == []
+
+
+def test_when_calls_aged_away_and_it_is_back_at_its_limit_it_isnt_exceeded() -> None:
+    window = DegradedWindow(WINDOW, 20)
+    noted(window, "open")
+    noted(window, None, None, None, None, "open", now=SECOND)
+    assert window.share(WINDOW - SECOND).exceeded
+    at_limit = window.share(WINDOW)
+    assert (at_limit.percent, at_limit.exceeded) == (20, False)
+
+
+def test_once_it_was_back_at_its_limit_reasons_are_counted_anew() -> None:
+    window = DegradedWindow(WINDOW, 50)
+    noted(window, *["open"] * 5, *[None] * 5, *["throttled"] * 6)
+    assert window.share(0).why == {"throttled": 6}
+
+
+def test_what_a_listener_raises_is_counted_and_the_call_is_noted() -> None:
+    def listen(share: DegradedShare) -> None:
+        raise KeyError
+
+    window = DegradedWindow(WINDOW, 20, listen)
+    noted(window, *["open"] * 5)
+    assert (window.share(0).calls, window.listener_errors) == (5, 1)
+
+
 def test_a_change_is_told_once_each_way() -> None:
     told: list[bool] = []
     window = DegradedWindow(WINDOW, 50, lambda share: told.append(share.exceeded))

@@ -58,13 +58,23 @@ def test_after_five_minutes_one_trial_may_go_then_after_ten_up_to_an_hour() -> N
     latch, now, delays = latched(), 0, []
     for _ in range(6):
         due = latch._due
-        delays.append((due - now) // MINUTE)
+        delays.append((due - now) / MINUTE)
         assert not latch.admit(due - 1)
         assert latch.admit(due)
         assert not latch.admit(due)
         latch.trip("credential refused", True, "trial", due)
         now = due
     assert delays == [5, 10, 20, 40, 60, 60]
+
+
+def test_the_delay_is_prolonged_by_a_tenth_where_the_random_source_says_most() -> None:
+    class Most(Least):
+        def random(self) -> float:
+            return 1.0
+
+    latch = Latch(Most())
+    latch.trip("x", True, None, 0)
+    assert latch._due == 330 * SECOND
 
 
 def test_the_delay_is_prolonged_by_at_most_a_tenth() -> None:
@@ -117,6 +127,44 @@ def test_replies_to_attempts_under_way_do_not_put_the_trial_off() -> None:
     for _ in range(50):
         latch.trip("credential refused", True, "late", MINUTE)
     assert latch.admit(5 * MINUTE)
+
+
+def test_a_reply_to_an_attempt_from_before_does_not_put_off_a_trial_that_is_due_and_nobody_took() -> None:
+    latch = latched()
+    latch.trip("credential refused", True, "slow", 6 * MINUTE)
+    assert latch.admit(6 * MINUTE)
+
+
+def test_after_the_way_was_open_again_two_different_calls_are_needed_anew() -> None:
+    latch = Latch(Least())
+    latch.trip("forbidden", False, "one", 0)
+    latch.trip("forbidden", False, "two", 0)
+    latch.admit(5 * MINUTE)
+    latch.succeeded()
+    latch.trip("forbidden", False, "three", 5 * MINUTE)
+    assert latch.cause(5 * MINUTE) is None
+
+
+def test_a_success_of_an_attempt_from_before_it_latched_again_proves_nothing() -> None:
+    latch = latched()
+    latch.admit(5 * MINUTE)
+    latch.succeeded()
+    latch.trip("again", True, "call", 5 * MINUTE)
+    latch.succeeded()
+    assert latch.cause(5 * MINUTE) == "again"
+
+
+def test_a_change_is_told_at_once_whatever_made_it() -> None:
+    heard: list[str | None] = []
+    latch = Latch(Least(), lambda change: heard.append(change.cause))
+    latch.trip("gone", True, "call", 0)
+    assert heard == ["gone"]
+    latch.admit(5 * MINUTE)
+    latch.succeeded()
+    assert heard == ["gone", None]
+    latch.trip("gone", True, "call", 5 * MINUTE)
+    latch.lift()
+    assert heard[2:] == ["gone", None]
 
 
 def test_lifting_opens_the_way_and_forgets_what_was_suspected() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failsoft.core.effects import SECOND
+from failsoft.core.effects import MILLISECOND, SECOND
 from failsoft.core.retry import Retry
 from failsoft.fault import TREATMENT, Fault, FaultKind
 
@@ -56,6 +56,22 @@ def test_a_hint_is_never_shortened_and_prolonged_by_a_tenth_at_most(hint: int, s
     wait = Retry(3, random.Random(seed)).next_wait_ns(FAULT, hint)
     assert wait is not None
     assert hint <= wait <= hint + max(SECOND // 5, hint // 10) + 1_000
+
+
+@pytest.mark.parametrize(("hint", "wait"), [(0, 200), (1_000, 1_200), (2_000, 2_200), (100_000, 110_000)])
+def test_the_longest_prolongation_is_a_tenth_or_two_tenths_of_a_second(hint: int, wait: int) -> None:
+    assert Retry(3, Most()).next_wait_ns(FAULT, hint * MILLISECOND) == wait * MILLISECOND
+
+
+def test_not_a_nanosecond_of_a_hint_is_lost_in_fractions() -> None:
+    class Least(Most):
+        def random(self) -> float:
+            return 0.0
+
+    for hint in range(1_000_000_001, 1_000_002_000, 7):
+        wait = Retry(3, Least()).next_wait_ns(FAULT, hint)
+        assert wait is not None
+        assert wait >= hint
 
 
 def test_a_hint_is_for_one_wait_only() -> None:

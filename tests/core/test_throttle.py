@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failsoft.core.effects import SECOND
+from failsoft.core.effects import MILLISECOND, SECOND
 from failsoft.core.throttle import Throttle, ThrottleChange
 
 HOUR = 3_600 * SECOND
@@ -19,6 +20,13 @@ class Least:
 
     def getrandbits(self, k: int, /) -> int:
         return 0
+
+
+class Most(Least):
+    """A random source at its upper bound."""
+
+    def random(self) -> float:
+        return 1.0
 
 
 def waiting(seconds: int = 10) -> Throttle:
@@ -46,6 +54,13 @@ def test_a_hint_is_prolonged_by_a_tenth_or_two_tenths_of_a_second_at_most_and_ne
             throttle = Throttle(random.Random(seed))
             throttle.throttled(7, hint)
             assert 7 + hint <= throttle.until(7) <= 7 + hint + extra or not throttle.until(7)
+
+
+@pytest.mark.parametrize(("hint", "until"), [(0, 200), (1_000, 1_200), (2_000, 2_200), (100_000, 110_000)])
+def test_the_longest_prolongation_is_a_tenth_or_two_tenths_of_a_second(hint: int, until: int) -> None:
+    throttle = Throttle(Most())
+    throttle.throttled(0, hint * MILLISECOND)
+    assert throttle.until(0) == until * MILLISECOND
 
 
 def test_a_fleet_that_was_told_the_same_does_not_come_back_at_once() -> None:
@@ -95,6 +110,16 @@ def test_a_shorter_hint_does_not_shorten_the_wait() -> None:
     assert throttle.until(SECOND) == 21 * SECOND
 
 
+def test_a_throttle_that_was_free_again_backs_off_from_the_beginning_though_nobody_looked() -> None:
+    heard: list[ThrottleChange] = []
+    throttle = Throttle(Least(), heard.append)
+    throttle.throttled(0, None)
+    later = HOUR
+    throttle.throttled(later, None)
+    assert throttle.until(later) == later + 5 * SECOND
+    assert [change.until_ns for change in heard] == [5 * SECOND, 0, later + 5 * SECOND]
+
+
 def test_a_success_during_the_wait_proves_nothing() -> None:
     throttle = waiting(10)
     throttle.succeeded(SECOND)
@@ -128,6 +153,13 @@ def test_without_successes_the_pace_quickens_by_itself() -> None:
     assert throttle._until == 0
 
 
+def test_the_interval_halves_every_five_seconds() -> None:
+    for seconds, interval in ((0, 1_000), (4, 1_000), (5, 500), (9, 500), (10, 250), (34, 1_000 / 64)):
+        throttle, now = waiting(10), (10 + seconds) * SECOND
+        assert throttle.admit(now) == 0
+        assert throttle.until(now) == now + interval * MILLISECOND
+
+
 def test_looking_takes_no_place_in_the_pace() -> None:
     throttle = waiting(10)
     assert [throttle.until(10 * SECOND) for _ in range(5)] == [0] * 5
@@ -139,6 +171,30 @@ def test_throttled_again_in_the_pace_it_waits_again() -> None:
     throttle.throttled(11 * SECOND, None)
     assert throttle.until(11 * SECOND) == 16 * SECOND
     assert throttle.admit(16 * SECOND) == 0
+
+
+def test_after_each_wait_the_pace_begins_anew() -> None:
+    throttle, now = waiting(10), 10 * SECOND
+    for _ in range(3):
+        throttle.succeeded(now)
+    assert throttle.admit(now) == 0
+    throttle.throttled(now, SECOND // 10)
+    again = now + SECOND // 10
+    assert throttle.admit(again) == 0, "the first attempt goes at once, however recent the last one was"
+    assert throttle.until(again) == again + SECOND
+
+
+def test_a_change_is_told_at_once_whatever_made_it() -> None:
+    heard: list[int] = []
+    throttle = Throttle(Least(), lambda change: heard.append(change.until_ns))
+    throttle.throttled(0, 10 * SECOND)
+    assert heard == [10 * SECOND]
+    throttle.lift()
+    assert heard == [10 * SECOND, 0]
+    throttle.throttled(0, 10 * SECOND)
+    for _ in range(7):
+        throttle.succeeded(10 * SECOND)
+    assert heard[3:] == [0]
 
 
 def test_lifting_frees_it_at_once() -> None:

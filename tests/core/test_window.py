@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failsoft.core.effects import SECOND
-from failsoft.core.window import MARKS, SAMPLES, AnswerTimes, StartOrder, TimeWindow
+from failsoft.core.effects import MILLISECOND, SECOND
+from failsoft.core.window import FAILED_CALLS, MARKS, SAMPLES, AnswerTimes, StartOrder, TimeWindow
 
 STEPS = st.lists(st.tuples(st.integers(-3, 30), st.booleans()), max_size=60)
 
@@ -63,9 +64,10 @@ def test_what_is_in_flight_counts_to_the_end_of_the_cell_in_which_its_lease_ends
 def test_what_ends_after_its_lease_is_not_taken_away_twice() -> None:
     window = TimeWindow(10, 3, 0)
     early, late = window.started(5), window.started(500)
-    window.ended(early, 100)
+    window.advance(10)
+    window.ended(early)
     assert window.in_flight == 1
-    window.ended(late, 100)
+    window.ended(late)
     assert window.in_flight == 0
 
 
@@ -77,10 +79,18 @@ def test_a_lease_that_ended_before_the_window_stands_in_flight_until_the_window_
     assert window.in_flight == 0
 
 
-def test_clearing_never_moves_the_window_back() -> None:
+def test_what_is_not_in_flight_any_more_takes_no_memory() -> None:
+    window = TimeWindow(10, 3, 0)
+    for lease in range(0, 10_000, 10):
+        window.ended(window.started(lease))
+    assert window._leases == {}
+
+
+def test_clearing_forgets_everything_but_the_time() -> None:
     window = TimeWindow(10, 3, 1_000)
     window.count(window.started(2_000), 1_000, True)
-    window.clear(500)
+    window.started(2_000)
+    window.clear()
     assert (window.tick, totals(window), window.in_flight) == (100, (0, 0), 0)
 
 
@@ -164,6 +174,30 @@ def test_clearing_begins_anew() -> None:
     assert order.failed(left) == 0
 
 
+def test_of_one_calls_failures_only_the_first_counts_where_that_is_asked_for() -> None:
+    order = StartOrder()
+    assert order.failed(order.started(), "poison") == 1
+    assert order.failed(order.started(), "poison", once=True) == 0
+    assert order.failed(order.started(), "other", once=True) == 2
+    assert order.failed(order.started(), "poison") == 3
+    assert [order.failed(order.started(), None, once=True) for _ in range(2)] == [4, 5]
+
+
+@pytest.mark.parametrize(("others", "counts"), [(FAILED_CALLS - 1, False), (FAILED_CALLS, True)])
+def test_a_failed_call_is_forgotten_when_so_many_others_have_failed_since(others: int, counts: bool) -> None:
+    order = StartOrder()
+    for call in range(1 + others):
+        order.failed(order.started(), call)
+    assert (order.failed(order.started(), 0, once=True) > 0) is counts
+
+
+def test_clearing_forgets_the_failed_calls() -> None:
+    order = StartOrder()
+    order.failed(order.started(), "call")
+    order.clear()
+    assert order.failed(order.started(), "call", once=True) == 1
+
+
 def test_ten_fresh_answers_are_needed_for_a_median() -> None:
     times = AnswerTimes()
     for _ in range(9):
@@ -171,6 +205,13 @@ def test_ten_fresh_answers_are_needed_for_a_median() -> None:
     assert times.twice_median(0) is None
     times.add(7, SECOND)
     assert times.twice_median(0) == 2 * SECOND
+
+
+def test_an_answers_time_is_kept_to_the_millisecond() -> None:
+    times = AnswerTimes()
+    for milliseconds in (7, 7, 7, 7, 7, 8, 8, 8, 8, 8):
+        times.add(0, milliseconds * MILLISECOND)
+    assert times.twice_median(0) == 15 * MILLISECOND
 
 
 def test_old_answers_do_not_count() -> None:

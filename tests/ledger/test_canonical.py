@@ -48,6 +48,7 @@ MALFORMED = {
     "Infinity": b'{"a":-Infinity}',
     "null": b'{"a":null}',
     "null in a list": b'{"a":[null]}',
+    "null in an object in a list": b'{"a":[{"b":null}]}',
     "empty list": b'{"a":[]}',
     "empty list in a list": b'{"a":[[]]}',
     "needless escape": b'{"a":"\\u0041"}',
@@ -55,6 +56,9 @@ MALFORMED = {
     "lone surrogate": b'{"a":"\\ud800"}',
     "overlong utf-8": b'{"a":"\xc0\x80"}',
     "depth 33": b'{"a":' * 33 + b"1" + b"}" * 33,
+    "depth 33 in lists": b'{"a":' + b"[" * 32 + b"1" + b"]" * 32 + b"}",
+    "depth 33 in both": b'{"a":' + b'[{"b":' * 16 + b"1" + b"}]" * 16 + b"}",
+    "float beyond any": b'{"a":1e999}',
     "depth 5,000": b'{"a":' + b"[" * 5000 + b"1" + b"]" * 5000 + b"}",
     "depth 25,000": b'{"a":' + b"[" * 25000 + b"1" + b"]" * 25000 + b"}",
     "newline in a key": b'{"a\\n":1}',
@@ -105,6 +109,29 @@ def test_a_body_outside_the_profile_is_refused(body: bytes) -> None:
 def test_a_value_outside_the_profile_is_not_dumped(document: dict[str, Any]) -> None:
     with pytest.raises(ProfileError):
         dump(document)
+
+
+def test_a_record_has_at_most_61440_bytes() -> None:
+    fits = b'{"a":"' + b"x" * (61_440 - 8) + b'"}'
+    assert dump(read(fits)) == fits
+    with pytest.raises(ProfileError, match="bytes"):
+        read(fits[:-2] + b'x"}')
+    with pytest.raises(ProfileError, match="bytes"):
+        dump({"a": "x" * (61_441 - 8)})
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"k" * 64: 1},
+        {"a": 2**53 - 1, "b": 1 - 2**53},
+        json.loads('{"a":' + "[" * 31 + "1" + "]" * 31 + "}"),
+        json.loads('{"a":' + '[{"b":' * 15 + "[1]" + "}]" * 15 + "}"),
+        {"a": [True, "x", 1, {}]},
+    ],
+)
+def test_the_last_that_is_inside_the_profile(document: dict[str, Any]) -> None:
+    assert read(dump(document)) == document
 
 
 def test_depth_32_is_the_last_that_is_allowed() -> None:

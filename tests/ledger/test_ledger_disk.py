@@ -17,11 +17,16 @@ from failsoft.ledger.disk import Ballast, network_file_system, sync_folder
 from failsoft.ledger.locks import FileLock, LiveFile, alive
 from failsoft.ledger.sqlite import AppendFailed, LedgerFile
 from failsoft.ledger.verify import verify
+from failsoft.processes import is_locked
 
 MOUNTS = r"""22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
 30 22 0:40 / /srv/shared\040files rw,relatime - nfs4 server:/export rw
 31 30 0:41 / /srv/shared\040files/local rw - xfs /dev/vdb rw
 32 22 0:42 / /mnt/s rw - fuse.sshfs host: rw
+34 22 0:44 / /mnt/over rw - nfs4 server:/export rw
+35 34 0:45 / /mnt/over rw - xfs /dev/vdc rw
+36 22 0:46 / /mnt/under rw - xfs /dev/vdd rw
+37 36 0:47 / /mnt/under rw - cifs //server/share rw
 short line
 33 22 0:43 no separator here
 """
@@ -36,6 +41,8 @@ def test_the_longest_mount_point_decides_whether_a_folder_is_local(tmp_path: Pat
         "/srv/shared files/local/a": None,
         "/srv/shared files2": None,
         "/mnt/s": "fuse.sshfs",
+        "/mnt/over/a": None,  # of two in one place, the later lies on top
+        "/mnt/under/a": "cifs",
         "/var/lib": None,
     }
     assert {path: network_file_system(Path(path), str(mounts)) for path in kinds} == kinds
@@ -152,6 +159,7 @@ def test_ballast_takes_room_and_gives_it_up_once(tmp_path: Path) -> None:
     ballast = Ballast(tmp_path / "b", 4096)
     assert ballast.fill()
     assert ballast.fill()
+    assert ballast.path.stat().st_size == 4096
     assert ballast.spend()
     assert not ballast.spend()
     assert not Ballast(tmp_path / "nowhere" / "b").fill()
@@ -159,7 +167,12 @@ def test_ballast_takes_room_and_gives_it_up_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("number", "filled", "left"),
-    [(errno.ENOSPC, False, False), (errno.EOPNOTSUPP, True, True), (errno.EIO, False, True)],
+    [
+        (errno.ENOSPC, False, False),
+        (errno.EDQUOT, False, False),
+        (errno.EOPNOTSUPP, True, True),
+        (errno.EIO, False, True),
+    ],
 )
 def test_ballast_that_cannot_be_filled_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, filled: bool, left: bool
@@ -215,12 +228,54 @@ def test_a_live_file_that_cannot_be_removed_is_left_for_the_next(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_lock_is_entered_again_by_its_holder(tmp_path: Path) -> None:
+def test_a_lock_is_entered_again_by_its_holder_and_held_until_it_is_left_by_all(tmp_path: Path) -> None:
     lock = FileLock(tmp_path / "l")
-    with lock.held(), lock.held():
-        pass
+    for _ in range(2):
+        with lock.held():
+            other = os.open(lock.path, os.O_RDWR)
+            with lock.held():
+                assert is_locked(other)
+            assert is_locked(other)
+        assert not is_locked(other)
+        os.close(other)
     lock.close()
     lock.close()
+
+
+def test_what_stands_beside_a_ledger_is_its_owners_alone(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    for beside in (*tmp_path.glob("*.live"), tmp_path / "x.db.lock", tmp_path / "x.db.ballast"):
+        assert beside.stat().st_mode & 0o777 == 0o600
+    ledger.close()
+
+
+def test_the_file_and_its_connection_are_set_up_as_published(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    for _ in range(2):  # made, and opened again
+        ledger.open()
+        with ledger._io:
+            connection = ledger._appender.file._connection
+            assert connection is not None
+            pragmas = (
+                "journal_mode", "synchronous", "page_size", "recursive_triggers", "secure_delete", "trusted_schema",
+                "wal_autocheckpoint",
+            )  # fmt: skip
+            assert [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas] == [
+                "wal", 2, 8192, 1, 1, 0, 0,
+            ]  # fmt: skip
+        ledger.close()
+
+
+def test_a_write_ahead_log_stays_bounded_by_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("failsoft.ledger.sqlite.CHECKPOINT_PAGES", 64)
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    for number in range(60):
+        settled(ledger.submit(started(f"c{number}")))
+    assert (tmp_path / "x.db-wal").stat().st_size < 200 * 8192
+    ledger.close()
+    assert not (tmp_path / "x.db-wal").exists()
 
 
 def test_an_emitter_is_alive_as_long_as_it_holds_its_file(tmp_path: Path) -> None:

@@ -3,14 +3,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ledgers import call, ledger_at, settled, started
 
+from failsoft.core.evidence import ConfigActivated
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger import merkle
 from failsoft.ledger import read as read_module
-from failsoft.ledger.read import Reader, read
+from failsoft.ledger.read import Reader, connect, read
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,56 @@ def test_every_record_has_an_inclusion_proof_and_every_size_a_consistency_proof(
             proof = reader.consistency(each.index)
             assert merkle.verify_consistency(each.index, frontier.root(), size, root, proof)
         frontier.append(each.leaf)
+
+
+def test_a_connection_reads_only_and_trusts_no_schema(path: Path) -> None:
+    connection = connect(path)
+    pragmas = {
+        name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("trusted_schema", "cell_size_check")
+    }
+    assert pragmas == {"trusted_schema": 0, "cell_size_check": 1}
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        connection.execute("DELETE FROM ledger_payload")
+    connection.close()
+
+
+def test_an_artifact_is_found_by_its_digest(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    for snapshot in (b'{"a":1}', b'{"a":2}'):
+        settled(ledger.submit(ConfigActivated(snapshot, (), ())))
+    ledger.close()
+    with read(ledger.path) as reader:
+        named = [each.fields["config_sha256"] for each in reader.records("config.activated")]
+        assert [reader.artifact(each) for each in named] == [
+            ("application/json", b'{"a":1}'),
+            ("application/json", b'{"a":2}'),
+        ]
+
+
+def pragma(path: Path, setting: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA {setting}")
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda path: path.with_name(path.name + "-journal").write_bytes(b"x"), "rollback journal"),
+        (lambda path: path.unlink(), "no such file"),
+        (lambda path: path.write_bytes(b""), "is empty"),
+        (lambda path: path.write_bytes(b"x" * 9000), "can't be read"),
+        (lambda path: pragma(path, "application_id = 1"), "not a ledger"),
+        (lambda path: pragma(path, "user_version = 2"), "format 2"),
+    ],
+)
+def test_what_is_no_ledger_says_what_it_is(path: Path, tmp_path: Path, change: Any, told: str) -> None:
+    copy = tmp_path / "x.db"
+    copy.write_bytes(path.read_bytes())
+    change(copy)
+    with pytest.raises(LedgerInvalid, match=told), read(copy):
+        pass
 
 
 def test_a_reader_sees_one_moment(tmp_path: Path) -> None:

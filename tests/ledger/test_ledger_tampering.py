@@ -7,16 +7,17 @@ import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from ledgers import CONTEXT, call, ledger_at, seeded, settled, started
+from ledgers import CONTEXT, call, error, ledger_at, seeded, settled, started
 
 from failsoft.core.evidence import CallAmended, ConfigActivated
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger import canonical
-from failsoft.ledger.merkle import Frontier, leaf_hash
-from failsoft.ledger.verify import Verification, _own_wal, verify
+from failsoft.ledger.merkle import Frontier, leaf_hash, root_of
+from failsoft.ledger.read import read
+from failsoft.ledger.verify import Problem, Verification, _Findings, _header_holds, _own_wal, verify
 from failsoft.ledger.walk import Walk
 
 CALLS = 140  # so that a block of 256 leaves is complete
@@ -190,78 +191,141 @@ def test_a_pin_that_holds_is_named_in_the_verdict(path: Path) -> None:
 
 
 STATEMENTS = {
-    "payload deleted": "DELETE FROM ledger_payload WHERE rowid = 5",
-    "payload changed": "UPDATE ledger_payload SET data = x'00' WHERE rowid = 5",
-    "payloads cut": "UPDATE ledger_payload SET data = substr(data, 1, length(data) - 1)",
-    "payloads exchanged": "UPDATE ledger_payload SET data = (SELECT data FROM ledger_payload WHERE rowid = 6)",
-    "payload added": "INSERT INTO ledger_payload (digest, data) VALUES (zeroblob(32), x'00')",
-    "index copy of the call changed": "UPDATE ledger_record SET call_id = 'c99' WHERE seq = 5",
-    "index copy of the case hidden": "UPDATE ledger_record SET case_id = NULL WHERE seq = 5",
-    "index copy of the type changed": "UPDATE ledger_record SET type = 'call.orphaned' WHERE seq = 5",
-    "body removed": "UPDATE ledger_record SET body = NULL WHERE seq = 5",
-    "body not canonical": "UPDATE ledger_record SET body = x'7b207d' WHERE seq = 5",
-    "body garbage": "UPDATE ledger_record SET body = x'7b7d' WHERE seq = 5",
-    "leaf changed": "UPDATE ledger_record SET leaf = zeroblob(32) WHERE seq = 5",
-    "head changed": "UPDATE ledger_head SET frontier = zeroblob(64)",
-    "head removed": "DELETE FROM ledger_head",
-    "log removed": "DELETE FROM ledger_log",
-    "log renamed": "UPDATE ledger_log SET origin = 'another'",
-    "subtree changed": "UPDATE ledger_subtree SET hash = zeroblob(32)",
-    "subtree removed": "DELETE FROM ledger_subtree",
-    "checkpoint beyond the head": "INSERT INTO ledger_checkpoint VALUES (99999, x'00', NULL, NULL)",
-    "artifact removed": "DELETE FROM ledger_artifact",
-    "artifact changed": "UPDATE ledger_artifact SET data = x'00'",
-    "trigger planted": "CREATE TRIGGER planted AFTER INSERT ON ledger_record BEGIN DELETE FROM ledger_payload; END",
-    "table planted": "CREATE TABLE planted (a)",
-    "index removed": "DROP INDEX ledger_record_call",
-    "column added": "ALTER TABLE ledger_record ADD COLUMN note TEXT",
+    "payload deleted": (
+        "DELETE FROM ledger_payload WHERE rowid = 5",
+        "is missing, and no record says that it was erased",
+    ),
+    "payload changed": ("UPDATE ledger_payload SET data = x'00' WHERE rowid = 5", "isn't what was committed to"),
+    "payloads cut": (
+        "UPDATE ledger_payload SET data = substr(data, 1, length(data) - 1)",
+        "isn't what was committed to",
+    ),
+    "payloads exchanged": (
+        "UPDATE ledger_payload SET data = (SELECT data FROM ledger_payload WHERE rowid = 6)",
+        "isn't what was committed to",
+    ),
+    "payload added": (
+        "INSERT INTO ledger_payload (digest, data) VALUES (zeroblob(32), x'00')",
+        "1 payloads belong to no record",
+    ),
+    "index copy of the call changed": (
+        "UPDATE ledger_record SET call_id = 'c99' WHERE seq = 5",
+        "its index copy says something else",
+    ),
+    "index copy of the case hidden": (
+        "UPDATE ledger_record SET case_id = NULL WHERE seq = 5",
+        "its index copy says something else",
+    ),
+    "index copy of the type changed": (
+        "UPDATE ledger_record SET type = 'call.orphaned' WHERE seq = 5",
+        "its index copy says something else",
+    ),
+    "body removed": ("UPDATE ledger_record SET body = NULL WHERE seq = 5", "no record says that it was pruned"),
+    "body not canonical": ("UPDATE ledger_record SET body = x'7b207d' WHERE seq = 5", "its bytes are no record's"),
+    "body garbage": ("UPDATE ledger_record SET body = x'7b7d' WHERE seq = 5", "malformed"),
+    "leaf changed": ("UPDATE ledger_record SET leaf = zeroblob(32) WHERE seq = 5", "don't hash to its leaf"),
+    "head changed": ("UPDATE ledger_head SET frontier = zeroblob(64)", "the head states"),
+    "head of another size": ("UPDATE ledger_head SET size = size + 1", "the head states"),
+    "head removed": ("DELETE FROM ledger_head", "the head is missing"),
+    "log removed": ("DELETE FROM ledger_log", "the log's own line is missing"),
+    "log renamed": ("UPDATE ledger_log SET origin = 'another'", "its origin differs"),
+    "subtree changed": ("UPDATE ledger_subtree SET hash = zeroblob(32)", "the stored subtree 0"),
+    "subtree removed": ("DELETE FROM ledger_subtree", "the stored subtree 0"),
+    "checkpoint beyond the head": (
+        "INSERT INTO ledger_checkpoint VALUES (99999, x'00', NULL, NULL)",
+        "a checkpoint covers more records",
+    ),
+    "artifact removed": ("DELETE FROM ledger_artifact", "configuration that it names is missing"),
+    "artifact changed": ("UPDATE ledger_artifact SET data = x'00'", "configuration that it names was changed"),
+    "trigger planted": (
+        "CREATE TRIGGER planted AFTER INSERT ON ledger_record BEGIN DELETE FROM ledger_payload; END",
+        "trigger planted doesn't belong here",
+    ),
+    "table planted": ("CREATE TABLE planted (a)", "table planted doesn't belong here"),
+    "index removed": ("DROP INDEX ledger_record_call", "index ledger_record_call is missing"),
+    "column added": ("ALTER TABLE ledger_record ADD COLUMN note TEXT", "table ledger_record is not as published"),
 }
 
 
-@pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS.keys())
-def test_a_change_by_sql_is_caught(path: Path, attacker: sqlite3.Connection, statement: str) -> None:
+@pytest.mark.parametrize(("statement", "told"), STATEMENTS.values(), ids=STATEMENTS.keys())
+def test_a_change_by_sql_is_caught(path: Path, attacker: sqlite3.Connection, statement: str, told: str) -> None:
     attacker.execute(statement)
-    assert after(attacker, path).exit_code == 1
+    found = after(attacker, path)
+    assert found.exit_code == 1
+    assert told in said(found)
 
 
-EDITS: dict[str, tuple[int, Callable[[dict[str, Any]], object]]] = {
-    "version": (5, lambda b: b.update(v=2)),
-    "version true": (5, lambda b: b.update(v=True)),
-    "type unknown": (5, lambda b: b.update(type="call.imagined")),
-    "rid": (5, lambda b: b.update(rid="x")),
-    "time": (5, lambda b: b.update(ts="2026-11-23 14:00:00")),
-    "origin": (5, lambda b: b.update(origin="another")),
-    "key lacking": (5, lambda b: b.pop("deadline_ms")),
-    "relation unknown": (5, lambda b: b.update(refs={"started": "00" * 32})),
-    "emitter": (5, lambda b: b.update(emitter="x")),
-    "number as text": (5, lambda b: b.update(eseq="4")),
-    "time falls": (7, lambda b: b.update(mono_us=0)),
-    "case with control characters": (5, lambda b: b["case"].update(id="a\nb")),
-    "case not in NFC": (5, lambda b: b["case"].update(id="e\u0301")),
-    "capability no object": (5, lambda b: b.update(capability="x")),
-    "commitments doubled": (6, lambda b: b["commitments"].append(b["commitments"][0])),
-    "commitment's path": (5, lambda b: b["commitments"][0].update(path="response")),
-    "commitment's digest": (5, lambda b: b["commitments"][0].update(digest="XY")),
-    "call exchanged": (6, lambda b: b.update(call_id="c2")),
-    "end without its start": (6, lambda b: b.pop("refs")),
-    "call started twice": (5, lambda b: b.update(call_id="c0")),
-    "amends another": (3 + 2 * CALLS, lambda b: b["refs"].update(completed="00" * 32)),
-    "closes at another number": (4 + 2 * CALLS, lambda b: b.update(last=1)),
-    "format": (0, lambda b: b.update(format="failsoft-ledger/2")),
-    "opened twice": (2, lambda b: b.update(type="log.opened")),
-    "emitter opened in the middle": (2, lambda b: b.update(type="emitter.opened")),
-    "emitter closed in the middle": (2, lambda b: b.update(type="emitter.closed", last=1)),
-    "config unknown": (2, lambda b: b.update(config_sha256="00" * 32)),
+EDITS: dict[str, tuple[int, Callable[[dict[str, Any]], object], str]] = {
+    "version": (5, lambda b: b.update(v=2), "version or type unknown"),
+    "version true": (5, lambda b: b.update(v=True), "version or type unknown"),
+    "type unknown": (5, lambda b: b.update(type="call.imagined"), "version or type unknown"),
+    "rid": (5, lambda b: b.update(rid="x"), "isn't written as the format has it"),
+    "time": (5, lambda b: b.update(ts="2026-11-23 14:00:00"), "isn't written as the format has it"),
+    "origin": (5, lambda b: b.update(origin="another"), "its origin differs"),
+    "key lacking": (5, lambda b: b.pop("deadline_ms"), "it lacks deadline_ms"),
+    "relation unknown": (
+        5,
+        lambda b: b.update(refs={"started": "00" * 32}),
+        "by a relation that its type doesn't have",
+    ),
+    "emitter": (5, lambda b: b.update(emitter="x"), "malformed"),
+    "number true": (6, lambda b: b.update(eseq=True), "malformed"),
+    "time of the emitter as text": (6, lambda b: b.update(mono_us="9"), "malformed"),
+    "number as text": (5, lambda b: b.update(eseq="4"), "malformed"),
+    "time falls": (7, lambda b: b.update(mono_us=0), "its emitter's time falls"),
+    "case with control characters": (5, lambda b: b["case"].update(id="a\nb"), "a name in it"),
+    "case not in NFC": (5, lambda b: b["case"].update(id="e\u0301"), "a name in it"),
+    "capability no object": (5, lambda b: b.update(capability="x"), "malformed"),
+    "commitments doubled": (6, lambda b: b["commitments"].append(b["commitments"][0]), "aren't sorted by path"),
+    "commitment's path": (
+        5,
+        lambda b: b["commitments"][0].update(path="response"),
+        "was committed to under another path",
+    ),
+    "commitment's digest": (5, lambda b: b["commitments"][0].update(digest="XY"), "malformed"),
+    "call exchanged": (6, lambda b: b.update(call_id="c2"), "isn't open"),
+    "end without its start": (6, lambda b: b.pop("refs"), "doesn't name the start of its call"),
+    "call started twice": (5, lambda b: b.update(call_id="c0"), "call 'c0' has no end"),
+    "amends another": (
+        3 + 2 * CALLS,
+        lambda b: b["refs"].update(completed="00" * 32),
+        "amends a record that isn't its call's",
+    ),
+    "closes at another number": (4 + 2 * CALLS, lambda b: b.update(last=1), "closed at another number"),
+    "format": (0, lambda b: b.update(format="failsoft-ledger/2"), "its format is another one"),
+    "opened twice": (2, lambda b: b.update(type="log.opened"), "opened by its first record"),
+    "emitter opened in the middle": (
+        2,
+        lambda b: b.update(type="emitter.opened"),
+        "an emitter opens with its first record",
+    ),
+    "emitter closed in the middle": (
+        2,
+        lambda b: b.update(type="emitter.closed", last=1),
+        "its emitter was closed before it",
+    ),
+    "config unknown": (2, lambda b: b.update(config_sha256="00" * 32), "configuration that it names is missing"),
+    "case of 129 bytes": (5, lambda b: b["case"].update(id="x" * 129), "a name in it"),
+    "case of none": (5, lambda b: b["case"].update(id=""), "a name in it"),
+    "actor with format characters": (5, lambda b: b["actor"].update(id="a\u200bb"), "a name in it"),
+    "capability not in NFC": (5, lambda b: b["capability"].update(name="e\u0301"), "a name in it"),
+    "emitter in upper case": (5, lambda b: b.update(emitter="A" * 32), "malformed"),
+    "version not given": (5, lambda b: b.pop("v"), "malformed"),
+    "commitments unsorted": (6, lambda b: b["commitments"].reverse(), "aren't sorted by path"),
+    "ends another's start": (6, lambda b: b["refs"].update(started="00" * 32), "doesn't name the start of its call"),
+    "ended before it was started": (5, lambda b: b.update(call_id="c99"), "isn't open"),
 }
 
 
-@pytest.mark.parametrize(("index", "change"), EDITS.values(), ids=EDITS.keys())
+@pytest.mark.parametrize(("index", "change", "told"), EDITS.values(), ids=EDITS.keys())
 def test_a_body_that_breaks_a_rule_is_caught_though_all_hashes_fit(
-    path: Path, attacker: sqlite3.Connection, index: int, change: Callable[[dict[str, Any]], object]
+    path: Path, attacker: sqlite3.Connection, index: int, change: Callable[[dict[str, Any]], object], told: str
 ) -> None:
     edit(attacker, index, change)
     recompute(attacker)
-    assert after(attacker, path).exit_code == 1
+    found = after(attacker, path)
+    assert found.exit_code == 1
+    assert told in said(found)
 
 
 def test_a_call_that_ends_twice_is_caught(path: Path, attacker: sqlite3.Connection) -> None:
@@ -269,6 +333,43 @@ def test_a_call_that_ends_twice_is_caught(path: Path, attacker: sqlite3.Connecti
     attacker.execute("UPDATE ledger_record SET call_id = 'c0' WHERE seq = 8")
     recompute(attacker)
     assert "more than once" in said(after(attacker, path))
+
+
+def test_a_call_that_begins_twice_is_caught_though_its_first_life_has_ended(
+    path: Path, attacker: sqlite3.Connection
+) -> None:
+    edit(attacker, 7, lambda body: body.update(call_id="c0"))
+    attacker.execute("UPDATE ledger_record SET call_id = 'c0' WHERE seq = 7")
+    recompute(attacker)
+    found = after(attacker, path)
+    assert "record 7: call 'c0' was started or ended more than once" in said(found)
+
+
+def test_an_emitters_time_may_stand_still(path: Path, attacker: sqlite3.Connection) -> None:
+    body = canonical.read(attacker.execute("SELECT body FROM ledger_record WHERE seq = 5").fetchone()[0])
+    edit(attacker, 6, lambda end: end.update(mono_us=body["mono_us"]))
+    recompute(attacker)
+    assert after(attacker, path).exit_code == 0
+
+
+def test_a_recovery_that_names_its_emitters_latest_failure_is_whole(path: Path, attacker: sqlite3.Connection) -> None:
+    def become(kind: str, **fields: Any) -> None:
+        index = 2 if kind == "ledger.failure" else 4 + 2 * CALLS
+        kept = ("v", "rid", "ts", "origin", "emitter", "eseq", "mono_us")
+
+        def change(body: dict[str, Any]) -> None:
+            common = {key: body[key] for key in kept}
+            body.clear()
+            body.update(common, type=kind, **fields)
+
+        edit(attacker, index, change)
+        attacker.execute("UPDATE ledger_record SET type = ? WHERE seq = ?", (kind, index))
+
+    become("ledger.failure", policy="fallback", lost_at_most=0, **{"from": "x"})
+    failure = attacker.execute("SELECT body FROM ledger_record WHERE seq = 2").fetchone()[0]
+    become("ledger.recovered", to="x", refs={"failure": leaf_hash(failure).hex()}, **{"from": "x"})
+    recompute(attacker)
+    assert after(attacker, path).exit_code == 0
 
 
 def test_a_foreign_recovery_is_caught(path: Path, attacker: sqlite3.Connection) -> None:
@@ -335,6 +436,9 @@ def test_a_cut_file_is_caught_and_not_opened(path: Path) -> None:
         "UPDATE ledger_head SET frontier = zeroblob(64)",
         "DELETE FROM ledger_head",
         "UPDATE ledger_log SET format = 'x'",
+        "UPDATE ledger_head SET size = size + 1",
+        "DELETE FROM ledger_record WHERE seq = (SELECT max(seq) FROM ledger_record)",
+        "UPDATE ledger_record SET leaf = zeroblob(32) WHERE seq = (SELECT max(seq) FROM ledger_record)",
         "UPDATE ledger_record SET body = x'7b7d' WHERE seq = (SELECT max(seq) FROM ledger_record)",
         "UPDATE ledger_subtree SET hash = zeroblob(32)",
         "INSERT INTO ledger_checkpoint VALUES (99999, x'00', NULL, NULL)",
@@ -433,6 +537,47 @@ def test_many_problems_are_counted_and_not_all_kept(path: Path, attacker: sqlite
     assert found.summary()[-1] == f"and {found.more} problems more"
 
 
+def test_missing_payloads_are_named_each_and_hide_no_other(path: Path, attacker: sqlite3.Connection) -> None:
+    attacker.execute("DELETE FROM ledger_payload WHERE rowid IN (1, 5, 6, 9)")
+    found = after(attacker, path)
+    assert len(found.problems) == 4
+    assert found.payloads == 4 * CALLS - 4
+
+
+def test_payloads_may_lie_in_another_order_than_the_records_that_name_them(
+    path: Path, attacker: sqlite3.Connection
+) -> None:
+    attacker.execute("UPDATE ledger_payload SET rowid = 99999 WHERE rowid = 5")
+    attacker.execute("UPDATE ledger_payload SET rowid = 5 WHERE rowid = 7")
+    found = after(attacker, path)
+    assert (found.exit_code, found.payloads) == (0, 4 * CALLS)
+
+
+@pytest.mark.parametrize(
+    ("before", "later", "back"),
+    [
+        ("2026-11-23T14:00:01.000000Z", "2026-11-23T14:00:00.000000Z", True),
+        ("2026-11-23T14:00:01.000000Z", "2026-11-23T14:00:00.000001Z", False),  # threads overtake each other
+        ("2026-11-23T14:00:01.000000Z", "2026-11-23T14:00:01.000000Z", False),
+        ("2026-11-23T14:00:01.000000Z", "2026-11-22T23:59:59.999999Z", True),
+    ],
+)
+def test_a_clock_steps_back_by_a_second_or_more(before: str, later: str, back: bool) -> None:
+    walk = Walk(sqlite3.connect(":memory:"), "")
+    for ts in (before, later, later):
+        walk._note_time(ts)
+    walk.connection.close()
+    assert walk.steps_back == int(back)
+
+
+def test_small_steps_back_are_measured_from_the_latest_time_that_was_seen() -> None:
+    walk = Walk(sqlite3.connect(":memory:"), "")
+    for ts in ("2026-11-23T14:00:01.000000Z", "2026-11-23T14:00:00.500000Z", "2026-11-23T14:00:00.000000Z"):
+        walk._note_time(ts)
+    walk.connection.close()
+    assert walk.steps_back == 1
+
+
 def test_a_clock_that_stepped_back_is_noted_and_no_problem(tmp_path: Path) -> None:
     ledger = ledger_at(tmp_path / "x.db")
     ledger.open()
@@ -471,22 +616,104 @@ def test_a_call_that_ends_while_it_is_verified_is_no_problem(tmp_path: Path, mon
     assert (found.exit_code, found.in_flight, found.size) == (0, 1, 3)
 
 
-class Refusing(sqlite3.Connection):
-    """A database that somebody else won't let go of."""
-
-    def execute(self, *_: Any) -> Any:
-        error = sqlite3.OperationalError("database is locked")
-        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
-        raise error
-
-
+@pytest.mark.parametrize(
+    ("code", "exit_code", "told"),
+    [
+        (sqlite3.SQLITE_BUSY, 3, "can't be read"),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, 3, "can't be read"),  # a kind of busy
+        (sqlite3.SQLITE_NOMEM, 3, "can't be read"),
+        (sqlite3.SQLITE_CORRUPT, 1, "cut or damaged"),
+        (sqlite3.SQLITE_CORRUPT_INDEX, 1, "cut or damaged"),
+    ],
+)
 def test_a_ledger_that_cant_be_read_now_is_unusable_not_tampered_with(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: int, exit_code: int, told: str
 ) -> None:
+    class Refusing(sqlite3.Connection):
+        def execute(self, *_: Any) -> Any:
+            raise error(code, "no")
+
     monkeypatch.setattr("failsoft.ledger.verify.connect", lambda path: sqlite3.connect(path, factory=Refusing))
     found = verify(path)
-    assert found.exit_code == 3
-    assert "can't be read" in said(found)
+    assert found.exit_code == exit_code
+    assert told in said(found)
+
+
+def wal_header(mark: int = 0x377F0682, version: int = 3_007_000, page: int = 8192) -> bytes:
+    """A header as sqlite.org/fileformat2.html, section 4, has it; the mark's last bit says how words are summed."""
+    words = [mark, version, page, 7, 0x12345678, 0xFEDCBA98]
+    start = b"".join(word.to_bytes(4, "big") for word in words)
+    order: Literal["big", "little"] = "big" if mark & 1 else "little"
+    summed = [int.from_bytes(start[at : at + 4], order) for at in range(0, 24, 4)]
+    first = second = 0
+    while summed:
+        first = (first + summed.pop(0) + second) % 2**32
+        second = (second + summed.pop(0) + first) % 2**32
+    return start + first.to_bytes(4, "big") + second.to_bytes(4, "big")
+
+
+@pytest.mark.parametrize("mark", [0x377F0682, 0x377F0683])
+def test_a_write_ahead_logs_header_holds_as_it_is_and_no_byte_otherwise(mark: int) -> None:
+    header = wal_header(mark)
+    assert _header_holds(header)
+    for at in range(32):
+        assert not _header_holds(header[:at] + bytes([header[at] ^ 0x11]) + header[at + 1 :])
+
+
+@pytest.mark.parametrize("header", [wal_header(0x377F0684), wal_header(version=3_007_001), wal_header(page=4096)])
+def test_a_write_ahead_log_of_another_kind_is_not_this_databases(header: bytes) -> None:
+    assert not _header_holds(header)
+
+
+def test_a_summary_says_all_that_was_found() -> None:
+    problems = (Problem(1, "bad", 7, "rid"), Problem(2, "lost", 8), Problem(3, "gone"))
+    found = Verification(1, problems, 2, ("a note",), "o", 9, "ab", {"x": 1, "a": 2}, 3)
+    assert found.summary() == [
+        "tampered with",
+        "origin o",
+        "9 records: 2 a, 1 x",
+        "3 payloads",
+        "root ab",
+        "a note",
+        "record 7 (rid): bad",
+        "record 8: lost",
+        "gone",
+        "and 2 problems more",
+    ]
+    assert Verification(3, problems[2:]).summary() == ["unusable", "gone"]
+
+
+def test_a_verdict_claims_no_more_than_was_shown() -> None:
+    assert [Verification(code, ()).verdict for code in range(4)] == [
+        "self-consistent",
+        "tampered with",
+        "incomplete",
+        "unusable",
+    ]
+    assert (
+        Verification(0, (), size=9, pinned=7).verdict == "unchanged up to the pin at 7; the 2 after it self-consistent"
+    )
+    assert Verification(1, (), size=9, pinned=7).verdict == "tampered with"
+
+
+@pytest.mark.parametrize(("codes", "worst"), [((2, 1, 2), 1), ((1, 3, 1), 3), ((2,), 2), ((2, 3), 3), ((), 0)])
+def test_the_exit_code_is_that_of_the_worst_problem(codes: tuple[int, ...], worst: int) -> None:
+    findings = _Findings()
+    for code in codes:
+        findings.add(Problem(code, "what"))
+    assert findings.code == worst
+
+
+def test_every_pin_is_held_against_the_log(path: Path) -> None:
+    whole = verify(path)
+    with read(path) as reader:
+        root = root_of([each.leaf for each in reader.records()][:100]).hex()
+    assert verify(path, pins=[(100, root), (whole.size, whole.root)]).verdict.startswith(
+        f"unchanged up to the pin at {whole.size}; the 0"
+    )
+    found = verify(path, pins=[(100, "00" * 32), (whole.size, whole.root), (whole.size + 1, whole.root)])
+    assert [(each.code, each.index) for each in found.problems] == [(1, 99), (1, None)]
+    assert f"there are {whole.size} records, and {whole.size + 1} were pinned" in said(found)
 
 
 def test_a_log_that_isnt_read_in_time_is_unusable_not_tampered_with(

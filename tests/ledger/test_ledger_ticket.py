@@ -136,6 +136,54 @@ def test_lost_records_without_a_call_count_one_each_and_the_count_is_bounded_fro
         gaps.add("why", started(f"c{number}"))
     assert gaps.counts() == {"why": 10_053}
     assert len(gaps.pending["why"].calls) == 10_000
+    gaps.add("why", started("c7"))  # known: a call is counted once
+    assert gaps.counts() == {"why": 10_053}
+
+
+def test_gaps_that_could_not_be_declared_are_counted_together_with_those_since() -> None:
+    before, since = Gaps(), Gaps()
+    for gaps in (before, since):
+        gaps.add("why", object())
+        gaps.add("why", started("one and the same"))
+    since.add("another", object())
+    before.merge(since)
+    assert before.counts() == {"why": 3, "another": 1}
+
+
+def test_gaps_alone_are_something_to_take() -> None:
+    queue = TicketQueue(0)
+    ticket_in(queue)
+    assert queue.wait()
+
+
+def test_what_comes_after_the_end_is_no_gap_of_a_full_queue() -> None:
+    queue = TicketQueue(1)
+    ticket_in(queue)
+    queue.shut("closed")
+    assert ticket_in(queue).promise.value == Unrecorded("closed")
+    assert queue.take_gaps().counts() == {}
+
+
+def test_whoever_waits_for_a_withdrawn_or_abandoned_record_is_told() -> None:
+    queue = TicketQueue(2)
+    withdrawn, abandoned = ticket_in(queue), ticket_in(queue)
+    withdrawn.withdraw()
+    assert withdrawn.promise.value == Unrecorded("withdrawn")
+    assert queue.abandon("given up") == 1
+    assert abandoned.promise.value == Unrecorded("given up")
+    assert len(queue) == 0
+    assert abandoned.record is None
+    assert abandoned.withdraw()
+
+
+def test_a_batch_that_is_given_back_has_no_place_in_the_log_any_more() -> None:
+    queue = TicketQueue(3)
+    first, second, third = ticket_in(queue), ticket_in(queue), ticket_in(queue)
+    taken = queue.take(2)
+    first.leaf = second.leaf = b"leaf"
+    queue.give_back(taken)
+    assert first.leaf is second.leaf is None
+    assert queue.take(3) == [first, second, third]
 
 
 def test_a_shut_queue_refuses_and_wakes_whoever_waits() -> None:

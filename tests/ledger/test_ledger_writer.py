@@ -10,6 +10,7 @@ import pytest
 from ledgers import (
     CONTEXT,
     Faults,
+    SteppedClock,
     SystemClock,
     call,
     completed,
@@ -90,6 +91,28 @@ def test_a_ledger_can_be_closed_and_opened_again_as_another_emitter(tmp_path: Pa
         ledger.close()
     assert len(rows(ledger.path, "SELECT DISTINCT emitter FROM ledger_record WHERE emitter IS NOT NULL")) == 3
     whole(ledger.path)
+
+
+def test_a_records_time_is_that_of_its_submission_however_late_it_is_written(tmp_path: Path) -> None:
+    clock = SteppedClock()
+    ledger = ledger_at(tmp_path / "x.db", clock=clock)
+    ledger.open()
+    with ledger._io:  # nothing is written meanwhile
+        first = ledger.submit(started("first"))
+        clock.wall += 1_000_000_000
+        clock.now += 1_000_000_000
+        second = ledger.submit(started("second"))
+        clock.wall += 7_000_000_000
+        clock.now += 7_000_000_000
+    settled(first)
+    settled(second)
+    ledger.close()
+    with read(ledger.path) as reader:
+        (one,), (two,) = (
+            [each for each in reader.call(name) if each.kind == "call.started"] for name in ("first", "second")
+        )
+    assert (one.ts[:20], two.ts[:20]) == ("2026-11-23T14:00:00.", "2026-11-23T14:00:01.")
+    assert 1_000_000 <= two.fields["mono_us"] - one.fields["mono_us"] < 1_000_010
 
 
 def test_opening_twice_is_refused(tmp_path: Path) -> None:
@@ -176,6 +199,43 @@ def test_a_failed_commit_tells_its_waiters_lowers_health_and_is_made_good(
         1, 1, 1, 1,
     ]  # fmt: skip
     whole(ledger.path)
+
+
+def test_between_two_tries_it_waits_and_new_records_do_not_end_that(tmp_path: Path) -> None:
+    faults = Faults()
+    ledger = ledger_at(tmp_path / "x.db", connect=faults.connect, back_off=(60.0, 60.0))
+    ledger.open()
+    faults.raises["BEGIN"] = (BUSY, "busy")
+    faults.seen.clear()
+    settled(ledger.submit(started("c1")))
+    for number in range(20):
+        ledger.submit(started(f"d{number}"))
+    ledger.close()
+    assert faults.seen.count("BEGIN IMMEDIATE") == 3  # the first try, the last one, and the goodbye
+
+
+def test_each_pause_is_twice_the_one_before_up_to_the_longest_until_a_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults, pauses = Faults(), []
+    ledger = ledger_at(tmp_path / "x.db", connect=faults.connect, back_off=(1.0, 5.0))
+    ledger.open()
+    faults.raises["BEGIN"] = (BUSY, "busy")
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) in (5, 7):
+            faults.raises.clear()
+
+    monkeypatch.setattr(ledger._queue, "pause", pause)
+    settled(ledger.submit(started("c1")))
+    until(lambda: ledger.healthy)
+    assert pauses == [1.0, 2.0, 4.0, 5.0, 5.0]
+    faults.raises["BEGIN"] = (BUSY, "busy")
+    settled(ledger.submit(started("c2")))
+    until(lambda: ledger.healthy)
+    ledger.close()
+    assert pauses[5:] == [1.0, 2.0]
 
 
 def test_a_commit_of_unknown_outcome_that_did_happen_is_found_and_not_doubled(tmp_path: Path) -> None:
@@ -303,6 +363,17 @@ def test_the_log_replaced_under_a_running_writer_is_noticed(tmp_path: Path) -> N
         connection.execute(f"DROP TRIGGER {trigger}")
     connection.execute("DELETE FROM ledger_record WHERE seq = 2")
     connection.execute("UPDATE ledger_head SET size = 2, frontier = x'00'")
+    connection.close()
+    assert "not the one" in settled(ledger.submit(started("c2"))).reason
+    ledger.close()
+
+
+def test_another_tree_of_the_same_size_under_a_running_writer_is_noticed(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    settled(ledger.submit(started("c1")))
+    connection = sqlite3.connect(ledger.path, isolation_level=None)
+    connection.execute("UPDATE ledger_head SET frontier = zeroblob(64)")
     connection.close()
     assert "not the one" in settled(ledger.submit(started("c2"))).reason
     ledger.close()

@@ -123,6 +123,31 @@ def test_every_mutated_consistency_proof_is_refused(new: int, data: st.DataObjec
     assert not merkle.verify_consistency(new + 1, roots[1], new, roots[1], [])
 
 
+def test_a_proof_is_refused_for_a_tree_whose_proofs_have_more_or_fewer_hashes() -> None:
+    """Even where the hashes lead to the right root: the size that is claimed is part of what is proven."""
+    hashes = leaves(16)
+    roots = [tree(hashes[:size]) for size in range(17)]
+    pairs = [(low, high) for high in range(1, 17) for low in range(high)]
+    for index, size in pairs:
+        proof = merkle.inclusion_proof(over(hashes), index, size)
+        for place, claimed in pairs:
+            if len(merkle.inclusion_ranges(place, claimed)) != len(proof):
+                assert not merkle.verify_inclusion(hashes[index], place, claimed, proof, roots[size])
+    for old, new in pairs:
+        if old:
+            proof = merkle.consistency_proof(over(hashes), old, new)
+            for low, high in pairs:
+                if low and len(merkle.consistency_ranges(low, high)) != len(proof):
+                    assert not merkle.verify_consistency(low, roots[old], high, roots[new], proof)
+
+
+def test_trees_of_one_size_are_consistent_exactly_if_they_are_the_same() -> None:
+    first, second = tree(leaves(3)), tree(leaves(4))
+    assert merkle.verify_consistency(3, first, 3, first, [])
+    assert not merkle.verify_consistency(3, first, 3, second, [])
+    assert not merkle.verify_consistency(3, first, 3, first, [first])
+
+
 def test_an_empty_proof_of_consistency_is_refused_where_one_is_needed() -> None:
     hashes = leaves(5)
     assert not merkle.verify_consistency(3, tree(hashes[:3]), 5, tree(hashes), [])
@@ -138,7 +163,7 @@ def test_what_is_not_in_a_tree_has_no_proof() -> None:
 
 
 def test_a_frontier_of_the_wrong_length_is_refused() -> None:
-    for size, data in ((1, b""), (3, bytes(32)), (-1, b"")):
+    for size, data in ((1, b""), (3, bytes(32)), (-1, b""), (-1, bytes(32))):
         with pytest.raises(ValueError, match="frontier"):
             Frontier.from_bytes(size, data)
 

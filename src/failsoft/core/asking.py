@@ -63,6 +63,7 @@ class Asking(Generic[Q, R]):
         attempts: in order of start, over all adapters.
         passed_over: adapters not asked and attempts not used, in order.
         bug: what the user's own code raised, if it did: no more is asked then.
+        detach: adapters that wait for a trial which no caller has time for: one runs on without its caller.
     """
 
     world: World
@@ -76,6 +77,7 @@ class Asking(Generic[Q, R]):
     attempts: list[Attempt] = field(factory=list[Attempt])
     passed_over: list[PassedOver] = field(factory=list[PassedOver])
     bug: Exception | None = None
+    detach: list[GuardedAdapter] = field(factory=list[GuardedAdapter])
 
     def ask(self, adapter: GuardedAdapter, prompt: Prompt | None) -> Ask:
         """The question as one attempt gets it: its own, so that no adapter sees what another did to it."""

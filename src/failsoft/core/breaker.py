@@ -30,13 +30,13 @@ What holds throughout:
        never takes it.
 
 An attempt that its *caller's* deadline cut off is judged by fair time (`Permit.cut`). A caller with less time than that
-can't be a trial: it would be cut off, prove nothing, and take the place of one that could.
+can't be a trial: it would be cut off, prove nothing, and take the place of one that could. Where so no trial was to be had
+for `open_base_s`, one refusal says it (`Refused.detach`), and the call lets a trial run on without its caller.
 
 A *quality* breaker (`failsoft.core.quality`) is this class with other settings, told outcomes by `count` while it's closed.
 The *recovery check* is the call's: a trial that another model than the pinned one answered opens the breaker again (`trip`).
 
-Seams. A trial that no caller is patient enough for is run *detached* by the call, with no `remaining_ns`. Processes share
-their openings through `Change`s; what a peer says comes in by a method like `to_trial`, as advice.
+Seams. Processes share their openings through `Change`s; what a peer says comes in by a method like `to_trial`, as advice.
 """
 
 from __future__ import annotations
@@ -98,6 +98,7 @@ class Breaker(Guard[Change]):
         "_trials",
         "_trips",
         "_until",
+        "_untried_since",
         "_window",
     )
 
@@ -123,6 +124,7 @@ class Breaker(Guard[Change]):
         self._until = now
         self._trips = 0
         self._trials = Trials(settings)
+        self._untried_since = now
         self._late_results = self._double_settles = 0
 
     # --- asking -------------------------------------------------------------------------------------------------------
@@ -245,7 +247,7 @@ class Breaker(Guard[Change]):
                 return
             window, settings = self._window, self._settings
             window.count(_NO_LEASE, now, failed)
-            if failed and window.calls >= settings.min_calls and window.failures * 100 >= settings.rate * window.calls:
+            if window.calls >= settings.min_calls and window.failures * 100 >= settings.rate * window.calls:
                 self._move(Cause.RATE, now)
         if self._untold:
             self._announce()
@@ -301,7 +303,14 @@ class Breaker(Guard[Change]):
         self._catch_up(now)
         refused = self._trial_refused(now, remaining_ns)
         if refused is not None:
+            if (
+                refused.reason == "deadline_too_short"
+                and now - self._untried_since >= self._settings.open_base_s * SECOND
+            ):
+                self._untried_since = now
+                return Refused(refused.reason, refused.retry_after_ns, detach=True)
             return refused
+        self._untried_since = now
         permit = Permit(self, True, self._start_order.started(), now, lease, 0, call)
         self._trials.begin(permit)
         return permit
@@ -367,7 +376,9 @@ class Breaker(Guard[Change]):
             self._trips = min(self._trips + 1, self._settings.most_trips)
             wait = max(self._settings.back_off(self._trips, self._random), min(hint_ns or 0, LONGEST_HINT))
             self._until = max(self._until, at + wait)
-        elif state is _CLOSED:
+        elif state is _HALF_OPEN:
+            self._untried_since = at
+        else:
             self._window.clear()
             self._start_order.clear()
             self._healthy_since = at

@@ -55,10 +55,12 @@ class Refused:
     Args:
         reason: ``open``, ``trials_taken``, or ``deadline_too_short`` (for a trial).
         retry_after_ns: nanoseconds after which asking again makes sense, at least 0.
+        detach: no caller has been patient enough for a trial for `open_base_s`: let one run on without its caller.
     """
 
     reason: str
     retry_after_ns: int
+    detach: bool = False
 
 
 @define

@@ -34,7 +34,7 @@ from failsoft.core.asking import Answer, Asking, OnBug, OnLedgerFailure, World
 from failsoft.core.budget import LEDGER_RESERVE, budget
 from failsoft.core.clock import uuid7
 from failsoft.core.contract import Contract, Snapshot
-from failsoft.core.effects import Append, Effect, Ledger, Recorded, Ticket, Unrecorded
+from failsoft.core.effects import SECOND, Append, Detach, Effect, Ledger, Recorded, Ticket, Unrecorded
 from failsoft.core.evidence import CallAmended, CallCompleted, CallResult, CallStarted
 from failsoft.core.hedge import Hedge
 from failsoft.core.judge import places
@@ -102,18 +102,30 @@ class Call(Generic[Q, R]):
             if asking.bug is not None and world.on_bug == "raise":
                 yield from self._fail(CapabilityBug(f"{self.contract.name}: {asking.bug!r}"), asking.bug)
             if answer is None:
-                return (yield from self._fall_back())
-            outcome = self._outcome_of(answer)
-            self._response_json = answer.response_json
-            if world.ledger is None:
-                return outcome
-            return (yield from self._complete(world.ledger, outcome, answer.adapter.codec.version))
+                outcome = yield from self._fall_back()
+            else:
+                outcome = self._outcome_of(answer)
+                self._response_json = answer.response_json
+                if world.ledger is not None:
+                    outcome = yield from self._complete(world.ledger, outcome, answer.adapter.codec.version)
+            for adapter in asking.detach:
+                yield Detach(self._trial(adapter, now).run())
+            return outcome
         except GeneratorExit:  # from the garbage collector: nothing is put on record, since that takes a lock
             raise
         except BaseException:
             if self._started is not None and not self._completed:
                 self._post("cancelled")
             raise
+
+    def _trial(self, adapter: GuardedAdapter, now: int) -> Call[Q, R]:
+        """The same question to one adapter, with time enough, for nobody: a half-open breaker's trial.
+
+        A call of its own, with records of its own.
+        """
+        deadline = 2 * adapter.breaker.fair_time(now) + SECOND
+        route = Route((adapter,), self.route.fair_share, None, self.route.quality)
+        return Call(self.world, self.contract, route, deadline, self.snapshot, self.context)
 
     def _plan(self, now: int) -> list[GuardedAdapter]:
         blocked = self.world.blocks.capability(self.contract.name, now)

@@ -149,6 +149,5 @@ class Throttle(Guard[ThrottleChange]):
         return moment if moment > now else 0
 
     def _release(self) -> None:
-        self._until = self._waits = self._successes = 0
-        self._last = None
+        self._until = self._waits = 0
         self._changed(ThrottleChange(0, False))

@@ -195,29 +195,35 @@ class Turn(Generic[R]):
             self._held.release(now)
             self._pass("no_time")
             return None
+        if not self._admitted(now, until):
+            self._held.release(now)
+            return None
+        return now
+
+    def _admitted(self, now: int, until: int) -> bool:
+        """Do all guards let this attempt go? What they gave is held."""
+        asking, adapter, held, quality = self.asking, self.adapter, self._held, self._quality
         refusal = adapter.admit(now)
         if refusal is not None:
-            self._held.release(now)
             self._pass(*refusal)
-            return None
-        quality = self._quality
+            return False
         if quality is not None:
             leave = quality.acquire(now, until - now)
             if isinstance(leave, Refused):
-                self._held.release(now)
                 self._pass("quality", leave.reason)
-                return None
-            self._held.leave = leave
+                return False
+            held.leave = leave
         # A caller who has what the configuration gives every caller may be a trial, whatever fair time says.
-        remaining = None if until - now >= asking.route.fair_share else budget.ask_ends - now
+        remaining = None if until - now >= asking.route.fair_share else asking.budget.ask_ends - now
         permit = adapter.breaker.acquire(now, until - now, call=asking.call_id, remaining_ns=remaining)
         if isinstance(permit, Refused):
-            self._held.release(now)
             self._pass("open", permit.reason)
-            return None
-        self._held.permit = permit
+            if permit.detach:
+                asking.detach.append(adapter)
+            return False
+        held.permit = permit
         self._trial = permit.trial
-        return now
+        return True
 
     def _reserve(self, limits: Limits) -> Generator[Effect, Any, bool]:
         """Take an attempt's part of the provider's quotas; wait for it where nobody else could be asked instead."""

@@ -56,12 +56,8 @@ class Disclosure:
         Raises:
             ValueError: it's cut, has trailing bytes, or a path or media type that isn't short text.
         """
-        path, at = _text(plain, SALT_SIZE)
-        media, at = _text(plain, at)
-        size = int.from_bytes(plain[at : at + 8], "big")
-        if len(plain) != at + 8 + size:
-            raise ValueError("a disclosure that is cut, or has trailing bytes")
-        return cls(path, media, plain[at + 8 :], plain[:SALT_SIZE])
+        path, media, at = _places(plain)
+        return cls(path, media, plain[at:], plain[:SALT_SIZE])
 
 
 def digest(disclosure: bytes) -> bytes:
@@ -71,19 +67,24 @@ def digest(disclosure: bytes) -> bytes:
 
 def is_for(disclosure: bytes, path: str) -> bool:
     """Is this a whole disclosure of the payload with that path? The data isn't copied."""
-    named = path.encode()
-    at = SALT_SIZE + 4 + len(named)
-    end = at + 4 + int.from_bytes(disclosure[at : at + 4], "big")
-    return (
-        disclosure[SALT_SIZE:at] == len(named).to_bytes(4, "big") + named
-        and end - at - 4 <= PLACE_LIMIT
-        and len(disclosure) == end + 8 + int.from_bytes(disclosure[end : end + 8], "big")
-    )
+    try:
+        return _places(disclosure)[0] == path
+    except ValueError:
+        return False
+
+
+def _places(plain: bytes) -> tuple[str, str, int]:
+    """Path, media type, and where the data begins, which fills the rest to the byte."""
+    path, at = _text(plain, SALT_SIZE)
+    media, at = _text(plain, at)
+    if len(plain) != at + 8 + int.from_bytes(plain[at : at + 8], "big"):
+        raise ValueError("a disclosure that is cut, or has trailing bytes")
+    return path, media, at + 8
 
 
 def _text(plain: bytes, at: int) -> tuple[str, int]:
-    size = int.from_bytes(plain[at : at + 4], "big")
-    end = at + 4 + size
-    if size > PLACE_LIMIT or len(plain) < end:
-        raise ValueError("a disclosure that is cut, or names no place")
-    return plain[at + 4 : end].decode(), end
+    start = at + 4
+    size = int.from_bytes(plain[at:start], "big")
+    if size > PLACE_LIMIT:
+        raise ValueError("a disclosure with a path or media type that is too long")
+    return plain[start : start + size].decode(), start + size

@@ -214,7 +214,7 @@ class Reader:
     def _range_hash(self, first: int, end: int) -> bytes:
         """A range of a proof begins at a multiple of 256, or is shorter: whole blocks come from the stored subtrees."""
         blocks, rest = Frontier(), Frontier()
-        whole = first // BLOCK + (end - first) // BLOCK if first % BLOCK == 0 else first // BLOCK
+        whole = first // BLOCK + (end - first) // BLOCK
         for (block,) in self._connection.execute(
             "SELECT hash FROM ledger_subtree WHERE idx >= ? AND idx < ? ORDER BY idx", (first // BLOCK, whole)
         ):
