@@ -28,6 +28,7 @@ _SEEN_BY_TRANSPORTS = frozenset(
         FaultKind.TLS_FAILED,
         FaultKind.TLS_INVALID,
         FaultKind.PROXY_REFUSED,
+        FaultKind.POOL_EXHAUSTED,
         FaultKind.UPLOAD_CUT,
         FaultKind.CONNECTION_LOST,
         FaultKind.ATTEMPT_TIMEOUT,
