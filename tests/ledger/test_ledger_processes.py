@@ -280,6 +280,6 @@ def test_orphans_that_cannot_be_written_are_named_later(tmp_path: Path) -> None:
     faults.raises.clear()
     appender.settle(*appender.step())
     appender.end()
-    first._queue.shut("the test is over")
     assert types(first.path).count("call.orphaned") == 1
     assert verify(first.path).exit_code == 0
+    first._queue.shut("the test is over")  # whereupon its thread says goodbye, and names the call as well

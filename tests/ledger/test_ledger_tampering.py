@@ -283,6 +283,11 @@ EDITS: dict[str, tuple[int, Callable[[dict[str, Any]], object], str]] = {
         "was committed to under another path",
     ),
     "commitment's digest": (5, lambda b: b["commitments"][0].update(digest="XY"), "malformed"),
+    "digest in upper case": (
+        5,
+        lambda b: b["commitments"][0].update(digest=b["commitments"][0]["digest"].upper()),
+        "malformed",
+    ),
     "call exchanged": (6, lambda b: b.update(call_id="c2"), "isn't open"),
     "end without its start": (6, lambda b: b.pop("refs"), "doesn't name the start of its call"),
     "call started twice": (5, lambda b: b.update(call_id="c0"), "call 'c0' has no end"),
@@ -343,6 +348,16 @@ def test_a_call_that_begins_twice_is_caught_though_its_first_life_has_ended(
     recompute(attacker)
     found = after(attacker, path)
     assert "record 7: call 'c0' was started or ended more than once" in said(found)
+
+
+@pytest.mark.parametrize("index", [4, 1 + 2 * CALLS], ids=["another call's end", "its own call's start"])
+def test_an_amendment_of_anything_but_its_own_calls_end_is_caught(
+    path: Path, attacker: sqlite3.Connection, index: int
+) -> None:
+    (leaf,) = attacker.execute("SELECT leaf FROM ledger_record WHERE seq = ?", (index,)).fetchone()
+    edit(attacker, 3 + 2 * CALLS, lambda body: body["refs"].update(completed=leaf.hex()))
+    recompute(attacker)
+    assert "amends a record that isn't its call's" in said(after(attacker, path))
 
 
 def test_an_emitters_time_may_stand_still(path: Path, attacker: sqlite3.Connection) -> None:

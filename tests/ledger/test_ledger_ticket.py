@@ -180,10 +180,23 @@ def test_a_batch_that_is_given_back_has_no_place_in_the_log_any_more() -> None:
     queue = TicketQueue(3)
     first, second, third = ticket_in(queue), ticket_in(queue), ticket_in(queue)
     taken = queue.take(2)
+    assert taken == [first, second]
     first.leaf = second.leaf = b"leaf"
     queue.give_back(taken)
     assert first.leaf is second.leaf is None
     assert queue.take(3) == [first, second, third]
+
+
+def test_a_pause_ends_with_its_time_or_the_queue_and_not_with_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = TicketQueue(5)
+    asked: list[tuple[bool, float]] = []
+    monkeypatch.setattr(queue._changed, "wait_for", lambda done, seconds: asked.append((done(), seconds)))
+    queue.pause(60)
+    ticket_in(queue)
+    queue.pause(60)
+    queue.shut("closed")
+    queue.pause(60)
+    assert asked == [(False, 60), (False, 60), (True, 60)]
 
 
 def test_a_shut_queue_refuses_and_wakes_whoever_waits() -> None:
