@@ -208,6 +208,13 @@ def test_each_opening_is_longer_up_to_the_cap() -> None:
     assert breaker.snapshot(now).trips == 5
 
 
+def test_closing_empties_the_window() -> None:
+    breaker, now = opened(), 5 * SECOND
+    settle(breaker, now, SUCCESS, SUCCESS)
+    seen = breaker.snapshot(now)
+    assert (seen.state, seen.calls, seen.failures) == (State.CLOSED, 0, 0)
+
+
 def test_healthy_minutes_take_trips_back() -> None:
     breaker = opened()
     now = 5 * SECOND
@@ -215,6 +222,25 @@ def test_healthy_minutes_take_trips_back() -> None:
         permit.settle(SUCCESS, now)
     assert breaker.snapshot(now + 59 * SECOND).trips == 1
     assert breaker.snapshot(now + 60 * SECOND).trips == 0
+
+
+def test_after_healthy_minutes_an_opening_is_a_first_one_again() -> None:
+    breaker = opened()
+    settle(breaker, 5 * SECOND, SUCCESS, SUCCESS)
+    later = 600 * SECOND
+    settle(breaker, later, *[FAILURE] * 5)
+    assert refused(breaker, later) == Refused("open", 5 * SECOND)
+
+
+def test_a_call_that_failed_before_it_closed_again_is_an_entry_again() -> None:
+    breaker = make()
+    for _ in range(5):
+        admitted(breaker, 0, call="once").settle(FAILURE, 0)
+    now = 5 * SECOND
+    settle(breaker, now, SUCCESS, SUCCESS, *[SUCCESS] * 20)
+    admitted(breaker, now, call="once").settle(FAILURE, now)
+    settle(breaker, now, *[FAILURE] * 4)
+    assert state(breaker, now) is State.OPEN
 
 
 @pytest.mark.parametrize(
@@ -311,6 +337,23 @@ def test_a_trial_wants_a_caller_with_fair_time() -> None:
     assert isinstance(breaker.acquire(now, TIMEOUT, remaining_ns=5 * SECOND), Permit)
 
 
+def test_where_no_caller_has_fair_time_one_in_five_seconds_is_asked_to_leave_its_trial_running() -> None:
+    breaker = opened()
+    asked = []
+    for now in (5 * SECOND, 10 * SECOND - 1, 10 * SECOND, 10 * SECOND, 15 * SECOND - 1, 15 * SECOND):
+        refusal = breaker.acquire(now, TIMEOUT, remaining_ns=SECOND)
+        assert isinstance(refusal, Refused)
+        asked.append(refusal.detach)
+    assert asked == [False, False, True, False, False, True]
+
+
+def test_nobody_is_asked_to_leave_a_trial_running_while_there_is_no_place_for_one() -> None:
+    breaker, now = opened(), 5 * SECOND
+    for _ in range(2):
+        admitted(breaker, now, timeout=60 * SECOND)
+    assert refused(breaker, now + 20 * SECOND, remaining=SECOND) == Refused("trials_taken", 42 * SECOND)
+
+
 def test_an_impatient_look_at_an_open_breaker_whose_time_has_come_is_refused_as_a_trial_would_be() -> None:
     assert opened().peek(5 * SECOND, remaining_ns=SECOND) == Refused("deadline_too_short", 0)
 
@@ -345,6 +388,16 @@ def test_to_trial_leads_to_half_open_from_anywhere_and_keeps_trips() -> None:
     seen = breaker.snapshot(SECOND)
     assert (seen.state, seen.trips, seen.generation) == (State.HALF_OPEN, 1, 2)
     assert admitted(breaker, SECOND).trial
+
+
+def test_what_was_due_before_to_trial_is_told_before_it() -> None:
+    changes: list[Change] = []
+    breaker = make(on_change=changes.append)
+    settle(breaker, 0, *[FAILURE] * 5)
+    breaker.to_trial("unblocked", 9 * SECOND)
+    assert [(change.reason, change.at_ns) for change in changes[1:]] == [
+        ("waited", 5 * SECOND), ("unblocked", 9 * SECOND),
+    ]  # fmt: skip
 
 
 def test_to_trial_makes_a_running_trial_a_late_result() -> None:
@@ -469,7 +522,7 @@ def test_old_answers_leave_fair_time_unknown() -> None:
 def test_a_look_by_a_clock_that_lags_behind_changes_nothing() -> None:
     breaker, now = make(), 100 * SECOND
     settle(breaker, now, FAILURE)
-    assert breaker.snapshot(0).failures == 1
+    assert breaker.snapshot(SECOND).failures == 1
     assert breaker.snapshot(now).failures == 1
 
 
@@ -575,6 +628,16 @@ def test_after_a_fork_the_childs_breaker_has_a_lock_of_its_own_and_no_permits() 
     assert breaker.snapshot(0).late_results == 1
 
 
+def test_the_parents_failures_are_in_no_run_of_the_childs() -> None:
+    breaker = make()
+    settle(breaker, 0, *[FAILURE] * 4)
+    breaker.after_fork()
+    settle(breaker, 0, *[FAILURE] * 4)
+    assert state(breaker, 0) is State.CLOSED
+    settle(breaker, 0, FAILURE)
+    assert state(breaker, 0) is State.OPEN
+
+
 def test_all_that_is_wrong_with_the_settings_is_said_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
         BreakerSettings(rate=float("nan"), min_calls=0, trials=True, jitter=-1, open_factor="2")  # type: ignore[arg-type]
@@ -583,19 +646,78 @@ def test_all_that_is_wrong_with_the_settings_is_said_at_once() -> None:
     ]  # fmt: skip
 
 
+def test_the_defaults_are_the_measured_ones() -> None:
+    assert BreakerSettings() == BreakerSettings(
+        window_s=60, buckets=12, rate=50, min_calls=20, consecutive=5, consecutive_busy=10, busy_calls=50,
+        open_base_s=5, open_factor=2, open_cap_s=60, jitter=0.2, trials=3, concurrent_trials=2, successes_to_close=2,
+        healthy_for_s=60, lease_slack_s=2, fair_cap_s=60,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "wrong",
+    ("name", "low", "high"),
     [
-        {"buckets": 100, "window_s": 9},
-        {"consecutive": 11},
-        {"open_base_s": 61},
-        {"concurrent_trials": 4},
-        {"successes_to_close": 4},
+        ("window_s", 1, 3_600), ("buckets", 1, 120), ("rate", 1, 100), ("min_calls", 1, 1_000_000),
+        ("consecutive", 1, 1_000_000), ("consecutive_busy", 1, 1_000_000), ("busy_calls", 1, 1_000_000),
+        ("open_base_s", 0.001, 3_600), ("open_factor", 1, 10), ("open_cap_s", 0.001, 3_600), ("jitter", 0, 0.9),
+        ("trials", 1, 100), ("concurrent_trials", 1, 100), ("successes_to_close", 1, 100), ("healthy_for_s", 1, 86_400),
+        ("lease_slack_s", 0, 60), ("fair_cap_s", 0.001, 3_600),
+    ],
+)  # fmt: skip
+def test_each_figure_has_its_range(name: str, low: float, high: float) -> None:
+    def out_of_range(value: float) -> bool:
+        try:
+            BreakerSettings(**{name: value})  # type: ignore[arg-type]
+        except ConfigurationError as error:
+            return any(f"{name}: {value} is not between {low} and {high}" in problem for problem in error.problems)
+        return False
+
+    step = 1 if isinstance(getattr(BreakerSettings(), name), int) else 0.0001
+    assert [out_of_range(each) for each in (low - step, low, high, high + step)] == [True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "problem"),
+    [
+        ({"window_s": 10, "buckets": 100}, {"window_s": 9.9, "buckets": 100}, "buckets: must be at least 0.1 s each"),
+        ({"consecutive": 10}, {"consecutive": 11}, "consecutive_busy: must be at least consecutive"),
+        ({"open_base_s": 60}, {"open_base_s": 61}, "open_cap_s: must be at least open_base_s"),
+        ({"concurrent_trials": 3}, {"concurrent_trials": 4}, "concurrent_trials: must be at most trials"),
+        ({"successes_to_close": 3}, {"successes_to_close": 4}, "successes_to_close: must be at most trials"),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ConfigurationError):
+def test_settings_that_contradict_each_other_are_refused(
+    right: dict[str, float], wrong: dict[str, float], problem: str
+) -> None:
+    BreakerSettings(**right)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError) as caught:
         BreakerSettings(**wrong)  # type: ignore[arg-type]
+    assert list(caught.value.problems) == [f"breaker.{problem}"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"trials": 2.0}, "breaker.trials: a whole number is wanted, not float"),
+        ({"rate": "50"}, "breaker.rate: a number is wanted, not str"),
+    ],
+)
+def test_a_figure_of_another_type_is_refused(wrong: dict[str, float], problem: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        BreakerSettings(**wrong)  # type: ignore[arg-type]
+    assert list(caught.value.problems) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("drawn", "trips", "seconds"),
+    [(0.0, 1, 4.0), (0.25, 1, 4.5), (0.5, 1, 5.0), (1.0, 1, 6.0), (0.5, 3, 20.0), (0.0, 3, 16.0)],
+)
+def test_an_opening_varies_by_a_fifth_either_way(drawn: float, trips: int, seconds: float) -> None:
+    class Drawn(random.Random):
+        def random(self) -> float:
+            return drawn
+
+    assert BreakerSettings().back_off(trips, Drawn()) == seconds * SECOND
 
 
 @pytest.mark.parametrize(

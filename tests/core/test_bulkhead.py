@@ -141,6 +141,14 @@ def test_who_gives_up_waiting_does_not_leave_an_abandoned_slot_to_nobody() -> No
     assert (patient.done, bulkhead.in_use) == (True, 1)
 
 
+def test_a_slot_in_which_work_goes_on_is_free_when_that_has_ended() -> None:
+    bulkhead, work = full(), Promise[None]()
+    bulkhead.abandon(work=work)
+    assert [bulkhead.try_enter() for _ in range(2)] == [False, False]
+    work.resolve(None)
+    assert [bulkhead.try_enter() for _ in range(2)] == [True, False]
+
+
 def test_an_abandoned_place_is_passed_over_and_an_abandoned_grant_passed_on() -> None:
     bulkhead = full()
     granted, waits, stays = place(bulkhead), place(bulkhead), place(bulkhead)

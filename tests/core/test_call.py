@@ -9,11 +9,12 @@ import pytest
 from failsoft.context import CallContext
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.core.evidence import CallAmended, CallStarted
+from failsoft.core.route import NoBlocks
 from failsoft.errors import CapabilityBug, FallbackFailed, LedgerUnavailable
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive_simulated import Simulation
 from failsoft.prompt import Prompt
-from tests.core.scripted import SECOND, Grade, GradeItem, Item, Scene, StubLedger, ok, scripted, status
+from tests.core.scripted import SECOND, Grade, GradeItem, Item, Scene, StubLedger, ok, scripted, status, traced
 
 
 def run(scene: Scene, *replies: Any, **options: Any) -> Any:
@@ -44,8 +45,6 @@ def test_an_accepted_answer_is_the_outcome_with_its_source(scene: Scene) -> None
 
 def test_the_start_is_durable_before_a_provider_is_asked_and_the_end_before_the_answer(scene: Scene) -> None:
     trace: list[Any] = []
-    from tests.core.scripted import traced
-
     Simulation(scripted([ok()]), scene.clock).drive(traced(scene.call().run(), trace))
     assert [kind for kind, _ in trace] == ["Append", "Exchange", "Append"]
 
@@ -82,6 +81,35 @@ def test_a_hanging_first_adapter_leaves_the_second_its_share(scene: Scene) -> No
     scene.add("second")
     run(scene, (60 * SECOND, ok()), ok(6))
     assert scene.clock.now < 5 * SECOND
+
+
+def test_a_stale_connection_is_tried_again_at_once(scene: Scene) -> None:
+    trace: list[Any] = []
+    replies = scripted([Fault(FaultKind.STALE_CONNECTION), ok()])
+    Simulation(replies, scene.clock).drive(traced(scene.call().run(), trace))
+    assert [kind for kind, _ in trace] == ["Append", "Exchange", "Exchange", "Append"]
+
+
+class Blocking(NoBlocks):
+    """Blocks its adapter from the second look on."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def adapter(self, name: str, now: int) -> str | None:
+        self.looks += 1
+        return "by jdoe" if self.looks > 1 else None
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_who_is_blocked_meanwhile_isnt_asked_again(recorded: bool) -> None:
+    """A look that nothing was waited for since is enough; after any wait there's another, before each attempt."""
+    scene = Scene(ledger=StubLedger() if recorded else None, blocks=Blocking())
+    scene.add("first")
+    outcome = run(scene, status(500), ok())
+    wanted = [("first", "blocked")] if recorded else [("first", "server_error"), ("first", "blocked")]
+    assert reasons(outcome) == wanted
+    assert outcome.passed_over[-1].detail == "by jdoe"
 
 
 def test_a_stale_connection_is_tried_again_once_and_free(scene: Scene) -> None:

@@ -57,6 +57,10 @@ def scene_with(**options: Any) -> Scene:
     return scene
 
 
+def alerts(scene: Scene) -> list[tuple[str, str]]:
+    return [(told["adapter"], told["error"]) for name, told in scene.events.events if name == "attempt.alert"]
+
+
 RECORDED = Recorded(0, bytes(32))
 
 
@@ -79,6 +83,7 @@ def test_a_bug_at_a_sleep_ends_the_retries() -> None:
     scene = scene_with()
     outcome = by_hand(scene, {Append: RECORDED, Exchange: status(500), Sleep: LookupError("x")})
     assert reasons(outcome) == [("first", "server_error")]
+    assert alerts(scene) == [("first", "LookupError")]
 
 
 def test_a_bug_in_the_queue_leaves_no_place_taken() -> None:
@@ -88,6 +93,7 @@ def test_a_bug_in_the_queue_leaves_no_place_taken() -> None:
     outcome = by_hand(scene, {Append: RECORDED, Enter: LookupError("x")})
     assert reasons(outcome) == [("first", "bulkhead_full")]
     assert bulkhead.waiting == 0
+    assert alerts(scene) == [("first", "LookupError")]
 
 
 class Raising(StubCodec):

@@ -8,9 +8,10 @@ import pytest
 
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.core.effects import Ask, HttpReply, HttpRequest
+from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive_simulated import Simulation
 from failsoft.prompt import Prompt
-from tests.core.scripted import SECOND, Grade, GradeItem, Scene, StubCodec, StubLedger, ok, scripted, status
+from tests.core.scripted import SECOND, Grade, GradeItem, Scene, StubCodec, StubLedger, ok, scripted, status, traced
 from tests.core.test_call import reasons, run
 
 
@@ -93,7 +94,17 @@ class TestARepair:
     def test_isnt_made_without_budget(self, scene: Scene) -> None:
         empty(scene)
         assert run(scene, unfit()).degraded
-        assert denied(scene) == [("schema_invalid", "repair")]
+        assert denied(scene) == [("first", "schema_invalid", "repair")]
+
+    def test_is_made_at_once(self, scene: Scene) -> None:
+        trace: list[tuple[Any, ...]] = []
+        Simulation(scripted([unfit(), ok(5)]), scene.clock).drive(traced(scene.call().run(), trace))
+        assert [kind for kind, _ in trace] == ["Append", "Exchange", "Exchange", "Append"]
+
+    def test_isnt_what_follows_a_fault_of_the_providers(self, scene: Scene) -> None:
+        assert run(scene, status(500), ok(5)).by_ai
+        first, second = heard(scene)
+        assert second == first
 
     def test_needs_no_ledger(self) -> None:
         scene = Scene(capability=Repairing())
@@ -107,8 +118,10 @@ def empty(scene: Scene) -> None:
         pass
 
 
-def denied(scene: Scene) -> list[tuple[str, str]]:
-    return [(told["fault"], told["why"]) for name, told in scene.events.events if name == "retry.denied"]
+def denied(scene: Scene) -> list[tuple[str, str, str]]:
+    return [
+        (told["adapter"], told["fault"], told["why"]) for name, told in scene.events.events if name == "retry.denied"
+    ]
 
 
 class TestTheBudget:
@@ -120,11 +133,9 @@ class TestTheBudget:
         outcome = run(scene, status(500), ok(5))
         assert reasons(outcome) == [("first", "server_error")]
         assert outcome.source.name == "second"
-        assert denied(scene) == [("server_error", "retry")]
+        assert denied(scene) == [("first", "server_error", "retry")]
 
     def test_isnt_touched_by_a_stale_connection(self) -> None:
-        from failsoft.fault import Fault, FaultKind
-
         scene = Scene()
         scene.add("first")
         empty(scene)
@@ -148,9 +159,10 @@ class TestTheBudget:
         assert asked[0] < 1.15 * calls
 
 
-def test_each_attempt_but_the_first_says_why_it_was_made() -> None:
+@pytest.mark.parametrize("met", [status(500), Fault(FaultKind.STALE_CONNECTION)])
+def test_each_attempt_but_the_first_says_why_it_was_made(met: Any) -> None:
     scene = Scene(ledger=StubLedger())
     scene.add("first")
-    Simulation(scripted([status(500), ok()]), scene.clock).drive(scene.call().run())
+    Simulation(scripted([met, ok()]), scene.clock).drive(scene.call().run())
     assert scene.ledger is not None
     assert [each.why for each in scene.ledger.completed[0].attempts] == [None, "retry"]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from failsoft.core.effects import Append, Exchange, HttpReply, Race, Recorded
+from failsoft.core.route import NoBlocks
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive_simulated import Running, Simulation
 from tests.core.scripted import SECOND, GradeItem, Scene, StubLedger, ok, status
@@ -131,14 +132,25 @@ def test_a_label_that_the_second_may_not_see_keeps_it_out(scene: Scene) -> None:
     assert [name for name, _ in asked] == ["first", "third"]
 
 
-def test_a_second_that_was_told_to_wait_meanwhile_isnt_asked_beside(scene: Scene) -> None:
+class BlockedLater(NoBlocks):
+    """Somebody blocks the second half a second after the start."""
+
+    def adapter(self, name: str, now: int) -> str | None:
+        return "by jdoe" if name == "second" and now >= SECOND // 2 else None
+
+
+@pytest.mark.parametrize("guard", ["blocked", "throttled"])
+def test_a_second_that_mustnt_be_asked_meanwhile_isnt_asked_beside(scene: Scene, guard: str) -> None:
     simulation, asked = world(scene, {"first": [(2.5, ok(5))]})
+    if guard == "blocked":
+        scene.blocks = BlockedLater()
+    else:
+        simulation.at(SECOND // 2, lambda: scene.adapters[1].throttle.throttled(SECOND // 2, 60 * SECOND))
     running: Running[Any] = simulation.start(scene.call().run())
-    simulation.at(SECOND // 2, lambda: scene.adapters[1].throttle.throttled(SECOND // 2, 60 * SECOND))
     simulation.run()
     assert running.value is not None
     assert running.value.source.name == "first"
-    assert reasons(running.value) == [("second", "throttled")]
+    assert reasons(running.value) == [("second", guard)]
     assert asked == [("first", 0.0)]
 
 

@@ -122,6 +122,14 @@ def test_an_estimate_is_a_quarter_of_the_bytes_and_the_cap() -> None:
     assert estimate(9, 100) == 103
 
 
+def test_a_figure_that_comes_after_its_day_changes_nothing() -> None:
+    limits = limited(tokens_per_day=100)
+    first = taken(limits, 0, 90)
+    assert isinstance(taken(limits, 1, 90, utc=DAY), Reservation)
+    limits.settle(first, 0)
+    assert isinstance(taken(limits, 2, 1, utc=DAY), Limited)
+
+
 class TestACall:
     def test_waits_for_its_quota_where_nobody_else_could_be_asked(self) -> None:
         scene = Scene(deadline=120 * SECOND)

@@ -184,6 +184,23 @@ def test_with_a_ledger_the_same() -> None:
     assert reasons(run(scene)) == [("first", "quality")]
 
 
+def test_one_that_opens_while_the_prompt_is_made_refuses_the_attempt() -> None:
+    class Slow(GradeItem):
+        name = "grade-item"
+
+        def prompt(self, request: Any) -> Any:
+            quality = scene.quality["first"]
+            leave = quality.acquire(0, SECOND)
+            assert not isinstance(leave, Refused)
+            quality.settle(leave, 0, "open")
+            return super().prompt(request)
+
+    scene = Scene(judged=True, capability=Slow())
+    adapter = scene.add("first")
+    assert reasons(run(scene)) == [("first", "quality")]
+    assert adapter.bulkhead.in_use == 0
+
+
 class TestByItself:
     def test_a_late_result_counts_nowhere(self) -> None:
         clock = VirtualClock()

@@ -84,6 +84,13 @@ def test_a_negative_hint_is_none() -> None:
     assert throttle.until(0) == 5 * SECOND
 
 
+@pytest.mark.parametrize(("hint", "hinted"), [(0, True), (1, True), (SECOND, True), (None, False), (-1, False)])
+def test_a_change_says_whether_the_provider_said_how_long(hint: int | None, hinted: bool) -> None:
+    heard: list[bool] = []
+    Throttle(Most(), lambda change: heard.append(change.hinted)).throttled(0, hint)
+    assert heard == [hinted]
+
+
 def test_without_a_hint_each_wait_is_twice_as_long_up_to_a_minute() -> None:
     throttle, now, waits = Throttle(Least()), 0, []
     for _ in range(7):

@@ -145,6 +145,18 @@ def test_an_attempt_in_flight_ends_the_run() -> None:
     assert runs(StartOrder(), "ff.f") == [1, 2, 1]
 
 
+def test_an_attempt_in_flight_ends_the_run_on_the_other_side_too() -> None:
+    order = StartOrder()
+    numbers = [order.started() for _ in range(5)]
+    assert [order.failed(numbers[each]) for each in (1, 2, 4, 0)] == [1, 2, 1, 3]
+
+
+def test_an_attempt_in_flight_is_not_taken_for_the_failure_that_had_its_mark_before() -> None:
+    order = StartOrder()
+    runs(order, "f" * (MARKS - 1) + "s")
+    assert runs(order, "f.f") == [1, 1]
+
+
 def test_a_run_crosses_the_end_of_the_marks() -> None:
     order = StartOrder()
     for _ in range(MARKS - 2):
@@ -212,6 +224,8 @@ def test_an_answers_time_is_kept_to_the_millisecond() -> None:
     for milliseconds in (7, 7, 7, 7, 7, 8, 8, 8, 8, 8):
         times.add(0, milliseconds * MILLISECOND)
     assert times.twice_median(0) == 15 * MILLISECOND
+    times.add(0, 9 * MILLISECOND)
+    assert times.twice_median(0) == 16 * MILLISECOND
 
 
 def test_old_answers_do_not_count() -> None:
@@ -231,8 +245,8 @@ def test_only_the_last_answers_are_remembered() -> None:
 
 def test_an_absurd_duration_neither_raises_nor_spoils_its_neighbour() -> None:
     times = AnswerTimes()
-    for _ in range(6):
-        times.add(3, -SECOND)
+    for earlier in (1, MILLISECOND, SECOND, SECOND, SECOND, SECOND):
+        times.add(3, -earlier)
     for _ in range(4):
         times.add(3, 10**30)
     assert times.twice_median(3) == 0

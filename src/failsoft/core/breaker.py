@@ -346,7 +346,6 @@ class Breaker(Guard[Change]):
         while True:
             if self._state is _OPEN and now >= self._until:
                 self._move(Cause.WAITED, self._until)
-                continue
             lost = self._trials.lost(now)
             if lost is None:
                 return

@@ -45,8 +45,10 @@ class Held:
     def sent(self, tokens: int | None) -> None:
         """What was sent used so many tokens; None where the reply didn't say."""
         reservation, self.reservation = self.reservation, None
-        if reservation is not None and self.adapter.limits is not None:
-            self.adapter.limits.settle(reservation, tokens)
+        limits = self.adapter.limits
+        assert reservation is not None
+        assert limits is not None
+        limits.settle(reservation, tokens)
 
     def release(self, now: int, *, lost: bool = False) -> None:
         """Everything goes back at once; a permit says nothing of the provider, unless it `lost` a race: see `Permit.cut`."""

@@ -204,9 +204,7 @@ class StartOrder:
     def _failures(self, start: int, end: int) -> bytearray:
         """The marks of the attempts from `start` up to `end`, without the transparent ones."""
         first, last = start & _PLACE, end & _PLACE
-        if start == end:
-            return bytearray()
-        marks = self._marks[first:last] if first < last else self._marks[first:] + self._marks[:last]
+        marks = self._marks[first:last] if first <= last else self._marks[first:] + self._marks[:last]
         return marks.translate(None, b"\x02")
 
 

@@ -1,0 +1,230 @@
+"""One adapter's turn: what its guards learn, what's put on record of an attempt, and when it isn't asked (again)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from failsoft.core.breaker import State
+from failsoft.core.effects import Exchange, HttpReply, Reply, Sleep, Unusable
+from failsoft.core.evidence import Attempt
+from failsoft.core.limits import Limits, LimitSettings
+from failsoft.fault import Fault, FaultKind
+from failsoft.io.drive_simulated import Simulation
+from failsoft.outcome import Served
+from tests.core.scripted import SECOND, Scene, StubCodec, StubLedger, ok, scripted, status
+from tests.core.test_call import reasons, run
+
+MINUTE = 60 * SECOND
+
+
+def scene_with(*names: str, **options: Any) -> Scene:
+    scene = Scene()
+    for name in names or ("first",):
+        scene.add(name, **options)
+    return scene
+
+
+def attempts(scene: Scene) -> tuple[Attempt, ...]:
+    assert scene.ledger is not None
+    return tuple(scene.ledger.completed[-1].attempts)
+
+
+def counted(scene: Scene) -> tuple[int, int]:
+    seen = scene.adapters[0].breaker.snapshot(scene.clock.now)
+    assert seen.in_flight == 0
+    return seen.calls, seen.failures
+
+
+def alerts(scene: Scene) -> list[tuple[str, str]]:
+    return [(told["adapter"], told["fault"]) for name, told in scene.events.events if name == "attempt.alert"]
+
+
+class Uncertain(StubCodec):
+    """A 404 may be about the model or about this request; a 422 is a refusal to answer."""
+
+    def decode(self, reply: HttpReply) -> Reply | Unusable:
+        if reply.status == 404:
+            return Unusable(Fault(FaultKind.NOT_FOUND, status=404, certain=False), Served())
+        if reply.status == 422:
+            return Unusable(Fault(FaultKind.REFUSED, status=200), Served())
+        return super().decode(reply)
+
+
+class TestTheGuards:
+    def test_learn_of_an_answer(self) -> None:
+        scene = scene_with()
+        run(scene, ok())
+        assert counted(scene) == (1, 0)
+
+    def test_learn_of_a_trials_answer(self) -> None:
+        scene = scene_with()
+        breaker = scene.adapters[0].breaker
+        breaker.to_trial("a test", 0)
+        for _ in range(10):
+            run(scene, ok())
+        assert breaker.snapshot(scene.clock.now).state is State.CLOSED
+
+    @pytest.mark.parametrize("answer", [ok(), status(422)], ids=["an answer", "a refusal"])
+    def test_forget_a_suspicion_when_the_provider_answers(self, answer: HttpReply) -> None:
+        scene = scene_with(codec=Uncertain())
+        for reply in (status(404), answer, status(404), ok()):
+            outcome = run(scene, reply)
+        assert outcome.by_ai
+
+    def test_hold_a_suspicion_of_two_calls_without_one_between(self) -> None:
+        scene = scene_with(codec=Uncertain())
+        for reply in (status(404), status(404)):
+            run(scene, reply)
+        assert reasons(run(scene)) == [("first", "latched")]
+
+    def test_learn_of_a_time_out_that_had_its_fair_share(self) -> None:
+        scene = scene_with(attempts=1)
+        assert reasons(run(scene, (MINUTE, ok()))) == [("first", "attempt_timeout")]
+        assert counted(scene) == (1, 1)
+
+    def test_learn_nothing_of_one_that_its_callers_deadline_cut(self) -> None:
+        scene = scene_with(attempts=1)
+        assert reasons(run(scene, (MINUTE, ok()), deadline=SECOND)) == [("first", "attempt_timeout")]
+        assert counted(scene)[1] == 0
+
+    def test_learn_of_one_at_the_adapters_own_cap_however_short(self) -> None:
+        scene = scene_with(attempts=1, attempt_cap=SECOND)
+        assert reasons(run(scene, (MINUTE, ok()))) == [("first", "attempt_timeout")]
+        assert counted(scene) == (1, 1)
+
+    def test_ask_nobody_for_a_trial_whose_deadline_is_too_short_for_one(self) -> None:
+        scene = scene_with()
+        scene.adapters[0].breaker.to_trial("a test", 0)
+        (passed,) = run(scene, deadline=3 * SECOND // 10).passed_over
+        assert (passed.reason, passed.detail) == ("open", "deadline_too_short")
+
+    def test_let_whoever_has_the_configured_deadline_be_a_trial(self) -> None:
+        scene = scene_with()
+        scene.deadline = 3 * SECOND // 10
+        scene.adapters[0].breaker.to_trial("a test", 0)
+        assert run(scene, ok()).by_ai
+
+
+class TestTheRecord:
+    @pytest.mark.parametrize(
+        ("met", "billed"),
+        [
+            (Fault(FaultKind.CONNECT_REFUSED), False),
+            (Fault(FaultKind.TLS_INVALID), False),
+            (Fault(FaultKind.CONNECTION_LOST), True),
+            (HttpReply(200, {"model": "m-1"}, b"{}"), True),
+            (status(400), False),
+            (status(500), False),
+        ],
+        ids=["refused", "tls", "lost", "misfit", "400", "500"],
+    )
+    def test_says_what_may_be_billed_and_how_long_it_took(self, met: Any, billed: bool) -> None:
+        scene = scene_with(attempts=1)
+        scene.ledger = StubLedger()
+        (passed,) = run(scene, (SECOND * 3 // 2, met)).passed_over
+        assert (passed.elapsed, passed.billed) == (1.5, billed)
+        (attempt,) = attempts(scene)
+        assert (attempt.n, attempt.us, attempt.fault) == (1, 1_500_000, passed.reason)
+
+    def test_counts_no_wait_for_a_quota_as_time_of_the_attempt(self) -> None:
+        scene = scene_with(limits=Limits(LimitSettings(requests_per_minute=1)))
+        scene.deadline = 2 * MINUTE
+        run(scene, ok())
+        scene.ledger = StubLedger()
+        run(scene, ok())
+        assert scene.clock.now > MINUTE
+        assert [attempt.us for attempt in attempts(scene)] == [100_000]
+
+    def test_has_the_status_of_a_reply_that_the_transport_gave_up(self) -> None:
+        scene = scene_with(attempts=1)
+        scene.ledger = StubLedger()
+        run(scene, Fault(FaultKind.TOO_LARGE, status=200))
+        assert [attempt.status for attempt in attempts(scene)] == [200]
+
+    @pytest.mark.parametrize(
+        ("met", "loud"),
+        [
+            (Fault(FaultKind.REDIRECT, status=302), True),
+            (Fault(FaultKind.ADAPTER_RAISED, error="TypeError"), True),
+            (Fault(FaultKind.ADAPTER_RAISED), False),
+            (status(500), False),
+        ],
+        ids=["redirect", "a slip", "raised", "500"],
+    )
+    def test_goes_with_an_alert_where_somebody_must_look(self, met: Any, loud: bool) -> None:
+        scene = scene_with(attempts=1)
+        (passed,) = run(scene, met).passed_over
+        assert alerts(scene) == ([("first", passed.reason)] if loud else [])
+
+
+class TestAnotherAttempt:
+    def test_is_not_a_first_one(self) -> None:
+        scene = scene_with()
+        run(scene, status(500), ok())
+        run(scene, ok())
+        assert scene.adapters[0].budget.first_attempts == 2
+
+    @pytest.mark.parametrize("code", [429, 503])
+    def test_isnt_waited_for_where_somebody_else_can_be_asked(self, code: int) -> None:
+        scene = scene_with("first", "second")
+        outcome = run(scene, status(code, **{"retry-after": "1"}), ok())
+        assert outcome.source.name == "second"
+        assert len(outcome.passed_over) == 1
+        assert scene.clock.now == SECOND // 5
+
+
+class TestAQuota:
+    def test_isnt_waited_for_where_somebody_else_can_be_asked(self) -> None:
+        scene = Scene(deadline=3 * MINUTE)
+        scene.add("first", limits=Limits(LimitSettings(requests_per_minute=1)))
+        scene.add("second")
+        run(scene, ok())
+        outcome = run(scene, ok())
+        assert (outcome.source.name, reasons(outcome)) == ("second", [("first", "limited")])
+        assert scene.clock.now == SECOND // 5
+
+    def test_that_one_request_exceeds_is_no_reason_to_wait(self) -> None:
+        scene = scene_with(limits=Limits(LimitSettings(tokens_per_minute=1)))
+        (passed,) = run(scene).passed_over
+        assert (passed.reason, passed.detail) == ("limited", "tokens_per_minute")
+
+    def test_lets_nobody_through_whose_wait_met_a_bug_of_the_driver(self) -> None:
+        scene = scene_with(limits=Limits(LimitSettings(requests_per_minute=1)))
+        scene.deadline = 3 * MINUTE
+        run(scene, ok())
+        steps = scene.call().run()
+        assert type(next(steps)) is Sleep
+        with pytest.raises(StopIteration) as ended:
+            steps.throw(LookupError("x"))
+        assert ended.value.value.degraded
+        assert alerts(scene) == [("first", "bug")]
+
+
+def test_who_has_no_time_left_doesnt_queue() -> None:
+    """Nothing is started that has less than `FLOOR` to run."""
+    scene = scene_with(limit=1)
+    scene.clock.now = MINUTE
+    scene.adapters[0].bulkhead.try_enter()
+    assert reasons(run(scene, deadline=5_000_000)) == [("first", "no_time")]
+
+
+def test_a_losing_hedge_is_on_record_with_its_own_time() -> None:
+    scene = Scene(hedge_after=SECOND)
+    scene.clock.now = MINUTE
+
+    def respond(effect: Exchange, now: int) -> tuple[int, HttpReply]:
+        return (5 * SECOND // 2 if effect.adapter == "first" else MINUTE), ok()
+
+    scene.add("first")
+    scene.add("second")
+    (lost,) = Simulation(respond, scene.clock).drive(scene.call().run()).passed_over
+    assert (lost.adapter, lost.reason, lost.elapsed, lost.billed) == ("second", "hedge_lost", 1.5, True)
+
+
+def test_each_attempt_is_numbered_over_all_adapters() -> None:
+    scene = scene_with("first", "second", attempts=1)
+    scene.ledger = StubLedger()
+    Simulation(scripted([status(500), ok()]), scene.clock).drive(scene.call().run())
+    assert [(each.n, each.adapter) for each in attempts(scene)] == [(1, "first"), (2, "second")]
