@@ -97,7 +97,11 @@ class Capability(Generic[Q, R]):
 
     def prompt(self, request: Q) -> Prompt:
         """What to ask a model. Default: the docstring as system text, the request's JSON as user text."""
-        return Prompt((self._system_message, Message("user", _json_text(request), False)))
+        return self.default_prompt(_json_text(request).encode())
+
+    def default_prompt(self, request_json: bytes) -> Prompt:
+        """The prompt of a capability without its own, from the request's JSON as it's put on record."""
+        return Prompt((self._system_message, Message("user", request_json.decode(), False)))
 
     def accept(self, request: Q, response: R) -> None:
         """Raise ValueError (or AssertionError) where a schema-valid response isn't acceptable for this request."""
@@ -118,7 +122,7 @@ Capability._types = (Q, R)  # subclasses substitute their arguments
 def kebab_case(name: str) -> str:
     """``ClassifyItem`` and ``classify_item`` → ``classify-item``; ``NSNLookup`` → ``nsn-lookup``."""
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name.strip("_"))
-    return re.sub(r"[-_]+", "-", parted).lower()
+    return re.sub(r"[-_\s]+", "-", parted).lower()
 
 
 def types_of(instance: Capability[Any, Any]) -> tuple[Any, Any]:
@@ -172,6 +176,9 @@ def _check_concrete(cls: type[Capability[Any, Any]]) -> None:
     function = inspect.getattr_static(cls, "fallback")
     arguments = 1 if isinstance(function, (staticmethod, classmethod)) else 2
     _check_body(cls.fallback, f"{cls.__name__}.fallback", arguments if not isinstance(function, classmethod) else 1)
+    for name in ("prompt", "accept"):
+        if inspect.iscoroutinefunction(getattr(cls, name)) or inspect.isgeneratorfunction(getattr(cls, name)):
+            raise TypeError(f"{cls.__name__}.{name} must be a plain `def`: it may not wait (no `async`, no `yield`)")
 
 
 def _check_body(body: Callable[..., Any], where: str, arguments: int) -> None:

@@ -207,6 +207,12 @@ class Isolation:
         table = {**options, "provider": "callable", "model": model}
         draft = read_mapping({"adapters": {name: table}})
         problems = list(draft.problems)
+        for key, given in (("text", text), ("served", served)):
+            if given is not None and not callable(given):
+                problems.append(
+                    f"adapters.{name}.{key}: in code it's a function of what the adapter's function returned"
+                    + (", such as served=lambda reply: reply.model" if key == "served" else "")
+                )
         if name in self._adapters:
             problems.append(f'adapters.{name}: there is one named "{name}" already')
 

@@ -80,6 +80,7 @@ class KillSwitch:
 
     def block(self, subject: str, why: str, actor: str | None, lasting: str | float | None) -> Block:
         """As `Isolation.block`."""
+        _check_reason(why)
         limit = None if lasting is None else timedelta(microseconds=_nanoseconds(lasting) // 1_000)
         file, actor = self._file_for(subject), actor or _actor()
         block = file.block(subject, actor, why, limit)
@@ -88,6 +89,7 @@ class KillSwitch:
 
     def unblock(self, subject: str, why: str, actor: str | None) -> bool:
         """As `Isolation.unblock`."""
+        _check_reason(why)
         file, actor = self._file_for(subject), actor or _actor()
         ended = file.unblock(subject)
         self._to_trial(subject)
@@ -119,6 +121,11 @@ class KillSwitch:
             adapter.breaker.to_trial("unblocked", now)
             for each in self._quality(name):
                 each.unblocked(now)
+
+
+def _check_reason(why: str) -> None:
+    if not why.strip():
+        raise ConfigurationError("why: say a reason: it stands in the record")
 
 
 def _nanoseconds(lasting: str | float) -> int:

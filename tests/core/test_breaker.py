@@ -213,6 +213,7 @@ def test_closing_empties_the_window() -> None:
     settle(breaker, now, SUCCESS, SUCCESS)
     seen = breaker.snapshot(now)
     assert (seen.state, seen.calls, seen.failures) == (State.CLOSED, 0, 0)
+    assert breaker.snapshot(now - SECOND).trips == 1, "a clock that lags behind gives no trip"
 
 
 def test_healthy_minutes_take_trips_back() -> None:

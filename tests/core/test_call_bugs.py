@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, field_serializer, field_validator
 
 from failsoft import Capability
+from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.core.bulkhead import Bulkhead
 from failsoft.core.effects import (
     Append,
@@ -24,6 +25,7 @@ from failsoft.core.effects import (
     Unusable,
 )
 from failsoft.core.evidence import CallAmended
+from failsoft.core.limits import Limits, LimitSettings
 from failsoft.errors import FallbackFailed
 from failsoft.fault import Fault, FaultKind, Settlement
 from failsoft.io.drive_simulated import Simulation
@@ -507,3 +509,37 @@ def test_an_overload_with_a_hint_is_a_failure_and_waited_for() -> None:
     outcome = Simulation(scripted([hinted]), scene.clock).drive(scene.call().run())
     assert reasons(outcome) == [("first", "overloaded")]
     assert scene.adapters[0].throttle.until(scene.clock.now) > scene.clock.now + 20 * SECOND
+
+
+def test_a_bug_before_sending_is_billed_by_nobody_and_gives_its_quota_back() -> None:
+    class Unable(StubCodec):
+        def encode(self, ask: Ask) -> HttpRequest:
+            raise LookupError
+
+    limits = Limits(LimitSettings(requests_per_day=2))
+    scene = Scene()
+    scene.add("first", codec=Unable(), limits=limits)
+    for _ in range(3):
+        outcome = Simulation(scripted([]), scene.clock).drive(scene.call().run())
+        assert [(each.reason, each.billed) for each in outcome.passed_over] == [("bug", False)]
+
+
+def test_a_latchs_trial_isnt_spent_by_a_caller_whom_the_breaker_refuses() -> None:
+    scene = Scene()
+    adapter = scene.add("first")
+    adapter.latch.trip("the key is wrong", True, "x", 0)
+    scene.clock.now = 400 * SECOND
+    adapter.breaker.to_trial("unblocked", scene.clock.now)
+    for _ in range(3):
+        hurried = Simulation(scripted([]), scene.clock).drive(scene.call(deadline=SECOND).run())
+        assert reasons(hurried) == [("first", "open")]
+    assert Simulation(scripted([ok()]), scene.clock).drive(scene.call().run()).by_ai
+
+
+def test_the_record_says_why_an_adapter_that_was_tried_wasnt_tried_again() -> None:
+    scene = scene_with(settings=BreakerSettings(consecutive=2))
+    Simulation(scripted([status(500)] * 2), scene.clock).drive(scene.call().run())
+    assert scene.ledger is not None
+    (completed,) = scene.ledger.completed
+    assert len(completed.attempts) == 2
+    assert completed.passed_over == (("first", "open"),)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, field_validator, model_validator
 
 from failsoft import Capability
 from failsoft.core.effects import Ask, HttpReply, Reply, Unusable
 from failsoft.core.evidence import Attempt
-from failsoft.core.judge import places
+from failsoft.core.judge import places, struck
+from failsoft.errors import FallbackFailed
 from failsoft.fault import Fault, FaultKind
 from failsoft.outcome import Served
 from tests.core.scripted import SECOND, Grade, GradeItem, Item, Scene, StubCodec, StubLedger, ok, status
@@ -129,15 +130,22 @@ def misfit(text: str) -> ValidationError:
     return caught.value
 
 
+KNOWN = frozenset("abcdef")
+
+
 class TestPlaces:
+    def test_say_no_name_that_came_with_the_answer(self) -> None:
+        extra = '{"a": 1, "b": 2, "c": 1, "d": 1, "e": 1, "f": 1, "John Smith, SSN 123\\n[ERROR]": 1}'
+        assert places(misfit(extra), KNOWN) == "doesn't fit at …"
+
     def test_are_named_each_once_in_order(self) -> None:
-        assert places(misfit('{"a": 1, "b": "x", "c": 1, "d": 1, "e": 1, "f": "y"}')) == "doesn't fit at b, f"
+        assert places(misfit('{"a": 1, "b": "x", "c": 1, "d": 1, "e": 1, "f": "y"}'), KNOWN) == "doesn't fit at b, f"
 
     def test_are_at_most_five(self) -> None:
-        assert places(misfit("{}")) == "doesn't fit at a, b, c, d, e"
+        assert places(misfit("{}"), KNOWN) == "doesn't fit at a, b, c, d, e"
 
     def test_are_the_answer_where_no_part_of_it_is_to_blame(self) -> None:
-        assert places(misfit('{"a": 2, "b": 1, "c": 1, "d": 1, "e": 1, "f": 1}')) == "doesn't fit at the answer"
+        assert places(misfit('{"a": 2, "b": 1, "c": 1, "d": 1, "e": 1, "f": 1}'), KNOWN) == "doesn't fit at the answer"
 
 
 class TestAHint:
@@ -240,3 +248,83 @@ def test_a_function_is_read_with_the_ask_that_it_was_given() -> None:
     codec.function = lambda ask: asks.append(ask) or b'{"grade": 3}'
     assert run(scene_with(codec=codec)).by_ai
     assert asks[0] is asks[1]
+
+
+class Silent(ValueError):
+    def __str__(self) -> str:
+        raise LookupError("no words")
+
+
+class Speechless(GradeItem):
+    name = "grade-item"
+
+    def accept(self, request: Item, response: Grade) -> None:
+        raise Silent
+
+
+class Cut(BaseModel):
+    grade: Annotated[int, BeforeValidator(lambda value: b"\xff")]
+
+
+class Cutting(Capability[Item, Cut]):
+    def fallback(self, request: Item) -> Cut:
+        return Cut.model_construct(grade=1)
+
+
+class TestWhatCantBeSaid:
+    def test_of_an_acceptance_is_the_exceptions_type(self) -> None:
+        scene = scene_with(Speechless())
+        assert reasons(run(scene, ok(5))) == [("first", "unacceptable")]
+        assert attempts(scene)[0].detail == b"Silent"
+
+    def test_of_bytes_that_are_no_text_is_left_out(self) -> None:
+        scene = scene_with(Cutting())
+        assert reasons(run(scene, ok(5))) == [("first", "schema_invalid")]
+        (attempt,) = attempts(scene)
+        assert attempt.fault == "schema_invalid"
+        assert attempt.detail is not None
+        assert b"grade" in attempt.detail
+
+    def test_of_a_fallbacks_bug_is_its_type(self) -> None:
+        class Mute(GradeItem):
+            name = "grade-item"
+
+            def fallback(self, request: Item) -> Grade:
+                raise Unprintable
+
+        with pytest.raises(FallbackFailed, match="Unprintable"):
+            run(Scene(capability=Mute()))
+
+
+class Unprintable(Exception):
+    def __repr__(self) -> str:
+        raise LookupError
+
+
+class TestStriking:
+    @pytest.mark.parametrize(
+        ("secrets", "body"),
+        [
+            (("sk-abcdefgh", "sk-abcdefgh-longer-tail"), b"x sk-abcdefgh-longer-tail y"),
+            (("sk-abcdef==",), rb"x sk-abcdef\u003d\u003D y"),
+            (("sk-abc/def",), rb"x sk-abc\/def y"),
+            (("sk-abc.def",), b"x sk-abc.def y"),
+        ],
+    )
+    def test_finds_a_key_whole_however_json_writes_it(self, secrets: tuple[str, ...], body: bytes) -> None:
+        assert struck(HttpReply(200, {"x": "sk"}, body), secrets).body == b"x [secret] y"
+
+    def test_leaves_what_is_no_key(self) -> None:
+        body = rb"sk-abcxdef \u0061"
+        assert struck(HttpReply(200, {}, body), ("sk-abc.def",)).body == body
+
+
+class Returning(GradeItem):
+    name = "grade-item"
+
+    def accept(self, request: Item, response: Grade) -> None:
+        return False  # type: ignore[return-value]
+
+
+def test_an_acceptance_that_returns_what_it_should_raise_is_a_bug() -> None:
+    assert reasons(run(scene_with(Returning()), ok(5))) == [("first", "capability_bug")]

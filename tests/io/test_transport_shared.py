@@ -5,7 +5,9 @@ import ssl
 import pytest
 
 from failsoft.core.effects import HttpRequest
-from failsoft.io.transport import RequestMaker, Target, shared_ssl_context
+from failsoft.fault import FaultKind
+from failsoft.io.transport import RequestMaker, Target, read_head, shared_ssl_context
+from failsoft.io.transport_inbox import Broken, Inbox, Phase
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,21 @@ def test_one_tls_context_is_shared_and_verifies() -> None:
     assert context is shared_ssl_context()
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
+
+
+@pytest.mark.parametrize(
+    "header",
+    [(b"Content-Length", each) for each in (b"2, 2", b"+2", b"-1", b"", b"\xb2")]
+    + [(b"Transfer-Encoding", each) for each in (b"gzip", b"gzip, chunked", b"identity")],
+    ids=repr,
+)
+def test_framing_that_no_parser_should_let_through_is_refused_here_too(header: tuple[bytes, bytes]) -> None:
+    with pytest.raises(Broken) as caught:
+        read_head(200, [header], Inbox(100))
+    assert caught.value.fault.kind is FaultKind.BAD_FRAMING
+
+
+def test_chunked_may_be_written_in_any_case() -> None:
+    inbox = Inbox(100)
+    assert read_head(200, [(b"Transfer-Encoding", b"Chunked ")], inbox) == {"transfer-encoding": "Chunked "}
+    assert inbox.phase is Phase.CHUNKED

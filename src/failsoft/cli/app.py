@@ -189,7 +189,9 @@ def block(
     """Switch an adapter or a capability off: now, in every process, until it's unblocked."""
     with explained(False), _recording(_isolation(config, app_path)) as isolation:
         made = isolation.block(subject, why=why, actor=actor, lasting=lasting)
+        kept = isolation.block_path
     out.print(f"{subject} {escape(str(made))}", highlight=False, soft_wrap=True)
+    out.print(f"kept in {escape(str(kept))}: every process that reads this file obeys", highlight=False, soft_wrap=True)
 
 
 @app.command(epilog=f'Example: failsoft unblock adapter:gpt --why "the vendor fixed it"\n\n{CODES}')

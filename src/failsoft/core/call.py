@@ -37,7 +37,7 @@ from failsoft.core.contract import Contract, Snapshot
 from failsoft.core.effects import SECOND, Append, Detach, Effect, Ledger, Recorded, Ticket, Unrecorded
 from failsoft.core.evidence import CallAmended, CallCompleted, CallResult, CallStarted
 from failsoft.core.hedge import Hedge
-from failsoft.core.judge import places
+from failsoft.core.judge import described, places
 from failsoft.core.route import GuardedAdapter, Route, plan
 from failsoft.core.turn import Turn
 from failsoft.errors import CapabilityBug, FallbackFailed, LedgerUnavailable
@@ -49,6 +49,10 @@ __all__ = ["Call", "OnBug", "OnLedgerFailure", "World"]
 
 Q = TypeVar("Q")
 R = TypeVar("R")
+
+
+_OF_ATTEMPTS = frozenset({*(str(each) for each in FaultKind), "hedge_lost"})
+"""Reasons that attempts have in their own entries of the record."""
 
 
 @define(eq=False, slots=True)
@@ -100,7 +104,7 @@ class Call(Generic[Q, R]):
             if route and self._prepare(route):
                 answer = yield from self._ask_adapters(route)
             if asking.bug is not None and world.on_bug == "raise":
-                yield from self._fail(CapabilityBug(f"{self.contract.name}: {asking.bug!r}"), asking.bug)
+                yield from self._fail(CapabilityBug(f"{self.contract.name}: {described(asking.bug)}"), asking.bug)
             if answer is None:
                 outcome = yield from self._fall_back()
             else:
@@ -108,8 +112,8 @@ class Call(Generic[Q, R]):
                 self._response_json = answer.response_json
                 if world.ledger is not None:
                     outcome = yield from self._complete(world.ledger, outcome, answer.adapter.codec.version)
-            for adapter in asking.detach:
-                yield Detach(self._trial(adapter, now).run())
+            if asking.detach:
+                yield from self._let_run(now)
             return outcome
         except GeneratorExit:  # from the garbage collector: nothing is put on record, since that takes a lock
             raise
@@ -117,6 +121,13 @@ class Call(Generic[Q, R]):
             if self._started is not None and not self._completed:
                 self._post("cancelled")
             raise
+
+    def _let_run(self, now: int) -> Generator[Effect, Any, None]:
+        for adapter in self._asking.detach:
+            try:
+                yield Detach(self._trial(adapter, now).run())
+            except Exception as error:
+                self._asking.loud(FaultKind.BUG, adapter.name, error)
 
     def _trial(self, adapter: GuardedAdapter, now: int) -> Call[Q, R]:
         """The same question to one adapter, with time enough, for nobody: a half-open breaker's trial.
@@ -181,9 +192,12 @@ class Call(Generic[Q, R]):
         """Make the prompt. False where there is none: nobody is asked then."""
         contract, asking = self.contract, self._asking
         try:
-            prompt = contract.prompt(self.snapshot.lend())
-            if not isinstance(prompt, Prompt):
-                raise TypeError(f"prompt() returned {type(prompt).__name__}, not Prompt")
+            if contract.prompt is None:
+                prompt = contract.capability.default_prompt(self.snapshot.text)
+            else:
+                prompt = contract.prompt(self.snapshot.lend())
+                if not isinstance(prompt, Prompt):
+                    raise TypeError(f"prompt() returned {type(prompt).__name__}, not Prompt")
             if self.world.ledger is not None:
                 self._prompt_json = prompt.to_json()  # now: a prompt that can't be recorded isn't asked
         except Exception as error:
@@ -228,7 +242,8 @@ class Call(Generic[Q, R]):
             if self.world.ledger is not None:
                 self._response_json = contract.dump_response(value)
         except Exception as error:
-            reason = places(error) if isinstance(error, ValidationError) else repr(error)
+            known = contract.field_names
+            reason = places(error, known) if isinstance(error, ValidationError) else described(error)
             raise FallbackFailed(contract.name, reason, self._asking.passed_over) from error
         source = Source("fallback", contract.fallback_name)
         return Outcome(value, source, True, self.call_id, passed_over=tuple(self._asking.passed_over))
@@ -317,7 +332,6 @@ class Call(Generic[Q, R]):
     def _record(self, result: CallResult, outcome: Outcome[R] | None, adapter_version: str | None) -> CallCompleted:
         assert self._started is not None
         attempts = self._asking.attempts
-        tried = {each.adapter for each in attempts}
         return CallCompleted(
             self.call_id,
             self.contract.name,
@@ -330,7 +344,7 @@ class Call(Generic[Q, R]):
             (self.world.clock.monotonic_ns() - self.started) // 1000,
             adapter_version,
             tuple(attempts),
-            tuple((each.adapter, each.reason) for each in self._asking.passed_over if each.adapter not in tried),
+            tuple((each.adapter, each.reason) for each in self._asking.passed_over if each.reason not in _OF_ATTEMPTS),
             self._prompt_json if attempts else None,
             None if outcome is None else self._response_json,
         )

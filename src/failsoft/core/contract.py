@@ -74,7 +74,8 @@ class Contract(Generic[Q, R]):
         self.request_type, self.response_type = types_of(capability)
         self.fallback: Callable[[Q], R] = fallback or capability.fallback
         self.fallback_name = import_path(fallback or capability)
-        self.prompt: Callable[[Q], Prompt] = capability.prompt
+        asks = type(capability).prompt is not Capability[Any, Any].prompt
+        self.prompt: Callable[[Q], Prompt] | None = capability.prompt if asks else None
         overridden = type(capability).accept is not Capability[Any, Any].accept
         self.accept: Callable[[Q, R], None] | None = capability.accept if overridden else None
         self._request: TypeAdapter[Q] = _adapter(self.request_type, f"{self.name}: request type")
@@ -92,6 +93,8 @@ class Contract(Generic[Q, R]):
             answer = TypeAdapter(wrapper)
             schema = answer.json_schema()
         self._answer = answer.validator
+        self.field_names = frozenset(_names(schema))
+        """Every name that its schema knows: what may be said of where an answer doesn't fit."""
         self.answer_frozen = deeply_frozen(answer_type)
         """Can an answer never change? Another is copied for `accept`, which only judges."""
         self.answer = AnswerSchema(self.name, schema, self._wrapped)
@@ -107,7 +110,7 @@ class Contract(Generic[Q, R]):
             pydantic.ValidationError: the request is invalid, can't be copied, or can't be written as JSON.
         """
         if self._frozen and type(request) is self.request_type and (self._flat or _is_frozen(request)):
-            return Snapshot(request, _evidence(request), True)
+            return Snapshot(request, _evidence(request, None), True)
         try:
             own = copy.deepcopy(request)
             valid = self._request.validate_python(own)
@@ -117,7 +120,10 @@ class Contract(Generic[Q, R]):
             raise
         except Exception as error:
             raise _invalid(request, "not_detached", "can't be copied and validated anew", error) from error
-        return Snapshot(valid, _evidence(valid), False)
+        declared = self.request_type
+        beyond = isinstance(valid, BaseModel) and type(valid) is not declared and not isinstance(valid, RootModel)
+        fields = set(declared.model_fields) if beyond and hasattr(declared, "model_fields") else None
+        return Snapshot(valid, _evidence(valid, fields), False)
 
     def parse_request(self, text: str | bytes) -> Q:
         """A request from its JSON text.
@@ -317,14 +323,14 @@ def _renewed(value: Any) -> Any:
     return value
 
 
-def _evidence(request: Any) -> bytes:
-    """The request's JSON bytes.
+def _evidence(request: Any, fields: set[str] | None) -> bytes:
+    """The request's JSON bytes: of a subclass's instance only the `fields` that the capability declares.
 
     Raises:
         pydantic.ValidationError: it can't be written as JSON: an object that nothing serialises, bytes that aren't text.
     """
     try:
-        return to_json(request, inf_nan_mode="strings")
+        return to_json(request, include=fields, inf_nan_mode="strings")
     except ValueError as error:
         raise _invalid(request, "not_json", "can't be written as JSON", error) from None
 
@@ -333,6 +339,17 @@ def _invalid(request: Any, kind: LiteralString, sentence: LiteralString, error: 
     told = f"{type(error).__name__}: {error}"
     problem = PydanticCustomError(kind, sentence + ": {reason}", {"reason": told})
     return ValidationError.from_exception_data(type(request).__name__, [{"type": problem, "input": None}])
+
+
+def _names(schema: Any) -> Iterable[str]:
+    """The property names anywhere in a JSON schema."""
+    if isinstance(schema, dict):
+        table = typing.cast("dict[str, Any]", schema)
+        yield from table.get("properties", {})
+        schema = list(table.values())
+    if isinstance(schema, list):
+        for each in typing.cast("Iterable[Any]", schema):
+            yield from _names(each)
 
 
 def _is_object(schema: dict[str, Any]) -> bool:

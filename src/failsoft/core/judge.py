@@ -7,6 +7,7 @@ there's none.
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -52,29 +53,48 @@ def judge(
     if isinstance(reply, Unusable):
         return _with_hint(asking, reply.fault, result)
     if served.model is not None and not adapter.pin.admits(served.model):
-        fault = _mismatch(asking, adapter, served)
+        fault = _mismatch(asking, adapter, served, attempt.status)
         if adapter.on_mismatch == "refuse":
             return fault
     return _accept(asking, adapter, attempt, reply)
 
 
-def places(error: ValidationError) -> str:
-    """Where a value doesn't fit, without the value."""
-    found = sorted({".".join(str(part) for part in each["loc"]) or "the answer" for each in error.errors()[:5]})
+def places(error: ValidationError, known: frozenset[str]) -> str:
+    """Where a value doesn't fit, in words of the response type: never the value, and no name that came with it.
+
+    Args:
+        error: what pydantic says.
+        known: the names of the type's own fields.
+    """
+
+    def part(each: int | str) -> str:
+        return str(each) if isinstance(each, int) or each in known else "…"
+
+    told = error.errors(include_url=False, include_context=False, include_input=False)[:5]
+    found = sorted({".".join(map(part, each["loc"])) or "the answer" for each in told})
     return "doesn't fit at " + ", ".join(found)
 
 
 def struck(reply: HttpReply, secrets: tuple[str, ...]) -> HttpReply:
     r"""The reply without our own keys: a provider that echoes one must not bring it into a record or an event.
 
-    Also as JSON may write it (``\/`` for ``/``). A key that a provider disguises on purpose can't be found.
+    Also as JSON may write it (``\/`` for ``/``, ``\u003d`` for ``=``). A key that a provider disguises on purpose can't be
+    found. The longest is struck first: one key may begin with another.
     """
     body, headers = reply.body, dict(reply.headers)
-    for secret in secrets:
+    for secret in sorted(secrets, key=len, reverse=True):
         for form in (secret, secret.replace("/", "\\/")):
             body = body.replace(form.encode(), STRUCK.encode())
+        if b"\\u" in body:
+            body = _escaped(secret).sub(STRUCK.encode(), body)
         headers = {name: value.replace(secret, STRUCK) for name, value in headers.items()}
     return HttpReply(reply.status, headers, body)
+
+
+def _escaped(secret: str) -> re.Pattern[bytes]:
+    """A key of which JSON wrote any characters by their numbers."""
+    forms = (rb"(?:\\?%b|(?i:\\u%04x))" % (re.escape(each).encode(), ord(each)) for each in secret)
+    return re.compile(b"".join(forms))
 
 
 def _with_hint(asking: Asking[Any, Any], fault: Fault, result: object) -> Fault:
@@ -83,10 +103,10 @@ def _with_hint(asking: Asking[Any, Any], fault: Fault, result: object) -> Fault:
     return fault
 
 
-def _mismatch(asking: Asking[Any, Any], adapter: GuardedAdapter, served: Served) -> Fault:
+def _mismatch(asking: Asking[Any, Any], adapter: GuardedAdapter, served: Served, status: int | None) -> Fault:
     asked, found = adapter.pin.model, served.model
     asking.world.events.emit("pin.mismatch", adapter=adapter.name, asked=asked, served=found, call_id=asking.call_id)
-    return Fault(FaultKind.SERVED_MODEL_MISMATCH, f'asked for "{asked}", "{found}" answered', status=200)
+    return Fault(FaultKind.SERVED_MODEL_MISMATCH, f'asked for "{asked}", "{found}" answered', status=status)
 
 
 def _accept(asking: Asking[Any, R], adapter: GuardedAdapter, attempt: Attempt, reply: Reply) -> Answer[R] | Fault:
@@ -98,7 +118,9 @@ def _accept(asking: Asking[Any, R], adapter: GuardedAdapter, attempt: Attempt, r
         value = contract.read_answer(reply.answer, snapshot.lend())
         if contract.accept is not None:
             where = "accept"
-            contract.accept(snapshot.lend(), value if contract.answer_frozen else copy.deepcopy(value))
+            said: object = contract.accept(snapshot.lend(), value if contract.answer_frozen else copy.deepcopy(value))
+            if said is not None:  # one that returns False would accept everything
+                raise TypeError("accept() returns nothing: it raises ValueError for an answer that isn't acceptable")
         where = "the response type"
         text = None if asking.world.ledger is None else contract.dump_response(value)
     except Exception as error:
@@ -106,12 +128,34 @@ def _accept(asking: Asking[Any, R], adapter: GuardedAdapter, attempt: Attempt, r
     return Answer(value, text, adapter, attempt.n, reply.served)
 
 
+def described(error: Exception) -> str:
+    """An exception of the user's own code, in its words where it has any."""
+    try:
+        return repr(error)
+    except Exception:  # its words may raise too
+        return type(error).__name__
+
+
+def _words(error: Exception) -> bytes:
+    try:
+        return str(error).encode("utf-8", "replace")
+    except Exception:  # the user's own exception: its words may raise too
+        return type(error).__name__.encode()
+
+
+def _problems(error: ValidationError) -> bytes:
+    try:
+        return error.json(include_url=False, include_context=False).encode()
+    except ValueError:  # a validator made bytes of the input that are no text
+        return error.json(include_url=False, include_context=False, include_input=False).encode()
+
+
 def _not_accepted(asking: Asking[Any, Any], attempt: Attempt, where: str, error: Exception) -> Fault:
     if where == "accept" and isinstance(error, (ValueError, AssertionError)):
-        attempt.detail = str(error).encode("utf-8", "replace")
+        attempt.detail = _words(error)
         return Fault(FaultKind.UNACCEPTABLE, "accept() said no", status=attempt.status)
     if where != "the response type" and isinstance(error, ValidationError):
-        attempt.detail = error.json(include_url=False, include_context=False).encode()
-        return Fault(FaultKind.SCHEMA_INVALID, places(error), status=attempt.status)
+        attempt.detail = _problems(error)
+        return Fault(FaultKind.SCHEMA_INVALID, places(error, asking.contract.field_names), status=attempt.status)
     asking.capability_bug(where, error)
     return Fault(FaultKind.CAPABILITY_BUG, type(error).__name__, status=attempt.status)

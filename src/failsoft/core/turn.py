@@ -86,6 +86,7 @@ class Turn(Generic[R]):
     _retry: Retry | None = field(init=False, default=None)
     _met: set[FaultKind] = field(init=False, factory=set[FaultKind])
     _trial: bool = field(init=False, default=False)
+    _waiting: bool = field(init=False, default=False)
     _quality: Quality | None = field(init=False, default=None)
 
     def run(self) -> Generator[Effect, Any, Answer[R] | None]:
@@ -203,10 +204,6 @@ class Turn(Generic[R]):
     def _admitted(self, now: int, until: int) -> bool:
         """Do all guards let this attempt go? What they gave is held."""
         asking, adapter, held, quality = self.asking, self.adapter, self._held, self._quality
-        refusal = adapter.admit(now)
-        if refusal is not None:
-            self._pass(*refusal)
-            return False
         if quality is not None:
             leave = quality.acquire(now, until - now)
             if isinstance(leave, Refused):
@@ -223,7 +220,10 @@ class Turn(Generic[R]):
             return False
         held.permit = permit
         self._trial = permit.trial
-        return True
+        refusal = adapter.admit(now)  # last: a latch's trial that's taken is spent
+        if refusal is not None:
+            self._pass(*refusal)
+        return refusal is None
 
     def _reserve(self, limits: Limits) -> Generator[Effect, Any, bool]:
         """Take an attempt's part of the provider's quotas; wait for it where nobody else could be asked instead."""
@@ -254,11 +254,12 @@ class Turn(Generic[R]):
             self._pass("bulkhead_full", "its queue is full too")
             return False
         try:
+            self._waiting = True
             ready: bool | None = yield Enter(promise, until)
         except Exception as error:
             self.asking.loud(FaultKind.BUG, self.adapter.name, error)
             ready = None
-        self._held.queued = None
+        self._held.queued, self._waiting = None, False
         if not ready:
             bulkhead.cancel(promise)
             self._pass("bulkhead_full")
@@ -283,15 +284,19 @@ class Turn(Generic[R]):
         attempt.why = self.why
         ask: Ask | None = None
         result: object
+        sent = False
         try:
             ask = asking.ask(adapter, self._prompt)
             if self._prompt is not None and asking.world.ledger is not None:
                 attempt.prompt = self._prompt.to_json()
             if adapter.invoked:
                 held.work = Invoke(adapter.name, codec.function, (ask,), until)
+                sent = True
                 result = yield held.work
             else:
-                result = yield Exchange(adapter.name, codec.encode(ask), until)
+                request = codec.encode(ask)
+                sent = True
+                result = yield Exchange(adapter.name, request, until)
         except Exception as error:
             name = type(error).__name__
             result = Fault(FaultKind.BUG, name, error=name)
@@ -299,12 +304,12 @@ class Turn(Generic[R]):
         attempt.us = (now - begun) // 1000
         answer = judge(asking, adapter, ask, attempt, result)
         if held.reservation is not None:
-            if isinstance(answer, Fault) and answer.kind in _UNSENT:
+            if not sent or (isinstance(answer, Fault) and answer.kind in _UNSENT):
                 held.unsent()
             else:
                 held.sent(None if attempt.tokens is None else attempt.tokens.total)
         if isinstance(answer, Fault):
-            self._settle_fault(attempt, answer, now, capped=until - begun == adapter.attempt_cap)
+            self._settle_fault(attempt, answer, now, sent=sent, capped=until - begun == adapter.attempt_cap)
             return answer
         held.settle().settle(Settlement.SUCCESS, now, well_formed=True)
         adapter.throttle.succeeded(now)
@@ -313,7 +318,7 @@ class Turn(Generic[R]):
         held.release(now)
         return answer
 
-    def _settle_fault(self, attempt: Attempt, fault: Fault, now: int, *, capped: bool) -> None:
+    def _settle_fault(self, attempt: Attempt, fault: Fault, now: int, *, sent: bool, capped: bool) -> None:
         """Tell the guards, note it, and give slot and permit back."""
         asking, adapter, treatment = self.asking, self.adapter, fault.treatment
         permit = self._held.settle()
@@ -336,7 +341,7 @@ class Turn(Generic[R]):
         attempt.fault = fault.kind.value
         if fault.status is not None:
             attempt.status = fault.status
-        billed = fault.kind not in _UNSENT and (attempt.status is None or attempt.status < 400)
+        billed = sent and fault.kind not in _UNSENT and (attempt.status is None or attempt.status < 400)
         asking.passed_over.append(PassedOver(adapter.name, fault.kind.value, attempt.us / 1e6, billed, fault.detail))
         if treatment.loud or fault.error is not None:
             asking.loud(fault.kind, adapter.name, fault.error)
@@ -353,6 +358,10 @@ class Turn(Generic[R]):
             attempt.fault = FaultKind.CANCELLED.value
             attempt.us = attempt.us or (asking.world.clock.monotonic_ns() - self._begun) // 1000
             asking.passed_over.append(PassedOver(self.adapter.name, "hedge_lost", attempt.us / 1e6, billed=True))
+        elif self._waiting:
+            asking.passed_over.append(
+                PassedOver(self.adapter.name, "bulkhead_full", detail="another answered meanwhile")
+            )
 
 
 def _worth_another(fault: Fault, again: bool, left: int) -> bool:

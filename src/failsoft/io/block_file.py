@@ -178,7 +178,9 @@ class BlockFile:
         except FileNotFoundError:
             if self.path.parent.is_dir():
                 return _State({}, {})
-            raise ConfigurationError(f"{self.path}: its folder is out of sight, as when a mount is lost") from None
+            raise ConfigurationError(
+                f"{self.path}: its folder isn't there: make it, or bring back the mount that it's on"
+            ) from None
         except OSError as error:
             raise ConfigurationError(f"{self.path}: can't be read: {error.strerror}") from error
         try:
