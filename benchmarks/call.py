@@ -2,6 +2,7 @@
 
     ./dev bench call
 
+With aiohttp installed (the extra ``fast``) the same is measured over the transport that uses it: ``fast_off``, ``fast_on``.
 Counts of Python function calls (cProfile, calling thread) are deterministic; times are medians of interleaved blocks and are
 read as ratios. The server is a small asyncio server in a process of its own; it answers with a reply of about 1 KB.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import cProfile
+import importlib.util
 import json
 import pstats
 import statistics
@@ -208,8 +210,40 @@ async def measure(port: int, folder: str) -> dict[str, Any]:
         for callers in (1, 100, 1000):
             for name, call in calls.items():
                 figures[f"rate_{name}_{callers}"] = round(await rate(call, callers))
+        if importlib.util.find_spec("aiohttp") is not None:
+            figures.update(
+                await measure_fast({"bare": bare, "fast_off": calls["off"], "fast_on": calls["on"]}, off, on)
+            )
     await bare_client.aclose()
     figures.update(await measure_open(port))
+    return figures
+
+
+async def measure_fast(calls: dict[str, Callable[[], Awaitable[Any]]], *isolations: Isolation) -> dict[str, Any]:
+    """The same calls over the transport of the extra ``fast``."""
+    from failsoft.io.transport_aiohttp import AiohttpTransport
+
+    figures: dict[str, Any] = {}
+    transport = AiohttpTransport(isolations[0]._clock)
+    drivers: list[Any] = [each.running and each.running.asynchronous for each in isolations]
+    before = [each._transport for each in drivers]
+    for each in drivers:
+        each._transport = transport
+    try:
+        counts = {name: await counted(call) for name, call in calls.items()}
+        took = await timed(calls)
+        for name in ("fast_off", "fast_on"):
+            figures[f"calls_{name}"] = counts[name]
+            figures[f"ratio_calls_{name}"] = round(counts[name] / counts["bare"], 3)
+            figures[f"us_{name}"] = round(took[name], 1)
+        figures["ratio_time_fast_off"] = round(took["fast_off"] / took["bare"], 3)
+        for callers in (1, 100, 1000):
+            for name in ("fast_off", "fast_on"):
+                figures[f"rate_{name}_{callers}"] = round(await rate(calls[name], callers))
+    finally:
+        for each, own in zip(drivers, before, strict=True):
+            each._transport = own
+        await transport.aclose()
     return figures
 
 

@@ -373,10 +373,15 @@ def test_a_hint_is_given_even_where_nothing_is_left_of_a_name() -> None:
     assert '"my-name"' in (name_problem("") or "")
 
 
+async def waiting(*_: object) -> None:
+    raise NotImplementedError
+
+
 @pytest.mark.parametrize("name", ["prompt", "accept"])
 def test_an_asynchronous_prompt_or_accept_is_refused_when_the_class_is_made(name: str) -> None:
-    async def waiting(*_: object) -> None:
-        raise NotImplementedError
+    class Answering(Capability[str, int]):
+        def fallback(self, request: str) -> int:
+            raise NotImplementedError
 
     with pytest.raises(TypeError, match=f"Waiting.{name} must be a plain"):
-        type("Waiting", (Capability[str, int],), {"fallback": lambda self, request: 1, name: waiting})
+        type("Waiting", (Answering,), {name: waiting})

@@ -135,6 +135,22 @@ def guarded(name: str, config: AdapterConfig, problems: list[str], parts: Parts)
     return None if codec is None or settings is None else _guarded(name, codec, config, settings, parts)
 
 
+def check_transport(config: Config, problems: list[str]) -> None:
+    """Can what the configuration names as transport be had?"""
+    names = config.over_aiohttp()
+    if config.transport != "aiohttp" and not names:
+        return
+    try:
+        from failsoft.io.transport_aiohttp import problem
+    except ImportError:
+        found: str | None = "aiohttp isn't installed"
+    else:
+        found = problem()
+    if found is not None:
+        place = "transport" if config.transport == "aiohttp" else place_text(("adapters", names[0], "transport"))
+        problems.append(f'{place}: {found}: install the extra `fast` ("failsoft[fast]"), or write transport = "httpx"')
+
+
 def guard(name: str, codec: Codec | CallableCodec, config: AdapterConfig, parts: Parts) -> GuardedAdapter:
     """A codec with a breaker, a throttle, a latch and a bulkhead of its own.
 

@@ -155,6 +155,7 @@ class AdapterConfig(Section):
         attempts: at most so many in one call, 1-10.
         attempt_timeout: of one attempt, in nanoseconds, 100 ms to 1 h.
         concurrency: attempts at once, 1-10,000.
+        transport: who speaks HTTP to it; default: as at the top level.
         max_waiting: calls that may wait for a place, 0-1,000,000.
         call: import path of a callable adapter's function.
         text: import path of what gets the answer's text from its result.
@@ -183,6 +184,7 @@ class AdapterConfig(Section):
     served_by: ImportPath | None = None
     breaker: BreakerConfig | None = None
     limits: LimitsConfig | None = None
+    transport: Literal["httpx", "aiohttp"] | None = None
 
     # Each rule about two keys stands with the later one and reads the earlier from `info.data`: unlike a validator of
     # the whole, it speaks although other keys are wrong too.
@@ -226,6 +228,13 @@ class AdapterConfig(Section):
         if value and info.data.get("provider") == "callable":
             raise wrong("a callable adapter makes its own requests: leave it out")
         return value
+
+    @field_validator("transport")
+    @classmethod
+    def _has_none(cls, transport: str | None, info: ValidationInfo) -> str | None:
+        if transport is not None and info.data.get("provider") == "callable":
+            raise wrong("a callable adapter makes its own requests: leave it out")
+        return transport
 
     @field_validator("headers")
     @classmethod
@@ -334,6 +343,7 @@ class Config(Section):
         on_bug: a capability's own ``prompt`` or ``accept`` fails: the ``fallback`` answers, or it's ``raise``d.
         host: how records name this machine; None takes the system's name.
         max_reply_bytes: of one reply, 1 KiB to 1 GiB.
+        transport: who speaks HTTP to adapters that don't say it themselves; ``aiohttp`` needs the extra ``fast``.
         base: what relative paths are relative to.
         source: the file it came from.
     """
@@ -345,6 +355,7 @@ class Config(Section):
     on_bug: Literal["fallback", "raise"] = Field(default_factory=_default_on_bug)
     host: Label | None = None
     max_reply_bytes: Whole = Field(default=16 << 20, ge=1 << 10, le=1 << 30)
+    transport: Literal["httpx", "aiohttp"] = "httpx"
     base: Path = Field(default_factory=Path.cwd, exclude=True)
     source: Path | None = Field(default=None, exclude=True)
 
@@ -352,6 +363,14 @@ class Config(Section):
     def _locate(self) -> Self:
         self.ledger._base = self.base
         return self
+
+    def over_aiohttp(self) -> tuple[str, ...]:
+        """The adapters that are asked over aiohttp."""
+        return tuple(
+            name
+            for name, each in self.adapters.items()
+            if each.provider != "callable" and (each.transport or self.transport) == "aiohttp"
+        )
 
     def snapshot(self) -> bytes:
         """Canonical JSON of what's in force, defaults included: secrets by name, durations in nanoseconds, no paths."""

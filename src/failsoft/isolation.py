@@ -46,7 +46,7 @@ from failsoft.core.route import GuardedAdapter, Route
 from failsoft.errors import ConfigurationError
 from failsoft.health import Health, QualityHealth, adapter_health, capability_health, quality_health
 from failsoft.io.block_file import Block
-from failsoft.io.drive_async import AsyncDriver
+from failsoft.io.drive_async import AsyncDriver, Exchanger
 from failsoft.io.drive_sync import SyncDriver, SyncExchanger, ThroughLoop
 from failsoft.io.fork import mend_after_fork
 from failsoft.io.invoke import BackgroundLoop
@@ -127,6 +127,7 @@ class Isolation:
         self._lock = threading.Lock()
         self._entered = 0
         self.running: Running | None = None
+        self._fast: AsyncTransport | None = None
         self._ledger: SqliteLedger | None = None
         self._warned = False
         problems = list(draft.problems)
@@ -143,6 +144,7 @@ class Isolation:
             adapter = assembly.guarded(name, each, problems, self._parts)
             if adapter is not None:
                 self._adapters[name] = adapter
+        assembly.check_transport(config, problems)
         settings = assembly.pick(config, found)
         self._contracts: dict[str, Contract[Any, Any]] = {}
         self._windows: dict[str, DegradedWindow] = {}
@@ -254,6 +256,8 @@ class Isolation:
             if self._entered == 1 and self.running is not None:
                 await self.running.asynchronous.aclose()
                 await self._transport.aclose()
+                if self._fast is not None:
+                    await self._fast.aclose()
         finally:  # an exit always leaves, also one that is cancelled
             await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._leave))
 
@@ -330,7 +334,23 @@ class Isolation:
             self._sync_transport: SyncTransport | None = None
         else:
             blocking = self._sync_transport = SyncTransport(self._clock, max_bytes=limit, transport=foreign_sync)
-        return AsyncDriver(self._transport, self._clock), SyncDriver(blocking, self._clock, self._background)
+        fast, fast_blocking = self._open_fast(limit)
+        return (
+            AsyncDriver(self._transport, self._clock, fast),
+            SyncDriver(blocking, self._clock, self._background, fast_blocking),
+        )
+
+    def _open_fast(self, limit: int) -> tuple[dict[str, Exchanger], dict[str, SyncExchanger]]:
+        """What other adapters are asked over than the rest, by name. A transport given in code serves all of them."""
+        foreign, foreign_sync = self._transports
+        names = self._config.over_aiohttp() if foreign is None else ()
+        if not names:
+            return {}, {}
+        from failsoft.io.transport_aiohttp import AiohttpTransport
+
+        self._fast = AiohttpTransport(self._clock, max_bytes=limit)
+        through = ThroughLoop(self._fast, self._clock, self._background)
+        return dict.fromkeys(names, self._fast), {} if foreign_sync is not None else dict.fromkeys(names, through)
 
     def _open_ledger(self, snapshot: bytes) -> SqliteLedger | None:
         path = self._config.ledger.path

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import trustme
@@ -31,15 +32,24 @@ def post(url: str, body: bytes = b'{"ask": 1}') -> HttpRequest:
     return HttpRequest(url, HEADERS, body)
 
 
+def make_transport(mode: str, **options: object) -> Any:
+    """The transport of that name; the test is skipped where aiohttp isn't installed."""
+    if mode == "aiohttp":
+        pytest.importorskip("aiohttp", reason="the extra `fast` isn't installed")
+        from failsoft.io.transport_aiohttp import AiohttpTransport
+
+        return AiohttpTransport(RealClock(), **options)
+    return (AsyncTransport if mode == "async" else SyncTransport)(RealClock(), **options)
+
+
 class Client:
-    """Either transport, asked from a test that isn't asynchronous."""
+    """Any transport, asked from a test that isn't asynchronous."""
 
     def __init__(self, mode: str, **options: object) -> None:
         self.mode = mode
         self.closed = False
-        self.runner = asyncio.Runner() if mode == "async" else None
-        make = AsyncTransport if self.runner else SyncTransport
-        self.transport = make(RealClock(), **options)
+        self.transport = make_transport(mode, **options)
+        self.runner = None if mode == "sync" else asyncio.Runner()
 
     def ask(self, url: str, *, ms: int = 3000, body: bytes = b'{"ask": 1}') -> HttpReply | Fault:
         until = time.monotonic_ns() + ms * MILLISECOND
@@ -63,12 +73,22 @@ class Client:
         self.runner = None
 
 
-@pytest.fixture(params=["async", "sync"])
-def clients(request: pytest.FixtureRequest) -> Iterator[Callable[..., Client]]:
+@pytest.fixture(params=["async", "sync", "aiohttp"])
+def mode(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(params=["async", "aiohttp"])
+def loop_mode(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def clients(mode: str) -> Iterator[Callable[..., Client]]:
     made: list[Client] = []
 
     def make(**options: object) -> Client:
-        made.append(Client(request.param, **options))
+        made.append(Client(mode, **options))
         return made[-1]
 
     yield make

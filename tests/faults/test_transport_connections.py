@@ -15,12 +15,11 @@ from typing import Any
 import pytest
 from fault_server import FaultServer, Peer, always, once, raw, reply
 
-from conftest import RealClock, post
+from conftest import RealClock, make_transport, post
 from failsoft.core.effects import SECOND, HttpReply
 from failsoft.fault import Fault, FaultKind
 from failsoft.io import transport_async
 from failsoft.io.transport import IDLE_NS
-from failsoft.io.transport_async import AsyncTransport
 from failsoft.io.transport_sync import SyncTransport
 
 OK = reply(b'{"ok": true}')
@@ -161,9 +160,9 @@ def test_a_connection_that_was_idle_too_long_is_replaced(client: Any) -> None:
         assert server.accepted == 2
 
 
-def test_sequential_calls_after_a_burst_use_the_most_recently_freed_connection() -> None:
+def test_sequential_calls_after_a_burst_use_the_most_recently_freed_connection(loop_mode: str) -> None:
     async def main() -> None:
-        transport = AsyncTransport(RealClock())
+        transport = make_transport(loop_mode)
         await asyncio.gather(*(transport.exchange(post(server.url), soon()) for _ in range(20)))
         burst = server.accepted
         before = list(server.numbers)
@@ -184,7 +183,7 @@ def test_sequential_calls_after_a_burst_use_the_most_recently_freed_connection()
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_storm_of_cancels_leaves_every_connection_usable_and_none_open(seed: int) -> None:
+def test_a_storm_of_cancels_leaves_every_connection_usable_and_none_open(seed: int, loop_mode: str) -> None:
     rng = random.Random(seed)
 
     def script(peer: Peer) -> None:
@@ -194,7 +193,7 @@ def test_a_storm_of_cancels_leaves_every_connection_usable_and_none_open(seed: i
                 peer.server.stopping.wait(0.0005)
 
     async def main() -> None:
-        transport = AsyncTransport(RealClock())
+        transport = make_transport(loop_mode)
 
         async def one() -> HttpReply | Fault:
             return await transport.exchange(post(server.url), soon())
@@ -227,9 +226,9 @@ def test_a_storm_of_cancels_leaves_every_connection_usable_and_none_open(seed: i
         assert server.wait_open(0)
 
 
-def test_an_outer_cancel_is_not_taken_for_the_deadline() -> None:
+def test_an_outer_cancel_is_not_taken_for_the_deadline(loop_mode: str) -> None:
     async def main() -> None:
-        transport = AsyncTransport(RealClock())
+        transport = make_transport(loop_mode)
         task = asyncio.create_task(transport.exchange(post(server.url), soon()))
         while not server.seen:
             await asyncio.sleep(0.001)
@@ -247,8 +246,8 @@ def test_an_outer_cancel_is_not_taken_for_the_deadline() -> None:
         asyncio.run(main())
 
 
-def test_two_event_loops_one_after_another_each_have_their_own_connections() -> None:
-    transport = AsyncTransport(RealClock())
+def test_two_event_loops_one_after_another_each_have_their_own_connections(loop_mode: str) -> None:
+    transport = make_transport(loop_mode)
 
     async def main() -> HttpReply | Fault:
         await transport.exchange(post(server.url), soon())
@@ -263,8 +262,8 @@ def test_two_event_loops_one_after_another_each_have_their_own_connections() -> 
     assert len(transport._loops) == 0
 
 
-def test_connections_of_a_loop_that_was_closed_carelessly_are_dropped() -> None:
-    transport = AsyncTransport(RealClock())
+def test_connections_of_a_loop_that_was_closed_carelessly_are_dropped(loop_mode: str) -> None:
+    transport = make_transport(loop_mode)
     with FaultServer(always(OK)) as server, warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # the careless loop's own
         careless = asyncio.new_event_loop()
@@ -276,9 +275,9 @@ def test_connections_of_a_loop_that_was_closed_carelessly_are_dropped() -> None:
         gc.collect()
 
 
-def test_closing_waits_for_nobody_and_later_ends_close_their_connection() -> None:
+def test_closing_waits_for_nobody_and_later_ends_close_their_connection(loop_mode: str) -> None:
     async def main() -> None:
-        transport = AsyncTransport(RealClock())
+        transport = make_transport(loop_mode)
         task = asyncio.create_task(transport.exchange(post(server.url), soon()))
         while not server.seen:
             await asyncio.sleep(0.001)

@@ -21,6 +21,11 @@ from failsoft.io.transport_sync import SyncTransport
 URL = "http://api.example/v1"
 
 
+@pytest.fixture(params=["async", "sync"])  # those over httpx: only they take one
+def mode(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 def answering(response: httpx.Response) -> httpx.MockTransport:
     return httpx.MockTransport(lambda request: response)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 from failsoft.core.effects import (
@@ -39,16 +39,19 @@ class Driver(Generic[E]):
     Args:
         transport: performs `Exchange`.
         clock: the clock on which the effects' `until` is measured.
+        others: transports of those adapters that have another one, by the adapter's name.
     """
 
-    def __init__(self, transport: E, clock: Clock) -> None:
+    def __init__(self, transport: E, clock: Clock, others: Mapping[str, E] | None = None) -> None:
         self._transport = transport
         self._clock = clock
+        self._others: Mapping[str, E] = others or {}
 
     def _perform(self, effect: Effect) -> Any:
         """The wait that performs `effect`: its result, or a coroutine that gives it."""
         if type(effect) is Exchange:
-            return self._transport.exchange(effect.request, effect.until)
+            transport = self._others.get(effect.adapter, self._transport)
+            return transport.exchange(effect.request, effect.until)
         if type(effect) is Append:
             return self._wait(effect.ticket.promise, effect.until)
         if type(effect) is Enter:

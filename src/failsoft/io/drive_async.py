@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from typing import Any, Protocol, TypeVar
 
 from failsoft.core.effects import Clock, Detach, Effect, HttpReply, HttpRequest, Invoke, Promise, Race
@@ -37,8 +37,8 @@ class AsyncDriver(Driver[Exchanger]):
         clock: the clock on which the effects' `until` is measured; it must advance as the loop's does.
     """
 
-    def __init__(self, transport: Exchanger, clock: Clock) -> None:
-        super().__init__(transport, clock)
+    def __init__(self, transport: Exchanger, clock: Clock, others: Mapping[str, Exchanger] | None = None) -> None:
+        super().__init__(transport, clock, others)
         self._detached: set[asyncio.Task[Any]] = set()
         self._working: set[asyncio.Task[Any]] = set()  # held until they end: asyncio itself holds tasks weakly
 

@@ -11,7 +11,7 @@ import contextvars
 import inspect
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import CancelledError, Future
 from typing import Any, Protocol, TypeVar
 
@@ -42,8 +42,14 @@ class SyncDriver(Driver[SyncExchanger]):
         loop: where coroutine functions run.
     """
 
-    def __init__(self, transport: SyncExchanger, clock: Clock, loop: BackgroundLoop) -> None:
-        super().__init__(transport, clock)
+    def __init__(
+        self,
+        transport: SyncExchanger,
+        clock: Clock,
+        loop: BackgroundLoop,
+        others: Mapping[str, SyncExchanger] | None = None,
+    ) -> None:
+        super().__init__(transport, clock, others)
         self._loop = loop
 
     def drive(self, steps: Generator[Effect, Any, T]) -> T:

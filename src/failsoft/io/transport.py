@@ -1,7 +1,8 @@
 """What both transports share: where a request goes, what a head must say, what an exception means.
 
-One seam, `exchange(request, until) -> HttpReply | Fault`, and two implementations of it over httpcore (the engine under
-httpx): `failsoft.io.transport_async` and `failsoft.io.transport_sync`. Both promise the same:
+One seam, `exchange(request, until) -> HttpReply | Fault`, and three implementations of it: over httpcore (the engine under
+httpx) `failsoft.io.transport_async` and `failsoft.io.transport_sync`, and `failsoft.io.transport_aiohttp`, where aiohttp's
+parser reads the replies. All promise the same:
 
 - one deadline over connect, request, head and body together; a dripping server can't stretch it;
 - every reply is whole, framed by HTTP/1.1's rules, its encoding undone and within the size cap, or it's a fault
@@ -183,8 +184,12 @@ def _expect_body(status: int, headers: dict[str, str], inbox: Inbox) -> None:
     if status in _NO_BODY:
         inbox.expect_length(0)
     elif length is not None:
-        inbox.expect_length(int(length))  # digits: h11 has refused everything else
+        if not (length.isascii() and length.isdecimal()):
+            raise Broken(FaultKind.BAD_FRAMING, "a content-length that isn't one number", status)
+        inbox.expect_length(int(length))
     elif coding is not None:
+        if coding.strip().lower() != "chunked":
+            raise Broken(FaultKind.BAD_FRAMING, "a transfer encoding other than chunked", status)
         inbox.expect_chunks()
     else:
         raise Broken(FaultKind.BAD_FRAMING, "neither content-length nor chunks: a cut couldn't be noticed", status)

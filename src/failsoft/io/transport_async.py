@@ -13,7 +13,7 @@ import ssl
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
-from typing import cast
+from typing import Any, cast
 
 import httpcore
 import httpx
@@ -42,7 +42,10 @@ from failsoft.io.transport import (
 )
 from failsoft.io.transport_async_line import Line
 
-AsyncSlot = Slot[Line, httpcore.AsyncHTTP11Connection]
+AsyncSlot = Slot[Line, Any]
+
+Heard = tuple[int, dict[str, str], list[bytes], bool]
+"""A whole reply: its status, headers and body, and whether its connection may be used again."""
 
 
 class _LoopSlots:
@@ -73,6 +76,9 @@ _inherited: list[_LoopSlots] = []  # kept from collection in a child: its end wo
 
 class AsyncTransport:
     """Sends requests and reads whole replies on asyncio event loops.
+
+    HTTP itself is spoken by httpcore. A subclass that has something else speak it overrides `_make`, `_speaker` and
+    `_hear`, and keeps everything about connections, deadlines and faults.
 
     Args:
         clock: the real monotonic clock (`time.monotonic_ns`): deadlines are kept by the event loop's timers.
@@ -114,7 +120,7 @@ class AsyncTransport:
             return await self._exchange_foreign(self._foreign, request, until)
         loop = asyncio.get_running_loop()
         target = self._maker.target(request.url)
-        made = self._maker.make(request, target)
+        made = self._make(request, target)
         idle = await self._idle(loop, target)
         slot = self._reusable(idle)
         seconds = (until - self._clock.monotonic_ns()) / SECOND
@@ -125,17 +131,32 @@ class AsyncTransport:
                 if slot is None:
                     slot = await self._connect(loop, target, seconds)
                 slot.line.inbox.begin()
-                response = await slot.connection.handle_async_request(made)
-                headers = read_head(response.status, response.headers, slot.line.inbox)
-                stream = cast("AsyncIterator[bytes]", response.stream)
-                parts = [part async for part in stream]
-                await response.aclose()
-            clean = slot.connection.is_idle() and slot.line.alive and not self._closed
+                status, headers, parts, reusable = await self._hear(slot, made)
+            clean = reusable and slot.line.alive and not self._closed
         except EXPECTED as error:
             return timeout_fault(connected=slot is not None) if timer.expired() else exchange_fault(error, slot)
         finally:
             self._give_back(slot, idle, clean)
-        return whole_reply(response.status, headers, parts, self._max_bytes, self._clock, until)
+        return whole_reply(status, headers, parts, self._max_bytes, self._clock, until)
+
+    # HTTP over a connection
+
+    def _make(self, request: HttpRequest, target: Target) -> Any:
+        """The request as `_hear` wants it."""
+        return self._maker.make(request, target)
+
+    def _speaker(self, line: Line, target: Target) -> Any:
+        """What a connection's slot keeps besides its line."""
+        return httpcore.AsyncHTTP11Connection(target.origin, line)
+
+    async def _hear(self, slot: AsyncSlot, made: Any) -> Heard:
+        """Send the request and read its whole reply, on a connection that is ready for one."""
+        response = await slot.connection.handle_async_request(made)
+        headers = read_head(response.status, response.headers, slot.line.inbox)
+        stream = cast("AsyncIterator[bytes]", response.stream)
+        parts = [part async for part in stream]
+        await response.aclose()
+        return response.status, headers, parts, slot.connection.is_idle()
 
     async def aclose(self) -> None:
         """Close this loop's idle connections; those in use close when their exchange ends."""
@@ -214,7 +235,7 @@ class AsyncTransport:
         await loop.create_connection(
             lambda: line, sock=sock, ssl=context, server_hostname=target.host if context is not None else None
         )
-        return Slot(line, httpcore.AsyncHTTP11Connection(target.origin, line))
+        return Slot(line, self._speaker(line, target))
 
     def after_fork(self) -> None:
         """Called in a forked child: its event loops aren't running there."""

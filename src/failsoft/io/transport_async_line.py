@@ -49,9 +49,10 @@ class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._wake()
 
     def eof_received(self) -> None:
-        """The peer has ended its side: asyncio closes ours."""
+        """The peer has ended its side: asyncio closes ours. Whoever still sends is woken: an answer may have come early."""
         self._ended = True
         self._wake()
+        self.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Closed, by whomever."""

@@ -103,6 +103,11 @@ class Inbox:
         del self.buffer[: len(piece)]
         return piece
 
+    @property
+    def whole(self) -> bool:
+        """Has everything that belongs to the body been taken? Asked behind the head."""
+        return self._ended if self.phase is Phase.CHUNKED else not self._left
+
     def end(self) -> Broken:
         """The peer has closed: what that means where it is not the end of a whole reply."""
         if self.phase is Phase.HEAD and self.received:
