@@ -543,3 +543,19 @@ def test_the_record_says_why_an_adapter_that_was_tried_wasnt_tried_again() -> No
     (completed,) = scene.ledger.completed
     assert len(completed.attempts) == 2
     assert completed.passed_over == (("first", "open"),)
+
+
+def test_a_latch_that_closes_while_the_prompt_is_made_refuses_the_attempt() -> None:
+    class Slow(GradeItem):
+        name = "grade-item"
+
+        def prompt(self, request: Item) -> Prompt:
+            adapter.latch.trip("the key is wrong", True, "x", 0)
+            return super().prompt(request)
+
+    scene = Scene(capability=Slow())
+    adapter = scene.add("first")
+    outcome = Simulation(scripted([]), scene.clock).drive(scene.call().run())
+    assert reasons(outcome) == [("first", "latched")]
+    assert adapter.bulkhead.in_use == 0
+    assert adapter.breaker.snapshot(0).in_flight == 0

@@ -9,7 +9,7 @@ import pytest
 
 from failsoft.core.breaker import Breaker, Permit, Refused
 from failsoft.core.breaker_settings import BreakerSettings
-from failsoft.core.effects import Append, Exchange, HttpReply, Recorded
+from failsoft.core.effects import Append, Detach, Exchange, HttpReply, Recorded
 from failsoft.fault import Fault
 from failsoft.io.drive_simulated import Running, Simulation
 from tests.core.scripted import SECOND, Scene, StubLedger, ok, status
@@ -103,6 +103,18 @@ def test_a_cancelled_caller_sends_none(scene: Scene) -> None:
     assert isinstance(steps.send(Recorded(0, bytes(32))), Append)
     with pytest.raises(KeyboardInterrupt):
         steps.throw(KeyboardInterrupt())
+
+
+def test_a_drivers_bug_at_a_trial_takes_no_answer_away(scene: Scene) -> None:
+    scene.clock.now = 5 * SECOND
+    steps = scene.call(deadline=HURRIED).run()
+    next(steps)
+    steps.send(Recorded(0, bytes(32)))
+    assert isinstance(steps.send(Recorded(1, bytes(32))), Detach)
+    with pytest.raises(StopIteration) as stopped:
+        steps.throw(LookupError("x"))
+    assert stopped.value.value.degraded
+    assert "attempt.alert" in scene.events.names
 
 
 def test_one_refusal_in_so_many_seconds_says_so(scene: Scene) -> None:

@@ -208,3 +208,14 @@ def test_a_drivers_bug_in_a_race_is_a_loud_fault(scene: Scene) -> None:
     assert effect.adapter == "third"
     assert "attempt.alert" in scene.events.names
     assert FaultKind.BUG.value in [told.get("fault") for _, told in scene.events.events]
+
+
+def test_a_first_that_waits_in_its_queue_is_named_when_the_second_wins(scene: Scene) -> None:
+    scene.adapters[0].bulkhead = type(scene.adapters[0].bulkhead)(1, 10)
+    assert scene.adapters[0].bulkhead.try_enter()
+    simulation, asked = world(scene, {"second": [(0.5, ok(6))]})
+    outcome = simulation.drive(scene.call().run())
+    assert outcome.source.name == "second"
+    assert [name for name, _ in asked] == ["second"]
+    assert reasons(outcome) == [("first", "bulkhead_full")]
+    assert scene.adapters[0].bulkhead.in_use == 1

@@ -120,9 +120,7 @@ class Contract(Generic[Q, R]):
             raise
         except Exception as error:
             raise _invalid(request, "not_detached", "can't be copied and validated anew", error) from error
-        declared = self.request_type
-        beyond = isinstance(valid, BaseModel) and type(valid) is not declared and not isinstance(valid, RootModel)
-        fields = set(declared.model_fields) if beyond and hasattr(declared, "model_fields") else None
+        fields = _declared(self.request_type) if type(valid) is not self.request_type else None
         return Snapshot(valid, _evidence(valid, fields), False)
 
     def parse_request(self, text: str | bytes) -> Q:
@@ -321,6 +319,13 @@ def _renewed(value: Any) -> Any:
     if type(value) is dict:
         return {key: _renewed(each) for key, each in typing.cast("Any", value).items()}
     return value
+
+
+def _declared(annotation: Any) -> set[str] | None:
+    """The names of a model's fields; None for any other type."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and not issubclass(annotation, RootModel):
+        return set(annotation.model_fields)
+    return None
 
 
 def _evidence(request: Any, fields: set[str] | None) -> bytes:

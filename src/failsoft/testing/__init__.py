@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from failsoft.testing.reaction import USUAL, Rates, Reaction
     from failsoft.testing.replies import chat_answer, chat_choices, chat_text, http_reply
     from failsoft.testing.server import FaultServer, Peer
-    from failsoft.testing.simulated import SimulatedIsolation
+    from failsoft.testing.simulated_isolation import SimulatedIsolation
     from failsoft.testing.tls import LocalAuthority
     from failsoft.testing.transport import FaultTransport
 
@@ -56,7 +56,7 @@ _LATER = {
     "ScriptedProvider": _HERE + "provider",
     "StatusError": _HERE + "provider",
     "simulated": _HERE + "provider",
-    "SimulatedIsolation": _HERE + "simulated",
+    "SimulatedIsolation": _HERE + "simulated_isolation",
     "FaultServer": _HERE + "server",
     "Peer": _HERE + "server",
     "LocalAuthority": _HERE + "tls",
