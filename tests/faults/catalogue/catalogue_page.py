@@ -116,8 +116,8 @@ HEAD = """\
 # Fault catalogue
 
 What can go wrong with a provider, what comes of it, and the test that shows it. Each case is asked through an isolation with a ledger on
-disk, by `await` and by `.sync`, over sockets wherever it shows on the wire: to the only adapter of a route, to the first of two, and to
-five callers at once. What's expected is written down in `tests/faults/catalogue/catalogue_data.py`, apart from the code; this page is made
+disk, by `await` and by `.sync`, over sockets wherever it shows on the wire: to the only adapter of a route (by `await` also over aiohttp),
+to the first of two, and to five callers at once. What's expected is written down in `tests/faults/catalogue/catalogue_data.py`, apart from the code; this page is made
 of it (`python tests/faults/catalogue/catalogue_page.py`).
 
 | column | says |

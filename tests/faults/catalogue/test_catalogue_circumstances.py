@@ -7,9 +7,11 @@ import gc
 import json
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -37,6 +39,7 @@ from pydantic import SecretStr
 
 from failsoft import FallbackFailed, Isolation, LedgerUnavailable
 from failsoft.core.effects import Exchange
+from failsoft.telemetry import Telemetry
 from failsoft.testing import (
     FaultServer,
     FaultTransport,
@@ -407,6 +410,12 @@ def test_row_77_a_listener_that_raises_changes_no_answer(mode: str, tmp_path: Pa
     assert [each.value for each in outcomes] == [Grade(grade=0)] * 6
     assert reasons(outcomes[5]) == ["open"]
     assert isolation.telemetry.errors > 0
+
+
+@differs("test_row_77_events_are_told_while_another_thread_loads_structlog")
+def test_row_77_events_are_told_while_another_thread_loads_structlog(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "structlog", ModuleType("structlog"))  # so it looks until it's loaded
+    assert Telemetry().enabled("call.completed") in (True, False)
 
 
 @pytest.mark.parametrize("policy", ["fallback", "refuse", "continue"])
