@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -256,3 +257,9 @@ def test_what_the_ledger_tells_is_in_the_catalogue() -> None:
     told = set(re.findall(r'_tell\("([a-z.]+)"', Path(writer.__file__).read_text()))
     assert told
     assert told <= set(CATALOGUE)
+
+
+def test_structlog_that_another_thread_still_imports_counts_as_not_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "structlog", ModuleType("structlog"))
+    Telemetry().enabled("call.completed")
+    Telemetry().emit("ledger.recovered")

@@ -111,7 +111,8 @@ class Telemetry:
 def _structlog() -> Any:
     """structlog, where the application has configured it; one that isn't imported can't have been."""
     structlog = sys.modules.get("structlog")
-    return structlog if structlog is not None and structlog.is_configured() else None
+    is_configured = getattr(structlog, "is_configured", None)  # absent while another thread still imports it
+    return structlog if is_configured is not None and is_configured() else None
 
 
 def _heard(level: int) -> bool:
