@@ -380,7 +380,6 @@ DIRECTED: tuple[Directed, ...] = (
         77,
         _OWN + "test_row_77_events_are_told_while_another_thread_loads_structlog",
         "telling an event never raises",
-        differs="while another thread loads structlog, `Telemetry.enabled` raises AttributeError into the call",
     ),
     Directed(
         78, _OWN + "test_row_78_a_ledger_that_cant_record", "`on_ledger_failure`: the fallback, a refusal, or going on"

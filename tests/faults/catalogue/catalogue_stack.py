@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import structlog  # noqa: F401 - loaded before threads begin: half loaded, it makes events raise (row 77)
 from pydantic import BaseModel, ConfigDict
 
 from failsoft import Capability, Isolation, Outcome
