@@ -185,7 +185,8 @@ def test_the_events_page_is_the_catalogue() -> None:
 def test_the_faults_page_is_the_table_of_treatments() -> None:
     def row(kind: str) -> list[str]:
         each = TREATMENT[kind]  # type: ignore[index]
-        follows = [name for name in ("throttle", "latch", "loud") if getattr(each, name)]
+        throttle = {"no": "", "told": "throttle where told", "yes": "throttle"}[each.throttle]
+        follows = [word for word in (throttle, "latch" * each.latch, "loud" * each.loud) if word]
         return [str(kind), str(each.health), each.retry, each.quality.replace("none", "–"), ", ".join(follows) or "–"]
 
     assert [each[:5] for each in table("docs/reference/faults.md", "## The table")] == [row(kind) for kind in TREATMENT]

@@ -97,11 +97,7 @@ class Capability(Generic[Q, R]):
 
     def prompt(self, request: Q) -> Prompt:
         """What to ask a model. Default: the docstring as system text, the request's JSON as user text."""
-        return self.default_prompt(_json_text(request).encode())
-
-    def default_prompt(self, request_json: bytes) -> Prompt:
-        """The prompt of a capability without its own, from the request's JSON as it's put on record."""
-        return Prompt((self._system_message, Message("user", request_json.decode(), False)))
+        return default_prompt(self, to_json(request, inf_nan_mode="strings"))
 
     def accept(self, request: Q, response: R) -> None:
         """Raise ValueError (or AssertionError) where a schema-valid response isn't acceptable for this request."""
@@ -144,6 +140,11 @@ def version_of(instance: Capability[Any, Any]) -> str | None:
     return instance._own_version if isinstance(instance, FunctionCapability) else instance.version
 
 
+def default_prompt(instance: Capability[Any, Any], request_json: bytes) -> Prompt:
+    """The prompt of a capability without its own, from the request's JSON as it's put on record."""
+    return Prompt((instance._system_message, Message("user", request_json.decode(), False)))
+
+
 def name_problem(name: object) -> str | None:
     """What is wrong with a capability's or adapter's name; None if nothing."""
     if not isinstance(name, str):
@@ -151,10 +152,6 @@ def name_problem(name: object) -> str | None:
     if len(name) <= _MAX_NAME and _NAME.fullmatch(name):
         return None
     return f'"{name}" is not a name: kebab-case, at most {_MAX_NAME} characters, e.g. "{kebab_case(name) or "my-name"}"'
-
-
-def _json_text(request: object) -> str:
-    return to_json(request, inf_nan_mode="strings").decode()
 
 
 def _check_concrete(cls: type[Capability[Any, Any]]) -> None:

@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from failsoft.capability import name_problem
 from failsoft.config_file import Resolved, shown
+from failsoft.errors import ConfigurationError
 
 SECOND = 1_000_000_000
 _UNITS = {"ms": SECOND // 1000, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND}
@@ -40,6 +41,21 @@ def parse_duration(text: str) -> int:
     if found is None:
         raise ValueError('not a duration: write "8s", "250ms", "2m" or "1h"')
     return int(Decimal(found[1]) * _UNITS[found[2]])
+
+
+def duration_argument(name: str, given: str | float, low: str, high: str) -> int:
+    """A duration given to a method, as text or in seconds, in nanoseconds.
+
+    Raises:
+        ConfigurationError: it's none, or not between `low` and `high`.
+    """
+    try:
+        value = parse_duration(given) if isinstance(given, str) else int(given * SECOND)
+    except (TypeError, ValueError, OverflowError):
+        raise ConfigurationError(f'{name}: {given!r} is no duration; write "250ms", "2s" or "1h"') from None
+    if not parse_duration(low) <= value <= parse_duration(high):
+        raise ConfigurationError(f"{name}: {given!r} is not between {low} and {high}")
+    return value
 
 
 class Secret(SecretStr):

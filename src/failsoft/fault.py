@@ -86,8 +86,8 @@ class Treatment:
         health: how the health breaker's permit is settled.
         retry: ``yes`` within the attempts allowed; ``once``; ``free`` once, not counted (a stale connection);
             ``next``: another admissible adapter first, a retry only where there is none; ``no``.
-        throttle: the adapter waits as told. After a 429 that doesn't say how long, as its back-off says; an overload that
-            doesn't is a failure like any other.
+        throttle: ``yes``: the adapter waits as told, or as its back-off says where it wasn't told; ``told``: only where it
+            was told how long; ``no``.
         latch: the adapter stops until somebody mends the configuration.
         quality: what the quality breaker learns: ``fail``; ``open``: it opens at once; ``none``: nothing.
         loud: an ERROR event: someone must look.
@@ -95,7 +95,7 @@ class Treatment:
 
     health: Settlement
     retry: Retry = "no"
-    throttle: bool = False
+    throttle: Literal["no", "told", "yes"] = "no"
     latch: bool = False
     quality: Literal["none", "fail", "open"] = "none"
     loud: bool = False
@@ -123,8 +123,8 @@ TREATMENT: MappingProxyType[FaultKind, Treatment] = MappingProxyType(
         _K.TOO_LARGE: Treatment(_FAIL),
         _K.REDIRECT: Treatment(_FAIL, loud=True),
         _K.SERVER_ERROR: Treatment(_FAIL, "yes"),
-        _K.OVERLOADED: Treatment(_FAIL, "yes", throttle=True),
-        _K.RATE_LIMITED: Treatment(_NEUTRAL, "yes", throttle=True),
+        _K.OVERLOADED: Treatment(_FAIL, "yes", throttle="told"),
+        _K.RATE_LIMITED: Treatment(_NEUTRAL, "yes", throttle="yes"),
         _K.QUOTA_SPENT: Treatment(_NEUTRAL, latch=True),
         _K.UNAUTHENTICATED: Treatment(_NEUTRAL, latch=True),
         _K.FORBIDDEN: Treatment(_NEUTRAL, latch=True),

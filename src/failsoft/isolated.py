@@ -13,14 +13,14 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from attrs import define, frozen
 
-from failsoft.config_values import parse_duration
+from failsoft.config_values import duration_argument
 from failsoft.context import current_context
 from failsoft.core.call import Call, World
 from failsoft.core.clock import uuid7
 from failsoft.core.contract import Contract
 from failsoft.core.degraded import DegradedWindow
 from failsoft.core.route import Route
-from failsoft.errors import ConfigurationError, IsolationClosed
+from failsoft.errors import IsolationClosed
 from failsoft.io.drive_async import AsyncDriver
 from failsoft.io.drive_sync import SyncDriver
 from failsoft.many import map_async, map_sync
@@ -171,7 +171,9 @@ class Isolated(Generic[Q, R]):
         Raises:
             ConfigurationError: it's no duration, or not between 10 ms and 1 h.
         """
-        return Isolated(self._host, self._contract, _nanoseconds(deadline), self._window)
+        return Isolated(
+            self._host, self._contract, duration_argument("deadline", deadline, "10 ms", "1 h"), self._window
+        )
 
     @contextmanager
     def override(self, value: R, *, degraded: bool | None = None, request: Q | None = None) -> Iterator[None]:
@@ -248,13 +250,3 @@ def _at_least_one(concurrency: int) -> None:
 def _why(outcome: Outcome[Any]) -> str:
     """The first reason for a degraded answer: what the route's first adapter met."""
     return outcome.passed_over[0].reason if outcome.passed_over else "no_adapter"
-
-
-def _nanoseconds(deadline: str | float) -> int:
-    try:
-        value = parse_duration(deadline) if isinstance(deadline, str) else int(deadline * 1e9)
-    except (TypeError, ValueError, OverflowError):
-        raise ConfigurationError(f'deadline: {deadline!r} is no duration; write "2s" or "250ms"') from None
-    if not 10_000_000 <= value <= 3_600_000_000_000:
-        raise ConfigurationError(f"deadline: {deadline!r} is not between 10 ms and 1 h")
-    return value

@@ -565,6 +565,8 @@ class Isolation:
         for adapter in self._adapters.values():
             for guard in (adapter.breaker, adapter.throttle, adapter.latch, adapter.bulkhead, adapter.budget):
                 guard.after_fork()
+            if adapter.limits is not None:
+                adapter.limits.after_fork()
         if self.running is not None:
             self._background.after_fork()
 

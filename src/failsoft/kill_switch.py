@@ -12,16 +12,17 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from failsoft.config_values import parse_duration
+from failsoft.config_values import duration_argument
 from failsoft.context import current_context
-from failsoft.core.effects import SECOND, Clock
+from failsoft.core.effects import Clock
 from failsoft.core.evidence import BlockChanged
 from failsoft.core.quality import Quality
 from failsoft.core.route import Blocks, GuardedAdapter, NoBlocks
 from failsoft.errors import ConfigurationError
 from failsoft.io.block_file import Block, BlockFile
 
-LONGEST = 366 * 86_400 * SECOND
+LONGEST = "8784 h"
+"""A leap year."""
 
 
 class KillSwitch:
@@ -81,7 +82,9 @@ class KillSwitch:
     def block(self, subject: str, why: str, actor: str | None, lasting: str | float | None) -> Block:
         """As `Isolation.block`."""
         _check_reason(why)
-        limit = None if lasting is None else timedelta(microseconds=_nanoseconds(lasting) // 1_000)
+        limit = None
+        if lasting is not None:
+            limit = timedelta(microseconds=duration_argument("lasting", lasting, "1 s", LONGEST) // 1_000)
         file, actor = self._file_for(subject), actor or _actor()
         block = file.block(subject, actor, why, limit)
         self._tell(BlockChanged(subject, True, actor, why, block.until))
@@ -126,16 +129,6 @@ class KillSwitch:
 def _check_reason(why: str) -> None:
     if not why.strip():
         raise ConfigurationError("why: say a reason: it stands in the record")
-
-
-def _nanoseconds(lasting: str | float) -> int:
-    try:
-        value = parse_duration(lasting) if isinstance(lasting, str) else int(lasting * 1e9)
-    except (TypeError, ValueError, OverflowError):
-        raise ConfigurationError(f'lasting: {lasting!r} is no duration; write "2h" or "30m"') from None
-    if not SECOND <= value <= LONGEST:
-        raise ConfigurationError(f"lasting: {lasting!r} is not between 1 s and 366 days")
-    return value
 
 
 def _actor() -> str:

@@ -29,6 +29,7 @@ from attrs import define, field
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
+from failsoft.capability import default_prompt
 from failsoft.context import CallContext
 from failsoft.core.asking import Answer, Asking, OnBug, OnLedgerFailure, World
 from failsoft.core.budget import LEDGER_RESERVE, budget
@@ -193,7 +194,7 @@ class Call(Generic[Q, R]):
         contract, asking = self.contract, self._asking
         try:
             if contract.prompt is None:
-                prompt = contract.capability.default_prompt(self.snapshot.text)
+                prompt = default_prompt(contract.capability, self.snapshot.text)
             else:
                 prompt = contract.prompt(self.snapshot.lend())
                 if not isinstance(prompt, Prompt):

@@ -55,9 +55,9 @@ class Hedge:
         except Exception as error:
             self._asking.loud(FaultKind.BUG, self._first.adapter.name, error)
             return None
-        if answer is not None:
+        if answer is not None or self._asking.bug is not None:
             for turn in (self._first, self._second):
-                if turn.lost:
+                if answer is None or turn.lost:
                     turn.lose()
         return answer
 
@@ -79,7 +79,7 @@ class Hedge:
         return (yield from self._second.run())
 
     def _won(self, answer: Answer[Any] | None) -> bool:
-        if answer is None:
+        if answer is None or self._asking.bug is not None:  # after a bug of the capability the fallback answers
             return False
         for turn in (self._first, self._second):
             turn.lost = turn.adapter is not answer.adapter

@@ -68,13 +68,13 @@ class Held:
         slot, self.slot = self.slot, None
         work, self.work = self.work, None
         if slot is not None:
-            if work is not None and work.started and not work.work.done:
+            if work is not None and work.started:
                 work.work.on_done(slot.leave)
             else:
                 slot.leave()
 
     def abandon(self) -> None:
-        """The garbage collector took the call: give back without a lock."""
+        """The garbage collector took the call: give back without a lock. A reservation stays: it may have been used."""
         permit, self.permit = self.permit, None
         if permit is not None:
             permit.abandon()
@@ -82,9 +82,9 @@ class Held:
         if isinstance(leave, Permit):
             leave.abandon()
         slot, self.slot = self.slot, None
+        work, self.work = self.work, None
         if slot is not None:
-            running = self.work is not None and self.work.started and not self.work.work.done
-            slot.abandon(work=self.work.work if running and self.work is not None else None)
+            slot.abandon(work=work.work if work is not None and work.started else None)
         queued, self.queued = self.queued, None
         if queued is not None:
             self.adapter.bulkhead.abandon(queued)

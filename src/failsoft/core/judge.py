@@ -98,7 +98,7 @@ def _escaped(secret: str) -> re.Pattern[bytes]:
 
 
 def _with_hint(asking: Asking[Any, Any], fault: Fault, result: object) -> Fault:
-    if fault.treatment.throttle and fault.retry_after_ns is None and isinstance(result, HttpReply):
+    if fault.treatment.throttle != "no" and fault.retry_after_ns is None and isinstance(result, HttpReply):
         fault.retry_after_ns = retry_after_ns(result.headers, result.status, asking.world.clock.time_ns())
     return fault
 

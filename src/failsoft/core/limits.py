@@ -93,11 +93,11 @@ class _Minute:
         if amount > self.limit:
             return None
         left = self.total
-        for seconds in range(CELLS + 1):
+        for seconds in range(CELLS):
             if left + amount <= self.limit:
                 return seconds
             left -= self.cells[(self.tick + 1 + seconds) % CELLS]
-        raise AssertionError("an empty ring has room")  # pragma: no cover
+        return CELLS
 
     def add(self, tick: int, amount: int) -> None:
         """In the cell of `tick`, if that's still in the ring."""
@@ -162,7 +162,7 @@ class Limits:
                 if daily is not None:
                     daily.advance(day)
                     if daily.total + amount > daily.limit:
-                        return Limited(quota, (day + 1) * DAY - utc_ns)
+                        return Limited(quota, None if amount > daily.limit else (day + 1) * DAY - utc_ns)
             reservation = Reservation(tick, day, tokens)
             self._add(reservation, 1, tokens)
             return reservation

@@ -50,8 +50,6 @@ _UNSENT = frozenset(
 )
 """Nothing was sent, so nothing can be billed."""
 
-_REPAIRABLE = frozenset({FaultKind.SCHEMA_INVALID, FaultKind.UNACCEPTABLE})
-
 REPAIR = (
     "That answer can't be used: {problem}\nAnswer the same question again, with the corrected JSON and nothing else."
 )
@@ -151,22 +149,21 @@ class Turn(Generic[R]):
         self.asking.tell("retry.denied", adapter=self.adapter.name, fault=fault.kind.value, why=why)
         return False
 
-    def _repaired_prompt(self, fault: Fault) -> Prompt | None:
+    def _repaired_prompt(self, attempt: Attempt) -> Prompt | None:
         """The question with the answer that didn't fit and what's wrong with it; None where no repair is due.
 
         Once in a turn, for a capability that wants it, and never after a trial: a half-open breaker's few places are for
         finding out whether the provider works.
         """
-        asking, attempt = self.asking, self._attempt
-        assert attempt is not None
+        asking = self.asking
         if not asking.contract.repair or self._prompt is not None or self._trial:
             return None
-        if fault.kind not in _REPAIRABLE or attempt.answer is None or attempt.detail is None or asking.prompt is None:
+        if attempt.detail is None:  # only of an answer that was read, and doesn't fit, there's something to say
             return None
-        said, problem = attempt.answer.decode(), attempt.detail.decode()
-        return Prompt(
-            (*asking.prompt.messages, Message("assistant", said), Message("user", REPAIR.format(problem=problem)))
-        )
+        assert attempt.answer is not None
+        assert asking.prompt is not None
+        said, problem = attempt.answer.decode(), REPAIR.format(problem=attempt.detail.decode())
+        return Prompt((*asking.prompt.messages, Message("assistant", said), Message("user", problem)))
 
     def _enter(self) -> Generator[Effect, Any, int | None]:
         """Take a slot and a permit: the moment at which that was done; None where it wasn't."""
@@ -329,13 +326,13 @@ class Turn(Generic[R]):
             permit.cut(now)  # its caller's deadline cut it: judged by fair time
         else:
             permit.settle(treatment.health, now, hint_ns=fault.retry_after_ns, well_formed=fault.status is not None)
-        if treatment.throttle and (fault.retry_after_ns is not None or fault.kind is FaultKind.RATE_LIMITED):
+        if treatment.throttle == "yes" or (treatment.throttle == "told" and fault.retry_after_ns is not None):
             adapter.throttle.throttled(now, fault.retry_after_ns)
         elif treatment.latch:
             adapter.latch.trip(str(fault), fault.certain, asking.call_id, now)
         elif treatment.health is Settlement.SUCCESS:
             adapter.latch.succeeded()
-        self._repaired = self._repaired_prompt(fault)
+        self._repaired = self._repaired_prompt(attempt)
         self._settle_quality(now, "none" if self._repaired is not None else treatment.quality)
         self._held.release(now)
         attempt.fault = fault.kind.value
@@ -369,4 +366,4 @@ def _worth_another(fault: Fault, again: bool, left: int) -> bool:
     rule = fault.treatment.retry
     if rule == "no" or fault.give_up or (again and rule in ("free", "once")):
         return False
-    return left == 1 or not (rule == "next" or fault.treatment.throttle)
+    return left == 1 or not (rule == "next" or fault.treatment.throttle != "no")

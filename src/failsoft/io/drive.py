@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
@@ -33,7 +34,7 @@ class AnyExchanger(Protocol):
 E = TypeVar("E", bound=AnyExchanger)
 
 
-class Driver(Generic[E]):
+class Driver(ABC, Generic[E]):
     """A driver over real time. Its waits block in one subclass and are coroutines in the other.
 
     Args:
@@ -67,21 +68,21 @@ class Driver(Generic[E]):
     def _seconds(self, until: int) -> float:
         return max(0.0, (until - self._clock.monotonic_ns()) / 1e9)
 
+    @abstractmethod
     def _wait(self, promise: Promise[Any], until: int) -> Any:
         """The promise's value, or None at `until`."""
-        raise NotImplementedError
 
-    def _invoke(self, effect: Invoke) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _invoke(self, effect: Invoke) -> Any: ...
 
-    def _race(self, effect: Race) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _race(self, effect: Race) -> Any: ...
 
-    def _detach(self, effect: Detach) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _detach(self, effect: Detach) -> Any: ...
 
-    def _sleep(self, seconds: float) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _sleep(self, seconds: float) -> Any: ...
 
 
 def end(steps: Generator[Effect, Any, Any], error: BaseException) -> NoReturn:
