@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, final
 
 from attrs import define, frozen
 
@@ -153,6 +153,7 @@ TREATMENT: MappingProxyType[FaultKind, Treatment] = MappingProxyType(
 )
 
 
+@final
 @define(frozen=False, eq=True)
 class Fault:
     """One attempt's fault.

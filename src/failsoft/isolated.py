@@ -218,28 +218,25 @@ class Isolated(Generic[Q, R]):
     # A cancelled call isn't counted: nobody got an answer or missed one.
 
     def _failed(self, running: Running, error: Exception) -> None:
-        clock = running.world.clock
-        self._window.note(clock.monotonic_ns(), clock.time_ns(), type(error).__name__)
+        self._window.note(running.world.clock.monotonic_ns(), type(error).__name__)
 
     def _ended(self, running: Running, call: Call[Q, R], outcome: Outcome[R]) -> Outcome[R]:
-        clock = running.world.clock
-        now = clock.monotonic_ns()
-        self._window.note(now, clock.time_ns(), _why(outcome) if outcome.degraded else None)
-        self._tell(outcome, (now - call.started) // 1_000_000)
+        now = running.world.clock.monotonic_ns()
+        self._window.note(now, _why(outcome) if outcome.degraded else None)
+        if self._host.telemetry.enabled("call.completed"):
+            self._tell(outcome, (now - call.started) // 1_000_000)
         return outcome
 
     def _tell(self, outcome: Outcome[R], ms: int) -> None:
-        telemetry = self._host.telemetry
-        if telemetry.enabled("call.completed"):
-            telemetry.emit(
-                "call.completed",
-                capability=self._contract.name,
-                call_id=outcome.call_id,
-                source=outcome.source.name,
-                degraded=outcome.degraded,
-                ms=ms,
-                record=outcome.record,
-            )
+        self._host.telemetry.emit(
+            "call.completed",
+            capability=self._contract.name,
+            call_id=outcome.call_id,
+            source=outcome.source.name,
+            degraded=outcome.degraded,
+            ms=ms,
+            record=outcome.record,
+        )
 
 
 def _at_least_one(concurrency: int) -> None:

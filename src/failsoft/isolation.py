@@ -154,9 +154,8 @@ class Isolation:
                 assembly.check_schemas(contract, settings[name].adapters, self._adapters, problems)
                 assembly.check_times(contract, settings[name], config.adapters, problems)
                 self._contracts[name] = contract
-                self._windows[name] = DegradedWindow(
-                    settings[name].degraded_window, settings[name].degraded_limit, self._on_share(name)
-                )
+                limits = settings[name].degraded_window, settings[name].degraded_limit
+                self._windows[name] = DegradedWindow(*limits, self._clock, self._on_share(name))
         self._settings = settings
         self._by_name = {name: self._isolate(name) for name in self._contracts}
         self._by_identity = {id(each): self._by_name[name] for name, each in found.items() if name in self._by_name}

@@ -33,13 +33,13 @@ class Sampling:
     """How a model should sample. Deterministic by default, as far as a provider can be.
 
     Args:
-        temperature: 0-2.
+        temperature: 0-2; None leaves it out (some models refuse it).
         seed: any integer; None leaves it out.
         max_tokens: cap on the answer's tokens, at least 1.
         stop: up to 4 strings that end an answer.
     """
 
-    temperature: float = 0.0
+    temperature: float | None = 0.0
     seed: int | None = 0
     max_tokens: int = 1024
     stop: tuple[str, ...] = ()

@@ -93,6 +93,8 @@ class Telemetry:
 
     def enabled(self, name: str) -> bool:
         """Would an event of this name go anywhere?"""
+        if not (_log.handlers[1:] or logging.root.handlers or "structlog" in sys.modules):
+            return False  # the commonest case: with the null handler alone nothing is rendered for nobody
         return _structlog() is not None or _heard(CATALOGUE[name].level)
 
     def emit(self, name: str, /, **fields: Any) -> None:
@@ -116,8 +118,8 @@ def _structlog() -> Any:
 
 
 def _heard(level: int) -> bool:
-    """Does a handler hear this level? With the null handler alone nothing is rendered for nobody."""
-    return bool(len(_log.handlers) > 1 or logging.root.handlers) and _log.isEnabledFor(level)
+    """Does a handler hear this level?"""
+    return bool(_log.handlers[1:] or logging.root.handlers) and _log.isEnabledFor(level)
 
 
 def _rendered(name: str, fields: dict[str, Any]) -> str:

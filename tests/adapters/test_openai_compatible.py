@@ -74,7 +74,7 @@ def test_a_request_says_exactly_this() -> None:
 
 
 def test_sampling_that_says_nothing_is_left_out() -> None:
-    sampling = Sampling(temperature=None, seed=None, stop=("END",))  # type: ignore[arg-type]
+    sampling = Sampling(temperature=None, seed=None, stop=("END",))
     body = body_of(ask(sampling=sampling))
     assert body["stop"] == ["END"]
     assert "temperature" not in body

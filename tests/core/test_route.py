@@ -19,7 +19,7 @@ class Blocked:
         return "by jdoe" if name == "a" else None
 
     def capability(self, name: str, now: int) -> str | None:
-        raise NotImplementedError
+        return "by jdoe, all of it" if name == "forbidden" else None
 
 
 def adapter(name: str = "a", **options: Any) -> GuardedAdapter:
@@ -101,9 +101,15 @@ def test_looking_takes_nothing() -> None:
     assert one.breaker.snapshot(0) == before
 
 
+def test_of_a_blocked_capability_nobody_is_asked() -> None:
+    admissible, passed_over = plan(Route((adapter("b"),), 0), "forbidden", 0, frozenset(), Blocked())
+    assert admissible == []
+    assert passed_over == [PassedOver("b", "blocked", detail="by jdoe, all of it")]
+
+
 def test_a_plan_keeps_the_order_and_says_why_others_arent_in_it() -> None:
     one, two, three = adapter("a"), adapter("b"), adapter("c")
     three.throttle.throttled(0, 5 * SECOND)
-    admissible, passed_over = plan(Route((two, one, three), 0), 0, frozenset(), Blocked())
+    admissible, passed_over = plan(Route((two, one, three), 0), "rate", 0, frozenset(), Blocked())
     assert admissible == [two]
     assert passed_over == [PassedOver("a", "blocked", detail="by jdoe"), PassedOver("c", "throttled")]

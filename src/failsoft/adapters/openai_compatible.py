@@ -138,16 +138,19 @@ class OpenAICompatible:
             "model": ask.pin.model,
             "messages": [{"role": each.role, "content": each.content} for each in ask.prompt.messages],
             "stream": False,
-            "temperature": sampling.temperature,
-            "seed": sampling.seed,
             self._max_tokens_field: sampling.max_tokens,
-            "stop": sampling.stop or None,
         }
+        if sampling.temperature is not None:
+            fields["temperature"] = sampling.temperature
+        if sampling.seed is not None:
+            fields["seed"] = sampling.seed
+        if sampling.stop:
+            fields["stop"] = sampling.stop
         if self._extra:
             fields |= self._extra
         for name in self._leave_out:
-            fields[name] = None
-        body = to_json({name: value for name, value in fields.items() if value is not None})
+            fields.pop(name, None)
+        body = to_json(fields)
         # Spliced: a schema with hundreds of enum values isn't written anew for every call.
         response_format = ask.answer.cache.get(self._dialect) or self.prepare(ask.answer)
         return HttpRequest(self._url, self._headers, b'%b,"response_format":%b}' % (body[:-1], response_format))
@@ -175,7 +178,7 @@ class OpenAICompatible:
             kind = FaultKind.EMPTY_REPLY if empty else FaultKind.UNEXPECTED_STATUS
             return Unusable(Fault(kind, "a success without an answer", status))
         body = _envelope(reply)
-        if isinstance(body, Fault):
+        if type(body) is Fault:
             return Unusable(fault_of_error(reply, None) if status != 200 else body)
         return self._read_usual(reply, body) or self._read_any(reply, body)
 
@@ -204,7 +207,8 @@ class OpenAICompatible:
         if not counted or not 0 <= asked <= total <= MAX_COUNT or asked + written != total:
             return None
         fingerprint = as_text(body.get("system_fingerprint"))
-        served = Served(model[:MAX_TEXT], self._grade, fingerprint, _request_id(reply, number))
+        request_id = _request_id(reply.headers, number)
+        served = Served(model[:MAX_TEXT], self._grade, fingerprint, request_id)
         return Said(text, served, Tokens(asked, written))
 
     def _read_any(self, reply: HttpReply, body: dict[str, Any]) -> Said | Unusable:
@@ -228,7 +232,7 @@ class OpenAICompatible:
             model,
             self._grade if model is not None else Grade.UNKNOWN,
             as_text(body.get("system_fingerprint")),
-            _request_id(reply, as_object(body.get("x_groq")).get("id") or body.get("id")),
+            _request_id(reply.headers, as_object(body.get("x_groq")).get("id") or body.get("id")),
         )
 
 
@@ -287,12 +291,12 @@ def _extra_fields(extra: Mapping[str, Any]) -> dict[str, Any]:
     return dict(extra)
 
 
-def _request_id(reply: HttpReply, in_body: object) -> str | None:
+def _request_id(headers: Mapping[str, str], in_body: object) -> str | None:
     """The provider's number for the request: a header's, else the body's."""
-    headers = reply.headers
     for name in _REQUEST_IDS:
         if name in headers:
-            return as_text(headers[name])
+            in_body = headers[name]
+            break
     return as_text(in_body)
 
 

@@ -79,11 +79,13 @@ def loads_text(text: str) -> Any:
     """
     if not text:
         raise StrictJsonError("empty")
-    opening = text.count("[") + text.count("{")
-    if opening > MAX_DEPTH or len(text) > MAX_VALUES:
-        if opening + text.count(",") > MAX_VALUES:
-            raise StrictJsonError(f"more than {MAX_VALUES} values")
-        _check_depth(text)
+    size = len(text)
+    if size > 2 * MAX_DEPTH:  # each level takes two brackets
+        opening = text.count("[") + text.count("{")
+        if opening > MAX_DEPTH or size > MAX_VALUES:
+            if opening + text.count(",") > MAX_VALUES:
+                raise StrictJsonError(f"more than {MAX_VALUES} values")
+            _check_depth(text)
     decoder = _CAREFUL if _GREAT_NUMBER.search(text) else _PLAIN
     try:
         value, end = decoder.raw_decode(text)
@@ -117,9 +119,11 @@ def _check_encodable(value: Any) -> None:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise StrictJsonError("a key occurs twice in one object")
+    made: dict[str, Any] = {}
+    for key, value in pairs:  # called for each object of each reply: it makes no call of its own
+        if key in made:
+            raise StrictJsonError("a key occurs twice in one object")
+        made[key] = value
     return made
 
 

@@ -7,7 +7,7 @@ Answer    an accepted value and who gave it
 
 from __future__ import annotations
 
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, final
 
 from attrs import define, field
 
@@ -43,6 +43,7 @@ class World:
     config_sha256: str = ""
 
 
+@final
 @define(eq=False)
 class Answer(Generic[R]):
     """An accepted value and who gave it."""

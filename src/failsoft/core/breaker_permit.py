@@ -6,7 +6,7 @@ under the breaker's lock.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 from failsoft.fault import Settlement
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _FAILURE, _NEUTRAL = Settlement.FAILURE, Settlement.NEUTRAL
 
 
+@final
 class Permit:
     """Leave to make one attempt. Settle it once; whatever comes later is counted and has no effect."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from types import MappingProxyType
+from typing import final
 
 from attrs import define
 
@@ -48,6 +49,7 @@ TRANSITIONS: MappingProxyType[tuple[State, Cause], State] = MappingProxyType(
 """Every transition that a breaker makes by itself. `Breaker.to_trial` leads to HALF_OPEN from anywhere."""
 
 
+@final
 @define
 class Refused:
     """No permit: a value, not an exception.

@@ -53,6 +53,8 @@ def fair_share(deadline: int, adapters: int, *, ledger: bool) -> int:
 def budget(started: int, deadline: int, *, ledger: bool) -> Budget:
     """Share out `deadline` nanoseconds from `started`; without a ledger nothing is kept for it."""
     tenth = deadline // 10
-    reserve = min(FALLBACK_RESERVE, tenth) + (min(LEDGER_RESERVE, tenth) if ledger else 0)
+    reserve = FALLBACK_RESERVE if tenth > FALLBACK_RESERVE else tenth
+    if ledger:
+        reserve += LEDGER_RESERVE if tenth > LEDGER_RESERVE else tenth
     ends = started + deadline
     return Budget(started, ends, ends - reserve)

@@ -95,7 +95,10 @@ class Bulkhead(Guard[BulkheadFull]):
         if self._abandoned:
             self._drain()
         with self._lock:
-            return self._take()
+            if self.in_use >= self._limit:
+                return False
+            self.in_use += 1
+            return True
 
     def queue(self) -> Promise[bool] | None:
         """Wait for a slot: the promise is delivered when it's yours. None: the queue is full."""
@@ -103,9 +106,11 @@ class Bulkhead(Guard[BulkheadFull]):
             self._drain()
         place = _Place()
         with self._lock:
-            granted = self._take()
+            granted = self.in_use < self._limit
             full = not granted and len(self._queue) >= self._max_waiting
-            if not granted:
+            if granted:
+                self.in_use += 1
+            else:
                 self._note_full(refused=full)
                 if not full:
                     self._queue[place] = None
@@ -166,12 +171,6 @@ class Bulkhead(Guard[BulkheadFull]):
 
     # --- under the lock -----------------------------------------------------------------------------------------------
 
-    def _take(self) -> bool:
-        if self.in_use >= self._limit:
-            return False
-        self.in_use += 1
-        return True
-
     def _give_up(self, place: _Place) -> _Place | None:
         if place.given_up:
             return None
@@ -190,7 +189,8 @@ class Bulkhead(Guard[BulkheadFull]):
             return heir
         if self.in_use:
             self.in_use -= 1
-            self._told.clear()
+            if self._told:
+                self._told.clear()
         return None
 
     def _note_full(self, refused: bool) -> None:

@@ -95,7 +95,7 @@ class Call(Generic[Q, R]):
             budget(now, self.deadline, ledger=world.ledger is not None),
         )
         try:
-            route = self._plan(now)
+            route, asking.passed_over = plan(self.route, self.contract.name, now, self.context.labels, world.blocks)
             if world.ledger is not None:
                 allowed: bool = yield from self._begin(world.ledger, route, now)
                 if not allowed:
@@ -138,16 +138,6 @@ class Call(Generic[Q, R]):
         deadline = 2 * adapter.breaker.fair_time(now) + SECOND
         route = Route((adapter,), self.route.fair_share, None, self.route.quality)
         return Call(self.world, self.contract, route, deadline, self.snapshot, self.context)
-
-    def _plan(self, now: int) -> list[GuardedAdapter]:
-        blocked = self.world.blocks.capability(self.contract.name, now)
-        if blocked is not None:
-            self._asking.passed_over = [
-                PassedOver(each.name, "blocked", detail=blocked) for each in self.route.adapters
-            ]
-            return []
-        route, self._asking.passed_over = plan(self.route, now, self.context.labels, self.world.blocks)
-        return route
 
     def _begin(self, ledger: Ledger, route: list[GuardedAdapter], now: int) -> Generator[Effect, Any, bool]:
         """Put the start on record. May a provider be asked?"""

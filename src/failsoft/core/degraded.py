@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 from attrs import frozen
 
+from failsoft.core.effects import Clock
 from failsoft.core.guard import Guard
 
 CELLS = 30
@@ -51,35 +52,42 @@ class DegradedWindow(Guard[DegradedShare]):
     Args:
         window: nanoseconds, at least `CELLS`.
         limit: percent, 0-100.
+        clock: its wall clock is read when the limit is first exceeded.
         on_change: told when the limit is exceeded and when that ends: in order, after the lock; what it raises is counted.
     """
 
-    def __init__(self, window: int, limit: float, on_change: Callable[[DegradedShare], None] | None = None) -> None:
+    def __init__(
+        self, window: int, limit: float, clock: Clock, on_change: Callable[[DegradedShare], None] | None = None
+    ) -> None:
         super().__init__(on_change)
+        self._clock = clock
         self._width = window // CELLS
         self._limit = limit
         self._calls = [0] * CELLS
         self._degraded = [0] * CELLS
         self._all_calls = self._all_degraded = 0
-        self._tick: int | None = None
+        self._tick = -1  # before the first call
         self._since: int | None = None
         self._why: Counter[str] = Counter()
 
-    def note(self, now: int, time_ns: int, reason: str | None) -> None:
+    def note(self, now: int, reason: str | None) -> None:
         """One call ended; `reason` says why it was degraded, None if it wasn't."""
         with self._lock:
-            cell = self._advance(now) % CELLS
+            if now // self._width > self._tick:
+                self._advance(now)
+            cell = self._tick % CELLS
             self._calls[cell] += 1
             self._all_calls += 1
             if reason is not None:
                 self._degraded[cell] += 1
                 self._all_degraded += 1
                 self._why[reason] += 1
-            elif not self._all_degraded:
+            elif self._why and not self._all_degraded:
                 self._why.clear()
-            if self._judge(time_ns):
-                self._changed(self._share())
-        self._announce()
+            if self._all_degraded or self._since is not None:
+                self._judge()
+        if self._untold:
+            self._announce()
 
     def share(self, now: int) -> DegradedShare:
         """The figure now."""
@@ -96,20 +104,20 @@ class DegradedWindow(Guard[DegradedShare]):
     def _percent(self) -> float:
         return 100 * self._all_degraded / self._all_calls if self._all_calls >= MIN_CALLS else 0.0
 
-    def _judge(self, time_ns: int) -> bool:
+    def _judge(self) -> None:
         exceeded = self._percent() > self._limit
-        if exceeded and self._since is None:
-            self._since = time_ns
-            return True
-        if not exceeded and self._since is not None:
+        if exceeded == (self._since is not None):
+            return
+        if exceeded:
+            self._since = self._clock.time_ns()
+        else:
             self._since = None
             self._why.clear()
-            return True
-        return False
+        self._changed(self._share())
 
-    def _advance(self, now: int) -> int:
+    def _advance(self, now: int) -> None:
         tick = now // self._width
-        if self._tick is None:
+        if self._tick < 0:
             self._tick = tick
         for passed in range(self._tick + 1, min(tick, self._tick + CELLS) + 1):
             cell = passed % CELLS
@@ -117,4 +125,3 @@ class DegradedWindow(Guard[DegradedShare]):
             self._all_degraded -= self._degraded[cell]
             self._calls[cell] = self._degraded[cell] = 0
         self._tick = max(tick, self._tick)
-        return self._tick

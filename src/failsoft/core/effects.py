@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, final
 
 from attrs import define, field, frozen
 
@@ -128,6 +128,7 @@ class HttpRequest:
     method: str = "POST"
 
 
+@final
 @define(eq=False)
 class HttpReply:
     """A whole reply: framing checked, identity encoding, at most the size cap.
@@ -198,6 +199,7 @@ class Tokens:
         return None if self.input is None or self.output is None else self.input + self.output
 
 
+@final
 @define(eq=False)
 class Reply:
     """What a codec read from a reply that answers.
@@ -213,6 +215,7 @@ class Reply:
     tokens: Tokens | None = None
 
 
+@final
 @define(eq=False)
 class Unusable:
     """What a codec read from a reply that doesn't answer: the fault, and who gave it."""
@@ -338,6 +341,7 @@ class Invoke:
     started: bool = False
 
 
+@final
 @define(eq=False)
 class Raised:
     """An exception that the user's own function raised: classified by the call, never re-raised."""

@@ -59,7 +59,7 @@ class Held:
             else:
                 permit.settle(Settlement.NEUTRAL, now)
         leave, self.leave = self.leave, None
-        if isinstance(leave, Permit):
+        if type(leave) is Permit:
             leave.settle(Settlement.NEUTRAL, now)
         queued, self.queued = self.queued, None
         if queued is not None:

@@ -30,27 +30,27 @@ def judge(
     asking: Asking[Any, R], adapter: GuardedAdapter, ask: Ask | None, attempt: Attempt, result: object
 ) -> Answer[R] | Fault:
     """An effect's result, judged; what it reveals is noted in `attempt`."""
-    if isinstance(result, Fault):
+    if type(result) is Fault:
         return result
     codec: Any = adapter.codec
     try:
-        if isinstance(result, HttpReply):
+        if type(result) is HttpReply:
             if adapter.secrets:
                 result = struck(result, adapter.secrets)
             attempt.status = result.status
             attempt.reply = result.body
             reply = codec.decode(result)
-        elif isinstance(result, Raised):
+        elif type(result) is Raised:
             reply = codec.classify(result.error)
         else:
             reply = codec.read(result, ask)
-            attempt.reply = reply.answer if isinstance(reply, Reply) else None
+            attempt.reply = reply.answer if type(reply) is Reply else None
     except Exception as error:
         name = type(error).__name__
         return Fault(FaultKind.BUG, f"reading the reply raised {name}", error=name)
     attempt.served = served = reply.served
     attempt.tokens = reply.tokens
-    if isinstance(reply, Unusable):
+    if type(reply) is Unusable:
         return _with_hint(asking, reply.fault, result)
     if served.model is not None and not adapter.pin.admits(served.model):
         fault = _mismatch(asking, adapter, served, attempt.status)

@@ -48,7 +48,7 @@ class Latch(Guard[LatchChange]):
         on_change: told each change: in order, after the lock; what it raises is counted.
     """
 
-    __slots__ = ("_cause", "_delay", "_due", "_random", "_suspect", "_trial")
+    __slots__ = ("_cause", "_delay", "_due", "_random", "_suspect", "_trial", "clear")
 
     def __init__(self, random: Random, on_change: Callable[[LatchChange], None] | None = None) -> None:
         super().__init__(on_change)
@@ -58,6 +58,8 @@ class Latch(Guard[LatchChange]):
         self._delay = 0
         self._due = 0  # when the next trial may go
         self._trial = False  # has one been due since it latched?
+        self.clear = True
+        """Nothing is held against it: an attempt may go, and its success is no news."""
 
     def cause(self, now: int) -> str | None:
         """Why no attempt may go; None if one may, since the way is open or a trial is due. Takes nothing."""
@@ -95,6 +97,7 @@ class Latch(Guard[LatchChange]):
                 if self._trial and now >= self._due:  # a trial that nobody took by `admit` has failed
                     self._schedule(now)
             elif certain or (self._suspect is not None and self._suspect[0] != call):
+                self.clear = False
                 self._cause = cause
                 self._suspect = None
                 self._trial = False
@@ -102,16 +105,18 @@ class Latch(Guard[LatchChange]):
                 self._schedule(now)
                 self._changed(LatchChange(cause))
             else:
+                self.clear = False
                 self._suspect = (call,)
         self._announce()
 
     def succeeded(self) -> None:
         """An attempt was answered: nothing is wrong, or not any more."""
-        if self._cause is None and self._suspect is None:
+        if self.clear:
             return
         with self._lock:
             if self._cause is None:
                 self._suspect = None
+                self.clear = True
             elif self._trial:
                 self._open()
         self._announce()
@@ -120,7 +125,9 @@ class Latch(Guard[LatchChange]):
         """Somebody says that it's mended."""
         with self._lock:
             self._suspect = None
-            if self._cause is not None:
+            if self._cause is None:
+                self.clear = True
+            else:
                 self._open()
         self._announce()
 
@@ -130,4 +137,5 @@ class Latch(Guard[LatchChange]):
 
     def _open(self) -> None:
         self._cause = None
+        self.clear = True
         self._changed(LatchChange(None))

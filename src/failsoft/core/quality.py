@@ -58,7 +58,7 @@ class Quality:
 
     def settle(self, leave: Leave, now: int, outcome: Outcome) -> None:
         """Say how the attempt ended, by `Treatment.quality`, or ``ok`` for an answer that fits."""
-        if isinstance(leave, Permit):
+        if type(leave) is Permit:
             leave.settle(_SETTLEMENTS[outcome], now, well_formed=outcome != "none")
         elif outcome == "ok" or outcome == "fail":
             self._breaker.count(leave, now, failed=outcome == "fail")

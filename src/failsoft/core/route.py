@@ -121,10 +121,9 @@ class GuardedAdapter:
             return "blocked", blocked
         if labels and not labels <= self.labels:
             return "labels", "may not see " + ", ".join(sorted(labels - self.labels))
-        cause = self.latch.cause(now)
-        if cause is not None:
+        if not self.latch.clear and (cause := self.latch.cause(now)) is not None:
             return "latched", cause
-        if self.throttle.until(now) > now:
+        if not self.throttle.free and self.throttle.until(now) > now:
             return "throttled", ""
         refused = None if quality is None else quality.peek(now)
         if refused is not None:
@@ -148,23 +147,30 @@ class Route:
         fair_share: nanoseconds that an attempt has nearly always by the capability's *configured* deadline: one that had
             as long has failed, however little its caller left it by a deadline of his own.
         hedge_after: nanoseconds after which the second is asked beside the first; None: never.
-        quality: by adapter's name, how well it answers this capability.
+        quality: by adapter's name, how well it answers this capability; None for one that nobody judges.
     """
 
     adapters: tuple[GuardedAdapter, ...]
     fair_share: int
     hedge_after: int | None = None
-    quality: Mapping[str, Quality] = MappingProxyType({})
+    quality: Mapping[str, Quality | None] = MappingProxyType({})
+
+    def __attrs_post_init__(self) -> None:
+        self.quality = {each.name: self.quality.get(each.name) for each in self.adapters}
 
 
 def plan(
-    route: Route, now: int, labels: frozenset[str], blocks: Blocks
+    route: Route, capability: str, now: int, labels: frozenset[str], blocks: Blocks
 ) -> tuple[list[GuardedAdapter], list[PassedOver]]:
     """The adapters that may be asked now, in order, and why the others may not."""
+    blocked = blocks.capability(capability, now)
+    if blocked is not None:
+        return [], [PassedOver(each.name, "blocked", detail=blocked) for each in route.adapters]
     admissible: list[GuardedAdapter] = []
     passed_over: list[PassedOver] = []
+    qualities = route.quality
     for adapter in route.adapters:
-        refusal = adapter.refusal(now, labels, blocks, route.quality.get(adapter.name))
+        refusal = adapter.refusal(now, labels, blocks, qualities[adapter.name])
         if refusal is None:
             admissible.append(adapter)
         else:

@@ -62,7 +62,7 @@ class Throttle(Guard[ThrottleChange]):
         on_change: told each change: in order, after the lock; what it raises is counted.
     """
 
-    __slots__ = ("_last", "_random", "_successes", "_until", "_waits")
+    __slots__ = ("_last", "_random", "_successes", "_until", "_waits", "free")
 
     def __init__(self, random: Random, on_change: Callable[[ThrottleChange], None] | None = None) -> None:
         super().__init__(on_change)
@@ -71,6 +71,8 @@ class Throttle(Guard[ThrottleChange]):
         self._waits = 0  # waits without a hint since it was last free
         self._last: int | None = None  # the last attempt that the pace let go
         self._successes = 0  # since the wait ended
+        self.free = True
+        """It neither waits nor is it paced: an attempt may go, and its success is no news."""
 
     def until(self, now: int) -> int:
         """The moment before which no attempt may go; 0 if one may. Takes nothing."""
@@ -111,6 +113,7 @@ class Throttle(Guard[ThrottleChange]):
             # In the pace, too: 0 isn't a moment to wait for.
             if until > self._until:
                 self._until = until
+                self.free = False
                 self._last = None
                 self._successes = 0
                 self._changed(ThrottleChange(until, hint >= 0))
@@ -150,4 +153,5 @@ class Throttle(Guard[ThrottleChange]):
 
     def _release(self) -> None:
         self._until = self._waits = 0
+        self.free = True
         self._changed(ThrottleChange(0, False))

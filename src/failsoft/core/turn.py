@@ -90,14 +90,14 @@ class Turn(Generic[R]):
     def run(self) -> Generator[Effect, Any, Answer[R] | None]:
         """An answer, or None: `Asking.passed_over` says why."""
         self._held = Held(self.adapter)
-        self._quality = self.asking.route.quality.get(self.adapter.name)
+        self._quality = self.asking.route.quality[self.adapter.name]
         try:
             while True:
                 entered = yield from self._enter()
                 if entered is None:
                     return None
                 result = yield from self._ask(entered)
-                if not isinstance(result, Fault):
+                if type(result) is Answer:
                     return result
                 until = self._again(result)
                 if until is None:
@@ -203,24 +203,26 @@ class Turn(Generic[R]):
         asking, adapter, held, quality = self.asking, self.adapter, self._held, self._quality
         if quality is not None:
             leave = quality.acquire(now, until - now)
-            if isinstance(leave, Refused):
+            if type(leave) is Refused:
                 self._pass("quality", leave.reason)
                 return False
             held.leave = leave
         # A caller who has what the configuration gives every caller may be a trial, whatever fair time says.
         remaining = None if until - now >= asking.route.fair_share else asking.budget.ask_ends - now
         permit = adapter.breaker.acquire(now, until - now, call=asking.call_id, remaining_ns=remaining)
-        if isinstance(permit, Refused):
+        if type(permit) is Refused:
             self._pass("open", permit.reason)
             if permit.detach:
                 asking.detach.append(adapter)
             return False
         held.permit = permit
         self._trial = permit.trial
-        refusal = adapter.admit(now)  # last: a latch's trial that's taken is spent
-        if refusal is not None:
-            self._pass(*refusal)
-        return refusal is None
+        if not (adapter.latch.clear and adapter.throttle.free):
+            refusal = adapter.admit(now)  # last: a latch's trial that's taken is spent
+            if refusal is not None:
+                self._pass(*refusal)
+                return False
+        return True
 
     def _reserve(self, limits: Limits) -> Generator[Effect, Any, bool]:
         """Take an attempt's part of the provider's quotas; wait for it where nobody else could be asked instead."""
@@ -305,12 +307,14 @@ class Turn(Generic[R]):
                 held.unsent()
             else:
                 held.sent(None if attempt.tokens is None else attempt.tokens.total)
-        if isinstance(answer, Fault):
+        if type(answer) is Fault:
             self._settle_fault(attempt, answer, now, sent=sent, capped=until - begun == adapter.attempt_cap)
             return answer
         held.settle().settle(Settlement.SUCCESS, now, well_formed=True)
-        adapter.throttle.succeeded(now)
-        adapter.latch.succeeded()
+        if not adapter.throttle.free:
+            adapter.throttle.succeeded(now)
+        if not adapter.latch.clear:
+            adapter.latch.succeeded()
         self._settle_quality(now, "ok")
         held.release(now)
         return answer

@@ -51,7 +51,9 @@ class Driver(ABC, Generic[E]):
     def _perform(self, effect: Effect) -> Any:
         """The wait that performs `effect`: its result, or a coroutine that gives it."""
         if type(effect) is Exchange:
-            transport = self._others.get(effect.adapter, self._transport)
+            transport = self._transport
+            if self._others:
+                transport = self._others.get(effect.adapter, transport)
             return transport.exchange(effect.request, effect.until)
         if type(effect) is Append:
             return self._wait(effect.ticket.promise, effect.until)

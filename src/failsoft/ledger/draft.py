@@ -293,7 +293,9 @@ def _served(served: Served) -> Fields:
 
 
 def _sampling(sampling: Sampling) -> Fields:
-    fields: Fields = {"temperature": real(sampling.temperature), "max_tokens": sampling.max_tokens}
+    fields: Fields = {"max_tokens": sampling.max_tokens}
+    if sampling.temperature is not None:
+        fields["temperature"] = real(sampling.temperature)
     if sampling.seed is not None:
         fields["seed"] = sampling.seed
     if sampling.stop:
