@@ -12,12 +12,15 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 from failsoft.context import Actor, CallContext, Case
-from failsoft.core.effects import Recorded, Tokens
+from failsoft.core.effects import SECOND, Append, Effect, HttpRequest, Recorded, Tokens, Unrecorded
 from failsoft.core.evidence import Attempt, CallCompleted, CallStarted
+from failsoft.fault import Fault
+from failsoft.io.drive_async import AsyncDriver
 from failsoft.ledger.ticket import Ticket
 from failsoft.ledger.verify import verify
 from failsoft.ledger.writer import SqliteLedger
@@ -35,6 +38,20 @@ class SystemClock:
 
     monotonic_ns = staticmethod(time.monotonic_ns)
     time_ns = staticmethod(time.time_ns)
+
+
+class Nobody:
+    """Nothing is sent here."""
+
+    async def exchange(self, request: HttpRequest, until: int) -> Fault:
+        """Never called."""
+        raise NotImplementedError
+
+
+def waiting_for(ticket: Ticket) -> Generator[Effect, Any, Recorded | Unrecorded | None]:
+    """A call's wait for its record, as a driver performs it."""
+    result: Recorded | Unrecorded | None = yield Append(ticket, time.monotonic_ns() + 10 * SECOND)
+    return result
 
 
 def started(call_id: str) -> CallStarted:
@@ -63,26 +80,15 @@ def completed(call_id: str, begin: Ticket) -> CallCompleted:
     )  # fmt: skip
 
 
-async def durable(ticket: Ticket) -> None:
-    """Wait as the asyncio driver does."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-
-    def wake() -> None:
-        loop.call_soon_threadsafe(lambda: None if future.done() else future.set_result(None))
-
-    ticket.promise.on_done(wake)
-    await future
-    assert isinstance(ticket.promise.value, Recorded), ticket.promise.value
-
-
 async def asyncio_tasks(ledger: SqliteLedger, calls: int) -> list[float]:
     """Each task makes one call after the other; seconds that each append took."""
     numbers, waits = iter(range(calls)), list[float]()
+    driver = AsyncDriver(Nobody(), SystemClock())
 
     async def one(ticket: Ticket) -> None:
         begin = time.perf_counter()
-        await durable(ticket)
+        result = await driver.drive(waiting_for(ticket))
+        assert isinstance(result, Recorded), result
         waits.append(time.perf_counter() - begin)
 
     async def task() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import inspect
 import threading
 import time
@@ -194,6 +195,38 @@ async def test_a_promise_resolved_in_another_thread_wakes_a_task() -> None:
     threading.Timer(0.01, promise.resolve, (True,)).start()
     driver = AsyncDriver(ScriptedTransport([]), RealClock())
     assert await driver.drive(once(Enter(promise, soon()))) is True
+
+
+async def test_a_hundred_that_are_woken_together_cost_one_knock(monkeypatch: pytest.MonkeyPatch) -> None:
+    promises: list[Promise[bool]] = [Promise() for _ in range(100)]
+    driver, loop = AsyncDriver(ScriptedTransport([]), RealClock()), asyncio.get_running_loop()
+    waiting = [asyncio.ensure_future(driver.drive(once(Enter(each, soon())))) for each in promises]
+    await asyncio.sleep(0)
+    knocks: list[object] = []
+    knock = loop.call_soon_threadsafe
+    monkeypatch.setattr(loop, "call_soon_threadsafe", lambda *given: (knocks.append(given), knock(*given)))
+    for each in promises:  # the loop doesn't run meanwhile, as it mostly doesn't while the ledger's thread does
+        each.resolve(True)
+    assert await asyncio.gather(*waiting) == [True] * 100
+    assert len(knocks) == 1
+    late: Promise[bool] = Promise()
+    again = asyncio.ensure_future(driver.drive(once(Enter(late, soon()))))
+    await asyncio.sleep(0)
+    late.resolve(True)
+    assert await again is True
+    assert len(knocks) == 2
+
+
+def test_a_driver_keeps_no_loop_alive() -> None:
+    driver, promise = AsyncDriver(ScriptedTransport([]), RealClock()), Promise[bool]()
+
+    async def wait() -> None:
+        asyncio.get_running_loop().call_soon(promise.resolve, True)
+        assert await driver.drive(once(Enter(promise, soon()))) is True
+
+    asyncio.run(wait())
+    gc.collect()
+    assert len(driver._wakers) == 0
 
 
 async def test_a_wait_that_ends_first_forgets_its_wake_up() -> None:

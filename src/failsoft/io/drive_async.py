@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import weakref
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -41,6 +43,7 @@ class AsyncDriver(Driver[Exchanger]):
         super().__init__(transport, clock, others)
         self._detached: set[asyncio.Task[Any]] = set()
         self._working: set[asyncio.Task[Any]] = set()  # held until they end: asyncio itself holds tasks weakly
+        self._wakers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Waker] = weakref.WeakKeyDictionary()
 
     async def drive(self, steps: Generator[Effect, Any, T]) -> T:
         """Perform every effect of `steps`, and return what it returns."""
@@ -90,10 +93,12 @@ class AsyncDriver(Driver[Exchanger]):
             return promise.value
         loop = asyncio.get_running_loop()
         woken: asyncio.Future[None] = loop.create_future()
+        waker = self._wakers.get(loop)
+        if waker is None:
+            waker = self._wakers[loop] = _Waker(loop)
 
         def wake() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits there any more
-                loop.call_soon_threadsafe(_set, woken)
+            waker.wake(woken)
 
         timer = loop.call_later(self._seconds(until), _set, woken)
         promise.on_done(wake)
@@ -137,6 +142,33 @@ class AsyncDriver(Driver[Exchanger]):
         if task.cancelled():
             return itself_cancelled()
         return task.result()
+
+
+class _Waker:
+    """Wakes those who wait on one loop, from any thread: a commit that wakes a hundred knocks once, not a hundred times.
+
+    Args:
+        loop: held weakly, since whoever holds this by its loop mustn't keep the loop alive.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = weakref.ref(loop)
+        self._woken: deque[asyncio.Future[None]] = deque()
+        self._knocked = False
+
+    def wake(self, future: asyncio.Future[None]) -> None:
+        self._woken.append(future)  # first: who finds that somebody has knocked relies on it
+        if not self._knocked:
+            self._knocked = True
+            loop = self._loop()
+            if loop is not None:
+                with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits there any more
+                    loop.call_soon_threadsafe(self._answer)
+
+    def _answer(self) -> None:
+        self._knocked = False  # first: whoever comes from here on knocks again
+        while self._woken:
+            _set(self._woken.popleft())
 
 
 def _set(future: asyncio.Future[None]) -> None:
