@@ -21,8 +21,8 @@ import failsoft
 from failsoft.config import AdapterConfig, BreakerConfig, CapabilityConfig, Config, LedgerConfig, LimitsConfig
 from failsoft.config_read import read_file
 from failsoft.core.breaker_settings import BreakerSettings
-from failsoft.fault import TREATMENT
 from failsoft.telemetry import CATALOGUE
+from tests import faults_page
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -183,13 +183,7 @@ def test_the_events_page_is_the_catalogue() -> None:
 
 
 def test_the_faults_page_is_the_table_of_treatments() -> None:
-    def row(kind: str) -> list[str]:
-        each = TREATMENT[kind]  # type: ignore[index]
-        throttle = {"no": "", "told": "throttle where told", "yes": "throttle"}[each.throttle]
-        follows = [word for word in (throttle, "latch" * each.latch, "loud" * each.loud) if word]
-        return [str(kind), str(each.health), each.retry, each.quality.replace("none", "–"), ", ".join(follows) or "–"]
-
-    assert [each[:5] for each in table("docs/reference/faults.md", "## The table")] == [row(kind) for kind in TREATMENT]
+    assert faults_page.PAGE.read_text(encoding="utf-8") == faults_page.page(), "write it anew: tests/faults_page.py"
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
+from urllib.parse import urlsplit
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from failsoft.adapters.callable import FunctionCodec, hidden_retries
 from failsoft.adapters.openai_compatible import openai, openai_compatible
@@ -44,6 +45,26 @@ class Parts:
     random: Random
     on_change: Callable[[str, Told], None]
     on_full: Callable[[str, BulkheadFull], None]
+    _credentials: dict[tuple[str, str], tuple[Latch, list[str]]] = field(
+        factory=dict[tuple[str, str], tuple[Latch, list[str]]], repr=False
+    )
+
+    def credential(self, adapter: str, endpoint: str | None, key: str | None) -> Latch | None:
+        """The latch of everybody who uses this key at this host; None where there's no key."""
+        if endpoint is None or key is None:
+            return None
+        place = (urlsplit(endpoint).netloc, key)
+        if place not in self._credentials:
+            users: list[str] = []
+
+            def told(change: LatchChange) -> None:
+                for each in users:
+                    self.on_change(each, change)
+
+            self._credentials[place] = Latch(self.random, told), users
+        latch, users = self._credentials[place]
+        users.append(adapter)
+        return latch
 
 
 def import_object(path: str) -> object:
@@ -187,19 +208,22 @@ def _guarded(
     def told(change: Told) -> None:
         parts.on_change(name, change)
 
+    key = None if config.api_key is None else config.api_key.get_secret_value()
+    latch = Latch(parts.random, told)
     return GuardedAdapter(
         name,
         codec,
         config.pin,
         Breaker(settings, parts.clock, parts.random, told),
         Throttle(parts.random, told),
-        Latch(parts.random, told),
+        latch,
         Bulkhead(config.concurrency, config.max_waiting, lambda full: parts.on_full(name, full)),
         labels=config.labels,
         attempts=config.attempts,
         attempt_cap=config.attempt_timeout,
         on_mismatch=config.on_mismatch,
         limits=None if config.limits is None else Limits(LimitSettings(**config.limits.model_dump())),
+        credential=parts.credential(name, codec.endpoint, key) or latch,
     )
 
 

@@ -75,7 +75,7 @@ class FaultKind(StrEnum):
     CANCELLED = "cancelled"
 
 
-Retry = Literal["no", "yes", "free", "once", "next"]
+Retry = Literal["no", "yes", "free", "once", "next", "end"]
 
 
 @frozen
@@ -85,20 +85,26 @@ class Treatment:
     Args:
         health: how the health breaker's permit is settled.
         retry: ``yes`` within the attempts allowed; ``once``; ``free`` once, not counted (a stale connection);
-            ``next``: another admissible adapter first, a retry only where there is none; ``no``.
+            ``next``: another admissible adapter first, a retry only where there is none; ``no``: only another adapter;
+            ``end``: nobody else either, the fallback answers.
         throttle: ``yes``: the adapter waits as told, or as its back-off says where it wasn't told; ``told``: only where it
             was told how long; ``no``.
-        latch: the adapter stops until somebody mends the configuration.
+        latch: the adapter stops until somebody mends the configuration (``pin``), and with it every adapter that uses
+            the same credential at the same place (``credential``); ``no``.
         quality: what the quality breaker learns: ``fail``; ``open``: it opens at once; ``none``: nothing.
         loud: an ERROR event: someone must look.
+        repair: a capability that wants it shows the model once what was wrong, and asks again.
+        patience: so many times the usual back-off before a retry.
     """
 
     health: Settlement
     retry: Retry = "no"
     throttle: Literal["no", "told", "yes"] = "no"
-    latch: bool = False
+    latch: Literal["no", "pin", "credential"] = "no"
     quality: Literal["none", "fail", "open"] = "none"
     loud: bool = False
+    repair: bool = False
+    patience: int = 1
 
 
 _OK, _FAIL, _NEUTRAL = Settlement.SUCCESS, Settlement.FAILURE, Settlement.NEUTRAL
@@ -112,7 +118,7 @@ TREATMENT: MappingProxyType[FaultKind, Treatment] = MappingProxyType(
         _K.CONNECT_TIMEOUT: Treatment(_FAIL, "yes"),
         _K.TLS_FAILED: Treatment(_FAIL, "yes"),
         _K.TLS_INVALID: Treatment(_FAIL, loud=True),  # never lower verification
-        _K.PROXY_REFUSED: Treatment(_NEUTRAL, latch=True),
+        _K.PROXY_REFUSED: Treatment(_NEUTRAL, latch="pin"),
         _K.POOL_EXHAUSTED: Treatment(_NEUTRAL, "next"),
         _K.STALE_CONNECTION: Treatment(_NEUTRAL, "free"),
         _K.UPLOAD_CUT: Treatment(_NEUTRAL, "once"),  # a server may answer before the body is finished
@@ -123,26 +129,26 @@ TREATMENT: MappingProxyType[FaultKind, Treatment] = MappingProxyType(
         _K.TOO_LARGE: Treatment(_FAIL),
         _K.REDIRECT: Treatment(_FAIL, loud=True),
         _K.SERVER_ERROR: Treatment(_FAIL, "yes"),
-        _K.OVERLOADED: Treatment(_FAIL, "yes", throttle="told"),
+        _K.OVERLOADED: Treatment(_FAIL, "yes", throttle="told", patience=5),
         _K.RATE_LIMITED: Treatment(_NEUTRAL, "yes", throttle="yes"),
-        _K.QUOTA_SPENT: Treatment(_NEUTRAL, latch=True),
-        _K.UNAUTHENTICATED: Treatment(_NEUTRAL, latch=True),
-        _K.FORBIDDEN: Treatment(_NEUTRAL, latch=True),
-        _K.MODEL_NOT_FOUND: Treatment(_NEUTRAL, latch=True),
-        _K.NOT_FOUND: Treatment(_NEUTRAL, latch=True),
+        _K.QUOTA_SPENT: Treatment(_NEUTRAL, latch="credential"),
+        _K.UNAUTHENTICATED: Treatment(_NEUTRAL, latch="credential"),
+        _K.FORBIDDEN: Treatment(_NEUTRAL, latch="credential"),
+        _K.MODEL_NOT_FOUND: Treatment(_NEUTRAL, latch="pin"),
+        _K.NOT_FOUND: Treatment(_NEUTRAL, latch="pin"),
         _K.CONFLICT: Treatment(_NEUTRAL, "once"),
         _K.REQUEST_REJECTED: Treatment(_NEUTRAL),
         _K.CONTEXT_TOO_LONG: Treatment(_NEUTRAL),
         _K.UNEXPECTED_STATUS: Treatment(_FAIL),
         _K.MALFORMED_REPLY: Treatment(_FAIL, "yes"),
         _K.EMPTY_REPLY: Treatment(_OK, "once", quality="fail"),
-        _K.TRUNCATED: Treatment(_OK, quality="fail"),
+        _K.TRUNCATED: Treatment(_OK, quality="fail", repair=True),
         _K.REFUSED: Treatment(_OK),
-        _K.FILTERED: Treatment(_OK),
-        _K.AMBIGUOUS_REPLY: Treatment(_OK, quality="fail"),
-        _K.MALFORMED_ANSWER: Treatment(_OK, "once", quality="fail"),
-        _K.SCHEMA_INVALID: Treatment(_OK, quality="fail"),
-        _K.UNACCEPTABLE: Treatment(_OK, quality="fail"),
+        _K.FILTERED: Treatment(_OK, "end"),  # what one provider filters isn't offered to the next
+        _K.AMBIGUOUS_REPLY: Treatment(_OK, quality="fail", repair=True),
+        _K.MALFORMED_ANSWER: Treatment(_OK, quality="fail", repair=True),
+        _K.SCHEMA_INVALID: Treatment(_OK, quality="fail", repair=True),
+        _K.UNACCEPTABLE: Treatment(_OK, quality="fail", repair=True),
         _K.SERVED_MODEL_MISMATCH: Treatment(_OK, quality="open", loud=True),
         _K.ADAPTER_RAISED: Treatment(_FAIL, "yes"),
         _K.CAPABILITY_BUG: Treatment(_NEUTRAL, loud=True),
@@ -167,6 +173,7 @@ class Fault:
             different calls with no success between.
         give_up: the provider said that a retry is useless (``x-should-retry: false``).
         error: for one that somebody must look at whatever its kind: the type of the exception behind it.
+        unknown: its status stands in no table of ours: somebody may want to know.
     """
 
     kind: FaultKind
@@ -176,6 +183,7 @@ class Fault:
     certain: bool = True
     give_up: bool = False
     error: str | None = None
+    unknown: bool = False
 
     @property
     def treatment(self) -> Treatment:

@@ -102,7 +102,7 @@ def adapter_health(adapter: GuardedAdapter, block: Block | None, now: int) -> Ad
     return AdapterHealth(
         str(breaker.state),
         None if block is None else str(block),
-        adapter.latch.cause(now),
+        adapter.latched(now),
         max(0, adapter.throttle.until(now) - now) / 1e9,
         max(0, breaker.until_ns - now) / 1e9,
         adapter.bulkhead.in_use,

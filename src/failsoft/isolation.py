@@ -562,8 +562,10 @@ class Isolation:
         for quality in self._quality.values():
             quality.after_fork()
         for adapter in self._adapters.values():
-            for guard in (adapter.breaker, adapter.throttle, adapter.latch, adapter.bulkhead, adapter.budget):
+            for guard in (adapter.breaker, adapter.throttle, adapter.bulkhead, adapter.budget):
                 guard.after_fork()
+            for latch in adapter.latches:
+                latch.after_fork()
             if adapter.limits is not None:
                 adapter.limits.after_fork()
         if self.running is not None:

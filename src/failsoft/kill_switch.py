@@ -120,7 +120,8 @@ class KillSwitch:
         adapter = self._adapters.get(name) if kind == "adapter" else None
         if adapter is not None:
             now = self._clock.monotonic_ns()
-            adapter.latch.lift()
+            for latch in adapter.latches:
+                latch.lift()
             adapter.breaker.to_trial("unblocked", now)
             for each in self._quality(name):
                 each.unblocked(now)

@@ -46,6 +46,11 @@ CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
             ("capability", "adapter", "fault", "why", "call_id"),
             "An adapter's retry budget is spent: the call moved on.",
         ),
+        "status.unknown": EventKind(
+            logging.WARNING,
+            ("capability", "adapter", "status", "call_id"),
+            "A provider answered with a status that has no meaning known here.",
+        ),
         "pin.mismatch": EventKind(
             logging.ERROR, ("adapter", "asked", "served", "call_id"), "Another model than the pinned one answered."
         ),

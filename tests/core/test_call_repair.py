@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from failsoft.core.breaker_settings import BreakerSettings
-from failsoft.core.effects import Ask, HttpReply, HttpRequest
+from failsoft.core.effects import Ask, HttpReply, HttpRequest, Reply, Unusable
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive_simulated import Simulation
+from failsoft.outcome import Served
 from failsoft.prompt import Prompt
 from tests.core.scripted import SECOND, Grade, GradeItem, Scene, StubCodec, StubLedger, ok, scripted, status, traced
 from tests.core.test_call import reasons, run
@@ -62,6 +63,35 @@ class TestARepair:
     def test_of_an_unacceptable_answer_says_what_accept_said(self, scene: Scene) -> None:
         assert run(scene, ok(-1), ok(5)).by_ai
         assert "never negative" in heard(scene)[1].messages[-1].content
+
+    def test_of_what_is_no_json_shows_what_was_said(self, scene: Scene) -> None:
+        class Prose(Listening):
+            def decode(self, reply: HttpReply) -> Reply | Unusable:
+                if reply.body.startswith(b"Well"):
+                    fault = Fault(FaultKind.MALFORMED_ANSWER, "not JSON at character 0", 200)
+                    return Unusable(fault, Served("m-1"), None, reply.body)
+                return super().decode(reply)
+
+        scene.adapters.clear()
+        scene.add("first", codec=Prose())
+        assert run(scene, unfit(b"Well, 5."), ok(5)).by_ai
+        said, problem = heard(scene)[1].messages[-2:]
+        assert (said.role, said.content) == ("assistant", "Well, 5.")
+        assert "not JSON at character 0" in problem.content
+
+    def test_of_what_said_nothing_shows_what_was_wrong(self, scene: Scene) -> None:
+        class Tools(Listening):
+            def decode(self, reply: HttpReply) -> Reply | Unusable:
+                if reply.body == b"tool":
+                    return Unusable(Fault(FaultKind.AMBIGUOUS_REPLY, "a tool call", 200), Served("m-1"))
+                return super().decode(reply)
+
+        scene.adapters.clear()
+        scene.add("first", codec=Tools())
+        assert run(scene, unfit(b"tool"), ok(5)).by_ai
+        first, second = heard(scene)
+        assert second.messages[:-1] == first.messages
+        assert "a tool call" in second.messages[-1].content
 
     def test_is_made_once(self, scene: Scene) -> None:
         outcome = run(scene, unfit(), unfit())

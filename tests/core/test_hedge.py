@@ -67,6 +67,13 @@ def test_a_first_answer_wins_over_a_slower_hedge(scene: Scene) -> None:
     assert reasons(outcome) == [("second", "hedge_lost")]
 
 
+def test_where_one_is_filtered_the_others_answer_isnt_used(scene: Scene) -> None:
+    filtered = Fault(FaultKind.FILTERED)
+    outcome, _ = hedged(scene, {"first": [(2.0, filtered)], "second": [(1.5, ok(6))]})
+    assert outcome.source.kind == "fallback"
+    assert reasons(outcome) == [("first", "filtered"), ("second", "hedge_lost")]
+
+
 def test_the_first_valid_answer_wins_not_the_first_reply(scene: Scene) -> None:
     outcome, _ = hedged(scene, {"first": [(2.0, ok(5))], "second": [(0.2, ok(-1))]})
     assert outcome.value.grade == 5

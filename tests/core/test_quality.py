@@ -10,6 +10,7 @@ import pytest
 from failsoft.core.breaker import Permit, Refused
 from failsoft.core.effects import HttpReply
 from failsoft.core.quality import Quality
+from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive_simulated import Running, Simulation, VirtualClock
 from tests.core.scripted import SECOND, GradeItem, Scene, StubLedger, ok, scripted, status
 from tests.core.test_call import reasons, run
@@ -54,6 +55,41 @@ def test_nineteen_in_a_row_dont(scene: Scene) -> None:
     for _ in range(19):
         run(scene, unfit())
     assert state(scene) == "closed"
+
+
+def empty() -> Fault:
+    return Fault(FaultKind.EMPTY_REPLY, status=200)
+
+
+def calls(scene: Scene) -> tuple[int, int]:
+    seen = scene.quality["first"].snapshot(scene.clock.now)
+    return seen.calls, seen.failures
+
+
+def test_an_answer_that_is_asked_for_again_counts_once(scene: Scene) -> None:
+    assert reasons(run(scene, empty(), empty())) == [("first", "empty_reply")] * 2
+    assert calls(scene) == (1, 1)
+    assert run(scene, empty(), ok()).by_ai
+    assert calls(scene) == (2, 1)
+
+
+def test_a_trial_is_judged_by_its_one_attempt(scene: Scene) -> None:
+    opened(scene)
+    scene.clock.now += 61 * SECOND
+    run(scene, empty(), ok())
+    run(scene, empty(), ok())
+    assert state(scene) == "open"
+
+
+def test_a_trial_isnt_repaired() -> None:
+    scene = Scene(judged=True, capability=Repairing())
+    scene.add("first")
+    for _ in range(10):
+        run(scene, ok())
+    for _ in range(10):
+        run(scene, unfit(), unfit())
+    scene.clock.now += 61 * SECOND
+    assert reasons(run(scene, unfit())) == [("first", "schema_invalid")]
 
 
 def test_the_adapters_health_is_another_matter(scene: Scene) -> None:

@@ -44,7 +44,15 @@ def test_a_single_attempt_is_never_repeated() -> None:
 @pytest.mark.parametrize("kind", FaultKind)
 def test_what_is_retryable_is_read_from_the_table(kind: FaultKind) -> None:
     wait = Retry(3, Most()).next_wait_ns(Fault(kind), None)
-    assert (wait is None) == (TREATMENT[kind].retry == "no")
+    assert (wait is None) == (TREATMENT[kind].retry in ("no", "end"))
+
+
+def test_an_overloaded_provider_is_left_alone_for_longer() -> None:
+    usual = Retry(3, Most()).next_wait_ns(FAULT, None)
+    patient = Retry(3, Most()).next_wait_ns(Fault(FaultKind.OVERLOADED), None)
+    assert usual is not None
+    assert patient is not None
+    assert abs(patient - 5 * usual) <= 5
 
 
 def test_a_provider_that_says_a_retry_is_useless_is_believed() -> None:

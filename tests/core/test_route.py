@@ -101,6 +101,34 @@ def test_looking_takes_nothing() -> None:
     assert one.breaker.snapshot(0) == before
 
 
+def test_a_latch_of_the_credential_stops_everybody_who_shares_it() -> None:
+    one = adapter("a")
+    two = adapter("b", credential=one.credential)
+    one.credential.trip("unauthenticated", True, "call-1", 0)
+    assert two.refusal(0, frozenset(), NoBlocks()) == ("latched", "unauthenticated")
+    assert two.admit(0) == ("latched", "unauthenticated")
+    assert two.latch.clear
+
+
+def test_its_own_latch_stops_it_alone() -> None:
+    one = adapter("a")
+    two = adapter("b", credential=one.credential)
+    two.latch.trip("model_not_found", True, "call-1", 0)
+    assert two.refusal(0, frozenset(), NoBlocks()) == ("latched", "model_not_found")
+    assert one.refusal(0, frozenset(), NoBlocks()) is None
+
+
+def test_of_a_trial_that_one_latch_allows_and_the_other_doesnt_nothing_is_spent() -> None:
+    one = adapter("a")
+    two = adapter("b", credential=one.credential)
+    two.credential.trip("unauthenticated", True, "call-1", 0)
+    later = 400 * SECOND  # a trial of the credential is due
+    two.latch.trip("model_not_found", True, "call-2", later)
+    assert two.admit(later) == ("latched", "model_not_found")
+    assert one.admit(later) is None
+    assert one.admit(later) == ("latched", "unauthenticated")
+
+
 def test_of_a_blocked_capability_nobody_is_asked() -> None:
     admissible, passed_over = plan(Route((adapter("b"),), 0), "forbidden", 0, frozenset(), Blocked())
     assert admissible == []

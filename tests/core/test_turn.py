@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from failsoft.core.breaker import State
 from failsoft.core.effects import Exchange, HttpReply, Reply, Sleep, Unusable
 from failsoft.core.evidence import Attempt
+from failsoft.core.latch import Latch
 from failsoft.core.limits import Limits, LimitSettings
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive_simulated import Simulation
@@ -50,6 +52,49 @@ class Uncertain(StubCodec):
         if reply.status == 422:
             return Unusable(Fault(FaultKind.REFUSED, status=200), Served())
         return super().decode(reply)
+
+
+class Particular(StubCodec):
+    """A key that isn't accepted, a filter, a status that nobody knows."""
+
+    def decode(self, reply: HttpReply) -> Reply | Unusable:
+        kinds = {401: FaultKind.UNAUTHENTICATED, 451: FaultKind.FILTERED, 404: FaultKind.MODEL_NOT_FOUND}
+        if reply.status in kinds:
+            return Unusable(Fault(kinds[reply.status], status=reply.status), Served())
+        if reply.status == 599:
+            return Unusable(Fault(FaultKind.UNEXPECTED_STATUS, status=599, unknown=True), Served())
+        return super().decode(reply)
+
+
+class TestWhatAFaultEnds:
+    def test_a_refused_key_stops_everybody_who_uses_it(self) -> None:
+        scene = Scene()
+        first = scene.add("first", codec=Particular())
+        scene.add("second", credential=first.credential)
+        scene.add("third")
+        outcome = run(scene, status(401), ok())
+        assert reasons(outcome) == [("first", "unauthenticated"), ("second", "latched")]
+        assert outcome.source.name == "third"
+
+    def test_a_model_that_isnt_there_stops_its_adapter_alone(self) -> None:
+        scene, credential = Scene(), Latch(random.Random(1))
+        scene.add("first", codec=Particular(), credential=credential)
+        scene.add("second", credential=credential)
+        outcome = run(scene, status(404), ok())
+        assert reasons(outcome) == [("first", "model_not_found")]
+        assert outcome.source.name == "second"
+
+    def test_what_one_filters_isnt_offered_to_the_next(self) -> None:
+        scene = scene_with("first", "second", codec=Particular())
+        outcome = run(scene, status(451))
+        assert reasons(outcome) == [("first", "filtered")]
+        assert outcome.source.kind == "fallback"
+
+    def test_a_status_that_nobody_knows_is_told(self) -> None:
+        scene = scene_with(codec=Particular())
+        run(scene, status(599))
+        told = [fields for name, fields in scene.events.events if name == "status.unknown"]
+        assert [(each["adapter"], each["status"]) for each in told] == [("first", 599)]
 
 
 class TestTheGuards:

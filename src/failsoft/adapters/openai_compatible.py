@@ -167,7 +167,7 @@ class OpenAICompatible:
             loads_text(answer)
         except StrictJsonError as error:
             fault = Fault(FaultKind.MALFORMED_ANSWER, f"the answer isn't one JSON document: {error}", reply.status)
-            return Unusable(fault, said.served, said.tokens)
+            return Unusable(fault, said.served, said.tokens, answer.encode())
         return Reply(answer.encode(), said.served, said.tokens)  # encodable: the envelope was read strictly
 
     def read_text(self, reply: HttpReply) -> Said | Unusable:

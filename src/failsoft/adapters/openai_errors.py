@@ -64,7 +64,7 @@ def fault_of_error(reply: HttpReply, body: object) -> Fault:
     fault = _by_code(reply, envelope, error) or _by_status(reply.status, error, reply.headers)
     fault.status = reply.status
     fault.give_up = reply.headers.get("x-should-retry", "").lower() == "false"
-    if TREATMENT[fault.kind].throttle:
+    if TREATMENT[fault.kind].throttle != "no":
         fault.retry_after_ns = _hint_in_body(reply, error)
     return fault
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 
 from failsoft.fault import Fault, FaultKind
 
@@ -28,6 +29,9 @@ BY_STATUS: Mapping[int, FaultKind] = {
 }
 """Other 4xx reject this request; everything else is unexpected."""
 
+_REGISTERED = frozenset(map(int, HTTPStatus))
+"""The status codes that have a meaning (IANA's registry, as the standard library has it)."""
+
 _UNCERTAIN = frozenset({401, 403, 404, 410})  # a proxy, a typing error or one missing item says these too
 
 
@@ -40,8 +44,9 @@ def fault_of_status(status: int, detail: str = "", *, told_to_wait: bool = False
         told_to_wait: the reply says when to come back: then a 503 throttles too.
     """
     kind = BY_STATUS.get(status)
+    unknown = kind is None and status not in _REGISTERED
     if kind is None:
         kind = _K.REQUEST_REJECTED if 400 <= status < 500 else _K.UNEXPECTED_STATUS
     elif status == 503 and told_to_wait:
         kind = _K.OVERLOADED
-    return Fault(kind, detail, status, certain=status not in _UNCERTAIN)
+    return Fault(kind, detail, status, certain=status not in _UNCERTAIN, unknown=unknown)

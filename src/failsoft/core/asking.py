@@ -63,7 +63,8 @@ class Asking(Generic[Q, R]):
     Args:
         attempts: in order of start, over all adapters.
         passed_over: adapters not asked and attempts not used, in order.
-        bug: what the user's own code raised, if it did: no more is asked then.
+        bug: what the user's own code raised, if it did.
+        over: no more is asked: after a bug, or a fault that ends the call's asking.
         detach: adapters that wait for a trial which no caller has time for: one runs on without its caller.
     """
 
@@ -78,6 +79,7 @@ class Asking(Generic[Q, R]):
     attempts: list[Attempt] = field(factory=list[Attempt])
     passed_over: list[PassedOver] = field(factory=list[PassedOver])
     bug: Exception | None = None
+    over: bool = False
     detach: list[GuardedAdapter] = field(factory=list[GuardedAdapter])
 
     def ask(self, adapter: GuardedAdapter, prompt: Prompt | None) -> Ask:
@@ -95,7 +97,7 @@ class Asking(Generic[Q, R]):
 
     def capability_bug(self, where: str, error: Exception) -> None:
         """The user's own code raised what it mustn't."""
-        self.bug = error
+        self.bug, self.over = error, True
         self.tell("capability.bug", where=where, error=type(error).__name__)
 
     def loud(self, kind: FaultKind, adapter: str, error: BaseException | str | None) -> None:

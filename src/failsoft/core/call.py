@@ -206,13 +206,13 @@ class Call(Generic[Q, R]):
         if hedge_after is not None and len(route) > 1:
             hedge = Hedge(asking, route, hedge_after, looked)
             answer: Answer[R] | None = yield from hedge.run()
-            if answer is not None or asking.bug is not None:
+            if answer is not None or asking.over:
                 return answer
             route, looked = route[1:] if hedge.postponed else route[2:], False
         left = len(route)
         for adapter in route:
             answer = yield from Turn(asking, adapter, left, looked).run()
-            if answer is not None or asking.bug is not None:
+            if answer is not None or asking.over:
                 return answer
             left -= 1
             looked = False

@@ -218,11 +218,19 @@ class Reply:
 @final
 @define(eq=False)
 class Unusable:
-    """What a codec read from a reply that doesn't answer: the fault, and who gave it."""
+    """What a codec read from a reply that doesn't answer.
+
+    Args:
+        fault: why it's no answer.
+        served: who gave it, as stated.
+        tokens: usage, as stated.
+        said: what the model said all the same, for a repair.
+    """
 
     fault: Fault
     served: Served | None = None
     tokens: Tokens | None = None
+    said: bytes | None = field(default=None, repr=False)
 
 
 class Codec(Protocol):

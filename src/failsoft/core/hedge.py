@@ -55,7 +55,7 @@ class Hedge:
         except Exception as error:
             self._asking.loud(FaultKind.BUG, self._first.adapter.name, error)
             return None
-        if answer is not None or self._asking.bug is not None:
+        if answer is not None or self._asking.over:
             for turn in (self._first, self._second):
                 if answer is None or turn.lost:
                     turn.lose()
@@ -68,7 +68,7 @@ class Hedge:
             self._over = True
 
     def _following(self) -> Turning[Any]:
-        if self._asking.bug is not None:
+        if self._asking.over:
             return None
         if not self._over:
             adapter, now = self._second.adapter, self._asking.world.clock.monotonic_ns()
@@ -79,7 +79,7 @@ class Hedge:
         return (yield from self._second.run())
 
     def _won(self, answer: Answer[Any] | None) -> bool:
-        if answer is None or self._asking.bug is not None:  # after a bug of the capability the fallback answers
+        if answer is None or self._asking.over:  # the fallback answers
             return False
         for turn in (self._first, self._second):
             turn.lost = turn.adapter is not answer.adapter

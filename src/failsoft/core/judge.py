@@ -51,6 +51,8 @@ def judge(
     attempt.served = served = reply.served
     attempt.tokens = reply.tokens
     if type(reply) is Unusable:
+        if reply.fault.treatment.repair:
+            attempt.answer, attempt.detail = reply.said, reply.fault.detail.encode()
         return _with_hint(asking, reply.fault, result)
     if served.model is not None and not adapter.pin.admits(served.model):
         fault = _mismatch(asking, adapter, served, attempt.status)

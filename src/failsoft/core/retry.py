@@ -5,7 +5,8 @@ Theory of operation
 
 1. A fault is a *value*: it's set as an attempt's result, and tenacity's predicates read it. Nothing is raised.
 2. A fault that says how long to wait is waited for that long and up to a tenth (or 0.2 s) more: never less, since
-   coming early is refused. Any other waits between 0 and a bound that doubles from 0.2 s to 5 s (full jitter).
+   coming early is refused. Any other waits between 0 and a bound that doubles from 0.2 s to 5 s (full jitter), and so
+   many times that as its kind asks for (`Treatment.patience`): an overloaded provider is left alone for longer.
 3. The number of attempts is the only stop. Whether the wait fits the deadline is the call's business, as is what's
    tried ``once`` or ``free``: this room sees only what counts as an attempt.
 4. One `Retry` per call and adapter, made when its first attempt has failed: calls share no state, and a call that
@@ -32,22 +33,23 @@ EXTRA_LEAST = 200 * MILLISECOND
 class _Wait:
     """tenacity's wait strategy, with our randomness: seconds until the next attempt."""
 
-    __slots__ = ("_random", "hint")
+    __slots__ = ("_random", "hint", "patience")
 
     def __init__(self, random: Random) -> None:
         self._random = random
         self.hint: int | None = None
+        self.patience = 1
 
     def __call__(self, state: RetryCallState) -> float:
         if self.hint is not None:
             return (self.hint + self._random.random() * max(EXTRA_LEAST, self.hint / EXTRA_SHARE)) / SECOND
         # The exponent is bounded: a configuration may allow thousands of attempts.
         bound = min(CAP, BASE << min(state.attempt_number - 1, 16))
-        return self._random.random() * bound / SECOND
+        return self._random.random() * bound * self.patience / SECOND
 
 
 def _retryable(fault: Fault) -> bool:
-    return fault.treatment.retry != "no" and not fault.give_up
+    return fault.treatment.retry not in ("no", "end") and not fault.give_up
 
 
 def _stopped(state: RetryCallState) -> None:
@@ -85,6 +87,7 @@ class Retry:
         """
         state = self._state
         self._wait.hint = hint_ns
+        self._wait.patience = fault.treatment.patience
         self._retrying.begin()  # its statistics are kept per thread; the attempts of a call may run in several
         state.set_result(fault)
         sleep: object = self._retrying.iter(state)

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from failsoft.core.breaker import Breaker
 from failsoft.core.bulkhead import Bulkhead
@@ -88,6 +88,7 @@ class GuardedAdapter:
         attempts: how often one call may try it, at least 1.
         attempt_cap: nanoseconds that one attempt may take; None: its share of what remains.
         on_mismatch: what follows when another model than the pinned one answered.
+        credential: the latch that all adapters share which use the same credential at the same place; its own by default.
         budget: what its retries may cost.
         limits: the provider's quotas, where they're to be kept on our side.
     """
@@ -105,10 +106,13 @@ class GuardedAdapter:
     on_mismatch: Mismatch = "refuse"
     budget: RetryBudget = field(factory=RetryBudget)
     limits: Limits | None = None
+    credential: Latch = field(default=Factory(lambda self: self.latch, takes_self=True))
+    latches: tuple[Latch, ...] = field(init=False)
     invoked: bool = field(init=False)
     secrets: tuple[str, ...] = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        self.latches = (self.latch,) if self.credential is self.latch else (self.latch, self.credential)
         self.invoked = hasattr(self.codec, "function")
         self.secrets = getattr(self.codec, "secrets", ())
 
@@ -121,7 +125,7 @@ class GuardedAdapter:
             return "blocked", blocked
         if labels and not labels <= self.labels:
             return "labels", "may not see " + ", ".join(sorted(labels - self.labels))
-        if not self.latch.clear and (cause := self.latch.cause(now)) is not None:
+        if not (self.latch.clear and self.credential.clear) and (cause := self.latched(now)) is not None:
             return "latched", cause
         if not self.throttle.free and self.throttle.until(now) > now:
             return "throttled", ""
@@ -131,10 +135,15 @@ class GuardedAdapter:
         refused = self.breaker.peek(now)
         return None if refused is None else ("open", refused.reason)
 
+    def latched(self, now: int) -> str | None:
+        """What must be mended before it may be asked; None if nothing, or if a trial is due."""
+        return next((cause for each in self.latches if (cause := each.cause(now)) is not None), None)
+
     def admit(self, now: int) -> tuple[str, str] | None:
         """As `refusal`, for an attempt that goes now: takes a latch's trial and a place in a throttle's pace."""
-        if not self.latch.admit(now):
-            return "latched", self.latch.cause(now) or ""
+        cause = self.latched(now)  # of both, before either's trial is taken
+        if cause is not None or not all(each.admit(now) for each in self.latches):
+            return "latched", cause or ""
         return ("throttled", "") if self.throttle.admit(now) else None
 
 

@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 from attrs import define, field
 
 from failsoft.core.asking import Answer, Asking
-from failsoft.core.breaker import Cause, Refused
+from failsoft.core.breaker import Cause, Permit, Refused
 from failsoft.core.budget import FLOOR
 from failsoft.core.bulkhead import Bulkhead
 from failsoft.core.effects import Ask, Effect, Enter, Exchange, Invoke, Sleep
@@ -100,6 +100,7 @@ class Turn(Generic[R]):
                 if type(result) is Answer:
                     return result
                 until = self._again(result)
+                self._judged(result, last=until is None)
                 if until is None:
                     return None
                 if until:
@@ -120,7 +121,7 @@ class Turn(Generic[R]):
         asking, adapter = self.asking, self.adapter
         again = fault.kind in self._met
         self._met.add(fault.kind)
-        if asking.bug is not None or (self._trial and fault.treatment.health is Settlement.FAILURE):
+        if asking.over or (self._trial and fault.treatment.health is Settlement.FAILURE):
             return None  # a trial is one attempt: its second would take another's place
         now = asking.world.clock.monotonic_ns()
         if self._repaired is not None:
@@ -149,21 +150,20 @@ class Turn(Generic[R]):
         self.asking.tell("retry.denied", adapter=self.adapter.name, fault=fault.kind.value, why=why)
         return False
 
-    def _repaired_prompt(self, attempt: Attempt) -> Prompt | None:
+    def _repaired_prompt(self, fault: Fault, attempt: Attempt) -> Prompt | None:
         """The question with the answer that didn't fit and what's wrong with it; None where no repair is due.
 
         Once in a turn, for a capability that wants it, and never after a trial: a half-open breaker's few places are for
         finding out whether the provider works.
         """
         asking = self.asking
-        if not asking.contract.repair or self._prompt is not None or self._trial:
+        if not (asking.contract.repair and fault.treatment.repair) or self._prompt is not None or self._trial:
             return None
-        if attempt.detail is None:  # only of an answer that was read, and doesn't fit, there's something to say
-            return None
-        assert attempt.answer is not None
         assert asking.prompt is not None
-        said, problem = attempt.answer.decode(), REPAIR.format(problem=attempt.detail.decode())
-        return Prompt((*asking.prompt.messages, Message("assistant", said), Message("user", problem)))
+        assert attempt.detail is not None
+        problem = Message("user", REPAIR.format(problem=attempt.detail.decode()))
+        said = () if attempt.answer is None else (Message("assistant", attempt.answer.decode()),)
+        return Prompt((*asking.prompt.messages, *said, problem))
 
     def _enter(self) -> Generator[Effect, Any, int | None]:
         """Take a slot and a permit: the moment at which that was done; None where it wasn't."""
@@ -216,8 +216,8 @@ class Turn(Generic[R]):
                 asking.detach.append(adapter)
             return False
         held.permit = permit
-        self._trial = permit.trial
-        if not (adapter.latch.clear and adapter.throttle.free):
+        self._trial = permit.trial or type(held.leave) is Permit
+        if not (adapter.latch.clear and adapter.credential.clear and adapter.throttle.free):
             refusal = adapter.admit(now)  # last: a latch's trial that's taken is spent
             if refusal is not None:
                 self._pass(*refusal)
@@ -313,14 +313,15 @@ class Turn(Generic[R]):
         held.settle().settle(Settlement.SUCCESS, now, well_formed=True)
         if not adapter.throttle.free:
             adapter.throttle.succeeded(now)
-        if not adapter.latch.clear:
-            adapter.latch.succeeded()
+        for each in adapter.latches:
+            if not each.clear:
+                each.succeeded()
         self._settle_quality(now, "ok")
         held.release(now)
         return answer
 
     def _settle_fault(self, attempt: Attempt, fault: Fault, now: int, *, sent: bool, capped: bool) -> None:
-        """Tell the guards, note it, and give slot and permit back."""
+        """Tell the guards, all but quality, and note it."""
         asking, adapter, treatment = self.asking, self.adapter, fault.treatment
         permit = self._held.settle()
         if fault.kind is FaultKind.SERVED_MODEL_MISMATCH and permit.trial:
@@ -332,13 +333,15 @@ class Turn(Generic[R]):
             permit.settle(treatment.health, now, hint_ns=fault.retry_after_ns, well_formed=fault.status is not None)
         if treatment.throttle == "yes" or (treatment.throttle == "told" and fault.retry_after_ns is not None):
             adapter.throttle.throttled(now, fault.retry_after_ns)
-        elif treatment.latch:
-            adapter.latch.trip(str(fault), fault.certain, asking.call_id, now)
+        elif treatment.latch != "no":
+            latch = adapter.latch if treatment.latch == "pin" else adapter.credential
+            latch.trip(str(fault), fault.certain, asking.call_id, now)
         elif treatment.health is Settlement.SUCCESS:
-            adapter.latch.succeeded()
-        self._repaired = self._repaired_prompt(attempt)
-        self._settle_quality(now, "none" if self._repaired is not None else treatment.quality)
-        self._held.release(now)
+            for each in adapter.latches:
+                each.succeeded()
+        if treatment.retry == "end":
+            asking.over = True
+        self._repaired = self._repaired_prompt(fault, attempt)
         attempt.fault = fault.kind.value
         if fault.status is not None:
             attempt.status = fault.status
@@ -346,6 +349,15 @@ class Turn(Generic[R]):
         asking.passed_over.append(PassedOver(adapter.name, fault.kind.value, attempt.us / 1e6, billed, fault.detail))
         if treatment.loud or fault.error is not None:
             asking.loud(fault.kind, adapter.name, fault.error)
+        if fault.unknown:
+            asking.tell("status.unknown", adapter=adapter.name, status=fault.status)
+
+    def _judged(self, fault: Fault, *, last: bool) -> None:
+        """Tell quality of the turn's last answer only, except for a trial, which is one attempt; and give the slot back."""
+        now, held = self.asking.world.clock.monotonic_ns(), self._held
+        final = last or type(held.leave) is Permit
+        self._settle_quality(now, fault.treatment.quality if final else "none")
+        held.release(now)
 
     def _settle_quality(self, now: int, outcome: Outcome) -> None:
         leave, self._held.leave = self._held.leave, None

@@ -193,17 +193,14 @@ def test_row_39_a_repair_shows_the_model_what_was_wrong(mode: str, tmp_path: Pat
     repaired(faults.SCHEMA_INVALID, mode, tmp_path)
 
 
-@differs("test_row_36_a_tool_call_is_repaired_once")
 def test_row_36_a_tool_call_is_repaired_once(mode: str, tmp_path: Path) -> None:
     repaired(faults.TOOL_CALL, mode, tmp_path)
 
 
-@differs("test_row_38_text_around_the_answer_is_repaired_once")
 def test_row_38_text_around_the_answer_is_repaired_once(mode: str, tmp_path: Path) -> None:
     repaired(faults.CODE_FENCE, mode, tmp_path)
 
 
-@differs("test_row_48_a_bad_key_stops_everybody_who_uses_it")
 def test_row_48_a_bad_key_stops_everybody_who_uses_it(mode: str, tmp_path: Path) -> None:
     faulty = FaultTransport([faults.UNAUTHENTICATED, GOOD])
     first = adapter("http://127.0.0.1:9/v1", api_key=SecretStr(KEY))
@@ -214,7 +211,6 @@ def test_row_48_a_bad_key_stops_everybody_who_uses_it(mode: str, tmp_path: Path)
     assert reasons(outcome, "second") == ["latched"]
 
 
-@differs("test_row_58_an_overload_is_waited_for_longer")
 def test_row_58_an_overload_is_waited_for_longer() -> None:
     waits: list[int] = []
     for fault in (faults.SERVER_ERROR, faults.OVERLOADED):
@@ -227,7 +223,6 @@ def test_row_58_an_overload_is_waited_for_longer() -> None:
     assert waits[1] > waits[0]
 
 
-@differs("test_row_59_an_unknown_status_is_told")
 def test_row_59_an_unknown_status_is_told(mode: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "failsoft")
     over(faults.UNKNOWN_STATUS, tmp_path, mode)
