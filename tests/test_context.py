@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import failsoft
-from failsoft import Actor, Case
+from failsoft import Actor, Case, ConfigurationError
 from failsoft.context import CallContext, current_context, identifier
 
 
@@ -46,6 +48,33 @@ async def test_a_task_has_the_context_in_which_it_was_made() -> None:
     with failsoft.context(case="one"):
         task = asyncio.create_task(look())
     assert (await task).case == Case("one")
+
+
+class TestADeadline:
+    def test_is_a_moment_from_now_on(self) -> None:
+        before = time.monotonic_ns()
+        with failsoft.context(deadline="2s") as inner:
+            assert inner.until is not None
+            assert before + 2_000_000_000 <= inner.until <= time.monotonic_ns() + 2_000_000_000
+            assert 0 < (inner.remaining() or 0) <= 2
+        assert current_context().remaining() is None
+
+    def test_is_only_ever_brought_forward(self) -> None:
+        with failsoft.context(deadline=2) as outer:
+            with failsoft.context(deadline="1h") as later:
+                assert later.until == outer.until
+            with failsoft.context(deadline="500ms") as sooner:
+                assert (sooner.until or 0) < (outer.until or 0)
+            with failsoft.context(case="one") as same:
+                assert same.until == outer.until
+
+    def test_that_has_passed_leaves_nothing(self) -> None:
+        assert CallContext(until=0).remaining() == 0
+
+    @pytest.mark.parametrize("wrong", ["soon", 0, -1, "25h", float("nan"), None.__class__])
+    def test_that_is_none_is_refused(self, wrong: Any) -> None:
+        with pytest.raises(ConfigurationError, match="deadline"), failsoft.context(deadline=wrong):
+            raise NotImplementedError
 
 
 def test_identifiers_are_normalised() -> None:

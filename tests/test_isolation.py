@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 import failsoft
 from failsoft import Capability, ConfigurationError, Isolation, IsolationClosed, Outcome, capability
 from failsoft.assembly import transition
+from failsoft.context import current_context, end_by
 from failsoft.core.effects import Ask
 from failsoft.core.throttle import ThrottleChange
 from failsoft.io.block_file import LOOK_EVERY
@@ -623,6 +624,33 @@ class TestAnAdapterInCode:
                     each.join(5)
             assert isolation.health().adapters["legacy"].in_use == 0
 
+    @pytest.mark.parametrize("kind", ["plain", "coroutine"])
+    @pytest.mark.parametrize("mode", ["async", "sync"])
+    def test_what_it_calls_ends_with_its_attempt(self, kind: str, mode: str) -> None:
+        isolation, seen = in_code(), list[float | None]()
+
+        def legacy(ask: Ask) -> Any:
+            seen.append(current_context().remaining())
+            return {"stars": 1}
+
+        async def coroutine(ask: Ask) -> Any:
+            return legacy(ask)
+
+        isolation.adapter("legacy", model="m-1", attempt_timeout="2s")(legacy if kind == "plain" else coroutine)
+
+        async def ask() -> Outcome[Rating]:
+            async with isolation:
+                return await isolation[RateItem](BOLT)
+
+        if mode == "async":
+            assert asyncio.run(ask()).by_ai
+        else:
+            with isolation:
+                assert isolation[RateItem].sync(BOLT).by_ai
+        assert current_context().until is None
+        assert seen[0] is not None
+        assert 0 < seen[0] <= 2
+
     def test_one_that_retries_by_itself_is_refused(self) -> None:
         client = SimpleNamespace(max_retries=2)
         with pytest.raises(ConfigurationError, match=r"adapters.legacy: its client retries 2 times by itself"):
@@ -656,6 +684,23 @@ class TestAnAdapterInCode:
             isolation[RateItem].sync(BOLT)
             isolation.adapter("late", model="m-1")(lambda ask: {"stars": 1})
             assert "late" in isolation.health().adapters
+
+
+class TestADeadlineOfTheContext:
+    def test_is_the_calls_where_it_ends_earlier(self, tmp_path: Path) -> None:
+        with isolated(tmp_path) as isolation, failsoft.context(deadline="2s"):
+            isolation[RateItem].sync(BOLT)
+            isolation[RateItem].using(deadline="1s").sync(BOLT)
+        long, short = (each.fields["deadline_ms"] for each in records(tmp_path, "call.started"))
+        assert 1_000 < long <= 2_000
+        assert short == 1_000
+
+    def test_that_has_passed_leads_to_the_fallback(self) -> None:
+        with isolated() as isolation, failsoft.context():
+            end_by(time.monotonic_ns() - 1)
+            outcome = isolation[RateItem].sync(BOLT)
+        assert [each.reason for each in outcome.passed_over] == ["no_time"]
+        assert outcome.degraded
 
 
 class TestForking:

@@ -3,12 +3,14 @@
     with failsoft.context(case="SPE4A7-26-R-0001", actor="jdoe", labels={"CUI"}):
         outcome = await classify(item)
 
-Contexts nest: an inner one adds labels to the outer's and replaces its case or actor only where it names its own.
+Contexts nest: an inner one adds labels to the outer's, replaces its case or actor only where it names its own, and can only
+bring its deadline forward. What a callable adapter's function calls is inside the attempt's own time.
 """
 
 from __future__ import annotations
 
 import contextvars
+import time
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -64,11 +66,20 @@ class Actor:
 
 @frozen
 class CallContext:
-    """What a call carries along besides its request."""
+    """What a call carries along besides its request.
+
+    Args:
+        until: nanoseconds on the monotonic clock: every call inside has ended by then; None: each has its own deadline.
+    """
 
     case: Case | None = None
     actor: Actor | None = None
     labels: frozenset[str] = frozenset()
+    until: int | None = None
+
+    def remaining(self) -> float | None:
+        """Seconds left, at least 0: what to give a service of one's own along as its time-out. None: no end is set."""
+        return None if self.until is None else max(0.0, (self.until - time.monotonic_ns()) / 1e9)
 
 
 _EMPTY = CallContext()
@@ -77,9 +88,20 @@ _current: contextvars.ContextVar[CallContext] = contextvars.ContextVar("failsoft
 current_context = _current.get
 
 
+def end_by(until: int) -> None:
+    """From here on, in this task's or thread's own context, every call ends by `until`."""
+    outer = _current.get()
+    if outer.until is None or until < outer.until:
+        _current.set(evolve(outer, until=until))
+
+
 @contextmanager
 def context(
-    *, case: str | Case | None = None, actor: str | Actor | None = None, labels: Iterable[str] = ()
+    *,
+    case: str | Case | None = None,
+    actor: str | Actor | None = None,
+    labels: Iterable[str] = (),
+    deadline: str | float | None = None,
 ) -> Iterator[CallContext]:
     """Everything called inside belongs to this case, is done by this actor, and handles data with these labels.
 
@@ -87,9 +109,11 @@ def context(
         case: the case's number, or a `Case`.
         actor: who asks, or an `Actor`.
         labels: markings of the data, e.g. ``{"CUI"}``: only adapters that list each of them see the request.
+        deadline: ``"2s"`` or seconds, 10 ms to 24 h, from now: all calls inside share it; a call's own may end earlier.
 
     Raises:
         ValueError: an identifier is empty, longer than 128 bytes, or has control or format characters.
+        ConfigurationError: the deadline is none, or out of range.
     """
     outer = _current.get()
     names = (labels,) if isinstance(labels, str) else labels
@@ -98,11 +122,20 @@ def context(
         inner = evolve(inner, case=_checked_case(Case(case) if isinstance(case, str) else case))
     if actor is not None:
         inner = evolve(inner, actor=_checked_actor(Actor(actor) if isinstance(actor, str) else actor))
+    if deadline is not None:
+        until = _moment(deadline)
+        inner = evolve(inner, until=until if inner.until is None else min(until, inner.until))
     token = _current.set(inner)
     try:
         yield inner
     finally:
         _current.reset(token)
+
+
+def _moment(deadline: str | float) -> int:
+    from failsoft.config_values import duration_argument  # brings configuration along, which most contexts don't need
+
+    return time.monotonic_ns() + duration_argument("deadline", deadline, "10 ms", "24 h")
 
 
 def _optional(value: str | None, what: str) -> str | None:

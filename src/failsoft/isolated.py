@@ -211,9 +211,11 @@ class Isolated(Generic[Q, R]):
         running = self._host.running
         if running is None:
             raise IsolationClosed("enter the isolation first: `async with isolation:` or `with isolation:`")
-        contract = self._contract
+        contract, context, deadline = self._contract, current_context(), self._deadline
         route, snapshot = running.routes[contract.name], contract.snapshot(request)
-        return running, Call(running.world, contract, route, self._deadline, snapshot, current_context())
+        if context.until is not None:
+            deadline = min(deadline, max(1, context.until - running.world.clock.monotonic_ns()))
+        return running, Call(running.world, contract, route, deadline, snapshot, context)
 
     # A cancelled call isn't counted: nobody got an answer or missed one.
 

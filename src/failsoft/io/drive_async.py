@@ -124,7 +124,7 @@ class AsyncDriver(Driver[Exchanger]):
     async def _watch(self, effect: Invoke, start: Callable[[], Any]) -> object:
         """Await the user's coroutine in a task of its own. At `until` it's cancelled; its slot waits for its end."""
         effect.started = True
-        task = asyncio.ensure_future(caught(start))
+        task = asyncio.ensure_future(caught(start, effect.until))
         self._working.add(task)
         task.add_done_callback(self._working.discard)
         task.add_done_callback(lambda _: effect.work.resolve(None))

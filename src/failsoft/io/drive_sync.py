@@ -109,7 +109,7 @@ class SyncDriver(Driver[SyncExchanger]):
             if not baton.acquire(blocking=False):
                 return None  # its caller left before it began
             try:
-                return await caught(start)
+                return await caught(start, effect.until)
             finally:
                 effect.work.resolve(None)
 

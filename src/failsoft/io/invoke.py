@@ -19,6 +19,7 @@ from typing import Any
 
 from attrs import define
 
+from failsoft.context import end_by
 from failsoft.core.effects import Invoke, Promise, Raised
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive import CLOSING_SECONDS
@@ -43,6 +44,7 @@ def in_thread(effect: Invoke) -> Promise[Returned | Raised]:
 
     def work() -> None:
         try:
+            context.run(end_by, effect.until)
             result: Returned | Raised = Returned(context.run(effect.function, *effect.arguments))
         except BaseException as error:
             result = raised(error)
@@ -68,8 +70,12 @@ def delivered(effect: Invoke, result: Returned | Raised | None) -> object:
     return result.value
 
 
-async def caught(start: Callable[[], Awaitable[Any]]) -> object:
-    """Await the user's coroutine: what it returns, or what it raises as a value. Its cancellation passes."""
+async def caught(start: Callable[[], Awaitable[Any]], until: int) -> object:
+    """Await the user's coroutine: what it returns, or what it raises as a value. Its cancellation passes.
+
+    In a task of its own: what it calls ends by `until`.
+    """
+    end_by(until)
     try:
         return await start()
     except (asyncio.CancelledError, GeneratorExit):
