@@ -686,6 +686,23 @@ class TestAnAdapterInCode:
             assert "late" in isolation.health().adapters
 
 
+class TestAdmission:
+    async def test_beyond_its_limit_the_fallback_answers_at_once(self) -> None:
+        class Slow(httpx.AsyncBaseTransport):
+            async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+                await asyncio.sleep(0)
+                return reply()
+
+        routes = {"rate-item": {"adapters": ["local"], "max_in_flight": 2}}
+        isolation = Isolation(table(None, capabilities=routes), capabilities=[RateItem], transport=Slow())
+        async with isolation:
+            outcomes = await asyncio.gather(*(isolation[RateItem](BOLT) for _ in range(5)))
+            assert sorted(each.by_ai for each in outcomes) == [False, False, False, True, True]
+            assert {each.passed_over[0].reason for each in outcomes if each.degraded} == {"shed"}
+            assert (await isolation[RateItem](BOLT)).by_ai
+        isolation.after_fork()
+
+
 class TestADeadlineOfTheContext:
     def test_is_the_calls_where_it_ends_earlier(self, tmp_path: Path) -> None:
         with isolated(tmp_path) as isolation, failsoft.context(deadline="2s"):

@@ -313,6 +313,7 @@ class CapabilityConfig(Section):
         adapters: tried in this order; the fallback is always last and isn't named.
         deadline: of a whole call, in nanoseconds, 100 ms to 1 h.
         hedge_after: the second adapter is asked beside the first after so many nanoseconds, 10 ms to 1 h.
+        max_in_flight: calls under way in this process, 1 to 1,000,000: beyond it the fallback answers at once.
         fallback: import path of another deterministic implementation than the capability's own.
         degraded_limit: per cent of calls that the fallback may answer before it's told, 0-100.
         degraded_window: over what time, in nanoseconds, 1 s to 24 h.
@@ -322,6 +323,7 @@ class CapabilityConfig(Section):
     adapters: Annotated[tuple[Text, ...], Field(strict=False), BeforeValidator(route_names)] = ()
     deadline: Annotated[int, duration_between("100ms", "1h")] = 30 * SECOND
     hedge_after: Annotated[int, duration_between("10ms", "1h")] | None = None
+    max_in_flight: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     fallback: ImportPath | None = None
     degraded_limit: Whole = Field(default=20, ge=0, le=100)
     degraded_window: Annotated[int, duration_between("1s", "24h")] = 600 * SECOND

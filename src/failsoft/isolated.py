@@ -6,7 +6,7 @@ import contextvars
 import copy
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar
@@ -15,10 +15,12 @@ from attrs import define, frozen
 
 from failsoft.config_values import duration_argument
 from failsoft.context import current_context
+from failsoft.core.admission import admitted
 from failsoft.core.call import Call, World
 from failsoft.core.clock import uuid7
 from failsoft.core.contract import Contract
 from failsoft.core.degraded import DegradedWindow
+from failsoft.core.effects import Effect
 from failsoft.core.route import Route
 from failsoft.errors import IsolationClosed
 from failsoft.io.drive_async import AsyncDriver
@@ -103,9 +105,9 @@ class Isolated(Generic[Q, R]):
         """
         if self._contract in _overrides.get():
             return self._overridden(request)
-        running, call = self._call(request)
+        running, call, steps = self._call(request)
         try:
-            outcome = await running.asynchronous.drive(call.run())
+            outcome = await running.asynchronous.drive(steps)
         except Exception as error:
             self._failed(running, error)
             raise
@@ -116,9 +118,9 @@ class Isolated(Generic[Q, R]):
         if self._contract in _overrides.get():
             return self._overridden(request)
         self._host.warn_on_loop()
-        running, call = self._call(request)
+        running, call, steps = self._call(request)
         try:
-            outcome = running.blocking.drive(call.run())
+            outcome = running.blocking.drive(steps)
         except Exception as error:
             self._failed(running, error)
             raise
@@ -207,7 +209,7 @@ class Isolated(Generic[Q, R]):
         self._tell(outcome, 0)
         return outcome
 
-    def _call(self, request: Q) -> tuple[Running, Call[Q, R]]:
+    def _call(self, request: Q) -> tuple[Running, Call[Q, R], Generator[Effect, Any, Outcome[R]]]:
         running = self._host.running
         if running is None:
             raise IsolationClosed("enter the isolation first: `async with isolation:` or `with isolation:`")
@@ -215,7 +217,8 @@ class Isolated(Generic[Q, R]):
         route, snapshot = running.routes[contract.name], contract.snapshot(request)
         if context.until is not None:
             deadline = min(deadline, max(1, context.until - running.world.clock.monotonic_ns()))
-        return running, Call(running.world, contract, route, deadline, snapshot, context)
+        call = Call(running.world, contract, route, deadline, snapshot, context)
+        return running, call, call.run() if route.admission is None else admitted(route.admission, call)
 
     # A cancelled call isn't counted: nobody got an answer or missed one.
 

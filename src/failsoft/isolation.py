@@ -35,7 +35,7 @@ from failsoft.config import AdapterConfig, Config
 from failsoft.config_read import Draft, read_file, read_mapping, unknown_adapters
 from failsoft.core.breaker import Change
 from failsoft.core.budget import fair_share
-from failsoft.core.bulkhead import BulkheadFull
+from failsoft.core.bulkhead import Bulkhead, BulkheadFull
 from failsoft.core.call import World
 from failsoft.core.contract import Contract
 from failsoft.core.degraded import DegradedShare, DegradedWindow
@@ -140,6 +140,7 @@ class Isolation:
         problems += _strangers(config, found) if given is not None else []
         self._adapters: dict[str, GuardedAdapter] = {}
         self._quality: dict[tuple[str, str], Quality] = {}
+        self._admissions: dict[str, Bulkhead] = {}
         for name, each in config.adapters.items():
             adapter = assembly.guarded(name, each, problems, self._parts)
             if adapter is not None:
@@ -304,7 +305,13 @@ class Isolation:
         adapters = tuple(self._adapters[each] for each in settings.adapters)
         fair = fair_share(settings.deadline, len(adapters), ledger=self.ledger_path is not None)
         quality = {each.name: self._quality_of(capability, each.name) for each in adapters}
-        return Route(adapters, fair, settings.hedge_after, quality)
+        return Route(adapters, fair, settings.hedge_after, quality, self._admission_of(capability))
+
+    def _admission_of(self, capability: str) -> Bulkhead | None:
+        limit = self._settings[capability].max_in_flight
+        if limit is not None and capability not in self._admissions:
+            self._admissions[capability] = Bulkhead(limit, 0)
+        return self._admissions.get(capability)
 
     def _qualities(self, adapter: str) -> list[Quality]:
         return [each for (_, name), each in list(self._quality.items()) if name == adapter]
@@ -561,6 +568,8 @@ class Isolation:
             window.after_fork()
         for quality in self._quality.values():
             quality.after_fork()
+        for admission in self._admissions.values():
+            admission.after_fork()
         for adapter in self._adapters.values():
             for guard in (adapter.breaker, adapter.throttle, adapter.bulkhead, adapter.budget):
                 guard.after_fork()

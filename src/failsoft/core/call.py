@@ -70,6 +70,8 @@ class Call(Generic[Q, R]):
     deadline: int
     snapshot: Snapshot[Q]
     context: CallContext
+    shed: bool = field(init=False, default=False)
+    """Too many are under way: nobody is asked (`failsoft.core.admission`)."""
     call_id: str = field(init=False, default="")
     started: int = field(init=False, default=0)
     """When it began, on the monotonic clock."""
@@ -95,7 +97,11 @@ class Call(Generic[Q, R]):
             budget(now, self.deadline, ledger=world.ledger is not None),
         )
         try:
-            route, asking.passed_over = plan(self.route, self.contract.name, now, self.context.labels, world.blocks)
+            if self.shed:
+                route: list[GuardedAdapter] = []
+                asking.passed_over = [PassedOver(each.name, "shed") for each in self.route.adapters]
+            else:
+                route, asking.passed_over = plan(self.route, self.contract.name, now, self.context.labels, world.blocks)
             if world.ledger is not None:
                 allowed: bool = yield from self._begin(world.ledger, route, now)
                 if not allowed:

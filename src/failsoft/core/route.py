@@ -156,6 +156,7 @@ class Route:
         fair_share: nanoseconds that an attempt has nearly always by the capability's *configured* deadline: one that had
             as long has failed, however little its caller left it by a deadline of his own.
         hedge_after: nanoseconds after which the second is asked beside the first; None: never.
+        admission: places for calls under way; None: as many as come.
         quality: by adapter's name, how well it answers this capability; None for one that nobody judges.
     """
 
@@ -163,6 +164,7 @@ class Route:
     fair_share: int
     hedge_after: int | None = None
     quality: Mapping[str, Quality | None] = MappingProxyType({})
+    admission: Bulkhead | None = None
 
     def __attrs_post_init__(self) -> None:
         self.quality = {each.name: self.quality.get(each.name) for each in self.adapters}
