@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -323,15 +324,55 @@ class TestStatus:
             assert f"process {os.getpid()}: health closed → open (consecutive) at " in run("status").stdout
         assert said("status")["changes"] == []
 
+    def test_says_how_each_route_stands(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.syspath_prepend(folder)
+        with Isolation.from_file("failsoft.toml") as isolation:
+            for _ in range(6):
+                isolation["rate-item"].sync(isolation["rate-item"].parse_request('{"description": "bolt"}'))
+            run("block", "capability:rate-item", "--why", "audit")
+            (route,) = said("status")["routes"]
+            assert (route["calls"], route["degraded"], route["share"]) == (6, 6, 100)
+            assert "audit" in route["block"]
+            (standing,) = route["adapters"]
+            assert (standing["attempts"], standing["failed"]) == (5, 5)
+            (layer,) = standing["layers"]
+            assert (layer["name"], layer["state"], layer["reason"], layer["processes"]) == (
+                "health", "open", "consecutive", 1,
+            )  # fmt: skip
+            assert layer["until"] is not None
+            table = run("status").stdout
+            assert "100 %" in table
+            assert "health open" in table
+
+    @pytest.mark.parametrize("arguments", [(), ("--json",)])
+    def test_is_shown_again_until_somebody_presses_ctrl_c(
+        self, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        slept: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            if len(slept) == 3:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(time, "sleep", sleep)
+        stdout = run("status", "--watch", "--every", "2", *arguments).stdout
+        assert slept == [2, 2, 2]
+        assert stdout.count("rate-item") == 3 if arguments else "rate-item" in stdout
+
     def test_says_what_it_cant_know(self) -> None:
         stdout = run("status").stdout
         assert "nothing is blocked" in stdout
         assert "how their breakers stand now only they know" in " ".join(stdout.split())
 
     def test_before_the_first_call_there_is_nothing_to_say(self, folder: Path) -> None:
-        assert said("status") == {"blocks": {}, "changes": []}
+        document = said("status")
+        (route,) = document.pop("routes")
+        assert document == {"blocks": {}, "changes": []}
+        assert (route["capability"], route["calls"], route["share"]) == ("rate-item", 0, 0)
+        assert [(each["adapter"], each["attempts"]) for each in route["adapters"]] == [("old", 0)]
         (folder / "failsoft.toml").write_text('[ledger]\nurl = "none"\n')
-        assert said("status") == {"blocks": {}, "changes": []}
+        assert said("status") == {"blocks": {}, "changes": [], "routes": []}
 
     def test_a_block_file_that_isnt_one_is_a_sentence(self, folder: Path) -> None:
         (folder / "failsoft.db.blocks.json").write_text("precious")
@@ -444,7 +485,7 @@ def test_another_missing_module_is_no_missing_extra(monkeypatch: pytest.MonkeyPa
     from failsoft.cli import main
 
     monkeypatch.delitem(sys.modules, "failsoft.cli.app", raising=False)
-    monkeypatch.setitem(sys.modules, "failsoft.ledger.read", None)
+    monkeypatch.setitem(sys.modules, "failsoft.ledger.verify", None)
     with pytest.raises(ModuleNotFoundError):
         main()
 

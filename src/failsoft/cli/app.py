@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 import attrs
 import typer
+from rich.live import Live
 from rich.markup import escape
 
 from failsoft.assembly import import_object
 from failsoft.cli import demo as demonstration
+from failsoft.cli.standing import as_document, as_table, last_changes, routes
 from failsoft.cli.telling import (
     CODES,
     Commands,
@@ -30,8 +34,6 @@ from failsoft.cli.telling import (
 )
 from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.isolation import Isolation
-from failsoft.ledger.locks import alive
-from failsoft.ledger.read import read
 from failsoft.ledger.verify import verify as verify_ledger
 
 app = typer.Typer(
@@ -144,20 +146,40 @@ def call(
         out.print(f"  passed over {escape(str(each))}", highlight=False, style="dim", soft_wrap=True)
 
 
-@app.command(epilog=f"Example: failsoft status --config failsoft.toml\n\n{CODES}")
-def status(config: Config = _CONFIG, app_path: App = "", as_json: Json = False) -> None:
-    """What is blocked, and what running processes last put on record about their breakers, throttles and latches.
+@app.command(epilog=f"Example: failsoft status --watch\n\n{CODES}")
+def status(
+    config: Config = _CONFIG,
+    app_path: App = "",
+    watch: Annotated[bool, typer.Option("--watch", help="Show it anew until you press Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(min=0.2, max=3600, help="Seconds between two looks.")] = 1.0,
+    as_json: Json = False,
+) -> None:
+    """How each route stands: who is blocked, what is open, until when and why, how many calls were degraded.
 
-    It can't look into another process: a process that recorded no change has its breakers closed, and an open one may
-    be due for a trial. Inside the application isolation.health() tells how it stands.
+    It's told by what running processes put on record: a process that recorded no change has its breakers closed, and an open
+    one may be due for a trial. Inside the application isolation.health() tells how it stands.
     """
     with explained(as_json):
         isolation = _isolation(config, app_path)
-        blocks = {subject: str(each) for subject, each in isolation.blocks.items()}
-        changes = _last_changes(isolation)
+        if not watch:
+            _tell_status(isolation, as_json)
+        elif as_json:
+            for now in _looks(every):
+                print_json({"ts": now, "routes": as_document(routes(isolation, now))})
+        else:
+            with Live(console=out, auto_refresh=False) as live:
+                for now in _looks(every):
+                    live.update(as_table(routes(isolation, now), now), refresh=True)
+
+
+def _tell_status(isolation: Isolation, as_json: bool) -> None:
+    now = datetime.now(UTC)
+    blocks = {subject: str(each) for subject, each in isolation.blocks.items()}
+    changes, found = last_changes(isolation), routes(isolation, now)
     if as_json:
-        print_json({"blocks": blocks, "changes": changes})
+        print_json({"blocks": blocks, "changes": changes, "routes": as_document(found)})
         return
+    out.print(as_table(found, now))
     for name, pin in isolation.pins.items():
         out.print(f"adapter:{name} at {pin.model}", highlight=False, markup=False, soft_wrap=True)
         for each in changes:
@@ -175,6 +197,16 @@ def status(config: Config = _CONFIG, app_path: App = "", as_json: Json = False) 
         style="dim",
         soft_wrap=True,
     )
+
+
+def _looks(every: float) -> Iterator[datetime]:
+    """Moments, until somebody presses Ctrl-C."""
+    try:
+        while True:
+            yield datetime.now(UTC)
+            time.sleep(every)
+    except KeyboardInterrupt:
+        return
 
 
 @app.command(epilog=f'Example: failsoft block adapter:gpt --why "wrong answers since 9:00"\n\n{CODES}')
@@ -319,20 +351,3 @@ def _known(isolation: Isolation, name: str) -> str:
     except KeyError as error:
         raise ConfigurationError(str(error.args[0])) from None
     return name
-
-
-def _last_changes(isolation: Isolation) -> list[dict[str, Any]]:
-    """Of each process that has the ledger open: the last change of each layer of each adapter."""
-    path = isolation.ledger_path
-    if path is None or not path.exists():
-        return []
-    with read(path) as reader:
-        opened = {each.fields["emitter"]: each.fields["pid"] for each in reader.records(kind="emitter.opened")}
-        running = {emitter: pid for emitter, pid in opened.items() if alive(path, emitter)}
-        found: dict[tuple[str, str, str], dict[str, Any]] = {}
-        for each in reader.records(kind="breaker.changed", last=500):
-            fields = each.fields
-            if fields["emitter"] in running:
-                key = (fields["adapter"], fields["emitter"], fields["layer"])
-                found[key] = {"pid": running[fields["emitter"]], **fields}
-    return [found[key] for key in sorted(found)]
