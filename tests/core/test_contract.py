@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 import threading
 from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
 
 import pytest
@@ -385,6 +387,27 @@ class TestAnAnswer:
     def test_that_is_wrapped_is_nothing_but_its_value(self, text: bytes) -> None:
         with pytest.raises(ValidationError):
             made(str, int).read_answer(text, "request")
+
+    @pytest.mark.parametrize(
+        ("answers", "text"),
+        [(int, b'"3"'), (int, b"true"), (int, b"3.5"), (float, b'"3"'), (bool, b"1"), (bool, b'"yes"'), (str, b"3")],
+    )
+    def test_what_the_schema_doesnt_say_isnt_read_into_an_answer(self, answers: Any, text: bytes) -> None:
+        with pytest.raises(ValidationError):
+            made(str, answers).read_answer(b'{"value": %b}' % text, "request")
+
+    @pytest.mark.parametrize(
+        ("answers", "text", "value"),
+        [
+            (float, b"3", 3.0),
+            (date, b'"2026-11-29"', date(2026, 11, 29)),
+            (Decimal, b'"1.50"', Decimal("1.50")),
+            (tuple[int, ...], b"[1, 2]", (1, 2)),
+            (Literal["a", "b"], b'"b"', "b"),
+        ],
+    )
+    def test_what_json_has_no_type_for_is_read_from_its_text(self, answers: Any, text: bytes, value: object) -> None:
+        assert made(str, answers).read_answer(b'{"value": %b}' % text, "request") == value
 
     @pytest.mark.parametrize(
         "kind", [Rating | Referral, Annotated[Rating | Referral, Field(description="d")], int | Rating | Referral]

@@ -86,7 +86,8 @@ class Asking(Generic[Q, R]):
         """The question as one attempt gets it: its own, so that no adapter sees what another did to it."""
         contract, snapshot, asked = self.contract, self.snapshot, prompt or self.prompt
         assert asked is not None
-        return Ask(snapshot.lend(), snapshot.text, asked, contract.answer, contract.sampling, adapter.pin)
+        request = snapshot.request if snapshot.frozen else snapshot.lend()
+        return Ask(request, snapshot.text, asked, contract.answer, contract.sampling, adapter.pin)
 
     def tokens(self, prompt: Prompt | None) -> int:
         """An estimate of the tokens that one attempt may use."""

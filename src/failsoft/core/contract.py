@@ -110,7 +110,10 @@ class Contract(Generic[Q, R]):
             pydantic.ValidationError: the request is invalid, can't be copied, or can't be written as JSON.
         """
         if self._frozen and type(request) is self.request_type and (self._flat or _is_frozen(request)):
-            return Snapshot(request, _evidence(request, None), True)
+            try:
+                return Snapshot(request, to_json(request, inf_nan_mode="strings"), True)
+            except ValueError as error:
+                raise _not_json(request, error) from None
         try:
             own = copy.deepcopy(request)
             valid = self._request.validate_python(own)
@@ -134,6 +137,8 @@ class Contract(Generic[Q, R]):
     def read_answer(self, answer: bytes, request: Q) -> R:
         """A model's answer as a value of the response type; validators get the request as validation context.
 
+        Held to what the schema said: ``"3"`` is no integer, ``1`` no boolean (pydantic's strict mode for JSON).
+
         Args:
             answer: strictly valid JSON text.
             request: as `Snapshot.lend` gives it.
@@ -141,7 +146,7 @@ class Contract(Generic[Q, R]):
         Raises:
             pydantic.ValidationError: it doesn't fit.
         """
-        read: Any = self._answer.validate_json(answer, context=request)
+        read: Any = self._answer.validate_json(answer, strict=True, context=request)
         value: R = read.value if self._wrapped else read
         return value
 
@@ -337,7 +342,11 @@ def _evidence(request: Any, fields: set[str] | None) -> bytes:
     try:
         return to_json(request, include=fields, inf_nan_mode="strings")
     except ValueError as error:
-        raise _invalid(request, "not_json", "can't be written as JSON", error) from None
+        raise _not_json(request, error) from None
+
+
+def _not_json(request: Any, error: ValueError) -> ValidationError:
+    return _invalid(request, "not_json", "can't be written as JSON", error)
 
 
 def _invalid(request: Any, kind: LiteralString, sentence: LiteralString, error: Exception) -> ValidationError:

@@ -117,7 +117,8 @@ def _accept(asking: Asking[Any, R], adapter: GuardedAdapter, attempt: Attempt, r
     attempt.answer = reply.answer
     where = "a validator of the response type"
     try:
-        value = contract.read_answer(reply.answer, snapshot.lend())
+        request = snapshot.request if snapshot.frozen else snapshot.lend()  # as on every call: one of `lend`'s two ways
+        value = contract.read_answer(reply.answer, request)
         if contract.accept is not None:
             where = "accept"
             said: object = contract.accept(snapshot.lend(), value if contract.answer_frozen else copy.deepcopy(value))
