@@ -76,6 +76,8 @@ class Route:
     limit: float
     calls: int = 0
     degraded: int = 0
+    more: bool = False
+    """There were more calls than are read: the figures are of the newest."""
     block: str | None = None
     adapters: list[Standing] = field(factory=list[Standing])
 
@@ -143,7 +145,11 @@ def _until(change: dict[str, Any]) -> str | None:
 
 
 def _count(reader: Reader, found: dict[str, Route], since: str) -> None:
-    for each in reader.records(kind="call.completed", last=MOST):
+    entries = list(reader.records(kind="call.completed", last=MOST))
+    if len(entries) == MOST and entries[0].ts >= since:
+        for one in found.values():
+            one.more = True
+    for each in entries:
         route = found.get(each.fields["capability"]["name"]) if each.ts >= since else None
         if route is None:
             continue
@@ -172,7 +178,7 @@ def as_table(found: list[Route], now: datetime) -> Table:
         high = route.share > route.limit
         first: list[str | Text] = [
             Text(route.capability, "" if route.block is None else "red"),
-            str(route.calls),
+            f"{'≥ ' * route.more}{route.calls}",
             Text(f"{route.share:.0f} %", "bold red" if high else ""),
         ]
         if route.block is not None:
