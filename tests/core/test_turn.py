@@ -255,6 +255,48 @@ def test_who_has_no_time_left_doesnt_queue() -> None:
     assert reasons(run(scene, deadline=5_000_000)) == [("first", "no_time")]
 
 
+class TestWhatCantFinish:
+    """A provider whose answers take 2 s, as ten of them showed."""
+
+    @pytest.fixture
+    def scene(self) -> Scene:
+        scene = scene_with(limit=1)
+        for _ in range(10):
+            run(scene, (2 * SECOND, ok()))
+        return scene
+
+    def test_isnt_started(self, scene: Scene) -> None:
+        outcome = run(scene, deadline=SECOND)
+        assert reasons(outcome) == [("first", "no_time")]
+        assert scene.adapters[0].bulkhead.in_use == 0
+
+    def test_is_started_where_half_of_the_answers_would_come_in_time(self, scene: Scene) -> None:
+        assert run(scene, (2 * SECOND, ok()), deadline=5 * SECOND // 2).by_ai
+
+    def test_is_started_where_no_answer_is_fresh(self, scene: Scene) -> None:
+        scene.clock.now += 2 * MINUTE
+        assert run(scene, (SECOND // 2, ok()), deadline=SECOND).by_ai
+
+    def test_is_started_where_a_call_usually_has_no_more(self, scene: Scene) -> None:
+        scene.deadline = SECOND  # an adapter that's too slow for its capability is tried, and opens its breaker
+        assert reasons(run(scene, (2 * SECOND, Fault(FaultKind.ATTEMPT_TIMEOUT)))) == [("first", "attempt_timeout")]
+
+    def test_isnt_queued_for_either(self, scene: Scene) -> None:
+        assert scene.adapters[0].bulkhead.try_enter()
+        begun = scene.clock.now
+        assert reasons(run(scene, deadline=3 * SECOND)) == [("first", "bulkhead_full")]
+        waited = scene.clock.now - begun
+        assert waited == 3 * SECOND - 50_000_000 - 2 * SECOND  # from here on a slot would be of no use
+
+    def test_takes_no_slot_from_those_who_can(self, scene: Scene) -> None:
+        """Forty callers at once, 8 s each, one slot: with whoever waited longest first, only the first four had answers."""
+        simulation = Simulation(lambda effect, now: (2 * SECOND, ok()), scene.clock)
+        moments = [scene.clock.now] * 40 + [scene.clock.now + n * SECOND for n in range(1, 30)]
+        running = [simulation.start(scene.call().run(), moment) for moment in moments]
+        simulation.run()
+        assert sum(each.value is not None and each.value.by_ai for each in running) >= 14
+
+
 def test_a_losing_hedge_is_on_record_with_its_own_time() -> None:
     scene = Scene(hedge_after=SECOND)
     scene.clock.now = MINUTE

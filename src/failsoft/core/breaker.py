@@ -184,6 +184,12 @@ class Breaker(Guard[Change]):
         fair = FAIR_TIME_UNKNOWN if fair is None else max(FAIR_TIME_FLOOR, fair)
         return min(fair, int(self._settings.fair_cap_s * SECOND))
 
+    def typical(self, now: int) -> int | None:
+        """Nanoseconds that half of the fresh answers took at most; None where fewer than 10 are fresh."""
+        window = self._window
+        twice = self._times.twice_median(now // window.width - window.cells + 1)
+        return None if twice is None else twice // 2
+
     def snapshot(self, now: int) -> BreakerSnapshot:
         """What it knows at `now`, with everything that is due by then."""
         with self._lock:

@@ -8,6 +8,10 @@ Theory of operation
 Slot and permit are held only while an attempt is on the wire: never through a queue, never through a sleep. The guards are
 looked at before queueing and the permit is taken after it, so a breaker that opens meanwhile ends the turn.
 
+What can't finish isn't started: an attempt that has less time than a call usually gives it, and less than half of the fresh
+answers took, is passed over (`no_time`), and nobody waits in a queue for such a one. Otherwise, where more is asked than a
+provider can do, each slot goes to whoever waited longest and has no time left to use it.
+
 A turn cleans up after itself, however it ends (`failsoft.core.held`): several turns of one call may run beside each other.
 """
 
@@ -183,13 +187,14 @@ class Turn(Generic[R]):
             now = clock.monotonic_ns()
         bulkhead = adapter.bulkhead
         if not bulkhead.try_enter():
-            queued = yield from self._queue(bulkhead, budget.attempt_until(now, self.left, None))
+            ends = budget.attempt_until(now, self.left, None) - (adapter.breaker.typical(now) or 0)
+            queued = yield from self._queue(bulkhead, ends)
             if not queued:
                 return None
             now = clock.monotonic_ns()
         self._held.slot = bulkhead
         self._until = until = budget.attempt_until(now, self.left, adapter.attempt_cap)
-        if until - now < FLOOR:
+        if until - now < FLOOR or self._cant_finish(now, until):
             self._held.release(now)
             self._pass("no_time")
             return None
@@ -197,6 +202,12 @@ class Turn(Generic[R]):
             self._held.release(now)
             return None
         return now
+
+    def _cant_finish(self, now: int, until: int) -> bool:
+        if until - now >= self.asking.route.fair_share:
+            return False  # it has what a call usually gives it: an adapter isn't locked out for being slow
+        typical = self.adapter.breaker.typical(now)
+        return typical is not None and until - now < typical
 
     def _admitted(self, now: int, until: int) -> bool:
         """Do all guards let this attempt go? What they gave is held."""
