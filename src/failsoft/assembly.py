@@ -20,6 +20,7 @@ from failsoft.adapters.pins import floating_problem
 from failsoft.capability import Capability, name_problem
 from failsoft.config import UNREAD, AdapterConfig, CapabilityConfig, Config
 from failsoft.config_file import place_text
+from failsoft.core.adaptive import AdaptiveBulkhead
 from failsoft.core.breaker import Breaker, Change
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.core.bulkhead import Bulkhead, BulkheadFull
@@ -210,6 +211,7 @@ def _guarded(
 
     key = None if config.api_key is None else config.api_key.get_secret_value()
     latch = Latch(parts.random, told)
+    bulkhead = AdaptiveBulkhead if config.adaptive_concurrency else Bulkhead
     return GuardedAdapter(
         name,
         codec,
@@ -217,7 +219,7 @@ def _guarded(
         Breaker(settings, parts.clock, parts.random, told),
         Throttle(parts.random, told),
         latch,
-        Bulkhead(config.concurrency, config.max_waiting, lambda full: parts.on_full(name, full)),
+        bulkhead(config.concurrency, config.max_waiting, lambda full: parts.on_full(name, full)),
         labels=config.labels,
         attempts=config.attempts,
         attempt_cap=config.attempt_timeout,

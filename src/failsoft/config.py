@@ -155,6 +155,7 @@ class AdapterConfig(Section):
         attempts: at most so many in one call, 1-10.
         attempt_timeout: of one attempt, in nanoseconds, 100 ms to 1 h.
         concurrency: attempts at once, 1-10,000.
+        adaptive_concurrency: fewer at once where the provider throttles or times out, up to `concurrency`.
         transport: who speaks HTTP to it; default: as at the top level.
         max_waiting: calls that may wait for a place, 0-1,000,000.
         call: import path of a callable adapter's function.
@@ -178,6 +179,7 @@ class AdapterConfig(Section):
     attempts: Whole = Field(default=3, ge=1, le=10)
     attempt_timeout: Annotated[int, duration_between("100ms", "1h")] | None = None
     concurrency: Whole = Field(default=100, ge=1, le=10_000)
+    adaptive_concurrency: bool = False
     max_waiting: Whole = Field(default=2000, ge=0, le=1_000_000)
     call: ImportPath | None = None
     text: ImportPath | None = None

@@ -95,6 +95,7 @@ class Treatment:
         loud: an ERROR event: someone must look.
         repair: a capability that wants it shows the model once what was wrong, and asks again.
         patience: so many times the usual back-off before a retry.
+        crowded: it may have been asked too much at once: adaptive concurrency falls.
     """
 
     health: Settlement
@@ -105,6 +106,7 @@ class Treatment:
     loud: bool = False
     repair: bool = False
     patience: int = 1
+    crowded: bool = False
 
 
 _OK, _FAIL, _NEUTRAL = Settlement.SUCCESS, Settlement.FAILURE, Settlement.NEUTRAL
@@ -123,14 +125,14 @@ TREATMENT: MappingProxyType[FaultKind, Treatment] = MappingProxyType(
         _K.STALE_CONNECTION: Treatment(_NEUTRAL, "free"),
         _K.UPLOAD_CUT: Treatment(_NEUTRAL, "once"),  # a server may answer before the body is finished
         _K.CONNECTION_LOST: Treatment(_FAIL, "yes"),
-        _K.ATTEMPT_TIMEOUT: Treatment(_FAIL, "next"),
+        _K.ATTEMPT_TIMEOUT: Treatment(_FAIL, "next", crowded=True),
         _K.BAD_FRAMING: Treatment(_FAIL, "yes"),
         _K.BAD_ENCODING: Treatment(_FAIL),
         _K.TOO_LARGE: Treatment(_FAIL),
         _K.REDIRECT: Treatment(_FAIL, loud=True),
         _K.SERVER_ERROR: Treatment(_FAIL, "yes"),
-        _K.OVERLOADED: Treatment(_FAIL, "yes", throttle="told", patience=5),
-        _K.RATE_LIMITED: Treatment(_NEUTRAL, "yes", throttle="yes"),
+        _K.OVERLOADED: Treatment(_FAIL, "yes", throttle="told", patience=5, crowded=True),
+        _K.RATE_LIMITED: Treatment(_NEUTRAL, "yes", throttle="yes", crowded=True),
         _K.QUOTA_SPENT: Treatment(_NEUTRAL, latch="credential"),
         _K.UNAUTHENTICATED: Treatment(_NEUTRAL, latch="credential"),
         _K.FORBIDDEN: Treatment(_NEUTRAL, latch="credential"),

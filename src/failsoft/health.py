@@ -25,6 +25,7 @@ class AdapterHealth:
         throttled_for: seconds that it still waits as told.
         retry_in: seconds until an open breaker may try again.
         in_use: slots taken.
+        slots: how many there are; fewer than configured where adaptive concurrency has lowered them.
         waiting: callers in its queue.
         pin_checked: False for a callable adapter without `served`: nothing says which model answered.
     """
@@ -35,6 +36,7 @@ class AdapterHealth:
     throttled_for: float
     retry_in: float
     in_use: int
+    slots: int
     waiting: int
     pin_checked: bool
 
@@ -106,6 +108,7 @@ def adapter_health(adapter: GuardedAdapter, block: Block | None, now: int) -> Ad
         max(0, adapter.throttle.until(now) - now) / 1e9,
         max(0, breaker.until_ns - now) / 1e9,
         adapter.bulkhead.in_use,
+        adapter.bulkhead.limit,
         adapter.bulkhead.waiting,
         getattr(adapter.codec, "states_served", True),
     )

@@ -9,7 +9,8 @@ Theory of operation
 3. Whoever gives up its place says so (`cancel`). Had the slot been handed over meanwhile, it's passed on: a slot is
    never granted to somebody who has gone. Giving up twice does nothing.
 4. The garbage collector gives back without a lock (`abandon`): the next caller does the work.
-5. Promises are delivered, and listeners told, after the lock.
+5. Where the limit fell below what's in use (`failsoft.core.adaptive`), slots given back go to nobody until it holds.
+6. Promises are delivered, and listeners told, after the lock.
 
 A full bulkhead is ours, not the provider's: no breaker is told. A slot is held until the *work* ends: a timed-out
 thread that goes on working holds it on.
@@ -66,7 +67,7 @@ class Bulkhead(Guard[BulkheadFull]):
         ValueError: `limit` or `max_waiting` is out of range.
     """
 
-    __slots__ = ("_abandoned", "_limit", "_max_waiting", "_queue", "_told", "in_use")
+    __slots__ = ("_abandoned", "_max_waiting", "_queue", "_told", "in_use", "limit")
 
     def __init__(
         self,
@@ -77,7 +78,8 @@ class Bulkhead(Guard[BulkheadFull]):
         if limit < 1 or max_waiting < 0:
             raise ValueError(f"a bulkhead wants limit >= 1 and max_waiting >= 0, not {limit} and {max_waiting}")
         super().__init__(on_full)
-        self._limit = limit
+        self.limit = limit
+        """Slots, now: an adaptive bulkhead moves it."""
         self._max_waiting = max_waiting
         self._queue: OrderedDict[_Place, None] = OrderedDict()
         self._abandoned: list[tuple[_Place | None, Promise[None] | None]] = []
@@ -95,7 +97,7 @@ class Bulkhead(Guard[BulkheadFull]):
         if self._abandoned:
             self._drain()
         with self._lock:
-            if self.in_use >= self._limit:
+            if self.in_use >= self.limit:
                 return False
             self.in_use += 1
             return True
@@ -106,7 +108,7 @@ class Bulkhead(Guard[BulkheadFull]):
             self._drain()
         place = _Place()
         with self._lock:
-            granted = self.in_use < self._limit
+            granted = self.in_use < self.limit
             full = not granted and len(self._queue) >= self._max_waiting
             if granted:
                 self.in_use += 1
@@ -183,15 +185,21 @@ class Bulkhead(Guard[BulkheadFull]):
 
     def _hand_over(self) -> _Place | None:
         """Pass a slot on; returns who has it now, to be told after the lock."""
-        if self._queue:
-            heir, _ = self._queue.popitem(last=False)
-            self._told.discard(True)
-            return heir
         if self.in_use:
             self.in_use -= 1
+            if self._queue:
+                return self._grant()
             if self._told:
                 self._told.clear()
         return None
+
+    def _grant(self) -> _Place | None:
+        """A free slot goes to whoever waited longest; returns who has it now, to be told after the lock."""
+        if not self._queue or self.in_use >= self.limit:
+            return None
+        self.in_use += 1
+        self._told.discard(True)
+        return self._queue.popitem(last=False)[0]
 
     def _note_full(self, refused: bool) -> None:
         if refused not in self._told:

@@ -22,6 +22,7 @@ from typing import Any, Literal, Protocol
 
 from attrs import Factory, define, field
 
+from failsoft.core.adaptive import AdaptiveBulkhead
 from failsoft.core.breaker import Breaker
 from failsoft.core.bulkhead import Bulkhead
 from failsoft.core.effects import Ask, Codec, Reply, Unusable
@@ -107,11 +108,13 @@ class GuardedAdapter:
     budget: RetryBudget = field(factory=RetryBudget)
     limits: Limits | None = None
     credential: Latch = field(default=Factory(lambda self: self.latch, takes_self=True))
+    adaptive: AdaptiveBulkhead | None = field(init=False)
     latches: tuple[Latch, ...] = field(init=False)
     invoked: bool = field(init=False)
     secrets: tuple[str, ...] = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        self.adaptive = self.bulkhead if isinstance(self.bulkhead, AdaptiveBulkhead) else None
         self.latches = (self.latch,) if self.credential is self.latch else (self.latch, self.credential)
         self.invoked = hasattr(self.codec, "function")
         self.secrets = getattr(self.codec, "secrets", ())

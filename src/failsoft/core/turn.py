@@ -327,6 +327,8 @@ class Turn(Generic[R]):
         for each in adapter.latches:
             if not each.clear:
                 each.succeeded()
+        if adapter.adaptive is not None:
+            adapter.adaptive.answered()
         self._settle_quality(now, "ok")
         held.release(now)
         return answer
@@ -350,6 +352,8 @@ class Turn(Generic[R]):
         elif treatment.health is Settlement.SUCCESS:
             for each in adapter.latches:
                 each.succeeded()
+        if treatment.crowded and adapter.adaptive is not None:
+            adapter.adaptive.dropped(self._begun, now)
         if treatment.retry == "end":
             asking.over = True
         self._repaired = self._repaired_prompt(fault, attempt)
