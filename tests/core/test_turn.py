@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from failsoft.core.breaker import State
-from failsoft.core.effects import Exchange, HttpReply, Reply, Sleep, Unusable
+from failsoft.core.effects import Exchange, HttpReply, Reply, Sleep, Tokens, Unusable
 from failsoft.core.evidence import Attempt
 from failsoft.core.latch import Latch
 from failsoft.core.limits import Limits, LimitSettings
@@ -136,6 +136,7 @@ class TestTheGuards:
 
     def test_learn_of_one_at_the_adapters_own_cap_however_short(self) -> None:
         scene = scene_with(attempts=1, attempt_cap=SECOND)
+        scene.clock.now = MINUTE
         assert reasons(run(scene, (MINUTE, ok()))) == [("first", "attempt_timeout")]
         assert counted(scene) == (1, 1)
 
@@ -235,6 +236,18 @@ class TestAQuota:
         (passed,) = run(scene).passed_over
         assert (passed.reason, passed.detail) == ("limited", "tokens_per_minute")
 
+    def test_learns_what_a_reply_says_it_used(self) -> None:
+        class Stating(StubCodec):
+            def decode(self, reply: HttpReply) -> Reply | Unusable:
+                return Reply(reply.body, Served("m-1"), Tokens(int(reply.headers["used"]), 0))
+
+        limits = Limits(LimitSettings(tokens_per_day=5_000))
+        scene = scene_with(codec=Stating(), limits=limits)
+        run(scene, HttpReply(200, {"used": "4000"}, b'{"grade": 5}'))
+        assert reasons(run(scene)) == [
+            ("first", "limited")
+        ]  # without that, the estimate would leave room for four more
+
     def test_lets_nobody_through_whose_wait_met_a_bug_of_the_driver(self) -> None:
         scene = scene_with(limits=Limits(LimitSettings(requests_per_minute=1)))
         scene.deadline = 3 * MINUTE
@@ -245,6 +258,16 @@ class TestAQuota:
             steps.throw(LookupError("x"))
         assert ended.value.value.degraded
         assert alerts(scene) == [("first", "bug")]
+
+
+def test_a_caller_who_leaves_says_nothing_of_the_provider_however_long_it_took() -> None:
+    scene = scene_with()
+    steps = scene.call().run()
+    assert type(next(steps)) is Exchange
+    scene.clock.now += MINUTE
+    with pytest.raises(KeyboardInterrupt):
+        steps.throw(KeyboardInterrupt)
+    assert counted(scene) == (0, 0)
 
 
 def test_who_has_no_time_left_doesnt_queue() -> None:
