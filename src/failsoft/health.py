@@ -26,6 +26,7 @@ class AdapterHealth:
         retry_in: seconds until an open breaker may try again.
         in_use: slots taken.
         waiting: callers in its queue.
+        mode: what a person decided about its breakers: ``auto``, ``forced`` or ``observe``.
         pin_checked: False for a callable adapter without `served`: nothing says which model answered.
     """
 
@@ -36,6 +37,7 @@ class AdapterHealth:
     retry_in: float
     in_use: int
     waiting: int
+    mode: str
     pin_checked: bool
 
 
@@ -107,6 +109,7 @@ def adapter_health(adapter: GuardedAdapter, block: Block | None, now: int) -> Ad
         max(0, breaker.until_ns - now) / 1e9,
         adapter.bulkhead.in_use,
         adapter.bulkhead.waiting,
+        str(breaker.mode),
         getattr(adapter.codec, "states_served", True),
     )
 

@@ -183,7 +183,7 @@ def test_it_is_open_to_the_last_nanosecond() -> None:
 
 def test_under_the_lock_too_an_open_breaker_refuses() -> None:
     breaker = opened()
-    assert breaker._acquire_trial(SECOND, 0, None, None) == Refused("open", 4 * SECOND)
+    assert breaker._look_and_acquire(SECOND, 0, None, None) == Refused("open", 4 * SECOND)
 
 
 def test_looking_does_not_change_the_state() -> None:

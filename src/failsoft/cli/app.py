@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from failsoft.assembly import import_object
 from failsoft.cli import demo as demonstration
+from failsoft.cli.running import last_changes, last_modes
 from failsoft.cli.telling import (
     CODES,
     Commands,
@@ -30,8 +31,6 @@ from failsoft.cli.telling import (
 )
 from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.isolation import Isolation
-from failsoft.ledger.locks import alive
-from failsoft.ledger.read import read
 from failsoft.ledger.verify import verify as verify_ledger
 
 app = typer.Typer(
@@ -148,18 +147,28 @@ def call(
 def status(config: Config = _CONFIG, app_path: App = "", as_json: Json = False) -> None:
     """What is blocked, and what running processes last put on record about their breakers, throttles and latches.
 
+    An adapter that a process forces or observes is named with who did it and why.
+
     It can't look into another process: a process that recorded no change has its breakers closed, and an open one may
     be due for a trial. Inside the application isolation.health() tells how it stands.
     """
     with explained(as_json):
         isolation = _isolation(config, app_path)
         blocks = {subject: str(each) for subject, each in isolation.blocks.items()}
-        changes = _last_changes(isolation)
+        changes, modes = last_changes(isolation.ledger_path), last_modes(isolation.ledger_path)
+        configured = {name: each.mode for name, each in isolation.health().adapters.items() if each.mode != "auto"}
     if as_json:
-        print_json({"blocks": blocks, "changes": changes})
+        print_json({"blocks": blocks, "changes": changes, "modes": modes, "configured_modes": configured})
         return
     for name, pin in isolation.pins.items():
-        out.print(f"adapter:{name} at {pin.model}", highlight=False, markup=False, soft_wrap=True)
+        mode = f", mode {configured[name]}" if name in configured else ""
+        out.print(f"adapter:{name} at {pin.model}{mode}", highlight=False, markup=False, soft_wrap=True)
+        for each in modes:
+            if each["subject"] == f"adapter:{name}":
+                said = f"{each['mode']} by {each['actor']['id']} ({each['why']})"
+                out.print(
+                    f"  process {each['pid']}: {said} at {each['ts']}", highlight=False, markup=False, soft_wrap=True
+                )
         for each in changes:
             if each["adapter"] == name:
                 said = f"{each['layer']} {each['from']} → {each['to']} ({each['reason']})"
@@ -319,20 +328,3 @@ def _known(isolation: Isolation, name: str) -> str:
     except KeyError as error:
         raise ConfigurationError(str(error.args[0])) from None
     return name
-
-
-def _last_changes(isolation: Isolation) -> list[dict[str, Any]]:
-    """Of each process that has the ledger open: the last change of each layer of each adapter."""
-    path = isolation.ledger_path
-    if path is None or not path.exists():
-        return []
-    with read(path) as reader:
-        opened = {each.fields["emitter"]: each.fields["pid"] for each in reader.records(kind="emitter.opened")}
-        running = {emitter: pid for emitter, pid in opened.items() if alive(path, emitter)}
-        found: dict[tuple[str, str, str], dict[str, Any]] = {}
-        for each in reader.records(kind="breaker.changed", last=500):
-            fields = each.fields
-            if fields["emitter"] in running:
-                key = (fields["adapter"], fields["emitter"], fields["layer"])
-                found[key] = {"pid": running[fields["emitter"]], **fields}
-    return [found[key] for key in sorted(found)]

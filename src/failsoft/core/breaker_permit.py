@@ -6,12 +6,12 @@ under the breaker's lock.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from failsoft.fault import Settlement
 
 if TYPE_CHECKING:
-    from failsoft.core.breaker import Breaker
+    from failsoft.core.breaker_machine import Machine
 
 _FAILURE, _NEUTRAL = Settlement.FAILURE, Settlement.NEUTRAL
 
@@ -22,7 +22,7 @@ class Permit:
     __slots__ = (
         "_breaker",
         "_call",
-        "_lease_tick",
+        "_entry",
         "_number",
         "_started",
         "generation",
@@ -32,12 +32,12 @@ class Permit:
     )
 
     def __init__(
-        self, breaker: Breaker, trial: bool, number: int, started: int, lease: int, lease_tick: int, call: object
+        self, breaker: Machine, trial: bool, number: int, started: int, lease: int, entry: Any, call: object
     ) -> None:
         self._breaker = breaker
         self._number = number
         self._started = started
-        self._lease_tick = lease_tick
+        self._entry = entry
         self._call = call
         self.generation: int = breaker._generation
         """The breaker's generation that admitted it."""
