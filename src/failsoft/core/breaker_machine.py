@@ -110,7 +110,7 @@ class Machine(Guard[Change]):
             self._double_settles += 1
             return
         permit.settled = True
-        if self._overdue is not None:
+        if self._overdue is not None and self._state is _CLOSED:
             self._count_overdue(self._overdue, now)
         if permit.generation != self._generation:
             self._late_results += 1
@@ -212,7 +212,7 @@ class Machine(Guard[Change]):
         """Carry out what fell due by `now`, each thing dated when it was due."""
         if self._abandoned:
             self._drain(now)
-        if self._overdue is not None:
+        if self._overdue is not None and self._state is _CLOSED:
             self._count_overdue(self._overdue, now)
         while True:
             if self._state is _OPEN and now >= self._until:
