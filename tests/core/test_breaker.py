@@ -459,6 +459,16 @@ def test_an_abandoned_trial_gives_its_place_back_even_after_its_lease() -> None:
     assert state(breaker, later) is State.HALF_OPEN
 
 
+def test_a_trial_that_was_abandoned_and_is_settled_all_the_same_is_settled_twice() -> None:
+    breaker = opened()
+    trial = admitted(breaker, 5 * SECOND)
+    trial.abandon()
+    breaker.peek(5 * SECOND)
+    trial.settle(SUCCESS, 5 * SECOND)
+    seen = breaker.snapshot(5 * SECOND)
+    assert (seen.double_settles, seen.late_results) == (1, 0)
+
+
 def test_abandoning_a_settled_permit_does_nothing() -> None:
     breaker = make()
     permit = admitted(breaker, 0)

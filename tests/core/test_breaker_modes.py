@@ -217,6 +217,21 @@ def test_neither_has_a_slow_start(mode: Mode) -> None:
             admitted(breaker, 0)
 
 
+def test_one_that_would_have_opened_has_none_either() -> None:
+    breaker, changes = make(Mode.OBSERVE, BreakerSettings(jitter=0, slow_start_s=30))
+    settle(breaker, 0, *[FAILURE] * 25)
+    assert len(changes) == 5
+
+
+def test_a_slow_start_that_was_dropped_is_dropped_where_every_attempt_is_looked_at_too() -> None:
+    breaker, _ = make(settings=BreakerSettings(jitter=0, slow_start_s=30, slow_rate=80))
+    breaker.to_trial("test", 0)
+    settle(breaker, 0, SUCCESS, SUCCESS)
+    breaker.to_mode(Mode.OBSERVE, 0)
+    for _ in range(20):
+        admitted(breaker, 0)
+
+
 def test_what_is_due_is_carried_out_before_a_mode_changes() -> None:
     breaker, changes = opened()
     breaker.to_mode(Mode.FORCED, 60 * SECOND)

@@ -8,6 +8,7 @@ import pytest
 
 from failsoft.core.breaker import Breaker, BreakerSettings, Change, Permit, Refused, State
 from failsoft.core.effects import SECOND
+from failsoft.core.window import TimeWindow
 from failsoft.core.window_count import CountWindow
 from failsoft.errors import ConfigurationError
 from failsoft.fault import Settlement
@@ -73,12 +74,26 @@ def test_fewer_than_min_calls_are_no_rate_of_slow_ones_either() -> None:
     assert breaker.snapshot(21 * SECOND).state is State.OPEN
 
 
+def test_a_fast_call_may_be_the_one_that_makes_it_a_rate() -> None:
+    breaker, changes = make(SLOW)
+    for _ in range(16):
+        admitted(breaker, 0)
+    for _ in range(3):
+        call(breaker, 11, 11)
+    assert changes == []
+    call(breaker, 11, 11)
+    assert [(change.reason, change.at_ns) for change in changes] == [("slow", 11 * SECOND)]
+
+
 def test_off_it_counts_nothing() -> None:
     breaker, changes = make(BreakerSettings(jitter=0))
     for _ in range(40):
         call(breaker, 0, 50)
     assert breaker.snapshot(50 * SECOND).slow == 0
     assert changes == []
+    window = breaker._window
+    assert isinstance(window, TimeWindow)
+    assert len(window._cells) == 2 * 12  # and there are no cells for it
 
 
 def test_a_provider_that_hangs_opens_though_nothing_ends_and_dated_when_it_was_due() -> None:
@@ -298,6 +313,12 @@ def let_in(breaker: Breaker, at: float, attempts: int) -> int:
 def test_after_an_outage_a_growing_share_is_admitted() -> None:
     breaker = closed_again()
     assert [let_in(breaker, at, 100) for at in (0, 10, 20, 30, 40)] == [10, 40, 70, 100, 100]
+
+
+def test_a_look_says_while_it_lasts() -> None:
+    breaker = closed_again()
+    assert [breaker.snapshot(at * SECOND).slow_start for at in (0, 29, 30)] == [True, True, False]
+    assert not make(GENTLE)[0].snapshot(0).slow_start
 
 
 def test_who_is_refused_is_told_why() -> None:

@@ -116,6 +116,14 @@ def test_what_is_in_flight_ends_by_time_here_too(slow: bool) -> None:
     assert window.tick == 2
 
 
+def test_what_ends_after_its_lease_is_not_taken_away_twice() -> None:
+    window = make(3)
+    entry = window.started(0, 5)
+    window.started(0, 1_000)
+    window.count(entry, 50, False)
+    assert (window.calls, window.in_flight) == (1, 1)
+
+
 def test_a_moment_from_before_the_window_moves_nothing() -> None:
     window = make(3)
     window.count(window.started(0, 100), 100, False)

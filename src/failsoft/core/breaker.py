@@ -151,6 +151,7 @@ class Breaker(Machine):
                 double_settles=self._double_settles,
                 listener_errors=self.listener_errors,
                 mode=self._mode,
+                slow_start=self._slow_start is not None and not self._slow_start.over(now),
             )
         self._announce()
         return taken

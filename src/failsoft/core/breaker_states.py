@@ -117,6 +117,7 @@ class BreakerSnapshot:
         double_settles: permits settled again.
         listener_errors: what the listener raised.
         mode: what a person decided.
+        slow_start: has it just closed, and admits a share only?
     """
 
     state: State
@@ -132,3 +133,4 @@ class BreakerSnapshot:
     double_settles: int
     listener_errors: int
     mode: Mode
+    slow_start: bool
