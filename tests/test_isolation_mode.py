@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 import failsoft
-from failsoft import Capability, ConfigurationError, Isolation
+from failsoft import Capability, ConfigurationError, Isolation, IsolationClosed
 from failsoft.core.breaker import Cause
 from failsoft.core.effects import Ask
 from failsoft.ledger.read import read
@@ -180,6 +180,13 @@ def test_a_decision_needs_a_reason_and_an_adapter(isolation: Isolation) -> None:
         isolation.force("own", why=" ")
     with pytest.raises(ConfigurationError, match='no adapter is named "owm"; there is own'):
         isolation.observe("owm", why="w")
+
+
+def test_nobody_decides_where_it_couldnt_be_recorded(provider: Provider, tmp_path: Path) -> None:
+    isolation = make(provider, tmp_path)
+    with pytest.raises(IsolationClosed):
+        isolation.force("own", why="a drill")
+    assert isolation.health().adapters["own"].mode == "auto"
 
 
 def test_it_holds_until_the_process_ends_and_no_longer(provider: Provider, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ from failsoft.core.effects import Clock
 from failsoft.core.evidence import BlockChanged, BreakerChanged, ConfigActivated
 from failsoft.core.quality import Quality
 from failsoft.core.route import GuardedAdapter, Route
-from failsoft.errors import ConfigurationError
+from failsoft.errors import ConfigurationError, IsolationClosed
 from failsoft.health import Health, QualityHealth, adapter_health, capability_health, quality_health
 from failsoft.io.block_file import Block
 from failsoft.io.drive_async import AsyncDriver, Exchanger
@@ -515,16 +515,22 @@ class Isolation:
 
         Raises:
             ConfigurationError: there's no such adapter, or no reason.
+            IsolationClosed: the isolation isn't entered: the decision couldn't be put on record.
         """
-        self._switch.to_mode(adapter, Mode.FORCED, why, actor)
+        self._decide(adapter, Mode.FORCED, why, actor)
 
     def observe(self, adapter: str, *, why: str, actor: str | None = None) -> None:
         """Ask an adapter always, in this process, and say by events when its breakers would have opened: as `force`."""
-        self._switch.to_mode(adapter, Mode.OBSERVE, why, actor)
+        self._decide(adapter, Mode.OBSERVE, why, actor)
 
     def automatic(self, adapter: str, *, why: str, actor: str | None = None) -> None:
         """Let an adapter's breakers decide again, after `force` or `observe`. Arguments and errors as `force`."""
-        self._switch.to_mode(adapter, Mode.AUTO, why, actor)
+        self._decide(adapter, Mode.AUTO, why, actor)
+
+    def _decide(self, adapter: str, mode: Mode, why: str, actor: str | None) -> None:
+        if self.running is None:
+            raise IsolationClosed("enter the isolation first: `async with isolation:` or `with isolation:`")
+        self._switch.to_mode(adapter, mode, why, actor)
 
     def health(self) -> Health:
         """How it stands: degraded share of each capability with since and why, state of each adapter, ledger."""

@@ -64,6 +64,15 @@ def test_less_than_that_does_not() -> None:
     assert breaker.snapshot(12 * SECOND).slow == 19
 
 
+def test_79_of_99_are_not_80_per_cent() -> None:
+    breaker, changes = make(SLOW)
+    permits = [admitted(breaker, 0) for _ in range(99)]
+    for permit in permits[:20]:
+        permit.settle(SUCCESS, 1 * SECOND)
+    assert breaker.snapshot(12 * SECOND).slow == 79
+    assert changes == []
+
+
 def test_fewer_than_min_calls_are_no_rate_of_slow_ones_either() -> None:
     breaker, changes = make(SLOW)
     for _ in range(19):

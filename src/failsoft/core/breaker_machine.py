@@ -76,7 +76,7 @@ class Machine(Guard[Change]):
         width, cells = int(settings.window_s * SECOND) // settings.buckets, settings.buckets
         self._window: TimeWindow | CountWindow
         if settings.window == "time":
-            self._window = TimeWindow(width, cells, now, slow=settings.slow_rate > 0)
+            self._window = TimeWindow(width, cells, now, slow=bool(settings.slow_rate))
         else:
             self._window = CountWindow(settings.window_calls, width, cells, now)
         slow_after = int(settings.slow_after_s * SECOND)
