@@ -154,13 +154,24 @@ class BreakerMachine(RuleBasedStateMachine):
             reference.account = None
         self.breaker.to_mode(mode, self.now)
 
-    @rule(cause=st.sampled_from([Cause.WRONG_MODEL, Cause.RECOVERY_CHECK]))
-    def trip(self, cause: Cause) -> None:
+    @rule()
+    def trip(self) -> None:
+        self.reference.pass_time(self.now)
+        if self.reference.state is not State.OPEN:
+            self.reference.move(State.OPEN, "wrong_model", self.now)
+        self.breaker.trip(Cause.WRONG_MODEL, self.now)
+
+    @precondition(lambda self: self.pairs)
+    @rule(data=st.data())
+    def fail_check(self, data: st.DataObject) -> None:
+        permit, attempt = data.draw(st.sampled_from(self.pairs[-8:]))
         reference = self.reference
         reference.pass_time(self.now)
-        if reference.state is State.HALF_OPEN or (reference.state is State.CLOSED and cause is Cause.WRONG_MODEL):
-            reference.move(State.OPEN, cause, self.now)
-        self.breaker.trip(cause, self.now)
+        counts = not (attempt.settled or attempt.lost) and attempt.generation == reference.generation
+        reference.settle(attempt, Settlement.NEUTRAL, self.now, None, False)
+        if attempt.trial and counts:
+            reference.move(State.OPEN, "recovery_check", self.now)
+        permit.fail_check(self.now)
 
     @rule()
     def every_permit_is_lost(self) -> None:

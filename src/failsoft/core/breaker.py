@@ -39,8 +39,8 @@ for `open_base_s`, one refusal says it (`Refused.detach`), and the call lets a t
 
 A *quality* breaker (`failsoft.core.quality`) is this class with other settings, told outcomes by `count` while it's closed.
 The *recovery check* is the call's, of every trial: whether the pinned model answered is known before the permit is settled,
-so no trial counts as a success without it. One that another model answered opens the breaker again (`trip`), with one trip
-more. A check that takes time (golden cases) would need a seat here, with a generation and a lease of its own.
+so no trial counts as a success without it. One that another model answered opens the breaker again, with one trip more
+(`Permit.fail_check`). A check that takes time (golden cases) needs a seat here, with a generation and a lease of its own.
 
 A person decides on an axis apart (`Mode`). FORCED: every attempt is admitted; the state goes on beneath, by trials among
 the rest, and what an attempt beside them tells moves nothing. OBSERVE: the breaker stays closed; where it would have opened
@@ -189,8 +189,7 @@ class Breaker(Machine):
     def trip(self, cause: Cause, now: int) -> None:
         """Open at once, where the table has that cause for the state: what one attempt showed is enough.
 
-        `WRONG_MODEL`: another model than the pinned one answers. `RECOVERY_CHECK`: a trial was answered, but by no
-        provider that may be let in again.
+        `WRONG_MODEL`: another model than the pinned one answers.
         """
         with self._lock:
             self._catch_up(now)

@@ -208,6 +208,12 @@ class Machine(Guard[Change]):
         if cause is not None:
             self._move(cause, now, hint_ns)
 
+    def _fail_check(self, permit: Permit, now: int) -> None:
+        late = self._late_results + self._double_settles
+        self._conclude(permit, _NEUTRAL, now, None, False)
+        if permit.trial and self._late_results + self._double_settles == late:
+            self._move(Cause.RECOVERY_CHECK, now)
+
     def _catch_up(self, now: int) -> None:
         """Carry out what fell due by `now`, each thing dated when it was due."""
         if self._abandoned:

@@ -74,6 +74,16 @@ class Permit:
         fair = now - self._started >= self._breaker.fair_time(now)
         self.settle(_FAILURE if fair else _NEUTRAL, now)
 
+    def fail_check(self, now: int) -> None:
+        """The trial was answered, and by no provider that may be let in again: NEUTRAL, and the breaker opens, in one step.
+
+        In two, another trial's success could close it in between. A late one changes nothing, like any late result.
+        """
+        breaker = self._breaker
+        with breaker._lock:
+            breaker._fail_check(self, now)
+        breaker._announce()
+
     def abandon(self) -> None:
         """Give the permit back without taking a lock: it's settled as NEUTRAL by whoever asks the breaker next."""
         if not self.settled:
