@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from failsoft.core.effects import MILLISECOND, SECOND
-from failsoft.core.window import FAILED_CALLS, MARKS, SAMPLES, AnswerTimes, StartOrder, TimeWindow
+from failsoft.core.window import ENOUGH_SAMPLES, FAILED_CALLS, MARKS, SAMPLES, AnswerTimes, StartOrder, TimeWindow
 
 STEPS = st.lists(st.tuples(st.integers(-3, 30), st.booleans()), max_size=60)
 
@@ -27,6 +27,10 @@ def test_the_totals_are_what_a_search_through_all_outcomes_finds(start: int, ste
         outcomes.append((newest, failed))
         fresh = [each for at, each in outcomes if at // 5 > newest // 5 - 4]
         assert totals(window) == (len(fresh), sum(fresh))
+
+
+def test_so_much_is_remembered() -> None:
+    assert (MARKS, SAMPLES, ENOUGH_SAMPLES, FAILED_CALLS) == (2_048, 64, 10, 32)
 
 
 def test_a_clock_that_stands_still_moves_nothing() -> None:

@@ -67,6 +67,15 @@ def test_what_was_due_before_the_window_is_not_counted(window: TimeWindow, overd
     assert totals(window) == (1, 1, 1, 1)
 
 
+def test_what_was_due_just_before_the_window_does_not_stand_in_the_newest_cells_place() -> None:
+    window = TimeWindow(2 * SECOND, 4, 0, slow=True)
+    overdue = Overdue(window, 3 * SECOND)
+    start(overdue, 0)
+    window.advance(5)
+    look(overdue, 10)
+    assert (totals(window), cells(window)) == ((0, 0, 0, 0), [0, 0, 0, 0])
+
+
 def test_what_is_overdue_is_in_flight_no_more(window: TimeWindow, overdue: Overdue) -> None:
     start(overdue, 0)
     start(overdue, 2)
