@@ -60,7 +60,8 @@ def deep_size(value: object, seen: set[int]) -> int:
         size += sum(deep_size(each, seen) for pair in value.items() for each in pair)
     elif isinstance(value, (list, tuple)):
         size += sum(deep_size(each, seen) for each in value)
-    return size + sum(deep_size(getattr(value, name), seen) for name in getattr(type(value), "__slots__", ()))
+    slots = (name for each in type(value).__mro__ for name in getattr(each, "__slots__", ()))
+    return size + sum(deep_size(getattr(value, name), seen) for name in slots)
 
 
 def measure() -> dict[str, float]:

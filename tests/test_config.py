@@ -489,8 +489,8 @@ def test_no_adapter_is_named_fallback() -> None:
         ),
         ({"adapters": {"a": {**CALLABLE, "trials": 3}}}, "adapters.a.trials: belongs in [adapters.NAME.breaker]"),
         (
-            {"adapters": {"a": {**CALLABLE, "breaker": {"window": 3}}}},
-            'adapters.a.breaker.window: unknown key; did you mean "window_s"?',
+            {"adapters": {"a": {**CALLABLE, "breaker": {"open_base": 3}}}},
+            'adapters.a.breaker.open_base: unknown key; did you mean "open_base_s"?',
         ),
         ({"capabilities": {"c": {"labels": []}}}, "capabilities.c.labels: belongs in [adapters.NAME]"),
         ({"capabilities": {"c": {"klass": "a:b"}}}, 'capabilities.c.klass: unknown key; did you mean "class"?'),
@@ -776,7 +776,7 @@ def test_labels_are_normalised_as_contexts_do() -> None:
 
 
 def test_a_breakers_keys_are_those_of_its_settings() -> None:
-    assert list(BreakerConfig.model_fields) == [each.name for each in fields(BreakerSettings)]
+    assert list(BreakerConfig.model_fields) == [each.name for each in fields(BreakerSettings) if each.init]
 
 
 def test_a_breakers_figures_reach_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -216,6 +216,8 @@ async def test_what_is_emitted_is_what_the_catalogue_says_and_holds_no_payload(
         isolation.unblock("adapter:local", why="w")
         provider.status, provider.model = 200, "other-" + "x"
         rate.sync(request)
+        isolation.observe("local", why="w")
+        rate.sync(request)
         ledger = isolation._ledger
         assert ledger is not None
         isolation._ledger_event("ledger.failed", {"reason": "r", "policy": "fallback"})

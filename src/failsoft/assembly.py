@@ -21,7 +21,7 @@ from failsoft.capability import Capability, name_problem
 from failsoft.config import UNREAD, AdapterConfig, CapabilityConfig, Config
 from failsoft.config_file import place_text
 from failsoft.core.adaptive import AdaptiveBulkhead
-from failsoft.core.breaker import Breaker, Change
+from failsoft.core.breaker import Breaker, Change, Mode
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.core.bulkhead import Bulkhead, BulkheadFull
 from failsoft.core.contract import Contract, fallback_problem
@@ -216,7 +216,7 @@ def _guarded(
         name,
         codec,
         config.pin,
-        Breaker(settings, parts.clock, parts.random, told),
+        Breaker(settings, parts.clock, parts.random, told, Mode(config.mode)),
         Throttle(parts.random, told),
         latch,
         bulkhead(config.concurrency, config.max_waiting, lambda full: parts.on_full(name, full)),

@@ -98,10 +98,14 @@ class BreakerConfig(Section):
     ``"5s"``.
     """
 
+    window: Literal["time", "count"] | None = None
+    window_calls: Count | None = None
     window_s: Seconds | None = None
     buckets: Count | None = None
     rate: Number | None = None
     min_calls: Count | None = None
+    slow_rate: Number | None = None
+    slow_after_s: Seconds | None = Field(default=None, ge=10)
     consecutive: Count | None = None
     consecutive_busy: Count | None = None
     busy_calls: Count | None = None
@@ -112,6 +116,7 @@ class BreakerConfig(Section):
     trials: Count | None = None
     concurrent_trials: Count | None = None
     successes_to_close: Count | None = None
+    slow_start_s: Seconds | None = None
     healthy_for_s: Seconds | None = None
     lease_slack_s: Seconds | None = None
     fair_cap_s: Seconds | None = None
@@ -163,6 +168,7 @@ class AdapterConfig(Section):
         served_by: import path of what gets the served model's name from its result.
         breaker: figures that differ from the defaults.
         limits: the provider's quotas, to be kept on this side.
+        mode: ``observe``: its breakers refuse nothing, and say when they would have.
     """
 
     provider: Literal["openai", "openai-compatible", "callable"]
@@ -186,6 +192,7 @@ class AdapterConfig(Section):
     served_by: ImportPath | None = None
     breaker: BreakerConfig | None = None
     limits: LimitsConfig | None = None
+    mode: Literal["auto", "observe"] = "auto"
     transport: Literal["httpx", "aiohttp"] | None = None
 
     # Each rule about two keys stands with the later one and reads the earlier from `info.data`: unlike a validator of

@@ -27,6 +27,7 @@ class AdapterHealth:
         in_use: slots taken.
         slots: how many there are; fewer than configured where adaptive concurrency has lowered them.
         waiting: callers in its queue.
+        mode: what a person decided about its breakers: ``auto``, ``forced`` or ``observe``.
         pin_checked: False for a callable adapter without `served`: nothing says which model answered.
     """
 
@@ -38,6 +39,7 @@ class AdapterHealth:
     in_use: int
     slots: int
     waiting: int
+    mode: str
     pin_checked: bool
 
 
@@ -110,6 +112,7 @@ def adapter_health(adapter: GuardedAdapter, block: Block | None, now: int) -> Ad
         adapter.bulkhead.in_use,
         adapter.bulkhead.limit,
         adapter.bulkhead.waiting,
+        str(breaker.mode),
         getattr(adapter.codec, "states_served", True),
     )
 

@@ -33,7 +33,7 @@ from failsoft import assembly
 from failsoft.capability import Capability
 from failsoft.config import AdapterConfig, Config
 from failsoft.config_read import Draft, read_file, read_mapping, unknown_adapters
-from failsoft.core.breaker import Change
+from failsoft.core.breaker import Change, Mode
 from failsoft.core.budget import fair_share
 from failsoft.core.bulkhead import Bulkhead, BulkheadFull
 from failsoft.core.call import World
@@ -43,7 +43,7 @@ from failsoft.core.effects import Clock
 from failsoft.core.evidence import BlockChanged, BreakerChanged, ConfigActivated
 from failsoft.core.quality import Quality
 from failsoft.core.route import GuardedAdapter, Route
-from failsoft.errors import ConfigurationError
+from failsoft.errors import ConfigurationError, IsolationClosed
 from failsoft.health import Health, QualityHealth, adapter_health, capability_health, quality_health
 from failsoft.io.block_file import Block
 from failsoft.io.drive_async import AsyncDriver, Exchanger
@@ -327,7 +327,8 @@ class Isolation:
             def told(change: Change) -> None:
                 self._changed(adapter, change, capability)
 
-            found = self._quality[capability, adapter] = Quality(self._clock, self._random, told)
+            mode = self._adapters[adapter].breaker.mode
+            found = self._quality[capability, adapter] = Quality(self._clock, self._random, told, mode)
         return found
 
     def _open_transports(self) -> tuple[AsyncDriver, SyncDriver]:
@@ -507,6 +508,36 @@ class Isolation:
         """End a block: the adapter comes back by trials. False if there was none. Arguments and errors as `block`."""
         return self._switch.unblock(subject, why, actor)
 
+    def force(self, adapter: str, *, why: str, actor: str | None = None) -> None:
+        """Ask an adapter whatever its breakers say, in this process, until `automatic`.
+
+        Health and quality are skipped and nothing else: block, labels, latch, throttle and quotas hold. Attempts are
+        recorded as ever, and trials go on beneath.
+
+        Args:
+            adapter: its name.
+            why: the reason, for the record.
+            actor: who; the context's actor or the login name unless given.
+
+        Raises:
+            ConfigurationError: there's no such adapter, or no reason.
+            IsolationClosed: the isolation isn't entered: the decision couldn't be put on record.
+        """
+        self._decide(adapter, Mode.FORCED, why, actor)
+
+    def observe(self, adapter: str, *, why: str, actor: str | None = None) -> None:
+        """Ask an adapter always, in this process, and say by events when its breakers would have opened: as `force`."""
+        self._decide(adapter, Mode.OBSERVE, why, actor)
+
+    def automatic(self, adapter: str, *, why: str, actor: str | None = None) -> None:
+        """Let an adapter's breakers decide again, after `force` or `observe`. Arguments and errors as `force`."""
+        self._decide(adapter, Mode.AUTO, why, actor)
+
+    def _decide(self, adapter: str, mode: Mode, why: str, actor: str | None) -> None:
+        if self.running is None:
+            raise IsolationClosed("enter the isolation first: `async with isolation:` or `with isolation:`")
+        self._switch.to_mode(adapter, mode, why, actor)
+
     def health(self) -> Health:
         """How it stands: degraded share of each capability with since and why, state of each adapter, ledger."""
         now = self._clock.monotonic_ns()
@@ -530,6 +561,11 @@ class Isolation:
 
     def _changed(self, adapter: str, change: assembly.Told, capability: str | None = None) -> None:
         made = assembly.transition(change, capability)
+        if isinstance(change, Change) and change.would_open:
+            self.telemetry.emit(
+                "breaker.would_open", adapter=adapter, layer=made.layer, reason=made.reason, capability=capability
+            )
+            return
         now = self._clock.monotonic_ns()
         until_ms = None if made.until is None else max(0, (made.until - now) // 1_000_000)
         record = BreakerChanged(adapter, made.layer, made.before, made.after, made.reason, until_ms, capability)

@@ -2,6 +2,9 @@
 
 A block stands in a file beside the ledger or the configuration, so that it outlives restarts and is obeyed by every
 process that reads the same file (`failsoft.io.block_file`). Each change is an event and a record.
+
+How far an adapter's breakers decide (`Mode`) is said here too. That holds in this process until it ends: a breaker that's
+overruled is watched by whoever did it, and mustn't stay so by oversight.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from pathlib import Path
 
 from failsoft.config_values import duration_argument
 from failsoft.context import current_context
+from failsoft.core.breaker import Mode
 from failsoft.core.effects import Clock
 from failsoft.core.evidence import BlockChanged
 from failsoft.core.quality import Quality
@@ -98,6 +102,18 @@ class KillSwitch:
         self._to_trial(subject)
         self._tell(BlockChanged(subject, False, actor, why))  # where there was no block, too: it's said to be mended
         return ended
+
+    def to_mode(self, name: str, mode: Mode, why: str, actor: str | None) -> None:
+        """As `Isolation.force`."""
+        _check_reason(why)
+        adapter = self._adapters.get(name)
+        if adapter is None:
+            raise ConfigurationError(f'no adapter is named "{name}"; there is {", ".join(sorted(self._adapters))}')
+        now, subject = self._clock.monotonic_ns(), f"adapter:{name}"
+        adapter.breaker.to_mode(mode, now)
+        for each in self._quality(name):
+            each.to_mode(mode, now)
+        self._tell(BlockChanged(subject, subject in self.obeyed, actor or _actor(), why, mode=str(mode)))
 
     def _file_for(self, subject: str) -> BlockFile:
         kind, _, name = subject.partition(":")

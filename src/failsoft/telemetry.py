@@ -64,11 +64,18 @@ CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
             ("adapter", "layer", "before", "after", "reason", "until_ms", "capability"),
             "An adapter's breaker, throttle or latch changed its state.",
         ),
+        "breaker.would_open": EventKind(
+            logging.WARNING,
+            ("adapter", "layer", "reason", "capability"),
+            "An adapter that's observed isn't refused, though its breaker would have opened.",
+        ),
         "bulkhead.full": EventKind(
             logging.WARNING, ("adapter", "in_use", "waiting", "refused"), "Every slot of an adapter is taken."
         ),
         "block.changed": EventKind(
-            logging.WARNING, ("subject", "blocked", "actor", "why", "until"), "Somebody blocked or unblocked something."
+            logging.WARNING,
+            ("subject", "blocked", "actor", "why", "until", "mode"),
+            "Somebody blocked or unblocked something, or forced or observes an adapter.",
         ),
         "degraded.exceeded": EventKind(
             logging.ERROR,

@@ -360,19 +360,39 @@ class TestStatus:
         assert slept == [2, 2, 2]
         assert stdout.count("rate-item") == 3 if arguments else "rate-item" in stdout
 
+    def test_names_who_forces_an_adapter_and_why(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.syspath_prepend(folder)
+        with Isolation.from_file("failsoft.toml") as isolation:
+            isolation.force("old", why="a drill", actor="jdoe")
+            isolation.block("adapter:old", why="and blocked", actor="jdoe")
+            (mode,) = said("status")["modes"]
+            assert (mode["subject"], mode["mode"], mode["pid"]) == ("adapter:old", "forced", os.getpid())
+            assert f"process {os.getpid()}: forced by jdoe (a drill) at " in run("status").stdout
+            isolation.automatic("old", why="done")
+            assert said("status")["modes"] == []
+            isolation.observe("old", why="new figures")
+        assert said("status")["modes"] == []
+
+    def test_says_what_the_configuration_observes(self, folder: Path) -> None:
+        written = (folder / "failsoft.toml").read_text().replace("[adapters.old]", '[adapters.old]\nmode = "observe"')
+        (folder / "failsoft.toml").write_text(written)
+        assert said("status")["configured_modes"] == {"old": "observe"}
+        assert "adapter:old at m-1, mode observe" in run("status").stdout
+
     def test_says_what_it_cant_know(self) -> None:
         stdout = run("status").stdout
         assert "nothing is blocked" in stdout
         assert "how their breakers stand now only they know" in " ".join(stdout.split())
 
     def test_before_the_first_call_there_is_nothing_to_say(self, folder: Path) -> None:
+        nothing = {"blocks": {}, "changes": [], "modes": [], "configured_modes": {}}
         document = said("status")
         (route,) = document.pop("routes")
-        assert document == {"blocks": {}, "changes": []}
+        assert document == nothing
         assert (route["capability"], route["calls"], route["share"]) == ("rate-item", 0, 0)
         assert [(each["adapter"], each["attempts"]) for each in route["adapters"]] == [("old", 0)]
         (folder / "failsoft.toml").write_text('[ledger]\nurl = "none"\n')
-        assert said("status") == {"blocks": {}, "changes": [], "routes": []}
+        assert said("status") == {**nothing, "routes": []}
 
     def test_a_block_file_that_isnt_one_is_a_sentence(self, folder: Path) -> None:
         (folder / "failsoft.db.blocks.json").write_text("precious")

@@ -183,7 +183,7 @@ def test_it_is_open_to_the_last_nanosecond() -> None:
 
 def test_under_the_lock_too_an_open_breaker_refuses() -> None:
     breaker = opened()
-    assert breaker._acquire_trial(SECOND, 0, None, None) == Refused("open", 4 * SECOND)
+    assert breaker._look_and_acquire(SECOND, 0, None, None) == Refused("open", 4 * SECOND)
 
 
 def test_looking_does_not_change_the_state() -> None:
@@ -457,6 +457,16 @@ def test_an_abandoned_trial_gives_its_place_back_even_after_its_lease() -> None:
     later = now + 60 * SECOND
     assert breaker.peek(later) is None
     assert state(breaker, later) is State.HALF_OPEN
+
+
+def test_a_trial_that_was_abandoned_and_is_settled_all_the_same_is_settled_twice() -> None:
+    breaker = opened()
+    trial = admitted(breaker, 5 * SECOND)
+    trial.abandon()
+    breaker.peek(5 * SECOND)
+    trial.settle(SUCCESS, 5 * SECOND)
+    seen = breaker.snapshot(5 * SECOND)
+    assert (seen.double_settles, seen.late_results) == (1, 0)
 
 
 def test_abandoning_a_settled_permit_does_nothing() -> None:

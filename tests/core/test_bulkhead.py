@@ -220,6 +220,16 @@ def test_after_a_fork_the_child_has_every_slot_and_nobody_waits() -> None:
     assert [bulkhead.try_enter() for _ in range(3)] == [True, True, False]
 
 
+def test_work_that_goes_on_in_the_parent_frees_no_slot_of_the_child_when_it_ends() -> None:
+    bulkhead = full(1)
+    work: Promise[None] = Promise()
+    bulkhead.abandon(work=work)
+    bulkhead.after_fork()
+    assert bulkhead.try_enter()
+    work.resolve(None)
+    assert not bulkhead.try_enter()
+
+
 def test_in_a_forked_child_becoming_full_is_told_anew() -> None:
     heard: list[BulkheadFull] = []
     bulkhead = Bulkhead(1, 1, heard.append)

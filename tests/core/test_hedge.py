@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
+from failsoft.core.breaker import Breaker, BreakerSettings, Permit
 from failsoft.core.effects import Append, Exchange, HttpReply, Race, Recorded
 from failsoft.core.route import NoBlocks
-from failsoft.fault import Fault, FaultKind
+from failsoft.fault import Fault, FaultKind, Settlement
 from failsoft.io.drive_simulated import Running, Simulation
 from tests.core.scripted import SECOND, GradeItem, Scene, StubLedger, ok, status
 from tests.core.test_call import reasons
@@ -26,6 +28,17 @@ def world(scene: Scene, plan: Plan) -> tuple[Simulation, list[tuple[str, float]]
         return int(seconds * SECOND), reply
 
     return Simulation(respond, scene.clock), asked
+
+
+def starting_slowly(scene: Scene) -> Breaker:
+    """A breaker that has just closed, and takes half a minute for it."""
+    breaker = Breaker(BreakerSettings(slow_start_s=30), scene.clock, random.Random(0))
+    breaker.to_trial("test", 0)
+    for _ in range(2):
+        permit = breaker.acquire(0, SECOND)
+        assert isinstance(permit, Permit)
+        permit.settle(Settlement.SUCCESS, 0)
+    return breaker
 
 
 @pytest.fixture
@@ -103,11 +116,13 @@ def test_a_hedge_is_on_record_as_one_and_its_loser_as_cancelled(scene: Scene) ->
     assert (second.adapter, second.why, second.fault) == ("second", "hedge", None)
 
 
-@pytest.mark.parametrize("why", ["half-open", "no budget"])
+@pytest.mark.parametrize("why", ["half-open", "slow start", "no budget"])
 def test_a_hedge_that_isnt_to_be_had_leaves_the_second_its_ordinary_place(scene: Scene, why: str) -> None:
     second = scene.adapters[1]
     if why == "half-open":
         second.breaker.to_trial("unblocked", 0)
+    elif why == "slow start":
+        second.breaker = starting_slowly(scene)
     else:
         while second.budget.take(0, None):
             pass

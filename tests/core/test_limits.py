@@ -106,6 +106,21 @@ def test_a_figure_that_comes_after_its_minute_changes_nothing() -> None:
     assert isinstance(taken(limits, 100, 1), Limited)
 
 
+def test_one_that_comes_61_seconds_later_does_not_stand_in_the_newest_seconds_place() -> None:
+    limits = limited(tokens_per_minute=100)
+    first = taken(limits, 0, 50)
+    taken(limits, 61, 10)
+    limits.settle(first, 90)
+    assert isinstance(taken(limits, 61, 80), Reservation)
+
+
+def test_a_day_is_a_utc_day() -> None:
+    limits = Limits(LimitSettings(requests_per_day=1))
+    assert isinstance(limits.take(0, 86_400 * 10**9 - 1, 0), Reservation)
+    assert limits.take(0, 86_400 * 10**9 - 1, 0) == Limited("requests_per_day", 1)
+    assert isinstance(limits.take(0, 86_400 * 10**9, 0), Reservation)
+
+
 def test_without_quotas_nothing_is_limited() -> None:
     limits = limited()
     assert all(isinstance(taken(limits, 0, 10**9), Reservation) for _ in range(100))

@@ -274,3 +274,35 @@ class TestByItself:
         quality._breaker._lock.acquire()
         quality.after_fork()
         assert quality.peek(0) is None
+
+
+def half_open() -> Quality:
+    quality = Quality(VirtualClock(), random.Random(0))
+    quality.settle(0, 0, "open")
+    quality.unblocked(0)
+    return quality
+
+
+def test_a_look_says_what_asking_would() -> None:
+    quality = half_open()
+    assert quality.peek(0) is None
+    for _ in range(2):
+        quality.acquire(0, SECOND)
+    assert isinstance(quality.peek(0), Refused)
+
+
+@pytest.mark.parametrize(("outcome", "after"), [("none", "half_open"), ("open", "open")])
+def test_trials_that_say_nothing_do_not_let_it_back_on_probation(outcome: Any, after: str) -> None:
+    quality = half_open()
+    for _ in range(3):
+        leave = quality.acquire(0, SECOND)
+        if not isinstance(leave, Refused):
+            quality.settle(leave, 0, outcome)
+    assert str(quality.snapshot(0).state) == after
+
+
+def test_in_a_forked_child_its_lock_is_free() -> None:
+    quality = half_open()
+    quality._breaker._lock.acquire()
+    quality.after_fork()
+    assert quality.peek(0) is None

@@ -202,6 +202,9 @@ def test_a_change_is_told_at_once_whatever_made_it() -> None:
     for _ in range(7):
         throttle.succeeded(10 * SECOND)
     assert heard[3:] == [0]
+    throttle.throttled(10 * SECOND, 10 * SECOND)
+    throttle.until(100 * SECOND)
+    assert heard[5:] == [0]
 
 
 def test_lifting_frees_it_at_once() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from failsoft.core.effects import MILLISECOND, SECOND
-from failsoft.core.window import FAILED_CALLS, MARKS, SAMPLES, AnswerTimes, StartOrder, TimeWindow
+from failsoft.core.window import ENOUGH_SAMPLES, FAILED_CALLS, MARKS, SAMPLES, AnswerTimes, StartOrder, TimeWindow
 
 STEPS = st.lists(st.tuples(st.integers(-3, 30), st.booleans()), max_size=60)
 
@@ -23,22 +23,26 @@ def test_the_totals_are_what_a_search_through_all_outcomes_finds(start: int, ste
     for step, failed in steps:
         now += step
         newest = max(newest, now)
-        window.count(window.started(now), now, failed)
+        window.count(window.started(0, now), now, failed)
         outcomes.append((newest, failed))
         fresh = [each for at, each in outcomes if at // 5 > newest // 5 - 4]
         assert totals(window) == (len(fresh), sum(fresh))
 
 
+def test_so_much_is_remembered() -> None:
+    assert (MARKS, SAMPLES, ENOUGH_SAMPLES, FAILED_CALLS) == (2_048, 64, 10, 32)
+
+
 def test_a_clock_that_stands_still_moves_nothing() -> None:
     window = TimeWindow(SECOND, 3, 0)
     for _ in range(100):
-        window.count(window.started(0), 0, True)
+        window.count(window.started(0, 0), 0, True)
     assert totals(window) == (100, 100)
 
 
 def test_a_moment_from_before_the_window_counts_where_the_window_stands() -> None:
     window = TimeWindow(10, 3, 1_000)
-    window.count(window.started(2_000), 900, False)
+    window.count(window.started(0, 2_000), 900, False)
     window.advance(102)
     assert totals(window) == (1, 0)
     window.advance(103)
@@ -47,14 +51,14 @@ def test_a_moment_from_before_the_window_counts_where_the_window_stands() -> Non
 
 def test_a_long_gap_empties_every_cell() -> None:
     window = TimeWindow(10, 3, 0)
-    window.count(window.started(0), 0, True)
-    window.count(window.started(0), 10**15, False)
+    window.count(window.started(0, 0), 0, True)
+    window.count(window.started(0, 0), 10**15, False)
     assert totals(window) == (1, 0)
 
 
 def test_what_is_in_flight_counts_to_the_end_of_the_cell_in_which_its_lease_ends() -> None:
     window = TimeWindow(10, 3, 0)
-    window.started(19)
+    window.started(0, 19)
     window.advance(1)
     assert window.in_flight == 1
     window.advance(2)
@@ -63,7 +67,7 @@ def test_what_is_in_flight_counts_to_the_end_of_the_cell_in_which_its_lease_ends
 
 def test_what_ends_after_its_lease_is_not_taken_away_twice() -> None:
     window = TimeWindow(10, 3, 0)
-    early, late = window.started(5), window.started(500)
+    early, late = window.started(0, 5), window.started(0, 500)
     window.advance(10)
     window.ended(early)
     assert window.in_flight == 1
@@ -73,7 +77,7 @@ def test_what_ends_after_its_lease_is_not_taken_away_twice() -> None:
 
 def test_a_lease_that_ended_before_the_window_stands_in_flight_until_the_window_moves() -> None:
     window = TimeWindow(10, 3, 1_000)
-    tick = window.started(0)
+    tick = window.started(0, 0)
     assert window.in_flight == 1
     window.count(tick, 1_000, False)
     assert window.in_flight == 0
@@ -82,14 +86,14 @@ def test_a_lease_that_ended_before_the_window_stands_in_flight_until_the_window_
 def test_what_is_not_in_flight_any_more_takes_no_memory() -> None:
     window = TimeWindow(10, 3, 0)
     for lease in range(0, 10_000, 10):
-        window.ended(window.started(lease))
+        window.ended(window.started(0, lease))
     assert window._leases == {}
 
 
 def test_clearing_forgets_everything_but_the_time() -> None:
     window = TimeWindow(10, 3, 1_000)
-    window.count(window.started(2_000), 1_000, True)
-    window.started(2_000)
+    window.count(window.started(0, 2_000), 1_000, True)
+    window.started(0, 2_000)
     window.clear()
     assert (window.tick, totals(window), window.in_flight) == (100, (0, 0), 0)
 

@@ -448,6 +448,9 @@ def test_the_other_records_say_what_they_are_for() -> None:
     assert "until" not in block
     ends = body_of(BlockChanged("adapter:gpt", True, "u-7", "an order", "2026-11-23T16:00:00Z"))
     assert ends["until"] == "2026-11-23T16:00:00Z"
+    assert "mode" not in block
+    forced = body_of(BlockChanged("adapter:gpt", False, "u-7", "a drill", mode="forced"))
+    assert (forced["mode"], forced["blocked"]) == ("forced", False)
     amended = CallAmended("c", "cap", None, None, "answered", True, Source("fallback", "f:F"), CONTEXT, 5, b"1")  # type: ignore[arg-type]
     assert body_of(amended, bytes(32))["refs"] == {"completed": "00" * 32}
     assert "refs" not in body_of(amended)

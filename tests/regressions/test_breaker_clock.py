@@ -8,9 +8,13 @@ bound on the exponent, an outage of 80.9 hours overflowed inside the settling of
 from __future__ import annotations
 
 import random
+from typing import Any
+
+import pytest
 
 from failsoft.core.breaker import Breaker, BreakerSettings, Permit, State
 from failsoft.core.effects import SECOND
+from failsoft.core.window import TimeWindow
 from failsoft.fault import Settlement
 
 FAILURE = Settlement.FAILURE
@@ -80,3 +84,34 @@ def test_an_hour_after_a_long_outage_openings_are_short_again() -> None:
     for permit in [admitted(breaker, now), admitted(breaker, now)]:
         permit.settle(Settlement.SUCCESS, now)
     assert breaker.snapshot(now + 5 * 60 * SECOND).trips == 0
+
+
+def test_a_window_that_ran_ahead_of_the_clock_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = TimeWindow.count
+
+    def dropping(self: TimeWindow, entry: int, now: int, failed: bool) -> None:
+        if now // self.width >= self.tick:
+            count(self, entry, now, failed)
+
+    monkeypatch.setattr(TimeWindow, "count", dropping)
+    with pytest.raises(AssertionError):
+        test_results_that_come_with_an_older_moment_still_count()
+
+
+def test_cells_that_are_kept_through_a_long_sleep_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TimeWindow, "_empty", lambda _: None)
+    with pytest.raises(AssertionError):
+        test_a_machine_that_slept_for_a_year_begins_anew()
+
+
+@pytest.mark.parametrize(
+    ("check", "how"),
+    [
+        (test_a_week_of_outage_neither_overflows_nor_waits_longer_than_the_cap, OverflowError),
+        (test_an_hour_after_a_long_outage_openings_are_short_again, AssertionError),
+    ],
+)
+def test_openings_without_a_bound_are_found(check: Any, how: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BreakerSettings, "most_trips", 10**9)
+    with pytest.raises(how):
+        check()

@@ -7,9 +7,13 @@ pybreaker holds its lock for the whole call.
 from __future__ import annotations
 
 import random
+from typing import Any
+
+import pytest
 
 from failsoft.core.breaker import Breaker, BreakerSettings, Change, Permit, Refused, State
 from failsoft.core.effects import SECOND
+from failsoft.core.guard import Guard
 from failsoft.fault import Settlement
 
 
@@ -60,3 +64,22 @@ def test_refusals_are_fresh_values() -> None:
     assert isinstance(first, Refused)
     assert first == second
     assert first is not second
+
+
+def test_a_listeners_error_that_reaches_the_caller_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Guard, "_tell", lambda self, change: self._listener(change))
+    with pytest.raises(KeyError):
+        test_a_listener_that_raises_is_counted_and_nothing_else_happens()
+
+
+def test_one_refusal_for_everybody_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    the_one = Refused("open", 5 * SECOND)
+    acquire = Breaker.acquire
+
+    def again(self: Breaker, *asked: Any) -> Any:
+        got = acquire(self, *asked)
+        return the_one if isinstance(got, Refused) else got
+
+    monkeypatch.setattr(Breaker, "acquire", again)
+    with pytest.raises(AssertionError):
+        test_refusals_are_fresh_values()

@@ -8,10 +8,16 @@ it; circuitbreaker: a cancel reset the count. resilience4j#1656, #989, #2013: a 
 from __future__ import annotations
 
 import random
+from typing import Any
+
+import pytest
+from tests.core.scripted import Scene, scripted, status
 
 from failsoft.core.breaker import Breaker, BreakerSettings, Permit, State
+from failsoft.core.breaker_machine import Machine
 from failsoft.core.effects import SECOND
 from failsoft.fault import Settlement
+from failsoft.io.drive_simulated import Simulation
 
 FAILURE, NEUTRAL = Settlement.FAILURE, Settlement.NEUTRAL
 
@@ -77,3 +83,60 @@ def test_impatient_callers_do_not_open_a_healthy_provider() -> None:
         assert isinstance(permit, Permit)
         permit.cut(6 * SECOND)
     assert breaker.snapshot(6 * SECOND).state is State.CLOSED
+
+
+def test_a_full_bulkhead_tells_the_breaker_nothing() -> None:
+    scene = Scene()
+    adapter = scene.add("first", limit=1, max_waiting=0)
+    adapter.bulkhead.try_enter()
+    for _ in range(20):
+        assert Simulation(scripted([]), scene.clock).drive(scene.call().run()).degraded
+    assert adapter.breaker.snapshot(scene.clock.now).calls == 0
+
+
+def test_a_question_that_is_refused_as_wrong_tells_the_breaker_nothing() -> None:
+    scene = Scene()
+    adapter = scene.add("first")
+    for _ in range(20):
+        Simulation(scripted([status(400)]), scene.clock).drive(scene.call().run())
+    assert adapter.breaker.snapshot(scene.clock.now).calls == 0
+
+
+CHECKS = (
+    test_neutral_results_leave_every_total_unchanged,
+    test_neutral_results_between_failures_do_not_keep_it_from_opening,
+    test_a_cancelled_trial_leaves_the_breaker_half_open_and_its_place_free,
+    test_a_question_that_is_refused_as_wrong_tells_the_breaker_nothing,
+)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("taken_for", [Settlement.SUCCESS, Settlement.FAILURE])
+def test_neutral_taken_for_something_is_found(
+    check: Any, taken_for: Settlement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conclude = Machine._conclude
+
+    def taking(self: Machine, permit: Permit, settlement: Settlement, *how: Any) -> None:
+        conclude(self, permit, taken_for if settlement is NEUTRAL else settlement, *how)
+
+    if check is CHECKS[1] and taken_for is Settlement.FAILURE:
+        return  # it opens sooner, which another check finds
+    monkeypatch.setattr(Machine, "_conclude", taking)
+    with pytest.raises(AssertionError):
+        check()
+
+
+@pytest.mark.parametrize(
+    ("fair", "check"),
+    [
+        (10**18, test_a_provider_that_hangs_opens_though_every_caller_gives_up),
+        (0, test_impatient_callers_do_not_open_a_healthy_provider),
+    ],
+)
+def test_a_cut_that_is_judged_without_fair_time_is_found(
+    fair: int, check: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Machine, "fair_time", lambda *_: fair)
+    with pytest.raises(AssertionError):
+        check()

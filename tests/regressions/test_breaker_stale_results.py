@@ -7,10 +7,12 @@ success from before the outage closed the circuit while the trial was still runn
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
 from failsoft.core.breaker import Breaker, BreakerSettings, Permit, State
+from failsoft.core.breaker_machine import Machine
 from failsoft.core.effects import SECOND
 from failsoft.fault import Settlement
 
@@ -61,3 +63,30 @@ def test_late_failures_do_not_prolong_an_opening() -> None:
     for now, permit in enumerate(permits):
         permit.settle(Settlement.FAILURE, now)
     assert breaker.snapshot(50).until_ns == 4 + 5 * SECOND
+
+
+@pytest.mark.parametrize("settlement", Settlement)
+def test_transitions_without_a_new_generation_are_found(
+    settlement: Settlement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter = Machine._enter
+
+    def without(self: Machine, *moved: Any, **told: Any) -> None:
+        enter(self, *moved, **told)
+        self._generation = 0
+
+    monkeypatch.setattr(Machine, "_enter", without)
+    with pytest.raises(AssertionError):
+        test_a_result_from_before_the_outage_changes_nothing_in_any_later_state(settlement)
+
+
+def test_a_result_that_is_dropped_silently_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    conclude = Machine._conclude
+
+    def silently(self: Machine, permit: Permit, *how: Any) -> None:
+        if permit.generation == self._generation:
+            conclude(self, permit, *how)
+
+    monkeypatch.setattr(Machine, "_conclude", silently)
+    with pytest.raises(AssertionError):
+        test_a_result_from_before_the_outage_changes_nothing_in_any_later_state(Settlement.SUCCESS)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from failsoft.core.breaker import Breaker, BreakerSettings, Permit, Refused
+from failsoft.core.breaker_trials import Trials
 from failsoft.core.effects import SECOND
 from failsoft.fault import Settlement
 
@@ -26,10 +28,7 @@ class Still:
         return 0
 
 
-@given(seed=st.integers(0, 1_000), losses=st.integers(2, 30), step=st.integers(1, 200))
-def test_with_every_permit_lost_a_call_is_admitted_within_the_cap_and_one_lease(
-    seed: int, losses: int, step: int
-) -> None:
+def lose_every_permit(seed: int, losses: int, step: int) -> None:
     breaker = Breaker(SETTINGS, Still(), random.Random(seed))
     for _ in range(5):
         permit = breaker.acquire(0, TIMEOUT)
@@ -44,6 +43,13 @@ def test_with_every_permit_lost_a_call_is_admitted_within_the_cap_and_one_lease(
         else:
             assert now - last <= bound + step * SECOND
         now += step * SECOND
+
+
+@given(seed=st.integers(0, 1_000), losses=st.integers(2, 30), step=st.integers(1, 200))
+def test_with_every_permit_lost_a_call_is_admitted_within_the_cap_and_one_lease(
+    seed: int, losses: int, step: int
+) -> None:
+    lose_every_permit(seed, losses, step)
 
 
 @given(seed=st.integers(0, 1_000))
@@ -62,3 +68,9 @@ def test_waiting_as_told_leads_to_a_permit(seed: int) -> None:
                 assert isinstance(breaker.acquire(now, TIMEOUT), Permit)
         else:
             got.settle(Settlement.FAILURE, now)
+
+
+def test_trials_without_a_lease_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Trials, "lost", lambda *_: None)
+    with pytest.raises(AssertionError):
+        lose_every_permit(seed=0, losses=10, step=5)

@@ -14,10 +14,9 @@ from collections.abc import Iterator
 import pytest
 
 from failsoft.core.breaker import Breaker, BreakerSettings, Change, Permit
+from failsoft.core.breaker_trials import Trials
 from failsoft.core.effects import SECOND
 from failsoft.fault import Settlement
-
-CALLERS = 32
 
 
 class Still:
@@ -36,9 +35,8 @@ def _switching_often() -> Iterator[None]:
     sys.setswitchinterval(interval)
 
 
-@pytest.mark.parametrize("concurrent", [1, 2, 3])
-@pytest.mark.parametrize("repetition", range(5))
-def test_at_the_instant_of_expiry_exactly_so_many_are_admitted(concurrent: int, repetition: int) -> None:
+def at_the_instant_of_expiry(callers: int, concurrent: int) -> list[Permit]:
+    """Those who are admitted, of so many threads that come together when an opening ends."""
     changes: list[Change] = []
     settings = BreakerSettings(jitter=0, concurrent_trials=concurrent)
     breaker = Breaker(settings, Still(), random.Random(0), changes.append)
@@ -47,15 +45,16 @@ def test_at_the_instant_of_expiry_exactly_so_many_are_admitted(concurrent: int, 
         assert isinstance(permit, Permit)
         permit.settle(Settlement.FAILURE, 0)
     admitted: list[Permit] = []
-    together = threading.Barrier(CALLERS)
+    together = threading.Barrier(callers)
 
     def call() -> None:
         together.wait()
-        got = breaker.acquire(5 * SECOND, SECOND)
-        if isinstance(got, Permit):
-            admitted.append(got)
+        if breaker.peek(5 * SECOND) is None:
+            got = breaker.acquire(5 * SECOND, SECOND)
+            if isinstance(got, Permit):
+                admitted.append(got)
 
-    threads = [threading.Thread(target=call) for _ in range(CALLERS)]
+    threads = [threading.Thread(target=call) for _ in range(callers)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -63,6 +62,42 @@ def test_at_the_instant_of_expiry_exactly_so_many_are_admitted(concurrent: int, 
     assert len(admitted) == concurrent
     assert all(permit.trial for permit in admitted)
     assert [change.reason for change in changes] == ["consecutive", "waited"]
+    return admitted
+
+
+@pytest.mark.parametrize("callers", [8, 32, 64])
+@pytest.mark.parametrize("concurrent", [1, 2, 3])
+@pytest.mark.parametrize("repetition", range(4))
+def test_at_the_instant_of_expiry_exactly_so_many_are_admitted(callers: int, concurrent: int, repetition: int) -> None:
+    at_the_instant_of_expiry(callers, concurrent)
+
+
+@pytest.mark.parametrize("last", Settlement)
+def test_those_who_settle_together_move_the_state_once(last: Settlement) -> None:
+    admitted = at_the_instant_of_expiry(8, 2)
+    breaker = admitted[0]._breaker
+    together = threading.Barrier(32)
+
+    def settle(permit: Permit) -> None:
+        together.wait()
+        permit.settle(last, 5 * SECOND)
+
+    threads = [threading.Thread(target=settle, args=(admitted[each % 2],)) for each in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert isinstance(breaker, Breaker)
+    seen = breaker.snapshot(5 * SECOND)
+    assert (seen.double_settles, seen.late_results) == (30, 0)
+    assert seen.generation == (2 if last is Settlement.NEUTRAL else 3)
+    assert seen.in_flight == 0
+
+
+def test_no_limit_to_trials_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Trials, "taken", lambda *_: None)
+    with pytest.raises(AssertionError):
+        at_the_instant_of_expiry(8, 2)
 
 
 def test_changes_made_by_many_threads_are_heard_in_order() -> None:

@@ -10,7 +10,7 @@ import itertools
 
 import pytest
 
-from failsoft.core.bulkhead import Bulkhead
+from failsoft.core.bulkhead import Bulkhead, _Place
 from failsoft.core.effects import Promise
 
 
@@ -48,3 +48,18 @@ def test_a_slot_is_held_until_the_work_ends() -> None:
     assert not bulkhead.try_enter()
     work.resolve(None)
     assert bulkhead.try_enter()
+
+
+def test_a_slot_lost_with_its_waiter_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetting(self: Bulkhead, place: _Place) -> None:
+        self._queue.pop(place, None)
+
+    monkeypatch.setattr(Bulkhead, "_give_up", forgetting)
+    with pytest.raises(AssertionError):
+        test_whoever_gives_up_and_whenever_every_slot_comes_back((True, True, False, False), 2)
+
+
+def test_a_slot_that_is_free_before_the_work_ends_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Promise, "on_done", lambda _, callback: callback())
+    with pytest.raises(AssertionError):
+        test_a_slot_is_held_until_the_work_ends()

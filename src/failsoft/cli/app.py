@@ -19,7 +19,8 @@ from rich.markup import escape
 
 from failsoft.assembly import import_object
 from failsoft.cli import demo as demonstration
-from failsoft.cli.standing import as_document, as_table, last_changes, routes
+from failsoft.cli.running import last_changes, last_modes
+from failsoft.cli.standing import as_document, as_table, routes
 from failsoft.cli.telling import (
     CODES,
     Commands,
@@ -156,6 +157,8 @@ def status(
 ) -> None:
     """How each route stands: who is blocked, what is open, until when and why, how many calls were degraded.
 
+    An adapter that a process forces or observes is named with who did it and why.
+
     It's told by what running processes put on record: a process that recorded no change has its breakers closed, and an open
     one may be due for a trial. Inside the application isolation.health() tells how it stands.
     """
@@ -175,13 +178,30 @@ def status(
 def _tell_status(isolation: Isolation, as_json: bool) -> None:
     now = datetime.now(UTC)
     blocks = {subject: str(each) for subject, each in isolation.blocks.items()}
-    changes, found = last_changes(isolation), routes(isolation, now)
+    changes, modes = last_changes(isolation.ledger_path), last_modes(isolation.ledger_path)
+    configured = {name: each.mode for name, each in isolation.health().adapters.items() if each.mode != "auto"}
+    found = routes(isolation, now)
     if as_json:
-        print_json({"blocks": blocks, "changes": changes, "routes": as_document(found)})
+        print_json(
+            {
+                "blocks": blocks,
+                "changes": changes,
+                "modes": modes,
+                "configured_modes": configured,
+                "routes": as_document(found),
+            }
+        )
         return
     out.print(as_table(found, now))
     for name, pin in isolation.pins.items():
-        out.print(f"adapter:{name} at {pin.model}", highlight=False, markup=False, soft_wrap=True)
+        mode = f", mode {configured[name]}" if name in configured else ""
+        out.print(f"adapter:{name} at {pin.model}{mode}", highlight=False, markup=False, soft_wrap=True)
+        for each in modes:
+            if each["subject"] == f"adapter:{name}":
+                said = f"{each['mode']} by {each['actor']['id']} ({each['why']})"
+                out.print(
+                    f"  process {each['pid']}: {said} at {each['ts']}", highlight=False, markup=False, soft_wrap=True
+                )
         for each in changes:
             if each["adapter"] == name:
                 said = f"{each['layer']} {each['from']} → {each['to']} ({each['reason']})"

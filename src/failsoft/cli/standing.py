@@ -14,8 +14,8 @@ from attrs import asdict, define, field, frozen
 from rich.table import Table
 from rich.text import Text
 
+from failsoft.cli.running import last_changes
 from failsoft.isolation import Isolation
-from failsoft.ledger.locks import alive
 from failsoft.ledger.read import Reader, read
 
 WINDOW = timedelta(minutes=5)
@@ -87,28 +87,10 @@ class Route:
         return 100 * self.degraded / self.calls if self.calls else 0.0
 
 
-def last_changes(isolation: Isolation) -> list[dict[str, Any]]:
-    """Of each process that has the ledger open: the last change of each layer of each adapter."""
-    path = isolation.ledger_path
-    if path is None or not path.exists():
-        return []
-    with read(path) as reader:
-        opened = {each.fields["emitter"]: each.fields["pid"] for each in reader.records(kind="emitter.opened")}
-        running = {emitter: pid for emitter, pid in opened.items() if alive(path, emitter)}
-        found: dict[tuple[str, str, str, str], dict[str, Any]] = {}
-        for each in reader.records(kind="breaker.changed", last=500):
-            fields = each.fields
-            if fields["emitter"] in running:
-                capability = fields.get("capability", {}).get("name", "")
-                key = (fields["adapter"], fields["emitter"], fields["layer"], capability)
-                found[key] = {"pid": running[fields["emitter"]], **fields}
-    return [found[key] for key in sorted(found)]
-
-
 def routes(isolation: Isolation, now: datetime) -> list[Route]:
     """Every capability with its adapters, as they stand."""
     blocks = {subject: str(each) for subject, each in isolation.blocks.items()}
-    changes = last_changes(isolation)
+    changes = last_changes(isolation.ledger_path)
     found: dict[str, Route] = {}
     for name, health in isolation.health().capabilities.items():
         route = found[name] = Route(name, health.limit, block=blocks.get(f"capability:{name}"))

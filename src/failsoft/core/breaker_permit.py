@@ -6,12 +6,12 @@ under the breaker's lock.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from failsoft.fault import Settlement
 
 if TYPE_CHECKING:
-    from failsoft.core.breaker import Breaker
+    from failsoft.core.breaker_machine import Machine
 
 _FAILURE, _NEUTRAL = Settlement.FAILURE, Settlement.NEUTRAL
 
@@ -23,7 +23,7 @@ class Permit:
     __slots__ = (
         "_breaker",
         "_call",
-        "_lease_tick",
+        "_entry",
         "_number",
         "_started",
         "generation",
@@ -33,12 +33,12 @@ class Permit:
     )
 
     def __init__(
-        self, breaker: Breaker, trial: bool, number: int, started: int, lease: int, lease_tick: int, call: object
+        self, breaker: Machine, trial: bool, number: int, started: int, lease: int, entry: Any, call: object
     ) -> None:
         self._breaker = breaker
         self._number = number
         self._started = started
-        self._lease_tick = lease_tick
+        self._entry = entry
         self._call = call
         self.generation: int = breaker._generation
         """The breaker's generation that admitted it."""
@@ -74,6 +74,16 @@ class Permit:
         """
         fair = now - self._started >= self._breaker.fair_time(now)
         self.settle(_FAILURE if fair else _NEUTRAL, now)
+
+    def fail_check(self, now: int) -> None:
+        """The trial was answered, and by no provider that may be let in again: NEUTRAL, and the breaker opens, in one step.
+
+        In two, another trial's success could close it in between. A late one changes nothing, like any late result.
+        """
+        breaker = self._breaker
+        with breaker._lock:
+            breaker._fail_check(self, now)
+        breaker._announce()
 
     def abandon(self) -> None:
         """Give the permit back without taking a lock: it's settled as NEUTRAL by whoever asks the breaker next."""

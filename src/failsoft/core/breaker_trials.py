@@ -24,10 +24,9 @@ NEUTRAL_TRIALS = 3
 class Trials:
     """The trials of one spell of HALF_OPEN. Its breaker's lock is held around every method."""
 
-    __slots__ = ("_failures", "_neutral_replies", "_out", "_settings", "_successes")
+    __slots__ = ("_failures", "_neutral_replies", "_out", "_successes")
 
-    def __init__(self, settings: BreakerSettings) -> None:
-        self._settings = settings
+    def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
@@ -39,9 +38,9 @@ class Trials:
         """How many are out."""
         return len(self._out)
 
-    def taken(self, now: int) -> Refused | None:
+    def taken(self, settings: BreakerSettings, now: int) -> Refused | None:
         """Why there's no place for another; None if there is one."""
-        settings, out = self._settings, len(self._out)
+        out = len(self._out)
         if out < settings.concurrent_trials and out + self._successes + self._failures < settings.trials:
             return None
         return Refused("trials_taken", min(each.lease_ns for each in self._out) - now)
@@ -62,9 +61,8 @@ class Trials:
         first = min(self._out, key=lambda permit: permit.lease_ns, default=None)
         return None if first is None or now < first.lease_ns else first
 
-    def count(self, settlement: Settlement, well_formed: bool) -> Cause | None:
+    def count(self, settings: BreakerSettings, settlement: Settlement, well_formed: bool) -> Cause | None:
         """What a trial that came back (or was lost) says of the provider, and what all of them come to, if anything."""
-        settings = self._settings
         if settlement is Settlement.NEUTRAL:
             self._neutral_replies += well_formed
             return Cause.TRIALS_NEUTRAL if self._neutral_replies >= NEUTRAL_TRIALS else None

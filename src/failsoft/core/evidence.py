@@ -165,14 +165,16 @@ class BreakerChanged:
 
 @define(eq=False)
 class BlockChanged:
-    """Somebody blocked or unblocked an adapter or a capability.
+    """Somebody blocked or unblocked an adapter or a capability, or decided how far its breakers do.
 
     Args:
         subject: ``adapter:NAME`` or ``capability:NAME``.
-        blocked: True for a block, False for its end.
+        blocked: True for a block, False for its end; where `mode` is told, whether it's blocked besides.
         actor: who.
         why: their reason.
         until: when it ends by itself, UTC, ISO 8601; None: when somebody ends it.
+        mode: what an adapter's breakers do from here on in this process: ``auto``, ``forced`` or ``observe``; None: as
+            before.
     """
 
     subject: str
@@ -180,6 +182,7 @@ class BlockChanged:
     actor: str
     why: str
     until: str | None = None
+    mode: str | None = None
 
 
 Record = ConfigActivated | CallStarted | CallCompleted | CallAmended | BreakerChanged | BlockChanged

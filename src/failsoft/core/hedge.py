@@ -72,7 +72,8 @@ class Hedge:
             return None
         if not self._over:
             adapter, now = self._second.adapter, self._asking.world.clock.monotonic_ns()
-            if adapter.breaker.snapshot(now).state is not State.CLOSED or not adapter.budget.take(now, None):
+            health = adapter.breaker.snapshot(now)
+            if health.state is not State.CLOSED or health.slow_start or not adapter.budget.take(now, None):
                 self.postponed = True
                 return None
             self._second.why = "hedge"

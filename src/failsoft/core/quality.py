@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from failsoft.core.breaker import Breaker, BreakerSnapshot, Cause, Change, Permit, Refused
+from failsoft.core.breaker import Breaker, BreakerSnapshot, Cause, Change, Mode, Permit, Refused
 from failsoft.core.breaker_settings import QUALITY
 from failsoft.core.effects import Clock, Random
 from failsoft.fault import Settlement
@@ -40,12 +40,19 @@ class Quality:
         clock: read once, for the moment at which it begins.
         random: for the jitter of its openings.
         on_change: told each change of state.
+        mode: what a person decided about the adapter.
     """
 
     __slots__ = ("_breaker",)
 
-    def __init__(self, clock: Clock, random: Random, on_change: Callable[[Change], None] | None = None) -> None:
-        self._breaker = Breaker(QUALITY, clock, random, on_change)
+    def __init__(
+        self,
+        clock: Clock,
+        random: Random,
+        on_change: Callable[[Change], None] | None = None,
+        mode: Mode = Mode.AUTO,
+    ) -> None:
+        self._breaker = Breaker(QUALITY, clock, random, on_change, mode)
 
     def peek(self, now: int) -> Refused | None:
         """Would an attempt be admitted? None if so. Takes nothing."""
@@ -68,6 +75,10 @@ class Quality:
     def snapshot(self, now: int) -> BreakerSnapshot:
         """What it knows."""
         return self._breaker.snapshot(now)
+
+    def to_mode(self, mode: Mode, now: int) -> None:
+        """As `Breaker.to_mode`."""
+        self._breaker.to_mode(mode, now)
 
     def unblocked(self, now: int) -> None:
         """Somebody says that the adapter is mended: one that isn't closed tries it now."""

@@ -79,7 +79,9 @@ class Throttle(Guard[ThrottleChange]):
         if not self._until:
             return 0
         with self._lock:
-            return self._next(now)
+            moment = self._next(now)
+        self._announce()  # a release that was due
+        return moment
 
     def admit(self, now: int) -> int:
         """As `until`, and takes a place in the pace if an attempt may go: call it right before the attempt."""

@@ -23,7 +23,7 @@ from typing import Any, Generic, TypeVar
 from attrs import define, field
 
 from failsoft.core.asking import Answer, Asking
-from failsoft.core.breaker import Cause, Permit, Refused
+from failsoft.core.breaker import Permit, Refused
 from failsoft.core.budget import FLOOR
 from failsoft.core.bulkhead import Bulkhead
 from failsoft.core.effects import Ask, Effect, Enter, Exchange, Invoke, Sleep
@@ -338,8 +338,7 @@ class Turn(Generic[R]):
         asking, adapter, treatment = self.asking, self.adapter, fault.treatment
         permit = self._held.settle()
         if fault.kind is FaultKind.SERVED_MODEL_MISMATCH and permit.trial:
-            permit.settle(Settlement.NEUTRAL, now)
-            adapter.breaker.trip(Cause.RECOVERY_CHECK, now)
+            permit.fail_check(now)
         elif fault.kind is FaultKind.ATTEMPT_TIMEOUT and not capped and attempt.us * 1000 < asking.route.fair_share:
             permit.cut(now)  # its caller's deadline cut it: judged by fair time
         else:

@@ -3,12 +3,15 @@
 Theory of operation
 -------------------
 
-`TimeWindow` counts. It holds `cells` counters, each for `width` nanoseconds. A moment's *tick* is ``moment // width``.
+A `Window` holds four totals (calls, failures, and of both those that were slow) and what's in flight. `TimeWindow` counts
+over the last seconds. It holds `cells` counters, each for `width` nanoseconds; a moment's *tick* is ``moment // width``.
+(`failsoft.core.window_count` counts over the last so many outcomes.)
     - Advancing by d ticks empties the next d cells (all of them if d is at least their number). A clock that stands
       still or is read out of order (d at most 0) moves nothing: the outcome counts where the window stands.
     - Invariant: the totals are the sums over the cells. Every operation is O(cells) at worst, O(1) as a rule.
     - An attempt is *in flight* from its start until it ends, but no longer than to the end of the cell in which its
       lease ends: an attempt that was lost doesn't thin the rate for ever.
+    - Cells for slow calls exist only where somebody looks for them (`failsoft.core.window_overdue`).
 
 `StartOrder` finds failures in a row: *in the order in which attempts started*, not in which they ended. Failures are
 fast and successes slow, so a healthy provider's first results are its errors; by order of end they'd look like a run.
@@ -21,13 +24,11 @@ fast and successes slow, so a healthy provider's first results are its errors; b
 
 `AnswerTimes` says what *fair time* is: twice the median of the last 64 successes that are younger than the window.
 An attempt that was cut off later than that has failed; one cut off earlier says nothing about the provider.
-
-Seams. A window over a *number* of outcomes is another class with the methods of `TimeWindow`. Slow and overdue attempts
-are two more counters per cell, amended in the cell of ``start + slow_after`` when the attempt ends.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from array import array
 
 from failsoft.core.effects import MILLISECOND
@@ -53,27 +54,46 @@ _LONGEST = (1 << _DURATION_BITS) - 1  # milliseconds: 18 hours
 _NEVER = -(2**62)
 
 
-class TimeWindow:
-    """Calls and failures of the last ``cells * width`` nanoseconds, and what's in flight.
+class Window(ABC):
+    """Totals over recent attempts, and what's in flight.
 
     Args:
-        width: nanoseconds per cell.
-        cells: how many.
+        width: nanoseconds per tick.
+        cells: how many ticks are recent: of what's in flight and of answers' times, whatever the totals are over.
         now: the present moment.
     """
 
-    __slots__ = ("_cells", "_leases", "calls", "cells", "failures", "in_flight", "tick", "width")
+    __slots__ = ("_leases", "calls", "cells", "failures", "in_flight", "slow", "tick", "width")
 
     def __init__(self, width: int, cells: int, now: int) -> None:
         self.width = width
         self.cells = cells
         self.tick = now // width
-        """Where the window stands: the newest cell's tick."""
-        self.calls = 0
-        self.failures = 0
+        """Where the window stands: the newest tick."""
+        self.calls = self.failures = self.slow = 0
         self.in_flight = 0
-        self._cells = array("I", [0]) * (2 * cells)  # the calls of every cell, then the failures of every cell
         self._leases: dict[int, int] = {}  # tick in which leases end -> attempts in flight; no tick has passed
+
+    @abstractmethod
+    def count(self, entry: int, now: int, failed: bool) -> None:
+        """An attempt ended that `started` gave `entry`: one call, and one failure if it `failed`."""
+
+    @abstractmethod
+    def count_slow(self, at: int, failed: bool) -> int:
+        """A slow call, dated `at`; one failure too if it `failed`. Returns its place, for `amend`."""
+
+    @abstractmethod
+    def amend(self, place: int, failed: bool) -> bool:
+        """The slow call that was counted at `place` has ended. False: it's in the totals no more."""
+
+    @property
+    @abstractmethod
+    def slow_failures(self) -> int:
+        """Of the slow calls, those that failed: no rule asks for it, so it's added up when somebody does."""
+
+    @abstractmethod
+    def _empty(self) -> None:
+        """No totals."""
 
     def clear(self) -> None:
         """Forget everything."""
@@ -85,8 +105,8 @@ class TimeWindow:
         self._leases.clear()
         self.in_flight = 0
 
-    def started(self, lease: int) -> int:
-        """An attempt begins whose lease ends at `lease`. Returns the tick to end it with."""
+    def started(self, now: int, lease: int) -> int:
+        """An attempt begins `now` whose lease ends at `lease`. Returns the entry to end it with: its lease's tick."""
         tick = lease // self.width
         if tick < self.tick:
             tick = self.tick
@@ -95,38 +115,13 @@ class TimeWindow:
         self.in_flight += 1
         return tick
 
-    def ended(self, lease_tick: int) -> None:
+    def ended(self, entry: int) -> None:
         """An attempt ended without a word about the provider."""
-        if lease_tick >= self.tick:
-            self._left(lease_tick)
-
-    def count(self, lease_tick: int, now: int, failed: bool) -> None:
-        """An attempt ended: one call, and one failure if it `failed`."""
-        tick = now // self.width
-        if tick > self.tick:
-            self.advance(tick)
-        else:
-            tick = self.tick
-        if lease_tick >= tick:
-            self._left(lease_tick)
-        cell = tick % self.cells
-        self.calls += 1
-        self._cells[cell] += 1
-        if failed:
-            self.failures += 1
-            self._cells[self.cells + cell] += 1
+        if entry >= self.tick:
+            self._left(entry)
 
     def advance(self, tick: int) -> None:
         """Move on to `tick`, which is later than where the window stands."""
-        if tick - self.tick >= self.cells:
-            self._empty()
-        else:
-            cells = self._cells
-            for each in range(self.tick + 1, tick + 1):
-                cell = each % self.cells
-                self.calls -= cells[cell]
-                self.failures -= cells[self.cells + cell]
-                cells[cell] = cells[self.cells + cell] = 0
         self.tick = tick
         for lease_tick in [each for each in self._leases if each < tick]:
             self.in_flight -= self._leases.pop(lease_tick)
@@ -140,9 +135,89 @@ class TimeWindow:
             leases[lease_tick] -= 1
         self.in_flight -= 1
 
+
+class TimeWindow(Window):
+    """Calls and failures of the last ``cells * width`` nanoseconds, and what's in flight.
+
+    Args:
+        width: nanoseconds per cell.
+        cells: how many.
+        now: the present moment.
+        slow: are slow calls counted, too?
+    """
+
+    __slots__ = ("_cells",)
+
+    def __init__(self, width: int, cells: int, now: int, *, slow: bool = False) -> None:
+        super().__init__(width, cells, now)
+        # The calls of every cell, then the failures of every cell; then the same of slow ones.
+        self._cells = array("I", [0]) * ((4 if slow else 2) * cells)
+
+    def count(self, entry: int, now: int, failed: bool) -> None:
+        """As `Window.count`: in the cell of `now`."""
+        tick = now // self.width
+        if tick > self.tick:
+            self.advance(tick)
+        else:
+            tick = self.tick
+        if entry >= tick:
+            self._left(entry)
+        cell = tick % self.cells
+        self.calls += 1
+        self._cells[cell] += 1
+        if failed:
+            self.failures += 1
+            self._cells[self.cells + cell] += 1
+
+    def count_slow(self, at: int, failed: bool) -> int:
+        """As `Window.count_slow`: in the cell of `at`, which is the place, if that's still in the window."""
+        tick = at // self.width
+        if tick > self.tick:
+            self.advance(tick)
+        if tick > self.tick - self.cells:
+            self.calls += 1
+            self.slow += 1
+            self._cells[tick % self.cells] += 1
+            self._cells[2 * self.cells + tick % self.cells] += 1
+            self.amend(tick, failed)
+        return tick
+
+    def amend(self, place: int, failed: bool) -> bool:
+        """As `Window.amend`."""
+        if place <= self.tick - self.cells:
+            return False
+        if failed:
+            self.failures += 1
+            self._cells[self.cells + place % self.cells] += 1
+            self._cells[3 * self.cells + place % self.cells] += 1
+        return True
+
+    @property
+    def slow_failures(self) -> int:
+        """As `Window.slow_failures`."""
+        return sum(self._cells[3 * self.cells :])
+
+    def advance(self, tick: int) -> None:
+        """As `Window.advance`: what's older than the window is forgotten."""
+        if tick - self.tick >= self.cells:
+            self._empty()
+        else:
+            for each in range(self.tick + 1, tick + 1):
+                self._empty_cell(each % self.cells)
+        super().advance(tick)
+
+    def _empty_cell(self, cell: int) -> None:
+        cells, count = self._cells, self.cells
+        self.calls -= cells[cell]
+        self.failures -= cells[count + cell]
+        cells[cell] = cells[count + cell] = 0
+        if len(cells) > 2 * count:
+            self.slow -= cells[2 * count + cell]
+            cells[2 * count + cell] = cells[3 * count + cell] = 0
+
     def _empty(self) -> None:
-        self._cells = array("I", [0]) * (2 * self.cells)
-        self.calls = self.failures = 0
+        self._cells = array("I", [0]) * len(self._cells)
+        self.calls = self.failures = self.slow = 0
 
 
 class StartOrder:

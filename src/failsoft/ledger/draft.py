@@ -205,6 +205,8 @@ def _block(record: evidence.BlockChanged) -> Draft:
     }
     if record.until is not None:
         fields["until"] = record.until
+    if record.mode is not None:
+        fields["mode"] = _identifier(record.mode, "a mode")
     return Draft(Kind.BLOCK_CHANGED, fields)
 
 

@@ -1,0 +1,42 @@
+"""What running processes last put on record: all that one process can know of another's breakers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from failsoft.ledger.locks import alive
+from failsoft.ledger.read import read
+
+
+def last_changes(ledger: Path | None) -> list[dict[str, Any]]:
+    """Of each process that has the ledger open: the last change of each layer of each adapter."""
+
+    def layer(fields: Mapping[str, Any]) -> tuple[str, str]:
+        return fields["adapter"], f"{fields['layer']} {fields.get('capability', {}).get('name', '')}"
+
+    return _newest(ledger, "breaker.changed", layer)
+
+
+def last_modes(ledger: Path | None) -> list[dict[str, Any]]:
+    """Of each process that has the ledger open: which adapters it forces or observes."""
+    told = _newest(ledger, "block.changed", lambda fields: (fields["subject"], str("mode" in fields)))
+    return [each for each in told if each.get("mode", "auto") != "auto"]
+
+
+def _newest(
+    ledger: Path | None, kind: str, key_of: Callable[[Mapping[str, Any]], tuple[str, str]]
+) -> list[dict[str, Any]]:
+    if ledger is None or not ledger.exists():
+        return []
+    with read(ledger) as reader:
+        opened = {each.fields["emitter"]: each.fields["pid"] for each in reader.records(kind="emitter.opened")}
+        running = {emitter: pid for emitter, pid in opened.items() if alive(ledger, emitter)}
+        found: dict[tuple[str, str, str], dict[str, Any]] = {}
+        for each in reader.records(kind=kind, last=500):
+            fields = each.fields
+            if fields["emitter"] in running:
+                subject, of_it = key_of(fields)
+                found[subject, fields["emitter"], of_it] = {"pid": running[fields["emitter"]], **fields}
+    return [found[key] for key in sorted(found)]
