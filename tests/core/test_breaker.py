@@ -537,47 +537,7 @@ def test_a_look_by_a_clock_that_lags_behind_changes_nothing() -> None:
     assert breaker.snapshot(now).failures == 1
 
 
-# --- outcomes without a permit, and what opens at once ----------------------------------------------------------------
-
-
-def test_outcomes_without_a_permit_open_by_rate_after_a_success_too() -> None:
-    breaker = make()
-    generation = breaker.closed_generation()
-    assert generation == 0
-    for failed in [True] * 10 + [False] * 9:
-        breaker.count(generation, 0, failed=failed)
-    assert breaker.closed_generation() == 0
-    breaker.count(generation, 0, failed=False)
-    assert breaker.closed_generation() is None
-    breaker.count(generation, 0, failed=True)
-    assert breaker.snapshot(0).late_results == 1
-
-
-@pytest.mark.parametrize("by_permit", [True, False])
-def test_one_call_less_than_half_of_two_hundred_does_not_open(by_permit: bool) -> None:
-    breaker = make(BreakerSettings(consecutive=1_000, consecutive_busy=1_000))
-
-    def end(failed: bool) -> None:
-        if by_permit:
-            settle(breaker, 0, FAILURE if failed else SUCCESS)
-        else:
-            breaker.count(0, 0, failed=failed)
-
-    for failed in [False] * 100 + [True] * 99:
-        end(failed)
-    assert breaker.closed_generation() == 0
-    end(True)
-    assert breaker.closed_generation() is None
-
-
-def test_what_is_in_flight_says_nothing_to_outcomes_without_a_permit() -> None:
-    breaker = make()
-    for _ in range(40):
-        admitted(breaker, 0)
-    for _ in range(20):
-        breaker.count(0, 0, failed=True)
-    seen = breaker.snapshot(0)
-    assert (seen.state, seen.calls) == (State.OPEN, 20)
+# --- what opens at once -----------------------------------------------------------------------------------------------
 
 
 def test_another_model_opens_a_breaker_whose_time_has_come_again() -> None:
@@ -590,7 +550,7 @@ def test_what_the_table_does_not_have_changes_nothing() -> None:
     changes: list[Change] = []
     breaker = make(on_change=changes.append)
     breaker.trip(Cause.RECOVERY_CHECK, 0)
-    assert (changes, breaker.closed_generation()) == ([], 0)
+    assert (changes, breaker.snapshot(0).state) == ([], State.CLOSED)
 
 
 def test_a_change_is_told_at_once_whatever_made_it() -> None:
@@ -600,10 +560,6 @@ def test_a_change_is_told_at_once_whatever_made_it() -> None:
     assert heard == ["unblocked"]
     breaker.trip(Cause.WRONG_MODEL, 0)
     assert heard == ["unblocked", "wrong_model"]
-    counting = make(on_change=lambda change: heard.append(change.reason))
-    for _ in range(20):
-        counting.count(0, 0, failed=True)
-    assert heard[2:] == ["rate"]
 
 
 # --- listeners, fork, settings ----------------------------------------------------------------------------------------

@@ -248,10 +248,10 @@ def quality(mode: Mode = Mode.AUTO) -> Quality:
 def test_a_forced_quality_breaker_gives_leave_while_it_is_open() -> None:
     each = quality()
     each.settle(0, 0, "open")
-    assert isinstance(each.acquire(0, SECOND), Refused)
+    assert isinstance(each.leave(0, SECOND), Refused)
     each.to_mode(Mode.FORCED, 0)
     assert each.peek(0) is None
-    leave = each.acquire(0, SECOND)
+    leave = each.leave(0, SECOND)
     assert not isinstance(leave, Refused)
     each.settle(leave, 0, "ok")
     assert each.snapshot(0).state is State.OPEN
@@ -261,7 +261,7 @@ def test_an_observed_quality_breaker_stays_closed() -> None:
     each = quality(Mode.OBSERVE)
     each.settle(0, 0, "open")
     for _ in range(40):
-        leave = each.acquire(0, SECOND)
+        leave = each.leave(0, SECOND)
         assert not isinstance(leave, Refused)
         each.settle(leave, 0, "fail")
     assert each.snapshot(0).state is State.CLOSED

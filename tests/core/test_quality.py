@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from failsoft.core.breaker import Permit, Refused
+from failsoft.core.breaker import Permit, Refused, State
 from failsoft.core.effects import HttpReply
 from failsoft.core.quality import Quality
 from failsoft.fault import Fault, FaultKind
@@ -226,7 +226,7 @@ def test_one_that_opens_while_the_prompt_is_made_refuses_the_attempt() -> None:
 
         def prompt(self, request: Any) -> Any:
             quality = scene.quality["first"]
-            leave = quality.acquire(0, SECOND)
+            leave = quality.leave(0, SECOND)
             assert not isinstance(leave, Refused)
             quality.settle(leave, 0, "open")
             return super().prompt(request)
@@ -241,7 +241,7 @@ class TestByItself:
     def test_a_late_result_counts_nowhere(self) -> None:
         clock = VirtualClock()
         quality = Quality(clock, random.Random(1))
-        leave = quality.acquire(0, SECOND)
+        leave = quality.leave(0, SECOND)
         assert not isinstance(leave, Refused)
         quality.settle(leave, 0, "open")
         quality.settle(leave, 0, "ok")
@@ -252,7 +252,7 @@ class TestByItself:
         quality = Quality(VirtualClock(), random.Random(1))
         quality.unblocked(0)
         assert str(quality.snapshot(0).state) == "closed"
-        leave = quality.acquire(0, SECOND)
+        leave = quality.leave(0, SECOND)
         assert not isinstance(leave, Refused)
         quality.settle(leave, 0, "open")
         quality.unblocked(1)
@@ -260,7 +260,7 @@ class TestByItself:
 
     def test_an_open_one_isnt_opened_again(self) -> None:
         quality = Quality(VirtualClock(), random.Random(1))
-        first, second = quality.acquire(0, SECOND), quality.acquire(0, SECOND)
+        first, second = quality.leave(0, SECOND), quality.leave(0, SECOND)
         assert not isinstance(first, Refused)
         assert not isinstance(second, Refused)
         quality.settle(first, 0, "open")
@@ -271,7 +271,7 @@ class TestByItself:
 
     def test_a_forked_child_has_locks_of_its_own(self) -> None:
         quality = Quality(VirtualClock(), random.Random(1))
-        quality._breaker._lock.acquire()
+        quality._lock.acquire()
         quality.after_fork()
         assert quality.peek(0) is None
 
@@ -287,7 +287,7 @@ def test_a_look_says_what_asking_would() -> None:
     quality = half_open()
     assert quality.peek(0) is None
     for _ in range(2):
-        quality.acquire(0, SECOND)
+        quality.leave(0, SECOND)
     assert isinstance(quality.peek(0), Refused)
 
 
@@ -295,7 +295,7 @@ def test_a_look_says_what_asking_would() -> None:
 def test_trials_that_say_nothing_do_not_let_it_back_on_probation(outcome: Any, after: str) -> None:
     quality = half_open()
     for _ in range(3):
-        leave = quality.acquire(0, SECOND)
+        leave = quality.leave(0, SECOND)
         if not isinstance(leave, Refused):
             quality.settle(leave, 0, outcome)
     assert str(quality.snapshot(0).state) == after
@@ -303,6 +303,42 @@ def test_trials_that_say_nothing_do_not_let_it_back_on_probation(outcome: Any, a
 
 def test_in_a_forked_child_its_lock_is_free() -> None:
     quality = half_open()
-    quality._breaker._lock.acquire()
+    quality._lock.acquire()
     quality.after_fork()
     assert quality.peek(0) is None
+
+
+def test_one_answer_less_than_half_of_two_hundred_doesnt_open_it() -> None:
+    quality = Quality(VirtualClock(), random.Random(1))
+    for outcome in ["ok"] * 100 + ["fail"] * 99:
+        quality.settle(quality.leave(0, SECOND), 0, outcome)  # type: ignore[arg-type]
+    assert quality.snapshot(0).state is State.CLOSED
+    quality.settle(0, 0, "fail")
+    assert quality.snapshot(0).state is State.OPEN
+
+
+def test_it_opens_by_rate_after_an_answer_that_fits_too() -> None:
+    quality = Quality(VirtualClock(), random.Random(1))
+    for outcome in ["fail"] * 10 + ["ok"] * 10:
+        quality.settle(0, 0, outcome)  # type: ignore[arg-type]
+    assert quality.snapshot(0).state is State.OPEN
+    quality.settle(0, 0, "fail")
+    assert quality.snapshot(0).late_results == 1
+
+
+def test_what_is_in_flight_doesnt_thin_its_rate() -> None:
+    quality = Quality(VirtualClock(), random.Random(1))
+    for _ in range(40):
+        quality.leave(0, SECOND)
+    for _ in range(20):
+        quality.settle(0, 0, "fail")
+    seen = quality.snapshot(0)
+    assert (seen.state, seen.calls) == (State.OPEN, 20)
+
+
+def test_an_opening_is_told_at_once() -> None:
+    heard: list[str] = []
+    quality = Quality(VirtualClock(), random.Random(1), lambda change: heard.append(change.reason))
+    for _ in range(20):
+        quality.settle(0, 0, "fail")
+    assert heard == ["rate"]

@@ -37,7 +37,8 @@ An attempt that its *caller's* deadline cut off is judged by fair time (`Permit.
 can't be a trial: it would be cut off, prove nothing, and take the place of one that could. Where so no trial was to be had
 for `open_base_s`, one refusal says it (`Refused.detach`), and the call lets a trial run on without its caller.
 
-A *quality* breaker (`failsoft.core.quality`) is this class with other settings, told outcomes by `count` while it's closed.
+A *quality* breaker (`failsoft.core.quality`) is this class with other settings, told outcomes
+without permits while it's closed.
 The *recovery check* is the call's, of every trial: whether the pinned model answered is known before the permit is settled,
 so no trial counts as a success without it. One that another model answered opens the breaker again, with one trip more
 (`Permit.fail_check`). A check that takes time (golden cases) needs a seat here, with a generation and a lease of its own.
@@ -61,8 +62,6 @@ __all__ = ["Breaker", "BreakerSettings", "BreakerSnapshot", "Cause", "Change", "
 
 _CLOSED, _OPEN, _HALF_OPEN = State.CLOSED, State.OPEN, State.HALF_OPEN
 _FORCED, _OBSERVE = Mode.FORCED, Mode.OBSERVE
-
-_NO_LEASE = -(2**62)
 
 
 class Breaker(Machine):
@@ -195,27 +194,6 @@ class Breaker(Machine):
             self._catch_up(now)
             self._move(cause, now)
         self._announce()
-
-    def closed_generation(self) -> int | None:
-        """The generation, while it's closed: for outcomes that are told by `count`. None otherwise: ask for a permit."""
-        generation = self._generation  # read first, and without the lock: an older one's outcome counts nowhere
-        return generation if self._state is _CLOSED else None
-
-    def count(self, generation: int, now: int, *, failed: bool) -> None:
-        """An attempt ended that took no permit, since the breaker was closed.
-
-        For a breaker whose rate counts only what has ended, and that looks for no failures in a row: a quality breaker.
-        """
-        with self._lock:
-            if generation != self._generation:
-                self._late_results += 1
-                return
-            window, settings = self._window, self._settings
-            window.count(_NO_LEASE, now, failed)
-            if window.calls >= settings.min_calls and window.failures * 100 >= settings.rate * window.calls:
-                self._move(Cause.RATE, now)
-        if self._untold:
-            self._announce()
 
     def after_fork(self) -> None:
         """In the child: the parent's attempts aren't ours, and its lock may be held by a thread that isn't here."""

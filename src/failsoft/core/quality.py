@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from failsoft.core.breaker import Breaker, BreakerSnapshot, Cause, Change, Mode, Permit, Refused
+from failsoft.core.breaker import Breaker, Cause, Change, Mode, Permit, Refused, State
 from failsoft.core.breaker_settings import QUALITY
 from failsoft.core.effects import Clock, Random
 from failsoft.fault import Settlement
@@ -25,6 +25,8 @@ Outcome = Literal["ok", "fail", "open", "none"]
 Leave = Permit | int
 """To make an attempt: a trial's permit, or the generation in which it was closed."""
 
+_NO_LEASE = -(2**62)
+
 _SETTLEMENTS = {
     "ok": Settlement.SUCCESS,
     "fail": Settlement.FAILURE,
@@ -33,7 +35,7 @@ _SETTLEMENTS = {
 }
 
 
-class Quality:
+class Quality(Breaker):
     """One capability's quality breaker at one adapter. Any thread may call it; none waits in it.
 
     Args:
@@ -43,7 +45,7 @@ class Quality:
         mode: what a person decided about the adapter.
     """
 
-    __slots__ = ("_breaker",)
+    __slots__ = ()
 
     def __init__(
         self,
@@ -52,39 +54,36 @@ class Quality:
         on_change: Callable[[Change], None] | None = None,
         mode: Mode = Mode.AUTO,
     ) -> None:
-        self._breaker = Breaker(QUALITY, clock, random, on_change, mode)
+        super().__init__(QUALITY, clock, random, on_change, mode)
 
-    def peek(self, now: int) -> Refused | None:
-        """Would an attempt be admitted? None if so. Takes nothing."""
-        return self._breaker.peek(now)
-
-    def acquire(self, now: int, timeout_ns: int) -> Leave | Refused:
+    def leave(self, now: int, timeout_ns: int) -> Leave | Refused:
         """Leave for one attempt, or why there's none."""
-        generation = self._breaker.closed_generation()
-        return self._breaker.acquire(now, timeout_ns) if generation is None else generation
+        generation = self._generation  # read first, and without the lock: an older one's outcome counts nowhere
+        return generation if self._state is State.CLOSED else self.acquire(now, timeout_ns)
 
     def settle(self, leave: Leave, now: int, outcome: Outcome) -> None:
         """Say how the attempt ended, by `Treatment.quality`, or ``ok`` for an answer that fits."""
         if type(leave) is Permit:
             leave.settle(_SETTLEMENTS[outcome], now, well_formed=outcome != "none")
         elif outcome == "ok" or outcome == "fail":
-            self._breaker.count(leave, now, failed=outcome == "fail")
+            self._count(leave, now, outcome == "fail")
         if outcome == "open":
-            self._breaker.trip(Cause.WRONG_MODEL, now)
+            self.trip(Cause.WRONG_MODEL, now)
 
-    def snapshot(self, now: int) -> BreakerSnapshot:
-        """What it knows."""
-        return self._breaker.snapshot(now)
-
-    def to_mode(self, mode: Mode, now: int) -> None:
-        """As `Breaker.to_mode`."""
-        self._breaker.to_mode(mode, now)
+    def _count(self, generation: int, now: int, failed: bool) -> None:
+        """An attempt ended that took no permit, since it was closed."""
+        with self._lock:
+            if generation != self._generation:
+                self._late_results += 1
+                return
+            window, settings = self._window, self._settings
+            window.count(_NO_LEASE, now, failed)
+            if window.calls >= settings.min_calls and window.failures * 100 >= settings.rate * window.calls:
+                self._move(Cause.RATE, now)
+        if self._untold:
+            self._announce()
 
     def unblocked(self, now: int) -> None:
         """Somebody says that the adapter is mended: one that isn't closed tries it now."""
-        if self._breaker.closed_generation() is None:
-            self._breaker.to_trial("unblocked", now)
-
-    def after_fork(self) -> None:
-        """As `Breaker.after_fork`."""
-        self._breaker.after_fork()
+        if self._state is not State.CLOSED:
+            self.to_trial("unblocked", now)

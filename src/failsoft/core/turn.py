@@ -213,7 +213,7 @@ class Turn(Generic[R]):
         """Do all guards let this attempt go? What they gave is held."""
         asking, adapter, held, quality = self.asking, self.adapter, self._held, self._quality
         if quality is not None:
-            leave = quality.acquire(now, until - now)
+            leave = quality.leave(now, until - now)
             if type(leave) is Refused:
                 self._pass("quality", leave.reason)
                 return False
