@@ -139,14 +139,17 @@ class Provider:
         self.stars, self.model, self.status, self.hold = 3, "m", 200, threading.Event()
         self.hold.set()
         self.arrived = threading.Event()
+        self.refuses = False
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.arrived.set()
         self.hold.wait(5)
         if self.status != 200:
-            code = "invalid_api_key" if self.status == 401 else "server_error"
+            code = {401: "invalid_api_key", 500: "server_error"}.get(self.status)
             return httpx.Response(self.status, json={"error": {"message": CANARY, "code": code}})
-        message = {"role": "assistant", "content": f'{{"stars": {self.stars}}}'}
+        message: dict[str, Any] = {"role": "assistant", "content": f'{{"stars": {self.stars}}}'}
+        if self.refuses:
+            message = {"role": "assistant", "content": None, "refusal": CANARY}
         choice = {"index": 0, "finish_reason": "stop", "message": message}
         return httpx.Response(200, json={"id": CANARY, "model": self.model, "choices": [choice]})
 
@@ -205,6 +208,11 @@ async def test_what_is_emitted_is_what_the_catalogue_says_and_holds_no_payload(
         provider.stars = 3
         for _ in range(30):
             rate.sync(request)
+        provider.refuses = True
+        for _ in range(20):
+            rate.sync(request)
+        provider.refuses, provider.status = False, 599
+        rate.sync(request)
         provider.status = 500
         while isolation._adapters["local"].budget.take(time.monotonic_ns(), None):
             pass

@@ -91,7 +91,8 @@ class Treatment:
             was told how long; ``no``.
         latch: the adapter stops until somebody mends the configuration (``pin``), and with it every adapter that uses
             the same credential at the same place (``credential``); ``no``.
-        quality: what the quality breaker learns: ``fail``; ``open``: it opens at once; ``none``: nothing.
+        quality: what the quality breaker learns: ``fail``; ``refused``: counted apart; ``open``: it opens at once; ``none``:
+            nothing.
         loud: an ERROR event: someone must look.
         repair: a capability that wants it shows the model once what was wrong, and asks again.
         patience: so many times the usual back-off before a retry.
@@ -102,7 +103,7 @@ class Treatment:
     retry: Retry = "no"
     throttle: Literal["no", "told", "yes"] = "no"
     latch: Literal["no", "pin", "credential"] = "no"
-    quality: Literal["none", "fail", "open"] = "none"
+    quality: Literal["none", "fail", "refused", "open"] = "none"
     loud: bool = False
     repair: bool = False
     patience: int = 1
@@ -145,8 +146,8 @@ TREATMENT: MappingProxyType[FaultKind, Treatment] = MappingProxyType(
         _K.MALFORMED_REPLY: Treatment(_FAIL, "yes"),
         _K.EMPTY_REPLY: Treatment(_OK, "once", quality="fail"),
         _K.TRUNCATED: Treatment(_OK, quality="fail", repair=True),
-        _K.REFUSED: Treatment(_OK),
-        _K.FILTERED: Treatment(_OK, "end"),  # what one provider filters isn't offered to the next
+        _K.REFUSED: Treatment(_OK, quality="refused"),
+        _K.FILTERED: Treatment(_OK, "end", quality="refused"),  # what one provider filters isn't offered to the next
         _K.AMBIGUOUS_REPLY: Treatment(_OK, quality="fail", repair=True),
         _K.MALFORMED_ANSWER: Treatment(_OK, quality="fail", repair=True),
         _K.SCHEMA_INVALID: Treatment(_OK, quality="fail", repair=True),

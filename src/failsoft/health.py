@@ -50,10 +50,12 @@ class QualityHealth:
     Args:
         state: of its quality breaker: ``closed``, ``open`` or ``half_open``.
         retry_in: seconds until an open one may try again.
+        refusals: answers of the last minute that were refusals, the model's or a filter's.
     """
 
     state: str
     retry_in: float
+    refusals: int
 
 
 @frozen
@@ -120,7 +122,7 @@ def adapter_health(adapter: GuardedAdapter, block: Block | None, now: int) -> Ad
 def quality_health(quality: Quality, now: int) -> QualityHealth:
     """A quality breaker, looked at."""
     seen = quality.snapshot(now)
-    return QualityHealth(str(seen.state), max(0, seen.until_ns - now) / 1e9)
+    return QualityHealth(str(seen.state), max(0, seen.until_ns - now) / 1e9, quality.refusals(now))
 
 
 def capability_health(

@@ -328,7 +328,8 @@ class Isolation:
                 self._changed(adapter, change, capability)
 
             mode = self._adapters[adapter].breaker.mode
-            found = self._quality[capability, adapter] = Quality(self._clock, self._random, told, mode)
+            found = Quality(self._clock, self._random, told, mode, self._on_refusals(capability, adapter))
+            self._quality[capability, adapter] = found
         return found
 
     def _open_transports(self) -> tuple[AsyncDriver, SyncDriver]:
@@ -582,6 +583,12 @@ class Isolation:
         self.telemetry.emit(
             "bulkhead.full", adapter=adapter, in_use=full.in_use, waiting=full.waiting, refused=full.refused
         )
+
+    def _on_refusals(self, capability: str, adapter: str) -> Callable[[float], None]:
+        def tell(share: float) -> None:
+            self.telemetry.emit("refusals.many", capability=capability, adapter=adapter, share=round(share, 1))
+
+        return tell
 
     def _ledger_event(self, name: str, fields: Mapping[str, Any]) -> None:
         self.telemetry.emit(name, **fields)

@@ -77,6 +77,11 @@ CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
             ("subject", "blocked", "actor", "why", "until", "mode"),
             "Somebody blocked or unblocked something, or forced or observes an adapter.",
         ),
+        "refusals.many": EventKind(
+            logging.ERROR,
+            ("capability", "adapter", "share"),
+            "A fifth or more of an adapter's answers to a capability are refusals, the model's or a filter's.",
+        ),
         "degraded.exceeded": EventKind(
             logging.ERROR,
             ("capability", "share", "limit", "why"),

@@ -342,3 +342,48 @@ def test_an_opening_is_told_at_once() -> None:
     for _ in range(20):
         quality.settle(0, 0, "fail")
     assert heard == ["rate"]
+
+
+class TestRefusals:
+    def told(self) -> tuple[Quality, list[float]]:
+        shares: list[float] = []
+        return Quality(VirtualClock(), random.Random(1), on_refusals=shares.append), shares
+
+    def test_are_told_from_a_fifth_of_twenty_answers_on(self) -> None:
+        quality, shares = self.told()
+        for _ in range(16):
+            quality.settle(0, 0, "ok")
+        for _ in range(3):
+            quality.settle(0, 0, "refused")
+        assert shares == []
+        quality.settle(0, 0, "refused")
+        assert shares == [20]
+        assert quality.refusals(0) == 4
+        assert quality.snapshot(0).state is State.CLOSED
+
+    def test_are_told_again_after_ten_minutes(self) -> None:
+        quality, shares = self.told()
+        for second in range(700):
+            quality.settle(0, second * SECOND, "refused")
+        assert shares == [100, 100]
+
+    def test_of_the_last_minute_count(self) -> None:
+        quality, shares = self.told()
+        for second in range(0, 200, 10):
+            quality.settle(0, second * SECOND, "refused")
+        assert shares == []
+        assert quality.refusals(199 * SECOND) == 6
+        assert quality.refusals(900 * SECOND) == 0
+
+    def test_need_nobody_to_tell(self) -> None:
+        quality = Quality(VirtualClock(), random.Random(1))
+        for _ in range(30):
+            quality.settle(0, 0, "refused")
+        assert quality.refusals(0) == 30
+
+    def test_say_nothing_of_a_trial_but_that_it_was_answered(self) -> None:
+        quality = Quality(VirtualClock(), random.Random(1))
+        quality.to_trial("unblocked", 0)
+        for _ in range(3):
+            quality.settle(quality.leave(0, SECOND), 0, "refused")  # type: ignore[arg-type]
+        assert quality.snapshot(0).state is State.CLOSED  # on probation
