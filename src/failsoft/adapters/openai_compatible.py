@@ -1,8 +1,8 @@
 """OpenAI's chat completions, and every server that speaks them.
 
-`encode` sends one strict JSON schema and asks for one choice, not streamed. `decode` takes a reply apart in an order
-that matters: an error wherever it hides, then refusal and filter, then a cut, and only then the text, which must be one
-strict JSON document. Whatever bytes come, it returns a value.
+`encode` sends one strict JSON schema and asks for one choice. `decode` takes a reply apart in an order that matters: an
+error wherever it hides, then refusal and filter, then a cut, and only then the text, which must be one strict JSON document.
+A streamed reply is put together first (`failsoft.adapters.openai_stream`). Whatever bytes come, it returns a value.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ from failsoft.adapters.base import (
 )
 from failsoft.adapters.json_schema import BOUNDS, strict_schema
 from failsoft.adapters.openai_errors import fault_of_error
+from failsoft.adapters.openai_stream import CUT, ChatPulse, Ending, Streaming, assemble
 from failsoft.adapters.strict_json import WHITE_SPACE, StrictJsonError, decoded, loads_text
-from failsoft.core.effects import AnswerSchema, Ask, HttpReply, HttpRequest, Reply, Tokens, Unusable
+from failsoft.core.effects import EVENT_STREAM, AnswerSchema, Ask, HttpReply, HttpRequest, Reply, Tokens, Unusable
+from failsoft.core.judge import struck
 from failsoft.errors import ConfigurationError
 from failsoft.fault import Fault, FaultKind
 from failsoft.outcome import Grade, Served
@@ -37,15 +39,17 @@ from failsoft.outcome import Grade, Served
 OPENAI_BOUNDS = BOUNDS - {"minLength", "maxLength", "uniqueItems", "minProperties", "maxProperties"}
 """The bounds that OpenAI's strict mode takes (its structured-outputs guide, November 2026)."""
 
-_OWN_FIELDS = frozenset({"model", "messages", "response_format", "stream", "n", "tools", "functions"})
+_OWN_FIELDS = frozenset({"model", "messages", "response_format", "stream", "stream_options", "n", "tools", "functions"})
 _OWN_HEADERS = frozenset(
     {"authorization", "content-type", "content-length", "host", "accept-encoding", "transfer-encoding", "connection"}
 )
+_WITH_USAGE = {"include_usage": True}
 _REQUEST_IDS = ("x-request-id", "x-generation-id", "apim-request-id", "x-ds-trace-id")
 _USUAL_TYPES = (None, "application/json", "application/json; charset=utf-8")
 _JSON_TYPES = ("", "application/json", "text/json", "text/plain")  # some servers say text/plain, some nothing
+_PAGE_TYPES = ("text/html", "application/xhtml+xml")
+_PAGE_STARTS = (b"<!doctype html", b"<html")
 # Tuples: what a server sends there needn't be hashable.
-_CUT = ("length", "max_tokens", "model_length")
 _INSTEAD_OF_TEXT = ("refusal", "tool_calls", "function_call")
 _BROKEN_OFF = ("error", "network_error", "insufficient_system_resource")
 
@@ -79,12 +83,13 @@ class OpenAICompatible:
         leave_out: fields of the body never to send: reasoning models refuse ``temperature`` and ``seed``.
         max_tokens_field: what the cap on the answer's tokens is called.
         bounds: keywords of `failsoft.adapters.json_schema.BOUNDS` that the server takes in a schema.
+        streaming: have replies streamed, so; None: whole.
 
     Raises:
         ConfigurationError: an argument is unusable; never shows a key.
     """
 
-    version = "1"
+    version = "2"
 
     def __init__(
         self,
@@ -98,15 +103,19 @@ class OpenAICompatible:
         leave_out: Collection[str] = (),
         max_tokens_field: str = "max_tokens",
         bounds: frozenset[str] = BOUNDS,
+        streaming: Streaming | None = None,
     ) -> None:
         self.provider = provider
+        self._streaming = streaming
+        self._timing: tuple[Any, ...] = () if streaming is None else (ChatPulse, streaming.first_ns, streaming.gap_ns)
         self._url, address = endpoint_url(base_url, "/chat/completions")
         self.endpoint: str | None = address
         self._grade = grade
-        self._headers = _headers(api_key, extra_headers or {})
+        accepted = "application/json" if streaming is None else "text/event-stream, application/json"
+        self._headers = _headers(api_key, extra_headers or {}, accepted)
         self.secrets = secrets_of(api_key, extra_headers or {})
         self._extra = _extra_fields(extra_body or {})
-        self._leave_out = frozenset(leave_out) - _OWN_FIELDS
+        self._leave_out = frozenset(leave_out) - (_OWN_FIELDS - {"stream_options"})
         self._max_tokens_field = max_tokens_field
         self._bounds = bounds
         self._dialect = "chat-completions " + " ".join(sorted(bounds))
@@ -137,7 +146,8 @@ class OpenAICompatible:
         fields: dict[str, Any] = {
             "model": ask.pin.model,
             "messages": [{"role": each.role, "content": each.content} for each in ask.prompt.messages],
-            "stream": False,
+            "stream": self._streaming is not None,
+            "stream_options": _WITH_USAGE if self._streaming is not None else None,
             "temperature": sampling.temperature,
             "seed": sampling.seed,
             self._max_tokens_field: sampling.max_tokens,
@@ -150,7 +160,8 @@ class OpenAICompatible:
         body = to_json({name: value for name, value in fields.items() if value is not None})
         # Spliced: a schema with hundreds of enum values isn't written anew for every call.
         response_format = ask.answer.cache.get(self._dialect) or self.prepare(ask.answer)
-        return HttpRequest(self._url, self._headers, b'%b,"response_format":%b}' % (body[:-1], response_format))
+        body = b'%b,"response_format":%b}' % (body[:-1], response_format)
+        return HttpRequest(self._url, self._headers, body, "POST", *self._timing)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -171,9 +182,10 @@ class OpenAICompatible:
         """What the model said, JSON or not. Never raises."""
         status = reply.status
         if status != 200 and status < 400:
-            empty = status == 204
-            kind = FaultKind.EMPTY_REPLY if empty else FaultKind.UNEXPECTED_STATUS
+            kind = FaultKind.MALFORMED_REPLY if status == 204 else FaultKind.UNEXPECTED_STATUS
             return Unusable(Fault(kind, "a success without an answer", status))
+        if self._streaming is not None and status == 200 and media_type(reply.headers) == EVENT_STREAM:
+            return self._read_stream(reply, self._streaming.end)
         body = _envelope(reply)
         if isinstance(body, Fault):
             return Unusable(fault_of_error(reply, None) if status != 200 else body)
@@ -206,6 +218,16 @@ class OpenAICompatible:
         fingerprint = as_text(body.get("system_fingerprint"))
         served = Served(model[:MAX_TEXT], self._grade, fingerprint, _request_id(reply, number))
         return Said(text, served, Tokens(asked, written))
+
+    def _read_stream(self, reply: HttpReply, end: Ending) -> Said | Unusable:
+        found = assemble(reply.body, end)
+        read = self._read_any(reply, found.body)
+        if found.fault is not None:
+            return Unusable(found.fault, read.served, read.tokens)
+        if type(read) is Said and self.secrets:  # a key may have come in pieces
+            text = struck(HttpReply(200, {}, read.text.encode()), self.secrets).body.decode()
+            return Said(text, read.served, read.tokens)
+        return read
 
     def _read_any(self, reply: HttpReply, body: dict[str, Any]) -> Said | Unusable:
         status = reply.status
@@ -261,7 +283,7 @@ def openai_compatible(base_url: str, api_key: str | None = None, **options: Any)
     return OpenAICompatible(base_url, api_key, **options)
 
 
-def _headers(api_key: str | None, extra: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def _headers(api_key: str | None, extra: Mapping[str, str], accepted: str) -> tuple[tuple[str, str], ...]:
     problems = [problem for name, value in extra.items() if (problem := header_problem(name, value))]
     problems.extend(f"extra_headers: {name} is set by the library" for name in extra if name.lower() in _OWN_HEADERS)
     if api_key is not None and (not api_key or header_problem("api_key", api_key)):
@@ -270,7 +292,7 @@ def _headers(api_key: str | None, extra: Mapping[str, str]) -> tuple[tuple[str, 
         raise ConfigurationError(problems)
     own = {
         "content-type": "application/json",
-        "accept": "application/json",
+        "accept": accepted,
         "accept-encoding": "identity",
         "user-agent": USER_AGENT,
         **{name.lower(): value for name, value in extra.items()},
@@ -299,13 +321,18 @@ def _request_id(reply: HttpReply, in_body: object) -> str | None:
 def _envelope(reply: HttpReply) -> dict[str, Any] | Fault:
     if reply.headers.get("content-type") not in _USUAL_TYPES:
         kind = media_type(reply.headers)
+        if kind in _PAGE_TYPES:
+            return Fault(FaultKind.WEB_PAGE, "a web page instead of JSON", reply.status)
         if kind not in _JSON_TYPES and not kind.endswith("+json"):
-            return Fault(FaultKind.MALFORMED_REPLY, "a page or a stream instead of JSON", reply.status)
+            return Fault(FaultKind.MALFORMED_REPLY, "another media type than JSON", reply.status)
     try:
         body: Any = loads_text(decoded(reply.body).strip(WHITE_SPACE))
     except StrictJsonError as error:
-        if not reply.body.strip(b" \t\r\n"):  # some send empty lines to keep the connection alive
-            return Fault(FaultKind.EMPTY_REPLY, "an empty body", reply.status)
+        start = reply.body.lstrip(b" \t\r\n")[:32]  # some send empty lines to keep the connection alive
+        if not start:
+            return Fault(FaultKind.MALFORMED_REPLY, "an empty body", reply.status)
+        if start.lower().startswith(_PAGE_STARTS):
+            return Fault(FaultKind.WEB_PAGE, "a web page instead of JSON", reply.status)
         return Fault(FaultKind.MALFORMED_REPLY, str(error), reply.status)
     if body and body.__class__ is dict:
         return body
@@ -332,7 +359,7 @@ def _text(reply: HttpReply, body: dict[str, Any]) -> str | Fault:
         return Fault(FaultKind.REFUSED, "the model refused", status)
     if message.get("tool_calls") or message.get("function_call"):
         return Fault(FaultKind.AMBIGUOUS_REPLY, "a tool call where an answer was asked for", status)
-    if finish in _CUT:
+    if finish in CUT:
         return Fault(FaultKind.TRUNCATED, "the answer was cut at its token cap", status)
     content: object = message.get("content")
     if isinstance(content, list):

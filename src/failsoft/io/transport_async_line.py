@@ -112,7 +112,7 @@ class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
             self._transport.write(buffer)
             if self._room is not None:
                 await self._room
-        if self._ended:
+        if self._ended or self._transport.is_closing():  # a send that failed is told to `connection_lost` only later
             self._write_failed = True
             raise httpcore.WriteError
 
