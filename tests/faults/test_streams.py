@@ -71,6 +71,14 @@ def test_a_stream_comes_as_one_reply_of_its_exact_bytes_and_the_connection_is_us
         assert server.accepted == 1
 
 
+def test_a_long_head_and_a_long_chunk_extension_are_read_as_ever(client: Client) -> None:
+    head = HEAD[:-2] + b"".join(b"x-%d: %b\r\n" % (number, b"y" * 100) for number in range(80)) + b"\r\n"
+    chunks = b"%x;%b\r\n%b\r\n" % (len(TOKEN), b"z" * 5_000, TOKEN)
+    result, _ = asked(client, always(head + chunks + LAST))
+    assert isinstance(result, HttpReply)
+    assert (result.body, result.headers["x-79"]) == (TOKEN, "y" * 100)
+
+
 def test_a_stream_whose_length_is_announced_is_one_too(client: Client) -> None:
     body = b"".join(answer_events("m", "{}", 1))
     result, _ = asked(client, always(raw(b"HTTP/1.1 200 OK", b"Content-Length: %d" % len(body), body=body)))

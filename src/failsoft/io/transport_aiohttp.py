@@ -144,7 +144,7 @@ async def _counted(line: Line, ear: Ear | None) -> list[bytes]:
         part = await line.read(_PIECE)
         parts.append(part)
         if ear is not None:
-            await ear.hear(part)
+            ear.hear(part)
     return parts
 
 
@@ -155,7 +155,7 @@ async def _chunks(parser: HttpResponseParser, payload: Any, line: Line, ear: Ear
         parser.feed_data(await line.read(_PIECE))
         if ear is not None:
             parts.append(payload.read_nowait(-1))
-            await ear.hear(parts[-1])
+            ear.hear(parts[-1])
     if not payload.is_eof():  # a bare line feed may be a blank line to the inbox, and not to the parser
         raise Broken(FaultKind.BAD_FRAMING, "chunks that are not what HTTP/1.1 allows")
     parts.append(payload.read_nowait(-1))

@@ -134,7 +134,7 @@ class AsyncTransport:
             async with timer:
                 if slot is None:
                     slot = await self._connect(loop, target, seconds)
-                slot.line.inbox.begin(streamed=ear is not None)
+                slot.line.begin(streamed=ear is not None)
                 status, headers, parts, reusable = await self._hear(slot, made, ear)
             clean = reusable and slot.line.alive and not self._closed
         except EXPECTED as error:
@@ -163,7 +163,10 @@ class AsyncTransport:
             parts = [part async for part in stream]
         else:
             ear.head(response.status, headers)
-            parts = await ear.listen(stream)
+            parts = []
+            async for part in stream:
+                parts.append(part)
+                ear.hear(part)
         await response.aclose()
         return response.status, headers, parts, slot.connection.is_idle()
 
@@ -274,7 +277,8 @@ class AsyncTransport:
                 async for part in cast("httpx.AsyncByteStream", response.stream):
                     body.add(part)
                     if ear is not None:
-                        await ear.hear(part)
+                        ear.silence.check(self._clock.monotonic_ns())
+                        ear.hear(part)
                 await response.aclose()
         except EXPECTED as error:
             self._close_later(response)

@@ -9,8 +9,10 @@ from typing import cast
 
 import httpcore
 
-from failsoft.io.transport_inbox import Inbox
+from failsoft.io.transport_inbox import Inbox, Phase
 
+_TURN = 0.005  # seconds of reading what is at hand; then others on the loop have their turn, and its timers
+_STREAM_PIECE = 2048  # bytes of a streamed reply handed out at once: 200 pings, of which httpcore reads 25 in 1 ms
 _PAUSE_ABOVE = 256 * 1024  # received bytes that nobody has taken yet; then the socket waits
 
 
@@ -28,6 +30,14 @@ class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._error: Exception | None = None
         self._paused = False
         self._write_failed = False
+        self._streamed = False
+        self._turn = 0.0
+
+    def begin(self, *, streamed: bool = False) -> None:
+        """The next exchange starts. A `streamed` reply may come in many small parts: others have a turn between them."""
+        self.inbox.begin(streamed=streamed)
+        self._streamed = streamed
+        self._turn = self._loop.time()
 
     @property
     def alive(self) -> bool:
@@ -83,8 +93,11 @@ class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
         Raises:
             Broken: the connection ended, or broke a rule of framing.
         """
+        if self._streamed and self._loop.time() - self._turn > _TURN:
+            await asyncio.sleep(0)
+            self._turn = self._loop.time()
         while True:
-            piece = self.inbox.take(max_bytes)
+            piece = self._next(max_bytes)
             if piece is not None:
                 if self._paused and not self._ended:
                     self._paused = False
@@ -101,6 +114,12 @@ class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
                 await self._waiter
             finally:
                 self._waiter = None
+
+    def _next(self, most: int) -> bytes | None:
+        """As `Inbox.take`; of a streamed body small pieces, unless not even a chunk's head fits in one."""
+        inbox = self.inbox
+        small = inbox.take(_STREAM_PIECE) if self._streamed and inbox.phase is not Phase.HEAD else None
+        return small or inbox.take(most)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send, waiting for room.

@@ -13,15 +13,13 @@ meant.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 
 from attrs import define
 
 from failsoft.core.effects import EVENT_STREAM, MILLISECOND, SECOND, Clock, HttpRequest, Pulse
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.transport_inbox import Broken
-
-_TURN = 5 * MILLISECOND  # then others on the loop have theirs, and its timers: parts at hand are read without a wait
 
 
 @define(eq=False)
@@ -52,14 +50,17 @@ class Silence:
         else:
             self.ends = self.until
 
-    def hear(self, part: bytes, now: int) -> None:
-        """A part of the body came.
+    def check(self, now: int) -> None:
+        """For those who are handed parts without a wait: has it been silent for too long?
 
         Raises:
-            Broken: it came too late.
+            Broken: it has.
         """
         if now >= self.ends:
             raise Broken(FaultKind.ATTEMPT_TIMEOUT, "no whole reply within the time given")
+
+    def hear(self, part: bytes, now: int) -> None:
+        """A part of the body came."""
         if self._pulse is not None and self._pulse.heard(part):
             self.ends = min(self.until, now + self._request.gap_ns)
 
@@ -78,34 +79,18 @@ class Ear:
     silence: Silence
     _clock: Clock
     _timer: asyncio.Timeout
-    _turn: int = 0
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         """The reply's head is read."""
         self.silence.head(status, headers)
         self._keep(self._clock.monotonic_ns())
 
-    async def hear(self, part: bytes) -> None:
-        """A part came. Gives way now and then: parts that are at hand would hold the loop.
-
-        Raises:
-            Broken: it came too late.
-        """
+    def hear(self, part: bytes) -> None:
+        """A part came. Never raises, and there's nothing to wait for: a generator that gives the parts isn't left open."""
         now, ends = self._clock.monotonic_ns(), self.silence.ends
         self.silence.hear(part, now)
         if self.silence.ends != ends:
             self._keep(now)
-        if now - self._turn > _TURN:
-            await asyncio.sleep(0)
-            self._turn = self._clock.monotonic_ns()
-
-    async def listen(self, parts: AsyncIterator[bytes]) -> list[bytes]:
-        """All parts, each heard as it came."""
-        heard: list[bytes] = []
-        async for part in parts:
-            heard.append(part)
-            await self.hear(part)
-        return heard
 
     def _keep(self, now: int) -> None:
         if not self._timer.expired():

@@ -309,6 +309,11 @@ DIRECTED: tuple[Directed, ...] = (
         "core/test_cancellation.py::test_a_cancel_at_any_effect_is_raised_again_and_leaves_nothing_held",
         "the same at every effect: before the send, in the body, in the queue, while recording",
     ),
+    Directed(
+        70,
+        "faults/test_cancel_every_step.py::test_a_cancel_at_any_step_is_raised_again_and_leaves_nothing_behind",
+        "the same at every step of a real exchange, whole and streamed; a hundred calls afterwards are answered",
+    ),
     Directed(71, _OWN + "test_row_71_a_deadline_before_fair_time_says_nothing", "fallback; neutral before fair time"),
     Directed(71, _OWN + "test_row_71_a_deadline_in_the_queue_leads_to_the_fallback", "fallback; nothing sent"),
     Directed(
