@@ -27,6 +27,7 @@ class AdapterHealth:
         in_use: slots taken.
         waiting: callers in its queue.
         pin_checked: False for a callable adapter without `served`: nothing says which model answered.
+        orphans: works of a callable adapter that run on after their caller left; each holds its slot.
     """
 
     state: str
@@ -37,6 +38,7 @@ class AdapterHealth:
     in_use: int
     waiting: int
     pin_checked: bool
+    orphans: int
 
 
 @frozen
@@ -108,6 +110,7 @@ def adapter_health(adapter: GuardedAdapter, block: Block | None, now: int) -> Ad
         adapter.bulkhead.in_use,
         adapter.bulkhead.waiting,
         getattr(adapter.codec, "states_served", True),
+        adapter.bulkhead.orphans,
     )
 
 

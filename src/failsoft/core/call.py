@@ -84,7 +84,12 @@ class Call(Generic[Q, R]):
         world = self.world
         now = world.clock.monotonic_ns()
         self.started = now
-        self.call_id = uuid7(world.clock.time_ns(), world.random.getrandbits(74))
+        wall = world.clock.time_ns()
+        if -SECOND <= wall - now - world.offset <= SECOND:
+            world.offset = wall - now
+        else:
+            world.clocks_disagree()
+        self.call_id = uuid7(wall, world.random.getrandbits(74))
         self._asking = asking = Asking(
             world,
             self.contract,

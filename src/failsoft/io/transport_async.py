@@ -163,7 +163,7 @@ class AsyncTransport:
             parts = [part async for part in stream]
         else:
             ear.head(response.status, headers)
-            parts = []
+            parts = list[bytes]()
             async for part in stream:
                 parts.append(part)
                 ear.hear(part)

@@ -320,7 +320,12 @@ DIRECTED: tuple[Directed, ...] = (
         72,
         "faults/test_calls_under_attack.py::"
         "test_awaited_work_that_swallows_its_cancellation_keeps_its_slot_until_it_ends",
-        "the slot is kept until the work ends; the caller has the fallback",
+        "the slot is kept until the work ends, and counted in `health()`; the caller has the fallback",
+    ),
+    Directed(
+        73,
+        "faults/test_calls_under_attack.py::test_a_coroutine_that_holds_up_its_loop_is_told_by_name",
+        "`loop.blocked` says who and for how long, once it's over",
     ),
     Directed(
         74, _OWN + "test_row_74_each_event_loop_has_connections_of_its_own", "two loops, one isolation: both answered"
@@ -338,6 +343,7 @@ DIRECTED: tuple[Directed, ...] = (
     ),
     Directed(75, _OWN + "test_row_75_a_child_has_other_random_numbers", "no shared jitter"),
     Directed(76, _OWN + "test_row_76_a_wall_clock_that_jumps_moves_no_guard", "guards read the monotonic clock"),
+    Directed(76, "core/test_clocks_disagree.py::test_a_wall_clock_that_was_set_is_told_once", "`clock.anomaly`"),
     Directed(77, _OWN + "test_row_77_a_listener_that_raises_changes_no_answer", "isolated and counted"),
     Directed(
         77,
@@ -389,9 +395,8 @@ NOT_BUILT: tuple[NotBuilt, ...] = (
     NotBuilt(
         69, "no adapter sends a number that a reply would have to echo; row 89 covers the mix-up on one connection"
     ),
-    NotBuilt(72, "the orphans aren't counted, and no conformance kit fails the adapter"),
-    NotBuilt(73, "no watchdog of the event loop's lag, and no conformance kit fails the adapter"),
-    NotBuilt(76, "no event tells that the wall clock jumped"),
+    NotBuilt(72, "no conformance kit fails the adapter"),
+    NotBuilt(73, "no conformance kit fails the adapter; while a loop is held, nobody tells"),
     NotBuilt(79, "no alarm of the process; `FallbackFailed` reaches the caller"),
     NotBuilt(80, "no store shares state between processes, except blocks, which a file keeps"),
     NotBuilt(81, "a block can't cancel what runs"),
