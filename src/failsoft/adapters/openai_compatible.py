@@ -17,8 +17,6 @@ from failsoft.adapters.base import (
     MAX_COUNT,
     MAX_TEXT,
     USER_AGENT,
-    as_array,
-    as_count,
     as_object,
     as_text,
     endpoint_url,
@@ -28,8 +26,9 @@ from failsoft.adapters.base import (
 )
 from failsoft.adapters.json_schema import BOUNDS, strict_schema
 from failsoft.adapters.openai_errors import fault_of_error
-from failsoft.adapters.openai_stream import CUT, ChatPulse, Ending, Streaming, assemble
-from failsoft.adapters.strict_json import WHITE_SPACE, StrictJsonError, decoded, loads_text
+from failsoft.adapters.openai_reply import envelope_of, request_id, text_of, tokens_of
+from failsoft.adapters.openai_stream import ChatPulse, Ending, Streaming, assemble
+from failsoft.adapters.strict_json import WHITE_SPACE, StrictJsonError, loads_text
 from failsoft.core.effects import EVENT_STREAM, AnswerSchema, Ask, HttpReply, HttpRequest, Reply, Tokens, Unusable
 from failsoft.core.judge import struck
 from failsoft.errors import ConfigurationError
@@ -44,14 +43,7 @@ _OWN_HEADERS = frozenset(
     {"authorization", "content-type", "content-length", "host", "accept-encoding", "transfer-encoding", "connection"}
 )
 _WITH_USAGE = {"include_usage": True}
-_REQUEST_IDS = ("x-request-id", "x-generation-id", "apim-request-id", "x-ds-trace-id")
-_USUAL_TYPES = (None, "application/json", "application/json; charset=utf-8")
-_JSON_TYPES = ("", "application/json", "text/json", "text/plain")  # some servers say text/plain, some nothing
-_PAGE_TYPES = ("text/html", "application/xhtml+xml")
-_PAGE_STARTS = (b"<!doctype html", b"<html")
-# Tuples: what a server sends there needn't be hashable.
 _INSTEAD_OF_TEXT = ("refusal", "tool_calls", "function_call")
-_BROKEN_OFF = ("error", "network_error", "insufficient_system_resource")
 
 
 @final
@@ -186,7 +178,7 @@ class OpenAICompatible:
             return Unusable(Fault(kind, "a success without an answer", status))
         if self._streaming is not None and status == 200 and media_type(reply.headers) == EVENT_STREAM:
             return self._read_stream(reply, self._streaming.end)
-        body = _envelope(reply)
+        body = envelope_of(reply)
         if isinstance(body, Fault):
             return Unusable(fault_of_error(reply, None) if status != 200 else body)
         return self._read_usual(reply, body) or self._read_any(reply, body)
@@ -216,7 +208,7 @@ class OpenAICompatible:
         if not counted or not 0 <= asked <= total <= MAX_COUNT or asked + written != total:
             return None
         fingerprint = as_text(body.get("system_fingerprint"))
-        served = Served(model[:MAX_TEXT], self._grade, fingerprint, _request_id(reply, number))
+        served = Served(model[:MAX_TEXT], self._grade, fingerprint, request_id(reply, number))
         return Said(text, served, Tokens(asked, written))
 
     def _read_stream(self, reply: HttpReply, end: Ending) -> Said | Unusable:
@@ -233,13 +225,13 @@ class OpenAICompatible:
         status = reply.status
         served = self._served(reply, body)
         usage = as_object(body.get("usage"))
-        tokens = _tokens(usage) if usage else None
+        tokens = tokens_of(usage) if usage else None
         if status != 200 or body.get("error"):
             return Unusable(fault_of_error(reply, body), served, tokens)
         if body.get("object") not in ("chat.completion", None, ""):
             fault = Fault(FaultKind.MALFORMED_REPLY, "another kind of object than a chat completion", status)
             return Unusable(fault, served, tokens)
-        text = _text(reply, body)
+        text = text_of(reply, body)
         if isinstance(text, Fault):
             return Unusable(text, served, tokens)
         return Said(text, served, tokens)
@@ -250,7 +242,7 @@ class OpenAICompatible:
             model,
             self._grade if model is not None else Grade.UNKNOWN,
             as_text(body.get("system_fingerprint")),
-            _request_id(reply, as_object(body.get("x_groq")).get("id") or body.get("id")),
+            request_id(reply, as_object(body.get("x_groq")).get("id") or body.get("id")),
         )
 
 
@@ -307,80 +299,3 @@ def _extra_fields(extra: Mapping[str, Any]) -> dict[str, Any]:
     if problems:
         raise ConfigurationError(problems)
     return dict(extra)
-
-
-def _request_id(reply: HttpReply, in_body: object) -> str | None:
-    """The provider's number for the request: a header's, else the body's."""
-    headers = reply.headers
-    for name in _REQUEST_IDS:
-        if name in headers:
-            return as_text(headers[name])
-    return as_text(in_body)
-
-
-def _envelope(reply: HttpReply) -> dict[str, Any] | Fault:
-    if reply.headers.get("content-type") not in _USUAL_TYPES:
-        kind = media_type(reply.headers)
-        if kind in _PAGE_TYPES:
-            return Fault(FaultKind.WEB_PAGE, "a web page instead of JSON", reply.status)
-        if kind not in _JSON_TYPES and not kind.endswith("+json"):
-            return Fault(FaultKind.MALFORMED_REPLY, "another media type than JSON", reply.status)
-    try:
-        body: Any = loads_text(decoded(reply.body).strip(WHITE_SPACE))
-    except StrictJsonError as error:
-        start = reply.body.lstrip(b" \t\r\n")[:32]  # some send empty lines to keep the connection alive
-        if not start:
-            return Fault(FaultKind.MALFORMED_REPLY, "an empty body", reply.status)
-        if start.lower().startswith(_PAGE_STARTS):
-            return Fault(FaultKind.WEB_PAGE, "a web page instead of JSON", reply.status)
-        return Fault(FaultKind.MALFORMED_REPLY, str(error), reply.status)
-    if body and body.__class__ is dict:
-        return body
-    return Fault(FaultKind.MALFORMED_REPLY, "JSON, but no object with anything in it", reply.status)
-
-
-def _text(reply: HttpReply, body: dict[str, Any]) -> str | Fault:
-    """The one choice's text, or why there is none."""
-    status = reply.status
-    choices = as_array(body.get("choices"))
-    if len(choices) != 1:
-        kind = FaultKind.AMBIGUOUS_REPLY if choices else FaultKind.EMPTY_REPLY
-        return Fault(kind, f"{len(choices)} choices where one was asked for", status)
-    choice = as_object(choices[0])
-    message = as_object(choice.get("message"))
-    finish = choice.get("finish_reason")
-    if choice.get("error"):
-        return fault_of_error(reply, choice)
-    if finish in _BROKEN_OFF or choice.get("native_finish_reason") in _BROKEN_OFF:
-        return Fault(FaultKind.SERVER_ERROR, "the provider broke off", status)
-    if finish == "content_filter":
-        return Fault(FaultKind.FILTERED, "a content filter", status)
-    if message.get("refusal"):
-        return Fault(FaultKind.REFUSED, "the model refused", status)
-    if message.get("tool_calls") or message.get("function_call"):
-        return Fault(FaultKind.AMBIGUOUS_REPLY, "a tool call where an answer was asked for", status)
-    if finish in CUT:
-        return Fault(FaultKind.TRUNCATED, "the answer was cut at its token cap", status)
-    content: object = message.get("content")
-    if isinstance(content, list):
-        content = _only_text_part(as_array(message.get("content")))
-    if not isinstance(content, str) or not content.strip():
-        return Fault(FaultKind.EMPTY_REPLY, "no text", status)
-    return content
-
-
-def _only_text_part(parts: list[object]) -> str | None:
-    """Reasoning parts aside, a content in parts is an answer where one part is text."""
-    texts = [part.get("text") for part in map(as_object, parts) if part.get("type") == "text"]
-    return texts[0] if len(texts) == 1 else None
-
-
-def _tokens(usage: dict[str, Any]) -> Tokens | None:
-    """What was used. xAI leaves reasoning out of the completion's count, and only the total holds it."""
-    asked, written = as_count(usage.get("prompt_tokens")), as_count(usage.get("completion_tokens"))
-    if asked is None and written is None:
-        return None
-    total = as_count(usage.get("total_tokens"))
-    if asked is not None and written is not None and total is not None and total > asked + written:
-        written = total - asked
-    return Tokens(asked, written)
