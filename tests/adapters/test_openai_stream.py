@@ -235,6 +235,10 @@ def test_a_stream_that_does_not_answer_is_a_fault(row: str) -> None:
     assert bad(*events).fault.kind is expected
 
 
+def test_events_behind_the_mark_are_refused_where_it_alone_is_the_end() -> None:
+    assert bad(*said("{}"), DONE, *said("{}"), DONE, end=Ending.DONE).fault.kind is K.AMBIGUOUS_REPLY
+
+
 def test_a_stream_that_fails_still_says_who_served_and_what_it_used() -> None:
     read = bad(*said("{"), chunk("m", usage={"prompt_tokens": 3, "completion_tokens": 4}))
     assert read.fault.kind is K.TRUNCATED_STREAM
@@ -276,32 +280,17 @@ def test_no_bytes_make_it_raise(body: bytes) -> None:
     assert isinstance(codec().decode(streamed(b"data: ", body, b"\n\n")), Reply | Unusable)
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["", "x", "{}", "stop", "length", "error"]),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                [
-                    "id",
-                    "object",
-                    "model",
-                    "choices",
-                    "delta",
-                    "content",
-                    "index",
-                    "finish_reason",
-                    "error",
-                    "usage",
-                    "refusal",
-                ]
-            ),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=12,
+LEAVES = st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["", "x", "{}", "stop", "length", "error"])
+NAMES = st.sampled_from(
+    ["id", "object", "model", "choices", "delta", "content", "index", "finish_reason", "error", "usage", "refusal"]
 )
+
+
+def objects(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return values | st.lists(values, max_size=3) | st.dictionaries(NAMES, values, max_size=4)
+
+
+JSON = objects(objects(objects(LEAVES)))
 
 
 @given(st.lists(JSON, max_size=4))

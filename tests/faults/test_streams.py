@@ -38,7 +38,7 @@ def streaming(url: str, first: int = 150, gap: int = 150, *, pulse: Callable[[],
     return HttpRequest(url, HEADERS, b"{}", "POST", pulse, first * MILLISECOND, gap * MILLISECOND)
 
 
-def asked(client: Client, script: Script, ms: int = 3000, **limits: int) -> tuple[HttpReply | Fault, float]:
+def asked(client: Client, script: Script, ms: int = 10_000, **limits: int) -> tuple[HttpReply | Fault, float]:
     with FaultServer(script) as server:
         begun = time.monotonic_ns()
         result = client.put(streaming(server.url, **limits), ms=ms)
@@ -134,13 +134,13 @@ def test_row_64_a_flood_of_pings_is_silence_and_leaves_the_loop_to_others(loop_m
 
 def test_each_meaningful_event_winds_the_clock_up(client: Client) -> None:
     def drip(peer: Peer) -> None:
-        peer.drip([piece(TOKEN)] * 20, every=0.02)
+        peer.drip([piece(TOKEN)] * 20, every=0.04)
         peer.send(LAST)
 
-    result, seconds = asked(client, after(then=drip))
+    result, seconds = asked(client, after(then=drip), first=400, gap=400)
     assert isinstance(result, HttpReply)
     assert result.body == TOKEN * 20
-    assert seconds > 0.3
+    assert seconds > 0.7
 
 
 def test_the_first_event_and_the_gaps_have_limits_of_their_own(client: Client) -> None:
@@ -284,9 +284,9 @@ URL = "http://api.example/v1"
 
 
 def test_the_users_own_transport_streams(foreign: Callable[[Parts], Client]) -> None:
-    result = foreign(Parts([TOKEN] * 10, 0.03)).put(streaming(URL))
+    result = foreign(Parts([TOKEN] * 12, 0.05)).put(streaming(URL, first=400, gap=400))
     assert isinstance(result, HttpReply)
-    assert result.body == TOKEN * 10
+    assert result.body == TOKEN * 12
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,9 @@ def test_the_wire_shows_what_the_fault_says(fault: Reaction, mode: str) -> None:
     assert len(server.requests) == 1
 
 
-def streaming(base_url: str = "https://gpt.invalid/v1", **others: Any) -> Isolation:
+def streaming(base_url: str = "https://gpt.invalid/v1", patience: str = "5s", **others: Any) -> Isolation:
     gpt = {"provider": "openai-compatible", "base_url": base_url, "model": MODEL, "attempts": 1, "stream": True}
-    return made({"gpt": {**gpt, "stream_first": "150ms", "stream_gap": "150ms"}}, ["gpt"], **others)
+    return made({"gpt": {**gpt, "stream_first": patience, "stream_gap": patience}}, ["gpt"], **others)
 
 
 @pytest.mark.parametrize("fault", [each for each in streams.EVERY if each.manner != "wire"], ids=str)
@@ -63,7 +63,8 @@ def test_a_transport_shows_what_a_stream_does(fault: Reaction, mode: str) -> Non
 @pytest.mark.parametrize("fault", streams.EVERY, ids=str)
 def test_a_server_shows_what_a_stream_does(fault: Reaction, mode: str) -> None:
     with FaultServer(fault) as server:
-        (outcome,) = ask(streaming(server.base_url), mode)
+        patience = "150ms" if fault.fault is FaultKind.STREAM_STALLED else "5s"
+        (outcome,) = ask(streaming(server.base_url, patience), mode)
     assert reasons(outcome) == [fault.fault]
 
 

@@ -209,12 +209,11 @@ class _Answer:
             raise _Refused(FaultKind.AMBIGUOUS_REPLY, "more than one choice")
         delta = as_object(choice.get("delta"))
         said = [*_texts(delta.get("content")), *_texts(delta.get("refusal"))]
-        calls = {name: delta[name] for name in _CALLS if delta.get(name)}
-        if self._choice.get("finish_reason") and (said or calls):
+        if said and self._choice.get("finish_reason"):
             raise _Refused(FaultKind.AMBIGUOUS_REPLY, "text behind the answer's end")
         self._text += _texts(delta.get("content"))
         self._refusal += _texts(delta.get("refusal"))
-        self._calls |= calls
+        self._calls |= {name: delta[name] for name in _CALLS if delta.get(name)}
         for name in ("finish_reason", "native_finish_reason", "error"):
             if choice.get(name):
                 self._choice[name] = choice[name]

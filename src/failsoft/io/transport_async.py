@@ -125,21 +125,23 @@ class AsyncTransport:
         idle = await self._idle(loop, target)
         slot = self._reusable(idle)
         now = self._clock.monotonic_ns()
-        silence = Silence.of(request, now, until)
-        seconds = ((until if silence is None else silence.ends) - now) / SECOND
+        seconds = (until - now) / SECOND
         clean = False
         timer = asyncio.timeout_at(loop.time() + seconds)
-        ear = None if silence is None else Ear(silence, self._clock, timer)
+        ear = None if request.pulse is None else Ear(Silence.begin(request, now, until), self._clock, timer)
         try:
             async with timer:
+                if ear is not None:
+                    ear.keep(now)
                 if slot is None:
                     slot = await self._connect(loop, target, seconds)
-                slot.line.begin(streamed=ear is not None)
+                slot.line.streamed = ear is not None
+                slot.line.inbox.begin(streamed=slot.line.streamed)
                 status, headers, parts, reusable = await self._hear(slot, made, ear)
             clean = reusable and slot.line.alive and not self._closed
         except EXPECTED as error:
             fault = timeout_fault(connected=slot is not None) if timer.expired() else exchange_fault(error, slot)
-            return fault if silence is None else silence.judged(fault, self._clock.monotonic_ns())
+            return fault if ear is None else ear.judged(fault)
         finally:
             self._give_back(slot, idle, clean)
         return whole_reply(status, headers, parts, self._max_bytes, self._clock, until)
@@ -263,12 +265,13 @@ class AsyncTransport:
         self, transport: httpx.AsyncBaseTransport, request: HttpRequest, until: int
     ) -> HttpReply | Fault:
         now = self._clock.monotonic_ns()
-        silence = Silence.of(request, now, until)
         response: httpx.Response | None = None
-        timer = asyncio.timeout(((until if silence is None else silence.ends) - now) / SECOND)
-        ear = None if silence is None else Ear(silence, self._clock, timer)
+        timer = asyncio.timeout((until - now) / SECOND)
+        ear = None if request.pulse is None else Ear(Silence.begin(request, now, until), self._clock, timer)
         try:
             async with timer:
+                if ear is not None:
+                    ear.keep(now)
                 response = await transport.handle_async_request(make_httpx(request))
                 headers = read_head(response.status_code, response.headers.raw)
                 if ear is not None:
@@ -282,10 +285,9 @@ class AsyncTransport:
                 await response.aclose()
         except EXPECTED as error:
             self._close_later(response)
-            fault = (
-                timeout_fault(connected=True) if timer.expired() else fault_of(error, connected=response is not None)
-            )
-            return fault if silence is None else silence.judged(fault, self._clock.monotonic_ns())
+            late = timer.expired()
+            fault = timeout_fault(connected=True) if late else fault_of(error, connected=response is not None)
+            return fault if ear is None else ear.judged(fault)
         except BaseException:
             self._close_later(response)
             raise

@@ -30,14 +30,9 @@ class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._error: Exception | None = None
         self._paused = False
         self._write_failed = False
-        self._streamed = False
+        self.streamed = False
+        """Does the reply come in many small parts? Others have their turn between them, then."""
         self._turn = 0.0
-
-    def begin(self, *, streamed: bool = False) -> None:
-        """The next exchange starts. A `streamed` reply may come in many small parts: others have a turn between them."""
-        self.inbox.begin(streamed=streamed)
-        self._streamed = streamed
-        self._turn = self._loop.time()
 
     @property
     def alive(self) -> bool:
@@ -93,11 +88,11 @@ class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
         Raises:
             Broken: the connection ended, or broke a rule of framing.
         """
-        if self._streamed and self._loop.time() - self._turn > _TURN:
+        if self.streamed and self._loop.time() - self._turn > _TURN:
             await asyncio.sleep(0)
             self._turn = self._loop.time()
         while True:
-            piece = self._next(max_bytes)
+            piece = self._small(max_bytes) if self.streamed else self.inbox.take(max_bytes)
             if piece is not None:
                 if self._paused and not self._ended:
                     self._paused = False
@@ -115,11 +110,10 @@ class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
             finally:
                 self._waiter = None
 
-    def _next(self, most: int) -> bytes | None:
-        """As `Inbox.take`; of a streamed body small pieces, unless not even a chunk's head fits in one."""
-        inbox = self.inbox
-        small = inbox.take(_STREAM_PIECE) if self._streamed and inbox.phase is not Phase.HEAD else None
-        return small or inbox.take(most)
+    def _small(self, most: int) -> bytes | None:
+        """As `Inbox.take`, but of a body small pieces, unless not even a chunk's head fits in one."""
+        small = None if self.inbox.phase is Phase.HEAD else self.inbox.take(_STREAM_PIECE)
+        return small or self.inbox.take(most)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send, waiting for room.

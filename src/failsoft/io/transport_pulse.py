@@ -37,9 +37,9 @@ class Silence:
     _pulse: Pulse | None = None
 
     @classmethod
-    def of(cls, request: HttpRequest, now: int, until: int) -> Silence | None:
-        """What begins now; None where nobody listens."""
-        return None if request.pulse is None else cls(request, until, min(until, now + request.first_ns))
+    def begin(cls, request: HttpRequest, now: int, until: int) -> Silence:
+        """What an exchange starts with."""
+        return cls(request, until, min(until, now + request.first_ns))
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         """The reply's head is read: is there anything to listen to?"""
@@ -83,15 +83,20 @@ class Ear:
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         """The reply's head is read."""
         self.silence.head(status, headers)
-        self._keep(self._clock.monotonic_ns())
+        self.keep(self._clock.monotonic_ns())
 
     def hear(self, part: bytes) -> None:
         """A part came. Never raises, and there's nothing to wait for: a generator that gives the parts isn't left open."""
         now, ends = self._clock.monotonic_ns(), self.silence.ends
         self.silence.hear(part, now)
         if self.silence.ends != ends:
-            self._keep(now)
+            self.keep(now)
 
-    def _keep(self, now: int) -> None:
+    def judged(self, fault: Fault) -> Fault:
+        """What a fault means where silence may have brought it about."""
+        return self.silence.judged(fault, self._clock.monotonic_ns())
+
+    def keep(self, now: int) -> None:
+        """Set the timer to when it has been silent for too long."""
         if not self._timer.expired():
             self._timer.reschedule(asyncio.get_running_loop().time() + (self.silence.ends - now) / SECOND)

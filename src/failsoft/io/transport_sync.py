@@ -172,31 +172,38 @@ class SyncTransport:
         made = self._maker.make(request, target)
         idle = self._slots.setdefault(target.key, [])
         slot = self._reusable(idle)
-        silence = Silence.of(request, self._clock.monotonic_ns(), until)
+        silence = None if request.pulse is None else Silence.begin(request, self._clock.monotonic_ns(), until)
+        ends = until if silence is None else silence.ends
         clean = False
         try:
             if slot is None:
-                slot = self._connect(target, until if silence is None else silence.ends)
-            line = slot.line
-            line.until = until if silence is None else silence.ends
-            line.inbox.begin(streamed=silence is not None)
-            response = slot.connection.handle_request(made)
-            headers = read_head(response.status, response.headers, line.inbox)
-            stream = cast("Iterator[bytes]", response.stream)
-            if silence is None:
-                parts = list(stream)
-            else:
-                silence.head(response.status, headers)
-                parts = self._listen(stream, silence, line)
-            response.close()
-            clean = slot.connection.is_idle() and not line.inbox.buffer
+                slot = self._connect(target, ends)
+            slot.line.until = ends
+            status, headers, parts = self._hear(slot, made, silence)
+            clean = slot.connection.is_idle() and not slot.line.inbox.buffer
         except _DeadlineReached:
             return self._judged(timeout_fault(connected=slot is not None), silence)
         except EXPECTED as error:
             return self._judged(exchange_fault(error, slot), silence)
         finally:
             self._give_back(slot, idle, clean)
-        return whole_reply(response.status, headers, parts, self._max_bytes, self._clock, until)
+        return whole_reply(status, headers, parts, self._max_bytes, self._clock, until)
+
+    def _hear(
+        self, slot: SyncSlot, made: httpcore.Request, silence: Silence | None
+    ) -> tuple[int, dict[str, str], list[bytes]]:
+        """Send the request and read its whole reply, on a connection that is ready for one."""
+        slot.line.inbox.begin(streamed=silence is not None)
+        response = slot.connection.handle_request(made)
+        headers = read_head(response.status, response.headers, slot.line.inbox)
+        stream = cast("Iterator[bytes]", response.stream)
+        if silence is None:
+            parts = list(stream)
+        else:
+            silence.head(response.status, headers)
+            parts = self._listen(stream, silence, slot.line)
+        response.close()
+        return response.status, headers, parts
 
     def _listen(self, stream: Iterator[bytes], silence: Silence, line: SyncLine) -> list[bytes]:
         parts: list[bytes] = []
@@ -308,7 +315,7 @@ class SyncTransport:
     def _exchange_foreign(self, transport: httpx.BaseTransport, request: HttpRequest, until: int) -> HttpReply | Fault:
         made = make_httpx(request)
         response = None
-        silence = Silence.of(request, self._clock.monotonic_ns(), until)
+        silence = None if request.pulse is None else Silence.begin(request, self._clock.monotonic_ns(), until)
         try:
             left = remaining_seconds(self._clock, until)
             patience = left if silence is None else min(left, max(request.first_ns, request.gap_ns) / SECOND)

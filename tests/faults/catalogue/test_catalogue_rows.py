@@ -22,7 +22,6 @@ from failsoft.testing import FaultServer
 ATTEMPT = "150ms"
 NO_SOCKET = frozenset({"faults.PROXY_REFUSED", "faults.POOL_EXHAUSTED", "faults.UPLOAD_CUT"})
 SLOW = frozenset({"attempt_timeout", "connect_timeout"})
-STREAMED = {"stream": True, "stream_first": ATTEMPT, "stream_gap": ATTEMPT}
 
 
 def cases(test: str) -> Any:
@@ -58,7 +57,8 @@ def shown(case: Case, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shown]:
 def faulty(case: Case, shown: Shown, attempts: int) -> dict[str, Any]:
     cap: dict[str, Any] = {"attempt_timeout": ATTEMPT} if case.fault in SLOW else {}
     if case.show.startswith("streams."):
-        cap = {**cap, **STREAMED}
+        patience = ATTEMPT if case.fault == "stream_stalled" else "5s"
+        cap = {"stream": True, "stream_first": patience, "stream_gap": patience}
     return adapter(shown.base_url, attempts=attempts, **cap)
 
 
