@@ -17,8 +17,9 @@ from pydantic import SecretStr, ValidationError
 from failsoft.config import UNREAD, AdapterConfig, BreakerConfig, CapabilityConfig, Config, LedgerConfig
 from failsoft.config_file import MAX_FILE, MAX_VALUE, UNRESOLVED
 from failsoft.config_read import Draft, read_file, read_mapping, unknown_adapters
-from failsoft.config_values import SECOND, Secret, parse_duration
+from failsoft.config_values import SECOND, Secret
 from failsoft.core.breaker_settings import BreakerSettings
+from failsoft.durations import parse_duration
 from failsoft.outcome import Pin
 
 CANARY = "sk-canary-7f3a"
@@ -991,3 +992,34 @@ def test_limits_are_whole_numbers_from_one() -> None:
     text = "\n".join(draft.problems)
     assert "adapters.a.limits.requests_per_minute" in text
     assert "adapters.a.limits.tokens_per_day" in text
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+
+
+def streaming(**keys: Any) -> AdapterConfig:
+    return AdapterConfig(provider="openai-compatible", model="m", base_url="http://127.0.0.1/v1", **keys)
+
+
+def test_a_stream_has_times_and_an_end() -> None:
+    config = streaming(stream=True, stream_first="1m", stream_gap="500ms", stream_end="both")
+    assert (config.stream_first, config.stream_gap, config.stream_end) == (60 * SECOND, SECOND // 2, "both")
+
+
+@pytest.mark.parametrize("key", ["stream_first", "stream_gap"])
+@pytest.mark.parametrize("value", ["99ms", "61m", 5, "5"])
+def test_a_streams_time_out_of_range_is_refused(key: str, value: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        streaming(stream=True, **{key: value})
+    assert caught.value.errors()[0]["loc"] == (key,)
+
+
+@pytest.mark.parametrize("keys", [{"stream_first": "1s"}, {"stream_gap": "1s"}, {"stream_end": "done"}])
+def test_a_streams_figures_without_a_stream_are_told(keys: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="nothing is streamed: write stream = true"):
+        streaming(**keys)
+
+
+def test_a_callable_adapter_makes_its_own_requests_and_streams_them_itself() -> None:
+    with pytest.raises(ValidationError, match="makes its own requests"):
+        AdapterConfig(provider="callable", model="m", stream=True)

@@ -231,6 +231,10 @@ async def test_what_is_emitted_is_what_the_catalogue_says_and_holds_no_payload(
         isolation._ledger_event("ledger.failed", {"reason": "r", "policy": "fallback"})
         isolation._ledger_event("ledger.recovered", {})
         isolation._ledger_event("ledger.warning", {"reason": "r"})
+        isolation._blocked("local", 250_000_000)
+        assert isolation.running is not None
+        isolation.running.world.offset += 3600 * 10**9
+        isolation.running.world.clocks_disagree()
     assert {each["event"] for each in heard} == set(CATALOGUE)
     for each in heard:
         name = each.pop("event")

@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 
 from failsoft.adapters.callable import FunctionCodec, hidden_retries
 from failsoft.adapters.openai_compatible import openai, openai_compatible
+from failsoft.adapters.openai_stream import FIRST_NS, GAP_NS, Ending, Streaming
 from failsoft.adapters.pins import floating_problem
 from failsoft.capability import Capability, name_problem
 from failsoft.config import UNREAD, AdapterConfig, CapabilityConfig, Config
@@ -312,12 +313,26 @@ def pick(config: Config, names: Iterable[str]) -> dict[str, CapabilityConfig]:
 
 def _http_codec(config: AdapterConfig) -> Codec:
     key = None if config.api_key is None else config.api_key.get_secret_value()
-    headers = {name: each.get_secret_value() for name, each in config.headers.items()}
+    options: dict[str, Any] = {
+        "extra_headers": {name: each.get_secret_value() for name, each in config.headers.items()},
+        "streaming": _streaming(config),
+    }
     if config.provider == "openai":
-        options: dict[str, Any] = {"base_url": config.base_url} if config.base_url else {}
-        return openai(key or "", extra_headers=headers, **options)
+        return openai(key or "", **{"base_url": config.base_url} if config.base_url else {}, **options)
     assert config.base_url is not None
-    return openai_compatible(config.base_url, api_key=key, extra_headers=headers)
+    return openai_compatible(config.base_url, api_key=key, **options)
+
+
+def _streaming(config: AdapterConfig) -> Streaming | None:
+    """OpenAI ends each stream with both marks; of compatible servers some never send the second."""
+    if not config.stream:
+        return None
+    usual = Ending.BOTH if config.provider == "openai" else Ending.FINISH
+    return Streaming(
+        config.stream_first or FIRST_NS,
+        config.stream_gap or GAP_NS,
+        usual if config.stream_end is None else Ending(config.stream_end),
+    )
 
 
 def _codec(config: AdapterConfig, place: str, problems: list[str]) -> Codec | CallableCodec | None:

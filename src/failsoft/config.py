@@ -29,7 +29,6 @@ from pydantic import (
 )
 
 from failsoft.config_values import (
-    SECOND,
     SECRET_PARAMETER,
     Count,
     Flag,
@@ -49,6 +48,7 @@ from failsoft.config_values import (
     route_names,
     wrong,
 )
+from failsoft.durations import SECOND
 from failsoft.outcome import Pin
 
 UNREAD: Final = ""
@@ -169,6 +169,10 @@ class AdapterConfig(Section):
         breaker: figures that differ from the defaults.
         limits: the provider's quotas, to be kept on this side.
         mode: ``observe``: its breakers refuse nothing, and say when they would have.
+        stream: have replies streamed; what's given is one whole answer all the same.
+        stream_first: the most that a stream's first meaningful event may take, in nanoseconds, 100 ms to 1 h.
+        stream_gap: the most that may pass between two of them, in nanoseconds, 100 ms to 1 h.
+        stream_end: what must have come before a stream's end is its end; default: what the provider sends.
     """
 
     provider: Literal["openai", "openai-compatible", "callable"]
@@ -194,6 +198,10 @@ class AdapterConfig(Section):
     limits: LimitsConfig | None = None
     mode: Literal["auto", "observe"] = "auto"
     transport: Literal["httpx", "aiohttp"] | None = None
+    stream: Flag = False
+    stream_first: Annotated[int, duration_between("100ms", "1h")] | None = None
+    stream_gap: Annotated[int, duration_between("100ms", "1h")] | None = None
+    stream_end: Literal["finish", "done", "both"] | None = None
 
     # Each rule about two keys stands with the later one and reads the earlier from `info.data`: unlike a validator of
     # the whole, it speaks although other keys are wrong too.
@@ -244,6 +252,15 @@ class AdapterConfig(Section):
         if transport is not None and info.data.get("provider") == "callable":
             raise wrong("a callable adapter makes its own requests: leave it out")
         return transport
+
+    @field_validator("stream", "stream_first", "stream_gap", "stream_end")
+    @classmethod
+    def _for_streams(cls, value: object, info: ValidationInfo) -> object:
+        if value and info.data.get("provider") == "callable":
+            raise wrong("a callable adapter makes its own requests: leave it out")
+        if value and info.field_name != "stream" and not info.data.get("stream", True):
+            raise wrong("nothing is streamed: write stream = true, or leave it out")
+        return value
 
     @field_validator("headers")
     @classmethod

@@ -6,7 +6,6 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Annotated, cast
 
 from pydantic import (
@@ -20,42 +19,12 @@ from pydantic_core import PydanticCustomError
 
 from failsoft.capability import name_problem
 from failsoft.config_file import Resolved, shown
-from failsoft.errors import ConfigurationError
+from failsoft.durations import SECOND, parse_duration
 
-SECOND = 1_000_000_000
-_UNITS = {"ms": SECOND // 1000, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND}
-_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ?(ms|s|m|h)")
 _IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _HEADER = re.compile(r"[A-Za-z0-9_-]{1,128}")
 SECRET_PARAMETER = re.compile(r"key|token|secret|passw|pwd|auth|credential|sig(nature)?$", re.IGNORECASE)
 _MAX_LABEL = 128
-
-
-def parse_duration(text: str) -> int:
-    """``"8s"``, ``"250ms"``, ``"1.5m"``, ``"1h"`` in nanoseconds.
-
-    Raises:
-        ValueError: it's nothing of the kind; a bare number has no unit.
-    """
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        raise ValueError('not a duration: write "8s", "250ms", "2m" or "1h"')
-    return int(Decimal(found[1]) * _UNITS[found[2]])
-
-
-def duration_argument(name: str, given: str | float, low: str, high: str) -> int:
-    """A duration given to a method, as text or in seconds, in nanoseconds.
-
-    Raises:
-        ConfigurationError: it's none, or not between `low` and `high`.
-    """
-    try:
-        value = parse_duration(given) if isinstance(given, str) else int(given * SECOND)
-    except (TypeError, ValueError, OverflowError):
-        raise ConfigurationError(f'{name}: {given!r} is no duration; write "250ms", "2s" or "1h"') from None
-    if not parse_duration(low) <= value <= parse_duration(high):
-        raise ConfigurationError(f"{name}: {given!r} is not between {low} and {high}")
-    return value
 
 
 class Secret(SecretStr):

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 
 from attrs import evolve, frozen
 
+from failsoft.durations import duration_argument
+
 _MAX_BYTES = 128
 
 
@@ -133,8 +135,6 @@ def context(
 
 
 def _moment(deadline: str | float) -> int:
-    from failsoft.config_values import duration_argument  # brings configuration along, which most contexts don't need
-
     return time.monotonic_ns() + duration_argument("deadline", deadline, "10 ms", "24 h")
 
 

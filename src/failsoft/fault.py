@@ -27,6 +27,7 @@ class FaultKind(StrEnum):
 
     # connection
     DNS_FAILED = "dns_failed"
+    HOST_UNKNOWN = "host_unknown"
     CONNECT_REFUSED = "connect_refused"
     CONNECT_FAILED = "connect_failed"
     CONNECT_TIMEOUT = "connect_timeout"
@@ -38,9 +39,12 @@ class FaultKind(StrEnum):
     UPLOAD_CUT = "upload_cut"
     CONNECTION_LOST = "connection_lost"
     ATTEMPT_TIMEOUT = "attempt_timeout"
+    STREAM_STALLED = "stream_stalled"
     # framing
     BAD_FRAMING = "bad_framing"
+    CONFLICTING_LENGTHS = "conflicting_lengths"
     BAD_ENCODING = "bad_encoding"
+    UNKNOWN_ENCODING = "unknown_encoding"
     TOO_LARGE = "too_large"
     REDIRECT = "redirect"
     # status
@@ -58,6 +62,8 @@ class FaultKind(StrEnum):
     UNEXPECTED_STATUS = "unexpected_status"
     # content
     MALFORMED_REPLY = "malformed_reply"
+    WEB_PAGE = "web_page"
+    TRUNCATED_STREAM = "truncated_stream"
     EMPTY_REPLY = "empty_reply"
     TRUNCATED = "truncated"
     REFUSED = "refused"
@@ -116,6 +122,7 @@ _K = FaultKind
 TREATMENT: MappingProxyType[FaultKind, Treatment] = MappingProxyType(
     {
         _K.DNS_FAILED: Treatment(_FAIL, "yes"),
+        _K.HOST_UNKNOWN: Treatment(_FAIL, latch="pin", loud=True),  # it was mistyped, or is gone
         _K.CONNECT_REFUSED: Treatment(_FAIL, "yes"),
         _K.CONNECT_FAILED: Treatment(_FAIL, "yes"),
         _K.CONNECT_TIMEOUT: Treatment(_FAIL, "yes"),
@@ -127,8 +134,11 @@ TREATMENT: MappingProxyType[FaultKind, Treatment] = MappingProxyType(
         _K.UPLOAD_CUT: Treatment(_NEUTRAL, "once"),  # a server may answer before the body is finished
         _K.CONNECTION_LOST: Treatment(_FAIL, "yes"),
         _K.ATTEMPT_TIMEOUT: Treatment(_FAIL, "next", crowded=True),
+        _K.STREAM_STALLED: Treatment(_FAIL, "next", crowded=True),
         _K.BAD_FRAMING: Treatment(_FAIL, "yes"),
-        _K.BAD_ENCODING: Treatment(_FAIL),
+        _K.CONFLICTING_LENGTHS: Treatment(_FAIL, "yes", loud=True),  # somebody on the way may be smuggling replies in
+        _K.BAD_ENCODING: Treatment(_FAIL, "yes"),
+        _K.UNKNOWN_ENCODING: Treatment(_FAIL),
         _K.TOO_LARGE: Treatment(_FAIL),
         _K.REDIRECT: Treatment(_FAIL, loud=True),
         _K.SERVER_ERROR: Treatment(_FAIL, "yes"),
@@ -144,6 +154,8 @@ TREATMENT: MappingProxyType[FaultKind, Treatment] = MappingProxyType(
         _K.CONTEXT_TOO_LONG: Treatment(_NEUTRAL),
         _K.UNEXPECTED_STATUS: Treatment(_FAIL),
         _K.MALFORMED_REPLY: Treatment(_FAIL, "yes"),
+        _K.WEB_PAGE: Treatment(_FAIL, loud=True),  # a proxy or a captive portal stands where the provider should
+        _K.TRUNCATED_STREAM: Treatment(_FAIL, "yes"),
         _K.EMPTY_REPLY: Treatment(_OK, "once", quality="fail"),
         _K.TRUNCATED: Treatment(_OK, quality="fail", repair=True),
         _K.REFUSED: Treatment(_OK, quality="refused"),

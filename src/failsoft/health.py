@@ -29,6 +29,7 @@ class AdapterHealth:
         waiting: callers in its queue.
         mode: what a person decided about its breakers: ``auto``, ``forced`` or ``observe``.
         pin_checked: False for a callable adapter without `served`: nothing says which model answered.
+        orphans: works of a callable adapter that run on after their caller left; each holds its slot.
     """
 
     state: str
@@ -41,6 +42,7 @@ class AdapterHealth:
     waiting: int
     mode: str
     pin_checked: bool
+    orphans: int
 
 
 @frozen
@@ -116,6 +118,7 @@ def adapter_health(adapter: GuardedAdapter, block: Block | None, now: int) -> Ad
         adapter.bulkhead.waiting,
         str(breaker.mode),
         getattr(adapter.codec, "states_served", True),
+        adapter.bulkhead.orphans,
     )
 
 

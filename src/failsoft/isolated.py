@@ -13,7 +13,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from attrs import define, frozen
 
-from failsoft.config_values import duration_argument
 from failsoft.context import current_context
 from failsoft.core.admission import admitted
 from failsoft.core.call import Call, World
@@ -22,6 +21,7 @@ from failsoft.core.contract import Contract
 from failsoft.core.degraded import DegradedWindow
 from failsoft.core.effects import Effect
 from failsoft.core.route import Route
+from failsoft.durations import duration_argument
 from failsoft.errors import IsolationClosed
 from failsoft.io.drive_async import AsyncDriver
 from failsoft.io.drive_sync import SyncDriver

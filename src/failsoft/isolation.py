@@ -344,8 +344,8 @@ class Isolation:
             blocking = self._sync_transport = SyncTransport(self._clock, max_bytes=limit, transport=foreign_sync)
         fast, fast_blocking = self._open_fast(limit)
         return (
-            AsyncDriver(self._transport, self._clock, fast),
-            SyncDriver(blocking, self._clock, self._background, fast_blocking),
+            AsyncDriver(self._transport, self._clock, fast, self._blocked),
+            SyncDriver(blocking, self._clock, self._background, fast_blocking, self._blocked),
         )
 
     def _open_fast(self, limit: int) -> tuple[dict[str, Exchanger], dict[str, SyncExchanger]]:
@@ -589,6 +589,9 @@ class Isolation:
             self.telemetry.emit("refusals.many", capability=capability, adapter=adapter, share=round(share, 1))
 
         return tell
+
+    def _blocked(self, adapter: str, took: int) -> None:
+        self.telemetry.emit("loop.blocked", adapter=adapter, ms=took // 1_000_000)
 
     def _ledger_event(self, name: str, fields: Mapping[str, Any]) -> None:
         self.telemetry.emit(name, **fields)

@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from failsoft.config_values import duration_argument
 from failsoft.context import current_context
 from failsoft.core.breaker import Mode
 from failsoft.core.effects import Clock
 from failsoft.core.evidence import BlockChanged
 from failsoft.core.quality import Quality
 from failsoft.core.route import Blocks, GuardedAdapter, NoBlocks
+from failsoft.durations import duration_argument
 from failsoft.errors import ConfigurationError
 from failsoft.io.block_file import Block, BlockFile
 

@@ -95,6 +95,14 @@ CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
         ),
         "ledger.recovered": EventKind(logging.WARNING, (), "The ledger records again."),
         "ledger.warning": EventKind(logging.WARNING, ("reason",), "The ledger records, on doubtful ground."),
+        "loop.blocked": EventKind(
+            logging.WARNING, ("adapter", "ms"), "A callable adapter held up its event loop: no other call went on."
+        ),
+        "clock.anomaly": EventKind(
+            logging.WARNING,
+            ("seconds",),
+            "Between two calls the wall clock went further than the monotonic one: it was set, or the machine slept.",
+        ),
         "sync.on_loop": EventKind(
             logging.WARNING, (), "`.sync` was called on a running event loop's thread, which it blocks."
         ),

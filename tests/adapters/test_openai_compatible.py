@@ -289,8 +289,8 @@ def test_usage_is_what_it_says_or_unknown(usage: Any, tokens: Tokens | None) -> 
 
 REPLIES: dict[str, tuple[Any, FaultKind]] = {
     "17 truncated JSON": (json.dumps(completion()).encode()[:-5], K.MALFORMED_REPLY),
-    "28 an empty body": (b"", K.EMPTY_REPLY),
-    "28 white space only": (b"\r\n\r\n ", K.EMPTY_REPLY),
+    "28 an empty body": (b"", K.MALFORMED_REPLY),
+    "28 white space only": (b"\r\n\r\n ", K.MALFORMED_REPLY),
     "29 an error in a 200": ({"error": {"code": "rate_limit_exceeded"}}, K.RATE_LIMITED),
     "29 an error with a status in it": ({"error": {"code": 429, "message": "slow"}}, K.RATE_LIMITED),
     "29 an error that says nothing": ({"error": {"message": "oops"}}, K.SERVER_ERROR),
@@ -358,10 +358,20 @@ def test_an_unknown_finish_reason_is_decided_by_the_answer_itself(finish: Any) -
     assert good(completion(finish=finish)).answer == b'{"fsc": "1005"}'
 
 
-@pytest.mark.parametrize("content_type", ["text/html", "text/event-stream", "application/xml; charset=utf-8"])
-def test_row_27_a_page_or_a_stream_is_no_reply(content_type: str) -> None:
+@pytest.mark.parametrize("content_type", ["text/event-stream", "application/xml; charset=utf-8"])
+def test_a_reply_of_another_media_type_is_malformed(content_type: str) -> None:
     assert kind(completion(), headers={"content-type": content_type}) is K.MALFORMED_REPLY
-    assert kind(b"<html>login</html>", headers={"content-type": content_type}) is K.MALFORMED_REPLY
+
+
+@pytest.mark.parametrize("content_type", ["text/html; charset=utf-8", "Application/XHTML+XML"])
+def test_row_27_a_web_page_is_called_one(content_type: str) -> None:
+    assert kind(completion(), headers={"content-type": content_type}) is K.WEB_PAGE
+
+
+@pytest.mark.parametrize("body", [b"<html>login</html>", b"\r\n <!DOCTYPE HTML><title>Sign in</title>"])
+def test_row_27_a_web_page_is_known_by_its_start_where_its_type_says_json(body: bytes) -> None:
+    assert kind(body, headers={"content-type": "application/json"}) is K.WEB_PAGE
+    assert kind(body, headers={}) is K.WEB_PAGE
 
 
 @pytest.mark.parametrize("content_type", ["APPLICATION/JSON; charset=UTF-8", "application/problem+json", "text/plain"])
@@ -379,7 +389,7 @@ def test_a_reply_that_does_not_answer_still_says_who_gave_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"), [(204, K.EMPTY_REPLY), (201, K.UNEXPECTED_STATUS), (202, K.UNEXPECTED_STATUS)]
+    ("status", "expected"), [(204, K.MALFORMED_REPLY), (201, K.UNEXPECTED_STATUS), (202, K.UNEXPECTED_STATUS)]
 )
 def test_another_success_than_200_is_no_answer(status: int, expected: FaultKind) -> None:
     assert kind(completion() if status != 204 else b"", status) is expected

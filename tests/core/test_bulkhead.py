@@ -354,3 +354,34 @@ def test_threads_that_come_wait_give_up_and_go_leave_every_slot_free() -> None:
         thread.join(60)
     assert (bulkhead.in_use, bulkhead.waiting) == (0, 0)
     assert 1 <= most <= 3
+
+
+def test_a_work_that_outlives_its_caller_is_counted_and_keeps_its_slot_until_it_ends() -> None:
+    bulkhead, work = Bulkhead(2), Promise[None]()
+    assert bulkhead.try_enter()
+    assert bulkhead.orphans == 0
+    bulkhead.outlive(work)
+    assert (bulkhead.orphans, bulkhead.in_use) == (1, 1)
+    work.resolve(None)
+    assert (bulkhead.orphans, bulkhead.in_use) == (0, 0)
+
+
+def test_a_work_whose_call_the_garbage_collector_took_is_an_orphan_too() -> None:
+    bulkhead, work = Bulkhead(2), Promise[None]()
+    assert bulkhead.try_enter()
+    assert bulkhead.try_enter()
+    bulkhead.abandon(work=work)
+    bulkhead.abandon()
+    assert bulkhead.orphans == 1
+    work.resolve(None)
+    assert bulkhead.orphans == 0
+
+
+def test_after_a_fork_the_parents_orphans_are_the_parents() -> None:
+    bulkhead, work = Bulkhead(2), Promise[None]()
+    assert bulkhead.try_enter()
+    bulkhead.outlive(work)
+    bulkhead.after_fork()
+    assert bulkhead.orphans == 0
+    work.resolve(None)
+    assert (bulkhead.orphans, bulkhead.in_use) == (0, 0)

@@ -52,10 +52,13 @@ class Client:
         self.runner = None if mode == "sync" else asyncio.Runner()
 
     def ask(self, url: str, *, ms: int = 3000, body: bytes = b'{"ask": 1}') -> HttpReply | Fault:
+        return self.put(post(url, body), ms=ms)
+
+    def put(self, request: HttpRequest, *, ms: int = 3000) -> HttpReply | Fault:
         until = time.monotonic_ns() + ms * MILLISECOND
         if self.runner is not None:
-            return self.runner.run(self.transport.exchange(post(url, body), until))
-        return self.transport.exchange(post(url, body), until)
+            return self.runner.run(self.transport.exchange(request, until))
+        return self.transport.exchange(request, until)
 
     def timed(self, url: str, *, ms: int, body: bytes = b"{}") -> tuple[HttpReply | Fault, float]:
         begun = time.monotonic_ns()

@@ -64,6 +64,10 @@ class Peer:
             if self.server.stopping.wait(every):
                 return
 
+    def pause(self, seconds: float) -> None:
+        """Wait, or until the server stops."""
+        self.server.stopping.wait(seconds)
+
     def hang(self) -> None:
         """Say nothing until the client goes or the server stops."""
         self._sock.settimeout(0.05)

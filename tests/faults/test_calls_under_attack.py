@@ -10,8 +10,10 @@ import asyncio
 import gc
 import gzip
 import json
+import logging
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -340,12 +342,44 @@ async def test_awaited_work_that_swallows_its_cancellation_keeps_its_slot_until_
         outcome = await isolation[RateItem].using(deadline="300ms")(BOLT)
         assert [each.reason for each in outcome.passed_over] == ["attempt_timeout"]
         assert stubborn.bulkhead.in_use == 1
+        assert isolation.health().adapters["legacy"].orphans == 1
         ended = asyncio.Event()
         (task,) = isolation.running.asynchronous._working  # type: ignore[union-attr]
         task.add_done_callback(lambda _: ended.set())
         stubborn.release.set()
         await ended.wait()
         assert stubborn.bulkhead.in_use == 0
+        assert isolation.health().adapters["legacy"].orphans == 0
+
+
+@both
+def test_a_coroutine_that_holds_up_its_loop_is_told_by_name(ask: Asked, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "failsoft")
+    isolation = in_code()
+
+    @isolation.adapter("legacy", model="m", attempts=1)
+    async def legacy(_: object) -> str:
+        time.sleep(0.11)
+        return '{"stars": 5}'
+
+    assert ask(isolation, "3s").value == Rating(stars=5)
+    (event,) = [each.getMessage() for each in caplog.records if "loop.blocked" in each.getMessage()]
+    assert "adapter=legacy" in event
+    assert int(event.rpartition("ms=")[2]) >= 110
+
+
+@both
+def test_a_plain_function_holds_up_nobody(ask: Asked, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "failsoft")
+    isolation = in_code()
+
+    @isolation.adapter("legacy", model="m", attempts=1)
+    def legacy(_: object) -> str:
+        time.sleep(0.11)
+        return '{"stars": 5}'
+
+    assert ask(isolation, "3s").value == Rating(stars=5)
+    assert not any("loop.blocked" in each.getMessage() for each in caplog.records)
 
 
 def test_work_on_the_background_loop_that_swallows_its_cancellation_outlives_the_isolation(

@@ -6,6 +6,7 @@ import datetime
 import gzip
 import socket
 import ssl
+import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from fault_server import FaultServer, Peer, always, once, raw, reply
 
 from failsoft.core.effects import HttpReply
 from failsoft.fault import Fault, FaultKind
+from failsoft.io.transport import fault_of
 
 OK = reply(b'{"ok": true}')
 JSON = b"Content-Type: application/json"
@@ -47,7 +49,15 @@ ONE_REPLY: dict[str, tuple[bytes, FaultKind | bytes]] = {
     "18 cut within the head": (b"HTTP/1.1 200 OK\r\nContent-", K.BAD_FRAMING),
     "19 two different content lengths": (
         raw(b"HTTP/1.1 200 OK", b"Content-Length: 2", b"Content-Length: 3", body=b"{}"),
-        K.BAD_FRAMING,
+        K.CONFLICTING_LENGTHS,
+    ),
+    "19 two different content lengths, however they're spelled": (
+        raw(b"HTTP/1.1 200 OK", b"content-length :3", b"X: y", b"CONTENT-LENGTH:\t2 ", body=b"{}"),
+        K.CONFLICTING_LENGTHS,
+    ),
+    "19 one length, and a header that is called nearly so": (
+        raw(b"HTTP/1.1 200 OK", b"Content-Length: 2", b"Content-Length-Limit: 3", body=b"{}"),
+        b"{}",
     ),
     "20 a header of 200 kB": (reply(b"{}", b"X-Long: " + b"a" * 200_000), K.BAD_FRAMING),
     "21 ten thousand interim replies": (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 10_000 + OK, K.BAD_FRAMING),
@@ -58,10 +68,10 @@ ONE_REPLY: dict[str, tuple[bytes, FaultKind | bytes]] = {
     "25 a truncated gzip stream": (encoded(GZIPPED[:-12], b"gzip"), K.BAD_ENCODING),
     "25 a second gzip member": (encoded(GZIPPED + GZIPPED, b"gzip"), K.BAD_ENCODING),
     "25 trailing garbage": (encoded(GZIPPED + b"garbage", b"gzip"), K.BAD_ENCODING),
-    "25 a list of encodings": (encoded(gzip.compress(GZIPPED), b"gzip, gzip"), K.BAD_ENCODING),
+    "25 a list of encodings": (encoded(gzip.compress(GZIPPED), b"gzip, gzip"), K.UNKNOWN_ENCODING),
     "25 a whole gzip stream": (encoded(GZIPPED, b"GZip"), gzip.decompress(GZIPPED)),
     "25 a whole deflate stream": (encoded(zlib.compress(b"{}"), b"deflate"), b"{}"),
-    "26 an unknown encoding": (encoded(b"\x28\xb5\x2f\xfd", b"zstd"), K.BAD_ENCODING),
+    "26 an unknown encoding": (encoded(b"\x28\xb5\x2f\xfd", b"zstd"), K.UNKNOWN_ENCODING),
     "28 an empty success": (reply(b""), b""),
     "28 no content": (raw(b"HTTP/1.1 204 No Content"), b""),
     "60 a redirect": (reply(b"", b"Location: https://elsewhere.example/", status=b"302 Found"), K.REDIRECT),
@@ -137,12 +147,30 @@ def test_row_1_nobody_listens(client: Any) -> None:
     assert client.ask(f"http://127.0.0.1:{port}/").kind is FaultKind.CONNECT_REFUSED
 
 
-def test_row_2_a_name_that_does_not_resolve(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (socket.EAI_NONAME, FaultKind.HOST_UNKNOWN),
+        (socket.EAI_NODATA, FaultKind.HOST_UNKNOWN),
+        (socket.EAI_AGAIN, FaultKind.DNS_FAILED),
+        (socket.EAI_FAIL, FaultKind.DNS_FAILED),
+    ],
+)
+def test_row_2_a_name_that_does_not_resolve(
+    code: int, kind: FaultKind, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unknown(*_: object, **__: object) -> None:
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        raise socket.gaierror(code, "told to fail")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    assert client.ask("http://nobody.invalid/").kind is FaultKind.DNS_FAILED
+    assert client.ask("http://nobody.invalid/").kind is kind
+
+
+def test_row_2_an_unknown_name_is_certain_only_where_the_system_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    unknown = socket.gaierror(socket.EAI_NONAME, "told to fail")
+    assert fault_of(unknown, connected=False).certain == (sys.platform == "linux")
+    monkeypatch.setattr("failsoft.io.transport._NAMES_ARE_CERTAIN", False)
+    assert not fault_of(unknown, connected=False).certain
 
 
 def test_row_3_a_resolver_that_hangs_ends_with_the_deadline(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:

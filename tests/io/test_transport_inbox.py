@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from failsoft.fault import FaultKind
-from failsoft.io.transport_inbox import MAX_CHUNKS, MAX_HEAD, MAX_HEADS, Broken, Inbox
+from failsoft.io.transport_inbox import MAX_CHUNKS, MAX_HEAD, MAX_HEADS, MAX_STREAM_CHUNKS, Broken, Inbox
 
 MOST = 65_536
 HEAD = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n"
@@ -151,3 +151,27 @@ def test_an_end_means_framing_within_a_head_and_a_lost_connection_elsewhere() ->
     inbox = filled(HEAD)
     inbox.expect_length(5)
     assert inbox.end().fault.kind is FaultKind.CONNECTION_LOST
+
+
+def test_a_streamed_body_may_come_in_more_chunks_but_not_in_any_number() -> None:
+    def chunks(count: int) -> Inbox:
+        inbox = Inbox(10_000_000)
+        inbox.begin(streamed=True)
+        inbox.add(b"1\r\nx\r\n" * count)
+        inbox.expect_chunks()
+        return inbox
+
+    assert chunks(MAX_CHUNKS + 1).take(10_000_000) is not None
+    with pytest.raises(Broken) as caught:
+        chunks(MAX_STREAM_CHUNKS + 1).take(10_000_000)
+    assert caught.value.fault.kind is FaultKind.BAD_FRAMING
+
+
+def test_the_next_exchange_on_a_connection_is_held_to_its_own_number_of_chunks() -> None:
+    inbox = Inbox(10_000_000)
+    inbox.begin(streamed=True)
+    inbox.begin()
+    inbox.add(b"1\r\nx\r\n" * (MAX_CHUNKS + 1))
+    inbox.expect_chunks()
+    with pytest.raises(Broken):
+        inbox.take(10_000_000)

@@ -21,6 +21,10 @@ class Transport:
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.closing = False
+
+    def is_closing(self) -> bool:
+        return self.closing
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_: self.told.append(name)
@@ -70,6 +74,16 @@ async def test_an_end_while_waiting_for_room_is_a_write_error_and_so_is_the_read
         await writing
     with pytest.raises(httpcore.WriteError):
         await line.write(b"y")
+    with pytest.raises(httpcore.WriteError):
+        await line.read(65_536)
+
+
+async def test_a_send_that_failed_at_once_is_a_write_error_though_the_end_is_told_later() -> None:
+    line, transport = await connected()
+    transport.closing = True
+    with pytest.raises(httpcore.WriteError):
+        await line.write(b"x")
+    line.connection_lost(ConnectionResetError())
     with pytest.raises(httpcore.WriteError):
         await line.read(65_536)
 

@@ -50,7 +50,7 @@ def test_reactions_come_in_order_whatever_the_connection(mode: str) -> None:
 
 def test_rates_draw_for_a_server_too() -> None:
     with FaultServer(Rates({faults.HTML: 1.0})) as server:
-        assert reasons(ask(office(server.base_url))[0]) == ["malformed_reply"]
+        assert reasons(ask(office(server.base_url))[0]) == ["web_page"]
 
 
 def test_a_reaction_that_may_be_given_a_hint_needs_none() -> None:

@@ -1,8 +1,8 @@
 """OpenAI's chat completions, and every server that speaks them.
 
-`encode` sends one strict JSON schema and asks for one choice, not streamed. `decode` takes a reply apart in an order
-that matters: an error wherever it hides, then refusal and filter, then a cut, and only then the text, which must be one
-strict JSON document. Whatever bytes come, it returns a value.
+`encode` sends one strict JSON schema and asks for one choice. `decode` takes a reply apart in an order that matters: an
+error wherever it hides, then refusal and filter, then a cut, and only then the text, which must be one strict JSON document.
+A streamed reply is put together first (`failsoft.adapters.openai_stream`). Whatever bytes come, it returns a value.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from failsoft.adapters.base import (
     MAX_COUNT,
     MAX_TEXT,
     USER_AGENT,
-    as_array,
-    as_count,
     as_object,
     as_text,
     endpoint_url,
@@ -28,8 +26,11 @@ from failsoft.adapters.base import (
 )
 from failsoft.adapters.json_schema import BOUNDS, strict_schema
 from failsoft.adapters.openai_errors import fault_of_error
-from failsoft.adapters.strict_json import WHITE_SPACE, StrictJsonError, decoded, loads_text
-from failsoft.core.effects import AnswerSchema, Ask, HttpReply, HttpRequest, Reply, Tokens, Unusable
+from failsoft.adapters.openai_reply import envelope_of, request_id, text_of, tokens_of
+from failsoft.adapters.openai_stream import ChatPulse, Ending, Streaming, assemble
+from failsoft.adapters.strict_json import WHITE_SPACE, StrictJsonError, loads_text
+from failsoft.core.effects import EVENT_STREAM, AnswerSchema, Ask, HttpReply, HttpRequest, Reply, Tokens, Unusable
+from failsoft.core.judge import struck
 from failsoft.errors import ConfigurationError
 from failsoft.fault import Fault, FaultKind
 from failsoft.outcome import Grade, Served
@@ -37,17 +38,12 @@ from failsoft.outcome import Grade, Served
 OPENAI_BOUNDS = BOUNDS - {"minLength", "maxLength", "uniqueItems", "minProperties", "maxProperties"}
 """The bounds that OpenAI's strict mode takes (its structured-outputs guide, November 2026)."""
 
-_OWN_FIELDS = frozenset({"model", "messages", "response_format", "stream", "n", "tools", "functions"})
+_OWN_FIELDS = frozenset({"model", "messages", "response_format", "stream", "stream_options", "n", "tools", "functions"})
 _OWN_HEADERS = frozenset(
     {"authorization", "content-type", "content-length", "host", "accept-encoding", "transfer-encoding", "connection"}
 )
-_REQUEST_IDS = ("x-request-id", "x-generation-id", "apim-request-id", "x-ds-trace-id")
-_USUAL_TYPES = (None, "application/json", "application/json; charset=utf-8")
-_JSON_TYPES = ("", "application/json", "text/json", "text/plain")  # some servers say text/plain, some nothing
-# Tuples: what a server sends there needn't be hashable.
-_CUT = ("length", "max_tokens", "model_length")
+_WITH_USAGE = {"include_usage": True}
 _INSTEAD_OF_TEXT = ("refusal", "tool_calls", "function_call")
-_BROKEN_OFF = ("error", "network_error", "insufficient_system_resource")
 
 
 @final
@@ -79,12 +75,13 @@ class OpenAICompatible:
         leave_out: fields of the body never to send: reasoning models refuse ``temperature`` and ``seed``.
         max_tokens_field: what the cap on the answer's tokens is called.
         bounds: keywords of `failsoft.adapters.json_schema.BOUNDS` that the server takes in a schema.
+        streaming: have replies streamed, so; None: whole.
 
     Raises:
         ConfigurationError: an argument is unusable; never shows a key.
     """
 
-    version = "1"
+    version = "2"
 
     def __init__(
         self,
@@ -98,15 +95,19 @@ class OpenAICompatible:
         leave_out: Collection[str] = (),
         max_tokens_field: str = "max_tokens",
         bounds: frozenset[str] = BOUNDS,
+        streaming: Streaming | None = None,
     ) -> None:
         self.provider = provider
+        self._streaming = streaming
+        self._timing: tuple[Any, ...] = () if streaming is None else (ChatPulse, streaming.first_ns, streaming.gap_ns)
         self._url, address = endpoint_url(base_url, "/chat/completions")
         self.endpoint: str | None = address
         self._grade = grade
-        self._headers = _headers(api_key, extra_headers or {})
+        accepted = "application/json" if streaming is None else "text/event-stream, application/json"
+        self._headers = _headers(api_key, extra_headers or {}, accepted)
         self.secrets = secrets_of(api_key, extra_headers or {})
         self._extra = _extra_fields(extra_body or {})
-        self._leave_out = frozenset(leave_out) - _OWN_FIELDS
+        self._leave_out = frozenset(leave_out) - (_OWN_FIELDS - {"stream_options"})
         self._max_tokens_field = max_tokens_field
         self._bounds = bounds
         self._dialect = "chat-completions " + " ".join(sorted(bounds))
@@ -137,9 +138,11 @@ class OpenAICompatible:
         fields: dict[str, Any] = {
             "model": ask.pin.model,
             "messages": [{"role": each.role, "content": each.content} for each in ask.prompt.messages],
-            "stream": False,
+            "stream": self._streaming is not None,
             self._max_tokens_field: sampling.max_tokens,
         }
+        if self._streaming is not None:
+            fields["stream_options"] = _WITH_USAGE
         if sampling.temperature is not None:
             fields["temperature"] = sampling.temperature
         if sampling.seed is not None:
@@ -153,7 +156,8 @@ class OpenAICompatible:
         body = to_json(fields)
         # Spliced: a schema with hundreds of enum values isn't written anew for every call.
         response_format = ask.answer.cache.get(self._dialect) or self.prepare(ask.answer)
-        return HttpRequest(self._url, self._headers, b'%b,"response_format":%b}' % (body[:-1], response_format))
+        body = b'%b,"response_format":%b}' % (body[:-1], response_format)
+        return HttpRequest(self._url, self._headers, body, "POST", *self._timing)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -174,10 +178,11 @@ class OpenAICompatible:
         """What the model said, JSON or not. Never raises."""
         status = reply.status
         if status != 200 and status < 400:
-            empty = status == 204
-            kind = FaultKind.EMPTY_REPLY if empty else FaultKind.UNEXPECTED_STATUS
+            kind = FaultKind.MALFORMED_REPLY if status == 204 else FaultKind.UNEXPECTED_STATUS
             return Unusable(Fault(kind, "a success without an answer", status))
-        body = _envelope(reply)
+        if self._streaming is not None and status == 200 and media_type(reply.headers) == EVENT_STREAM:
+            return self._read_stream(reply, self._streaming.end)
+        body = envelope_of(reply)
         if type(body) is Fault:
             return Unusable(fault_of_error(reply, None) if status != 200 else body)
         return self._read_usual(reply, body) or self._read_any(reply, body)
@@ -207,21 +212,30 @@ class OpenAICompatible:
         if not counted or not 0 <= asked <= total <= MAX_COUNT or asked + written != total:
             return None
         fingerprint = as_text(body.get("system_fingerprint"))
-        request_id = _request_id(reply.headers, number)
-        served = Served(model[:MAX_TEXT], self._grade, fingerprint, request_id)
+        served = Served(model[:MAX_TEXT], self._grade, fingerprint, request_id(reply, number))
         return Said(text, served, Tokens(asked, written))
+
+    def _read_stream(self, reply: HttpReply, end: Ending) -> Said | Unusable:
+        found = assemble(reply.body, end)
+        read = self._read_any(reply, found.body)
+        if found.fault is not None:
+            return Unusable(found.fault, read.served, read.tokens)
+        if type(read) is Said and self.secrets:  # a key may have come in pieces
+            text = struck(HttpReply(200, {}, read.text.encode()), self.secrets).body.decode()
+            return Said(text, read.served, read.tokens)
+        return read
 
     def _read_any(self, reply: HttpReply, body: dict[str, Any]) -> Said | Unusable:
         status = reply.status
         served = self._served(reply, body)
         usage = as_object(body.get("usage"))
-        tokens = _tokens(usage) if usage else None
+        tokens = tokens_of(usage) if usage else None
         if status != 200 or body.get("error"):
             return Unusable(fault_of_error(reply, body), served, tokens)
         if body.get("object") not in ("chat.completion", None, ""):
             fault = Fault(FaultKind.MALFORMED_REPLY, "another kind of object than a chat completion", status)
             return Unusable(fault, served, tokens)
-        text = _text(reply, body)
+        text = text_of(reply, body)
         if isinstance(text, Fault):
             return Unusable(text, served, tokens)
         return Said(text, served, tokens)
@@ -232,7 +246,7 @@ class OpenAICompatible:
             model,
             self._grade if model is not None else Grade.UNKNOWN,
             as_text(body.get("system_fingerprint")),
-            _request_id(reply.headers, as_object(body.get("x_groq")).get("id") or body.get("id")),
+            request_id(reply, as_object(body.get("x_groq")).get("id") or body.get("id")),
         )
 
 
@@ -265,7 +279,7 @@ def openai_compatible(base_url: str, api_key: str | None = None, **options: Any)
     return OpenAICompatible(base_url, api_key, **options)
 
 
-def _headers(api_key: str | None, extra: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def _headers(api_key: str | None, extra: Mapping[str, str], accepted: str) -> tuple[tuple[str, str], ...]:
     problems = [problem for name, value in extra.items() if (problem := header_problem(name, value))]
     problems.extend(f"extra_headers: {name} is set by the library" for name in extra if name.lower() in _OWN_HEADERS)
     if api_key is not None and (not api_key or header_problem("api_key", api_key)):
@@ -274,7 +288,7 @@ def _headers(api_key: str | None, extra: Mapping[str, str]) -> tuple[tuple[str, 
         raise ConfigurationError(problems)
     own = {
         "content-type": "application/json",
-        "accept": "application/json",
+        "accept": accepted,
         "accept-encoding": "identity",
         "user-agent": USER_AGENT,
         **{name.lower(): value for name, value in extra.items()},
@@ -289,75 +303,3 @@ def _extra_fields(extra: Mapping[str, Any]) -> dict[str, Any]:
     if problems:
         raise ConfigurationError(problems)
     return dict(extra)
-
-
-def _request_id(headers: Mapping[str, str], in_body: object) -> str | None:
-    """The provider's number for the request: a header's, else the body's."""
-    for name in _REQUEST_IDS:
-        if name in headers:
-            in_body = headers[name]
-            break
-    return as_text(in_body)
-
-
-def _envelope(reply: HttpReply) -> dict[str, Any] | Fault:
-    if reply.headers.get("content-type") not in _USUAL_TYPES:
-        kind = media_type(reply.headers)
-        if kind not in _JSON_TYPES and not kind.endswith("+json"):
-            return Fault(FaultKind.MALFORMED_REPLY, "a page or a stream instead of JSON", reply.status)
-    try:
-        body: Any = loads_text(decoded(reply.body).strip(WHITE_SPACE))
-    except StrictJsonError as error:
-        if not reply.body.strip(b" \t\r\n"):  # some send empty lines to keep the connection alive
-            return Fault(FaultKind.EMPTY_REPLY, "an empty body", reply.status)
-        return Fault(FaultKind.MALFORMED_REPLY, str(error), reply.status)
-    if body and body.__class__ is dict:
-        return body
-    return Fault(FaultKind.MALFORMED_REPLY, "JSON, but no object with anything in it", reply.status)
-
-
-def _text(reply: HttpReply, body: dict[str, Any]) -> str | Fault:
-    """The one choice's text, or why there is none."""
-    status = reply.status
-    choices = as_array(body.get("choices"))
-    if len(choices) != 1:
-        kind = FaultKind.AMBIGUOUS_REPLY if choices else FaultKind.EMPTY_REPLY
-        return Fault(kind, f"{len(choices)} choices where one was asked for", status)
-    choice = as_object(choices[0])
-    message = as_object(choice.get("message"))
-    finish = choice.get("finish_reason")
-    if choice.get("error"):
-        return fault_of_error(reply, choice)
-    if finish in _BROKEN_OFF or choice.get("native_finish_reason") in _BROKEN_OFF:
-        return Fault(FaultKind.SERVER_ERROR, "the provider broke off", status)
-    if finish == "content_filter":
-        return Fault(FaultKind.FILTERED, "a content filter", status)
-    if message.get("refusal"):
-        return Fault(FaultKind.REFUSED, "the model refused", status)
-    if message.get("tool_calls") or message.get("function_call"):
-        return Fault(FaultKind.AMBIGUOUS_REPLY, "a tool call where an answer was asked for", status)
-    if finish in _CUT:
-        return Fault(FaultKind.TRUNCATED, "the answer was cut at its token cap", status)
-    content: object = message.get("content")
-    if isinstance(content, list):
-        content = _only_text_part(as_array(message.get("content")))
-    if not isinstance(content, str) or not content.strip():
-        return Fault(FaultKind.EMPTY_REPLY, "no text", status)
-    return content
-
-
-def _only_text_part(parts: list[object]) -> str | None:
-    """Reasoning parts aside, a content in parts is an answer where one part is text."""
-    texts = [part.get("text") for part in map(as_object, parts) if part.get("type") == "text"]
-    return texts[0] if len(texts) == 1 else None
-
-
-def _tokens(usage: dict[str, Any]) -> Tokens | None:
-    """What was used. xAI leaves reasoning out of the completion's count, and only the total holds it."""
-    asked, written = as_count(usage.get("prompt_tokens")), as_count(usage.get("completion_tokens"))
-    if asked is None and written is None:
-        return None
-    total = as_count(usage.get("total_tokens"))
-    if asked is not None and written is not None and total is not None and total > asked + written:
-        written = total - asked
-    return Tokens(asked, written)

@@ -14,7 +14,7 @@ from attrs import define, field
 from failsoft.context import CallContext
 from failsoft.core.budget import Budget
 from failsoft.core.contract import Contract, Snapshot
-from failsoft.core.effects import Ask, Clock, Events, Ledger, Random
+from failsoft.core.effects import SECOND, Ask, Clock, Events, Ledger, Random
 from failsoft.core.evidence import Attempt
 from failsoft.core.limits import estimate
 from failsoft.core.route import Blocks, GuardedAdapter, Route
@@ -41,6 +41,21 @@ class World:
     on_ledger_failure: OnLedgerFailure = "fallback"
     on_bug: OnBug = "fallback"
     config_sha256: str = ""
+    offset: int = field(init=False)
+    """By how much the wall clock was ahead of the monotonic one at the latest call."""
+
+    def __attrs_post_init__(self) -> None:
+        self.offset = self._offset()
+
+    def clocks_disagree(self) -> None:
+        """They seem to: told, unless it's only that a thread was held up between two readings."""
+        before, self.offset = self.offset, self._offset()
+        jump = self.offset - before
+        if not -SECOND <= jump <= SECOND:
+            self.events.emit("clock.anomaly", seconds=round(jump / SECOND, 1))
+
+    def _offset(self) -> int:
+        return self.clock.time_ns() - self.clock.monotonic_ns()
 
 
 @final

@@ -13,7 +13,7 @@ Theory of operation
 6. Promises are delivered, and listeners told, after the lock.
 
 A full bulkhead is ours, not the provider's: no breaker is told. A slot is held until the *work* ends: a timed-out
-thread that goes on working holds it on.
+thread that goes on working holds it on, and is counted as an orphan until then.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Bulkhead(Guard[BulkheadFull]):
         ValueError: `limit` or `max_waiting` is out of range.
     """
 
-    __slots__ = ("_abandoned", "_max_waiting", "_queue", "_told", "in_use", "limit")
+    __slots__ = ("_abandoned", "_max_waiting", "_orphans", "_queue", "_told", "in_use", "limit")
 
     def __init__(
         self,
@@ -83,6 +83,7 @@ class Bulkhead(Guard[BulkheadFull]):
         self._max_waiting = max_waiting
         self._queue: OrderedDict[_Place, None] = OrderedDict()
         self._abandoned: list[tuple[_Place | None, Promise[None] | None]] = []
+        self._orphans = 0
         self._told: set[bool] = set()  # which kinds of full have been told
         self.in_use = 0
         """Slots in use, those handed over included."""
@@ -91,6 +92,12 @@ class Bulkhead(Guard[BulkheadFull]):
     def waiting(self) -> int:
         """How many wait for a slot."""
         return len(self._queue)
+
+    @property
+    def orphans(self) -> int:
+        """How many works run on after their caller left: each still has its slot."""
+        collected = sum(work is not None and not work.done for _, work in list(self._abandoned))
+        return self._orphans + collected
 
     def try_enter(self) -> bool:
         """Take a free slot. False: all are in use."""
@@ -140,6 +147,17 @@ class Bulkhead(Guard[BulkheadFull]):
         if heir is not None:
             heir.resolve(True)
 
+    def outlive(self, work: Promise[None]) -> None:
+        """The caller has left, and its work runs on: the slot goes back when that has ended."""
+        with self._lock:
+            self._orphans += 1
+        work.on_done(self._orphan_ended)
+
+    def _orphan_ended(self) -> None:
+        with self._lock:
+            self._orphans = max(0, self._orphans - 1)  # after a fork they're the parent's
+        self.leave()
+
     def abandon(self, promise: Promise[bool] | None = None, *, work: Promise[None] | None = None) -> None:
         """Give back a slot (or a place in the queue) without taking a lock: the next caller does it.
 
@@ -156,7 +174,7 @@ class Bulkhead(Guard[BulkheadFull]):
         self._queue.clear()
         self._abandoned.clear()
         self._told.clear()
-        self.in_use = 0
+        self._orphans = self.in_use = 0
 
     def _drain(self) -> None:
         """Give back what the garbage collector took."""

@@ -86,7 +86,12 @@ class Call(Generic[Q, R]):
         world = self.world
         now = world.clock.monotonic_ns()
         self.started = now
-        self.call_id = uuid7(world.clock.time_ns(), world.random.getrandbits(74))
+        wall = world.clock.time_ns()
+        if -SECOND <= wall - now - world.offset <= SECOND:
+            world.offset = wall - now
+        else:
+            world.clocks_disagree()
+        self.call_id = uuid7(wall, world.random.getrandbits(74))
         self._asking = asking = Asking(
             world,
             self.contract,
@@ -97,11 +102,8 @@ class Call(Generic[Q, R]):
             budget(now, self.deadline, ledger=world.ledger is not None),
         )
         try:
-            if self.shed:
-                route: list[GuardedAdapter] = []
-                asking.passed_over = [PassedOver(each.name, "shed") for each in self.route.adapters]
-            else:
-                route, asking.passed_over = plan(self.route, self.contract.name, now, self.context.labels, world.blocks)
+            name, labels = self.contract.name, self.context.labels
+            route, asking.passed_over = plan(self.route, name, now, labels, world.blocks, shed=self.shed)
             if world.ledger is not None:
                 allowed: bool = yield from self._begin(world.ledger, route, now)
                 if not allowed:

@@ -112,6 +112,18 @@ class Promise(Generic[T]):
 # --- HTTP, as values --------------------------------------------------------------------------------------------------
 
 
+EVENT_STREAM = "text/event-stream"
+"""The media type of the replies that a `Pulse` listens to."""
+
+
+class Pulse(Protocol):
+    """Listens to the body of one streamed reply as it comes: pure, no clock, never raises."""
+
+    def heard(self, part: bytes, /) -> bool:
+        """Did a meaningful event end in this part of the body? Comments and pings aren't meaningful."""
+        ...
+
+
 @define(eq=False)
 class HttpRequest:
     """One POST to a provider.
@@ -120,12 +132,18 @@ class HttpRequest:
         url: absolute.
         headers: names in lower case. They may hold credentials: never shown in a repr.
         body: the exact bytes.
+        pulse: makes what listens to a reply that is an event stream; None: a reply's parts come whenever they like.
+        first_ns: the most that the first meaningful event may take, from the start of the exchange.
+        gap_ns: the most that may pass between two of them, and from the last one to the reply's end.
     """
 
     url: str
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes = field(repr=False)
     method: str = "POST"
+    pulse: Callable[[], Pulse] | None = field(default=None, repr=False)
+    first_ns: int = 0
+    gap_ns: int = 0
 
 
 @final
@@ -326,7 +344,10 @@ class Enter:
 
 @define(eq=False)
 class Exchange:
-    """Send a request and read the whole reply, or give up at `until`. Sent back: HttpReply or Fault."""
+    """Send a request and read the whole reply, or give up at `until`. Sent back: HttpReply or Fault.
+
+    A reply that is an event stream is given up, too, where its request's pulse says that nothing meaningful comes.
+    """
 
     adapter: str
     request: HttpRequest

@@ -68,8 +68,8 @@ class Held:
         slot, self.slot = self.slot, None
         work, self.work = self.work, None
         if slot is not None:
-            if work is not None and work.started:
-                work.work.on_done(slot.leave)
+            if work is not None and work.started and not work.work.done:
+                slot.outlive(work.work)
             else:
                 slot.leave()
 

@@ -26,6 +26,7 @@ PER_SECOND = 1.5
 COST = 5.0
 COST_OF_TIMEOUT = 10.0
 """After an attempt that ran into its time."""
+_TIMEOUTS = frozenset({FaultKind.ATTEMPT_TIMEOUT, FaultKind.STREAM_STALLED})
 
 
 class RetryBudget:
@@ -48,7 +49,7 @@ class RetryBudget:
             now: the present moment, in nanoseconds.
             fault: what the attempt before it met; None for a hedge.
         """
-        cost = COST_OF_TIMEOUT if fault is not None and fault.kind is FaultKind.ATTEMPT_TIMEOUT else COST
+        cost = COST_OF_TIMEOUT if fault is not None and fault.kind in _TIMEOUTS else COST
         with self._lock:
             self._refill(now)
             if self._tokens < cost:

@@ -174,9 +174,11 @@ class Route:
 
 
 def plan(
-    route: Route, capability: str, now: int, labels: frozenset[str], blocks: Blocks
+    route: Route, capability: str, now: int, labels: frozenset[str], blocks: Blocks, *, shed: bool = False
 ) -> tuple[list[GuardedAdapter], list[PassedOver]]:
-    """The adapters that may be asked now, in order, and why the others may not."""
+    """The adapters that may be asked now, in order, and why the others may not; of a call that's `shed` nobody."""
+    if shed:
+        return [], [PassedOver(each.name, "shed") for each in route.adapters]
     blocked = blocks.capability(capability, now)
     if blocked is not None:
         return [], [PassedOver(each.name, "blocked", detail=blocked) for each in route.adapters]

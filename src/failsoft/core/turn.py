@@ -43,6 +43,7 @@ R = TypeVar("R")
 _UNSENT = frozenset(
     {
         FaultKind.DNS_FAILED,
+        FaultKind.HOST_UNKNOWN,
         FaultKind.CONNECT_REFUSED,
         FaultKind.CONNECT_FAILED,
         FaultKind.CONNECT_TIMEOUT,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from functools import partial
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 from failsoft.core.effects import (
@@ -18,6 +19,7 @@ from failsoft.core.effects import (
     Promise,
     Race,
 )
+from failsoft.io.watchdog import Blocked, Timed
 
 CLOSING_SECONDS = 0.25
 """How long a cancelled caller waits, at most, for what it started to end."""
@@ -41,12 +43,16 @@ class Driver(ABC, Generic[E]):
         transport: performs `Exchange`.
         clock: the clock on which the effects' `until` is measured.
         others: transports of those adapters that have another one, by the adapter's name.
+        blocked: hears which callable adapter held up an event loop, and for how long.
     """
 
-    def __init__(self, transport: E, clock: Clock, others: Mapping[str, E] | None = None) -> None:
+    def __init__(
+        self, transport: E, clock: Clock, others: Mapping[str, E] | None = None, blocked: Blocked | None = None
+    ) -> None:
         self._transport = transport
         self._clock = clock
         self._others: Mapping[str, E] = others or {}
+        self._blocked = blocked
 
     def _perform(self, effect: Effect) -> Any:
         """The wait that performs `effect`: its result, or a coroutine that gives it."""
@@ -69,6 +75,13 @@ class Driver(ABC, Generic[E]):
 
     def _seconds(self, until: int) -> float:
         return max(0.0, (until - self._clock.monotonic_ns()) / 1e9)
+
+    def _timed(self, effect: Invoke, start: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Any]]:
+        """The same, its steps timed where anybody wants to hear of it."""
+        blocked = self._blocked
+        if blocked is None:
+            return start
+        return lambda: Timed(start(), self._clock, partial(blocked, effect.adapter))
 
     @abstractmethod
     def _wait(self, promise: Promise[Any], until: int) -> Any:

@@ -19,6 +19,7 @@ from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive import CLOSING_SECONDS, Driver, end
 from failsoft.io.invoke import caught, delivered, in_thread, is_async, itself_cancelled
 from failsoft.io.race_async import race
+from failsoft.io.watchdog import Blocked
 
 T = TypeVar("T")
 
@@ -39,8 +40,14 @@ class AsyncDriver(Driver[Exchanger]):
         clock: the clock on which the effects' `until` is measured; it must advance as the loop's does.
     """
 
-    def __init__(self, transport: Exchanger, clock: Clock, others: Mapping[str, Exchanger] | None = None) -> None:
-        super().__init__(transport, clock, others)
+    def __init__(
+        self,
+        transport: Exchanger,
+        clock: Clock,
+        others: Mapping[str, Exchanger] | None = None,
+        blocked: Blocked | None = None,
+    ) -> None:
+        super().__init__(transport, clock, others, blocked)
         self._detached: set[asyncio.Task[Any]] = set()
         self._working: set[asyncio.Task[Any]] = set()  # held until they end: asyncio itself holds tasks weakly
         self._wakers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Waker] = weakref.WeakKeyDictionary()
@@ -124,7 +131,7 @@ class AsyncDriver(Driver[Exchanger]):
     async def _watch(self, effect: Invoke, start: Callable[[], Any]) -> object:
         """Await the user's coroutine in a task of its own. At `until` it's cancelled; its slot waits for its end."""
         effect.started = True
-        task = asyncio.ensure_future(caught(start, effect.until))
+        task = asyncio.ensure_future(caught(self._timed(effect, start), effect.until))
         self._working.add(task)
         task.add_done_callback(self._working.discard)
         task.add_done_callback(lambda _: effect.work.resolve(None))

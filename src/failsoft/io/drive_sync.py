@@ -21,6 +21,7 @@ from failsoft.io.drive import CLOSING_SECONDS, Driver, end
 from failsoft.io.drive_async import Exchanger
 from failsoft.io.invoke import BackgroundLoop, caught, delivered, in_thread, is_async, itself_cancelled
 from failsoft.io.race_sync import race
+from failsoft.io.watchdog import Blocked
 
 T = TypeVar("T")
 
@@ -48,8 +49,9 @@ class SyncDriver(Driver[SyncExchanger]):
         clock: Clock,
         loop: BackgroundLoop,
         others: Mapping[str, SyncExchanger] | None = None,
+        blocked: Blocked | None = None,
     ) -> None:
-        super().__init__(transport, clock, others)
+        super().__init__(transport, clock, others, blocked)
         self._loop = loop
 
     def drive(self, steps: Generator[Effect, Any, T]) -> T:
@@ -109,7 +111,7 @@ class SyncDriver(Driver[SyncExchanger]):
             if not baton.acquire(blocking=False):
                 return None  # its caller left before it began
             try:
-                return await caught(start, effect.until)
+                return await caught(self._timed(effect, start), effect.until)
             finally:
                 effect.work.resolve(None)
 

@@ -49,7 +49,7 @@ def decoded(body: bytes, encoding: str, max_bytes: int, clock: Clock, until: int
         return body
     windows = _WINDOWS.get(name)
     if windows is None:
-        return Fault(FaultKind.BAD_ENCODING, "a content encoding that isn't known, or a list of several")
+        return Fault(FaultKind.UNKNOWN_ENCODING, "a content encoding that isn't known, or a list of several")
     most = min(max_bytes, max(ALWAYS, RATIO * len(body)))
     for window in windows:
         try:

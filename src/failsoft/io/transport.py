@@ -230,6 +230,11 @@ def whole_reply(
     return HttpReply(status, headers, body)
 
 
+_NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+
+_NAMES_ARE_CERTAIN = sys.platform == "linux"
+"""Elsewhere the system says that there's no such name where it only has no network."""
+
 _READ = (httpx.ReadError, httpcore.ReadError)
 """Raised only on a connection that was made."""
 
@@ -317,6 +322,8 @@ def fault_of(error: BaseException, *, connected: bool) -> Fault:
     if isinstance(error, Broken):
         return error.fault
     chain = list(_causes(error))
+    if any(isinstance(each, socket.gaierror) and each.errno in _NO_SUCH_NAME for each in chain):
+        return Fault(FaultKind.HOST_UNKNOWN, "there's no host of that name", certain=_NAMES_ARE_CERTAIN)
     for types, kind, detail in _FAULTS:
         if any(isinstance(each, types) for each in chain):
             if connected and kind is FaultKind.CONNECT_TIMEOUT:

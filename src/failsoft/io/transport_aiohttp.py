@@ -33,6 +33,7 @@ from failsoft.io.transport import MAX_BYTES, Target, read_head
 from failsoft.io.transport_async import AsyncSlot, AsyncTransport, Heard
 from failsoft.io.transport_async_line import Line
 from failsoft.io.transport_inbox import MAX_HEAD, Broken
+from failsoft.io.transport_pulse import Ear
 
 _PIECE = 64 * 1024
 _MAX_CACHED = 256
@@ -83,7 +84,7 @@ class AiohttpTransport(AsyncTransport):
     def _speaker(self, line: Line, target: Target) -> None:
         return None
 
-    async def _hear(self, slot: AsyncSlot, made: bytes) -> Heard:
+    async def _hear(self, slot: AsyncSlot, made: bytes, ear: Ear | None) -> Heard:
         line = slot.line
         # A reply may have come before the connection went; if none did, reading says so.
         with suppress(httpcore.WriteError):
@@ -91,10 +92,9 @@ class AiohttpTransport(AsyncTransport):
         try:
             parser, message, payload = await _final_head(line)
             headers = read_head(message.code, message.raw_headers, line.inbox)
-            if message.chunked:
-                parts = [await _chunks(parser, payload, line)]
-            else:
-                parts = await _counted(line)
+            if ear is not None:
+                ear.head(message.code, headers)
+            parts = await (_chunks(parser, payload, line, ear) if message.chunked else _counted(line, ear))
         except HttpProcessingError:
             raise Broken(FaultKind.BAD_FRAMING, "not what HTTP/1.1 allows") from None
         return message.code, headers, parts, not message.should_close
@@ -137,22 +137,29 @@ async def _final_head(line: Line) -> tuple[HttpResponseParser, Any, Any]:
             raise Broken(FaultKind.BAD_FRAMING, "a switch of protocols that nobody asked for")
 
 
-async def _counted(line: Line) -> list[bytes]:
+async def _counted(line: Line, ear: Ear | None) -> list[bytes]:
     """A body whose length was announced."""
     parts: list[bytes] = []
     while not line.inbox.whole:
-        parts.append(await line.read(_PIECE))
+        part = await line.read(_PIECE)
+        parts.append(part)
+        if ear is not None:
+            ear.hear(part)
     return parts
 
 
-async def _chunks(parser: HttpResponseParser, payload: Any, line: Line) -> bytes:
+async def _chunks(parser: HttpResponseParser, payload: Any, line: Line, ear: Ear | None) -> list[bytes]:
     """What the chunks hold."""
+    parts: list[bytes] = []
     while not line.inbox.whole:
         parser.feed_data(await line.read(_PIECE))
+        if ear is not None:
+            parts.append(payload.read_nowait(-1))
+            ear.hear(parts[-1])
     if not payload.is_eof():  # a bare line feed may be a blank line to the inbox, and not to the parser
         raise Broken(FaultKind.BAD_FRAMING, "chunks that are not what HTTP/1.1 allows")
-    body: bytes = payload.read_nowait(-1)
-    return body
+    parts.append(payload.read_nowait(-1))
+    return parts
 
 
 def _head_of(request: HttpRequest, target: Target) -> bytes:

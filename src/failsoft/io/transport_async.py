@@ -41,6 +41,7 @@ from failsoft.io.transport import (
     whole_reply,
 )
 from failsoft.io.transport_async_line import Line
+from failsoft.io.transport_pulse import Ear, Silence
 
 AsyncSlot = Slot[Line, Any]
 
@@ -123,18 +124,24 @@ class AsyncTransport:
         made = self._make(request, target)
         idle = await self._idle(loop, target)
         slot = self._reusable(idle)
-        seconds = (until - self._clock.monotonic_ns()) / SECOND
+        now = self._clock.monotonic_ns()
+        seconds = (until - now) / SECOND
         clean = False
         timer = asyncio.timeout_at(loop.time() + seconds)
+        ear = None if request.pulse is None else Ear(Silence.begin(request, now, until), self._clock, timer)
         try:
             async with timer:
+                if ear is not None:
+                    ear.keep(now)
                 if slot is None:
                     slot = await self._connect(loop, target, seconds)
-                slot.line.inbox.begin()
-                status, headers, parts, reusable = await self._hear(slot, made)
+                slot.line.streamed = ear is not None
+                slot.line.inbox.begin(streamed=slot.line.streamed)
+                status, headers, parts, reusable = await self._hear(slot, made, ear)
             clean = reusable and slot.line.alive and not self._closed
         except EXPECTED as error:
-            return timeout_fault(connected=slot is not None) if timer.expired() else exchange_fault(error, slot)
+            fault = timeout_fault(connected=slot is not None) if timer.expired() else exchange_fault(error, slot)
+            return fault if ear is None else ear.judged(fault)
         finally:
             self._give_back(slot, idle, clean)
         return whole_reply(status, headers, parts, self._max_bytes, self._clock, until)
@@ -149,12 +156,19 @@ class AsyncTransport:
         """What a connection's slot keeps besides its line."""
         return httpcore.AsyncHTTP11Connection(target.origin, line)
 
-    async def _hear(self, slot: AsyncSlot, made: Any) -> Heard:
+    async def _hear(self, slot: AsyncSlot, made: Any, ear: Ear | None) -> Heard:
         """Send the request and read its whole reply, on a connection that is ready for one."""
         response = await slot.connection.handle_async_request(made)
         headers = read_head(response.status, response.headers, slot.line.inbox)
         stream = cast("AsyncIterator[bytes]", response.stream)
-        parts = [part async for part in stream]
+        if ear is None:
+            parts = [part async for part in stream]
+        else:
+            ear.head(response.status, headers)
+            parts = list[bytes]()
+            async for part in stream:
+                parts.append(part)
+                ear.hear(part)
         await response.aclose()
         return response.status, headers, parts, slot.connection.is_idle()
 
@@ -227,7 +241,7 @@ class AsyncTransport:
                 sock.close()
                 if not (others and isinstance(error, OSError)):  # else the next address is tried
                     raise
-        raise socket.gaierror(socket.EAI_NONAME, "no address")
+        raise socket.gaierror(socket.EAI_FAIL, "no address")
 
     async def _open(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, target: Target) -> AsyncSlot:
         context = self._verify or shared_ssl_context() if target.secure else None
@@ -250,20 +264,30 @@ class AsyncTransport:
     async def _exchange_foreign(
         self, transport: httpx.AsyncBaseTransport, request: HttpRequest, until: int
     ) -> HttpReply | Fault:
-        seconds = (until - self._clock.monotonic_ns()) / SECOND
+        now = self._clock.monotonic_ns()
         response: httpx.Response | None = None
-        timer = asyncio.timeout(seconds)
+        timer = asyncio.timeout((until - now) / SECOND)
+        ear = None if request.pulse is None else Ear(Silence.begin(request, now, until), self._clock, timer)
         try:
             async with timer:
+                if ear is not None:
+                    ear.keep(now)
                 response = await transport.handle_async_request(make_httpx(request))
                 headers = read_head(response.status_code, response.headers.raw)
+                if ear is not None:
+                    ear.head(response.status_code, headers)
                 body = Parts(self._max_bytes)
                 async for part in cast("httpx.AsyncByteStream", response.stream):
                     body.add(part)
+                    if ear is not None:
+                        ear.silence.check(self._clock.monotonic_ns())
+                        ear.hear(part)
                 await response.aclose()
         except EXPECTED as error:
             self._close_later(response)
-            return timeout_fault(connected=True) if timer.expired() else fault_of(error, connected=response is not None)
+            late = timer.expired()
+            fault = timeout_fault(connected=True) if late else fault_of(error, connected=response is not None)
+            return fault if ear is None else ear.judged(fault)
         except BaseException:
             self._close_later(response)
             raise

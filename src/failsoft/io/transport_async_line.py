@@ -9,8 +9,10 @@ from typing import cast
 
 import httpcore
 
-from failsoft.io.transport_inbox import Inbox
+from failsoft.io.transport_inbox import Inbox, Phase
 
+_TURN = 0.005  # seconds of reading what is at hand; then others on the loop have their turn, and its timers
+_STREAM_PIECE = 2048  # bytes of a streamed reply handed out at once: 200 pings, of which httpcore reads 25 in 1 ms
 _PAUSE_ABOVE = 256 * 1024  # received bytes that nobody has taken yet; then the socket waits
 
 
@@ -28,6 +30,9 @@ class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._error: Exception | None = None
         self._paused = False
         self._write_failed = False
+        self.streamed = False
+        """Does the reply come in many small parts? Others have their turn between them, then."""
+        self._turn = 0.0
 
     @property
     def alive(self) -> bool:
@@ -83,8 +88,11 @@ class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
         Raises:
             Broken: the connection ended, or broke a rule of framing.
         """
+        if self.streamed and self._loop.time() - self._turn > _TURN:
+            await asyncio.sleep(0)
+            self._turn = self._loop.time()
         while True:
-            piece = self.inbox.take(max_bytes)
+            piece = self._small(max_bytes) if self.streamed else self.inbox.take(max_bytes)
             if piece is not None:
                 if self._paused and not self._ended:
                     self._paused = False
@@ -102,6 +110,11 @@ class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
             finally:
                 self._waiter = None
 
+    def _small(self, most: int) -> bytes | None:
+        """As `Inbox.take`, but of a body small pieces, unless not even a chunk's head fits in one."""
+        small = None if self.inbox.phase is Phase.HEAD else self.inbox.take(_STREAM_PIECE)
+        return small or self.inbox.take(most)
+
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send, waiting for room.
 
@@ -112,7 +125,7 @@ class Line(asyncio.Protocol, httpcore.AsyncNetworkStream):
             self._transport.write(buffer)
             if self._room is not None:
                 await self._room
-        if self._ended:
+        if self._ended or self._transport.is_closing():  # a send that failed is told to `connection_lost` only later
             self._write_failed = True
             raise httpcore.WriteError
 

@@ -15,6 +15,7 @@ raises `Broken` with its fault, which passes through httpcore unchanged.
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
 from failsoft.fault import Fault, FaultKind
@@ -27,6 +28,12 @@ MAX_HEADS = 32
 
 MAX_CHUNKS = 16_384
 """Chunks of one body: each costs the parser some 40 µs, so a body of one-byte chunks could hold a loop for minutes."""
+
+MAX_STREAM_CHUNKS = 262_144
+"""Chunks of a body that was asked for as a stream, one for each token: whoever listens gives way to others between them."""
+
+_LENGTH = b"\ncontent-length"
+_LENGTHS = re.compile(rb"\ncontent-length[ \t]*:[ \t]*([^\r\n]*?)[ \t]*(?=[\r\n])")
 
 
 class Broken(Exception):
@@ -52,15 +59,27 @@ class Inbox:
         max_bytes: how many bytes a body may have on the wire (with its chunks' framing), 1 or more.
     """
 
-    __slots__ = ("_chunks", "_ended", "_heads", "_left", "_trailers", "buffer", "max_bytes", "phase", "received")
+    __slots__ = (
+        "_chunks",
+        "_ended",
+        "_heads",
+        "_left",
+        "_most_chunks",
+        "_trailers",
+        "buffer",
+        "max_bytes",
+        "phase",
+        "received",
+    )
 
     def __init__(self, max_bytes: int) -> None:
         self.buffer = bytearray()
         self.max_bytes = max_bytes
         self.begin()
 
-    def begin(self) -> None:
-        """The next exchange starts."""
+    def begin(self, *, streamed: bool = False) -> None:
+        """The next exchange starts; a `streamed` body may come in more chunks."""
+        self._most_chunks = MAX_STREAM_CHUNKS if streamed else MAX_CHUNKS
         self.phase = Phase.HEAD
         self.received = 0
         self._heads = self._chunks = self._left = 0
@@ -125,7 +144,11 @@ class Inbox:
         self._heads += 1
         if self._heads > MAX_HEADS:
             raise Broken(FaultKind.BAD_FRAMING, f"more than {MAX_HEADS} interim replies")
-        return strict + 3 if loose < 0 or 0 <= strict < loose else loose + 2
+        end = strict + 3 if loose < 0 or 0 <= strict < loose else loose + 2
+        head = bytes(buffer[:end]).lower()
+        if head.count(_LENGTH) > 1 and len(set(_LENGTHS.findall(head))) > 1:  # parsers say no more than that it's wrong
+            raise Broken(FaultKind.CONFLICTING_LENGTHS, "two different lengths")
+        return end
 
     def _chunks_end(self, most: int) -> int:
         """How far the buffer holds whole lines and chunk data of this reply, looking no further than `most` bytes."""
@@ -152,8 +175,8 @@ class Inbox:
             self._ended = not line
             return
         self._chunks += 1
-        if self._chunks > MAX_CHUNKS:
-            raise Broken(FaultKind.BAD_FRAMING, f"more than {MAX_CHUNKS} chunks")
+        if self._chunks > self._most_chunks:
+            raise Broken(FaultKind.BAD_FRAMING, f"more than {self._most_chunks} chunks")
         size = line.split(b";", 1)[0].strip()
         if not 0 < len(size) <= 16 or size.strip(b"0123456789abcdefABCDEF"):
             raise Broken(FaultKind.BAD_FRAMING, "a chunk's size is not a hexadecimal number")

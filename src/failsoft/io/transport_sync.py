@@ -39,6 +39,7 @@ from failsoft.io.transport import (
     whole_reply,
 )
 from failsoft.io.transport_inbox import Inbox
+from failsoft.io.transport_pulse import Silence
 
 _RECEIVE = 64 * 1024
 
@@ -75,10 +76,12 @@ class SyncLine(httpcore.NetworkStream):
             try:
                 data = self._wait_then(self.socket.recv, _RECEIVE)
             except OSError:
-                if self._write_failed:
-                    raise httpcore.WriteError from None
-                raise
+                if not self._write_failed:
+                    raise
+                data = b""
             if not data:
+                if self._write_failed:  # the request never left whole: that says nothing of its reply
+                    raise httpcore.WriteError
                 raise self.inbox.end()
             self.inbox.add(data)
 
@@ -169,25 +172,52 @@ class SyncTransport:
         made = self._maker.make(request, target)
         idle = self._slots.setdefault(target.key, [])
         slot = self._reusable(idle)
+        silence = None if request.pulse is None else Silence.begin(request, self._clock.monotonic_ns(), until)
+        ends = until if silence is None else silence.ends
         clean = False
         try:
             if slot is None:
-                slot = self._connect(target, until)
-            line = slot.line
-            line.until = until
-            line.inbox.begin()
-            response = slot.connection.handle_request(made)
-            headers = read_head(response.status, response.headers, line.inbox)
-            parts = list(cast("Iterator[bytes]", response.stream))
-            response.close()
-            clean = slot.connection.is_idle() and not line.inbox.buffer
+                slot = self._connect(target, ends)
+            slot.line.until = ends
+            status, headers, parts = self._hear(slot, made, silence)
+            clean = slot.connection.is_idle() and not slot.line.inbox.buffer
         except _DeadlineReached:
-            return timeout_fault(connected=slot is not None)
+            return self._judged(timeout_fault(connected=slot is not None), silence)
         except EXPECTED as error:
-            return exchange_fault(error, slot)
+            return self._judged(exchange_fault(error, slot), silence)
         finally:
             self._give_back(slot, idle, clean)
-        return whole_reply(response.status, headers, parts, self._max_bytes, self._clock, until)
+        return whole_reply(status, headers, parts, self._max_bytes, self._clock, until)
+
+    def _hear(
+        self, slot: SyncSlot, made: httpcore.Request, silence: Silence | None
+    ) -> tuple[int, dict[str, str], list[bytes]]:
+        """Send the request and read its whole reply, on a connection that is ready for one."""
+        slot.line.inbox.begin(streamed=silence is not None)
+        response = slot.connection.handle_request(made)
+        headers = read_head(response.status, response.headers, slot.line.inbox)
+        stream = cast("Iterator[bytes]", response.stream)
+        if silence is None:
+            parts = list(stream)
+        else:
+            silence.head(response.status, headers)
+            parts = self._listen(stream, silence, slot.line)
+        response.close()
+        return response.status, headers, parts
+
+    def _listen(self, stream: Iterator[bytes], silence: Silence, line: SyncLine) -> list[bytes]:
+        parts: list[bytes] = []
+        line.until = silence.ends
+        for part in stream:
+            now = self._clock.monotonic_ns()
+            silence.check(now)
+            silence.hear(part, now)
+            parts.append(part)
+            line.until = silence.ends
+        return parts
+
+    def _judged(self, fault: Fault, silence: Silence | None) -> Fault:
+        return fault if silence is None else silence.judged(fault, self._clock.monotonic_ns())
 
     def close(self) -> None:
         """Close idle connections; those in use close when their exchange ends."""
@@ -243,7 +273,7 @@ class SyncTransport:
                 sock.close()
                 if not (others and isinstance(error, OSError)):  # else the next address is tried
                     raise
-        raise socket.gaierror(socket.EAI_NONAME, "no address")
+        raise socket.gaierror(socket.EAI_FAIL, "no address")
 
     def _secured(self, sock: socket.socket, target: Target, until: int) -> socket.socket:
         context = self._verify or shared_ssl_context()
@@ -285,20 +315,26 @@ class SyncTransport:
     def _exchange_foreign(self, transport: httpx.BaseTransport, request: HttpRequest, until: int) -> HttpReply | Fault:
         made = make_httpx(request)
         response = None
+        silence = None if request.pulse is None else Silence.begin(request, self._clock.monotonic_ns(), until)
         try:
             left = remaining_seconds(self._clock, until)
-            made.extensions["timeout"] = {"connect": left, "read": left, "write": left, "pool": left}
+            patience = left if silence is None else min(left, max(request.first_ns, request.gap_ns) / SECOND)
+            made.extensions["timeout"] = {"connect": left, "read": patience, "write": left, "pool": left}
             response = transport.handle_request(made)
             headers = read_head(response.status_code, response.headers.raw)
+            if silence is not None:
+                silence.head(response.status_code, headers)
             body = Parts(self._max_bytes)
             for part in cast("httpx.SyncByteStream", response.stream):
-                remaining_seconds(self._clock, until)
+                remaining_seconds(self._clock, until if silence is None else silence.ends)
                 body.add(part)
+                if silence is not None:
+                    silence.hear(part, self._clock.monotonic_ns())
             return whole_reply(response.status_code, headers, body.parts, self._max_bytes, self._clock, until)
         except _DeadlineReached:
-            return timeout_fault(connected=True)
+            return self._judged(timeout_fault(connected=True), silence)
         except EXPECTED as error:
-            return fault_of(error, connected=response is not None)
+            return self._judged(fault_of(error, connected=response is not None), silence)
         finally:
             if response is not None:
                 response.close()

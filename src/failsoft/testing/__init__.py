@@ -1,7 +1,8 @@
 """What users need to test their own fallbacks, and what failsoft is tested with.
 
 FaultTransport      an httpx transport that answers and fails by a script: `faults` names every way to fail
-FaultServer         a server on loopback, or a proxy, for what only shows on the wire: `wire` names every way
+FaultServer         a server on loopback, or a proxy, for what only shows on the wire: `wire` names every way; `streams`
+                    those that only a streamed reply shows
 ChaosTransport      passes real requests on in staging, and fails a share of them
 ScriptedProvider    a function for an adapter: no HTTP
 SimulatedIsolation  an isolation in virtual time; Simulation and VirtualClock are what it's made of
@@ -15,13 +16,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from failsoft.io.drive_simulated import Simulation, VirtualClock
-    from failsoft.testing import faults, wire
+    from failsoft.testing import faults, streams, wire
     from failsoft.testing.chaos import ChaosTransport
     from failsoft.testing.provider import ScriptedProvider, StatusError, simulated
     from failsoft.testing.reaction import USUAL, Rates, Reaction
     from failsoft.testing.replies import chat_answer, chat_choices, chat_text, http_reply
     from failsoft.testing.server import FaultServer, Peer
     from failsoft.testing.simulated_isolation import SimulatedIsolation
+    from failsoft.testing.streams import chat_stream
     from failsoft.testing.tls import LocalAuthority
     from failsoft.testing.transport import FaultTransport
 
@@ -41,10 +43,12 @@ __all__ = [
     "VirtualClock",
     "chat_answer",
     "chat_choices",
+    "chat_stream",
     "chat_text",
     "faults",
     "http_reply",
     "simulated",
+    "streams",
     "wire",
 ]
 
@@ -61,6 +65,7 @@ _LATER = {
     "Peer": _HERE + "server",
     "LocalAuthority": _HERE + "tls",
     "FaultTransport": _HERE + "transport",
+    "chat_stream": _HERE + "streams",
     **dict.fromkeys(("USUAL", "Rates", "Reaction"), _HERE + "reaction"),
     **dict.fromkeys(("chat_answer", "chat_choices", "chat_text", "http_reply"), _HERE + "replies"),
 }
@@ -69,7 +74,7 @@ _LATER = {
 def __getattr__(name: str) -> object:
     import importlib
 
-    if name in ("faults", "wire"):
+    if name in ("faults", "streams", "wire"):
         return importlib.import_module(_HERE + name)
     if name in _LATER:
         return getattr(importlib.import_module(_LATER[name]), name)

@@ -62,6 +62,13 @@ DNS_FAILED = Reaction(
     _K.DNS_FAILED,
     2,
     "raise",
+    error=lambda: _caused(httpx.ConnectError("no name server"), socket.gaierror(socket.EAI_AGAIN, "no name server")),
+)
+HOST_UNKNOWN = Reaction(
+    "host unknown",
+    _K.HOST_UNKNOWN,
+    2,
+    "raise",
     error=lambda: _caused(httpx.ConnectError("no such name"), socket.gaierror(socket.EAI_NONAME, "no such name")),
 )
 CONNECT_TIMEOUT = Reaction(
@@ -121,11 +128,15 @@ GZIP_TWICE = http_reply(
     gzip.compress(gzip.compress(b"{}")),
     headers={"content-encoding": "gzip, gzip"},
     name="gzip twice",
-    fault=_K.BAD_ENCODING,
+    fault=_K.UNKNOWN_ENCODING,
     row=25,
 )
 UNKNOWN_ENCODING = http_reply(
-    b"\x28\xb5\x2f\xfd", headers={"content-encoding": "zstd"}, name="unknown encoding", fault=_K.BAD_ENCODING, row=26
+    b"\x28\xb5\x2f\xfd",
+    headers={"content-encoding": "zstd"},
+    name="unknown encoding",
+    fault=_K.UNKNOWN_ENCODING,
+    row=26,
 )
 REDIRECT = http_reply(
     status=302, headers={"location": "https://elsewhere.example/"}, name="redirect", fault=_K.REDIRECT, row=60
@@ -170,9 +181,9 @@ UNKNOWN_STATUS = http_reply("{}", status=599, name="unknown status", fault=_K.UN
 # --- a success that isn't one -----------------------------------------------------------------------------------------
 
 TRUNCATED_JSON = http_reply('{"object": "chat.comp', name="truncated json", fault=_K.MALFORMED_REPLY, row=17)
-HTML = http_reply(_PAGE, headers={"content-type": "text/html"}, name="html", fault=_K.MALFORMED_REPLY, row=27)
-EMPTY = http_reply("", name="empty", fault=_K.EMPTY_REPLY, row=28)
-NO_CONTENT = http_reply("", status=204, name="no content", fault=_K.EMPTY_REPLY, row=28)
+HTML = http_reply(_PAGE, headers={"content-type": "text/html"}, name="html", fault=_K.WEB_PAGE, row=27)
+EMPTY = http_reply("", name="empty", fault=_K.MALFORMED_REPLY, row=28)
+NO_CONTENT = http_reply("", status=204, name="no content", fault=_K.MALFORMED_REPLY, row=28)
 ERROR_IN_200 = http_reply(_error("server_error"), name="error in 200", fault=_K.SERVER_ERROR, row=29)
 RATE_LIMIT_IN_200 = http_reply(_error("rate_limit_exceeded"), name="rate limit in 200", fault=_K.RATE_LIMITED, row=29)
 NO_CHOICES = chat_choices([], name="no choices", fault=_K.EMPTY_REPLY, row=30)

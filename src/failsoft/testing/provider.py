@@ -22,6 +22,7 @@ _FOR_EVER = 1 << 62
 _SEEN_BY_TRANSPORTS = frozenset(
     {
         FaultKind.DNS_FAILED,
+        FaultKind.HOST_UNKNOWN,
         FaultKind.CONNECT_REFUSED,
         FaultKind.CONNECT_FAILED,
         FaultKind.CONNECT_TIMEOUT,
@@ -32,8 +33,11 @@ _SEEN_BY_TRANSPORTS = frozenset(
         FaultKind.UPLOAD_CUT,
         FaultKind.CONNECTION_LOST,
         FaultKind.ATTEMPT_TIMEOUT,
+        FaultKind.STREAM_STALLED,
         FaultKind.BAD_FRAMING,
+        FaultKind.CONFLICTING_LENGTHS,
         FaultKind.BAD_ENCODING,
+        FaultKind.UNKNOWN_ENCODING,
         FaultKind.TOO_LARGE,
         FaultKind.REDIRECT,
     }

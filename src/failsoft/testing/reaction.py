@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from attrs import evolve, frozen
 
-from failsoft.config_values import parse_duration
 from failsoft.core.effects import SECOND
+from failsoft.durations import parse_duration
 from failsoft.fault import FaultKind
 
 if TYPE_CHECKING:

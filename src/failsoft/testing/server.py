@@ -235,6 +235,7 @@ class FaultServer:
         while True:
             try:
                 sock, _ = self._listener.accept()
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is dripped shall drip
             except OSError:
                 return
             with self._changed:

@@ -87,7 +87,7 @@ NO_LAST_CHUNK = _spoilt(
 NO_LENGTH = _spoilt("no length", _K.BAD_FRAMING, 16, lambda lines, body: _joined(_without_length(lines), body))
 NOT_HTTP = _spoilt("not http", _K.BAD_FRAMING, 18, lambda lines, body: b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
 TWO_LENGTHS = _spoilt(
-    "two lengths", _K.BAD_FRAMING, 19, lambda lines, body: _joined([*lines, b"content-length: 1"], body)
+    "two lengths", _K.CONFLICTING_LENGTHS, 19, lambda lines, body: _joined([*lines, b"content-length: 1"], body)
 )
 LONG_HEADER = _spoilt(
     "long header", _K.BAD_FRAMING, 20, lambda lines, body: _joined([*lines, b"x-long: " + b"a" * 200_000], body)

@@ -21,10 +21,12 @@ from failsoft.testing import (
     chat_answer,
     faults,
     http_reply,
+    streams,
     wire,
 )
 
 GOOD = chat_answer({"grade": 7})
+MODULES = {"faults": faults, "streams": streams, "wire": wire}
 PRESENT = "Thu, 01 Jan 2026 00:00:00 GMT"
 PRESENT_SECONDS = 1_767_225_600
 
@@ -52,7 +54,7 @@ Show = Callable[[pytest.MonkeyPatch], AbstractContextManager[Shown]]
 def show(name: str) -> Show:
     """By the name that the catalogue's data give it."""
     module, _, constant = name.partition(".")
-    found: Any = OWN[constant] if module == "own" else getattr({"faults": faults, "wire": wire}[module], constant)
+    found: Any = OWN[constant] if module == "own" else getattr(MODULES[module], constant)
     return _played(found) if isinstance(found, Reaction) else found  # type: ignore[no-any-return]
 
 
@@ -176,6 +178,8 @@ OWN: dict[str, Show | Reaction] = {
     "GARBAGE_AFTER_GZIP": http_reply(gzip.compress(b"{}") + b"garbage", headers={"content-encoding": "gzip"}),
     "CORRUPTED": http_reply(GOOD.body("m").replace(b"chat", b"ch\xe1t")),
     "BYTE_ORDER_MARK": http_reply(b'\xef\xbb\xbf{"object": "chat.completion"}'),
+    "GARBAGE_BEHIND": http_reply(GOOD.body("m") + b"garbage"),
+    "TWO_ENVELOPES": http_reply(GOOD.body("m") * 2),
     "CONTEXT_TOO_LONG_AS_500": http_reply(json.dumps(_TOO_LONG), status=500),
     "UNSUPPORTED_MEDIA": http_reply("{}", status=415),
     "LIMITED_FOR_90_S": faults.RATE_LIMITED("90s"),

@@ -1,0 +1,115 @@
+"""The format of server-sent events, read from bytes that may be split anywhere.
+
+Theory of operation (HTML standard, section 9.2.6, "Interpreting an event stream"):
+
+    line    ends with CR LF, LF or CR; what has no end yet waits for more
+    field   a line's name up to the first colon, and its value, of which one leading space is dropped
+    data    each adds a line to the event's text; ``event`` names its type; ``id`` and ``retry`` are for those who reconnect
+    blank   ends the event. One without data is none; one that the end of the stream cut is none either
+    comment a line that begins with a colon: providers send them to keep the connection alive
+
+One byte-order mark at the very beginning is dropped. Where browsers would put a replacement character in the place of bytes
+that aren't UTF-8, the stream is refused here: what two readers could understand differently isn't an answer.
+
+A `Reader` holds no more than one event and one line, and looks at no byte twice, however the stream was split.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from attrs import frozen
+
+MAX_LINES = 1_000_000
+"""Lines of one stream: an answer of 128,000 tokens has 260,000, and each costs half a microsecond and more."""
+
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_STEP = 64 * 1024  # so that never all events are held at once
+
+
+class EventStreamError(ValueError):
+    """Not an event stream that can be read. The message never quotes it."""
+
+
+@frozen
+class Event:
+    """One event.
+
+    Args:
+        kind: its type; empty where it has none, which means "message".
+        data: its text, lines joined by a line feed.
+    """
+
+    kind: str
+    data: str
+
+
+class Reader:
+    """Reads one stream, part by part."""
+
+    __slots__ = ("_data", "_kind", "_lines", "_rest", "_return")
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+        self._return = False  # the last line ended with a carriage return: a line feed may still belong to it
+        self._lines = 0
+        self._kind = b""
+        self._data: list[bytes] = []
+
+    def read(self, part: bytes) -> list[Event]:
+        """The events that end in this part.
+
+        Raises:
+            EventStreamError: one isn't UTF-8, or there are more than `MAX_LINES` lines.
+        """
+        if self._return and part:
+            self._return, part = False, part.removeprefix(b"\n")
+        lines = _LINE_END.split(part)
+        if len(lines) == 1:
+            self._rest += part
+            return []
+        self._return = part.endswith(b"\r")
+        lines[0] = bytes(self._rest) + lines[0]
+        self._rest = bytearray(lines.pop())
+        return [event for line in lines if (event := self._take(line)) is not None]
+
+    def _take(self, line: bytes) -> Event | None:
+        """One more line; the event that it ends, if it ends one."""
+        self._lines += 1
+        if self._lines == 1:
+            line = line.removeprefix(_BYTE_ORDER_MARK)
+        elif self._lines > MAX_LINES:
+            raise EventStreamError(f"more than {MAX_LINES} lines")
+        if not line:
+            return self._dispatched()
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._data.append(value)
+        elif name == b"event":
+            self._kind = value
+        return None
+
+    def _dispatched(self) -> Event | None:
+        kind, data = self._kind, self._data
+        self._kind = b""
+        if not data:
+            return None
+        self._data = []
+        try:
+            return Event(kind.decode(), b"\n".join(data).decode())
+        except UnicodeDecodeError:
+            raise EventStreamError("an event isn't UTF-8") from None
+
+
+def events(body: bytes) -> Iterator[Event]:
+    """The events of a whole stream; what the end cut is none.
+
+    Raises:
+        EventStreamError: as for `Reader.read`.
+    """
+    reader = Reader()
+    for start in range(0, len(body), _STEP):
+        yield from reader.read(body[start : start + _STEP])
