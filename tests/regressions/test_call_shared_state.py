@@ -44,13 +44,13 @@ def test_calls_that_overlap_end_at_their_own_deadlines() -> None:
 
 
 def test_a_deadline_that_calls_share_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    budget = call_module.budget
+    budget = call_module.Budget
     shared: list[Any] = []
 
     def one_for_all(*given: Any, **named: Any) -> Any:
         shared.append(budget(*given, **named))
         return shared[0]
 
-    monkeypatch.setattr(call_module, "budget", one_for_all)
+    monkeypatch.setattr(call_module, "Budget", one_for_all)
     with pytest.raises(AssertionError):
         test_calls_that_overlap_end_at_their_own_deadlines()

@@ -211,7 +211,7 @@ class OpenAICompatible:
         counted = type(asked) is type(written) is type(total) is int
         if not counted or not 0 <= asked <= total <= MAX_COUNT or asked + written != total:
             return None
-        fingerprint = as_text(body.get("system_fingerprint"))
+        fingerprint = as_text(body["system_fingerprint"]) if "system_fingerprint" in body else None
         served = Served(model[:MAX_TEXT], self._grade, fingerprint, request_id(reply, number))
         return Said(text, served, Tokens(asked, written))
 

@@ -13,8 +13,6 @@ deadline isn't eaten by its reserves. Nothing is started that has less than `FLO
 
 from __future__ import annotations
 
-from attrs import define
-
 from failsoft.core.effects import MILLISECOND, SECOND
 
 FALLBACK_RESERVE = 50 * MILLISECOND
@@ -24,13 +22,25 @@ FLOOR = 5 * MILLISECOND
 """Less than this isn't worth a request: a connection alone takes about that long."""
 
 
-@define(eq=False)
 class Budget:
-    """Moments of one call, on the monotonic clock."""
+    """Moments of one call, on the monotonic clock.
 
-    started: int
-    ends: int
-    ask_ends: int
+    Args:
+        started: when it began.
+        deadline: nanoseconds from then.
+        ledger: is there one? Otherwise nothing is kept for it.
+    """
+
+    __slots__ = ("ask_ends", "ends", "started")
+
+    def __init__(self, started: int, deadline: int, *, ledger: bool) -> None:
+        tenth = deadline // 10
+        reserve = FALLBACK_RESERVE if tenth > FALLBACK_RESERVE else tenth
+        if ledger:
+            reserve += LEDGER_RESERVE if tenth > LEDGER_RESERVE else tenth
+        self.started = started
+        self.ends = started + deadline
+        self.ask_ends = self.ends - reserve
 
     def append_until(self, now: int) -> int:
         """When an append that starts now must be given up."""
@@ -47,14 +57,4 @@ def fair_share(deadline: int, adapters: int, *, ledger: bool) -> int:
 
     Four fifths of its share: what precedes it (an append, a queue) takes some.
     """
-    return budget(0, deadline, ledger=ledger).ask_ends * 4 // (5 * max(1, adapters))
-
-
-def budget(started: int, deadline: int, *, ledger: bool) -> Budget:
-    """Share out `deadline` nanoseconds from `started`; without a ledger nothing is kept for it."""
-    tenth = deadline // 10
-    reserve = FALLBACK_RESERVE if tenth > FALLBACK_RESERVE else tenth
-    if ledger:
-        reserve += LEDGER_RESERVE if tenth > LEDGER_RESERVE else tenth
-    ends = started + deadline
-    return Budget(started, ends, ends - reserve)
+    return Budget(0, deadline, ledger=ledger).ask_ends * 4 // (5 * max(1, adapters))

@@ -142,8 +142,12 @@ class Bulkhead(Guard[BulkheadFull]):
         """Give a slot back: to whoever waited longest, if anybody waits."""
         if self._abandoned:
             self._drain()
+        heir = None
         with self._lock:
-            heir = self._hand_over()
+            if self._queue or self._told or not self.in_use:
+                heir = self._hand_over()
+            else:
+                self.in_use -= 1
         if heir is not None:
             heir.resolve(True)
 

@@ -32,7 +32,7 @@ from pydantic_core import PydanticSerializationError
 from failsoft.capability import default_prompt
 from failsoft.context import CallContext
 from failsoft.core.asking import Answer, Asking, OnBug, OnLedgerFailure, World
-from failsoft.core.budget import LEDGER_RESERVE, budget
+from failsoft.core.budget import LEDGER_RESERVE, Budget
 from failsoft.core.clock import uuid7
 from failsoft.core.contract import Contract, Snapshot
 from failsoft.core.effects import SECOND, Append, Detach, Effect, Ledger, Recorded, Ticket, Unrecorded
@@ -99,7 +99,7 @@ class Call(Generic[Q, R]):
             self.context,
             self.route,
             self.call_id,
-            budget(now, self.deadline, ledger=world.ledger is not None),
+            Budget(now, self.deadline, ledger=world.ledger is not None),
         )
         try:
             name, labels = self.contract.name, self.context.labels

@@ -30,12 +30,6 @@ class Held:
     leave: Leave | None = None
     work: Invoke | None = None
 
-    def settle(self) -> Permit:
-        """The permit, to be settled by whoever knows how the attempt ended."""
-        permit, self.permit = self.permit, None
-        assert permit is not None
-        return permit
-
     def unsent(self) -> None:
         """Nothing was sent: the quotas get back what was reserved."""
         reservation, self.reservation = self.reservation, None

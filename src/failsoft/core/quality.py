@@ -82,7 +82,16 @@ class Quality(Breaker):
         if type(leave) is Permit:
             leave.settle(_SETTLEMENTS[outcome], now, well_formed=outcome != "none")
         elif outcome == "ok" or outcome == "fail":
-            self._count(leave, now, outcome == "fail")
+            with self._lock:
+                if leave == self._generation:
+                    window, settings = self._window, self._settings
+                    window.count(_NO_LEASE, now, outcome == "fail")
+                    if window.calls >= settings.min_calls and window.failures * 100 >= settings.rate * window.calls:
+                        self._move(Cause.RATE, now)
+                else:
+                    self._late_results += 1
+            if self._untold:
+                self._announce()
         if outcome == "open":
             self.trip(Cause.WRONG_MODEL, now)
         elif outcome == "refused":
@@ -113,19 +122,6 @@ class Quality(Breaker):
         while self._refusals and self._refusals[0] <= oldest:
             self._refusals.popleft()
         return len(self._refusals)
-
-    def _count(self, generation: int, now: int, failed: bool) -> None:
-        """An attempt ended that took no permit, since it was closed."""
-        with self._lock:
-            if generation != self._generation:
-                self._late_results += 1
-                return
-            window, settings = self._window, self._settings
-            window.count(_NO_LEASE, now, failed)
-            if window.calls >= settings.min_calls and window.failures * 100 >= settings.rate * window.calls:
-                self._move(Cause.RATE, now)
-        if self._untold:
-            self._announce()
 
     def unblocked(self, now: int) -> None:
         """Somebody says that the adapter is mended: one that isn't closed tries it now."""

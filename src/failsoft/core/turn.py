@@ -31,7 +31,7 @@ from failsoft.core.evidence import Attempt, Why
 from failsoft.core.held import Held
 from failsoft.core.judge import judge
 from failsoft.core.limits import Limits, Reservation
-from failsoft.core.quality import Outcome, Quality
+from failsoft.core.quality import Quality
 from failsoft.core.retry import Retry
 from failsoft.core.route import GuardedAdapter
 from failsoft.fault import Fault, FaultKind, Settlement
@@ -195,7 +195,8 @@ class Turn(Generic[R]):
             now = clock.monotonic_ns()
         self._held.slot = bulkhead
         self._until = until = budget.attempt_until(now, self.left, adapter.attempt_cap)
-        if until - now < FLOOR or self._cant_finish(now, until):
+        # One that has what a call usually gives it is started: an adapter isn't locked out for being slow.
+        if until - now < FLOOR or (until - now < asking.route.fair_share and self._cant_finish(now, until)):
             self._held.release(now)
             self._pass("no_time")
             return None
@@ -205,8 +206,6 @@ class Turn(Generic[R]):
         return now
 
     def _cant_finish(self, now: int, until: int) -> bool:
-        if until - now >= self.asking.route.fair_share:
-            return False  # it has what a call usually gives it: an adapter isn't locked out for being slow
         typical = self.adapter.breaker.typical(now)
         return typical is not None and until - now < typical
 
@@ -315,14 +314,14 @@ class Turn(Generic[R]):
         attempt.us = (now - begun) // 1000
         answer = judge(asking, adapter, ask, attempt, result)
         if held.reservation is not None:
-            if not sent or (isinstance(answer, Fault) and answer.kind in _UNSENT):
-                held.unsent()
-            else:
-                held.sent(None if attempt.tokens is None else attempt.tokens.total)
+            unsent = not sent or (type(answer) is Fault and answer.kind in _UNSENT)
+            held.unsent() if unsent else held.sent(None if attempt.tokens is None else attempt.tokens.total)
         if type(answer) is Fault:
             self._settle_fault(attempt, answer, now, sent=sent, capped=until - begun == adapter.attempt_cap)
             return answer
-        held.settle().settle(Settlement.SUCCESS, now, well_formed=True)
+        permit, held.permit = held.permit, None
+        assert permit is not None
+        permit.settle(Settlement.SUCCESS, now, well_formed=True)
         if not adapter.throttle.free:
             adapter.throttle.succeeded(now)
         for each in adapter.latches:
@@ -330,14 +329,17 @@ class Turn(Generic[R]):
                 each.succeeded()
         if adapter.adaptive is not None:
             adapter.adaptive.answered()
-        self._settle_quality(now, "ok")
+        leave, held.leave = held.leave, None
+        if self._quality is not None and leave is not None:
+            self._quality.settle(leave, now, "ok")
         held.release(now)
         return answer
 
     def _settle_fault(self, attempt: Attempt, fault: Fault, now: int, *, sent: bool, capped: bool) -> None:
         """Tell the guards, all but quality, and note it."""
         asking, adapter, treatment = self.asking, self.adapter, fault.treatment
-        permit = self._held.settle()
+        permit, self._held.permit = self._held.permit, None
+        assert permit is not None
         if fault.kind is FaultKind.SERVED_MODEL_MISMATCH and permit.trial:
             permit.fail_check(now)
         elif fault.kind is FaultKind.ATTEMPT_TIMEOUT and not capped and attempt.us * 1000 < asking.route.fair_share:
@@ -370,14 +372,11 @@ class Turn(Generic[R]):
     def _judged(self, fault: Fault, *, last: bool) -> None:
         """Tell quality of the turn's last answer only, except for a trial, which is one attempt; and give the slot back."""
         now, held = self.asking.world.clock.monotonic_ns(), self._held
-        final = last or type(held.leave) is Permit
-        self._settle_quality(now, fault.treatment.quality if final else "none")
-        held.release(now)
-
-    def _settle_quality(self, now: int, outcome: Outcome) -> None:
-        leave, self._held.leave = self._held.leave, None
+        leave, held.leave = held.leave, None
         if self._quality is not None and leave is not None:
-            self._quality.settle(leave, now, outcome)
+            final = last or type(leave) is Permit
+            self._quality.settle(leave, now, fault.treatment.quality if final else "none")
+        held.release(now)
 
     def lose(self) -> None:
         """Another turn won: say so of an attempt that was on its way."""
