@@ -459,6 +459,14 @@ def test_an_abandoned_trial_gives_its_place_back_even_after_its_lease() -> None:
     assert state(breaker, later) is State.HALF_OPEN
 
 
+def test_trials_that_counted_take_places_as_those_that_are_out_do() -> None:
+    breaker = opened()
+    now = 5 * SECOND
+    settle(breaker, now, SUCCESS, FAILURE)
+    admitted(breaker, now)
+    assert refused(breaker, now).reason == "trials_taken"
+
+
 def test_a_trial_that_was_abandoned_and_is_settled_all_the_same_is_settled_twice() -> None:
     breaker = opened()
     trial = admitted(breaker, 5 * SECOND)

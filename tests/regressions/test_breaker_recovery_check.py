@@ -48,6 +48,14 @@ def test_one_trial_that_another_model_answered_opens_it_whatever_the_others_say(
     assert [change.reason for change in changes] == ["test", "recovery_check"]
 
 
+def test_it_is_no_step_to_probation() -> None:
+    breaker, _ = half_open()
+    for _ in range(2):
+        acquired(breaker).settle(Settlement.NEUTRAL, 0, well_formed=True)
+    acquired(breaker).fail_check(0)
+    assert breaker.snapshot(0).state is State.OPEN
+
+
 def test_it_costs_a_trip_each_time() -> None:
     breaker, changes = half_open()
     for _ in range(3):
