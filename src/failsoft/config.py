@@ -28,6 +28,7 @@ from pydantic import (
     model_validator,
 )
 
+from failsoft.config_file import Resolved
 from failsoft.config_values import (
     SECOND,
     SECRET_PARAMETER,
@@ -91,6 +92,57 @@ class LedgerConfig(Section):
         return None if self.url == "none" else self._base / self.url.removeprefix("sqlite:///")
 
 
+def _state_url(value: object) -> object:
+    """A database's address may hold a password: as a secret it's kept from every snapshot and repr."""
+    given = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if not isinstance(given, str):
+        return value
+    if given in ("file", "none"):
+        return given
+    if not given.startswith(("postgresql://", "postgres://")):
+        raise wrong('must be "file", "none" or "postgresql://host/database"')
+    if isinstance(value, SecretStr):
+        return value
+    if isinstance(value, Resolved):
+        return Secret(value, value.origin)
+    try:
+        parts = urlsplit(given)
+        secret = parts.password is not None or any(SECRET_PARAMETER.search(each) for each, _ in parse_qsl(parts.query))
+    except ValueError:
+        raise wrong('must be "file", "none" or "postgresql://host/database"') from None
+    if secret:
+        raise wrong('a secret must not stand in the file; write url = { env = "DATABASE_URL" }')
+    return given
+
+
+class StateConfig(Section):
+    """``[state]``: what processes share of their adapters' state, and of blocks.
+
+    Args:
+        url: ``file``, beside the ledger or the configuration; ``none``; or ``postgresql://…``, which needs the extra
+            ``postgres``. One with a password is a secret.
+        scope: processes with the same store and scope share, 1-128 bytes.
+        refresh: nanoseconds after which the store is looked at though nobody notified, 100 ms to 1 min.
+        timeout: nanoseconds that a command to the database may take, 10 ms to 10 s.
+    """
+
+    url: Annotated[str | SecretStr, BeforeValidator(_state_url)] = "file"
+    scope: Label = "default"
+    refresh: Annotated[int, duration_between("100ms", "1m")] = SECOND
+    timeout: Annotated[int, duration_between("10ms", "10s")] = SECOND // 20
+
+    @property
+    def database(self) -> str | None:
+        """The database's address; None where it's a file or nothing."""
+        url = self.url.get_secret_value() if isinstance(self.url, SecretStr) else self.url
+        return None if url in ("file", "none") else url
+
+    @property
+    def kind(self) -> Literal["file", "none", "postgresql"]:
+        """Where state is shared."""
+        return "postgresql" if self.database is not None else "file" if self.url == "file" else "none"
+
+
 class BreakerConfig(Section):
     """``[adapters.NAME.breaker]``: figures that differ from the breaker's defaults.
 
@@ -127,7 +179,7 @@ class LimitsConfig(Section):
     Args:
         requests_per_minute: from 1.
         tokens_per_minute: prompt and answer together, from 1.
-        requests_per_day: by UTC day, in this process since its start, from 1.
+        requests_per_day: by UTC day, of all processes that share their state, from 1.
         tokens_per_day: the same in tokens.
     """
 
@@ -337,6 +389,7 @@ class Config(Section):
 
     Args:
         ledger: where evidence is kept.
+        state: what processes share.
         adapters: by name.
         capabilities: by name.
         on_ledger_failure: the ledger can't record: the ``fallback`` answers, the call is ``refuse``d, or ``continue``s.
@@ -349,6 +402,7 @@ class Config(Section):
     """
 
     ledger: LedgerConfig = Field(default_factory=LedgerConfig)
+    state: StateConfig = Field(default_factory=StateConfig)
     adapters: dict[Annotated[str, AfterValidator(adapter_name)], AdapterConfig] = Field(default_factory=dict)
     capabilities: dict[Annotated[str, AfterValidator(capability_name)], CapabilityConfig] = Field(default_factory=dict)
     on_ledger_failure: Literal["fallback", "refuse", "continue"] = "fallback"

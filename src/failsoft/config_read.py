@@ -15,7 +15,16 @@ from attrs import field, frozen
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from failsoft.config import UNREAD, AdapterConfig, BreakerConfig, CapabilityConfig, Config, LedgerConfig, Section
+from failsoft.config import (
+    UNREAD,
+    AdapterConfig,
+    BreakerConfig,
+    CapabilityConfig,
+    Config,
+    LedgerConfig,
+    Section,
+    StateConfig,
+)
 from failsoft.config_file import UNRESOLVED, Place, Tree, load_file, load_mapping, place_text, shown
 
 
@@ -257,6 +266,7 @@ def _nearest(word: str, known: list[str]) -> str | None:
 _PLACES: Final[tuple[tuple[type[Section], str], ...]] = (
     (Config, "at the top level, above the first [table]"),
     (LedgerConfig, "in [ledger]"),
+    (StateConfig, "in [state]"),
     (AdapterConfig, "in [adapters.NAME]"),
     (BreakerConfig, "in [adapters.NAME.breaker]"),
     (CapabilityConfig, "in [capabilities.NAME]"),
@@ -265,8 +275,9 @@ _PLACES: Final[tuple[tuple[type[Section], str], ...]] = (
 
 def _unknown_key(place: Place) -> str:
     key = str(place[-1])
+    top = StateConfig if place[0] == "state" else LedgerConfig
     here: dict[int, type[Section]] = {
-        1: Config, 2: LedgerConfig, 3: AdapterConfig if place[0] == "adapters" else CapabilityConfig, 4: BreakerConfig
+        1: Config, 2: top, 3: AdapterConfig if place[0] == "adapters" else CapabilityConfig, 4: BreakerConfig
     }  # fmt: skip
     model = here[len(place)]
     near = _nearest(key, _keys(model))

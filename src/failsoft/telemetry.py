@@ -78,6 +78,17 @@ CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
         ),
         "ledger.recovered": EventKind(logging.WARNING, (), "The ledger records again."),
         "ledger.warning": EventKind(logging.WARNING, ("reason",), "The ledger records, on doubtful ground."),
+        "state.degraded": EventKind(
+            logging.ERROR,
+            ("store", "reason"),
+            "The store of shared state can't be used: each process decides for itself, the last known blocks hold.",
+        ),
+        "state.recovered": EventKind(logging.WARNING, ("store", "ms"), "State is shared again, after so long."),
+        "peer.disagrees": EventKind(
+            logging.WARNING,
+            ("adapter", "reason", "calls", "failures"),
+            "Another process found that an adapter doesn't work; this one's own calls say otherwise.",
+        ),
         "sync.on_loop": EventKind(
             logging.WARNING, (), "`.sync` was called on a running event loop's thread, which it blocks."
         ),

@@ -36,7 +36,7 @@ for `open_base_s`, one refusal says it (`Refused.detach`), and the call lets a t
 A *quality* breaker (`failsoft.core.quality`) is this class with other settings, told outcomes by `count` while it's closed.
 The *recovery check* is the call's: a trial that another model than the pinned one answered opens the breaker again (`trip`).
 
-Seams. Processes share their openings through `Change`s; what a peer says comes in by a method like `to_trial`, as advice.
+Processes share their openings through `Change`s; what peers say comes in by `failsoft.core.breaker_peers`, as advice.
 """
 
 from __future__ import annotations
@@ -85,9 +85,12 @@ class Breaker(Guard[Change]):
 
     __slots__ = (
         "_abandoned",
+        "_advised",
+        "_asked",
         "_double_settles",
         "_generation",
         "_healthy_since",
+        "_hold",
         "_late_results",
         "_random",
         "_settings",
@@ -126,6 +129,9 @@ class Breaker(Guard[Change]):
         self._trials = Trials(settings)
         self._untried_since = now
         self._late_results = self._double_settles = 0
+        self._advised = -1  # the generation that a peer's advice began
+        self._hold = 0  # nanoseconds that an opening lasts at least, while its end is the fleet's to decide
+        self._asked = now - 1  # when somebody was last refused
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
@@ -141,6 +147,7 @@ class Breaker(Guard[Change]):
         with self._lock:
             if self._state is _OPEN:
                 wait = self._until - now
+                self._asked = now
                 return Refused("open", wait) if wait > 0 else self._impatient(now, remaining_ns)
             self._catch_up(now)  # writes off lost trials: they failed when they were due, whether or not anybody looks
             refused = self._trial_refused(now, remaining_ns)
@@ -371,10 +378,12 @@ class Breaker(Guard[Change]):
         self._trips = self._trips_left(at)
         self._generation += 1
         self._trials.forget()
+        until: int | None = None
         if state is _OPEN:
             self._trips = min(self._trips + 1, self._settings.most_trips)
             wait = max(self._settings.back_off(self._trips, self._random), min(hint_ns or 0, LONGEST_HINT))
-            self._until = max(self._until, at + wait)
+            until = max(self._until, at + wait)
+            self._until = max(until, at + self._hold)
         elif state is _HALF_OPEN:
             self._untried_since = at
         else:
@@ -382,7 +391,6 @@ class Breaker(Guard[Change]):
             self._start_order.clear()
             self._healthy_since = at
         self._state = state
-        until = self._until if state is _OPEN else None
         self._changed(Change(before, state, str(reason), until, self._generation, at))
 
     def _trips_left(self, at: int) -> int:

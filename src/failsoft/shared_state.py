@@ -1,0 +1,83 @@
+"""From configuration to a process's part in its fleet: which store, which adapters are the same in every process.
+
+An adapter's key is made of provider, endpoint, credential and pinned model. Of the credential a digest goes in, stretched
+(`STRETCH`), since a short secret could be guessed from a plain one. A callable adapter has no endpoint: its name stands
+there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from failsoft.config import AdapterConfig, Config, StateConfig
+from failsoft.core.effects import Clock, Events, Random
+from failsoft.core.fleet import Fleet, Member
+from failsoft.core.route import GuardedAdapter
+from failsoft.core.shared import StateStore
+from failsoft.io.block_file import BlockFile
+from failsoft.io.sharing import Sharer
+from failsoft.io.state_file import FileStore, StateFile, StateMemory
+
+STRETCH = 10_000
+"""Rounds of PBKDF2: some milliseconds a credential, once at the start."""
+
+
+def block_place(config: Config) -> StateFile | StateMemory | None:
+    """Where blocks are kept: beside the ledger, else beside the configuration; in memory where only a database has them."""
+    beside = config.ledger.path if config.ledger.path is not None else config.source
+    if beside is not None:
+        return StateFile(beside.with_name(beside.name + ".blocks.json"))
+    return StateMemory() if config.state.database is not None else None
+
+
+def process_name(random: Random) -> str:
+    """Of this process among its peers."""
+    return f"{random.getrandbits(64):016x}"
+
+
+def sharer(
+    config: Config,
+    blocks: BlockFile | None,
+    adapters: Mapping[str, GuardedAdapter],
+    place: StateFile | StateMemory | None,
+    clock: Clock,
+    random: Random,
+    events: Events,
+    tell: Callable[[str, Mapping[str, Any]], None],
+) -> Sharer | None:
+    """What shares the state of these adapters; None where there's nobody to share with."""
+    store = _store(config.state, place, clock)
+    if store is None:
+        return None
+    process = process_name(random)
+    members = [
+        Member(adapter_key(each, config.adapters.get(name)), f"{process}/{name}", each)
+        for name, each in adapters.items()
+    ]
+    fleet = Fleet(members, clock, events, config.state.refresh)
+    return Sharer(store, fleet, blocks if store.always else None, clock, tell)
+
+
+def adapter_key(adapter: GuardedAdapter, config: AdapterConfig | None) -> str:
+    """The same for this adapter at its pin in every process, and for no other."""
+    endpoint = adapter.codec.endpoint or f"callable:{adapter.name}"
+    secrets = (
+        [] if config is None else sorted(f"{name}={each.get_secret_value()}" for name, each in config.headers.items())
+    )
+    if config is not None and config.api_key is not None:
+        secrets.append(config.api_key.get_secret_value())
+    credential = ""
+    if secrets:
+        credential = hashlib.pbkdf2_hmac("sha256", "\n".join(secrets).encode(), endpoint.encode(), STRETCH, 8).hex()
+    parts = (adapter.codec.provider, endpoint, credential, adapter.pin.model)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def _store(config: StateConfig, place: StateFile | StateMemory | None, clock: Clock) -> StateStore | None:
+    if config.database is not None:
+        from failsoft.io.state_postgres import PostgresStore
+
+        return PostgresStore(config.database, config.scope, config.timeout / 1e9)
+    return FileStore(place, clock) if config.url == "file" and isinstance(place, StateFile) else None
