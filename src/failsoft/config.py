@@ -96,23 +96,26 @@ def _state_url(value: object) -> object:
     """A database's address may hold a password: as a secret it's kept from every snapshot and repr."""
     given = value.get_secret_value() if isinstance(value, SecretStr) else value
     if not isinstance(given, str):
-        return value
+        raise wrong(_NO_STATE_URL)
     if given in ("file", "none"):
         return given
     if not given.startswith(("postgresql://", "postgres://")):
-        raise wrong('must be "file", "none" or "postgresql://host/database"')
+        raise wrong(_NO_STATE_URL)
     if isinstance(value, SecretStr):
         return value
     if isinstance(value, Resolved):
         return Secret(value, value.origin)
     try:
         parts = urlsplit(given)
-        secret = parts.password is not None or any(SECRET_PARAMETER.search(each) for each, _ in parse_qsl(parts.query))
+        secret = bool(parts.password) or any(SECRET_PARAMETER.search(each) for each, _ in parse_qsl(parts.query))
     except ValueError:
-        raise wrong('must be "file", "none" or "postgresql://host/database"') from None
+        raise wrong(_NO_STATE_URL) from None
     if secret:
-        raise wrong('a secret must not stand in the file; write url = { env = "DATABASE_URL" }')
+        raise wrong("an address with a password is a secret", "failsoft_inline")
     return given
+
+
+_NO_STATE_URL: Final = 'must be "file", "none" or "postgresql://host/database"'
 
 
 class StateConfig(Section):

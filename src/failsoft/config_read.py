@@ -251,7 +251,8 @@ _EXAMPLES: Final = {"provider": '"openai-compatible"', "model": '"gpt-4.1-2025-0
 
 def _inline_secret(key: str, in_code: bool) -> str:
     """How to write it instead: with an API key's usual variable, or one named like the header."""
-    variable = "OPENAI_API_KEY" if key == "api_key" else re.sub(r"[^A-Z0-9]", "_", key.upper())
+    usual = {"api_key": "OPENAI_API_KEY", "url": "DATABASE_URL"}
+    variable = usual.get(key) or re.sub(r"[^A-Z0-9]", "_", key.upper())
     home, other = ("configuration", ", or hand in a pydantic.SecretStr") if in_code else ("file", "")
     return f'a secret must not stand in the {home}; write {place_text((key,))} = {{ env = "{variable}" }}{other}'
 

@@ -553,6 +553,16 @@ class Isolation:
             state_health(self.sharing),
         )
 
+    def look_at_state(self) -> tuple[Sharing, Mapping[str, Block]]:
+        """Whether the store of shared state can be reached now, and every block that it or this host knows of.
+
+        It asks the store; it changes nothing, and needn't be entered.
+
+        Raises:
+            ConfigurationError: the file of blocks, or the database's tables, can't be used.
+        """
+        return shared_state.look(self._config, self._switch.place, self._clock)
+
     @property
     def sharing(self) -> Sharing:
         """Where state is shared with other processes, and since when it can't be. Before entering: where it would be."""

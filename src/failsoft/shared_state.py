@@ -15,10 +15,10 @@ from failsoft.config import AdapterConfig, Config, StateConfig
 from failsoft.core.effects import Clock, Events, Random
 from failsoft.core.fleet import Fleet, Member
 from failsoft.core.route import GuardedAdapter
-from failsoft.core.shared import StateStore
-from failsoft.io.block_file import BlockFile
-from failsoft.io.sharing import Sharer
-from failsoft.io.state_file import FileStore, StateFile, StateMemory
+from failsoft.core.shared import StateLost, StateStore
+from failsoft.io.block_file import Block, BlockFile
+from failsoft.io.sharing import Sharer, Sharing
+from failsoft.io.state_file import Content, FileStore, StateFile, StateMemory
 
 STRETCH = 10_000
 """Rounds of PBKDF2: some milliseconds a credential, once at the start."""
@@ -58,6 +58,28 @@ def sharer(
     ]
     fleet = Fleet(members, clock, events, config.state.refresh)
     return Sharer(store, fleet, blocks if store.always else None, clock, tell)
+
+
+def look(config: Config, place: StateFile | StateMemory | None, clock: Clock) -> tuple[Sharing, Mapping[str, Block]]:
+    """Whether the store can be reached now, and what is blocked by its word and this host's: for whoever isn't running.
+
+    Raises:
+        ConfigurationError: the file of blocks, or the database's tables, can't be used.
+    """
+    here = Content() if place is None else place.read()
+    blocks = BlockFile(StateMemory(here))
+    store = _store(config.state, place, clock)
+    if store is None:
+        return Sharing("none"), blocks.current()
+    try:
+        store.open()
+        blocks.look(0)
+        blocks.merge(store.exchange({}, ()).facts)
+    except StateLost as lost:
+        return Sharing(store.kind, clock.time_ns(), str(lost)), blocks.current()
+    finally:
+        store.close()
+    return Sharing(store.kind), blocks.current()
 
 
 def adapter_key(adapter: GuardedAdapter, config: AdapterConfig | None) -> str:

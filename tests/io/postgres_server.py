@@ -74,7 +74,7 @@ class PostgresServer:
         """For good."""
         with suppress(psutil.NoSuchProcess):
             self._postmaster.send_signal(signal.SIGQUIT)  # PostgreSQL's immediate shutdown
-        gone, left = psutil.wait_procs([self._postmaster], 5)
+        _, left = psutil.wait_procs([self._postmaster], 5)
         if left:
             self.kill()
 

@@ -27,6 +27,7 @@ from failsoft.cli.telling import (
     payloads_of,
     print_json,
     reading,
+    sharing_told,
 )
 from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.isolation import Isolation
@@ -153,10 +154,13 @@ def status(config: Config = _CONFIG, app_path: App = "", as_json: Json = False) 
     """
     with explained(as_json):
         isolation = _isolation(config, app_path)
-        blocks = {subject: str(each) for subject, each in isolation.blocks.items()}
+        sharing, found = isolation.look_at_state()
+        blocks = {subject: str(each) for subject, each in found.items()}
         changes = _last_changes(isolation)
     if as_json:
-        print_json({"blocks": blocks, "changes": changes})
+        shared = sharing.store != "none" and not sharing.reason
+        state = {"store": sharing.store, "shared": shared, "reason": sharing.reason}
+        print_json({"blocks": blocks, "changes": changes, "state": state})
         return
     for name, pin in isolation.pins.items():
         out.print(f"adapter:{name} at {pin.model}", highlight=False, markup=False, soft_wrap=True)
@@ -170,6 +174,7 @@ def status(config: Config = _CONFIG, app_path: App = "", as_json: Json = False) 
         out.print(f"{subject} is {block}", highlight=False, markup=False, soft_wrap=True)
     if not blocks:
         out.print("nothing is blocked", highlight=False)
+    out.print(sharing_told(sharing), highlight=False, soft_wrap=True)
     out.print(
         "Changes are those that running processes recorded; how their breakers stand now only they know.",
         style="dim",
@@ -189,9 +194,11 @@ def block(
     """Switch an adapter or a capability off: now, in every process, until it's unblocked."""
     with explained(False), _recording(_isolation(config, app_path)) as isolation:
         made = isolation.block(subject, why=why, actor=actor, lasting=lasting)
-        kept = isolation.block_path
+        kept, sharing = isolation.block_path, isolation.sharing
     out.print(f"{subject} {escape(str(made))}", highlight=False, soft_wrap=True)
     out.print(f"kept in {escape(str(kept))}: every process that reads this file obeys", highlight=False, soft_wrap=True)
+    if sharing.store == "postgresql":
+        out.print(sharing_told(sharing), highlight=False, soft_wrap=True)
 
 
 @app.command(epilog=f'Example: failsoft unblock adapter:gpt --why "the vendor fixed it"\n\n{CODES}')

@@ -91,11 +91,6 @@ def stand_down(breaker: Breaker, until: int, now: int) -> bool:
     return gives_way
 
 
-def trials_out(breaker: Breaker) -> int:
-    """How many trials are out."""
-    return len(breaker._trials)
-
-
 def asked_at(breaker: Breaker) -> int:
     """When somebody was last refused since it was open; before its beginning if nobody was."""
     return breaker._asked

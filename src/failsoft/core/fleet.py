@@ -314,9 +314,7 @@ class Fleet:
             member.lease_until = asked + self._ahead(lease.rank)
             return
         member.lease, member.trying = None, False
-        if lease is not None and lease.rank > seen.now_ms:
-            member.next_ask = max(member.next_ask, min(now + self._ahead(lease.rank), now + self.refresh))
-        elif member.state is State.OPEN:
+        if lease is None or lease.rank <= seen.now_ms:
             member.next_ask = now  # nobody has it
 
     def _hear_opening(self, member: Member, said: Fact, now: int) -> None:

@@ -173,9 +173,9 @@ class StateMemory:
 
     path: Path | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, content: Content | None = None) -> None:
         self._lock = threading.Lock()
-        self._content = Content()
+        self._content = content or Content()
         self._changes = 0
 
     def marks(self) -> Marks | None:
