@@ -518,6 +518,8 @@ class Isolation:
     def block(self, subject: str, *, why: str, actor: str | None = None, lasting: str | float | None = None) -> Block:
         """Switch an adapter or a capability off, here and in every process of the application, until `unblock`.
 
+        Where state is shared through a database, it waits for that, at most 2 s.
+
         Args:
             subject: ``adapter:NAME`` or ``capability:NAME``.
             why: the reason, for the record.

@@ -22,6 +22,7 @@ from failsoft import Isolation
 from failsoft.cli.app import app
 from failsoft.ledger.verify import verify
 
+SHARED = {"store": "file", "shared": True, "reason": ""}
 COMMANDS = ["check", "call", "status", "block", "unblock", "log", "show", "verify", "demo"]
 
 CAPABILITIES = '''
@@ -323,15 +324,30 @@ class TestStatus:
             assert f"process {os.getpid()}: health closed → open (consecutive) at " in run("status").stdout
         assert said("status")["changes"] == []
 
+    def test_says_whether_state_is_shared(self, folder: Path) -> None:
+        assert "state is shared through file" in run("status").stdout
+        (folder / "failsoft.toml").write_text(CONFIG + '[state]\nurl = "none"\n')
+        assert "state is shared with no other process" in run("status").stdout
+
+    def test_says_that_a_database_cant_be_reached_and_so_does_block(self, folder: Path) -> None:
+        pytest.importorskip("psycopg")
+        (folder / "failsoft.toml").write_text(CONFIG + '[state]\nurl = "postgresql://127.0.0.1:1/nowhere"\n')
+        told = "state isn't shared now: postgresql: can't be reached"
+        assert told in " ".join(run("block", "adapter:old", "--why", "wrong").stdout.split())
+        stdout = " ".join(run("status").stdout.split())
+        assert told in stdout
+        assert "adapter:old is blocked by" in stdout
+        assert said("status")["state"] == {"store": "postgresql", "shared": False, "reason": "can't be reached"}
+
     def test_says_what_it_cant_know(self) -> None:
         stdout = run("status").stdout
         assert "nothing is blocked" in stdout
         assert "how their breakers stand now only they know" in " ".join(stdout.split())
 
     def test_before_the_first_call_there_is_nothing_to_say(self, folder: Path) -> None:
-        assert said("status") == {"blocks": {}, "changes": []}
+        assert said("status") == {"blocks": {}, "changes": [], "state": SHARED}
         (folder / "failsoft.toml").write_text('[ledger]\nurl = "none"\n')
-        assert said("status") == {"blocks": {}, "changes": []}
+        assert said("status") == {"blocks": {}, "changes": [], "state": SHARED}
 
     def test_a_block_file_that_isnt_one_is_a_sentence(self, folder: Path) -> None:
         (folder / "failsoft.db.blocks.json").write_text("precious")

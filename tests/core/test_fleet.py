@@ -13,7 +13,7 @@ from failsoft.core.breaker import Breaker, Permit, State
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.core.breaker_states import Cause
 from failsoft.core.effects import SECOND
-from failsoft.core.fleet import COUNTED_EVERY, HELD_FOR, LEASED_FOR, Fleet, Member, Told
+from failsoft.core.fleet import AHEAD, COUNTED_EVERY, HELD_FOR, LEASED_FOR, Fleet, Member, Told
 from failsoft.core.latch import Latch
 from failsoft.core.limits import DAY, Limits, LimitSettings, Reservation
 from failsoft.core.route import GuardedAdapter
@@ -150,6 +150,57 @@ def test_one_that_knows_better_stays_closed_and_says_so(world: World) -> None:
     ]
 
 
+def test_it_contradicts_so_that_others_arent_the_sick_ones_hostages(world: World) -> None:
+    one, two = world.processes
+    three = world.join("p3")
+    world.processes.append(three)
+    two.succeed(5)
+    one.fail()
+    world.step(3)
+    assert (world.fact("open").rank, world.fact("open").owner) == (0, "p1/gpt")
+    assert (one.state, two.state, three.state) == (State.OPEN, State.CLOSED, State.CLOSED)
+
+
+def test_the_sick_one_goes_on_by_its_own_back_off(world: World) -> None:
+    one, two = world.processes
+    two.succeed(5)
+    one.fail()
+    world.step(3)
+    world.advance(5.1)
+    assert one.state is State.HALF_OPEN
+    one.fail(2)
+    two.succeed(5)
+    world.step(3)
+    world.advance(9.5)
+    assert (one.state, two.state) == (State.OPEN, State.CLOSED)
+    assert one.breaker.snapshot(world.clock.now).trips == 2
+
+
+def test_a_contradiction_is_due_soon_though_nothing_is_open_here(world: World) -> None:
+    one, two = world.processes
+    two.succeed(5)
+    one.fail()
+    one.step()
+    one.step()
+    two.step()
+    assert two.fleet.next_due(world.clock.now) == world.clock.now + AHEAD
+
+
+def test_who_is_open_by_advice_alone_tries_first_and_who_failed_last(world: World) -> None:
+    one, two = world.processes
+    three = world.join("p3")
+    world.processes.append(three)
+    one.fail()
+    three.fail()
+    world.step()
+    world.advance(5.2)
+    assert two.state is State.HALF_OPEN
+    two.fail(2)
+    world.step()
+    assert two.member.failed
+    assert two.member.asks_at > max(one.member.asks_at, three.member.asks_at)
+
+
 @pytest.mark.parametrize(("good", "bad", "follows"), [(4, 0, True), (5, 0, False), (4, 1, False), (15, 5, True)])
 def test_it_knows_better_with_five_calls_and_under_half_the_rate(good: int, bad: int, follows: bool) -> None:
     world = World(settings=BreakerSettings(jitter=0, consecutive=100, consecutive_busy=100))
@@ -237,7 +288,12 @@ def test_a_peers_closing_lets_those_try_that_had_opened_by_themselves(world: Wor
     one.breaker.to_trial("unblocked", world.clock.now)
     one.succeed(2)
     world.step()
+    assert two.state is State.OPEN
+    world.advance(4.9)
+    assert two.state is State.OPEN
+    world.advance(0.1)
     assert two.state is State.HALF_OPEN
+    assert two.member.lease is None
 
 
 def test_a_closing_that_nobody_was_open_for_isnt_told(world: World) -> None:
@@ -278,6 +334,7 @@ def test_its_success_closes_all_and_gives_the_lease_back(world: World) -> None:
     (holder,) = (each for each in world.processes if each.state is State.HALF_OPEN)
     holder.succeed(2)
     world.step()
+    world.processes[0].succeed(2)
     assert {each.state for each in world.processes} == {State.CLOSED}
     assert world.fact("lease").rank == 0
     assert world.fact("open").rank == 0
@@ -383,13 +440,12 @@ def test_one_whose_thread_slept_through_its_lease_has_it_no_more(world: World) -
     one, two = world.processes
     one.fail()
     world.step()
-    world.processes = [one]
     world.advance(4.9)
-    assert one.member.lease is not None
-    world.processes = [two]
-    world.advance(LEASED_FOR + 1)
-    one.fleet.conduct(world.clock.now)
-    assert one.member.lease is None
+    assert two.member.lease is not None
+    world.processes = []
+    world.clock.now += (LEASED_FOR + 1) * SECOND
+    two.fleet.conduct(world.clock.now)
+    assert two.member.lease is None
 
 
 def test_a_lease_that_is_held_before_the_trial_outlives_an_unblocking(world: World) -> None:
@@ -709,12 +765,13 @@ def test_what_was_told_is_due_at_once(world: World) -> None:
 
 
 def test_an_opening_is_looked_after_every_second_and_when_its_trial_is_due(world: World) -> None:
-    one, _ = world.processes
+    one, two = world.processes
     one.fail()
     world.step()
-    assert one.fleet.next_due(world.clock.now) == world.clock.now + SECOND
+    assert two.fleet.next_due(world.clock.now) == world.clock.now + SECOND
     world.advance(4.9)
-    assert one.fleet.next_due(world.clock.now) == 5 * SECOND
+    assert two.member.lease is not None
+    assert two.fleet.next_due(world.clock.now) == 5 * SECOND
 
 
 def test_one_that_tries_looks_after_its_lease(world: World) -> None:

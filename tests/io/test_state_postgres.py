@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
@@ -256,6 +259,74 @@ def _listen(store: PostgresStore) -> None:
         store.wait(30)
 
 
+class Proxy:
+    """Between a client and the server, as a network is: each piece arrives late."""
+
+    def __init__(self, folder: Path, server: str) -> None:
+        self.delay = 0.0
+        self._server = server
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(folder / ".s.PGSQL.5432"))
+        self._listener.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(self._server)
+                for ends in ((client, server), (server, client)):
+                    threading.Thread(target=self._pass_on, args=ends, daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError), target:
+            while piece := source.recv(65_536):
+                threading.Event().wait(self.delay)
+                target.sendall(piece)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.fixture
+def proxy(postgres: PostgresServer) -> Iterator[tuple[Proxy, str]]:
+    folder = postgres.url.partition("host=")[2]
+    with tempfile.TemporaryDirectory(prefix="failsoft-proxy-") as own:
+        between = Proxy(Path(own), f"{folder}/.s.PGSQL.5432")
+        yield between, postgres.url.replace(folder, own)
+        between.close()
+
+
+class TestADistantServer:
+    def test_is_as_good_as_a_near_one_within_the_time_limit(
+        self, proxy: tuple[Proxy, str], scope: str, store: Make
+    ) -> None:
+        between, url = proxy
+        between.delay = 0.02
+        far, near = PostgresStore(url, scope, 5.0), store()
+        far.open()
+        near.exchange({"a": fact(1, 1)}, ())
+        assert far.wait(10.0)
+        assert far.exchange({}, ()).facts.keys() == {"a"}
+        far.close()
+
+    def test_beyond_it_makes_no_call_wait_and_is_shared_again_when_its_near(
+        self, host: Hosts, proxy: tuple[Proxy, str]
+    ) -> None:
+        between, url = proxy
+        with host(url, timeout="200ms") as one:
+            assert one.isolation.health().state.shared
+            between.delay = 0.5
+            eventually(lambda: bool(one.told("state.degraded")))
+            assert one.told("state.degraded")[0]["reason"] == "too slow"
+            begun = time.monotonic()
+            assert one.call(3) == [True] * 3
+            assert time.monotonic() - begun < 2.0
+            between.delay = 0.0
+            eventually(lambda: bool(one.told("state.recovered")))
+
+
 class TestMigrations:
     @pytest.fixture
     def execute(self, postgres: PostgresServer, store: Make) -> Callable[[str, Any], Any]:
@@ -385,6 +456,7 @@ class TestBlocks:
             one.isolation.block("adapter:a", why="wrong answers", actor="jdoe")
             for each in (two, three):
                 assert eventually(lambda each=each: each.call() == [False]) < 1.0  # type: ignore[misc]
+                eventually(lambda each=each: "adapter:a" in each.isolation.blocks)  # type: ignore[misc]
                 assert "wrong answers" in str(each.isolation.blocks["adapter:a"])
             two.isolation.unblock("adapter:a", why="mended", actor="asmith")
             for each in (one, three):

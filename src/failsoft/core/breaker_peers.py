@@ -6,8 +6,8 @@ advise      A peer opened. A closed breaker whose own window holds at least `OWN
             rate failed that opens, doesn't follow: the peer may be the sick one. Any other closed one opens until then,
             without a trip of its own. One that's open already waits at least as long. A half-open one goes on trying: its
             own trials decide.
-relieve     A peer closed. A breaker that was open by advice alone closes; one that opened on evidence of its own goes to
-            HALF_OPEN, even before `until`: what was wrong may have been its own way out.
+relieve     A peer closed. A breaker that was open by advice alone closes. One that opened on evidence of its own stays
+            open until it's due: what was wrong may have been its own way out.
 hold        While the store of shared state is up, an opening doesn't end by time. It's prolonged again and again, each
             time until a little after the last word from the store, until this process has the lease; then the
             breaker's owner calls `Breaker.to_trial`. So nobody tries without the lease, and nobody waits for it: should
@@ -60,10 +60,14 @@ def relieve(breaker: Breaker, now: int) -> None:
     """A peer found that the adapter works again."""
     with breaker._lock:
         breaker._catch_up(now)
-        if breaker._state is State.OPEN:
-            advised = breaker._advised == breaker._generation
-            breaker._enter(State.CLOSED if advised else State.HALF_OPEN, PEER_CLOSED, now)
+        if breaker._state is State.OPEN and is_advised(breaker):
+            breaker._enter(State.CLOSED, PEER_CLOSED, now)
     breaker._announce()
+
+
+def is_advised(breaker: Breaker) -> bool:
+    """Is it open (if it's open) by advice alone?"""
+    return breaker._advised == breaker._generation
 
 
 def hold(breaker: Breaker, until: int, lasting: int) -> None:

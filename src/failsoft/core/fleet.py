@@ -11,13 +11,17 @@ Guards tell it their changes by `told`, from any thread, which only queues. So a
 peer's word isn't told again.
 
 *What's heard.* Each fact is acted on once, when it's new. Throttle and latch are unconditional. An opening is advice
-(`failsoft.core.breaker_peers`): a breaker that knows better stays closed, and `peer.disagrees` says so. A process that
-joins reads, and tells nothing.
+(`failsoft.core.breaker_peers`): a breaker that knows better stays closed, and `peer.disagrees` says so. It also
+contradicts: *closed*, in the next epoch. Otherwise those that know nothing yet would stay the hostages of one sick process,
+whose trials never succeed. A process that joins reads, and tells nothing.
 
-*Who tries.* While the fleet's store is up, a breaker that's open stays so until this process has the adapter's lease:
+*Who tries.* While the fleet's store is up and says *open*, a breaker that's open stays so until this process has the
+adapter's lease:
 
     1. An opening is held from its first moment, for `hold`; each answer of the store prolongs it to `hold` from then.
-    2. `AHEAD` before it's due, the lease is asked for. The store grants it to one owner at a time, by its own clock.
+    2. A little before it's due, the lease is asked for. The store grants it to one owner at a time, by its own clock. Whose
+       trial tells most asks first: who is open by advice alone; then who has seen failures; last who tried before and
+       failed (`LEAD`).
     3. When the opening is due, the one that has the lease goes half-open, and its callers make the trials. It renews the
        lease while it tries, and counts its time from before it asked: the store never ends it earlier.
     4. Its conclusion, CLOSED or OPEN, is told in the lease's epoch, and the lease is given back.
@@ -25,7 +29,7 @@ joins reads, and tells nothing.
        has had to refuse a call (`want`), it stands down.
 
 So at most one process tries an adapter under one lease, and none while another holds one. CLOSED lets all others back: each
-that was open by advice closes, each that had opened by itself makes trials of its own.
+that was open by advice closes; each that had opened by itself makes trials of its own, when its own opening is due.
 
 *Store down.* Nothing more is held or asked for. What was held runs out within `hold`, and each process tries by itself,
 as if it were alone. What's told meanwhile is kept, the last of each kind, and merges when the store is back.
@@ -53,6 +57,7 @@ from failsoft.core.throttle import ThrottleChange
 Told = Change | ThrottleChange | LatchChange
 
 AHEAD = 200 * MILLISECOND
+LEAD = {"advised": 2 * AHEAD, "failed": AHEAD // 4, "own": AHEAD}
 """An opening about to end: the lease is asked for so much earlier."""
 
 HELD_FOR = 3
@@ -91,6 +96,8 @@ class Member:
     lease_until: int = 0
     trying: bool = False
     """Has it gone half-open under the lease?"""
+    failed: bool = False
+    """Was it the last to try, and failed?"""
     next_ask: int = 0
     pause: int = 0
     """It stood down: others may ask before it."""
@@ -111,6 +118,13 @@ class Member:
     def state(self) -> State:
         """Its breaker's."""
         return self.adapter.breaker._state
+
+    @property
+    def asks_at(self) -> int:
+        """When it may ask for the lease."""
+        advised = breaker_peers.is_advised(self.adapter.breaker)
+        lead = LEAD["advised" if advised else "failed" if self.failed else "own"]
+        return max(self.due - lead, self.next_ask, self.pause)
 
 
 @frozen
@@ -218,7 +232,7 @@ class Fleet:
                 self._give_back(member, facts)
             elif now >= member.lease_until - half:
                 asks.append(self._ask(member))
-        elif state is State.OPEN and now >= max(member.due - AHEAD, member.next_ask, member.pause):
+        elif state is State.OPEN and self._is_open(member) and now >= member.asks_at:
             asks.append(self._ask(member))
             member.next_ask = now + self.refresh
             if breaker_peers.asked_at(member.adapter.breaker) >= max(member.due, member.want_told):
@@ -233,6 +247,7 @@ class Fleet:
     def _give_back(self, member: Member, facts: dict[str, Fact]) -> None:
         assert member.lease is not None
         facts[member.name("lease")] = fact(member.lease + 1, 0, owner=member.owner)
+        member.failed = member.trying and member.state is State.OPEN
         member.lease, member.trying = None, False
 
     def _tell_counts(self, member: Member, now: int, facts: dict[str, Fact]) -> None:
@@ -283,7 +298,6 @@ class Fleet:
         self._known = {
             name: each for name, each in merged(self._known, fresh).items() if not is_past(name, each, today)
         }
-        self._unsaid = news(self._known, seen.facts)  # a store that has lost something is told it again
         for member in self._members.values():
             self._hear_lease(member, seen, asked, now)
             for kind, hear in (
@@ -298,6 +312,7 @@ class Fleet:
                 self._hear_counts(member)
             lasting = HELD_FOR * self.refresh
             breaker_peers.hold(member.adapter.breaker, now + lasting, lasting)
+        self._unsaid = news(self._known, seen.facts)  # a store that has lost something is told it again
 
     def lost(self) -> None:
         """The store is down: each process for itself. What's held runs out."""
@@ -324,11 +339,14 @@ class Fleet:
             return
         if self._ahead(said.rank) <= -STALE:
             return
+        member.failed = False
         until = now + max(0, min(self._ahead(said.rank), LONGEST))
         held = max(until, now + HELD_FOR * self.refresh)
         if breaker_peers.advise(breaker, held, _count(said, "trips"), now):
             member.due = max(member.due, until)
         else:
+            name = member.name("open")
+            self._known[name] = fact(said.epoch + 1, 0, owner=member.owner, reason="peer_disagrees", trips=0)
             taken = breaker.snapshot(now)
             reason = str(said.said.get("reason", ""))
             self._events.emit(
@@ -363,8 +381,9 @@ class Fleet:
         self.collect()
         for member in self._members.values():
             if member.lease is None:
-                continue
-            if now >= member.lease_until:
+                if member.state is State.OPEN and self.up and not self._is_open(member) and now >= member.due:
+                    member.adapter.breaker.to_trial("waited", now)
+            elif now >= member.lease_until:
                 member.lease, member.trying = None, False
             elif member.state is State.OPEN and not member.trying and now >= member.due:
                 member.trying = True
@@ -375,7 +394,7 @@ class Fleet:
 
     def next_due(self, now: int) -> int | None:
         """When `conduct` or `outgoing` has something to do; None while nothing is open."""
-        moments: list[int] = []
+        moments = [now + AHEAD] if self._unsaid else []
         for member in self._members.values():
             if member.pending or self._told:
                 return now
@@ -384,12 +403,17 @@ class Fleet:
                 if not member.trying:
                     moments.append(member.due)
             elif member.state is State.OPEN:
-                moments.append(max(member.due - AHEAD, member.next_ask, member.pause))
+                moments.append(member.asks_at if self._is_open(member) else member.due)
             if member.state is not State.CLOSED:
                 moments.append(now + self.refresh)
             elif member.adapter.limits is not None and member.adapter.limits.daily:
                 moments.append(now + COUNTED_EVERY)
         return max(now, min(moments)) if moments else None
+
+    def _is_open(self, member: Member) -> bool:
+        """Does the fleet say so?"""
+        known = self._known.get(member.name("open"))
+        return known is not None and known.rank > 0
 
     def _epoch(self, name: str) -> int:
         known = self._known.get(name)
