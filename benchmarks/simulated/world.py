@@ -26,7 +26,8 @@ from failsoft.core.bulkhead import Bulkhead
 from failsoft.core.call import Call, World
 from failsoft.core.contract import Contract
 from failsoft.core.effects import MILLISECOND, SECOND, Effect, Exchange, HttpReply, Ledger
-from failsoft.core.fleet import Fleet, Member
+from failsoft.core.fleet import Fleet
+from failsoft.core.fleet_member import Member
 from failsoft.core.latch import Latch
 from failsoft.core.route import GuardedAdapter, NoBlocks, Route
 from failsoft.core.shared import MemoryStore

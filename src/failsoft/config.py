@@ -17,9 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
@@ -28,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from failsoft.config_file import Resolved
+from failsoft.config_state import StateConfig
 from failsoft.config_values import (
     SECOND,
     SECRET_PARAMETER,
@@ -40,6 +38,7 @@ from failsoft.config_values import (
     Seconds,
     Secret,
     SecretText,
+    Section,
     Text,
     Whole,
     adapter_name,
@@ -54,14 +53,6 @@ from failsoft.outcome import Pin
 
 UNREAD: Final = ""
 """Stands for an import path that was wrong: it has been told, and nothing is imported by it."""
-
-
-class Section(BaseModel):
-    """What all tables have in common: no unknown keys, no change, no value shown in an error."""
-
-    model_config = ConfigDict(
-        strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True
-    )
 
 
 class LedgerConfig(Section):
@@ -90,60 +81,6 @@ class LedgerConfig(Section):
     def path(self) -> Path | None:
         """The ledger's file, absolute; None when there's no ledger."""
         return None if self.url == "none" else self._base / self.url.removeprefix("sqlite:///")
-
-
-def _state_url(value: object) -> object:
-    """A database's address may hold a password: as a secret it's kept from every snapshot and repr."""
-    given = value.get_secret_value() if isinstance(value, SecretStr) else value
-    if not isinstance(given, str):
-        raise wrong(_NO_STATE_URL)
-    if given in ("file", "none"):
-        return given
-    if not given.startswith(("postgresql://", "postgres://")):
-        raise wrong(_NO_STATE_URL)
-    if isinstance(value, SecretStr):
-        return value
-    if isinstance(value, Resolved):
-        return Secret(value, value.origin)
-    try:
-        parts = urlsplit(given)
-        secret = bool(parts.password) or any(SECRET_PARAMETER.search(each) for each, _ in parse_qsl(parts.query))
-    except ValueError:
-        raise wrong(_NO_STATE_URL) from None
-    if secret:
-        raise wrong("an address with a password is a secret", "failsoft_inline")
-    return given
-
-
-_NO_STATE_URL: Final = 'must be "file", "none" or "postgresql://host/database"'
-
-
-class StateConfig(Section):
-    """``[state]``: what processes share of their adapters' state, and of blocks.
-
-    Args:
-        url: ``file``, beside the ledger or the configuration; ``none``; or ``postgresql://…``, which needs the extra
-            ``postgres``. One with a password is a secret.
-        scope: processes with the same store and scope share, 1-128 bytes.
-        refresh: nanoseconds after which the store is looked at though nobody notified, 100 ms to 1 min.
-        timeout: nanoseconds that a command to the database may take, 10 ms to 10 s.
-    """
-
-    url: Annotated[str | SecretStr, BeforeValidator(_state_url)] = "file"
-    scope: Label = "default"
-    refresh: Annotated[int, duration_between("100ms", "1m")] = SECOND
-    timeout: Annotated[int, duration_between("10ms", "10s")] = SECOND // 20
-
-    @property
-    def database(self) -> str | None:
-        """The database's address; None where it's a file or nothing."""
-        url = self.url.get_secret_value() if isinstance(self.url, SecretStr) else self.url
-        return None if url in ("file", "none") else url
-
-    @property
-    def kind(self) -> Literal["file", "none", "postgresql"]:
-        """Where state is shared."""
-        return "postgresql" if self.database is not None else "file" if self.url == "file" else "none"
 
 
 class BreakerConfig(Section):

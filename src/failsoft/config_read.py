@@ -22,10 +22,10 @@ from failsoft.config import (
     CapabilityConfig,
     Config,
     LedgerConfig,
-    Section,
-    StateConfig,
 )
 from failsoft.config_file import UNRESOLVED, Place, Tree, load_file, load_mapping, place_text, shown
+from failsoft.config_state import StateConfig
+from failsoft.config_values import Section
 
 
 @frozen

@@ -11,9 +11,11 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from failsoft.config import AdapterConfig, Config, StateConfig
+from failsoft.config import AdapterConfig, Config
+from failsoft.config_state import StateConfig
 from failsoft.core.effects import Clock, Events, Random
-from failsoft.core.fleet import Fleet, Member
+from failsoft.core.fleet import Fleet
+from failsoft.core.fleet_member import Member
 from failsoft.core.route import GuardedAdapter
 from failsoft.core.shared import StateLost, StateStore
 from failsoft.io.block_file import Block, BlockFile

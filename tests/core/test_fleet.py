@@ -13,7 +13,8 @@ from failsoft.core.breaker import Breaker, Permit, State
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.core.breaker_states import Cause
 from failsoft.core.effects import SECOND
-from failsoft.core.fleet import AHEAD, COUNTED_EVERY, HELD_FOR, LEASED_FOR, Fleet, Member, Told
+from failsoft.core.fleet import COUNTED_EVERY, HELD_FOR, LEASED_FOR, Fleet
+from failsoft.core.fleet_member import AHEAD, Member, Told
 from failsoft.core.latch import Latch
 from failsoft.core.limits import DAY, Limits, LimitSettings, Reservation
 from failsoft.core.route import GuardedAdapter

@@ -15,7 +15,8 @@ from tests.core.scripted import guarded
 from failsoft.core.breaker import Breaker, Permit, State
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.core.effects import SECOND
-from failsoft.core.fleet import Fleet, Member
+from failsoft.core.fleet import Fleet
+from failsoft.core.fleet_member import Member
 from failsoft.core.shared import Facts, LeaseAsk, MemoryStore, Seen, StateLost, fact
 from failsoft.errors import ConfigurationError
 from failsoft.fault import Settlement

@@ -18,7 +18,8 @@ from typing import Any
 from attrs import frozen
 
 from failsoft.core.effects import SECOND, Clock
-from failsoft.core.fleet import Fleet, Told
+from failsoft.core.fleet import Fleet
+from failsoft.core.fleet_member import Told
 from failsoft.core.shared import Facts, StateLost, StateStore, merged, news
 from failsoft.errors import ConfigurationError
 from failsoft.io.block_file import PREFIX, BlockFile
