@@ -1046,7 +1046,7 @@ def test_the_keys_of_a_state_have_ranges_and_are_told_all_at_once() -> None:
     table = {"scope": "", "refresh": "50ms", "timeout": "11s", "origin": "x"}
     assert read_mapping({"state": table}).problems == [
         "state.scope: must have 1 to 128 bytes",
-        'state.refresh: "50ms" is not between 100ms and 1m',
+        'state.refresh: "50ms" is not between 100ms and 10s',
         'state.timeout: "11s" is not between 10ms and 10s',
         "state.origin: belongs in [ledger]",
     ]

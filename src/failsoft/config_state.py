@@ -43,13 +43,13 @@ class StateConfig(Section):
         url: ``file``, beside the ledger or the configuration; ``none``; or ``postgresql://…``, which needs the extra
             ``postgres``. One with a password is a secret.
         scope: processes with the same store and scope share, 1-128 bytes.
-        refresh: nanoseconds after which the store is looked at though nobody notified, 100 ms to 1 min.
+        refresh: nanoseconds after which the store is looked at though nobody notified, 100 ms to 10 s.
         timeout: nanoseconds that a command to the database may take, 10 ms to 10 s.
     """
 
     url: Annotated[str | SecretStr, BeforeValidator(_state_url)] = "file"
     scope: Label = "default"
-    refresh: Annotated[int, duration_between("100ms", "1m")] = SECOND
+    refresh: Annotated[int, duration_between("100ms", "10s")] = SECOND
     timeout: Annotated[int, duration_between("10ms", "10s")] = SECOND // 20
 
     @property

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from failsoft.core import breaker_peers
 from failsoft.core.breaker import Breaker, Permit, State
 from failsoft.core.breaker_settings import BreakerSettings
-from failsoft.core.breaker_states import Cause
+from failsoft.core.breaker_states import Cause, Change
 from failsoft.core.effects import SECOND
 from failsoft.core.fleet import COUNTED_EVERY, HELD_FOR, LEASED_FOR, Fleet
 from failsoft.core.fleet_member import AHEAD, Member, Told
@@ -260,6 +260,24 @@ def test_one_that_joins_a_healthy_fleet_touches_nothing(world: World) -> None:
     joined.step()
     joined.step()
     assert world.store.facts == {}
+
+
+def test_a_skewed_clock_makes_no_opening_longer_than_an_hour(world: World) -> None:
+    far = world.store.now_ms + 10**9
+    world.store.facts[f"{KEY}/open"] = fact(1, far, owner="elsewhere/gpt", reason="rate", trips=1)
+    world.step()
+    assert world.processes[0].member.due == LONGEST_HINT
+
+
+def test_one_that_joins_between_two_trials_is_held_from_its_first_moment(world: World) -> None:
+    past = world.store.now_ms - 1_000
+    world.store.facts[f"{KEY}/open"] = fact(1, past, owner="elsewhere/gpt", reason="rate", trips=1)
+    joined = world.join("p9")
+    joined.step()
+    (change,) = joined.changes
+    assert isinstance(change, Change)
+    assert change.until_ns is not None
+    assert change.until_ns >= HELD_FOR * SECOND
 
 
 def test_an_opening_that_nobody_has_tried_since_a_minute_is_history(world: World) -> None:

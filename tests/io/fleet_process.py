@@ -61,7 +61,7 @@ def main() -> None:
     with isolation:
         print("ready", flush=True)
         told = False
-        while not ended.wait(0.02):
+        while not ended.wait(0.05):
             outcome = isolation[RateItem].sync(Item(description="bolt"))
             if outcome.by_ai and not told:
                 told = True

@@ -168,6 +168,7 @@ def test_a_store_that_is_lost_is_told_once_and_so_is_its_return(stages: Stages) 
     stage.until(lambda: bool(stage.told))
     assert stage.told == [("state.degraded", {"store": "shown", "reason": "gone"})]
     assert stage.sharer.sharing.reason == "gone"
+    assert stage.adapter.breaker._hold == 0
     assert stage.sharer.sharing.degraded_since is not None
     stage.until(lambda: stage.store.opened >= 3)
     stage.store.error = None

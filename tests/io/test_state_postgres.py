@@ -626,7 +626,7 @@ def test_of_four_processes_one_tries_at_a_time(postgres: PostgresServer, scope: 
         for each in processes:
             assert each.stdout is not None
             assert each.stdout.readline() == b"ready\n"
-        eventually(lambda: journal.exists() and len(journal.read_text().splitlines()) >= 12, 60)
+        eventually(lambda: journal.exists() and len(journal.read_text().splitlines()) >= 6, 90)
         mended.touch()
         for each in processes:
             assert each.stdout is not None
@@ -636,7 +636,7 @@ def test_of_four_processes_one_tries_at_a_time(postgres: PostgresServer, scope: 
             each.communicate(timeout=30)
     lines = map(str.split, journal.read_text().splitlines())
     trials = sorted((float(moment), pid) for moment, pid, well in lines if well == "False")
-    assert len(trials) >= 12
+    assert len(trials) >= 6
     for (before, one), (after, other) in pairwise(trials):
         assert one == other or after - before > 0.5, trials  # an opening of 0.6 s lies between two processes' trials
 
@@ -645,7 +645,7 @@ def _process(url: str, scope: str, folder: Path, journal: Path, mended: Path) ->
     folder.mkdir(exist_ok=True)
     config = folder / "failsoft.toml"
     config.write_text(
-        f'[state]\nurl = "{url}"\nscope = "{scope}"\nrefresh = "300ms"\ntimeout = "2s"\n'
+        f'[state]\nurl = "{url}"\nscope = "{scope}"\nrefresh = "1s"\ntimeout = "2s"\n'
         '[capabilities.rate-item]\nadapters = ["a"]\ndeadline = "5s"\n'
     )
     script = Path(__file__).with_name("fleet_process.py")

@@ -248,7 +248,7 @@ class Fleet:
                 ("latch", self._hear_latch),
             ):
                 said = fresh.get(member.name(kind))
-                if said is not None and said.owner != member.owner:
+                if said is not None:  # what was told here is known, and never fresh
                     hear(member, said, now)
             if member.adapter.limits is not None:
                 self._hear_counts(member)
