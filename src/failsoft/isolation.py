@@ -289,6 +289,7 @@ class Isolation:
         digest = "" if ledger is None else hashlib.sha256(snapshot).hexdigest()
         self._background = BackgroundLoop()
         self._ledger = ledger
+        transports = self._open_transports()
         self._share(blocks)
         world = World(
             self._clock,
@@ -300,7 +301,7 @@ class Isolation:
             config.on_bug,
             digest,
         )
-        self.running = Running(world, *self._open_transports(), routes)
+        self.running = Running(world, *transports, routes)
 
     def _share(self, blocks: BlockFile | None) -> None:
         """Take part in the fleet, where there's one."""
@@ -311,7 +312,11 @@ class Isolation:
             assert blocks is not None  # at the least in memory
             blocks.unknown()
             self._switch.publish = self._sharer.publish
-        self._sharer.start()
+        try:
+            self._sharer.start()
+        except ConfigurationError:
+            self._close()
+            raise
 
     def _make_sharer(self, blocks: BlockFile | None) -> Sharer | None:
         return shared_state.sharer(

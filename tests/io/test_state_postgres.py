@@ -502,6 +502,23 @@ class TestBlocks:
             eventually(lambda: two.blocks.keys() == {"capability:rate-item"})
 
 
+def test_an_isolation_that_meets_a_later_versions_tables_isnt_entered_and_leaves_nothing_open(
+    host: Hosts, postgres: PostgresServer, store: Make
+) -> None:
+    store()
+    postgres.execute("INSERT INTO failsoft.migration (component, version) VALUES ('state', 99)")
+    one = host()
+    before = threading.active_count()
+    try:
+        with pytest.raises(ConfigurationError, match=r"state\.url: its tables for state are version 99"):
+            one.__enter__()
+        assert threading.active_count() == before
+    finally:
+        postgres.execute("DELETE FROM failsoft.migration WHERE version = 99")
+    with one:
+        assert one.call() == [True]
+
+
 class TestAFleet:
     def test_an_opening_reaches_all_and_the_first_success_closes_it_for_all(self, host: Hosts) -> None:
         with host() as one, host() as two, host() as three:
