@@ -37,7 +37,7 @@ from benchmarks.simulated.world import (
     Provider,
     Stage,
     error_reply,
-    lost,
+    run_together,
     share,
 )
 from failsoft.core.breaker import State
@@ -299,16 +299,18 @@ def quota() -> Figures:
     return seeded(run)
 
 
-def one_sick_process() -> Figures:
-    """Twenty processes, of which one can't reach the provider. Processes share nothing but their blocks."""
+def one_sick_process(processes: int = 20, minutes: int = 10, since: int = MINUTE) -> Figures:
+    """Twenty processes that share their state, of which one can't reach the provider from the first minute on."""
 
     def run(seed: int) -> Figures:
+        sick = Condition(1.0, 1.0, ((1.0, "reset"),))
         stages = []
-        for n in range(20):
-            happens = (lambda now: lost()) if n == 0 else provider((seed, n)).happens
-            stage = stage_of(happens, seed * 100 + n)
-            stage.run(poisson(2, 10 * MINUTE, (seed, n)))
+        for n in range(processes):
+            script = ((since, sick),) if n == 0 else ()
+            stage = stage_of(provider((seed, n), *script).happens, seed * 100 + n)
+            stage.expect(poisson(2, minutes * MINUTE, (seed, n)))
             stages.append(stage)
+        run_together(stages, (minutes + 1) * MINUTE)
         healthy = stages[1:]
         calls = sum(len(each.by) for each in healthy)
         return {
@@ -317,6 +319,32 @@ def one_sick_process() -> Figures:
             "late": sum(each.late for each in stages),
             "healthy_without_ai": share(sum(each.by.count(BY_FALLBACK) for each in healthy), calls),
             "sick_let_in": len(stages[0].sent["A"]),
+            "disagreed": sum(each.events.heard["peer.disagrees"] for each in healthy),
+        }
+
+    return seeded(run)
+
+
+def fleet_outage(processes: int = 20) -> Figures:
+    """The provider is down for four minutes for twenty processes that share their state, two calls a second each."""
+
+    def run(seed: int) -> Figures:
+        begin, end = 3 * MINUTE, 7 * MINUTE
+        script = ((begin, Condition(1.0, 1.0, ((1.0, ERROR_503),))), (end, Condition()))
+        stages = [stage_of(provider((seed, n), *script).happens, seed * 100 + n) for n in range(processes)]
+        for n, stage in enumerate(stages):
+            stage.expect(poisson(2, 10 * MINUTE, (seed, n)))
+        run_together(stages, 11 * MINUTE)
+        closed = [stage.closed("A", end) for stage in stages]
+        sent = sorted(moment for stage in stages for moment in stage.sent["A"] if begin <= moment < end)
+        opened = max(stage.opened("A", begin, end) or end for stage in stages)
+        return {
+            "calls": sum(len(each.by) for each in stages),
+            "unanswered": sum(each.unanswered for each in stages),
+            "late": sum(each.late for each in stages),
+            "let_in": len(sent),
+            "let_in_before_opening": bisect_left(sent, opened),
+            "time_to_recover_s": None if None in closed else round((max(filter(None, closed)) - end) / SECOND, 3),
         }
 
     return seeded(run)
@@ -340,6 +368,8 @@ SCENARIOS: dict[str, Callable[[], Figures]] = {
     "thousands_waiting": thousands_waiting,
     "quota": quota,
     "one_sick_process": one_sick_process,
+    "sick_from_the_start": lambda: one_sick_process(since=0),
+    "fleet_outage": fleet_outage,
     "real_incidents_alone": lambda: real_incidents(("A",)),
     "real_incidents_two": lambda: real_incidents(("A", "B")),
 }

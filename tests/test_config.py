@@ -1023,3 +1023,62 @@ def test_a_streams_figures_without_a_stream_are_told(keys: dict[str, Any]) -> No
 def test_a_callable_adapter_makes_its_own_requests_and_streams_them_itself() -> None:
     with pytest.raises(ValidationError, match="makes its own requests"):
         AdapterConfig(provider="callable", model="m", stream=True)
+
+
+# --- shared state -----------------------------------------------------------------------------------------------------
+
+DATABASE = "postgresql://app:canary-7f3a@db.internal/app"
+
+
+def test_state_is_shared_through_a_file_unless_another_place_is_named() -> None:
+    state = read_mapping({}).config.state
+    assert (state.url, state.kind, state.database) == ("file", "file", None)
+    assert (state.scope, state.refresh, state.timeout) == ("default", 10**9, 50_000_000)
+    assert read_mapping({"state": {"url": "none"}}).config.state.kind == "none"
+
+
+def test_a_database_with_a_password_is_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", DATABASE)
+    path = tmp_path / "failsoft.toml"
+    path.write_text('[state]\nurl = { env = "DATABASE_URL" }\n')
+    draft = read_file(path)
+    assert draft.problems == []
+    assert draft.config.state.database == DATABASE
+    assert draft.config.state.kind == "postgresql"
+    assert "canary" not in repr(draft) + draft.config.snapshot().decode()
+    assert json.loads(draft.config.snapshot())["state"]["url"] == {"env": "DATABASE_URL"}
+
+
+@pytest.mark.parametrize(
+    "url", [DATABASE, "postgresql://h/d?password=canary-7f3a", "postgres://h/d?sslpassword=canary-7f3a"]
+)
+def test_one_that_stands_in_the_file_is_a_problem_and_not_shown(tmp_path: Path, url: str) -> None:
+    path = tmp_path / "failsoft.toml"
+    path.write_text(f'[state]\nurl = "{url}"\n')
+    assert read_file(path).problems == [
+        'state.url: a secret must not stand in the file; write url = { env = "DATABASE_URL" }'
+    ]
+
+
+def test_in_code_it_may_be_a_secretstr_and_one_without_a_password_is_no_secret() -> None:
+    assert read_mapping({"state": {"url": SecretStr(DATABASE)}}).config.state.database == DATABASE
+    draft = read_mapping({"state": {"url": "postgresql://db.internal/app"}})
+    assert draft.problems == []
+    assert json.loads(draft.config.snapshot())["state"]["url"] == "postgresql://db.internal/app"
+
+
+@pytest.mark.parametrize("url", ["redis://canary", "", 5, SecretStr("canary"), "postgresql://[canary"])
+def test_a_store_that_there_isnt_is_a_problem(url: object) -> None:
+    assert read_mapping({"state": {"url": url}}).problems == [
+        'state.url: must be "file", "none" or "postgresql://host/database"'
+    ]
+
+
+def test_the_keys_of_a_state_have_ranges_and_are_told_all_at_once() -> None:
+    table = {"scope": "", "refresh": "50ms", "timeout": "11s", "origin": "x"}
+    assert read_mapping({"state": table}).problems == [
+        "state.scope: must have 1 to 128 bytes",
+        'state.refresh: "50ms" is not between 100ms and 10s',
+        'state.timeout: "11s" is not between 10ms and 10s',
+        "state.origin: belongs in [ledger]",
+    ]

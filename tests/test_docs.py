@@ -18,7 +18,15 @@ import pytest
 from attrs import frozen
 
 import failsoft
-from failsoft.config import AdapterConfig, BreakerConfig, CapabilityConfig, Config, LedgerConfig, LimitsConfig
+from failsoft.config import (
+    AdapterConfig,
+    BreakerConfig,
+    CapabilityConfig,
+    Config,
+    LedgerConfig,
+    LimitsConfig,
+    StateConfig,
+)
 from failsoft.config_read import read_file
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.telemetry import CATALOGUE
@@ -191,6 +199,7 @@ def test_the_faults_page_is_the_table_of_treatments() -> None:
     [
         ("## Top level", Config),
         ("## [ledger]", LedgerConfig),
+        ("## [state]", StateConfig),
         ("## [adapters.NAME]", AdapterConfig),
         ("## [adapters.NAME.breaker]", BreakerConfig),
         ("## [adapters.NAME.limits]", LimitsConfig),
@@ -199,7 +208,10 @@ def test_the_faults_page_is_the_table_of_treatments() -> None:
 )
 def test_the_configuration_page_names_every_key(heading: str, section: type) -> None:
     fields = section.model_fields  # type: ignore[attr-defined]
-    tables = {Config: {"ledger", "adapters", "capabilities", "base", "source"}, AdapterConfig: {"breaker", "limits"}}
+    tables = {
+        Config: {"ledger", "state", "adapters", "capabilities", "base", "source"},
+        AdapterConfig: {"breaker", "limits"},
+    }
     keys = {each.alias or name for name, each in fields.items() if name not in tables.get(section, ())}
     listed = {row[0] for row in table("docs/reference/configuration.md", heading + "\n")}
     assert listed - {"extends"} == keys

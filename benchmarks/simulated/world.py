@@ -26,8 +26,11 @@ from failsoft.core.bulkhead import Bulkhead
 from failsoft.core.call import Call, World
 from failsoft.core.contract import Contract
 from failsoft.core.effects import MILLISECOND, SECOND, Effect, Exchange, HttpReply, Ledger
+from failsoft.core.fleet import Fleet
+from failsoft.core.fleet_member import Member
 from failsoft.core.latch import Latch
 from failsoft.core.route import GuardedAdapter, NoBlocks, Route
+from failsoft.core.shared import MemoryStore
 from failsoft.core.throttle import Throttle
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive_simulated import Simulation, VirtualClock
@@ -207,6 +210,7 @@ class Stage:
         slots: as in the configuration's `concurrency`.
         poison: what becomes of a request of a call that `poisoned` names.
         poisoned: is this call, by its number, one whose input is bad?
+        told: hears each change of a breaker too.
     """
 
     happens: dict[str, Callable[[int], Happening]]
@@ -217,6 +221,7 @@ class Stage:
     slots: int = 100
     poison: Happening | None = None
     poisoned: Callable[[int], bool] = field(default=lambda number: False)
+    told: Callable[[str, Change], object] = field(default=lambda adapter, change: None)
     clock: VirtualClock = field(init=False, factory=VirtualClock)
     simulation: Simulation = field(init=False)
     adapters: tuple[GuardedAdapter, ...] = field(init=False)
@@ -254,12 +259,16 @@ class Stage:
             name,
             openai_compatible("https://provider.example/v1", "a-key"),
             Pin(MODEL),
-            Breaker(self.settings, self.clock, dice, self.changes[name].append),
+            Breaker(self.settings, self.clock, dice, lambda change: self._changed(name, change)),
             Throttle(dice),
             Latch(dice),
             Bulkhead(self.slots, 2_000),
             attempt_cap=self.attempt_cap,
         )
+
+    def _changed(self, name: str, change: Change) -> None:
+        self.changes[name].append(change)
+        self.told(name, change)
 
     def keep(self, ledger: Ledger) -> None:
         """From now on there's a ledger."""
@@ -274,6 +283,11 @@ class Stage:
 
     def run(self, arrivals: Iterable[int], deadlines: Callable[[int], int] | None = None) -> None:
         """Make a call at each of these moments (in order), and run until the last one has ended."""
+        if self.expect(arrivals, deadlines):
+            self.simulation.run()
+
+    def expect(self, arrivals: Iterable[int], deadlines: Callable[[int], int] | None = None) -> bool:
+        """A call will come at each of these moments. False: at none."""
         rest = iter(arrivals)
 
         def arrive(number: int) -> None:
@@ -292,7 +306,7 @@ class Stage:
         first = next(rest, None)
         if first is not None:
             self.simulation.at(first, lambda: arrive(len(self.started)))
-            self.simulation.run()
+        return first is not None
 
     def _watched(self, number: int, deadline: int) -> Generator[Effect, Any, None]:
         begun = self.clock.now
@@ -345,6 +359,31 @@ class Stage:
         """Its breaker's state at a moment."""
         before = [each for each in self.changes[adapter] if each.at_ns < moment]
         return before[-1].after if before else State.CLOSED
+
+
+def run_together(stages: list[Stage], until: int, every: int = SECOND // 4) -> None:
+    """Run processes beside each other, each with one adapter, that share what they know of it through a store.
+
+    Args:
+        stages: with their calls expected.
+        until: nanoseconds that all run.
+        every: nanoseconds between two exchanges of a process with the store.
+    """
+    store, fleets = MemoryStore(), list[Fleet]()
+    for place, stage in enumerate(stages):
+        (adapter,) = stage.adapters
+        fleets.append(Fleet([Member("A", f"{place}/A", adapter)], stage.clock, stage.events, SECOND))
+        stage.told = fleets[-1].told
+    for moment in range(0, until, every):
+        for stage, fleet in zip(stages, fleets, strict=True):
+            stage.simulation.run(until=moment)
+            store.now_ms = stage.clock.time_ns() // MILLISECOND
+            fleet.conduct(moment)
+            outgoing = fleet.outgoing(moment)
+            fleet.heard(store.exchange(outgoing.facts, outgoing.asks), moment, moment)
+            fleet.conduct(moment)
+    for stage in stages:
+        stage.simulation.run()
 
 
 def _kept_away(passed_over: tuple[PassedOver, ...]) -> bool:

@@ -174,6 +174,23 @@ def check_transport(config: Config, problems: list[str]) -> None:
         problems.append(f'{place}: {found}: install the extra `fast` ("failsoft[fast]"), or write transport = "httpx"')
 
 
+def check_state(config: Config, problems: list[str]) -> None:
+    """Can the store of shared state be had?"""
+    url = config.state.database
+    if url is None:
+        return
+    try:
+        from failsoft.io.state_postgres import problem
+    except ImportError:
+        problems.append(
+            'state.url: psycopg isn\'t installed: install the extra `postgres` ("failsoft[postgres]"), or write url = "file"'
+        )
+        return
+    found = problem(url)
+    if found is not None:
+        problems.append(f"state.url: {found}")
+
+
 def guard(name: str, codec: Codec | CallableCodec, config: AdapterConfig, parts: Parts) -> GuardedAdapter:
     """A codec with a breaker, a throttle, a latch and a bulkhead of its own.
 

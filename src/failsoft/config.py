@@ -17,9 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
@@ -28,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from failsoft.config_state import StateConfig
 from failsoft.config_values import (
     SECRET_PARAMETER,
     Count,
@@ -38,6 +37,7 @@ from failsoft.config_values import (
     Seconds,
     Secret,
     SecretText,
+    Section,
     Text,
     Whole,
     adapter_name,
@@ -53,14 +53,6 @@ from failsoft.outcome import Pin
 
 UNREAD: Final = ""
 """Stands for an import path that was wrong: it has been told, and nothing is imported by it."""
-
-
-class Section(BaseModel):
-    """What all tables have in common: no unknown keys, no change, no value shown in an error."""
-
-    model_config = ConfigDict(
-        strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True
-    )
 
 
 class LedgerConfig(Section):
@@ -132,7 +124,7 @@ class LimitsConfig(Section):
     Args:
         requests_per_minute: from 1.
         tokens_per_minute: prompt and answer together, from 1.
-        requests_per_day: by UTC day, in this process since its start, from 1.
+        requests_per_day: by UTC day, of all processes that share their state, from 1.
         tokens_per_day: the same in tokens.
     """
 
@@ -365,6 +357,7 @@ class Config(Section):
 
     Args:
         ledger: where evidence is kept.
+        state: what processes share.
         adapters: by name.
         capabilities: by name.
         on_ledger_failure: the ledger can't record: the ``fallback`` answers, the call is ``refuse``d, or ``continue``s.
@@ -377,6 +370,7 @@ class Config(Section):
     """
 
     ledger: LedgerConfig = Field(default_factory=LedgerConfig)
+    state: StateConfig = Field(default_factory=StateConfig)
     adapters: dict[Annotated[str, AfterValidator(adapter_name)], AdapterConfig] = Field(default_factory=dict)
     capabilities: dict[Annotated[str, AfterValidator(capability_name)], CapabilityConfig] = Field(default_factory=dict)
     on_ledger_failure: Literal["fallback", "refuse", "continue"] = "fallback"

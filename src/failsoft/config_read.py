@@ -15,8 +15,17 @@ from attrs import field, frozen
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from failsoft.config import UNREAD, AdapterConfig, BreakerConfig, CapabilityConfig, Config, LedgerConfig, Section
+from failsoft.config import (
+    UNREAD,
+    AdapterConfig,
+    BreakerConfig,
+    CapabilityConfig,
+    Config,
+    LedgerConfig,
+)
 from failsoft.config_file import UNRESOLVED, Place, Tree, load_file, load_mapping, place_text, shown
+from failsoft.config_state import StateConfig
+from failsoft.config_values import Section
 
 
 @frozen
@@ -242,7 +251,8 @@ _EXAMPLES: Final = {"provider": '"openai-compatible"', "model": '"gpt-4.1-2025-0
 
 def _inline_secret(key: str, in_code: bool) -> str:
     """How to write it instead: with an API key's usual variable, or one named like the header."""
-    variable = "OPENAI_API_KEY" if key == "api_key" else re.sub(r"[^A-Z0-9]", "_", key.upper())
+    usual = {"api_key": "OPENAI_API_KEY", "url": "DATABASE_URL"}
+    variable = usual.get(key) or re.sub(r"[^A-Z0-9]", "_", key.upper())
     home, other = ("configuration", ", or hand in a pydantic.SecretStr") if in_code else ("file", "")
     return f'a secret must not stand in the {home}; write {place_text((key,))} = {{ env = "{variable}" }}{other}'
 
@@ -257,6 +267,7 @@ def _nearest(word: str, known: list[str]) -> str | None:
 _PLACES: Final[tuple[tuple[type[Section], str], ...]] = (
     (Config, "at the top level, above the first [table]"),
     (LedgerConfig, "in [ledger]"),
+    (StateConfig, "in [state]"),
     (AdapterConfig, "in [adapters.NAME]"),
     (BreakerConfig, "in [adapters.NAME.breaker]"),
     (CapabilityConfig, "in [capabilities.NAME]"),
@@ -265,8 +276,9 @@ _PLACES: Final[tuple[tuple[type[Section], str], ...]] = (
 
 def _unknown_key(place: Place) -> str:
     key = str(place[-1])
+    top = StateConfig if place[0] == "state" else LedgerConfig
     here: dict[int, type[Section]] = {
-        1: Config, 2: LedgerConfig, 3: AdapterConfig if place[0] == "adapters" else CapabilityConfig, 4: BreakerConfig
+        1: Config, 2: top, 3: AdapterConfig if place[0] == "adapters" else CapabilityConfig, 4: BreakerConfig
     }  # fmt: skip
     model = here[len(place)]
     near = _nearest(key, _keys(model))

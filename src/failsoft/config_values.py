@@ -10,7 +10,9 @@ from typing import Annotated, cast
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     SecretStr,
     ValidationInfo,
@@ -25,6 +27,14 @@ _IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*"
 _HEADER = re.compile(r"[A-Za-z0-9_-]{1,128}")
 SECRET_PARAMETER = re.compile(r"key|token|secret|passw|pwd|auth|credential|sig(nature)?$", re.IGNORECASE)
 _MAX_LABEL = 128
+
+
+class Section(BaseModel):
+    """What all tables have in common: no unknown keys, no change, no value shown in an error."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True
+    )
 
 
 class Secret(SecretStr):

@@ -12,6 +12,7 @@ from failsoft.core.degraded import DegradedShare
 from failsoft.core.quality import Quality
 from failsoft.core.route import GuardedAdapter
 from failsoft.io.block_file import Block
+from failsoft.io.sharing import Sharing
 
 
 @frozen
@@ -88,6 +89,23 @@ class CapabilityHealth:
 
 
 @frozen
+class StateHealth:
+    """Whether state is shared with other processes.
+
+    Args:
+        store: ``file``, ``postgresql`` or ``none``.
+        shared: is it, now?
+        degraded_since: since when the store can't be used (UTC); None while it can.
+        reason: why not; empty while it can.
+    """
+
+    store: str
+    shared: bool
+    degraded_since: datetime | None
+    reason: str
+
+
+@frozen
 class Health:
     """An isolation at one moment.
 
@@ -96,12 +114,14 @@ class Health:
         capabilities: by name.
         adapters: by name.
         ledger: ``recording``, ``failing`` or ``off``.
+        state: is it shared?
     """
 
     ok: bool
     capabilities: Mapping[str, CapabilityHealth]
     adapters: Mapping[str, AdapterHealth]
     ledger: Literal["recording", "failing", "off"]
+    state: StateHealth
 
 
 def adapter_health(adapter: GuardedAdapter, block: Block | None, now: int) -> AdapterHealth:
@@ -120,6 +140,12 @@ def adapter_health(adapter: GuardedAdapter, block: Block | None, now: int) -> Ad
         getattr(adapter.codec, "states_served", True),
         adapter.bulkhead.orphans,
     )
+
+
+def state_health(sharing: Sharing) -> StateHealth:
+    """How sharing stands."""
+    since = None if sharing.degraded_since is None else datetime.fromtimestamp(sharing.degraded_since / 1e9, UTC)
+    return StateHealth(sharing.store, sharing.store != "none" and since is None, since, sharing.reason)
 
 
 def quality_health(quality: Quality, now: int) -> QualityHealth:

@@ -29,7 +29,7 @@ from typing import Any, Literal, Self, TypeVar, overload
 import attrs
 import httpx
 
-from failsoft import assembly
+from failsoft import assembly, shared_state
 from failsoft.capability import Capability
 from failsoft.config import AdapterConfig, Config
 from failsoft.config_read import Draft, read_file, read_mapping, unknown_adapters
@@ -42,14 +42,15 @@ from failsoft.core.degraded import DegradedShare, DegradedWindow
 from failsoft.core.effects import Clock
 from failsoft.core.evidence import BlockChanged, BreakerChanged, ConfigActivated
 from failsoft.core.quality import Quality
-from failsoft.core.route import GuardedAdapter, Route
+from failsoft.core.route import GuardedAdapter, NoBlocks, Route
 from failsoft.errors import ConfigurationError, IsolationClosed
-from failsoft.health import Health, QualityHealth, adapter_health, capability_health, quality_health
-from failsoft.io.block_file import Block
+from failsoft.health import Health, QualityHealth, adapter_health, capability_health, quality_health, state_health
+from failsoft.io.block_file import Block, BlockFile
 from failsoft.io.drive_async import AsyncDriver, Exchanger
 from failsoft.io.drive_sync import SyncDriver, SyncExchanger, ThroughLoop
 from failsoft.io.fork import mend_after_fork
 from failsoft.io.invoke import BackgroundLoop
+from failsoft.io.sharing import Sharer, Sharing
 from failsoft.io.transport_async import AsyncTransport
 from failsoft.io.transport_sync import SyncTransport
 from failsoft.isolated import Isolated, Running
@@ -129,6 +130,7 @@ class Isolation:
         self.running: Running | None = None
         self._fast: AsyncTransport | None = None
         self._ledger: SqliteLedger | None = None
+        self._sharer: Sharer | None = None
         self._warned = False
         problems = list(draft.problems)
         unknown = unknown_adapters(draft)
@@ -146,6 +148,7 @@ class Isolation:
             if adapter is not None:
                 self._adapters[name] = adapter
         assembly.check_transport(config, problems)
+        assembly.check_state(config, problems)
         settings = assembly.pick(config, found)
         self._contracts: dict[str, Contract[Any, Any]] = {}
         self._windows: dict[str, DegradedWindow] = {}
@@ -166,8 +169,9 @@ class Isolation:
             for name, each in found.items()
             if kinds[type(each)] == 1 and name in self._by_name
         }
+        place = shared_state.block_place(config)
         self._switch = KillSwitch(
-            _block_path(config), self._adapters, self._contracts, self._qualities, self._clock, self._block_changed
+            place, self._adapters, self._contracts, self._qualities, self._clock, self._block_changed
         )
         # A name that resembles a configured one is a slip; another may still be given in code, before entering.
         if problems or any(each.suggestion is not None for each in unknown):
@@ -280,22 +284,51 @@ class Isolation:
             raise ConfigurationError(unknown)
         routes = {name: self._route(name) for name in self._contracts}
         snapshot = config.snapshot()
-        blocks = self._switch.open()
+        blocks = self._switch.open(self._facts_changed)
         ledger = self._open_ledger(snapshot)
         digest = "" if ledger is None else hashlib.sha256(snapshot).hexdigest()
         self._background = BackgroundLoop()
         self._ledger = ledger
+        transports = self._open_transports()
+        self._share(blocks)
         world = World(
             self._clock,
             self._random,
             self.telemetry,
-            blocks,
+            NoBlocks() if blocks is None else blocks,
             ledger,
             config.on_ledger_failure,
             config.on_bug,
             digest,
         )
-        self.running = Running(world, *self._open_transports(), routes)
+        self.running = Running(world, *transports, routes)
+
+    def _share(self, blocks: BlockFile | None) -> None:
+        """Take part in the fleet, where there's one."""
+        self._sharer = self._make_sharer(blocks)
+        if self._sharer is None:
+            return
+        if self._config.state.database is not None:
+            assert blocks is not None  # at the least in memory
+            blocks.unknown()
+            self._switch.publish = self._sharer.publish
+        try:
+            self._sharer.start()
+        except ConfigurationError:
+            self._close()
+            raise
+
+    def _make_sharer(self, blocks: BlockFile | None) -> Sharer | None:
+        return shared_state.sharer(
+            self._config,
+            blocks,
+            self._adapters,
+            self._switch.place,
+            self._clock,
+            self._random,
+            self.telemetry,
+            self._state_event,
+        )
 
     def _isolate(self, name: str) -> Isolated[Any, Any]:
         return Isolated(self, self._contracts[name], self._settings[name].deadline, self._windows[name])
@@ -385,6 +418,10 @@ class Isolation:
     def _close(self) -> None:
         self.running = None
         ledger, self._ledger = self._ledger, None
+        sharer, self._sharer = self._sharer, None
+        self._switch.close()
+        if sharer is not None:
+            sharer.close()
         if self._sync_transport is not None:
             self._sync_transport.close()
         self._background.close()
@@ -494,6 +531,8 @@ class Isolation:
     def block(self, subject: str, *, why: str, actor: str | None = None, lasting: str | float | None = None) -> Block:
         """Switch an adapter or a capability off, here and in every process of the application, until `unblock`.
 
+        Where state is shared through a database, it waits for that, at most 2 s.
+
         Args:
             subject: ``adapter:NAME`` or ``capability:NAME``.
             why: the reason, for the record.
@@ -556,7 +595,27 @@ class Isolation:
             },
             {name: adapter_health(each, blocks.get("adapter:" + name), now) for name, each in self._adapters.items()},
             recording,
+            state_health(self.sharing),
         )
+
+    def look_at_state(self) -> tuple[Sharing, Mapping[str, Block]]:
+        """Whether the store of shared state can be reached now, and every block that it or this host knows of.
+
+        It asks the store; it changes nothing, and needn't be entered.
+
+        Raises:
+            ConfigurationError: the file of blocks, or the database's tables, can't be used.
+        """
+        return shared_state.look(self._config, self._switch.place, self._clock)
+
+    @property
+    def sharing(self) -> Sharing:
+        """Where state is shared with other processes, and since when it can't be. Before entering: where it would be."""
+        if self._sharer is not None:
+            return self._sharer.sharing
+        kind = self._config.state.kind
+        possible = self.running is None and (kind == "postgresql" or self._switch.path is not None)
+        return Sharing(kind if possible else "none")
 
     # --- what the guards and the ledger tell --------------------------------------------------------------------------
 
@@ -573,6 +632,15 @@ class Isolation:
         self.telemetry.emit("breaker.changed", **attrs.asdict(record))
         if self._ledger is not None:
             self._ledger.submit(record)
+        if self._sharer is not None and capability is None:
+            self._sharer.told(adapter, change)
+
+    def _facts_changed(self) -> None:
+        if self._sharer is not None:
+            self._sharer.wake()
+
+    def _state_event(self, name: str, fields: Mapping[str, Any]) -> None:
+        self.telemetry.emit(name, **fields)
 
     def _block_changed(self, change: BlockChanged) -> None:
         self.telemetry.emit("block.changed", **attrs.asdict(change))
@@ -623,8 +691,11 @@ class Isolation:
                 latch.after_fork()
             if adapter.limits is not None:
                 adapter.limits.after_fork()
+        self._switch.after_fork()
         if self.running is not None:
             self._background.after_fork()
+        if self._sharer is not None:
+            self._sharer.after_fork(shared_state.process_name(self._random))
 
 
 class _Entry:
@@ -653,11 +724,6 @@ class _Entry:
             entered = self._entered
         if entered:
             threading.Thread(target=self._leave, name="failsoft-leaving").start()
-
-
-def _block_path(config: Config) -> Path | None:
-    beside = config.ledger.path if config.ledger.path is not None else config.source
-    return None if beside is None else beside.with_name(beside.name + ".blocks.json")
 
 
 def _strangers(config: Config, found: Mapping[str, object]) -> list[str]:

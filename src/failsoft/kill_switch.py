@@ -20,10 +20,11 @@ from failsoft.core.breaker import Mode
 from failsoft.core.effects import Clock
 from failsoft.core.evidence import BlockChanged
 from failsoft.core.quality import Quality
-from failsoft.core.route import Blocks, GuardedAdapter, NoBlocks
+from failsoft.core.route import GuardedAdapter
 from failsoft.durations import duration_argument
 from failsoft.errors import ConfigurationError
 from failsoft.io.block_file import Block, BlockFile
+from failsoft.io.state_file import StateFile, StateMemory
 
 LONGEST = "8784 h"
 """A leap year."""
@@ -33,7 +34,7 @@ class KillSwitch:
     """Who is blocked, and how that's changed.
 
     Args:
-        path: the file of blocks; None where there's no place for one.
+        place: the file of blocks, or what stands for it; None where there's no place for one.
         adapters: by name; may grow until the isolation is entered.
         capabilities: by name.
         quality: the quality breakers of an adapter, by its name.
@@ -43,41 +44,62 @@ class KillSwitch:
 
     def __init__(
         self,
-        path: Path | None,
+        place: StateFile | StateMemory | None,
         adapters: Mapping[str, GuardedAdapter],
         capabilities: Mapping[str, object],
         quality: Callable[[str], Iterable[Quality]],
         clock: Clock,
         tell: Callable[[BlockChanged], None],
     ) -> None:
-        self.path = path
+        self.place = place
         self._adapters = adapters
         self._capabilities = capabilities
         self._quality = quality
         self._clock = clock
         self._tell = tell
         self._file: BlockFile | None = None
+        self.publish: Callable[[], bool] | None = None
+        """Lets other hosts know of a change; False: they'll know later."""
 
-    def open(self) -> Blocks:
+    @property
+    def path(self) -> Path | None:
+        """The file of blocks."""
+        return None if self.place is None else self.place.path
+
+    def open(self, on_facts: Callable[[], None] | None = None) -> BlockFile | None:
         """Begin to obey the file.
+
+        Args:
+            on_facts: called when other processes shared something else in it.
 
         Raises:
             ConfigurationError: it can't be read: to start without knowing what is blocked would switch it on.
         """
-        if self.path is None:
-            return NoBlocks()
-        self._file = BlockFile(self.path, self._changed)
+        if self.place is None:
+            return None
+        self._file = BlockFile(self.place, self._changed, on_facts)
         self._file.current()
         return self._file
+
+    def close(self) -> None:
+        """Other hosts aren't told any more."""
+        self.publish = None
+
+    def after_fork(self) -> None:
+        """In the child: a new lock."""
+        if self._file is not None:
+            self._file.after_fork()
 
     @property
     def in_force(self) -> Mapping[str, Block]:
         """Every block, by subject. Raises ConfigurationError where the file can't be read."""
-        return {} if self.path is None else BlockFile(self.path).current()
+        return {} if self.place is None else BlockFile(self.place).current()
 
     @property
     def obeyed(self) -> Mapping[str, Block]:
         """Every block that calls obey now: of a file that can't be read, those that it last held."""
+        if self._file is not None and self._file.knows_nothing:
+            return self._file.known
         try:
             return self.in_force
         except ConfigurationError:
@@ -91,6 +113,7 @@ class KillSwitch:
             limit = timedelta(microseconds=duration_argument("lasting", lasting, "1 s", LONGEST) // 1_000)
         file, actor = self._file_for(subject), actor or _actor()
         block = file.block(subject, actor, why, limit)
+        self._publish()
         self._tell(BlockChanged(subject, True, actor, why, block.until))
         return block
 
@@ -99,6 +122,7 @@ class KillSwitch:
         _check_reason(why)
         file, actor = self._file_for(subject), actor or _actor()
         ended = file.unblock(subject)
+        self._publish()
         self._to_trial(subject)
         self._tell(BlockChanged(subject, False, actor, why))  # where there was no block, too: it's said to be mended
         return ended
@@ -122,9 +146,13 @@ class KillSwitch:
             adapters = [f"adapter:{each}" for each in self._adapters]
             choices = ", ".join(sorted([*adapters, *(f"capability:{each}" for each in self._capabilities)]))
             raise ConfigurationError(f'nothing to block is named "{subject}"; there is {choices}')
-        if self.path is None:
+        if self.place is None:
             raise ConfigurationError("a block is kept beside the ledger or the configuration file; there is neither")
-        return self._file or BlockFile(self.path)
+        return self._file or BlockFile(self.place)
+
+    def _publish(self) -> None:
+        if self.publish is not None:
+            self.publish()
 
     def _changed(self, subject: str, block: Block | None) -> None:
         if block is None:

@@ -103,6 +103,17 @@ CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
             ("seconds",),
             "Between two calls the wall clock went further than the monotonic one: it was set, or the machine slept.",
         ),
+        "state.degraded": EventKind(
+            logging.ERROR,
+            ("store", "reason"),
+            "The store of shared state can't be used: each process decides for itself, the last known blocks hold.",
+        ),
+        "state.recovered": EventKind(logging.WARNING, ("store", "ms"), "State is shared again, after so long."),
+        "peer.disagrees": EventKind(
+            logging.WARNING,
+            ("adapter", "reason", "calls", "failures"),
+            "Another process found that an adapter doesn't work; this one's own calls say otherwise.",
+        ),
         "sync.on_loop": EventKind(
             logging.WARNING, (), "`.sync` was called on a running event loop's thread, which it blocks."
         ),

@@ -23,6 +23,7 @@ from failsoft import Isolation
 from failsoft.cli.app import app
 from failsoft.ledger.verify import verify
 
+SHARED = {"store": "file", "shared": True, "reason": ""}
 COMMANDS = ["check", "call", "status", "block", "unblock", "log", "show", "verify", "demo"]
 
 CAPABILITIES = '''
@@ -298,6 +299,12 @@ class TestBlock:
         assert "not a file of blocks" in run("block", "adapter:old", "--why", "w", code=1).stderr
 
 
+def recorded(isolation: Isolation) -> None:
+    """What was told so far is in the ledger: a call's record comes after it, and is waited for."""
+    rate = isolation["rate-item"]
+    assert rate.sync(rate.parse_request('{"description": "bolt"}')).record is not None
+
+
 class TestStatus:
     def test_says_what_is_blocked_and_what_changed(self) -> None:
         run("block", "adapter:old", "--why", "wrong")
@@ -365,10 +372,12 @@ class TestStatus:
         with Isolation.from_file("failsoft.toml") as isolation:
             isolation.force("old", why="a drill", actor="jdoe")
             isolation.block("adapter:old", why="and blocked", actor="jdoe")
+            recorded(isolation)
             (mode,) = said("status")["modes"]
             assert (mode["subject"], mode["mode"], mode["pid"]) == ("adapter:old", "forced", os.getpid())
             assert f"process {os.getpid()}: forced by jdoe (a drill) at " in run("status").stdout
             isolation.automatic("old", why="done")
+            recorded(isolation)
             assert said("status")["modes"] == []
             isolation.observe("old", why="new figures")
         assert said("status")["modes"] == []
@@ -379,13 +388,28 @@ class TestStatus:
         assert said("status")["configured_modes"] == {"old": "observe"}
         assert "adapter:old at m-1, mode observe" in run("status").stdout
 
+    def test_says_whether_state_is_shared(self, folder: Path) -> None:
+        assert "state is shared through file" in run("status").stdout
+        (folder / "failsoft.toml").write_text(CONFIG + '[state]\nurl = "none"\n')
+        assert "state is shared with no other process" in run("status").stdout
+
+    def test_says_that_a_database_cant_be_reached_and_so_does_block(self, folder: Path) -> None:
+        pytest.importorskip("psycopg")
+        (folder / "failsoft.toml").write_text(CONFIG + '[state]\nurl = "postgresql://127.0.0.1:1/nowhere"\n')
+        told = "state isn't shared now: postgresql: can't be reached"
+        assert told in " ".join(run("block", "adapter:old", "--why", "wrong").stdout.split())
+        stdout = " ".join(run("status").stdout.split())
+        assert told in stdout
+        assert "adapter:old is blocked by" in stdout
+        assert said("status")["state"] == {"store": "postgresql", "shared": False, "reason": "can't be reached"}
+
     def test_says_what_it_cant_know(self) -> None:
         stdout = run("status").stdout
         assert "nothing is blocked" in stdout
         assert "how their breakers stand now only they know" in " ".join(stdout.split())
 
     def test_before_the_first_call_there_is_nothing_to_say(self, folder: Path) -> None:
-        nothing = {"blocks": {}, "changes": [], "modes": [], "configured_modes": {}}
+        nothing = {"blocks": {}, "changes": [], "modes": [], "configured_modes": {}, "state": SHARED}
         document = said("status")
         (route,) = document.pop("routes")
         assert document == nothing

@@ -40,6 +40,25 @@ def test_an_outage_tells_what_was_let_in_and_when_it_was_seen() -> None:
     assert 0 < told["time_to_recover_s"] < 75
 
 
+def test_one_sick_process_of_twenty_misleads_none_of_the_others() -> None:
+    figures = scenarios.one_sick_process(minutes=3)
+    assert figures["healthy_without_ai"] == 0
+    assert figures["disagreed"] > 0
+    assert figures["unanswered"] == 0
+
+
+def test_one_that_is_sick_from_the_start_holds_the_others_only_until_one_of_them_has_tried() -> None:
+    figures = scenarios.one_sick_process(processes=6, since=0)
+    assert figures["healthy_without_ai"] < 0.05
+
+
+def test_of_a_fleet_in_an_outage_one_process_tries_at_a_time() -> None:
+    figures = scenarios.fleet_outage(processes=6)
+    assert figures["let_in"] - figures["let_in_before_opening"] < 40
+    assert figures["time_to_recover_s"] < 75
+    assert (figures["unanswered"], figures["late"]) == (0, 0)
+
+
 def test_a_figure_over_seeds_is_a_median_but_what_must_not_happen_is_summed() -> None:
     runs = iter(
         [

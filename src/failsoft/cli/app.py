@@ -32,6 +32,7 @@ from failsoft.cli.telling import (
     payloads_of,
     print_json,
     reading,
+    sharing_told,
 )
 from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.isolation import Isolation
@@ -177,7 +178,8 @@ def status(
 
 def _tell_status(isolation: Isolation, as_json: bool) -> None:
     now = datetime.now(UTC)
-    blocks = {subject: str(each) for subject, each in isolation.blocks.items()}
+    sharing, held = isolation.look_at_state()
+    blocks = {subject: str(each) for subject, each in held.items()}
     changes, modes = last_changes(isolation.ledger_path), last_modes(isolation.ledger_path)
     configured = {name: each.mode for name, each in isolation.health().adapters.items() if each.mode != "auto"}
     found = routes(isolation, now)
@@ -188,6 +190,11 @@ def _tell_status(isolation: Isolation, as_json: bool) -> None:
                 "changes": changes,
                 "modes": modes,
                 "configured_modes": configured,
+                "state": {
+                    "store": sharing.store,
+                    "shared": sharing.store != "none" and not sharing.reason,
+                    "reason": sharing.reason,
+                },
                 "routes": as_document(found),
             }
         )
@@ -212,6 +219,7 @@ def _tell_status(isolation: Isolation, as_json: bool) -> None:
         out.print(f"{subject} is {block}", highlight=False, markup=False, soft_wrap=True)
     if not blocks:
         out.print("nothing is blocked", highlight=False)
+    out.print(sharing_told(sharing), highlight=False, soft_wrap=True)
     out.print(
         "Changes are those that running processes recorded; how their breakers stand now only they know.",
         style="dim",
@@ -241,9 +249,11 @@ def block(
     """Switch an adapter or a capability off: now, in every process, until it's unblocked."""
     with explained(False), _recording(_isolation(config, app_path)) as isolation:
         made = isolation.block(subject, why=why, actor=actor, lasting=lasting)
-        kept = isolation.block_path
+        kept, sharing = isolation.block_path, isolation.sharing
     out.print(f"{subject} {escape(str(made))}", highlight=False, soft_wrap=True)
     out.print(f"kept in {escape(str(kept))}: every process that reads this file obeys", highlight=False, soft_wrap=True)
+    if sharing.store == "postgresql":
+        out.print(sharing_told(sharing), highlight=False, soft_wrap=True)
 
 
 @app.command(epilog=f'Example: failsoft unblock adapter:gpt --why "the vendor fixed it"\n\n{CODES}')

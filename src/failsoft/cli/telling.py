@@ -18,6 +18,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from failsoft.errors import ConfigurationError, FailsoftError
+from failsoft.io.sharing import Sharing
 from failsoft.ledger.read import Entry, Reader, read
 from failsoft.outcome import Outcome
 
@@ -108,6 +109,18 @@ def print_json(value: object) -> None:
         print(text, flush=True)
     except BrokenPipeError:
         out.on_broken_pipe()
+
+
+def sharing_told(sharing: Sharing) -> str:
+    """Whether state is shared, in a sentence."""
+    if sharing.store == "none":
+        return "state is shared with no other process"
+    if not sharing.reason:
+        return f"state is shared through {sharing.store}"
+    return (
+        f"state isn't shared now: {sharing.store}: {sharing.reason}; what's blocked is this host's last word, and is told "
+        "to the others when the store is back"
+    )
 
 
 def line_of(entry: Entry) -> str:

@@ -48,7 +48,7 @@ the rest, and what an attempt beside them tells moves nothing. OBSERVE: the brea
 it says so, and begins a new generation with an empty window. An attempt is admitted without a look (`_must_look`) by one
 that's closed and has neither a slow rule nor a slow start to heed.
 
-Seams. Processes share their openings through `Change`s; what a peer says comes in by a method like `to_trial`, as advice.
+Processes share their openings through `Change`s; what peers say comes in by `failsoft.core.breaker_peers`, as advice.
 """
 
 from __future__ import annotations
@@ -95,6 +95,7 @@ class Breaker(Machine):
         with self._lock:
             if self._state is _OPEN:
                 wait = self._until - now
+                self._asked = now
                 return Refused("open", wait) if wait > 0 else self._impatient(now, remaining_ns)
             self._catch_up(now)  # writes off lost trials: they failed when they were due, whether or not anybody looks
             refused = None if self._state is _CLOSED else self._trial_refused(now, remaining_ns)

@@ -38,8 +38,11 @@ class Machine(Guard[Change]):
 
     __slots__ = (
         "_abandoned",
+        "_advised",
+        "_asked",
         "_double_settles",
         "_generation",
+        "_hold",
         "_late_results",
         "_mode",
         "_must_look",
@@ -89,6 +92,9 @@ class Machine(Guard[Change]):
         self._until = now
         self._trips = 0
         self._trials = Trials()
+        self._advised = -1  # the generation that a peer's advice began
+        self._hold = 0  # nanoseconds that an opening lasts at least, while its end is the fleet's to decide
+        self._asked = now - 1  # when somebody was last refused
         self._late_results: int = 0
         self._double_settles: int = 0
 
@@ -268,10 +274,12 @@ class Machine(Guard[Change]):
         self._trials.forget()
         if self._overdue is not None:
             self._overdue.forget()
+        until: int | None = None
         if state is _OPEN:
             self._trips = min(self._trips + 1, self._settings.most_trips)
             wait = max(self._settings.back_off(self._trips, self._random), min(hint_ns or 0, LONGEST_HINT))
-            self._until = max(self._until, at + wait)
+            until = max(self._until, at + wait)
+            self._until = max(until, at + self._hold)
         elif state is _HALF_OPEN:
             self._since = at
         else:
@@ -283,7 +291,6 @@ class Machine(Guard[Change]):
         if state is _CLOSED and self._settings.slow_start_s and self._mode is Mode.AUTO:
             self._slow_start = SlowStart(at, int(self._settings.slow_start_s * SECOND))
             self._must_look = True
-        until = self._until if state is _OPEN else None
         self._changed(Change(before, state, str(reason), until, self._generation, at, would_open))
 
     def _trips_left(self, at: int) -> int:

@@ -35,9 +35,10 @@ _EXTRA_SHARE = 10
 
 @define
 class LatchChange:
-    """A latch closed the way (`cause`), or opened it (None)."""
+    """A latch closed the way (`cause`), or opened it (None); `peer`: as another process found."""
 
     cause: str | None
+    peer: bool = False
 
 
 class Latch(Guard[LatchChange]):
@@ -97,13 +98,7 @@ class Latch(Guard[LatchChange]):
                 if self._trial and now >= self._due:  # a trial that nobody took by `admit` has failed
                     self._schedule(now)
             elif certain or (self._suspect is not None and self._suspect[0] != call):
-                self.clear = False
-                self._cause = cause
-                self._suspect = None
-                self._trial = False
-                self._delay = 0
-                self._schedule(now)
-                self._changed(LatchChange(cause))
+                self._latch(cause, now)
             else:
                 self.clear = False
                 self._suspect = (call,)
@@ -124,18 +119,39 @@ class Latch(Guard[LatchChange]):
     def lift(self) -> None:
         """Somebody says that it's mended."""
         with self._lock:
-            self._suspect = None
-            if self._cause is None:
-                self.clear = True
-            else:
-                self._open()
+            self._mend(peer=False)
+        self._announce()
+
+    def advised(self, cause: str | None, now: int) -> None:
+        """Another process found that the configuration is wrong, or (None) that it's mended."""
+        with self._lock:
+            if cause is None:
+                self._mend(peer=True)
+            elif self._cause is None:
+                self._latch(cause, now, peer=True)
         self._announce()
 
     def _schedule(self, now: int) -> None:
         self._delay = min(LONGEST_DELAY, self._delay * 2) or FIRST_TRIAL
         self._due = now + self._delay + int(self._random.random() * (self._delay // _EXTRA_SHARE))
 
-    def _open(self) -> None:
+    def _latch(self, cause: str, now: int, *, peer: bool = False) -> None:
+        self.clear = False
+        self._cause = cause
+        self._suspect = None
+        self._trial = False
+        self._delay = 0
+        self._schedule(now)
+        self._changed(LatchChange(cause, peer))
+
+    def _mend(self, *, peer: bool) -> None:
+        self._suspect = None
+        if self._cause is None:
+            self.clear = True
+        else:
+            self._open(peer=peer)
+
+    def _open(self, *, peer: bool = False) -> None:
         self._cause = None
         self.clear = True
-        self._changed(LatchChange(None))
+        self._changed(LatchChange(None, peer))

@@ -5,7 +5,8 @@ is used: clocks differ, and other programs may share the account.
 
 minute     A ring of cells of one second, one more than sixty, so that the last 60 s are always inside. What was taken in
            them, wherever the provider's minute begins, is at most the limit: a bucket that refills allows twice as much.
-day        A count that begins anew with each UTC day. It's this process's own, since its start.
+day        A count that begins anew with each UTC day: this process's own since its start, and what others that share
+           their state have told of theirs (`count_others`).
 tokens     Aren't known before the reply: what's reserved is a quarter of the prompt's bytes and the answer's cap. The
            reply's own figure takes its place, in the cell of the reservation while that's in the ring. Without one
            the reservation stands. Only what was never sent is given back.
@@ -109,16 +110,17 @@ class _Minute:
 class _Day:
     """How much was taken in one UTC day."""
 
-    __slots__ = ("day", "limit", "total")
+    __slots__ = ("day", "limit", "others", "total")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.total = 0
+        self.others = 0
         self.day = 0
 
     def advance(self, day: int) -> None:
         if day > self.day:
-            self.day, self.total = day, 0
+            self.day, self.total, self.others = day, 0, 0
 
     def add(self, day: int, amount: int) -> None:
         if day == self.day:
@@ -161,7 +163,7 @@ class Limits:
             for quota, daily, amount in zip(_BY_DAY, self._days, amounts, strict=True):
                 if daily is not None:
                     daily.advance(day)
-                    if daily.total + amount > daily.limit:
+                    if daily.total + daily.others + amount > daily.limit:
                         return Limited(quota, None if amount > daily.limit else (day + 1) * DAY - utc_ns)
             reservation = Reservation(tick, day, tokens)
             self._add(reservation, 1, tokens)
@@ -180,6 +182,28 @@ class Limits:
             if not reservation.settled:
                 self._add(reservation, -1, -reservation.tokens)
             reservation.settled = True
+
+    @property
+    def daily(self) -> bool:
+        """Is there a quota by the day?"""
+        return self._days != (None, None)
+
+    def taken_on(self, day: int) -> tuple[int, int] | None:
+        """Requests and tokens that this process took on a UTC day; None where there's no daily quota."""
+        if not self.daily:
+            return None
+        with self._lock:
+            requests, tokens = (0 if each is None or each.day != day else each.total for each in self._days)
+            return requests, tokens
+
+    def count_others(self, day: int, requests: int, tokens: int) -> None:
+        """What other processes took on a UTC day, as far as they told."""
+        with self._lock:
+            for daily, amount in zip(self._days, (requests, tokens), strict=True):
+                if daily is not None:
+                    daily.advance(day)
+                    if daily.day == day:
+                        daily.others = amount
 
     def after_fork(self) -> None:
         """In the child: the lock may be held by a thread that isn't here."""

@@ -48,10 +48,12 @@ class ThrottleChange:
     Args:
         until_ns: no attempt before then; 0: free.
         hinted: the provider said how long.
+        peer: another process was told so.
     """
 
     until_ns: int
     hinted: bool
+    peer: bool = False
 
 
 class Throttle(Guard[ThrottleChange]):
@@ -114,11 +116,16 @@ class Throttle(Guard[ThrottleChange]):
             until = now + wait + int(self._random.random() * max(EXTRA_LEAST, wait // EXTRA_SHARE))
             # In the pace, too: 0 isn't a moment to wait for.
             if until > self._until:
-                self._until = until
-                self.free = False
-                self._last = None
-                self._successes = 0
-                self._changed(ThrottleChange(until, hint >= 0))
+                self._wait(until, ThrottleChange(until, hint >= 0))
+        self._announce()
+
+    def advised(self, until: int, now: int) -> None:
+        """Another process was told to wait until then: so must this one, up to an hour. Never shortens a wait."""
+        until = min(until, now + LONGEST_HINT)
+        with self._lock:
+            self._next(now)
+            if until > max(self._until, now):
+                self._wait(until, ThrottleChange(until, True, peer=True))
         self._announce()
 
     def succeeded(self, now: int) -> None:
@@ -137,6 +144,13 @@ class Throttle(Guard[ThrottleChange]):
             if self._until:
                 self._release()
         self._announce()
+
+    def _wait(self, until: int, change: ThrottleChange) -> None:
+        self.free = False
+        self._until = until
+        self._last = None
+        self._successes = 0
+        self._changed(change)
 
     def _next(self, now: int) -> int:
         """When the next attempt may go, 0 for now. Carries out a release that is due."""

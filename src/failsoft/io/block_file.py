@@ -1,99 +1,74 @@
 """The manual kill switch, kept in a file: readable offline, in force after a restart, obeyed within half a second.
 
-The file is JSON, replaced whole by a rename under a lock, so a reader sees one state or the next and never a half. A running
-process looks at its modification time at most every `LOOK_EVERY` nanoseconds. A file that can't be read keeps the last
-known blocks in force: losing the switch mustn't switch anything on.
+A running process looks at the file (`failsoft.io.state_file`) at most every `LOOK_EVERY` nanoseconds. A file that can't be
+read keeps the last known blocks in force: losing the switch mustn't switch anything on.
 
 Besides blocks it says when each subject was last unblocked, also where there was no block: that is how a word given in one
 process ("it's mended") lifts latches and open breakers in all.
+
+Where hosts share their blocks through a database, the file is this host's copy. Each subject is a register with a version:
+the higher one wins, and of one version a block (`facts`, `merge`). While there's neither a file nor a word from the
+database, nobody knows what's blocked, so everything is.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
 
-from attrs import frozen
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from attrs import evolve
 
-from failsoft import processes
+from failsoft.core.shared import Fact, Facts, fact
 from failsoft.errors import ConfigurationError
+from failsoft.io.state_file import LOOK_EVERY, Alter, Block, Content, Marks, StateFile, StateMemory
 
-LOOK_EVERY = 500_000_000
+__all__ = ["LOOK_EVERY", "PREFIX", "Block", "BlockFile"]
 
-_MODE = 0o644
-"""Whoever throws the switch, a process under another account must be able to see it."""
-
-
-@frozen
-class _State:
-    """What the file says: the blocks, and each subject's last unblocking, told apart by its time."""
-
-    blocks: Mapping[str, Block]
-    unblocked: Mapping[str, str]
+PREFIX = "block/"
+"""Of the facts that say what is blocked."""
 
 
-@frozen
-class Block:
-    """One block.
-
-    Args:
-        subject: ``adapter:NAME`` or ``capability:NAME``.
-        actor: who blocked it.
-        why: their reason.
-        since: when, UTC, ISO 8601.
-        until: when it ends by itself, written alike; None: when somebody ends it.
-    """
-
-    subject: str
-    actor: str
-    why: str
-    since: str
-    until: str | None = None
-
-    def __str__(self) -> str:
-        until = "" if self.until is None else f" until {self.until}"
-        return f"blocked by {self.actor} since {self.since}{until}: {self.why}"
+_NEVER = 2**63
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    actor: str
-    why: str
-    since: str
-    until: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")] | None = None
+class _Everything(dict[str, Block]):
+    """What is blocked while nobody knows what is."""
 
+    def get(self, key: str, default: object = None) -> Block:
+        why = "what is blocked isn't known: the store of shared state hasn't answered since the start"
+        return Block(key, "failsoft", why, _written(_now()))
 
-class _File(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    version: int
-    blocks: dict[str, _Entry]
-    unblocked: dict[str, str] = {}
+    def __bool__(self) -> bool:
+        return True
 
 
 class BlockFile:
     """Reads and writes the blocks of one application.
 
     Args:
-        path: the file; it needn't exist.
+        place: the file, which needn't exist; or a `StateMemory`.
         on_change: called with (subject, the block or None) for each subject whose block came or went by another's hand,
             and with (subject, None) for one that was unblocked where there was no block.
+        on_facts: called when the file changed otherwise.
     """
 
-    def __init__(self, path: Path, on_change: Callable[[str, Block | None], None] | None = None) -> None:
-        self.path = path
+    def __init__(
+        self,
+        place: Path | StateFile | StateMemory,
+        on_change: Callable[[str, Block | None], None] | None = None,
+        on_facts: Callable[[], None] | None = None,
+    ) -> None:
+        self._place = StateFile(place) if isinstance(place, Path) else place
         self._on_change = on_change
-        self._state = _State({}, {})
+        self._on_facts = on_facts
+        self._lock = threading.Lock()
+        self._state = Content()
         self._blocks: Mapping[str, Block] = {}  # those of the state that haven't ended
         self._unblocked: Mapping[str, str] | None = None  # None before the first look
         self._next_look = -1
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: Marks | None = None
 
     def adapter(self, name: str, now: int) -> str | None:
         """Why this adapter is blocked; None if it isn't."""
@@ -114,9 +89,14 @@ class BlockFile:
         """The blocks that could last be read: what is obeyed."""
         return self._blocks
 
+    @property
+    def knows_nothing(self) -> bool:
+        """Is everything blocked, since nobody knows what is?"""
+        return self._next_look == _NEVER
+
     def current(self) -> Mapping[str, Block]:
         """Every block in force, by subject, read now."""
-        return _in_force(self._read())
+        return _in_force(self._place.read())
 
     def block(self, subject: str, actor: str, why: str, lasting: timedelta | None = None) -> Block:
         """Put a block in force; one already there is replaced.
@@ -132,7 +112,7 @@ class BlockFile:
         """
         now = _now()
         block = Block(subject, actor, why, _written(now), None if lasting is None else _written(now + lasting))
-        self._write(subject, lambda state: _State({**state.blocks, subject: block}, state.unblocked))
+        self._write(subject, lambda state: _next(state, subject, {**state.blocks, subject: block}, state.unblocked))
         return block
 
     def unblock(self, subject: str) -> bool:
@@ -143,24 +123,76 @@ class BlockFile:
         """
         found: list[bool] = []
 
-        def without(state: _State) -> _State:
+        def without(state: Content) -> Content:
             found.append(subject in state.blocks)
             left = {key: each for key, each in state.blocks.items() if key != subject}
-            return _State(left, {**state.unblocked, subject: _now().isoformat()})
+            return _next(state, subject, left, {**state.unblocked, subject: _now().isoformat()})
 
         self._write(subject, without)
         return found[0]
 
-    def _look(self, now: int) -> None:
-        self._next_look = now + LOOK_EVERY
-        try:
-            seen = _marks(os.stat(self.path)) if self.path.exists() else None
-            state = self._state if seen is not None and seen == self._seen else self._read()
-        except (OSError, ConfigurationError):
-            return  # the last known blocks stay in force
-        self._adopt(state, seen)
+    # --- between hosts ------------------------------------------------------------------------------------------------
 
-    def _adopt(self, state: _State, seen: tuple[int, int, int] | None, own: str | None = None) -> None:
+    def unknown(self) -> None:
+        """A database knows what is blocked, and hasn't said so yet: without a copy of its word everything is."""
+        if self._place.path is None or not self._place.path.exists():
+            self._blocks = _Everything()
+            self._next_look = _NEVER
+
+    def facts(self) -> dict[str, Fact]:
+        """Every subject as a register, as of the last look."""
+        state = self._state
+        return {PREFIX + subject: _register(state, subject) for subject in {*state.blocks, *state.unblocked}}
+
+    def merge(self, facts: Facts) -> None:
+        """Take over what other hosts know better. The file is written if anything is, and the first time.
+
+        Raises:
+            ConfigurationError: it can't be written; what was taken over is obeyed all the same.
+        """
+        state = _merged(self._state, facts)
+        new = self._place.path is not None and not self._place.path.exists()
+        if state is self._state and not new and not self.knows_nothing:
+            return
+        with self._lock:
+            self._next_look = -1
+            self._adopt(state, self._seen)
+
+        def alter(content: Content) -> Content:
+            altered = _merged(content, facts)
+            return evolve(altered) if new else altered
+
+        self._write(None, alter)
+
+    def after_fork(self) -> None:
+        """In the child: the lock may be held by a thread that isn't here."""
+        self._lock = threading.Lock()
+
+    def look(self, now: int) -> None:
+        """Look at the file now, if a look is due."""
+        if now >= self._next_look:
+            self._look(now)
+
+    # --- reading and writing ------------------------------------------------------------------------------------------
+
+    def _look(self, now: int) -> None:
+        if not self._lock.acquire(blocking=False):
+            return  # another thread looks
+        try:
+            self._next_look = now + LOOK_EVERY
+            try:
+                seen = self._place.marks()
+                state = self._state if seen is not None and seen == self._seen else self._place.read()
+            except (OSError, ConfigurationError):
+                return  # the last known blocks stay in force
+            told = state.facts != self._state.facts
+            self._adopt(state, seen)
+        finally:
+            self._lock.release()
+        if told and self._on_facts is not None:
+            self._on_facts()
+
+    def _adopt(self, state: Content, seen: Marks | None, own: str | None = None) -> None:
         before, self._state, self._seen = self._blocks, state, seen
         self._blocks = blocks = _in_force(state)
         told, self._unblocked = self._unblocked, state.unblocked
@@ -172,60 +204,55 @@ class BlockFile:
         for subject in changed - {own}:
             self._on_change(subject, blocks.get(subject))
 
-    def _read(self) -> _State:
-        try:
-            text = self.path.read_bytes()
-        except FileNotFoundError:
-            if self.path.parent.is_dir():
-                return _State({}, {})
-            raise ConfigurationError(
-                f"{self.path}: its folder isn't there: make it, or bring back the mount that it's on"
-            ) from None
-        except OSError as error:
-            raise ConfigurationError(f"{self.path}: can't be read: {error.strerror}") from error
-        try:
-            content = _File.model_validate_json(text)
-        except ValidationError:
-            raise ConfigurationError(
-                f"{self.path}: not a file of blocks; mend it or remove it (removing it ends every block)"
-            ) from None
-        blocks = {key: Block(key, each.actor, each.why, each.since, each.until) for key, each in content.blocks.items()}
-        return _State(blocks, content.unblocked)
+    def _write(self, own: str | None, alter: Alter) -> None:
+        def without_ended(state: Content) -> Content:
+            altered = alter(state)
+            return altered if altered is state else evolve(altered, blocks=_in_force(altered))
 
-    def _write(self, own: str, change: Callable[[_State], _State]) -> None:
-        try:
-            state, seen = self._replace(change)
-        except OSError as error:
-            raise ConfigurationError(f"{self.path}: can't be written: {error.strerror}") from error
-        self._adopt(state, seen, own)
-
-    def _replace(self, change: Callable[[_State], _State]) -> tuple[_State, tuple[int, int, int]]:
-        with _locked(self.path.with_name(self.path.name + ".lock")):
-            state = change(self._read())
-            content: dict[str, Any] = {
-                "version": 1,
-                "blocks": {
-                    key: {"actor": each.actor, "why": each.why, "since": each.since, "until": each.until}
-                    for key, each in _in_force(state).items()
-                },
-                "unblocked": dict(state.unblocked),
-            }
-            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(content, file, indent=2, sort_keys=True)
-                    file.flush()
-                    os.chmod(name, _MODE)
-                    os.fsync(file.fileno())
-                    seen = _marks(os.fstat(file.fileno()))
-                os.replace(name, self.path)
-            except BaseException:
-                os.unlink(name)
-                raise
-            return state, seen
+        state, seen = self._place.change(without_ended)
+        with self._lock:
+            self._adopt(state, seen, own)
 
 
-def _in_force(state: _State) -> Mapping[str, Block]:
+def _next(state: Content, subject: str, blocks: Mapping[str, Block], unblocked: Mapping[str, str]) -> Content:
+    versions = {**state.versions, subject: state.versions.get(subject, 0) + 1}
+    return evolve(state, blocks=blocks, unblocked=unblocked, versions=versions)
+
+
+def _merged(state: Content, facts: Facts) -> Content:
+    for name, each in facts.items():
+        if name.startswith(PREFIX):
+            state = _taken_over(state, name.removeprefix(PREFIX), each)
+    return state
+
+
+def _register(state: Content, subject: str) -> Fact:
+    """What's known of a subject here."""
+    block, version = state.blocks.get(subject), state.versions.get(subject, 0)
+    if block is None:
+        return fact(version, 0, when=state.unblocked.get(subject, ""))
+    return fact(version, 1, actor=block.actor, why=block.why, since=block.since, until=block.until)
+
+
+def _taken_over(state: Content, subject: str, each: Fact) -> Content:
+    """The state with another host's word on a subject, where that's the greater; else the same object."""
+    said = each.said
+    if each <= _register(state, subject):
+        return state
+    versions = {**state.versions, subject: each.epoch}
+    if not each.rank:
+        left = {key: block for key, block in state.blocks.items() if key != subject}
+        unblocked = {**state.unblocked, subject: str(said.get("when", ""))}
+        return evolve(state, blocks=left, unblocked=unblocked, versions=versions)
+    until = said.get("until")
+    if until is not None and str(until) <= _written(_now()):
+        return state  # it has ended
+    actor, why, since = (str(said.get(key, "")) for key in ("actor", "why", "since"))
+    block = Block(subject, actor, why, since, None if until is None else str(until))
+    return evolve(state, blocks={**state.blocks, subject: block}, versions=versions)
+
+
+def _in_force(state: Content) -> Mapping[str, Block]:
     """The blocks that haven't ended by themselves."""
     now = _written(_now())
     return {key: each for key, each in state.blocks.items() if each.until is None or each.until > now}
@@ -237,19 +264,3 @@ def _now() -> datetime:
 
 def _written(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _marks(status: os.stat_result) -> tuple[int, int, int]:
-    """What differs between a file and its replacement."""
-    return status.st_mtime_ns, status.st_ino, status.st_size
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Between processes: one writer at a time."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        processes.lock(descriptor)
-        yield
-    finally:
-        os.close(descriptor)

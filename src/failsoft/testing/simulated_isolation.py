@@ -72,6 +72,9 @@ class SimulatedIsolation(Isolation):
     def _open_ledger(self, snapshot: bytes) -> None:
         return None
 
+    def _make_sharer(self, blocks: object) -> None:
+        return None
+
 
 class _Virtually:
     """A simulation as the driver of ``await``."""

@@ -339,6 +339,16 @@ DIRECTED: tuple[Directed, ...] = (
     Directed(
         79, _OWN + "test_row_79_a_fallback_that_raises_says_why_everybody_failed", "`FallbackFailed`, with the chain"
     ),
+    Directed(
+        80,
+        "io/test_state_postgres.py::test_row_80_a_dead_server_stops_no_call_and_ends_no_block",
+        "each process for itself; the last blocks hold",
+    ),
+    Directed(
+        80,
+        "io/test_state_postgres.py::test_row_80_a_paused_server_makes_no_call_wait",
+        "given up after its time limit, off the hot path",
+    ),
     Directed(81, _OWN + "test_row_81_a_block_during_a_call_lets_it_drain", "drained; the next call asks nobody"),
     Directed(82, _OWN + "test_row_82_the_garbage_collector_gives_back_without_a_lock", "a deque, drained later"),
     Directed(83, _OWN + "test_row_83_an_echoed_key_reaches_no_record_and_no_event", "struck before it's recorded"),
@@ -367,6 +377,16 @@ DIRECTED: tuple[Directed, ...] = (
     Directed(95, _OWN + "test_row_95_a_hint_on_an_answer_isnt_read", "no throttle"),
     Directed(98, _OWN + "test_row_98_a_provider_that_hangs_opens_though_every_caller_is_impatient", "fair time"),
     Directed(99, _OWN + "test_row_99_poison_input_doesnt_stop_the_others", "one entry per call"),
+    Directed(
+        100,
+        "io/test_state_postgres.py::test_row_100_a_process_that_knows_better_isnt_misled_by_a_sick_one",
+        "a peer's opening is advice: `peer.disagrees`",
+    ),
+    Directed(
+        100,
+        "simulation/test_scenarios.py::test_one_sick_process_of_twenty_misleads_none_of_the_others",
+        "0 % of the others' calls fall back",
+    ),
 )
 
 NOT_BUILT: tuple[NotBuilt, ...] = (
@@ -376,7 +396,6 @@ NOT_BUILT: tuple[NotBuilt, ...] = (
     NotBuilt(72, "no conformance kit fails the adapter"),
     NotBuilt(73, "no conformance kit fails the adapter; while a loop is held, nobody tells"),
     NotBuilt(79, "no alarm of the process; `FallbackFailed` reaches the caller"),
-    NotBuilt(80, "no store shares state between processes, except blocks, which a file keeps"),
     NotBuilt(81, "a block can't cancel what runs"),
     NotBuilt(
         88,
@@ -384,5 +403,4 @@ NOT_BUILT: tuple[NotBuilt, ...] = (
         "compatible servers only single gateways read one",
     ),
     NotBuilt(96, "no adapter of Gemini reads its `RetryInfo`"),
-    NotBuilt(100, "no store shares state between processes"),
 )
