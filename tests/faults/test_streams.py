@@ -298,6 +298,23 @@ def test_its_silence_ends_too(parts: Parts, foreign: Callable[[Parts], Client]) 
     assert kind_of(foreign(parts).put(streaming(URL))) is K.STREAM_STALLED
 
 
+class Flood(Parts):
+    """Pings for a second, without ever letting anybody else have a turn."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        ends = time.monotonic() + 1
+        while time.monotonic() < ends:
+            yield PING
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self:
+            yield part
+
+
+def test_a_flood_of_its_own_that_gives_nobody_a_turn_is_silence_too(foreign: Callable[[Parts], Client]) -> None:
+    assert kind_of(foreign(Flood([])).put(streaming(URL))) is K.STREAM_STALLED
+
+
 def test_a_time_out_of_its_own_that_comes_sooner_is_a_time_out(foreign: Callable[[Parts], Client]) -> None:
     result = foreign(Parts([TOKEN], hangs=True)).put(streaming(URL, first=2000, gap=2000), ms=250)
     assert kind_of(result) is K.ATTEMPT_TIMEOUT
