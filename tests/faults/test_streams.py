@@ -149,6 +149,13 @@ def test_the_first_event_and_the_gaps_have_limits_of_their_own(client: Client) -
     assert kind_of(asked(client, late, first=50, gap=1000)[0]) is K.STREAM_STALLED
 
 
+@pytest.mark.parametrize(("parts", "detail"), [((), "it didn't begin in time"), ((TOKEN,), "it stopped in its middle")])
+def test_a_stall_says_whether_the_answer_had_begun(parts: tuple[bytes, ...], detail: str, client: Client) -> None:
+    result, _ = asked(client, after(*parts))
+    assert isinstance(result, Fault)
+    assert result.detail == detail
+
+
 def test_a_deadline_that_comes_first_is_a_time_out(client: Client) -> None:
     result, seconds = asked(client, after(TOKEN), ms=150, first=2000, gap=2000)
     assert kind_of(result) is K.ATTEMPT_TIMEOUT
