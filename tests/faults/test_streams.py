@@ -149,6 +149,13 @@ def test_the_first_event_and_the_gaps_have_limits_of_their_own(client: Client) -
     assert kind_of(asked(client, late, first=50, gap=1000)[0]) is K.STREAM_STALLED
 
 
+@pytest.mark.parametrize(("parts", "detail"), [((), "it didn't begin in time"), ((TOKEN,), "it stopped in its middle")])
+def test_a_stall_says_whether_the_answer_had_begun(parts: tuple[bytes, ...], detail: str, client: Client) -> None:
+    result, _ = asked(client, after(*parts))
+    assert isinstance(result, Fault)
+    assert result.detail == detail
+
+
 def test_a_deadline_that_comes_first_is_a_time_out(client: Client) -> None:
     result, seconds = asked(client, after(TOKEN), ms=150, first=2000, gap=2000)
     assert kind_of(result) is K.ATTEMPT_TIMEOUT
@@ -296,6 +303,23 @@ def test_the_users_own_transport_streams(foreign: Callable[[Parts], Client]) -> 
 )
 def test_its_silence_ends_too(parts: Parts, foreign: Callable[[Parts], Client]) -> None:
     assert kind_of(foreign(parts).put(streaming(URL))) is K.STREAM_STALLED
+
+
+class Flood(Parts):
+    """Pings for a second, without ever letting anybody else have a turn."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        ends = time.monotonic() + 1
+        while time.monotonic() < ends:
+            yield PING
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self:
+            yield part
+
+
+def test_a_flood_of_its_own_that_gives_nobody_a_turn_is_silence_too(foreign: Callable[[Parts], Client]) -> None:
+    assert kind_of(foreign(Flood([])).put(streaming(URL))) is K.STREAM_STALLED
 
 
 def test_a_time_out_of_its_own_that_comes_sooner_is_a_time_out(foreign: Callable[[Parts], Client]) -> None:

@@ -35,6 +35,7 @@ class Silence:
     until: int
     ends: int
     _pulse: Pulse | None = None
+    _begun: bool = False
 
     @classmethod
     def begin(cls, request: HttpRequest, now: int, until: int) -> Silence:
@@ -62,6 +63,7 @@ class Silence:
     def hear(self, part: bytes, now: int) -> None:
         """A part of the body came."""
         if self._pulse is not None and self._pulse.heard(part):
+            self._begun = True
             self.ends = min(self.until, now + self._request.gap_ns)
 
     def judged(self, fault: Fault, now: int) -> Fault:
@@ -69,7 +71,7 @@ class Silence:
         ran_out = fault.kind is FaultKind.ATTEMPT_TIMEOUT and self.ends < self.until
         if not ran_out or now < self.ends - MILLISECOND:
             return fault
-        return Fault(FaultKind.STREAM_STALLED, "nothing but silence or pings for too long")
+        return Fault(FaultKind.STREAM_STALLED, "it stopped in its middle" if self._begun else "it didn't begin in time")
 
 
 @define(eq=False)

@@ -209,10 +209,8 @@ class SyncTransport:
         parts: list[bytes] = []
         line.until = silence.ends
         for part in stream:
-            now = self._clock.monotonic_ns()
-            silence.check(now)
-            silence.hear(part, now)
             parts.append(part)
+            silence.hear(part, self._clock.monotonic_ns())
             line.until = silence.ends
         return parts
 

@@ -399,7 +399,7 @@ NOT_BUILT: tuple[NotBuilt, ...] = (
     NotBuilt(81, "a block can't cancel what runs"),
     NotBuilt(
         88,
-        "no idempotency key is sent: neither OpenAI nor Azure documents a header that an answer is known by, and of the "
+        "no idempotency key is sent: no header for one was found in OpenAI's or Azure's pages and recorded exchanges; of the "
         "compatible servers only single gateways read one",
     ),
     NotBuilt(96, "no adapter of Gemini reads its `RetryInfo`"),
