@@ -767,6 +767,15 @@ def test_only_the_quota_that_there_is_is_counted() -> None:
     assert isinstance(limits.take(0, 2 * DAY, 70), Reservation)
 
 
+def test_what_a_parent_took_of_a_day_is_no_childs_own_but_counts_for_it() -> None:
+    limits = limited()
+    limits.take(0, 0, 10)
+    limits.after_fork()
+    assert limits.taken_on(0) == (0, 0)
+    assert sum(isinstance(limits.take(0, 0, 10), Reservation) for _ in range(100)) == 89
+    Limits(LimitSettings(requests_per_minute=1)).after_fork()
+
+
 # --- its thread -------------------------------------------------------------------------------------------------------
 
 

@@ -206,8 +206,11 @@ class Limits:
                         daily.others = amount
 
     def after_fork(self) -> None:
-        """In the child: the lock may be held by a thread that isn't here."""
+        """In the child: the lock may be held by a thread that isn't here; what the parent took of a day is another's."""
         self._lock = threading.Lock()
+        for daily in self._days:
+            if daily is not None:
+                daily.others, daily.total = daily.others + daily.total, 0
 
     def _add(self, reservation: Reservation, requests: int, tokens: int) -> None:
         for minute, amount in zip(self._minutes, (requests, tokens), strict=True):
