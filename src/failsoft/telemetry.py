@@ -129,9 +129,9 @@ class Telemetry:
 
     def enabled(self, name: str) -> bool:
         """Would an event of this name go anywhere?"""
-        if not (_log.handlers[1:] or logging.root.handlers or "structlog" in sys.modules):
-            return False  # the commonest case: with the null handler alone nothing is rendered for nobody
-        return _structlog() is not None or _heard(CATALOGUE[name].level)
+        if "structlog" in sys.modules and _structlog() is not None:
+            return True
+        return bool(_log.handlers[1:] or logging.root.handlers) and _heard(CATALOGUE[name].level)
 
     def emit(self, name: str, /, **fields: Any) -> None:
         """One event of the catalogue."""
@@ -148,9 +148,11 @@ class Telemetry:
 
 def _structlog() -> Any:
     """structlog, where the application has configured it; one that isn't imported can't have been."""
-    structlog = sys.modules.get("structlog")
-    is_configured = getattr(structlog, "is_configured", None)  # absent while another thread still imports it
-    return structlog if is_configured is not None and is_configured() else None
+    try:
+        structlog: Any = sys.modules["structlog"]
+        return structlog if structlog.is_configured() else None
+    except (KeyError, AttributeError):  # not imported; or another thread still imports it
+        return None
 
 
 def _heard(level: int) -> bool:

@@ -110,7 +110,7 @@ def test_it_opens_beneath_and_goes_on_admitting() -> None:
 
 def test_a_forced_breaker_that_is_closed_admits_without_a_look() -> None:
     breaker, _ = make(Mode.FORCED)
-    assert not breaker._must_look
+    assert not breaker.must_look
     assert not admitted(breaker, 0).trial
 
 

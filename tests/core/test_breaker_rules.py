@@ -368,9 +368,9 @@ def test_the_next_one_begins_anew() -> None:
 
 def test_once_it_is_over_an_attempt_is_admitted_without_a_look() -> None:
     breaker = closed_again()
-    assert breaker._must_look
+    assert breaker.must_look
     admitted(breaker, 30)
-    assert not breaker._must_look
+    assert not breaker.must_look
     watching = closed_again(BreakerSettings(jitter=0, slow_start_s=1, slow_rate=80))
     admitted(watching, 30)
-    assert watching._must_look
+    assert watching.must_look

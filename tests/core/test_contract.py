@@ -238,6 +238,13 @@ class TestARequest:
         with pytest.raises(ValidationError, match="can't be written as JSON"):
             made(Any, int).snapshot(wrong)
 
+    def test_that_cant_change_and_cant_be_written_as_json_is_invalid(self) -> None:
+        class Scan(BaseModel, frozen=True):
+            data: bytes
+
+        with pytest.raises(ValidationError, match="can't be written as JSON"):
+            made(Scan, int).snapshot(Scan(data=b"\xff"))
+
     def test_is_what_its_caller_made_whatever_validators_would_make_of_it_again(self) -> None:
         class Numbered(BaseModel):
             number: str

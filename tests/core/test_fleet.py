@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from failsoft.core import breaker_peers
 from failsoft.core.breaker import Breaker, Permit, State
 from failsoft.core.breaker_settings import BreakerSettings
-from failsoft.core.breaker_states import Cause, Change
+from failsoft.core.breaker_states import Cause, Change, Mode
 from failsoft.core.effects import SECOND
 from failsoft.core.fleet import COUNTED_EVERY, HELD_FOR, LEASED_FOR, Fleet
 from failsoft.core.fleet_member import AHEAD, Member, Told
@@ -876,3 +876,19 @@ def test_trials_that_are_out_are_counted(world: World) -> None:
     one.breaker.to_trial("unblocked", 0)
     one.call(None)
     assert not breaker_peers.stand_down(one.breaker, SECOND, 0)
+
+
+def test_one_that_is_only_observed_stays_closed_whatever_peers_say(world: World) -> None:
+    one = world.processes[0]
+    one.breaker.to_mode(Mode.OBSERVE, 0)
+    assert breaker_peers.advise(one.breaker, 30 * SECOND, 1, 0)
+    assert one.state is State.CLOSED
+
+
+def test_advice_lets_overdue_calls_be() -> None:
+    settings = BreakerSettings(slow_rate=50, slow_after_s=10, min_calls=1)
+    breaker = Breaker(settings, VirtualClock(), NoJitter())
+    breaker.acquire(0, 60 * SECOND)
+    assert breaker_peers.advise(breaker, 5 * SECOND, 1, 0)
+    breaker_peers.relieve(breaker, SECOND)
+    assert breaker.snapshot(30 * SECOND).state is State.CLOSED  # what began before the opening is slow for nobody

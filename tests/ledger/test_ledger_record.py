@@ -245,6 +245,12 @@ def test_a_completed_call_says_what_became_of_it() -> None:
     assert second["fault"] == "timeout"
 
 
+def test_sampling_that_leaves_the_temperature_to_the_model_says_none() -> None:
+    tries = (attempt(1, sampling=Sampling(temperature=None, seed=None, max_tokens=64)),)
+    (first,) = draft_of(completed(None, attempts=tries), lambda _: bytes(32)).fields["attempts"]
+    assert first["sampling"] == {"max_tokens": 64}
+
+
 def test_an_amendment_says_what_the_caller_really_got() -> None:
     source = Source("fallback", "rules:Table")
     amended = CallAmended("c", "cap", None, None, "answered", True, source, CallContext(), 5, b"1")  # type: ignore[arg-type]

@@ -45,7 +45,7 @@ so no trial counts as a success without it. One that another model answered open
 
 A person decides on an axis apart (`Mode`). FORCED: every attempt is admitted; the state goes on beneath, by trials among
 the rest, and what an attempt beside them tells moves nothing. OBSERVE: the breaker stays closed; where it would have opened
-it says so, and begins a new generation with an empty window. An attempt is admitted without a look (`_must_look`) by one
+it says so, and begins a new generation with an empty window. An attempt is admitted without a look (`must_look`) by one
 that's closed and has neither a slow rule nor a slow start to heed.
 
 Processes share their openings through `Change`s; what peers say comes in by `failsoft.core.breaker_peers`, as advice.
@@ -90,7 +90,7 @@ class Breaker(Machine):
             now: the present moment.
             remaining_ns: as for `acquire`.
         """
-        if not self._must_look or self._mode is _FORCED:
+        if not self.must_look or self._mode is _FORCED:
             return None
         with self._lock:
             if self._state is _OPEN:
@@ -121,7 +121,7 @@ class Breaker(Machine):
         with self._lock:
             if self._abandoned:
                 self._drain(now)
-            if not self._must_look:
+            if not self.must_look:
                 return Permit(
                     self, False, self._start_order.started(), now, lease, self._window.started(now, lease), call
                 )

@@ -45,7 +45,6 @@ class Machine(Guard[Change]):
         "_hold",
         "_late_results",
         "_mode",
-        "_must_look",
         "_overdue",
         "_random",
         "_settings",
@@ -58,6 +57,7 @@ class Machine(Guard[Change]):
         "_trips",
         "_until",
         "_window",
+        "must_look",
     )
 
     def __init__(
@@ -85,7 +85,8 @@ class Machine(Guard[Change]):
         slow_after = int(settings.slow_after_s * SECOND)
         self._overdue = Overdue(self._window, slow_after) if settings.slow_rate else None
         self._slow_start: SlowStart | None = None
-        self._must_look = self._overdue is not None
+        self.must_look = self._overdue is not None
+        """Must an attempt be looked at? False: it's closed, and has nothing to heed."""
         self._start_order = StartOrder()
         self._times = AnswerTimes()
         self._since = now  # in CLOSED: when it closed; in HALF_OPEN: when it became so, or a trial last went
@@ -191,7 +192,7 @@ class Machine(Guard[Change]):
 
     def _end_slow_start(self) -> None:
         self._slow_start = None
-        self._must_look = self._state is not _CLOSED or self._overdue is not None
+        self.must_look = self._state is not _CLOSED or self._overdue is not None
 
     def _trial_refused(self, now: int, remaining_ns: int | None) -> Refused | None:
         """Why there's no trial to be had; None if there is one."""
@@ -290,7 +291,7 @@ class Machine(Guard[Change]):
         self._end_slow_start()
         if state is _CLOSED and self._settings.slow_start_s and self._mode is Mode.AUTO:
             self._slow_start = SlowStart(at, int(self._settings.slow_start_s * SECOND))
-            self._must_look = True
+            self.must_look = True
         self._changed(Change(before, state, str(reason), until, self._generation, at, would_open))
 
     def _trips_left(self, at: int) -> int:

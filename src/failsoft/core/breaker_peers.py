@@ -5,7 +5,7 @@ Theory of operation. A breaker judges by its own window; the fleet's opening is 
 advise      A peer opened. A closed breaker whose own window holds at least `OWN_CALLS` calls, of which less than half the
             rate failed that opens, doesn't follow: the peer may be the sick one. Any other closed one opens until then,
             without a trip of its own. One that's open already waits at least as long. A half-open one goes on trying: its
-            own trials decide.
+            own trials decide. One that's only observed stays closed.
 relieve     A peer closed. A breaker that was open by advice alone closes. One that opened on evidence of its own stays
             open until it's due: what was wrong may have been its own way out.
 hold        While the store of shared state is up, an opening doesn't end by time. It's prolonged again and again, each
@@ -21,7 +21,7 @@ The functions take the breaker's lock. Like `Permit`, they're parts of it that s
 from __future__ import annotations
 
 from failsoft.core.breaker import Breaker
-from failsoft.core.breaker_states import Change, State
+from failsoft.core.breaker_states import Change, Mode, State
 
 OWN_CALLS = 5
 """From so many calls in its own window a breaker may know better than a peer."""
@@ -44,6 +44,8 @@ def advise(breaker: Breaker, until: int, trips: int, now: int) -> bool:
     """
     with breaker._lock:
         breaker._catch_up(now)
+        if breaker._mode is Mode.OBSERVE:
+            return True  # it stays closed, whoever says what
         if breaker._state is State.CLOSED:
             if _knows_better(breaker, now):
                 return False

@@ -132,11 +132,11 @@ class GuardedAdapter:
             return "latched", cause
         if not self.throttle.free and self.throttle.until(now) > now:
             return "throttled", ""
-        refused = None if quality is None else quality.peek(now)
-        if refused is not None:
+        if quality is not None and quality.must_look and (refused := quality.peek(now)) is not None:
             return "quality", refused.reason
-        refused = self.breaker.peek(now)
-        return None if refused is None else ("open", refused.reason)
+        if self.breaker.must_look and (refused := self.breaker.peek(now)) is not None:
+            return "open", refused.reason
+        return None
 
     def latched(self, now: int) -> str | None:
         """What must be mended before it may be asked; None if nothing, or if a trial is due."""
