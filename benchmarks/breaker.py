@@ -54,6 +54,8 @@ def deep_size(value: object, seen: set[int]) -> int:
     shared = (type, BreakerSettings, random.Random, str)
     if id(value) in seen or value is None or isinstance(value, shared) or callable(value):
         return 0
+    if isinstance(value, int) and -5 <= value <= 256:
+        return 0  # the interpreter has one of each, for all
     seen.add(id(value))
     size = sys.getsizeof(value)
     if isinstance(value, dict):

@@ -95,7 +95,7 @@ class Machine(Guard[Change]):
         self._trials = Trials()
         self._advised = -1  # the generation that a peer's advice began
         self._hold = 0  # nanoseconds that an opening lasts at least, while its end is the fleet's to decide
-        self._asked = now - 1  # when somebody was last refused
+        self._asked = now  # when somebody was last refused, or it began
         self._late_results: int = 0
         self._double_settles: int = 0
 

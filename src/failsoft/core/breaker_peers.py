@@ -98,7 +98,7 @@ def stand_down(breaker: Breaker, until: int, now: int) -> bool:
 
 
 def asked_at(breaker: Breaker) -> int:
-    """When somebody was last refused since it was open; before its beginning if nobody was."""
+    """When somebody was last refused while it was open; no later than its beginning if nobody was."""
     return breaker._asked
 
 
