@@ -229,6 +229,16 @@ def test_what_is_no_mapping_is_no_configuration(given: Any) -> None:
         Isolation(given, capabilities=[])
 
 
+def test_figures_of_a_breaker_that_nothing_reads_are_problems() -> None:
+    breaker = {"slow_after_s": 20, "window_calls": 50}
+    assert problems([], adapters={"a": {**LOCAL, "breaker": breaker}}) == (
+        "adapters.a.breaker.slow_after_s: has no effect without slow_rate: write slow_rate = 80",
+        'adapters.a.breaker.window_calls: has no effect without window = "count"',
+    )
+    used = {**breaker, "slow_rate": 80, "window": "count"}
+    Isolation({"ledger": {"url": "none"}, "adapters": {"a": {**LOCAL, "breaker": used}}}, capabilities=[])
+
+
 def test_figures_of_a_breaker_that_dont_fit_together_are_a_problem() -> None:
     (found,) = problems([], adapters={"a": {**LOCAL, "breaker": {"rate": 1000}}})
     assert found.startswith("adapters.a.breaker")

@@ -215,10 +215,23 @@ def _settings(config: AdapterConfig, place: str, problems: list[str]) -> Breaker
             "fair_cap_s", config.attempt_timeout / SECOND
         )  # fair time is at most what an attempt may take
     try:
-        return BreakerSettings(**overrides)
+        settings = BreakerSettings(**overrides)
     except ConfigurationError as error:
         problems += [f"{place}.{each}" for each in error.problems]
         return None
+    idle = [f"{place}.breaker.{key}: {why}" for key, why in _without_effect(settings).items() if key in overrides]
+    problems += idle
+    return None if idle else settings
+
+
+def _without_effect(settings: BreakerSettings) -> dict[str, str]:
+    """Figures that nothing reads: whoever wrote one believes that a rule is on."""
+    found: dict[str, str] = {}
+    if not settings.slow_rate:
+        found["slow_after_s"] = "has no effect without slow_rate: write slow_rate = 80"
+    if settings.window != "count":
+        found["window_calls"] = 'has no effect without window = "count"'
+    return found
 
 
 def _guarded(
