@@ -24,6 +24,7 @@ from failsoft.assembly import transition
 from failsoft.context import current_context, end_by
 from failsoft.core.effects import Ask
 from failsoft.core.throttle import ThrottleChange
+from failsoft.fault import Settlement
 from failsoft.io.block_file import LOOK_EVERY
 from failsoft.ledger.read import Entry, read
 from failsoft.ledger.verify import verify
@@ -684,6 +685,19 @@ class TestAnAdapterInCode:
             isolation[RateItem].sync(BOLT)
             isolation.adapter("late", model="m-1")(lambda ask: {"stars": 1})
             assert "late" in isolation.health().adapters
+
+
+class TestABlockThatBegins:
+    def test_lets_no_trial_that_is_out_close_the_breaker(self, tmp_path: Path) -> None:
+        with isolated(tmp_path) as isolation:
+            breaker, now = isolation._adapters["local"].breaker, time.monotonic_ns()
+            breaker.to_trial("a test", now)
+            trials = [breaker.acquire(now, 10**9), breaker.acquire(now, 10**9)]
+            isolation.block("adapter:local", why="w")
+            for each in trials:
+                each.settle(Settlement.SUCCESS, now)  # type: ignore[union-attr]
+            assert isolation.health().adapters["local"].state == "half_open"
+            isolation.block("capability:rate-item", why="a capability has no breaker")
 
 
 class TestAdmission:

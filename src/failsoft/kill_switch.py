@@ -114,6 +114,7 @@ class KillSwitch:
         file, actor = self._file_for(subject), actor or _actor()
         block = file.block(subject, actor, why, limit)
         self._publish()
+        self._changed(subject, block)
         self._tell(BlockChanged(subject, True, actor, why, block.until))
         return block
 
@@ -157,17 +158,24 @@ class KillSwitch:
     def _changed(self, subject: str, block: Block | None) -> None:
         if block is None:
             self._to_trial(subject)
+        elif (adapter := self._adapter(subject)) is not None:
+            now = self._clock.monotonic_ns()
+            for breaker in (adapter.breaker, *self._quality(adapter.name)):
+                breaker.blocked(now)
+
+    def _adapter(self, subject: str) -> GuardedAdapter | None:
+        kind, _, name = subject.partition(":")
+        return self._adapters.get(name) if kind == "adapter" else None
 
     def _to_trial(self, subject: str) -> None:
         """What is unblocked comes back by trials, its latch lifted."""
-        kind, _, name = subject.partition(":")
-        adapter = self._adapters.get(name) if kind == "adapter" else None
+        adapter = self._adapter(subject)
         if adapter is not None:
             now = self._clock.monotonic_ns()
             for latch in adapter.latches:
                 latch.lift()
             adapter.breaker.to_trial("unblocked", now)
-            for each in self._quality(name):
+            for each in self._quality(adapter.name):
                 each.unblocked(now)
 
 

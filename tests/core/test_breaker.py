@@ -548,6 +548,25 @@ def test_a_look_by_a_clock_that_lags_behind_changes_nothing() -> None:
 # --- what opens at once -----------------------------------------------------------------------------------------------
 
 
+def test_a_block_that_begins_makes_late_results_of_trials_that_are_out() -> None:
+    breaker = make()
+    breaker.to_trial("unblocked", 0)
+    permits = [admitted(breaker, 0), admitted(breaker, 0)]
+    breaker.blocked(SECOND)
+    for each in permits:
+        each.settle(SUCCESS, 2 * SECOND)
+    seen = breaker.snapshot(2 * SECOND)
+    assert (seen.state, seen.late_results) == (State.HALF_OPEN, 2)
+
+
+@pytest.mark.parametrize("state", [State.CLOSED, State.OPEN])
+def test_a_block_that_begins_leaves_other_states_as_they_are(state: State) -> None:
+    breaker = make() if state is State.CLOSED else opened()
+    generation = breaker.snapshot(0).generation
+    breaker.blocked(0)
+    assert (breaker.snapshot(0).state, breaker.snapshot(0).generation) == (state, generation)
+
+
 def test_another_model_opens_a_breaker_whose_time_has_come_again() -> None:
     breaker = opened()
     breaker.trip(Cause.WRONG_MODEL, 5 * SECOND)

@@ -170,6 +170,14 @@ class Breaker(Machine):
                 self._enter(_HALF_OPEN, reason, now)
         self._announce()
 
+    def blocked(self, now: int) -> None:
+        """A block begins: what the trials that are out tell from here on moves nothing. Other states aren't touched."""
+        with self._lock:
+            self._catch_up(now)
+            if self._state is _HALF_OPEN:
+                self._enter(_HALF_OPEN, "blocked", now)
+        self._announce()
+
     @property
     def mode(self) -> Mode:
         """What a person decided."""
