@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -21,8 +22,10 @@ from pydantic import (
     SecretStr,
     ValidationError,
     ValidationInfo,
+    WrapValidator,
     field_serializer,
     field_validator,
+    model_validator,
 )
 
 from failsoft import Capability, Referral, capability
@@ -402,6 +405,31 @@ class TestAnAnswer:
     def test_what_the_schema_doesnt_say_isnt_read_into_an_answer(self, answers: Any, text: bytes) -> None:
         with pytest.raises(ValidationError):
             made(str, answers).read_answer(b'{"value": %b}' % text, "request")
+
+    @pytest.mark.parametrize("mode", ["before", "wrap", "model"])
+    def test_with_a_validator_that_runs_before_is_read_as_its_schema_says(self, mode: str) -> None:
+        around: Any = BeforeValidator(lambda value: value)
+        if mode == "wrap":
+            around = WrapValidator(lambda value, handler: handler(value))
+
+        class Quote(BaseModel):
+            day: Annotated[date, around]
+            fee: Annotated[Decimal, around]
+            sizes: Annotated[tuple[int, ...], around]
+
+        class Whole(BaseModel):
+            day: date
+            fee: Decimal
+            sizes: tuple[int, ...]
+
+            @model_validator(mode="before")
+            @classmethod
+            def pass_on(cls, value: Any) -> Any:
+                return value
+
+        text = b'{"day": "2026-11-29", "fee": "1.50", "sizes": [1, 2]}'
+        read = made(str, Whole if mode == "model" else Quote).read_answer(text, "request")
+        assert (read.day, read.fee, read.sizes) == (date(2026, 11, 29), Decimal("1.50"), (1, 2))
 
     @pytest.mark.parametrize(
         ("answers", "text", "value"),

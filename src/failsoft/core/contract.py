@@ -93,6 +93,7 @@ class Contract(Generic[Q, R]):
             answer = TypeAdapter(wrapper)
             schema = answer.json_schema()
         self._answer = answer.validator
+        self._strict = not _runs_before(answer.core_schema)
         self.field_names = frozenset(_names(schema))
         """Every name that its schema knows: what may be said of where an answer doesn't fit."""
         self.answer_frozen = deeply_frozen(answer_type)
@@ -137,7 +138,9 @@ class Contract(Generic[Q, R]):
     def read_answer(self, answer: bytes, request: Q) -> R:
         """A model's answer as a value of the response type; validators get the request as validation context.
 
-        Held to what the schema said: ``"3"`` is no integer, ``1`` no boolean (pydantic's strict mode for JSON).
+        Held to what the schema said: ``"3"`` is no integer, ``1`` no boolean (pydantic's strict mode for JSON). Not where a
+        validator of the type's runs *before* or around another: it hands on a Python value, and of such a one strict mode
+        takes no text for a date.
 
         Args:
             answer: strictly valid JSON text.
@@ -146,7 +149,7 @@ class Contract(Generic[Q, R]):
         Raises:
             pydantic.ValidationError: it doesn't fit.
         """
-        read: Any = self._answer.validate_json(answer, strict=True, context=request)
+        read: Any = self._answer.validate_json(answer, strict=self._strict, context=request)
         value: R = read.value if self._wrapped else read
         return value
 
@@ -324,6 +327,18 @@ def _renewed(value: Any) -> Any:
     if type(value) is dict:
         return {key: _renewed(each) for key, each in typing.cast("Any", value).items()}
     return value
+
+
+def _runs_before(core_schema: Any) -> bool:
+    """Does the user's own code run before or around a part of this schema?"""
+    if isinstance(core_schema, dict):
+        table = typing.cast("dict[str, Any]", core_schema)
+        if table.get("type") in ("function-before", "function-wrap"):
+            return True
+        return any(_runs_before(each) for key, each in table.items() if key not in ("metadata", "serialization"))
+    if isinstance(core_schema, (list, tuple)):
+        return any(_runs_before(each) for each in typing.cast("Iterable[Any]", core_schema))
+    return False
 
 
 def _declared(annotation: Any) -> set[str] | None:
