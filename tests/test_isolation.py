@@ -687,6 +687,33 @@ class TestAnAdapterInCode:
             assert "late" in isolation.health().adapters
 
 
+class TestABlocksWords:
+    @pytest.mark.parametrize(
+        ("words", "problem"),
+        [
+            ({"why": "caf\udce9"}, "why: it isn't valid Unicode"),
+            ({"why": " "}, "why: say a reason"),
+            ({"why": "x" * 513}, "why: at most 512 bytes, not 513"),
+            ({"why": "w", "actor": "caf\udce9"}, "actor: an actor's id is not valid Unicode"),
+            ({"why": "w", "actor": "x" * 129}, "actor: an actor's id must have 1 to 128 bytes, not 129"),
+            ({"why": "w", "actor": "x\x1b"}, "actor: an actor's id must not contain control"),
+            ({"why": "w", "actor": ""}, "actor: an actor's id must have 1 to 128 bytes, not 0"),
+        ],
+    )
+    @pytest.mark.parametrize("act", ["block", "unblock", "force"])
+    def test_that_cant_be_written_or_recorded_are_refused_before_anything_is_done(
+        self, act: str, words: dict[str, str], problem: str, tmp_path: Path
+    ) -> None:
+        with isolated(tmp_path) as isolation:
+            subject = "local" if act == "force" else "adapter:local"
+            with pytest.raises(ConfigurationError, match=problem):
+                getattr(isolation, act)(subject, **words)
+            assert isolation.blocks == {}
+            isolation.block("adapter:local", why="é" * 256, actor="jdoe")
+            assert set(isolation.blocks) == {"adapter:local"}
+        assert [each.fields["actor"]["id"] for each in records(tmp_path, "block.changed")] == ["jdoe"]
+
+
 class TestABlockThatBegins:
     def test_lets_no_trial_that_is_out_close_the_breaker(self, tmp_path: Path) -> None:
         with isolated(tmp_path) as isolation:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from failsoft.context import current_context
+from failsoft.context import current_context, identifier
 from failsoft.core.breaker import Mode
 from failsoft.core.effects import Clock
 from failsoft.core.evidence import BlockChanged
@@ -28,6 +28,8 @@ from failsoft.io.state_file import StateFile, StateMemory
 
 LONGEST = "8784 h"
 """A leap year."""
+
+_MOST_REASON = 512
 
 
 class KillSwitch:
@@ -107,11 +109,11 @@ class KillSwitch:
 
     def block(self, subject: str, why: str, actor: str | None, lasting: str | float | None) -> Block:
         """As `Isolation.block`."""
-        _check_reason(why)
+        why, actor = _reason(why), _actor(actor)
         limit = None
         if lasting is not None:
             limit = timedelta(microseconds=duration_argument("lasting", lasting, "1 s", LONGEST) // 1_000)
-        file, actor = self._file_for(subject), actor or _actor()
+        file = self._file_for(subject)
         block = file.block(subject, actor, why, limit)
         self._publish()
         self._changed(subject, block)
@@ -120,8 +122,8 @@ class KillSwitch:
 
     def unblock(self, subject: str, why: str, actor: str | None) -> bool:
         """As `Isolation.unblock`."""
-        _check_reason(why)
-        file, actor = self._file_for(subject), actor or _actor()
+        why, actor = _reason(why), _actor(actor)
+        file = self._file_for(subject)
         ended = file.unblock(subject)
         self._publish()
         self._to_trial(subject)
@@ -130,7 +132,7 @@ class KillSwitch:
 
     def to_mode(self, name: str, mode: Mode, why: str, actor: str | None) -> None:
         """As `Isolation.force`."""
-        _check_reason(why)
+        why, actor = _reason(why), _actor(actor)
         adapter = self._adapters.get(name)
         if adapter is None:
             raise ConfigurationError(f'no adapter is named "{name}"; there is {", ".join(sorted(self._adapters))}')
@@ -138,7 +140,7 @@ class KillSwitch:
         adapter.breaker.to_mode(mode, now)
         for each in self._quality(name):
             each.to_mode(mode, now)
-        self._tell(BlockChanged(subject, subject in self.obeyed, actor or _actor(), why, mode=str(mode)))
+        self._tell(BlockChanged(subject, subject in self.obeyed, actor, why, mode=str(mode)))
 
     def _file_for(self, subject: str) -> BlockFile:
         kind, _, name = subject.partition(":")
@@ -179,16 +181,26 @@ class KillSwitch:
                 each.unblocked(now)
 
 
-def _check_reason(why: str) -> None:
+def _reason(why: str) -> str:
+    """The reason, as it may stand in a file and in a record."""
+    try:
+        size = len(why.encode())
+    except UnicodeEncodeError:  # a shell's argument that isn't UTF-8: written down, it would make the file unreadable
+        raise ConfigurationError("why: it isn't valid Unicode: say it in UTF-8") from None
     if not why.strip():
         raise ConfigurationError("why: say a reason: it stands in the record")
+    if size > _MOST_REASON:
+        raise ConfigurationError(f"why: at most {_MOST_REASON} bytes, not {size}")
+    return why
 
 
-def _actor() -> str:
+def _actor(given: str | None) -> str:
     actor = current_context().actor
-    if actor is not None:
+    if given is None and actor is not None:
         return actor.id
     try:
-        return getpass.getuser()
+        return identifier(getpass.getuser() if given is None else given, "an actor's id")
     except (KeyError, OSError, ImportError):  # no name for this user, or no way to ask
         return f"uid-{os.getuid()}" if hasattr(os, "getuid") else "unknown"
+    except ValueError as error:
+        raise ConfigurationError(f"actor: {error}") from None
