@@ -142,8 +142,15 @@ def test_it_keeps_its_bounds_and_nobody_waits_for_nothing(steps: list[str]) -> N
 def test_of_a_calls_faults_those_that_speak_of_load_count(fault: FaultKind, limit: int) -> None:
     scene, bulkhead = Scene(), AdaptiveBulkhead(20, 0)
     scene.add("first", bulkhead=bulkhead, attempts=1)
-    run(scene, Fault(fault))
+    run(scene, (7 * SECOND, Fault(fault)))
     assert bulkhead.limit == limit
+
+
+def test_a_caller_who_is_impatient_says_nothing_of_the_load() -> None:
+    scene, bulkhead = Scene(), AdaptiveBulkhead(20, 0)
+    scene.add("first", bulkhead=bulkhead, attempts=1)
+    run(scene, (SECOND, Fault(FaultKind.ATTEMPT_TIMEOUT)), deadline=SECOND)
+    assert bulkhead.limit == 20
 
 
 def test_it_finds_what_a_provider_bears(monkeypatch: pytest.MonkeyPatch) -> None:

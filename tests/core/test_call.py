@@ -256,6 +256,13 @@ def failing_from(n: int, reason: str | None = "disk full") -> StubLedger:
     )
 
 
+def test_a_start_that_has_no_time_to_be_recorded_isnt_laid_at_the_ledgers_door(scene: Scene) -> None:
+    scene.ledger = StubLedger(lambda n, record: None)
+    outcome = run(scene, deadline=100_000_000)
+    assert reasons(outcome) == [("first", "no_time")]
+    assert scene.ledger.lates == 0
+
+
 def test_if_the_start_cant_be_recorded_ai_isnt_asked() -> None:
     scene = Scene(ledger=failing_from(0))
     scene.add("first")

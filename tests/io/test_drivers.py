@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from tests.core.scripted import SECOND, Scene, StubLedger, ok, status, traced
 
+from failsoft.core.bulkhead import Bulkhead
 from failsoft.core.effects import Ask, Effect, Enter, Exchange, HttpReply, HttpRequest, Invoke, Promise, Raised, Sleep
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive import end
@@ -215,6 +216,40 @@ async def test_a_hundred_that_are_woken_together_cost_one_knock(monkeypatch: pyt
     late.resolve(True)
     assert await again is True
     assert len(knocks) == 2
+
+
+@pytest.mark.parametrize("granted", [False, True])
+def test_those_who_wait_on_a_loop_that_died_are_collected_and_give_their_places_back(granted: bool) -> None:
+    driver, bulkhead = AsyncDriver(ScriptedTransport([]), RealClock()), Bulkhead(1, 10)
+    assert bulkhead.try_enter()
+
+    def waiting() -> Generator[Effect, Any, None]:
+        place = bulkhead.queue()
+        assert place is not None
+        try:
+            yield Enter(place, time.monotonic_ns() + 60 * SECOND)
+        except GeneratorExit:
+            bulkhead.abandon(place)
+            raise
+
+    async def begin() -> None:
+        for _ in range(3):
+            loop.create_task(driver.drive(waiting()))  # noqa: RUF006 - to be lost is what it is here for
+        await asyncio.sleep(0)
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(begin())
+    loop.set_exception_handler(lambda *_: None)  # "Task was destroyed but it is pending"
+    loop.close()
+    assert bulkhead.waiting == 3
+    if granted:
+        bulkhead.leave()  # to one of those who aren't there: that they aren't is found out by it
+    else:
+        del loop
+        gc.collect()
+        bulkhead.leave()
+    assert bulkhead.try_enter()
+    assert bulkhead.waiting == 0
 
 
 def test_a_driver_keeps_no_loop_alive() -> None:

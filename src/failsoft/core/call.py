@@ -78,6 +78,8 @@ class Call(Generic[Q, R]):
     _asking: Asking[Q, R] = field(init=False)
     _started: Ticket | None = field(init=False, default=None)
     _completed: bool = field(init=False, default=False)
+    _unrecorded: str = field(init=False, default="ledger")
+    """Why an adapter isn't asked, or its answer not given, where something isn't on record."""
     _prompt_json: bytes | None = field(init=False, default=None)
     _response_json: bytes | None = field(init=False, default=None)
 
@@ -107,7 +109,7 @@ class Call(Generic[Q, R]):
             if world.ledger is not None:
                 allowed: bool = yield from self._begin(world.ledger, route, now)
                 if not allowed:
-                    asking.passed_over += [PassedOver(each.name, "ledger") for each in route]
+                    asking.passed_over += [PassedOver(each.name, self._unrecorded) for each in route]
                     route = []
             answer: Answer[R] | None = None
             if route and self._prepare(route):
@@ -181,8 +183,11 @@ class Call(Generic[Q, R]):
         except Exception as error:
             self._asking.loud(FaultKind.BUG, "the ledger", error)
             return None
-        if result is None and until - now >= LEDGER_RESERVE:
-            ledger.late()
+        if result is None:
+            if until - now >= LEDGER_RESERVE:
+                ledger.late()
+            else:
+                self._unrecorded = "no_time"  # a record that had hardly any time says nothing of the ledger
         return result
 
     # --- asking -------------------------------------------------------------------------------------------------------
@@ -296,7 +301,7 @@ class Call(Generic[Q, R]):
         if policy == "continue" or not outcome.by_ai:
             return outcome
         self._asking.passed_over.append(
-            PassedOver(outcome.source.name, "ledger", billed=True, detail="its answer couldn't be recorded")
+            PassedOver(outcome.source.name, self._unrecorded, billed=True, detail="its answer couldn't be recorded")
         )
         try:
             spoken = self._fallback_outcome()

@@ -340,10 +340,11 @@ class Turn(Generic[R]):
         asking, adapter, treatment = self.asking, self.adapter, fault.treatment
         permit, self._held.permit = self._held.permit, None
         assert permit is not None
+        cut = fault.kind is FaultKind.ATTEMPT_TIMEOUT and not capped and attempt.us * 1000 < asking.route.fair_share
         if fault.kind is FaultKind.SERVED_MODEL_MISMATCH and permit.trial:
             permit.fail_check(now)
-        elif fault.kind is FaultKind.ATTEMPT_TIMEOUT and not capped and attempt.us * 1000 < asking.route.fair_share:
-            permit.cut(now)  # its caller's deadline cut it: judged by fair time
+        elif cut:
+            permit.cut(now)  # its caller's deadline did: judged by fair time
         else:
             permit.settle(treatment.health, now, hint_ns=fault.retry_after_ns, well_formed=fault.status is not None)
         if treatment.throttle == "yes" or (treatment.throttle == "told" and fault.retry_after_ns is not None):
@@ -354,7 +355,7 @@ class Turn(Generic[R]):
         elif treatment.health is Settlement.SUCCESS:
             for each in adapter.latches:
                 each.succeeded()
-        if treatment.crowded and adapter.adaptive is not None:
+        if treatment.crowded and not cut and adapter.adaptive is not None:  # an impatient caller is no crowd
             adapter.adaptive.dropped(self._begun, now)
         if treatment.retry == "end":
             asking.over = True

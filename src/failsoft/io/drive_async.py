@@ -7,7 +7,7 @@ timers, never `asyncio.wait_for`, which on 3.11 can hide a cancellation (cpython
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import gc
 import inspect
 import weakref
 from collections import deque
@@ -85,6 +85,11 @@ class AsyncDriver(Driver[Exchanger]):
         if not task.cancelled():
             task.exception()  # looked at, so that nobody complains: it's on record, and nobody waits for it
 
+    def _forget_dead_loops(self) -> None:
+        """Tasks of loops that were closed never end: let them be collected, so that their slots are given back."""
+        for tasks in (self._working, self._detached):
+            tasks -= {each for each in tasks if each.get_loop().is_closed()}
+
     async def aclose(self) -> None:
         """End what runs detached on this loop."""
         loop = asyncio.get_running_loop()
@@ -103,9 +108,11 @@ class AsyncDriver(Driver[Exchanger]):
         waker = self._wakers.get(loop)
         if waker is None:
             waker = self._wakers[loop] = _Waker(loop)
+            self._forget_dead_loops()
+        waiter = weakref.ref(woken)  # whoever waits on a loop that has died is collected, and gives back what it held
 
         def wake() -> None:
-            waker.wake(woken)
+            waker.wake(waiter)
 
         timer = loop.call_later(self._seconds(until), _set, woken)
         promise.on_done(wake)
@@ -160,22 +167,26 @@ class _Waker:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = weakref.ref(loop)
-        self._woken: deque[asyncio.Future[None]] = deque()
+        self._woken: deque[weakref.ref[asyncio.Future[None]]] = deque()
         self._knocked = False
 
-    def wake(self, future: asyncio.Future[None]) -> None:
-        self._woken.append(future)  # first: who finds that somebody has knocked relies on it
+    def wake(self, waiter: weakref.ref[asyncio.Future[None]]) -> None:
+        self._woken.append(waiter)  # first: who finds that somebody has knocked relies on it
         if not self._knocked:
             self._knocked = True
             loop = self._loop()
-            if loop is not None:
-                with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits there any more
+            try:
+                if loop is not None:
                     loop.call_soon_threadsafe(self._answer)
+            except RuntimeError:  # it was closed with somebody waiting: what they hold goes back when they're collected
+                gc.collect()  # once for a dead loop: their slots would be nobody's until the collector comes by itself
 
     def _answer(self) -> None:
         self._knocked = False  # first: whoever comes from here on knocks again
         while self._woken:
-            _set(self._woken.popleft())
+            future = self._woken.popleft()()
+            if future is not None:
+                _set(future)
 
 
 def _set(future: asyncio.Future[None]) -> None:
