@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 import failsoft
 from failsoft import Capability, ConfigurationError, Isolation, IsolationClosed, Outcome, capability
@@ -652,6 +652,20 @@ class TestAnAdapterInCode:
         assert seen[0] is not None
         assert 0 < seen[0] <= 2
 
+    @pytest.mark.filterwarnings("ignore:`.sync` blocks:RuntimeWarning")
+    def test_one_that_would_wait_for_itself_is_told_so_at_once(self) -> None:
+        isolation, inner = in_code(deadline="8s"), list[Outcome[Rating]]()
+
+        async def legacy(ask: Ask) -> Any:
+            if ask.request == BOLT:
+                inner.append(isolation[RateItem].sync(Item(description="nut")))
+            return {"stars": 5}
+
+        isolation.adapter("legacy", model="m-1", attempts=1)(legacy)
+        with isolation:
+            assert isolation[RateItem].sync(BOLT).value == Rating(stars=5)
+        assert [each.reason for each in inner[0].passed_over] == ["bug"]  # not attempt_timeout: nothing was waited for
+
     def test_one_that_retries_by_itself_is_refused(self) -> None:
         client = SimpleNamespace(max_retries=2)
         with pytest.raises(ConfigurationError, match=r"adapters.legacy: its client retries 2 times by itself"):
@@ -725,6 +739,31 @@ class TestABlockThatBegins:
                 each.settle(Settlement.SUCCESS, now)  # type: ignore[union-attr]
             assert isolation.health().adapters["local"].state == "half_open"
             isolation.block("capability:rate-item", why="a capability has no breaker")
+
+
+class TestACredential:
+    def test_is_shared_by_who_sends_the_same_key_to_the_same_host(self) -> None:
+        def adapter(base_url: str, key: str = "k-0123456789") -> dict[str, Any]:
+            return {"provider": "openai-compatible", "base_url": base_url, "model": "m", "api_key": SecretStr(key)}
+
+        isolation = isolated(
+            adapters={
+                "one": adapter("https://api.example/v1"),
+                "two": adapter("https://API.example:443/other"),
+                "port": adapter("https://api.example:8443/v1"),
+                "host": adapter("https://other.example/v1"),
+                "key": adapter("https://api.example/v1", "k-another-one"),
+                "none": {"provider": "openai-compatible", "base_url": "https://api.example/v1", "model": "m"},
+            },
+            capabilities={"rate-item": {"adapters": ["one"]}},
+        )
+        found = {name: each.credential for name, each in isolation._adapters.items()}
+        assert found["one"] is found["two"]
+        assert len({id(each) for each in found.values()}) == 5
+        assert found["none"] is isolation._adapters["none"].latch
+        now = time.monotonic_ns()
+        found["one"].trip("the key isn't accepted", True, "call", now)
+        assert {name for name, each in isolation.health().adapters.items() if each.latched} == {"one", "two"}
 
 
 class TestAdmission:

@@ -38,6 +38,8 @@ Given = type[AnyCapability] | AnyCapability
 
 Told = Change | ThrottleChange | LatchChange
 
+_PORTS = {"http": 80, "https": 443}
+
 
 @define(eq=False)
 class Parts:
@@ -55,7 +57,8 @@ class Parts:
         """The latch of everybody who uses this key at this host; None where there's no key."""
         if endpoint is None or key is None:
             return None
-        place = (urlsplit(endpoint).netloc, key)
+        parts = urlsplit(endpoint)
+        place = (f"{parts.scheme}://{parts.hostname}:{parts.port or _PORTS.get(parts.scheme)}", key)
         if place not in self._credentials:
             users: list[str] = []
 

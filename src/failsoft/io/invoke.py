@@ -113,7 +113,14 @@ class BackgroundLoop:
         self._thread: threading.Thread | None = None
 
     def submit(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
-        """Run `coroutine` there."""
+        """Run `coroutine` there.
+
+        Raises:
+            RuntimeError: the caller runs there itself, and would wait for itself.
+        """
+        if threading.current_thread() is self._thread:
+            coroutine.close()
+            raise RuntimeError("`.sync` within what runs on failsoft's own loop would wait for itself: await there")
         with self._lock:  # held until it's queued: what `close` queues comes behind it
             try:
                 loop = self._loop or self._start()
