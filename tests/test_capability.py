@@ -385,3 +385,19 @@ def test_an_asynchronous_prompt_or_accept_is_refused_when_the_class_is_made(name
 
     with pytest.raises(TypeError, match=f"Waiting.{name} must be a plain"):
         type("Waiting", (Answering,), {name: waiting})
+
+
+@pytest.mark.parametrize("name", ["repair", "idempotent"])
+@pytest.mark.parametrize("value", ["no", 0, None])
+def test_a_switch_that_is_no_bool_is_refused(name: str, value: Any) -> None:
+    class Answering(Capability[str, int]):
+        def fallback(self, request: str) -> int:
+            raise NotImplementedError
+
+    def answer(request: str) -> int:
+        raise NotImplementedError
+
+    with pytest.raises(TypeError, match=rf"Switched\.{name} must be True or False, not {value!r}"):
+        type("Switched", (Answering,), {name: value})
+    with pytest.raises(TypeError, match=rf"answer\.{name} must be True or False"):
+        capability(**{name: value})(answer)

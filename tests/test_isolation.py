@@ -534,6 +534,25 @@ class TestHealth:
         assert local.state == "open"
         assert local.retry_in > 0
 
+    def test_a_breaker_that_tries_again_or_is_closed_waits_for_nothing(self, tmp_path: Path) -> None:
+        answers = [500] * 12
+
+        def down(request: httpx.Request) -> httpx.Response:
+            return httpx.Response(answers.pop(), json={}) if answers else answering(request)
+
+        seen: list[tuple[str, float]] = []
+        with isolated(tmp_path, down) as isolation:
+            while answers and isolation.health().adapters["local"].state == "closed":
+                isolation[RateItem].using(deadline="300ms").sync(BOLT)
+            answers.clear()
+            isolation.unblock("adapter:local", why="mended")
+            for _ in range(6):
+                local = isolation.health().adapters["local"]
+                if local.state not in [state for state, _ in seen]:
+                    seen.append((local.state, local.retry_in))
+                isolation[RateItem].sync(BOLT)
+        assert seen == [("half_open", 0), ("closed", 0)]
+
     def test_routes_and_pins_can_be_seen(self) -> None:
         isolation = isolated()
         assert isolation.pins == {"local": Pin("m")}

@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from failsoft import Capability, Isolation, Outcome
+from failsoft.adapters import event_stream
 from failsoft.ledger.read import read
 from failsoft.testing import FaultServer, chat_answer, chat_stream, streams
 
@@ -96,6 +97,20 @@ def test_where_a_stream_stalls_the_next_adapter_answers(mode: str, tmp_path: Pat
     assert [(each.adapter, each.reason, each.billed) for each in outcome.passed_over] == [
         ("first", "stream_stalled", True)
     ]
+
+
+def test_a_stream_of_more_than_any_answer_is_left_before_its_end(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_stream, "MAX_EVENTS", 1)
+    with FaultServer(streams.STALLED) as endless, FaultServer(chat_answer(Rating(stars=4))) as whole:
+        first = {"base_url": endless.base_url, "stream_gap": "4s"}
+        outcome = asked(
+            isolation(tmp_path, transport(mode), first=first, second={"base_url": whole.base_url}),
+            mode,
+        )
+    assert outcome.value == Rating(stars=4)
+    assert [(each.adapter, each.reason) for each in outcome.passed_over] == [("first", "too_large")]
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ class Capability(Generic[Q, R]):
 
     Raises:
         TypeError: when a concrete subclass is created without a fallback, with an asynchronous one, with one that
-            doesn't take exactly the request, or without type parameters.
+            doesn't take exactly the request, without type parameters, or with a `repair` or `idempotent` that is no bool.
     """
 
     name: str = ""
@@ -163,6 +163,7 @@ def _check_concrete(cls: type[Capability[Any, Any]]) -> None:
     problem = name_problem(cls.name)
     if problem:
         raise TypeError(f"{cls.__name__}.name: {problem}")
+    _check_bools(cls.__name__, repair=cls.repair, idempotent=cls.idempotent)
     if cls.fallback is cast("Any", Capability).fallback:
         request, response = (_type_name(each) for each in cls._types)
         raise TypeError(
@@ -176,6 +177,13 @@ def _check_concrete(cls: type[Capability[Any, Any]]) -> None:
     for name in ("prompt", "accept"):
         if inspect.iscoroutinefunction(getattr(cls, name)) or inspect.isgeneratorfunction(getattr(cls, name)):
             raise TypeError(f"{cls.__name__}.{name} must be a plain `def`: it may not wait (no `async`, no `yield`)")
+
+
+def _check_bools(where: str, **flags: object) -> None:
+    """A text such as "no" would count as yes."""
+    for name, value in flags.items():
+        if type(value) is not bool:
+            raise TypeError(f"{where}.{name} must be True or False, not {value!r:.60}")
 
 
 def _check_body(body: Callable[..., Any], where: str, arguments: int) -> None:
@@ -269,7 +277,8 @@ def capability(
         idempotent: as `Capability.idempotent`.
 
     Raises:
-        TypeError: the function is asynchronous, takes other than one argument, or lacks annotations.
+        TypeError: the function is asynchronous, takes other than one argument, or lacks annotations; or `repair` or
+            `idempotent` is no bool.
     """
     frame_locals = sys._getframe(1).f_locals
 
@@ -281,6 +290,7 @@ def capability(
         problem = name_problem(own_name)
         if problem:
             raise TypeError(f"{function.__name__}: {problem}")
+        _check_bools(function.__name__, repair=repair, idempotent=idempotent)
         return FunctionCapability(function, declared, own_name, version, repair, idempotent)
 
     return make if body is None else make(body)

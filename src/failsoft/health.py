@@ -8,6 +8,7 @@ from typing import Literal
 
 from attrs import frozen
 
+from failsoft.core.breaker import BreakerSnapshot, State
 from failsoft.core.degraded import DegradedShare
 from failsoft.core.quality import Quality
 from failsoft.core.route import GuardedAdapter
@@ -24,7 +25,7 @@ class AdapterHealth:
         blocked: who blocked it and why; None if nobody did.
         latched: what must be mended; None if nothing.
         throttled_for: seconds that it still waits as told.
-        retry_in: seconds until an open breaker may try again.
+        retry_in: seconds until an open breaker may try again; 0 unless it's open.
         in_use: slots taken.
         slots: how many there are; fewer than configured where adaptive concurrency has lowered them.
         waiting: callers in its queue.
@@ -52,7 +53,7 @@ class QualityHealth:
 
     Args:
         state: of its quality breaker: ``closed``, ``open`` or ``half_open``.
-        retry_in: seconds until an open one may try again.
+        retry_in: seconds until an open one may try again; 0 unless it's open.
         refusals: answers of the last minute that were refusals, the model's or a filter's.
     """
 
@@ -132,7 +133,7 @@ def adapter_health(adapter: GuardedAdapter, block: Block | None, now: int) -> Ad
         None if block is None else str(block),
         adapter.latched(now),
         max(0, adapter.throttle.until(now) - now) / 1e9,
-        max(0, breaker.until_ns - now) / 1e9,
+        _retry_in(breaker, now),
         adapter.bulkhead.in_use,
         adapter.bulkhead.limit,
         adapter.bulkhead.waiting,
@@ -140,6 +141,11 @@ def adapter_health(adapter: GuardedAdapter, block: Block | None, now: int) -> Ad
         getattr(adapter.codec, "states_served", True),
         adapter.bulkhead.orphans,
     )
+
+
+def _retry_in(breaker: BreakerSnapshot, now: int) -> float:
+    """A breaker that tries, or works, waits for nothing: what it keeps then is the end of something else."""
+    return max(0, breaker.until_ns - now) / 1e9 if breaker.state is State.OPEN else 0.0
 
 
 def state_health(sharing: Sharing) -> StateHealth:
@@ -151,7 +157,7 @@ def state_health(sharing: Sharing) -> StateHealth:
 def quality_health(quality: Quality, now: int) -> QualityHealth:
     """A quality breaker, looked at."""
     seen = quality.snapshot(now)
-    return QualityHealth(str(seen.state), max(0, seen.until_ns - now) / 1e9, quality.refusals(now))
+    return QualityHealth(str(seen.state), _retry_in(seen, now), quality.refusals(now))
 
 
 def capability_health(

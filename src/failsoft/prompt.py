@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Literal
+import math
+from collections.abc import Callable
+from typing import Any, Literal, cast
 
-from attrs import Factory, field, frozen
+from attrs import Attribute, Factory, field, frozen
 from pydantic_core import to_json
 
 Role = Literal["system", "user", "assistant"]
@@ -28,6 +30,25 @@ class Message:
     template: bool = field(default=Factory(lambda self: self.role == "system", takes_self=True))
 
 
+def _within(wanted: str, holds: Callable[[Any], bool]) -> Callable[[object, Attribute[Any], Any], None]:
+    """A field's validator: what's wanted in words, and the rule."""
+
+    def check(_: object, attribute: Attribute[Any], value: Any) -> None:
+        if not holds(value):
+            raise ValueError(f"{attribute.name} must be {wanted}, not {value!r:.60}")
+
+    return check
+
+
+def _is_temperature(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and math.isfinite(value) and 0 <= value <= 2)
+
+
+def _are_stops(value: Any) -> bool:
+    listed = cast("tuple[object, ...]", value)
+    return type(value) is tuple and len(listed) <= 4 and all(isinstance(each, str) and each for each in listed)
+
+
 @frozen
 class Sampling:
     """How a model should sample. Deterministic by default, as far as a provider can be.
@@ -36,13 +57,23 @@ class Sampling:
         temperature: 0-2; None leaves it out (some models refuse it).
         seed: any integer; None leaves it out.
         max_tokens: cap on the answer's tokens, at least 1.
-        stop: up to 4 strings that end an answer.
+        stop: up to 4 strings that end an answer, none of them empty.
+
+    Raises:
+        ValueError: a field is out of its range.
     """
 
-    temperature: float | None = 0.0
-    seed: int | None = 0
-    max_tokens: int = 1024
-    stop: tuple[str, ...] = ()
+    temperature: float | None = field(default=0.0, validator=_within("0 to 2, or None", _is_temperature))
+    seed: int | None = field(
+        default=0, validator=_within("a whole number, or None", lambda value: value is None or type(value) is int)
+    )
+    max_tokens: int = field(
+        default=1024,
+        validator=_within("a whole number, at least 1", lambda value: type(value) is int and value >= 1),
+    )
+    stop: tuple[str, ...] = field(
+        default=(), validator=_within("a tuple of up to 4 strings, none of them empty", _are_stops)
+    )
 
 
 @frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, computed_field, field_validator
 
 from failsoft import Capability, Isolation
 from failsoft.adapters.callable import FunctionCodec, hidden_retries
@@ -47,6 +48,59 @@ class Graded(BaseModel):
     grade: int
 
 
+class Computed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    grade: int
+
+    @computed_field
+    def twice(self) -> int:
+        return 2 * self.grade
+
+
+class Apart(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    grade: int = Field(serialization_alias="written")
+
+
+class Renamed(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+    grade: int = Field(alias="note")
+
+
+class WithOwn(Graded):
+    _seen: int = 0
+
+
+class Lost(BaseModel):
+    model_config = ConfigDict(populate_by_name=True, extra="forbid")
+    grade: int = Field(serialization_alias="written", validation_alias="read")
+
+    @field_validator("grade")
+    @classmethod
+    def refused(cls, value: int, info: ValidationInfo) -> int:
+        if info.mode == "json":
+            raise ValueError
+        return value
+
+
+class Half(BaseModel):
+    grade: int
+    note: str = Field(default="", exclude=True)
+
+
+class Sealed(BaseModel):
+    key: SecretStr
+
+
+class Weighed(BaseModel):
+    weight: float | None
+
+
+@dataclass
+class Held:
+    key: SecretStr
+
+
 class TestAResult:
     @pytest.mark.parametrize("result", ['{"grade":3}', b'{"grade":3}', {"grade": 3}, Graded(grade=3)])
     def test_is_json_text_or_the_answer_itself(self, result: object) -> None:
@@ -80,6 +134,50 @@ class TestAResult:
         assert fault(found) is FaultKind.BUG
         assert type(result).__name__ in str(found)
         assert found.served == Served("m-1")
+
+    @pytest.mark.parametrize("result", [Computed(grade=3), Apart(grade=3), Renamed(grade=3), WithOwn(grade=3)])
+    def test_that_is_a_model_arrives_as_what_it_is_however_it_is_written(self, result: BaseModel) -> None:
+        own = WithOwn(grade=3)
+        own._seen = 1
+        for each in (result, own):
+            reply = read(each)
+            assert isinstance(reply, Reply)
+            assert type(each).model_validate_json(reply.answer, strict=True).model_dump() == each.model_dump()
+
+    @pytest.mark.parametrize(
+        "result",
+        [
+            Sealed(key=SecretStr(CANARY)),
+            [Sealed(key=SecretStr(CANARY))],
+            {"a": (Sealed(key=SecretStr(CANARY)),)},
+            SecretStr(CANARY),
+            Held(SecretStr(CANARY)),
+            Half(grade=3, note="x"),
+            Weighed(weight=float("nan")),
+        ],
+    )
+    def test_that_json_does_not_bring_back_is_a_bug_and_never_another_value(self, result: object) -> None:
+        found = read(result)
+        assert fault(found) is FaultKind.BUG
+        assert "isn't the same after it was JSON" in str(found)
+        assert CANARY not in str(found)
+
+    def test_that_is_read_by_neither_of_its_names_is_told_by_whoever_reads_it(self) -> None:
+        reply = read(Lost(grade=3))
+        assert isinstance(reply, Reply)
+        assert reply.answer == b'{"written":3}'
+
+    def test_that_is_null_is_an_answer_where_the_schema_takes_it(self) -> None:
+        for value in ({"type": "null"}, {"anyOf": [{"type": "integer"}, {"type": "null"}]}):
+            answer = AnswerSchema("grade", {"properties": {"value": value}}, True)
+            reply = FunctionCodec(nothing).read(None, Ask(None, b"{}", Prompt(()), answer, Sampling(), Pin("m")))
+            assert isinstance(reply, Reply)
+            assert reply.answer == b'{"value":null}'
+
+    def test_whose_extractor_gives_null_is_empty_all_the_same(self) -> None:
+        answer = AnswerSchema("grade", {"properties": {"value": {"type": "null"}}}, True)
+        own = Ask(None, b"{}", Prompt(()), answer, Sampling(), Pin("m"))
+        assert fault(FunctionCodec(nothing, text=lambda _: None).read("x", own)) is FaultKind.EMPTY_REPLY
 
     @pytest.mark.parametrize("extractor", ["text", "served"])
     def test_that_an_extractor_cant_read_is_a_bug_of_the_application(self, extractor: str) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from failsoft.adapters import event_stream
-from failsoft.adapters.event_stream import Event, EventStreamError, Reader, events
+from failsoft.adapters.event_stream import Event, EventStreamError, Reader, TooMuch, events
 
 
 def read(*parts: bytes) -> list[tuple[str, str]]:
@@ -99,8 +99,23 @@ def test_bytes_that_are_not_utf8_in_a_comment_are_nobodys() -> None:
 def test_lines_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_stream, "MAX_LINES", 10)
     assert read(b"\n" * 10) == []
-    with pytest.raises(EventStreamError):
+    with pytest.raises(TooMuch):
         read(b"\n" * 11)
+
+
+def test_events_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_stream, "MAX_EVENTS", 3)
+    assert len(read(b"data: a\n\n" * 3)) == 3
+    with pytest.raises(TooMuch, match="events"):
+        read(b"data: a\n\n" * 4)
+
+
+def test_values_are_counted_over_all_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_stream, "MAX_VALUES", 12)
+    event = b'data: {"a":[1,2]}\n\n'
+    assert len(read(event * 4)) == 4
+    with pytest.raises(TooMuch, match="values"):
+        read(event * 5)
 
 
 def test_an_event_longer_than_a_step_is_whole() -> None:

@@ -134,6 +134,10 @@ def test_a_key_is_never_shown() -> None:
     assert SECRET not in repr(made.encode(ask()))
 
 
+def test_the_value_of_every_header_of_its_own_is_a_secret_unless_it_is_a_placeholder() -> None:
+    assert set(codec(extra_headers={"x-other": "12345678", "x-team": "1234567"}).secrets) == {SECRET, "12345678"}
+
+
 def test_without_a_key_none_is_sent() -> None:
     assert "authorization" not in dict(openai_compatible("http://h/v1").encode(ask()).headers)
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from test_openai_compatible import ask
 from test_recordings import DATA, recorded
 
+from failsoft.adapters import event_stream
 from failsoft.adapters.openai_compatible import OpenAICompatible, Said, openai, openai_compatible
 from failsoft.adapters.openai_stream import GAP_NS, ChatPulse, Ending, Streaming
 from failsoft.core.effects import SECOND, HttpReply, Reply, Tokens, Unusable
@@ -350,6 +351,22 @@ def test_a_stream_that_cannot_be_read_is_silence_from_there_on() -> None:
     assert pulse.heard(MEANINGFUL["text"])
     assert not pulse.heard(b"data: \xff\n\n")
     assert not pulse.heard(MEANINGFUL["text"])
+
+
+def test_a_stream_of_more_than_any_answer_is_full_at_once_and_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_stream, "MAX_EVENTS", 2)
+    pulse = ChatPulse()
+    assert pulse.heard(MEANINGFUL["text"] * 2)
+    assert not pulse.full
+    assert not pulse.heard(MEANINGFUL["text"])
+    assert pulse.full
+    assert bad(*said("a", "b"), FINISH).fault.kind is K.TOO_LARGE
+
+
+def test_a_stream_that_cannot_be_read_is_not_full() -> None:
+    pulse = ChatPulse()
+    pulse.heard(b"data: \xff\n\n")
+    assert not pulse.full
 
 
 # --- recordings -------------------------------------------------------------------------------------------------------

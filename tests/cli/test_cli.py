@@ -431,6 +431,37 @@ def ledger(folder: Path) -> str:
     return "failsoft.db"
 
 
+LOOKS = {
+    "log": ("log", "failsoft.db"),
+    "log for programs": ("log", "failsoft.db", "--json"),
+    "show": ("show", "failsoft.db", "3"),
+    "status": ("status",),
+}
+
+
+@pytest.mark.parametrize(
+    ("was", "made", "told_by"),
+    [
+        (b"ledger_record_call", b"\xecedger_record_call", ()),
+        (b"table", b"\xf4able", ("log", "log for programs", "show", "status")),
+        (b'"capability":{"name"', b'"capability":{"nbme"', ("status",)),
+        (b'"actor":{"id"', b'"actor":{"ie"', ("log",)),
+        (b"block.changed", b"\xe2lock.changed", ("log", "log for programs")),
+    ],
+)
+def test_a_damaged_ledger_is_a_sentence_in_every_command(
+    folder: Path, ledger: str, was: bytes, made: bytes, told_by: tuple[str, ...]
+) -> None:
+    whole = (folder / ledger).read_bytes()
+    assert was in whole
+    (folder / ledger).write_bytes(whole.replace(was, made))
+    assert run("verify", ledger, code=1).stdout
+    for name, command in LOOKS.items():
+        result = CliRunner().invoke(app, command)
+        assert isinstance(result.exception, SystemExit | None), name
+        assert ("failsoft verify" in result.output) == (name in told_by), name
+
+
 class TestLog:
     def test_shows_the_newest_records(self, ledger: str) -> None:
         stdout = run("log", ledger).stdout

@@ -5,6 +5,10 @@ Two extractors read that: `text` gives the answer's JSON text, `served` the name
 a string or bytes is taken as the JSON text, and any other value as the answer itself. Without `served` nothing is known
 about who answered: **the pin isn't checked**.
 
+A value that's the answer itself travels as JSON like any other, and must arrive as what it is: models in it are read
+back by their own type. What comes back as another value (a secret is written as asterisks, an excluded field not at
+all) can't be carried: that's a bug told aloud, never a wrong answer.
+
 What an extractor raises isn't caught here: it's a bug in the application's own code, which asking (and paying) again won't
 mend. A result that can't be an answer at all is one too.
 
@@ -15,15 +19,17 @@ exceptions carry, else by being an `OSError` or a time-out, else as ``adapter_ra
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, cast
 
+from pydantic import BaseModel, Secret, SecretBytes, SecretStr, ValidationError
 from pydantic_core import to_json
 
 from failsoft.adapters.status import fault_of_status
 from failsoft.adapters.strict_json import StrictJsonError, loads
-from failsoft.core.effects import Ask, Reply, Unusable
+from failsoft.core.effects import AnswerSchema, Ask, Reply, Unusable
 from failsoft.fault import Fault, FaultKind
 from failsoft.outcome import Grade, Served
 
@@ -67,11 +73,14 @@ class FunctionCodec:
         model = None if self._served is None else self._served(result)
         served = Served(model, self._grade) if isinstance(model, str) and model else Served()
         text = result if self._text is None else self._text(result)
+        null = text is None and self._text is None and _takes_null(ask.answer)
         try:
-            answer = _json_text(text, wrapped=ask.answer.wrapped)
+            answer = b'{"value":null}' if null else _json_text(text, wrapped=ask.answer.wrapped)
         except (ValueError, RecursionError):  # unserialisable, circular, or nested without end
             problem = f"{type(text).__name__} is no JSON value: `text` must get the answer out of it"
             return Unusable(Fault(FaultKind.BUG, problem), served)
+        except _NotCarried as error:
+            return Unusable(Fault(FaultKind.BUG, str(error)), served)
         if not answer:
             return Unusable(Fault(FaultKind.EMPTY_REPLY, "the function returned no text"), served)
         try:
@@ -104,7 +113,52 @@ def _json_text(text: object, *, wrapped: bool) -> bytes:
         return text.encode("utf-8", "surrogatepass")  # half a character is told by the strict reader
     if isinstance(text, bytes):
         return text
-    return to_json({"value": text} if wrapped else text, inf_nan_mode="constants")
+    whole = {"value": text} if wrapped else text
+    for by_alias in (True, False):  # fields may be written under other names than they're read by
+        try:
+            _check_carried(text, by_alias)
+        except ValidationError:
+            continue
+        return to_json(whole, inf_nan_mode="constants", round_trip=True, by_alias=by_alias)
+    return to_json(whole, inf_nan_mode="constants", round_trip=True)  # whoever reads it says what doesn't fit
+
+
+class _NotCarried(Exception):
+    """A value that JSON doesn't bring back."""
+
+    def __init__(self, value: object) -> None:
+        super().__init__(f"{type(value).__name__} isn't the same after it was JSON: `text` must write it")
+
+
+def _check_carried(value: object, by_alias: bool) -> None:
+    """Do the models in a value come back as they are?
+
+    Raises:
+        _NotCarried: one comes back as another value.
+        ValidationError: one doesn't come back at all.
+    """
+    if isinstance(value, Mapping):
+        value = tuple(cast("Mapping[object, object]", value).values())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        for each in cast("Collection[object]", value):
+            _check_carried(each, by_alias)
+    elif isinstance(value, (SecretStr, SecretBytes, Secret)):
+        raise _NotCarried(cast("object", value))
+    elif isinstance(value, BaseModel):
+        written = to_json(value, inf_nan_mode="constants", round_trip=True, by_alias=by_alias)
+        back = type(value).__pydantic_validator__.validate_json(written)
+        if back != value and any(getattr(back, name) != getattr(value, name) for name in type(value).model_fields):
+            raise _NotCarried(value)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            _check_carried(getattr(value, field.name), by_alias)
+
+
+def _takes_null(answer: AnswerSchema) -> bool:
+    """Is null an answer, rather than none?"""
+    value: dict[str, Any] = answer.schema.get("properties", {}).get("value", {}) if answer.wrapped else {}
+    forms: list[dict[str, Any]] = [value, *value.get("anyOf", ())]
+    return any(each.get("type") == "null" for each in forms)
 
 
 def hidden_retries(function: Callable[..., Any]) -> int:

@@ -11,7 +11,8 @@ Theory of operation (HTML standard, section 9.2.6, "Interpreting an event stream
 One byte-order mark at the very beginning is dropped. Where browsers would put a replacement character in the place of bytes
 that aren't UTF-8, the stream is refused here: what two readers could understand differently isn't an answer.
 
-A `Reader` holds no more than one event and one line, and looks at no byte twice, however the stream was split.
+A `Reader` holds no more than one event and one line, and looks at no byte twice, however the stream was split. What it
+costs to read a stream is bounded for the whole of it, not for each event: lines, events, and values of JSON in their text.
 """
 
 from __future__ import annotations
@@ -24,6 +25,14 @@ from attrs import frozen
 MAX_LINES = 1_000_000
 """Lines of one stream: an answer of 128,000 tokens has 260,000, and each costs half a microsecond and more."""
 
+MAX_EVENTS = 150_000
+"""Events of one stream. 16 MiB of chunks as they're sent, 200 bytes and more, are 84,000; each costs some 4 µs to put
+together."""
+
+MAX_VALUES = 1_000_000
+"""Values in all events together, twice what one document may hold: a chunk has 12 to 15 beside its piece of text, so 16 MiB
+of them have 800,000."""
+
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _STEP = 64 * 1024  # so that never all events are held at once
@@ -31,6 +40,10 @@ _STEP = 64 * 1024  # so that never all events are held at once
 
 class EventStreamError(ValueError):
     """Not an event stream that can be read. The message never quotes it."""
+
+
+class TooMuch(EventStreamError):
+    """More than any answer holds: it isn't read on."""
 
 
 @frozen
@@ -49,12 +62,12 @@ class Event:
 class Reader:
     """Reads one stream, part by part."""
 
-    __slots__ = ("_data", "_kind", "_lines", "_rest", "_return")
+    __slots__ = ("_data", "_events", "_kind", "_lines", "_rest", "_return", "_values")
 
     def __init__(self) -> None:
         self._rest = bytearray()
         self._return = False  # the last line ended with a carriage return: a line feed may still belong to it
-        self._lines = 0
+        self._lines = self._events = self._values = 0
         self._kind = b""
         self._data: list[bytes] = []
 
@@ -62,8 +75,12 @@ class Reader:
         """The events that end in this part.
 
         Raises:
-            EventStreamError: one isn't UTF-8, or there are more than `MAX_LINES` lines.
+            EventStreamError: one isn't UTF-8.
+            TooMuch: more than `MAX_LINES` lines, `MAX_EVENTS` events or `MAX_VALUES` values have come.
         """
+        self._values += part.count(b",") + part.count(b"[") + part.count(b"{")
+        if self._values > MAX_VALUES:
+            raise TooMuch(f"more than {MAX_VALUES} values")
         if self._return and part:
             self._return, part = False, part.removeprefix(b"\n")
         lines = _LINE_END.split(part)
@@ -81,7 +98,7 @@ class Reader:
         if self._lines == 1:
             line = line.removeprefix(_BYTE_ORDER_MARK)
         elif self._lines > MAX_LINES:
-            raise EventStreamError(f"more than {MAX_LINES} lines")
+            raise TooMuch(f"more than {MAX_LINES} lines")
         if not line:
             return self._dispatched()
         name, _, value = line.partition(b":")
@@ -98,6 +115,9 @@ class Reader:
         if not data:
             return None
         self._data = []
+        self._events += 1
+        if self._events > MAX_EVENTS:
+            raise TooMuch(f"more than {MAX_EVENTS} events")
         try:
             return Event(kind.decode(), b"\n".join(data).decode())
         except UnicodeDecodeError:

@@ -17,7 +17,8 @@ other reply. What a stream can get wrong beside that is decided here:
 
 `ChatPulse` hears the same events as they come, and says which mean that the answer goes on: text, reasoning, a refusal, a
 tool call, a finish, usage, an error. A role, an empty text, a list of no choices are none: servers send them while they
-wait.
+wait. Of a stream that's more than any answer it says so at once: nothing is gained by reading it to its end, and putting
+it together would hold up whoever else is on the event loop.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from failsoft.adapters.base import as_array, as_object
-from failsoft.adapters.event_stream import EventStreamError, Reader, events
+from failsoft.adapters.event_stream import EventStreamError, Reader, TooMuch, events
 from failsoft.adapters.strict_json import WHITE_SPACE, StrictJsonError, loads_text
 from failsoft.core.effects import MILLISECOND, SECOND
 from failsoft.errors import ConfigurationError
@@ -88,11 +89,16 @@ class Streaming:
 
 
 class ChatPulse:
-    """Hears one streamed chat completion."""
+    """Hears one streamed chat completion.
 
-    __slots__ = ("_reader",)
+    Attributes:
+        full: more has come than an answer holds.
+    """
+
+    __slots__ = ("_reader", "full")
 
     def __init__(self) -> None:
+        self.full = False
         self._reader: Reader | None = Reader()
 
     def heard(self, part: bytes, /) -> bool:
@@ -101,7 +107,8 @@ class ChatPulse:
             return False
         try:
             return any(_is_meaningful(each.kind, each.data) for each in self._reader.read(part))
-        except EventStreamError:  # whoever reads the whole will say so
+        except EventStreamError as error:  # whoever reads the whole will say so
+            self.full = isinstance(error, TooMuch)
             self._reader = None
             return False
 
@@ -149,6 +156,8 @@ def assemble(stream: bytes, end: Ending) -> Assembled:
         answer.ended(end)
     except _Refused as refused:
         fault = refused.fault
+    except TooMuch as error:
+        fault = Fault(FaultKind.TOO_LARGE, f"in the stream: {error}", 200)
     except (EventStreamError, StrictJsonError) as error:
         fault = Fault(FaultKind.MALFORMED_REPLY, f"in the stream: {error}", 200)
     return Assembled(answer.body(), fault)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from failsoft.cli.telling import looking_into
 from failsoft.ledger.locks import alive
-from failsoft.ledger.read import read
 
 
 def last_changes(ledger: Path | None) -> list[dict[str, Any]]:
@@ -30,7 +30,7 @@ def _newest(
 ) -> list[dict[str, Any]]:
     if ledger is None or not ledger.exists():
         return []
-    with read(ledger) as reader:
+    with looking_into(ledger) as reader:
         opened = {each.fields["emitter"]: each.fields["pid"] for each in reader.records(kind="emitter.opened")}
         running = {emitter: pid for emitter, pid in opened.items() if alive(ledger, emitter)}
         found: dict[tuple[str, str, str], dict[str, Any]] = {}

@@ -15,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from failsoft.cli.running import last_changes
+from failsoft.cli.telling import looking_into
 from failsoft.isolation import Isolation
-from failsoft.ledger.read import Reader, read
+from failsoft.ledger.read import Reader
 
 WINDOW = timedelta(minutes=5)
 """How far back calls and attempts are counted."""
@@ -100,7 +101,7 @@ def routes(isolation: Isolation, now: datetime) -> list[Route]:
             route.adapters.append(Standing(adapter, layers=[*layers, *_layers(changes, name, adapter)]))
     path = isolation.ledger_path
     if path is not None and path.exists():
-        with read(path) as reader:
+        with looking_into(path) as reader:
             _count(reader, found, _written(now - WINDOW))
     return list(found.values())
 

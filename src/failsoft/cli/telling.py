@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from failsoft.errors import ConfigurationError, FailsoftError
+from failsoft.errors import ConfigurationError, FailsoftError, LedgerInvalid
 from failsoft.io.sharing import Sharing
 from failsoft.ledger.read import Entry, Reader, read
 from failsoft.outcome import Outcome
@@ -86,8 +86,18 @@ def explained(as_json: bool, code: int = PROBLEM) -> Iterator[None]:
 @contextmanager
 def reading(ledger: Path, as_json: bool) -> Iterator[Reader]:
     """A ledger, open for reading."""
-    with explained(as_json), read(ledger) as reader:
+    with explained(as_json), looking_into(ledger) as reader:
         yield reader
+
+
+@contextmanager
+def looking_into(ledger: Path) -> Iterator[Reader]:
+    """A ledger, open for reading. A record whose parts aren't where failsoft writes them says that it's damaged."""
+    try:
+        with read(ledger) as reader:
+            yield reader
+    except (TypeError, ValueError, AttributeError, KeyError):
+        raise LedgerInvalid(f"{ledger}: a record is damaged: run `failsoft verify` on it") from None
 
 
 def give_up(as_json: bool, problems: list[str], code: int = PROBLEM) -> NoReturn:

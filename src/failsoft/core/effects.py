@@ -119,6 +119,11 @@ EVENT_STREAM = "text/event-stream"
 class Pulse(Protocol):
     """Listens to the body of one streamed reply as it comes: pure, no clock, never raises."""
 
+    @property
+    def full(self) -> bool:
+        """Has more come than any answer holds? The exchange then ends with the fault ``too_large``."""
+        ...
+
     def heard(self, part: bytes, /) -> bool:
         """Did a meaningful event end in this part of the body? Comments and pings aren't meaningful."""
         ...

@@ -4,7 +4,7 @@ Theory of operation. Where a request brings a pulse (`failsoft.core.effects.Puls
 `Silence.ends`: at first for ``first_ns`` from its start, then for ``gap_ns`` from each part in which a meaningful event
 ended, and never beyond the deadline. Comments and pings prove that the socket is alive, and prolong nothing. A reply that is
 no event stream (an error, a server that doesn't stream, a stream that's compressed although nobody asked for that) has its
-deadline alone.
+deadline alone. A pulse that is full ends the time at once: the next wait is the last.
 
 Transports wait until `ends` where they'd wait until the deadline, hand over each part, and ask `judged` what a time-out
 meant.
@@ -65,9 +65,13 @@ class Silence:
         if self._pulse is not None and self._pulse.heard(part):
             self._begun = True
             self.ends = min(self.until, now + self._request.gap_ns)
+        if self._pulse is not None and self._pulse.full:
+            self.ends = min(self.ends, now)
 
     def judged(self, fault: Fault, now: int) -> Fault:
         """What a fault means where this silence may have brought it about."""
+        if self._pulse is not None and self._pulse.full:
+            return Fault(FaultKind.TOO_LARGE, "more came than an answer holds")
         ran_out = fault.kind is FaultKind.ATTEMPT_TIMEOUT and self.ends < self.until
         if not ran_out or now < self.ends - MILLISECOND:
             return fault

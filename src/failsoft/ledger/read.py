@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import Any
 
 from attrs import field, frozen
@@ -14,7 +15,7 @@ from failsoft.errors import LedgerInvalid
 from failsoft.ledger import canonical, merkle
 from failsoft.ledger.commitment import Disclosure, digest
 from failsoft.ledger.merkle import BLOCK, Frontier
-from failsoft.ledger.schema import APPLICATION_ID, VERSION, Kind
+from failsoft.ledger.schema import APPLICATION_ID, UNREADABLE, VERSION, Kind
 
 _COLUMNS = "SELECT seq, leaf, type, ts, body FROM ledger_record"
 
@@ -78,7 +79,7 @@ def connect(path: Path) -> sqlite3.Connection:
             raise LedgerInvalid(f"{path}: not a ledger")
         if version != VERSION:
             raise LedgerInvalid(f"{path}: format {version}, and this failsoft reads {VERSION}")
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         connection.close()
         raise LedgerInvalid(f"{path}: it can't be read ({error})") from None
     except LedgerInvalid:
@@ -87,8 +88,21 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+@contextmanager
+def _explained(path: Path) -> Generator[None, None, None]:
+    """What a damaged file leads to is told as what it is."""
+    try:
+        yield
+    except (*UNREADABLE, TypeError, ValueError) as error:
+        why = str(error) if isinstance(error, sqlite3.Error) else "what it holds isn't of its column's kind"
+        raise LedgerInvalid(f"{path}: it can't be read ({why}): run `failsoft verify` on it") from None
+
+
 class Reader:
-    """A ledger at one moment: one read transaction, so that all answers fit together. A context manager."""
+    """A ledger at one moment: one read transaction, so that all answers fit together. A context manager.
+
+    Whatever is asked of it raises `failsoft.errors.LedgerInvalid` where the file turns out to be damaged.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -115,18 +129,20 @@ class Reader:
     @property
     def origin(self) -> str:
         """The log's name."""
-        return str(self._connection.execute("SELECT origin FROM ledger_log").fetchone()[0])
+        return str(self._line("SELECT origin FROM ledger_log")[0])
 
     @property
     def size(self) -> int:
         """How many records."""
-        return int(self._connection.execute("SELECT size FROM ledger_head").fetchone()[0])
+        with _explained(self.path):
+            return int(self._line("SELECT size FROM ledger_head")[0])
 
     @property
     def root(self) -> bytes:
         """The tree's root, as the head states it."""
-        size, data = self._connection.execute("SELECT size, frontier FROM ledger_head").fetchone()
-        return Frontier.from_bytes(size, data).root()
+        size, data = self._line("SELECT size, frontier FROM ledger_head")
+        with _explained(self.path):
+            return Frontier.from_bytes(size, data).root()
 
     def records(
         self,
@@ -150,11 +166,9 @@ class Reader:
         where = " AND ".join(f"{column} = ?" for column in given)
         query = f"{_COLUMNS} WHERE {where}" if where else _COLUMNS
         if last is None:
-            rows = self._connection.execute(f"{query} ORDER BY seq", tuple(given.values()))
-        else:
-            newest = f"SELECT * FROM ({query} ORDER BY seq DESC LIMIT ?) ORDER BY seq"  # noqa: S608 -- our own names
-            rows = self._connection.execute(newest, (*given.values(), last))
-        return (Entry(*row) for row in rows)
+            return self._entries(f"{query} ORDER BY seq", tuple(given.values()))
+        newest = f"SELECT * FROM ({query} ORDER BY seq DESC LIMIT ?) ORDER BY seq"  # noqa: S608 -- our own names
+        return self._entries(newest, (*given.values(), last))
 
     def record(self, index: int) -> Entry:
         """The record at this place.
@@ -162,10 +176,10 @@ class Reader:
         Raises:
             LookupError: there's none.
         """
-        row = self._connection.execute(f"{_COLUMNS} WHERE seq = ?", (index,)).fetchone()
-        if row is None:
+        entry = next(self._entries(f"{_COLUMNS} WHERE seq = ?", (index,)), None)
+        if entry is None:
             raise LookupError(f"there is no record {index} in {self.path}")
-        return Entry(*row)
+        return entry
 
     def call(self, call_id: str) -> list[Entry]:
         """All records of one call, in order; none where the call isn't known."""
@@ -181,10 +195,10 @@ class Reader:
             ValueError: what's kept is not what was committed to.
         """
         key = bytes.fromhex(commitment) if isinstance(commitment, str) else commitment
-        row = self._connection.execute("SELECT data FROM ledger_payload WHERE digest = ?", (key,)).fetchone()
+        row = next(self._rows("SELECT data FROM ledger_payload WHERE digest = ?", (key,)), None)
         if row is None:
             return None
-        if digest(row[0]) != key:
+        if type(row[0]) is not bytes or digest(row[0]) != key:
             raise ValueError(f"the payload of {key.hex()} is not what was committed to")
         disclosure = Disclosure.from_bytes(row[0])
         return disclosure.path, disclosure.media, disclosure.data
@@ -192,7 +206,7 @@ class Reader:
     def artifact(self, sha256: str | bytes) -> tuple[str, bytes] | None:
         """Media type and data of an artifact (a configuration snapshot); None where there's none."""
         key = bytes.fromhex(sha256) if isinstance(sha256, str) else sha256
-        row = self._connection.execute("SELECT media, data FROM ledger_artifact WHERE sha256 = ?", (key,)).fetchone()
+        row = next(self._rows("SELECT media, data FROM ledger_artifact WHERE sha256 = ?", (key,)), None)
         return None if row is None else (row[0], row[1])
 
     def inclusion(self, index: int) -> list[bytes]:
@@ -215,16 +229,33 @@ class Reader:
         """A range of a proof begins at a multiple of 256, or is shorter: whole blocks come from the stored subtrees."""
         blocks, rest = Frontier(), Frontier()
         whole = first // BLOCK + (end - first) // BLOCK
-        for (block,) in self._connection.execute(
-            "SELECT hash FROM ledger_subtree WHERE idx >= ? AND idx < ? ORDER BY idx", (first // BLOCK, whole)
-        ):
-            blocks.append(block)
-        start = first + blocks.size * BLOCK
-        for (leaf,) in self._connection.execute(
-            "SELECT leaf FROM ledger_record WHERE seq >= ? AND seq < ? ORDER BY seq", (start, end)
-        ):
-            rest.append(leaf)
-        return Frontier(end - first, blocks.hashes + rest.hashes).root()
+        with _explained(self.path):
+            for (block,) in self._rows(
+                "SELECT hash FROM ledger_subtree WHERE idx >= ? AND idx < ? ORDER BY idx", (first // BLOCK, whole)
+            ):
+                blocks.append(block)
+            start = first + blocks.size * BLOCK
+            for (leaf,) in self._rows(
+                "SELECT leaf FROM ledger_record WHERE seq >= ? AND seq < ? ORDER BY seq", (start, end)
+            ):
+                rest.append(leaf)
+            return Frontier(end - first, blocks.hashes + rest.hashes).root()
+
+    def _rows(self, query: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        with _explained(self.path):
+            yield from self._connection.execute(query, values)
+
+    def _line(self, query: str) -> tuple[Any, ...]:
+        """The one line of a table that has one."""
+        for row in self._rows(query):
+            return row
+        raise LedgerInvalid(f"{self.path}: a line is missing that every ledger has: run `failsoft verify` on it")
+
+    def _entries(self, query: str, values: tuple[Any, ...]) -> Iterator[Entry]:
+        for row in self._rows(query, values):
+            if type(row[1]) is not bytes or type(row[4]) not in (bytes, NoneType):
+                raise LedgerInvalid(f"{self.path}: record {row[0]} is damaged: run `failsoft verify` on it")
+            yield Entry(*row)
 
 
 def read(path: str | Path) -> Reader:

@@ -170,6 +170,9 @@ _TRIGGERS = (
 STATEMENTS = _TABLES + _TRIGGERS
 """The published SQL, in the order in which it runs."""
 
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+"""What a query raises on a damaged file: the second where SQLite's message quotes bytes of it that are no text."""
+
 _CATALOGUE = "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema"
 
 

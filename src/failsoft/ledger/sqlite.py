@@ -334,12 +334,14 @@ class LedgerFile:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
             if code == sqlite3.SQLITE_NOTADB:
                 raise LedgerInvalid(f"{self.path}: not a ledger: it isn't an SQLite database") from None
             if code == sqlite3.SQLITE_CORRUPT:
                 raise LedgerInvalid(f"{self.path}: the file is cut or damaged ({error})") from None
             raise LedgerInvalid(f"{self.path}: the ledger can't be written ({error})") from None
+        except (TypeError, ValueError) as error:  # a column of a damaged file holds what it can't
+            raise LedgerInvalid(f"{self.path}: the file is cut or damaged ({type(error).__name__})") from None
         except OSError as error:
             raise LedgerInvalid(f"{self.path}: the ledger can't be written ({error})") from None
 

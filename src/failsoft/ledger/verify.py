@@ -122,6 +122,9 @@ _OF_THE_READING = frozenset(
 )
 """What SQLite says where it's the reading that failed: no word about the file."""
 
+_OF_THE_FILE = (*schema.UNREADABLE, TypeError, ValueError, AttributeError, LookupError, ArithmeticError)
+"""What reading a damaged file raises. A column of it may hold what no column of its kind does: that fails anywhere."""
+
 
 @define
 class _Findings:
@@ -164,8 +167,8 @@ def verify(path: str | Path, *, pins: Sequence[tuple[int, str]] = ()) -> Verific
             _doubled(connection, found)
             connection.execute("COMMIT")
             in_flight = _open_calls(path, connection, walk, found)
-    except sqlite3.Error as error:
-        if error.sqlite_errorcode & 0xFF in _OF_THE_READING:
+    except _OF_THE_FILE as error:
+        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _OF_THE_READING:
             found.add(Problem(UNUSABLE, f"{path}: it can't be read ({error})"))
         else:
             found.add(Problem(TAMPERED, f"the file is cut or damaged ({error})", walk.frontier.size))

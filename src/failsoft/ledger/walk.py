@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
+from types import NoneType
 from typing import Any, cast
 
 from attrs import define, field
@@ -94,6 +95,9 @@ class Walk:
         index, leaf, body = row[0], row[1], row[2]
         if index != self.frontier.size:
             problem(f"{index - self.frontier.size} records before it are missing")
+        if type(leaf) is not bytes or type(body) not in (bytes, NoneType):
+            problem("its row is damaged: its leaf or its record isn't bytes")
+            leaf, body = b"", None
         block = self.frontier.append(leaf)
         if block is not None:
             self._block(index // BLOCK, block, problem)
