@@ -158,7 +158,8 @@ def test_a_body_nested_without_end_says_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "odd", [Fact(BOUND, 1, ""), Fact(-1, 1, ""), Fact(1, BOUND, ""), Fact(1, -1, ""), Fact(1, 1, " " * (LONGEST_BODY + 1))]
+    "odd",
+    [Fact(BOUND, 1, ""), Fact(-1, 1, ""), Fact(1, BOUND, ""), Fact(1, -1, ""), Fact(1, 1, " " * (LONGEST_BODY + 1))],
 )
 def test_what_nobody_of_us_can_have_told_is_as_if_it_werent_there(odd: Fact) -> None:
     store, told = MemoryStore(), {"k/open": fact(1, 1, owner="a")}

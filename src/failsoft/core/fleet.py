@@ -37,7 +37,7 @@ as if it were alone. What's told meanwhile is kept, the last of each kind, and m
 
 Moments of the store's clock become moments of this process's clock when they arrive, by how far off they are. A wait is
 counted from the arrival of the answer, so none is shortened; none is longer than the hint cap.
-A latch's first trial counts from the moment at which it latched wherever that was, so it's due for a process that starts later.
+A latch's first trial counts from the moment at which it latched, wherever that was: one that starts later makes it.
 A person's word that an adapter may be tried again ends the fleet's opening, for those too that start after it.
 """
 
@@ -346,7 +346,12 @@ class Fleet:
             elif member.state is State.OPEN and not member.trying and now >= member.due:
                 member.trying, member.tried_at = True, now
                 member.adapter.breaker.to_trial("waited", now)
-            elif member.trying and member.wanted and now >= member.tried_at + self.refresh and member.state is State.HALF_OPEN:
+            elif (
+                member.trying
+                and member.wanted
+                and now >= member.tried_at + self.refresh
+                and member.state is State.HALF_OPEN
+            ):
                 member.pause = now + 2 * self.refresh
                 breaker_peers.stand_down(member.adapter.breaker, now + HELD_FOR * self.refresh, now)
 

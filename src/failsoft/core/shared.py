@@ -40,7 +40,6 @@ from typing import Any, Protocol, cast
 
 from attrs import frozen
 
-
 BOUND = 2**62
 """No epoch and no rank reaches it: what does would leave no room for a contradiction."""
 
@@ -104,7 +103,7 @@ def news(facts: Facts, known: Facts) -> dict[str, Fact]:
 
 
 def sound(facts: Facts) -> dict[str, Fact]:
-    """Those that one of us can have told: a store is open to other hands. What isn't is overwritten as if it weren't there."""
+    """Those that one of us can have told; a store is open to other hands. Others count as if they weren't there."""
     return {name: each for name, each in facts.items() if _is_sound(name, each)}
 
 

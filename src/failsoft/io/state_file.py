@@ -179,7 +179,9 @@ class StateFile:
 
     def _bytes(self) -> bytes:
         """Opened without waiting: a pipe in its place would wait for a writer."""
-        with open(self.path, "rb", opener=lambda path, flags: os.open(path, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        with open(
+            self.path, "rb", opener=lambda path, flags: os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+        ) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise ConfigurationError(f"{self.path}: not a file of blocks: no regular file; remove it")
@@ -204,7 +206,9 @@ class StateFile:
     def _replace(self, content: Content) -> Marks:
         text = json.dumps(_written(content), indent=2, sort_keys=True).encode()
         if len(text) > LARGEST or not _is_readable(text):
-            raise ConfigurationError(f"{self.path}: what was to be written couldn't be read again, so it's left as it is")
+            raise ConfigurationError(
+                f"{self.path}: what was to be written couldn't be read again, so it's left as it is"
+            )
         self._sweep()
         handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name + _UNDER_WAY)
         try:
@@ -219,7 +223,6 @@ class StateFile:
             os.unlink(name)
             raise
         return marks
-
 
     def _sweep(self) -> None:
         """Under the lock nobody else writes: what's under way is a killed one's."""
@@ -357,7 +360,9 @@ def _locked(path: Path) -> Iterator[None]:
     descriptor = _lock_file(path)
     try:
         if not processes.lock_within(descriptor, LOCKED_FOR):
-            raise ConfigurationError(f"{path}: another process keeps it locked for more than {LOCKED_FOR:g} s: end that")
+            raise ConfigurationError(
+                f"{path}: another process keeps it locked for more than {LOCKED_FOR:g} s: end that"
+            )
         try:
             yield
         finally:

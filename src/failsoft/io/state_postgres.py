@@ -53,33 +53,33 @@ _ODD = f"""(
 )"""
 """What isn't `failsoft.core.shared.sound`: overwritten as if it weren't there."""
 
-_MERGE = f"""
+_MERGE = """
 WITH given AS (
     SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[]) AS g (name, epoch, rank, body)
 ), kept AS (
     INSERT INTO failsoft.state AS s (scope, name, epoch, rank, body)
     SELECT %s, name, epoch, rank, body FROM given ORDER BY name
     ON CONFLICT (scope, name) DO UPDATE SET epoch = EXCLUDED.epoch, rank = EXCLUDED.rank, body = EXCLUDED.body
-    WHERE (EXCLUDED.epoch, EXCLUDED.rank, EXCLUDED.body) > (s.epoch, s.rank, s.body) OR {_ODD}
+    WHERE (EXCLUDED.epoch, EXCLUDED.rank, EXCLUDED.body) > (s.epoch, s.rank, s.body) OR ODD
     RETURNING 1
 )
 SELECT pg_notify('failsoft_state', %s) FROM (SELECT 1 FROM kept LIMIT 1) AS anything
-"""
+""".replace("ODD", _ODD)
 """In the order of the names: two that merge the same rows at once don't wait for each other in a circle."""
 
-_LEASE = f"""
+_LEASE = """
 WITH clock AS (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS ms)
 INSERT INTO failsoft.state AS s (scope, name, epoch, rank, body)
 SELECT %(scope)s, %(name)s, %(floor)s + 1, ms + %(lasting)s, %(body)s FROM clock
 ON CONFLICT (scope, name) DO UPDATE SET
-    epoch = CASE WHEN {_ODD} THEN EXCLUDED.epoch
+    epoch = CASE WHEN ODD THEN EXCLUDED.epoch
             WHEN s.body = EXCLUDED.body AND s.rank > EXCLUDED.rank - %(lasting)s THEN s.epoch
             ELSE greatest(s.epoch + 1, EXCLUDED.epoch) END,
     rank = EXCLUDED.rank,
     body = EXCLUDED.body
 WHERE s.rank <= EXCLUDED.rank - %(lasting)s OR s.body = EXCLUDED.body OR s.rank > EXCLUDED.rank + %(lasting)s
-    OR {_ODD}
-"""
+    OR ODD
+""".replace("ODD", _ODD)
 """As `failsoft.core.shared.leased`."""
 
 _ALL = """
