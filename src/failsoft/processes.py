@@ -11,6 +11,7 @@ Nothing forks there. Both kinds end with the descriptor, and so with the process
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -25,18 +26,26 @@ _PLACE = 2**30
 """Which byte is locked on Windows: its C library takes no place beyond 2^31."""
 
 _NAPS = (0.001, 0.02)
-"""Seconds between two questions on Windows: at first, and at most."""
+"""Seconds between two questions: at first, and at most."""
 
 
 def lock(descriptor: int) -> None:
     """Wait for the lock of this open file, and take it."""
     if sys.platform == "win32":
-        nap = _NAPS[0]
-        while not try_lock(descriptor):
-            time.sleep(nap)
-            nap = min(2 * nap, _NAPS[1])
+        lock_within(descriptor, math.inf)
     else:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def lock_within(descriptor: int, seconds: float) -> bool:
+    """Take the lock of this open file; False if it wasn't to be had in that time. By asking again and again."""
+    deadline, nap = time.monotonic() + seconds, _NAPS[0]
+    while not try_lock(descriptor):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(nap)
+        nap = min(2 * nap, _NAPS[1])
+    return True
 
 
 def try_lock(descriptor: int) -> bool:

@@ -325,6 +325,31 @@ def test_a_closing_that_nobody_was_open_for_isnt_told(world: World) -> None:
     assert two.changes == []
 
 
+def test_one_that_starts_after_an_unblocking_asks_at_once(world: World) -> None:
+    world.processes[0].fail()
+    world.step()
+    for each in world.processes:
+        each.breaker.to_trial(breaker_peers.UNBLOCKED, world.clock.now)
+    world.step()
+    joined = world.join("p9")
+    joined.step()
+    assert joined.state is State.CLOSED
+    assert (world.fact("open").epoch, world.fact("open").rank) == (2, 0)
+
+
+def test_one_that_still_fails_after_an_unblocking_opens_the_others_anew(world: World) -> None:
+    one, two = world.processes
+    one.fail()
+    world.step()
+    for each in world.processes:
+        each.breaker.to_trial(breaker_peers.UNBLOCKED, world.clock.now)
+    two.succeed(2)
+    world.step()
+    one.fail(2)
+    world.step()
+    assert (world.fact("open").owner, one.state, two.state) == ("p0/gpt", State.OPEN, State.OPEN)
+
+
 # --- leases -----------------------------------------------------------------------------------------------------------
 
 
@@ -431,6 +456,41 @@ def test_it_stands_down_for_a_process_that_has_callers(world: World) -> None:
     assert other.call(Settlement.SUCCESS) is None
     world.advance(1.5)
     assert (holder.state, other.state) == (State.OPEN, State.HALF_OPEN)
+
+
+@pytest.mark.parametrize("ahead_s", [60, 86_400, 2**50])
+def test_a_want_that_no_process_would_say_moves_nobody(world: World, ahead_s: int) -> None:
+    world.processes[0].fail()
+    world.step()
+    world.store.facts[f"{KEY}/want"] = fact(0, world.store.now_ms + ahead_s * 1_000, owner="ghost/gpt")
+    world.advance(5.9)
+    (holder,) = (each for each in world.processes if each.state is State.HALF_OPEN)
+    assert not holder.member.wanted
+
+
+def test_what_was_forged_to_outlast_every_want_is_contradicted(world: World) -> None:
+    world.processes[0].fail()
+    world.step()
+    world.store.facts[f"{KEY}/want"] = fact(0, 2**50, owner="ghost/gpt")
+    world.advance(6)
+    (holder,) = (each for each in world.processes if each.state is State.HALF_OPEN)
+    (other,) = (each for each in world.processes if each is not holder)
+    assert other.call(Settlement.SUCCESS) is None
+    world.advance(1.5)
+    assert (holder.state, other.state) == (State.OPEN, State.HALF_OPEN)
+    assert world.fact("want").epoch == 1
+
+
+def test_it_tries_for_one_refresh_before_it_stands_down(world: World) -> None:
+    world.processes[0].fail()
+    world.step()
+    world.advance(4.9)
+    world.store.facts[f"{KEY}/want"] = fact(0, world.store.now_ms + 3_000, owner="elsewhere/gpt")
+    world.advance(0.9)
+    (holder,) = (each for each in world.processes if each.state is State.HALF_OPEN)
+    assert holder.member.wanted
+    world.advance(0.3)
+    assert holder.state is State.OPEN
 
 
 def test_it_doesnt_stand_down_while_a_trial_is_out(world: World) -> None:
@@ -541,6 +601,14 @@ def test_without_the_store_nothing_is_held() -> None:
     assert one.state is State.HALF_OPEN
 
 
+def test_what_kind_of_fact_it_doesnt_know_it_neither_keeps_nor_tells_again(world: World) -> None:
+    world.store.facts |= {f"{KEY}/weather": fact(1, 1), "nonsense": fact(1, 1)}
+    world.step()
+    world.store.facts.clear()
+    world.step()
+    assert world.store.facts == {}
+
+
 def test_what_happened_meanwhile_merges_when_the_store_is_back(world: World) -> None:
     one, two = world.processes
     world.store.down = "gone"
@@ -642,6 +710,41 @@ def test_a_latch_reaches_all_and_so_does_its_end(world: World) -> None:
     world.step()
     assert one.adapter.latch.cause(world.clock.now) is None
     assert world.fact("latch").epoch == 2
+
+
+def test_a_latchs_trial_is_due_for_one_that_starts_after_five_minutes(world: World) -> None:
+    world.processes[0].adapter.latch.trip("the credential is refused", True, "call", world.clock.now)
+    world.step()
+    early = world.join("early")
+    early.step()
+    assert early.adapter.latch.cause(world.clock.now) == "the credential is refused"
+    world.clock.now += 331 * SECOND
+    late = world.join("late")
+    late.step()
+    assert late.adapter.latch.cause(world.clock.now) is None
+    assert late.adapter.latch.admit(world.clock.now)
+    assert late.adapter.latch.cause(world.clock.now) == "the credential is refused"
+
+
+def test_a_latch_counts_from_its_own_moment_though_its_told_late(world: World) -> None:
+    one, two = world.processes
+    world.store.down = "gone"
+    world.clock.now += SECOND
+    latched = world.clock.now
+    one.adapter.latch.trip("the credential is refused", True, "call", latched)
+    world.clock.now += 331 * SECOND
+    world.store.down = None
+    world.step()
+    assert two.adapter.latch.cause(world.clock.now) is None
+
+
+@pytest.mark.parametrize("at", [None, "then", -1, 2**61])
+def test_a_latch_that_says_no_moment_or_one_to_come_counts_from_when_its_heard(world: World, at: object) -> None:
+    world.store.facts[f"{KEY}/latch"] = fact(1, 1, owner="elsewhere/gpt", cause="gone", at=at)
+    world.step()
+    latch = world.processes[0].adapter.latch
+    assert latch.cause(299 * SECOND) == "gone"
+    assert latch.cause(331 * SECOND) is None
 
 
 def test_a_latch_whose_cause_got_lost_says_so(world: World) -> None:
@@ -746,6 +849,14 @@ def test_a_count_that_isnt_ours_counts_for_nothing() -> None:
     world.store.facts[f"{KEY}/day/x"] = fact(day, 1, owner="x", requests="all", tokens=None)
     world.step()
     assert take(world.processes[0]) == 1
+
+
+def test_a_count_below_nothing_gives_nobody_more() -> None:
+    world = counted()
+    day = world.clock.time_ns() // DAY
+    world.store.facts[f"{KEY}/day/x"] = fact(day, 1, owner="x", requests=-1_000, tokens=-(2**70))
+    world.step()
+    assert take(world.processes[0], 150) == 90
 
 
 def test_an_adapter_without_a_daily_quota_tells_no_count() -> None:

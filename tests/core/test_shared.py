@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from itertools import permutations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from failsoft.core.limits import DAY
-from failsoft.core.shared import Fact, Facts, LeaseAsk, MemoryStore, fact, granted, is_past, leased, merged, news
+from failsoft.core.shared import (
+    BOUND,
+    LONGEST_BODY,
+    Fact,
+    Facts,
+    LeaseAsk,
+    MemoryStore,
+    fact,
+    granted,
+    is_past,
+    leased,
+    merged,
+    news,
+    sound,
+)
 
 facts = st.builds(Fact, st.integers(0, 3), st.integers(0, 3), st.sampled_from(["", '{"owner":"a"}', '{"owner":"b"}']))
 states = st.dictionaries(st.sampled_from(["k/open", "k/throttle", "block/adapter:a"]), facts)
@@ -135,3 +150,24 @@ def test_no_two_hold_it_at_once_and_epochs_rise(asks: list[tuple[str, int]]) -> 
 
 def test_a_day_is_one_of_utc() -> None:
     assert DAY == 86_400 * 10**9
+
+
+def test_a_body_nested_without_end_says_nothing() -> None:
+    assert Fact(1, 1, "[" * 100_000).said == {}
+    assert Fact(1, 1, '{"a":' * 100_000).owner == ""
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [Fact(BOUND, 1, ""), Fact(-1, 1, ""), Fact(1, BOUND, ""), Fact(1, -1, ""), Fact(1, 1, " " * (LONGEST_BODY + 1))],
+)
+def test_what_nobody_of_us_can_have_told_is_as_if_it_werent_there(odd: Fact) -> None:
+    store, told = MemoryStore(), {"k/open": fact(1, 1, owner="a")}
+    assert sound({"k/open": odd}) == {}
+    store.facts = {"k/open": odd}
+    assert store.exchange(told, ()).facts == told
+
+
+def test_a_block_holds_however_long_its_reason() -> None:
+    block = {"block/adapter:a": fact(1, 1, why="x" * LONGEST_BODY)}
+    assert sound(block) == block

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,8 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from failsoft import processes
+from failsoft.core.shared import StateLost, fact
 from failsoft.errors import ConfigurationError
 from failsoft.io.block_file import LOOK_EVERY, Block, BlockFile
+from failsoft.io.state_file import LARGEST, Content, FileStore, StateFile
+from failsoft.isolation import SystemClock
 
 
 @pytest.fixture
@@ -143,7 +148,18 @@ def test_removing_the_file_ends_every_block(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"version": 1}', b'{"version":1,"blocks":{"a":1}}', b"\xff\xfe"]
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"version": 1}',
+        b'{"version":1,"blocks":{"a":1}}',
+        b"\xff\xfe",
+        b'{"version":2,"blocks":{}}',
+        b'{"version":1,"blocks":{},"versions":{"adapter:gpt":-1}}',
+        b'{"version":1,"blocks":{},"versions":{"adapter:gpt":4611686018427387904}}',
+    ],
 )
 def test_a_file_that_cant_be_read_keeps_the_last_known_blocks(path: Path, content: bytes) -> None:
     file = BlockFile(path)
@@ -183,6 +199,107 @@ def test_a_write_that_fails_leaves_nothing_behind(path: Path, monkeypatch: pytes
     with pytest.raises(ConfigurationError, match="No space left"):
         BlockFile(path).block("adapter:gpt", "jdoe", "why")
     assert [each.name for each in path.parent.iterdir()] == [path.name + ".lock"]
+
+
+def test_what_couldnt_be_read_again_is_never_written(path: Path) -> None:
+    file = BlockFile(path)
+    file.block("adapter:gpt", "jdoe", "why")
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError, match="couldn't be read again"):
+        file.block("adapter:other", "jdoe", "half a character: \ud800")
+    with pytest.raises(ConfigurationError, match="couldn't be read again"):
+        file.block("adapter:other", "jdoe", "x" * LARGEST)
+    assert path.read_bytes() == before
+
+
+def test_one_larger_than_any_is_refused(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(LARGEST + 1)
+    with pytest.raises(ConfigurationError, match="larger than 16777216 bytes"):
+        BlockFile(path).current()
+
+
+def test_a_pipe_in_its_place_makes_nobody_wait(path: Path) -> None:
+    os.mkfifo(path)
+    file = BlockFile(path)
+    assert file.adapter("gpt", 0) is None
+    with pytest.raises(ConfigurationError, match="no regular file"):
+        file.block("adapter:gpt", "jdoe", "why")
+
+
+def test_what_a_killed_writer_leaves_the_next_one_removes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", killed)
+        patch.setattr(os, "unlink", lambda name: None)
+        with pytest.raises(KeyboardInterrupt):
+            BlockFile(path).block("adapter:gpt", "jdoe", "why")
+    assert len(list(path.parent.iterdir())) == 2
+    BlockFile(path).block("adapter:gpt", "jdoe", "why")
+    assert set(path.parent.iterdir()) == {path, path.with_name(path.name + ".lock")}
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_else(path: Path) -> None:
+    left = path.with_name(path.name + ".new-abcdefgh")
+    left.write_text("half")
+    others = [path.with_name(name) for name in (path.name + ".lock", path.name + "abcdefgh", "mine.new-abcdefgh")]
+    for each in others:
+        each.write_text("")
+    BlockFile(path).block("adapter:gpt", "jdoe", "why")
+    assert set(path.parent.iterdir()) == {path, *others}
+
+
+def test_one_that_cant_be_removed_keeps_nobody_from_writing(path: Path) -> None:
+    path.with_name(path.name + ".new-folder").mkdir()
+    BlockFile(path).block("adapter:gpt", "jdoe", "why")
+    assert BlockFile(path).adapter("gpt", 0) is not None
+
+
+@pytest.fixture
+def kept_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("failsoft.io.state_file.LOCKED_FOR", 0.05)
+    with path.with_name(path.name + ".lock").open("w") as other:
+        assert processes.try_lock(other.fileno())
+        yield
+
+
+@pytest.mark.usefixtures("kept_locked")
+def test_whoever_keeps_the_lock_is_told_not_waited_for(path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"failsoft\.db\.blocks\.json\.lock: another process keeps it locked"):
+        BlockFile(path).block("adapter:gpt", "jdoe", "why")
+    with pytest.raises(StateLost, match="can't be used"):
+        FileStore(StateFile(path), SystemClock()).exchange({"k/open": fact(1, 1)}, ())
+
+
+def test_a_child_that_was_forked_meanwhile_doesnt_keep_the_lock(path: Path) -> None:
+    copies: list[int] = []
+
+    def alter(content: Content) -> Content:
+        (held,) = {
+            int(each.name)
+            for each in Path("/proc/self/fd").iterdir()
+            if each.is_symlink() and os.readlink(each).endswith(".json.lock")
+        }
+        copies.append(os.dup(held))  # of one open file, as a child's is
+        return content
+
+    StateFile(path).change(alter)
+    try:
+        with path.with_name(path.name + ".lock").open() as other:
+            assert processes.try_lock(other.fileno())
+    finally:
+        os.close(copies[0])
+
+
+@pytest.mark.parametrize(("folder", "lock"), [(0o755, 0o600), (0o700, 0o600), (0o775, 0o660), (0o1777, 0o666)])
+def test_who_can_write_in_the_folder_can_lock_and_nobody_else(path: Path, folder: int, lock: int) -> None:
+    path.parent.chmod(folder)
+    BlockFile(path).block("adapter:gpt", "jdoe", "why")
+    status = path.with_name(path.name + ".lock").stat()
+    assert stat.S_IMODE(status.st_mode) == lock
+    assert status.st_gid == path.parent.stat().st_gid
 
 
 def test_an_application_under_another_account_can_see_the_switch(path: Path) -> None:

@@ -17,7 +17,7 @@ from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.core.effects import SECOND
 from failsoft.core.fleet import Fleet
 from failsoft.core.fleet_member import Member
-from failsoft.core.shared import Facts, LeaseAsk, MemoryStore, Seen, StateLost, fact
+from failsoft.core.shared import BOUND, Fact, Facts, LeaseAsk, MemoryStore, Seen, StateLost, fact
 from failsoft.errors import ConfigurationError
 from failsoft.fault import Settlement
 from failsoft.io.block_file import BlockFile
@@ -149,6 +149,29 @@ def test_one_of_a_file_begins_its_thread_with_the_first_change(stages: Stages) -
     stage.fail()
     stage.until(lambda: stage.adapter.breaker._state is not State.CLOSED)
     assert stage.sharer._thread is not None
+
+
+def test_one_that_starts_when_a_trial_is_due_can_make_it_before_its_thread_runs(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = stages(Shown(always=False))
+    monkeypatch.setattr(stage.sharer, "wake", lambda: None)
+    past = CLOCK.time_ns() // 1_000_000 - 1_000
+    stage.store.facts = {"key/open": fact(1, past, owner="dead/gpt", reason="consecutive", trips=1)}
+    stage.sharer.start()
+    assert stage.adapter.breaker._state is State.HALF_OPEN
+    assert stage.store.facts["key/lease"].owner == "here/gpt"
+
+
+def test_one_that_starts_while_another_tries_makes_none(stages: Stages) -> None:
+    stage = stages(Shown(always=False))
+    now = CLOCK.time_ns() // 1_000_000
+    stage.store.facts = {
+        "key/open": fact(1, now - 1_000, owner="dead/gpt", reason="consecutive", trips=1),
+        "key/lease": fact(2, now + 1_500, owner="other/gpt"),
+    }
+    stage.sharer.start()
+    assert stage.adapter.breaker._state is State.OPEN
 
 
 def test_a_change_goes_out_and_its_trial_comes_with_the_lease(stages: Stages) -> None:
@@ -304,6 +327,59 @@ class TestBlocks:
         again.unknown()
         assert again.adapter("gpt", 0) is None
 
+    def test_arrive_though_other_facts_make_trouble_and_so_do_those(
+        self, hosts: tuple[Stage, BlockFile, Stage, BlockFile], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        here, one, there, two = hosts
+        one.block("adapter:gpt", "jdoe", "why")
+        here.sharer.start()
+
+        def trouble(*_: Any) -> None:
+            raise OverflowError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(there.fleet, "heard", trouble)
+            assert not there.sharer._round()
+        assert two.adapter("gpt", CLOCK.monotonic_ns()) is not None
+        assert not there.fleet.up
+        monkeypatch.setattr(two, "merge", trouble)
+        heard: list[Any] = []
+        monkeypatch.setattr(there.fleet, "heard", lambda *each: heard.append(each))
+        assert not there.sharer._round()
+        assert heard
+
+
+class TestABlockThatAnotherHostTellsOddly:
+    ODD = (
+        "[]",
+        "[" * 5_000,
+        '{"actor":null,"why":["x"],"since":1}',
+        '{"actor":"a","why":"\\ud800","since":"s"}',
+        '{"actor":"a","why":"w","since":"s","until":"soon"}',
+        '{"actor":"a","why":"' + "x" * 2**16 + '","since":"s"}',
+    )
+
+    @pytest.mark.parametrize("body", ODD)
+    def test_is_a_block_until_its_ended_and_leaves_the_file_whole(self, tmp_path: Path, body: str) -> None:
+        one = BlockFile(tmp_path / "one")
+        other = one.block("adapter:other", "jdoe", "why")
+        one.merge({"block/adapter:gpt": Fact(1, 1, body)})
+        block = one.current()["adapter:gpt"]
+        assert (block.actor, block.why, block.until) == ("another host", "its words can't be read here", None)
+        assert BlockFile(tmp_path / "one").current() == {"adapter:gpt": block, "adapter:other": other}
+        assert one.unblock("adapter:gpt")
+
+    @pytest.mark.parametrize(
+        "told", [Fact(1, 1, "~"), Fact(1, 9, "{}"), Fact(1, 0, "~"), Fact(1, 0, '{"when":"\\ud800"}')]
+    )
+    def test_isnt_written_again_and_again(self, tmp_path: Path, told: Fact) -> None:
+        one = BlockFile(tmp_path / "one")
+        one.merge({"block/adapter:gpt": told})
+        before = StateFile(tmp_path / "one").marks()
+        one.merge({"block/adapter:gpt": told})
+        assert StateFile(tmp_path / "one").marks() == before
+        assert ("adapter:gpt" in BlockFile(tmp_path / "one").current()) is bool(told.rank)
+
 
 class TestRegisters:
     def test_the_later_word_on_a_subject_wins_wherever_it_was_said(self, tmp_path: Path) -> None:
@@ -395,6 +471,18 @@ class TestTheFile:
         store = FileStore(file, CLOCK)
         store.exchange({"k/day/a": fact(5, 1)}, ())
         assert store.exchange({"k/open": fact(5, 1)}, ()).facts.keys() == {"k/open"}
+
+    @pytest.mark.parametrize("odd", [(BOUND, 0, ""), (2**63, 1, ""), (-1, 1, ""), (1, 2**70, ""), (1, 1, "x" * 5_000)])
+    def test_reads_what_nobody_can_have_told_as_if_it_werent_there_and_overwrites_it(
+        self, file: StateFile, odd: tuple[int, int, str]
+    ) -> None:
+        file.change(lambda _: Content(facts={"k/open": Fact(*odd), "k/lease": Fact(*odd)}))
+        assert FileStore(file, CLOCK).exchange({}, ()).facts == {}
+        told = {"k/open": fact(1, 5, owner="a")}
+        seen = FileStore(file, CLOCK).exchange(told, [LeaseAsk("k/lease", "a", 1, 1_000)])
+        assert seen.facts["k/open"] == told["k/open"]
+        assert (seen.facts["k/lease"].epoch, seen.facts["k/lease"].owner) == (2, "a")
+        assert FileStore(file, CLOCK).exchange({}, ()).facts == seen.facts
 
     def test_that_cant_be_read_or_written_is_a_store_that_is_lost(self, file: StateFile, tmp_path: Path) -> None:
         store = FileStore(file, CLOCK)

@@ -100,6 +100,38 @@ class TestTheStore:
             one.exchange(each, ())
         assert two.exchange(several[0], ()).facts == merged(*several)
 
+    @pytest.mark.parametrize(
+        "odd", [(2**62, 0, ""), (2**63 - 1, 1, ""), (-1, 1, ""), (1, 2**63 - 1, ""), (1, 1, "x" * 5_000)]
+    )
+    def test_what_nobody_can_have_told_is_as_if_it_werent_there(
+        self, store: Make, postgres: PostgresServer, scope: str, odd: tuple[int, int, str]
+    ) -> None:
+        one = store()
+        for name in ("k/open", LEASE):
+            values = f"'{scope}', '{name}', {odd[0]}, {odd[1]}, '{odd[2]}'"
+            postgres.execute(f"INSERT INTO failsoft.state (scope, name, epoch, rank, body) VALUES ({values})")
+        assert one.exchange({}, ()).facts == {}
+        told = {"k/open": fact(1, 5, owner="a")}
+        seen = one.exchange(told, [LeaseAsk(LEASE, "a", 1, 1_000)])
+        assert seen.facts["k/open"] == told["k/open"]
+        assert (seen.facts[LEASE].epoch, seen.facts[LEASE].owner) == (2, "a")
+
+    def test_nor_does_a_lease_in_force_that_nobody_can_have_been_granted_keep_anybody_from_trying(
+        self, store: Make, postgres: PostgresServer, scope: str
+    ) -> None:
+        one = store()
+        soon = one.exchange({}, ()).now_ms + 30_000
+        postgres.execute(f"INSERT INTO failsoft.state VALUES ('{scope}', '{LEASE}', {2**62}, {soon}, '')")
+        seen = one.exchange({}, [LeaseAsk(LEASE, "a", 1, 60_000)])
+        assert (seen.facts[LEASE].epoch, seen.facts[LEASE].owner) == (2, "a")
+
+    def test_a_client_encoding_that_the_environment_asks_for_is_overruled(
+        self, store: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PGCLIENTENCODING", "SQL_ASCII")
+        told = {"block/adapter:größe": fact(1, 1, why="ü")}
+        assert store().exchange(told, ()).facts == told
+
     def test_what_it_knows_already_wakes_nobody(self, store: Make) -> None:
         one, two = store(), store()
         one.exchange({"a": fact(1, 1)}, ())

@@ -29,6 +29,8 @@ OWN_CALLS = 5
 PEER_OPENED = "peer_opened"
 PEER_CLOSED = "peer_closed"
 STOOD_DOWN = "stood_down"
+UNBLOCKED = "unblocked"
+"""Reason of a change that a person's word made: in every process, so the fleet's opening is over."""
 BY_PEERS = frozenset({PEER_OPENED, PEER_CLOSED, STOOD_DOWN})
 """Reasons of changes that are peers' doing: not to be told to peers again."""
 

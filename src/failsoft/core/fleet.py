@@ -25,8 +25,9 @@ adapter's lease:
     3. When the opening is due, the one that has the lease goes half-open, and its callers make the trials. It renews the
        lease while it tries, and counts its time from before it asked: the store never ends it earlier.
     4. Its conclusion, CLOSED or OPEN, is told in the lease's epoch, and the lease is given back.
-    5. A holder without callers keeps it: the first call that comes is the trial. If it has none out, and another process
-       has had to refuse a call (`want`), it stands down.
+    5. A holder without callers keeps it: the first call that comes is the trial. If it has none out, has tried for one
+       refresh, and another process has had to refuse a call (`want`), it stands down. A `want` that says more than any
+       process would say is nobody's.
 
 So at most one process tries an adapter under one lease, and none while another holds one. CLOSED lets all others back: each
 that was open by advice closes; each that had opened by itself makes trials of its own, when its own opening is due.
@@ -36,6 +37,8 @@ as if it were alone. What's told meanwhile is kept, the last of each kind, and m
 
 Moments of the store's clock become moments of this process's clock when they arrive, by how far off they are. A wait is
 counted from the arrival of the answer, so none is shortened; none is longer than the hint cap.
+A latch's first trial counts from the moment at which it latched, wherever that was: one that starts later makes it.
+A person's word that an adapter may be tried again ends the fleet's opening, for those too that start after it.
 """
 
 from __future__ import annotations
@@ -50,7 +53,7 @@ from failsoft.core.breaker_states import Change, State
 from failsoft.core.effects import MILLISECOND, SECOND, Clock, Events
 from failsoft.core.fleet_member import AHEAD, Member, Told
 from failsoft.core.limits import DAY
-from failsoft.core.shared import Fact, Facts, LeaseAsk, Seen, fact, is_past, merged, news
+from failsoft.core.shared import BOUND, Fact, Facts, LeaseAsk, Seen, fact, is_past, known_kinds, merged, news
 from failsoft.core.throttle import ThrottleChange
 
 HELD_FOR = 3
@@ -121,7 +124,7 @@ class Fleet:
             name, change = self._told.popleft()
             member = self._members[name]
             if isinstance(change, Change):
-                if change.after is State.HALF_OPEN:
+                if change.after is State.HALF_OPEN and change.reason != breaker_peers.UNBLOCKED:
                     continue
                 member.due = change.until_ns or 0
             member.pending[type(change)] = change
@@ -152,8 +155,10 @@ class Fleet:
                 facts[member.name("throttle")] = fact(0, self._store_ms(change.until_ns), owner=member.owner)
             else:
                 latch = member.name("latch")
-                epoch = self._epoch(latch) + 1
-                facts[latch] = fact(epoch, int(change.cause is not None), owner=member.owner, cause=change.cause or "")
+                said: dict[str, object] = {"owner": member.owner, "cause": change.cause or ""}
+                if change.cause is not None:
+                    said["at"] = self._store_ms(change.at)
+                facts[latch] = fact(self._epoch(latch) + 1, int(change.cause is not None), **said)
 
     def _tell_opening(self, member: Member, change: Change, now: int, facts: dict[str, Fact]) -> None:
         name = member.name("open")
@@ -179,8 +184,14 @@ class Fleet:
             member.next_ask = now + self.refresh
             if breaker_peers.asked_at(member.adapter.breaker) >= max(member.due, member.want_told):
                 member.want_told = now
-                until = self._store_ms(now + HELD_FOR * self.refresh)
-                facts[member.name("want")] = fact(0, until, owner=member.owner)
+                self._tell_want(member, self._store_ms(now), facts)
+
+    def _tell_want(self, member: Member, now_ms: int, facts: dict[str, Fact]) -> None:
+        """In the next epoch, where what stands there is nobody's word and would outlast every true one."""
+        name = member.name("want")
+        known, lasting = self._known.get(name), HELD_FOR * self.refresh // MILLISECOND
+        forged = known is not None and known.rank > now_ms + 2 * lasting
+        facts[name] = fact(self._epoch(name) + forged, now_ms + lasting, owner=member.owner)
 
     def _ask(self, member: Member) -> LeaseAsk:
         floor = max(self._epoch(member.name("open")), self._epoch(member.name("lease")))
@@ -235,7 +246,8 @@ class Fleet:
         """
         self._base = (seen.now_ms, now)
         self.up = True
-        fresh = news(seen.facts, self._known)
+        facts = known_kinds(seen.facts)
+        fresh = news(facts, self._known)
         today = self._clock.time_ns() // DAY
         self._known = {
             name: each for name, each in merged(self._known, fresh).items() if not is_past(name, each, today)
@@ -264,7 +276,8 @@ class Fleet:
 
     def _hear_lease(self, member: Member, seen: Seen, asked: int, now: int) -> None:
         lease, want = seen.facts.get(member.name("lease")), seen.facts.get(member.name("want"))
-        member.wanted = want is not None and want.rank > seen.now_ms and want.owner != member.owner
+        longest = seen.now_ms + 2 * HELD_FOR * self.refresh // MILLISECOND
+        member.wanted = want is not None and seen.now_ms < want.rank <= longest and want.owner != member.owner
         if lease is not None and lease.rank > seen.now_ms and lease.owner == member.owner:
             if member.lease != lease.epoch:
                 member.lease, member.trying = lease.epoch, False
@@ -304,8 +317,10 @@ class Fleet:
 
     def _hear_latch(self, member: Member, said: Fact, now: int) -> None:
         cause = str(said.said.get("cause", "")) or "as another process found"
+        told = _count(said, "at")
+        at = min(now, now + self._ahead(told)) if told else now
         for latch in member.adapter.latches if not said.rank else (member.adapter.latch,):
-            latch.advised(cause if said.rank else None, now)
+            latch.advised(cause if said.rank else None, at)
 
     def _hear_counts(self, member: Member) -> None:
         day, requests, tokens = self._clock.time_ns() // DAY, 0, 0
@@ -329,9 +344,14 @@ class Fleet:
             elif now >= member.lease_until:
                 member.lease, member.trying = None, False
             elif member.state is State.OPEN and not member.trying and now >= member.due:
-                member.trying = True
+                member.trying, member.tried_at = True, now
                 member.adapter.breaker.to_trial("waited", now)
-            elif member.trying and member.wanted and member.state is State.HALF_OPEN:
+            elif (
+                member.trying
+                and member.wanted
+                and now >= member.tried_at + self.refresh
+                and member.state is State.HALF_OPEN
+            ):
                 member.pause = now + 2 * self.refresh
                 breaker_peers.stand_down(member.adapter.breaker, now + HELD_FOR * self.refresh, now)
 
@@ -376,4 +396,4 @@ class Fleet:
 
 def _count(said: Fact, what: str) -> int:
     value = said.said.get(what, 0)
-    return value if isinstance(value, int) else 0
+    return value if isinstance(value, int) and 0 <= value < BOUND else 0

@@ -41,6 +41,8 @@ class Member:
     lease_until: int = 0
     trying: bool = False
     """Has it gone half-open under the lease?"""
+    tried_at: int = 0
+    """When it did."""
     failed: bool = False
     """Was it the last to try, and failed?"""
     next_ask: int = 0

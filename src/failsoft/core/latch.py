@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import define
+from attrs import define, field
 
 from failsoft.core.effects import SECOND, Random
 from failsoft.core.guard import Guard
@@ -35,10 +35,11 @@ _EXTRA_SHARE = 10
 
 @define
 class LatchChange:
-    """A latch closed the way (`cause`), or opened it (None); `peer`: as another process found."""
+    """A latch closed the way (`cause`), or opened it (None); `peer`: as another process found; `at`: when it closed."""
 
     cause: str | None
     peer: bool = False
+    at: int = field(default=0, eq=False)
 
 
 class Latch(Guard[LatchChange]):
@@ -122,13 +123,19 @@ class Latch(Guard[LatchChange]):
             self._mend(peer=False)
         self._announce()
 
-    def advised(self, cause: str | None, now: int) -> None:
-        """Another process found that the configuration is wrong, or (None) that it's mended."""
+    def advised(self, cause: str | None, at: int) -> None:
+        """Another process found that the configuration is wrong, or (None) that it's mended.
+
+        Args:
+            cause: what's wrong.
+            at: when it latched there. The first trial counts from then, not from the moment at which this process hears
+                of it: those that don't live for five minutes would otherwise never make one.
+        """
         with self._lock:
             if cause is None:
                 self._mend(peer=True)
             elif self._cause is None:
-                self._latch(cause, now, peer=True)
+                self._latch(cause, at, peer=True)
         self._announce()
 
     def _schedule(self, now: int) -> None:
@@ -142,7 +149,7 @@ class Latch(Guard[LatchChange]):
         self._trial = False
         self._delay = 0
         self._schedule(now)
-        self._changed(LatchChange(cause, peer))
+        self._changed(LatchChange(cause, peer, now))
 
     def _mend(self, *, peer: bool) -> None:
         self._suspect = None

@@ -33,11 +33,20 @@ Moments cross processes as milliseconds since 1970 by the *store's* clock. Nobod
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol, cast
 
 from attrs import frozen
+
+BOUND = 2**62
+"""No epoch and no rank reaches it: what does would leave no room for a contradiction."""
+
+LONGEST_BODY = 4_096
+"""Characters of a fact's body, but for a block's."""
+
+_KINDS = re.compile(r"/(open|throttle|latch|lease|want|day/.*)$", re.DOTALL)
 
 
 @frozen(order=True)
@@ -56,10 +65,10 @@ class Fact:
 
     @property
     def said(self) -> Mapping[str, Any]:
-        """The body, read; empty if it isn't ours."""
+        """The body, read; empty if it isn't ours: nested without end, for one."""
         try:
             read: object = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return MappingProxyType({})
         return cast("dict[str, Any]", read) if isinstance(read, dict) else MappingProxyType({})
 
@@ -91,6 +100,22 @@ def merged(*several: Facts) -> dict[str, Fact]:
 def news(facts: Facts, known: Facts) -> dict[str, Fact]:
     """Those of `facts` that aren't known yet, and aren't out of date."""
     return {name: each for name, each in facts.items() if (old := known.get(name)) is None or each > old}
+
+
+def sound(facts: Facts) -> dict[str, Fact]:
+    """Those that one of us can have told; a store is open to other hands. Others count as if they weren't there."""
+    return {name: each for name, each in facts.items() if _is_sound(name, each)}
+
+
+def _is_sound(name: str, each: Fact) -> bool:
+    if not (0 <= each.epoch < BOUND and 0 <= each.rank < BOUND):
+        return False
+    return len(each.body) <= LONGEST_BODY or name.startswith("block/")  # a block holds, however long its reason
+
+
+def known_kinds(facts: Facts) -> dict[str, Fact]:
+    """Those of the kinds listed above; a later version may tell others."""
+    return {name: each for name, each in facts.items() if name.startswith("block/") or _KINDS.search(name) is not None}
 
 
 def is_past(name: str, each: Fact, today: int) -> bool:
@@ -207,7 +232,7 @@ class MemoryStore:
     def exchange(self, facts: Facts, asks: Iterable[LeaseAsk]) -> Seen:
         """As any store."""
         self.open()
-        self.facts = merged(self.facts, facts)
+        self.facts = merged(sound(self.facts), facts)
         self.facts = merged(self.facts, granted(self.facts, asks, self.now_ms))
         return Seen(self.now_ms, dict(self.facts))
 

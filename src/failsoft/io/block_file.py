@@ -22,7 +22,17 @@ from attrs import evolve
 
 from failsoft.core.shared import Fact, Facts, fact
 from failsoft.errors import ConfigurationError
-from failsoft.io.state_file import LOOK_EVERY, Alter, Block, Content, Marks, StateFile, StateMemory
+from failsoft.io.state_file import (
+    LOOK_EVERY,
+    Alter,
+    Block,
+    Content,
+    Marks,
+    StateFile,
+    StateMemory,
+    block_told,
+    end_told,
+)
 
 __all__ = ["LOOK_EVERY", "PREFIX", "Block", "BlockFile"]
 
@@ -236,20 +246,18 @@ def _register(state: Content, subject: str) -> Fact:
 
 def _taken_over(state: Content, subject: str, each: Fact) -> Content:
     """The state with another host's word on a subject, where that's the greater; else the same object."""
-    said = each.said
     if each <= _register(state, subject):
         return state
-    versions = {**state.versions, subject: each.epoch}
-    if not each.rank:
-        left = {key: block for key, block in state.blocks.items() if key != subject}
-        unblocked = {**state.unblocked, subject: str(said.get("when", ""))}
-        return evolve(state, blocks=left, unblocked=unblocked, versions=versions)
-    until = said.get("until")
-    if until is not None and str(until) <= _written(_now()):
+    blocks, unblocked = dict(state.blocks), dict(state.unblocked)
+    if each.rank:
+        blocks[subject] = block_told(subject, each.body)
+    else:
+        blocks.pop(subject, None)
+        unblocked[subject] = end_told(each.body)
+    taken = evolve(state, blocks=blocks, unblocked=unblocked, versions={**state.versions, subject: each.epoch})
+    if subject in blocks and subject not in _in_force(taken):
         return state  # it has ended
-    actor, why, since = (str(said.get(key, "")) for key in ("actor", "why", "since"))
-    block = Block(subject, actor, why, since, None if until is None else str(until))
-    return evolve(state, blocks={**state.blocks, subject: block}, versions=versions)
+    return state if taken == state else taken  # the same in other words
 
 
 def _in_force(state: Content) -> Mapping[str, Block]:

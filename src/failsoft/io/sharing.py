@@ -91,7 +91,8 @@ class Sharer:
         Raises:
             ConfigurationError: the store can be reached, and can't be used.
         """
-        self._round()
+        if self._round() and self._is_due():
+            self._round()  # an adapter's trial is due: a process that ends before its thread has asked would never make it
         if self._store.always or self._fleet.next_due(self._clock.monotonic_ns()) is not None:
             self.wake()
 
@@ -146,6 +147,11 @@ class Sharer:
         if self._store.always:
             self.wake()
 
+    def _is_due(self) -> bool:
+        now = self._clock.monotonic_ns()
+        due = self._fleet.next_due(now)
+        return due is not None and due <= now
+
     # --- in the thread ------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -195,12 +201,17 @@ class Sharer:
             facts = merged(facts, news(self._blocks.facts(), self._stored))
         seen = self._store.exchange(facts, outgoing.asks)
         now = self._clock.monotonic_ns()
-        self._fleet.heard(seen, asked, now)
-        if self._blocks is not None:
-            self._stored = {name: each for name, each in seen.facts.items() if name.startswith(PREFIX)}
-            self._blocks.merge(self._stored)
-        self._fleet.conduct(now)
+        try:
+            self._take_blocks(seen.facts)
+        finally:  # neither keeps the other from arriving
+            self._fleet.heard(seen, asked, now)
+            self._fleet.conduct(now)
         self._recover()
+
+    def _take_blocks(self, facts: Facts) -> None:
+        if self._blocks is not None:
+            self._stored = {name: each for name, each in facts.items() if name.startswith(PREFIX)}
+            self._blocks.merge(self._stored)
 
     def _wait(self) -> None:
         now = self._clock.monotonic_ns()

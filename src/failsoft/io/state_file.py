@@ -3,18 +3,23 @@
 Two things stand in it. *Blocks*, as `failsoft.io.block_file` keeps them; and *facts* (`failsoft.core.shared`), where
 processes of one machine share what they know of their adapters (`FileStore`). Each is read and written by its own part and
 carried along by the other. `StateMemory` is the same without a file.
+
+Whoever can write in the folder is trusted, and may be wrong: what isn't such a file is never replaced, what couldn't be read
+again is never written, and a lock that somebody keeps is waited for no longer than `LOCKED_FOR`.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import stat
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from attrs import evolve, field, frozen
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -22,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from failsoft import processes
 from failsoft.core.effects import Clock
 from failsoft.core.limits import DAY
-from failsoft.core.shared import Fact, Facts, LeaseAsk, Seen, StateLost, granted, is_past, merged, news
+from failsoft.core.shared import BOUND, Fact, Facts, LeaseAsk, Seen, StateLost, granted, is_past, merged, news, sound
 from failsoft.errors import ConfigurationError
 
 LOOK_EVERY = 500_000_000
@@ -30,6 +35,18 @@ LOOK_EVERY = 500_000_000
 
 _MODE = 0o644
 """Whoever throws the switch, a process under another account must be able to see it."""
+
+LOCKED_FOR = 2.0
+"""Seconds: one that writes holds the lock for milliseconds. Whoever throws the switch doesn't wait for one that's stuck."""
+
+LARGEST = 16 * 2**20
+"""Bytes of a file that's read: a block is some hundred."""
+
+_LONGEST_ENTRY = 2**16
+"""Characters in which another host may tell one block."""
+
+_UNDER_WAY = ".new-"
+"""After the file's name: one that's being written, or was, by a process that was killed."""
 
 Marks = tuple[int, int, int]
 """What differs between a file and its replacement."""
@@ -83,13 +100,35 @@ class _Entry(BaseModel):
     until: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")] | None = None
 
 
+class _Ended(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    when: str
+
+
 class _File(BaseModel):
     model_config = ConfigDict(extra="ignore")
-    version: int
+    version: Literal[1]
     blocks: dict[str, _Entry]
     unblocked: dict[str, str] = {}
-    versions: dict[str, int] = {}
+    versions: dict[str, Annotated[int, Field(ge=0, lt=BOUND)]] = {}
     facts: dict[str, tuple[int, int, str]] = {}
+
+
+def block_told(subject: str, body: str) -> Block:
+    """A block as another host tells it. One whose words can't be read here is a block all the same, until it's ended."""
+    try:
+        each = _Entry.model_validate_json(body if len(body) <= _LONGEST_ENTRY else "")
+    except ValidationError:
+        return Block(subject, "another host", "its words can't be read here", "a moment that can't be read here")
+    return Block(subject, each.actor, each.why, each.since, each.until)
+
+
+def end_told(body: str) -> str:
+    """When another host says that a block was ended; empty if that can't be read."""
+    try:
+        return _Ended.model_validate_json(body).when
+    except ValidationError:
+        return ""
 
 
 Alter = Callable[[Content], Content]
@@ -116,7 +155,7 @@ class StateFile:
             ConfigurationError: it can't be read, or isn't such a file.
         """
         try:
-            text = self.path.read_bytes()
+            text = self._bytes()
         except FileNotFoundError:
             if self.path.parent.is_dir():
                 return Content()
@@ -138,11 +177,23 @@ class StateFile:
             {name: Fact(*each) for name, each in content.facts.items()},
         )
 
+    def _bytes(self) -> bytes:
+        """Opened without waiting: a pipe in its place would wait for a writer."""
+        with open(
+            self.path, "rb", opener=lambda path, flags: os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+        ) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ConfigurationError(f"{self.path}: not a file of blocks: no regular file; remove it")
+            if status.st_size > LARGEST:
+                raise ConfigurationError(f"{self.path}: not a file of blocks: larger than {LARGEST} bytes")
+            return file.read()
+
     def change(self, alter: Alter) -> tuple[Content, Marks | None]:
         """Replace it by what `alter` makes of it; what's returned unaltered isn't written.
 
         Raises:
-            ConfigurationError: it can't be read, isn't such a file, or can't be written.
+            ConfigurationError: it can't be read, isn't such a file, can't be written, or another process keeps its lock.
         """
         try:
             with _locked(self.path.with_name(self.path.name + ".lock")):
@@ -153,10 +204,16 @@ class StateFile:
             raise ConfigurationError(f"{self.path}: can't be written: {error.strerror}") from error
 
     def _replace(self, content: Content) -> Marks:
-        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)
+        text = json.dumps(_written(content), indent=2, sort_keys=True).encode()
+        if len(text) > LARGEST or not _is_readable(text):
+            raise ConfigurationError(
+                f"{self.path}: what was to be written couldn't be read again, so it's left as it is"
+            )
+        self._sweep()
+        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name + _UNDER_WAY)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(_written(content), file, indent=2, sort_keys=True)
+            with os.fdopen(handle, "wb") as file:
+                file.write(text)
                 file.flush()
                 os.chmod(name, _MODE)
                 os.fsync(file.fileno())
@@ -166,6 +223,13 @@ class StateFile:
             os.unlink(name)
             raise
         return marks
+
+    def _sweep(self) -> None:
+        """Under the lock nobody else writes: what's under way is a killed one's."""
+        for left in list(self.path.parent.iterdir()):
+            if left.name.startswith(self.path.name + _UNDER_WAY):
+                with suppress(OSError):
+                    left.unlink()
 
 
 class StateMemory:
@@ -222,20 +286,21 @@ class FileStore:
         now_ms, asks = self._clock.time_ns() // 1_000_000, tuple(asks)
 
         def alter(content: Content) -> Content:
-            fresh = news(facts, content.facts)
-            fresh |= granted(merged(content.facts, fresh), asks, now_ms)
+            held = sound(content.facts)
+            fresh = news(facts, held)
+            fresh |= granted(merged(held, fresh), asks, now_ms)
             if not fresh:
                 return content
             today = now_ms * 1_000_000 // DAY
-            kept = {name: each for name, each in content.facts.items() if not is_past(name, each, today)}
+            kept = {name: each for name, each in held.items() if not is_past(name, each, today)}
             return evolve(content, facts={**kept, **fresh})
 
         try:
             if facts or asks:
                 content, self._seen = self._file.change(alter)
-                self._facts = content.facts
+                self._facts = sound(content.facts)
             elif (marks := self._file.marks()) != self._seen or marks is None:
-                self._facts, self._seen = self._file.read().facts, marks
+                self._facts, self._seen = sound(self._file.read().facts), marks
         except ConfigurationError:
             raise StateLost("the file can't be used") from None
         except OSError:
@@ -292,9 +357,40 @@ def _marks(status: os.stat_result) -> Marks:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Between processes: one writer at a time."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = _lock_file(path)
     try:
-        processes.lock(descriptor)
-        yield
+        if not processes.lock_within(descriptor, LOCKED_FOR):
+            raise ConfigurationError(
+                f"{path}: another process keeps it locked for more than {LOCKED_FOR:g} s: end that"
+            )
+        try:
+            yield
+        finally:
+            processes.unlock(descriptor)  # a child forked meanwhile has a copy, which would keep it
     finally:
         os.close(descriptor)
+
+
+def _lock_file(path: Path) -> int:
+    """Opened. Those who can write in the folder can open it, and no others: to read it would be enough to keep it locked."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return os.open(path, os.O_RDWR)
+    if sys.platform != "win32":
+        folder = os.stat(path.parent)
+        with suppress(OSError):  # one that can't be given away is its owner's
+            if folder.st_mode & stat.S_IWOTH:
+                os.fchmod(descriptor, 0o666)
+            elif folder.st_mode & stat.S_IWGRP:
+                os.fchown(descriptor, -1, folder.st_gid)
+                os.fchmod(descriptor, 0o660)
+    return descriptor
+
+
+def _is_readable(text: bytes) -> bool:
+    try:
+        _File.model_validate_json(text)
+    except ValidationError:
+        return False
+    return True

@@ -22,7 +22,7 @@ import psycopg
 from psycopg import conninfo, errors, waiting
 from psycopg.abc import RV, PQGen
 
-from failsoft.core.shared import Fact, Facts, LeaseAsk, Seen, StateLost, leased
+from failsoft.core.shared import BOUND, LONGEST_BODY, Fact, Facts, LeaseAsk, Seen, StateLost, leased, sound
 from failsoft.migrations import bring_up
 
 CONNECT_SECONDS = 2
@@ -47,6 +47,12 @@ STEPS = (
 )
 """The tables, step by step: see `failsoft.migrations`."""
 
+_ODD = f"""(
+    s.epoch NOT BETWEEN 0 AND {BOUND - 1} OR s.rank NOT BETWEEN 0 AND {BOUND - 1}
+    OR length(s.body) > {LONGEST_BODY} AND NOT starts_with(s.name, 'block/')
+)"""
+"""What isn't `failsoft.core.shared.sound`: overwritten as if it weren't there."""
+
 _MERGE = """
 WITH given AS (
     SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[]) AS g (name, epoch, rank, body)
@@ -54,11 +60,11 @@ WITH given AS (
     INSERT INTO failsoft.state AS s (scope, name, epoch, rank, body)
     SELECT %s, name, epoch, rank, body FROM given ORDER BY name
     ON CONFLICT (scope, name) DO UPDATE SET epoch = EXCLUDED.epoch, rank = EXCLUDED.rank, body = EXCLUDED.body
-    WHERE (EXCLUDED.epoch, EXCLUDED.rank, EXCLUDED.body) > (s.epoch, s.rank, s.body)
+    WHERE (EXCLUDED.epoch, EXCLUDED.rank, EXCLUDED.body) > (s.epoch, s.rank, s.body) OR ODD
     RETURNING 1
 )
 SELECT pg_notify('failsoft_state', %s) FROM (SELECT 1 FROM kept LIMIT 1) AS anything
-"""
+""".replace("ODD", _ODD)
 """In the order of the names: two that merge the same rows at once don't wait for each other in a circle."""
 
 _LEASE = """
@@ -66,12 +72,14 @@ WITH clock AS (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS 
 INSERT INTO failsoft.state AS s (scope, name, epoch, rank, body)
 SELECT %(scope)s, %(name)s, %(floor)s + 1, ms + %(lasting)s, %(body)s FROM clock
 ON CONFLICT (scope, name) DO UPDATE SET
-    epoch = CASE WHEN s.body = EXCLUDED.body AND s.rank > EXCLUDED.rank - %(lasting)s THEN s.epoch
+    epoch = CASE WHEN ODD THEN EXCLUDED.epoch
+            WHEN s.body = EXCLUDED.body AND s.rank > EXCLUDED.rank - %(lasting)s THEN s.epoch
             ELSE greatest(s.epoch + 1, EXCLUDED.epoch) END,
     rank = EXCLUDED.rank,
     body = EXCLUDED.body
 WHERE s.rank <= EXCLUDED.rank - %(lasting)s OR s.body = EXCLUDED.body OR s.rank > EXCLUDED.rank + %(lasting)s
-"""
+    OR ODD
+""".replace("ODD", _ODD)
 """As `failsoft.core.shared.leased`."""
 
 _ALL = """
@@ -134,7 +142,11 @@ class PostgresStore:
         self._connection = None
         try:
             connection = _Connection.connect(
-                self._url, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name="failsoft"
+                self._url,
+                autocommit=True,
+                connect_timeout=CONNECT_SECONDS,
+                application_name="failsoft",
+                client_encoding="utf8",  # of a database in another encoding too
             )
         except psycopg.Error as error:
             raise _lost(error, "can't be reached") from None
@@ -160,7 +172,7 @@ class PostgresStore:
             said = {"name": ask.name, "floor": ask.floor, "lasting": ask.lasting_ms, "body": body.body}
             self._execute(_LEASE, {"scope": self._scope, **said})
         found = self._execute(_ALL, (self._scope,))
-        return Seen(found[0][0], {row[1]: Fact(*row[2:]) for row in found if row[1] is not None})
+        return Seen(found[0][0], sound({row[1]: Fact(*row[2:]) for row in found if row[1] is not None}))
 
     def wait(self, seconds: float | None) -> bool:
         """Until a peer notifies, `wake` is called, or so many seconds have passed."""
