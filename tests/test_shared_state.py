@@ -143,9 +143,15 @@ def test_a_file_that_cant_be_used_is_told_and_what_was_blocked_stays_so(tmp_path
         one.isolation._sharer.wake()  # type: ignore[union-attr]
         eventually(lambda: "state.degraded" in told)
         assert not one.call()
-        assert one.isolation.health().state.reason == "the file can't be used"
+        health = one.isolation.health()
+        assert health.state.reason == "the file can't be used"
+        assert not health.ok
+        assert "not a file of blocks" in health.blocks_unreadable
+        eventually(lambda: not one.call() and "blocks.unreadable" in told)
         (tmp_path / "failsoft.db.blocks.json").unlink()
         eventually(lambda: "state.recovered" in told)
+        eventually(lambda: (one.call(), "blocks.recovered" in told)[1])
+        assert one.isolation.health().blocks_unreadable == ""
 
 
 class TestKeys:

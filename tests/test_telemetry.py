@@ -236,6 +236,8 @@ async def test_what_is_emitted_is_what_the_catalogue_says_and_holds_no_payload(
         isolation.running.world.offset += 3600 * 10**9
         isolation.running.world.clocks_disagree()
         isolation._state_event("state.degraded", {"store": "file", "reason": "r"})
+        isolation._blocks_read("why")
+        isolation._blocks_read("")
         isolation._state_event("state.recovered", {"store": "file", "ms": 1})
         isolation.telemetry.emit("peer.disagrees", adapter="local", reason="rate", calls=5, failures=0)
     assert {each["event"] for each in heard} == set(CATALOGUE)

@@ -111,11 +111,12 @@ class Health:
     """An isolation at one moment.
 
     Args:
-        ok: no capability above its degraded limit, and the ledger records.
+        ok: no capability above its degraded limit, the ledger records, and the file of blocks can be read.
         capabilities: by name.
         adapters: by name.
         ledger: ``recording``, ``failing`` or ``off``.
         state: is it shared?
+        blocks_unreadable: why the file of blocks can't be read: the last known ones hold. Empty while it can.
     """
 
     ok: bool
@@ -123,6 +124,7 @@ class Health:
     adapters: Mapping[str, AdapterHealth]
     ledger: Literal["recording", "failing", "off"]
     state: StateHealth
+    blocks_unreadable: str = ""
 
 
 def adapter_health(adapter: GuardedAdapter, block: Block | None, now: int) -> AdapterHealth:

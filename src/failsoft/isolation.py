@@ -171,7 +171,7 @@ class Isolation:
         }
         place = shared_state.block_place(config)
         self._switch = KillSwitch(
-            place, self._adapters, self._contracts, self._qualities, self._clock, self._block_changed
+            place, self._adapters, self._contracts, self._qualities, self._clock, self._block_changed, self._blocks_read
         )
         # A name that resembles a configured one is a slip; another may still be given in code, before entering.
         if problems or any(each.suggestion is not None for each in unknown):
@@ -581,14 +581,14 @@ class Isolation:
     def health(self) -> Health:
         """How it stands: degraded share of each capability with since and why, state of each adapter, ledger."""
         now = self._clock.monotonic_ns()
-        blocks = self._switch.obeyed
+        blocks, unreadable = self._switch.looked_at()
         shares = {name: each.share(now) for name, each in self._windows.items()}
         ledger = self._ledger
         recording: Literal["recording", "failing", "off"] = (
             "off" if ledger is None else "recording" if ledger.healthy else "failing"
         )
         return Health(
-            recording != "failing" and not any(each.exceeded for each in shares.values()),
+            recording != "failing" and not unreadable and not any(each.exceeded for each in shares.values()),
             {
                 name: capability_health(each, blocks.get("capability:" + name), self._quality_states(name, now))
                 for name, each in shares.items()
@@ -596,6 +596,7 @@ class Isolation:
             {name: adapter_health(each, blocks.get("adapter:" + name), now) for name, each in self._adapters.items()},
             recording,
             state_health(self.sharing),
+            unreadable,
         )
 
     def look_at_state(self) -> tuple[Sharing, Mapping[str, Block]]:
@@ -646,6 +647,12 @@ class Isolation:
         self.telemetry.emit("block.changed", **attrs.asdict(change))
         if self._ledger is not None:
             self._ledger.submit(change)
+
+    def _blocks_read(self, reason: str) -> None:
+        if reason:
+            self.telemetry.emit("blocks.unreadable", reason=reason)
+        else:
+            self.telemetry.emit("blocks.recovered")
 
     def _full(self, adapter: str, full: BulkheadFull) -> None:
         self.telemetry.emit(

@@ -42,6 +42,7 @@ class KillSwitch:
         quality: the quality breakers of an adapter, by its name.
         clock: when an unblocked adapter's trials begin.
         tell: told each change made here.
+        on_reading: told why the file can't be read any more, and with an empty string that it can again.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class KillSwitch:
         quality: Callable[[str], Iterable[Quality]],
         clock: Clock,
         tell: Callable[[BlockChanged], None],
+        on_reading: Callable[[str], None],
     ) -> None:
         self.place = place
         self._adapters = adapters
@@ -59,6 +61,7 @@ class KillSwitch:
         self._quality = quality
         self._clock = clock
         self._tell = tell
+        self._on_reading = on_reading
         self._file: BlockFile | None = None
         self.publish: Callable[[], bool] | None = None
         """Lets other hosts know of a change; False: they'll know later."""
@@ -79,7 +82,7 @@ class KillSwitch:
         """
         if self.place is None:
             return None
-        self._file = BlockFile(self.place, self._changed, on_facts)
+        self._file = BlockFile(self.place, self._changed, on_facts, self._on_reading)
         self._file.current()
         return self._file
 
@@ -100,12 +103,16 @@ class KillSwitch:
     @property
     def obeyed(self) -> Mapping[str, Block]:
         """Every block that calls obey now: of a file that can't be read, those that it last held."""
+        return self.looked_at()[0]
+
+    def looked_at(self) -> tuple[Mapping[str, Block], str]:
+        """What's obeyed, and why the file can't be read; empty where it can."""
         if self._file is not None and self._file.knows_nothing:
-            return self._file.known
+            return self._file.known, ""
         try:
-            return self.in_force
-        except ConfigurationError:
-            return {} if self._file is None else self._file.known
+            return self.in_force, ""
+        except ConfigurationError as error:
+            return {} if self._file is None else self._file.known, str(error)
 
     def block(self, subject: str, why: str, actor: str | None, lasting: str | float | None) -> Block:
         """As `Isolation.block`."""

@@ -95,6 +95,12 @@ CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
         ),
         "ledger.recovered": EventKind(logging.WARNING, (), "The ledger records again."),
         "ledger.warning": EventKind(logging.WARNING, ("reason",), "The ledger records, on doubtful ground."),
+        "blocks.unreadable": EventKind(
+            logging.ERROR,
+            ("reason",),
+            "The file of blocks can't be read any more: the last known blocks hold, new ones aren't seen.",
+        ),
+        "blocks.recovered": EventKind(logging.WARNING, (), "The file of blocks can be read again."),
         "loop.blocked": EventKind(
             logging.WARNING, ("adapter", "ms"), "A callable adapter held up its event loop: no other call went on."
         ),

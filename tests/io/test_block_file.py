@@ -376,3 +376,34 @@ class TestABlockThatEndsByItself:
         path.write_text(json.dumps({"version": 1, "blocks": {"adapter:gpt": entry}}))
         with pytest.raises(ConfigurationError, match="not a file of blocks"):
             BlockFile(path).current()
+
+
+def test_a_file_that_cant_be_read_any_more_is_told_once_and_so_is_its_return(path: Path) -> None:
+    told: list[str] = []
+    file = BlockFile(path, on_reading=told.append)
+    file.block("adapter:gpt", "jdoe", "why")
+    good = path.read_bytes()
+    path.write_text("precious")
+    for look in (1, 2):
+        assert file.adapter("gpt", look * LOOK_EVERY) is not None
+        assert len(told) == 1
+        assert "not a file of blocks" in told[0]
+    path.write_bytes(good)
+    for look in (3, 4):
+        assert file.adapter("gpt", look * LOOK_EVERY) is not None
+        assert told[1:] == [""]
+
+
+def test_who_hears_of_a_block_may_throw_the_switch_himself(path: Path) -> None:
+    def hears(subject: str, block: Block | None) -> None:
+        if subject == "adapter:gpt" and block is not None:
+            there.block("adapter:other", "robot", "that one too")
+
+    here, there = BlockFile(path), BlockFile(path, hears)
+    there.adapter("gpt", 0)
+    here.block("adapter:gpt", "jdoe", "why")
+    looking = threading.Thread(target=there.adapter, args=("gpt", LOOK_EVERY), daemon=True)
+    looking.start()
+    looking.join(10)
+    assert not looking.is_alive()  # no lock was held meanwhile
+    assert set(there.known) == {"adapter:gpt", "adapter:other"}

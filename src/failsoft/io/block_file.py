@@ -39,8 +39,9 @@ __all__ = ["LOOK_EVERY", "PREFIX", "Block", "BlockFile"]
 PREFIX = "block/"
 """Of the facts that say what is blocked."""
 
-
 _NEVER = 2**63
+
+_Changes = dict[str, Block | None]
 
 
 class _Everything(dict[str, Block]):
@@ -62,6 +63,7 @@ class BlockFile:
         on_change: called with (subject, the block or None) for each subject whose block came or went by another's hand,
             and with (subject, None) for one that was unblocked where there was no block.
         on_facts: called when the file changed otherwise.
+        on_reading: called with why the file can't be read any more, and with an empty string when it can again.
     """
 
     def __init__(
@@ -69,10 +71,13 @@ class BlockFile:
         place: Path | StateFile | StateMemory,
         on_change: Callable[[str, Block | None], None] | None = None,
         on_facts: Callable[[], None] | None = None,
+        on_reading: Callable[[str], None] | None = None,
     ) -> None:
         self._place = StateFile(place) if isinstance(place, Path) else place
         self._on_change = on_change
         self._on_facts = on_facts
+        self._on_reading = on_reading
+        self._unreadable = False
         self._lock = threading.Lock()
         self._state = Content()
         self._blocks: Mapping[str, Block] = {}  # those of the state that haven't ended
@@ -190,29 +195,40 @@ class BlockFile:
             return  # another thread looks
         try:
             self._next_look = now + LOOK_EVERY
+            before, why, facts = self._unreadable, "", False
+            changes: _Changes = {}
             try:
                 seen = self._place.marks()
                 state = self._state if seen is not None and seen == self._seen else self._place.read()
-            except (OSError, ConfigurationError):
-                return  # the last known blocks stay in force
-            told = state.facts != self._state.facts
-            self._adopt(state, seen)
+            except (OSError, ConfigurationError) as error:
+                why = str(error)  # the last known blocks stay in force
+            else:
+                facts = state.facts != self._state.facts
+                changes = self._adopt(state, seen)
+            self._unreadable = bool(why)
         finally:
             self._lock.release()
-        if told and self._on_facts is not None:
+        if bool(why) != before and self._on_reading is not None:
+            self._on_reading(why)
+        self._tell(changes)
+        if facts and self._on_facts is not None:
             self._on_facts()
 
-    def _adopt(self, state: Content, seen: Marks | None, own: str | None = None) -> None:
+    def _adopt(self, state: Content, seen: Marks | None) -> _Changes:
         before, self._state, self._seen = self._blocks, state, seen
         self._blocks = blocks = _in_force(state)
         told, self._unblocked = self._unblocked, state.unblocked
-        if self._on_change is None:
-            return
         changed = before.keys() ^ blocks.keys()
         if told is not None:
             changed |= {key for key, when in state.unblocked.items() if told.get(key) != when}
-        for subject in changed - {own}:
-            self._on_change(subject, blocks.get(subject))
+        return {subject: blocks.get(subject) for subject in changed}
+
+    def _tell(self, changes: _Changes, own: str | None = None) -> None:
+        """With no lock held: who hears it may throw the switch himself."""
+        if self._on_change is not None:
+            for subject, block in changes.items():
+                if subject != own:
+                    self._on_change(subject, block)
 
     def _write(self, own: str | None, alter: Alter) -> None:
         def without_ended(state: Content) -> Content:
@@ -221,7 +237,8 @@ class BlockFile:
 
         state, seen = self._place.change(without_ended)
         with self._lock:
-            self._adopt(state, seen, own)
+            changes = self._adopt(state, seen)
+        self._tell(changes, own)
 
 
 def _next(state: Content, subject: str, blocks: Mapping[str, Block], unblocked: Mapping[str, str]) -> Content:
