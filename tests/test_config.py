@@ -493,6 +493,19 @@ def test_no_adapter_is_named_fallback() -> None:
             {"adapters": {"a": {**CALLABLE, "breaker": {"open_base": 3}}}},
             'adapters.a.breaker.open_base: unknown key; did you mean "open_base_s"?',
         ),
+        (
+            {"adapters": {"a": {**CALLABLE, "limits": {"requests_per_minut": 3}}}},
+            'adapters.a.limits.requests_per_minut: unknown key; did you mean "requests_per_minute"?',
+        ),
+        (
+            {"adapters": {"a": {**CALLABLE, "limits": {"trials": 3}}}},
+            "adapters.a.limits.trials: belongs in [adapters.NAME.breaker]",
+        ),
+        (
+            {"adapters": {"a": {**CALLABLE, "tokens_per_day": 3}}},
+            "adapters.a.tokens_per_day: belongs in [adapters.NAME.limits]",
+        ),
+        ({"adapters": {"a": {**CALLABLE, "modle": "m"}}}, 'adapters.a.modle: unknown key; did you mean "model"?'),
         ({"capabilities": {"c": {"labels": []}}}, "capabilities.c.labels: belongs in [adapters.NAME]"),
         ({"capabilities": {"c": {"klass": "a:b"}}}, 'capabilities.c.klass: unknown key; did you mean "class"?'),
         ({"capabilities": {"c": {"a b": 1}}}, 'capabilities.c."a b": unknown key'),

@@ -79,6 +79,8 @@ def import_object(path: str) -> object:
         ValueError: it can't be had; the text says why.
     """
     module_name, _, qualified = path.partition(":")
+    if not module_name or not qualified:
+        raise ValueError(f'"{path}" is not an import path: write "package.module:name"')
     try:
         found: object = importlib.import_module(module_name)
     except Exception as error:  # a module may raise anything as it's imported

@@ -22,6 +22,7 @@ from failsoft.config import (
     CapabilityConfig,
     Config,
     LedgerConfig,
+    LimitsConfig,
 )
 from failsoft.config_file import UNRESOLVED, Place, Tree, load_file, load_mapping, place_text, shown
 from failsoft.config_state import StateConfig
@@ -258,10 +259,13 @@ def _inline_secret(key: str, in_code: bool) -> str:
 
 
 def _nearest(word: str, known: list[str]) -> str | None:
-    """What a mistyped word was meant to be: a word that has it as a part, or one spelled much like it."""
+    """What a mistyped word was meant to be: a word that has it as a part, one of the same letters, or one
+    spelled much like it.
+    """
     short = word[:64].lower()
     parts = [each for each in known if short in each.split("_")]
-    return next(iter(parts or difflib.get_close_matches(short, known, 1)), None)
+    swapped = [each for each in known if sorted(each) == sorted(short)]
+    return next(iter(parts or swapped or difflib.get_close_matches(short, known, 1)), None)
 
 
 _PLACES: Final[tuple[tuple[type[Section], str], ...]] = (
@@ -270,6 +274,7 @@ _PLACES: Final[tuple[tuple[type[Section], str], ...]] = (
     (StateConfig, "in [state]"),
     (AdapterConfig, "in [adapters.NAME]"),
     (BreakerConfig, "in [adapters.NAME.breaker]"),
+    (LimitsConfig, "in [adapters.NAME.limits]"),
     (CapabilityConfig, "in [capabilities.NAME]"),
 )
 
@@ -277,8 +282,9 @@ _PLACES: Final[tuple[tuple[type[Section], str], ...]] = (
 def _unknown_key(place: Place) -> str:
     key = str(place[-1])
     top = StateConfig if place[0] == "state" else LedgerConfig
+    inner = LimitsConfig if "limits" in place[2:3] else BreakerConfig
     here: dict[int, type[Section]] = {
-        1: Config, 2: top, 3: AdapterConfig if place[0] == "adapters" else CapabilityConfig, 4: BreakerConfig
+        1: Config, 2: top, 3: AdapterConfig if place[0] == "adapters" else CapabilityConfig, 4: inner
     }  # fmt: skip
     model = here[len(place)]
     near = _nearest(key, _keys(model))

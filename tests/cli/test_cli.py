@@ -195,7 +195,8 @@ class TestCheck:
             ("nowhere_at_all:isolation", "can't import"),
             ("cli_capabilities:nothing", "has no"),
             ("cli_capabilities:other", "is a int, not an Isolation"),
-            ("cli_capabilities", ""),
+            ("cli_capabilities", 'write "package.module:name"'),
+            ("cli_capabilities:", 'write "package.module:name"'),
         ],
     )
     def test_an_application_that_isnt_one(self, path: str, problem: str) -> None:
@@ -460,6 +461,15 @@ def test_a_damaged_ledger_is_a_sentence_in_every_command(
         result = CliRunner().invoke(app, command)
         assert isinstance(result.exception, SystemExit | None), name
         assert ("failsoft verify" in result.output) == (name in told_by), name
+
+
+def test_what_somebody_wrote_steers_no_terminal(folder: Path) -> None:
+    run("call", "rate-item", '{"description": "nut"}')
+    run("block", "adapter:old", "--why", "down\n\x1b[31mall is well")
+    for command in (("log", "failsoft.db"), ("status",)):
+        stdout = run(*command).stdout
+        assert "\x1b" not in stdout
+        assert "down\\u000a\\u001b[31mall is well" in stdout
 
 
 class TestLog:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
@@ -494,6 +495,44 @@ class TestAnAnswer:
         assert made(str, list[Rating]).dump_response([Rating(stars=1)]) == b'[{"stars":1}]'
 
 
+class Pairs(enum.Enum):
+    FIRST = (1, 2)
+
+
+class Days(enum.Enum):
+    NEW_YEAR = date(2026, 1, 1)
+
+
+class Mixed(enum.Enum):
+    TEXT = "a"
+    PAIR = (1, 2)
+
+
+class Found(enum.Enum):
+    FIRST = (1, 2)
+
+    @classmethod
+    def _missing_(cls, value: object) -> Found:
+        return cls.FIRST
+
+
+class NeedsPair(BaseModel):
+    pair: Pairs
+
+    @model_validator(mode="after")
+    def fits(self) -> NeedsPair:
+        raise NotImplementedError
+
+
+@dataclass
+class NeedsPairData:
+    pair: Pairs
+
+
+class MayHavePair(BaseModel):
+    pair: Pairs | None
+
+
 class TestTypesThatCantBe:
     def test_only_a_referral(self) -> None:
         with pytest.raises(TypeError, match="nothing for a model to answer"):
@@ -502,6 +541,30 @@ class TestTypesThatCantBe:
     def test_a_response_without_schema(self) -> None:
         with pytest.raises(TypeError, match=r"body: response type .* has no JSON schema"):
             made(str, Callable[[], int])
+
+    @pytest.mark.parametrize(
+        "response",
+        [Pairs, Days, NeedsPair, NeedsPairData, dict[Literal[1, 2], int], dict[tuple[int, int], int], Pairs | Referral],
+    )
+    def test_a_response_whose_schema_asks_for_what_is_then_refused(self, response: Any) -> None:
+        with pytest.raises(TypeError, match="takes nothing that its JSON schema allows"):
+            made(str, response)
+
+    @pytest.mark.parametrize(
+        ("response", "answer"),
+        [
+            (Mixed, b'{"value":"a"}'),
+            (Found, b'{"value":[1,2]}'),
+            (MayHavePair, b'{"pair":null}'),
+            (dict[Literal[1, "a"], int], b'{"value":{"a":1}}'),
+            (dict[Literal[True], int], b'{"value":{"true":1}}'),
+            (dict[int, int], b'{"value":{"1":1}}'),
+            (dict, b'{"value":{}}'),
+            (Pairs | int, b'{"value":1}'),
+        ],
+    )
+    def test_but_not_one_that_takes_something(self, response: Any, answer: bytes) -> None:
+        assert made(str, response).read_answer(answer, "") is not None
 
     @pytest.mark.parametrize(("request_", "response"), [(object, int), (str, type("Own", (), {}))])
     def test_what_pydantic_doesnt_know(self, request_: Any, response: Any) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -323,7 +324,7 @@ BAD = "line\nbreak"
         started(context=CallContext(labels=frozenset({BAD}))),
         completed(None, attempts=(attempt(fault=BAD),)),
         completed(None, passed_over=(("gpt", BAD),)),
-        completed(None, attempts=(attempt(sampling=Sampling(temperature=float("nan"))),)),
+        completed(None, attempts=(attempt(sampling=SimpleNamespace(temperature=float("nan"))),)),
         BlockChanged(BAD, True, "u-7", "why"),
     ],
 )

@@ -31,6 +31,7 @@ from failsoft.cli.telling import (
     outcome_for_programs,
     payloads_of,
     print_json,
+    print_line,
     reading,
     sharing_told,
 )
@@ -202,21 +203,17 @@ def _tell_status(isolation: Isolation, as_json: bool) -> None:
     out.print(as_table(found, now))
     for name, pin in isolation.pins.items():
         mode = f", mode {configured[name]}" if name in configured else ""
-        out.print(f"adapter:{name} at {pin.model}{mode}", highlight=False, markup=False, soft_wrap=True)
+        print_line(f"adapter:{name} at {pin.model}{mode}")
         for each in modes:
             if each["subject"] == f"adapter:{name}":
                 said = f"{each['mode']} by {each['actor']['id']} ({each['why']})"
-                out.print(
-                    f"  process {each['pid']}: {said} at {each['ts']}", highlight=False, markup=False, soft_wrap=True
-                )
+                print_line(f"  process {each['pid']}: {said} at {each['ts']}")
         for each in changes:
             if each["adapter"] == name:
                 said = f"{each['layer']} {each['from']} → {each['to']} ({each['reason']})"
-                out.print(
-                    f"  process {each['pid']}: {said} at {each['ts']}", highlight=False, markup=False, soft_wrap=True
-                )
+                print_line(f"  process {each['pid']}: {said} at {each['ts']}")
     for subject, block in blocks.items():
-        out.print(f"{subject} is {block}", highlight=False, markup=False, soft_wrap=True)
+        print_line(f"{subject} is {block}")
     if not blocks:
         out.print("nothing is blocked", highlight=False)
     out.print(sharing_told(sharing), highlight=False, soft_wrap=True)

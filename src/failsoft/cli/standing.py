@@ -18,6 +18,7 @@ from failsoft.cli.running import last_changes
 from failsoft.cli.telling import looking_into
 from failsoft.isolation import Isolation
 from failsoft.ledger.read import Reader
+from failsoft.ledger.verify import printable
 
 WINDOW = timedelta(minutes=5)
 """How far back calls and attempts are counted."""
@@ -165,7 +166,7 @@ def as_table(found: list[Route], now: datetime) -> Table:
             Text(f"{route.share:.0f} %", "bold red" if high else ""),
         ]
         if route.block is not None:
-            table.add_row(*first, "", "", "", Text(route.block, "red"))
+            table.add_row(*first, "", "", "", Text(printable(route.block), "red"))
             first = ["", "", ""]
         for standing in route.adapters:
             table.add_row(*first, *_cells(standing, now))
@@ -180,7 +181,7 @@ def _cells(standing: Standing, now: datetime) -> list[str | Text]:
     lines: list[str] = []
     for each in standing.layers:
         several = f" in {each.processes} processes" if each.processes > 1 else ""
-        lines.append(f"{each.name} {each.state}{several}{_left(each.until, now)}: {each.reason}")
+        lines.append(f"{each.name} {each.state}{several}{_left(each.until, now)}: {printable(each.reason)}")
     stands = Text("\n".join(lines), "red") if lines else Text("in order", "green")
     return [standing.adapter, str(standing.attempts), failed, stands]
 

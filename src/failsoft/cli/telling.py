@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 from failsoft.errors import ConfigurationError, FailsoftError, LedgerInvalid
 from failsoft.io.sharing import Sharing
 from failsoft.ledger.read import Entry, Reader, read
+from failsoft.ledger.verify import printable
 from failsoft.outcome import Outcome
 
 PROBLEM: Final = 1
@@ -110,6 +111,11 @@ def give_up(as_json: bool, problems: list[str], code: int = PROBLEM) -> NoReturn
     raise typer.Exit(code)
 
 
+def print_line(text: str) -> None:
+    """For people: one line, whatever stands in it."""
+    out.print(printable(text), highlight=False, markup=False, soft_wrap=True)
+
+
 def print_json(value: object) -> None:
     """For programs: one document, on one line unless people look at it."""
     from pydantic_core import to_jsonable_python
@@ -143,7 +149,7 @@ def line_of(entry: Entry) -> str:
         said.insert(0, f"{'blocked' if fields['blocked'] else 'unblocked'} by {fields['actor']['id']}:")
     if source:
         said.append(f"by {source['kind']} {source['name']}")
-    return escape(f"{entry.index:>6}  {entry.ts}  {entry.kind:<16} {about:<20} {' '.join(said)}")
+    return escape(printable(f"{entry.index:>6}  {entry.ts}  {entry.kind:<16} {about:<20} {' '.join(said)}"))
 
 
 def payloads_of(reader: Reader, entry: Entry) -> dict[str, str]:

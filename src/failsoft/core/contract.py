@@ -87,6 +87,10 @@ class Contract(Generic[Q, R]):
             raise TypeError(f"{self.name}: its response type is only Referral: there is nothing for a model to answer")
         answer = _adapter(answer_type, f"{self.name}: response type")
         schema = _schema(answer, f"{self.name}: response type {_name(answer_type)}")
+        if _unanswerable(answer.core_schema):
+            raise TypeError(
+                f"{self.name}: response type {_name(answer_type)} takes nothing that its JSON schema allows"
+            )
         self._wrapped = not _is_object(schema)
         if self._wrapped:
             wrapper: Any = create_model("Answer", __config__=ConfigDict(extra="forbid"), value=(answer_type, ...))
@@ -339,6 +343,40 @@ def _runs_before(core_schema: Any) -> bool:
     if isinstance(core_schema, (list, tuple)):
         return any(_runs_before(each) for each in typing.cast("Iterable[Any]", core_schema))
     return False
+
+
+_WITHIN = ("model", "function-after", "definitions", "dataclass", "model-fields", "dataclass-args")
+
+
+def _unanswerable(core_schema: Any) -> bool:
+    """Does validation refuse whatever the JSON schema of this type asks for (but an empty object)?
+
+    So it is with enums of tuples or dates, with dictionaries whose keys are no text, and with what can't be without one.
+    """
+    kind = core_schema["type"]
+    if kind == "enum":
+        return not any(map(_is_readable, core_schema["members"]))
+    if kind == "dict":
+        keys = core_schema.get("keys_schema", {"type": "any"})
+        if keys["type"] == "literal":
+            return not any(isinstance(each, (str, bool, enum.Enum)) for each in keys["expected"])
+        return bool(keys["type"] == "tuple")
+    if kind not in _WITHIN:
+        return False
+    if "schema" in core_schema:
+        return _unanswerable(core_schema["schema"])
+    fields = core_schema["fields"]
+    listed: Iterable[Any] = fields.values() if kind == "model-fields" else fields
+    return any(_unanswerable(each["schema"]) for each in listed)
+
+
+def _is_readable(member: enum.Enum) -> bool:
+    """Is an enum's member read from its own JSON?"""
+    try:
+        TypeAdapter(type(member)).validate_json(to_json(member))
+    except Exception:  # an enum's own code may raise anything
+        return False
+    return True
 
 
 def _declared(annotation: Any) -> set[str] | None:

@@ -101,10 +101,10 @@ class Verification:
         lines += [*self.notes, *map(str, self.problems)]
         if self.more:
             lines.append(f"and {self.more} problems more")
-        return [_printable(line) for line in lines]
+        return [printable(line) for line in lines]
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
     """What a hostile file says mustn't steer the terminal that shows it."""
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in line)
 
