@@ -259,7 +259,7 @@ def test_one_that_cant_be_removed_keeps_nobody_from_writing(path: Path) -> None:
 
 @pytest.fixture
 def kept_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("failsoft.io.state_file.LOCKED_FOR", 0.05)
+    monkeypatch.setattr("failsoft.io.file_lock.LOCKED_FOR", 0.05)
     with path.with_name(path.name + ".lock").open("w") as other:
         assert processes.try_lock(other.fileno())
         yield

@@ -5,7 +5,7 @@ processes of one machine share what they know of their adapters (`FileStore`). E
 carried along by the other. `StateMemory` is the same without a file.
 
 Whoever can write in the folder is trusted, and may be wrong: what isn't such a file is never replaced, what couldn't be read
-again is never written, and a lock that somebody keeps is waited for no longer than `LOCKED_FOR`.
+again is never written, and a lock that somebody keeps isn't waited for long (`failsoft.io.file_lock`).
 """
 
 from __future__ import annotations
@@ -13,31 +13,27 @@ from __future__ import annotations
 import json
 import os
 import stat
-import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from attrs import evolve, field, frozen
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from failsoft import processes
 from failsoft.core.effects import Clock
 from failsoft.core.limits import DAY
 from failsoft.core.shared import BOUND, Fact, Facts, LeaseAsk, Seen, StateLost, granted, is_past, merged, news, sound
 from failsoft.errors import ConfigurationError
+from failsoft.io.file_lock import locked
 
 LOOK_EVERY = 500_000_000
 """Nanoseconds between two looks at the file: twice a second one `stat`."""
 
 _MODE = 0o644
 """Whoever throws the switch, a process under another account must be able to see it."""
-
-LOCKED_FOR = 2.0
-"""Seconds: one that writes holds the lock for milliseconds. Whoever throws the switch doesn't wait for one that's stuck."""
 
 LARGEST = 16 * 2**20
 """Bytes of a file that's read: a block is some hundred."""
@@ -196,7 +192,7 @@ class StateFile:
             ConfigurationError: it can't be read, isn't such a file, can't be written, or another process keeps its lock.
         """
         try:
-            with _locked(self.path.with_name(self.path.name + ".lock")):
+            with locked(self.path.with_name(self.path.name + ".lock")):
                 before = self.read()
                 after = alter(before)
                 return after, self.marks() if after is before else self._replace(after)
@@ -352,40 +348,6 @@ def _written(content: Content) -> dict[str, Any]:
 
 def _marks(status: os.stat_result) -> Marks:
     return status.st_mtime_ns, status.st_ino, status.st_size
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Between processes: one writer at a time."""
-    descriptor = _lock_file(path)
-    try:
-        if not processes.lock_within(descriptor, LOCKED_FOR):
-            raise ConfigurationError(
-                f"{path}: another process keeps it locked for more than {LOCKED_FOR:g} s: end that"
-            )
-        try:
-            yield
-        finally:
-            processes.unlock(descriptor)  # a child forked meanwhile has a copy, which would keep it
-    finally:
-        os.close(descriptor)
-
-
-def _lock_file(path: Path) -> int:
-    """Opened. Those who can write in the folder can open it, and no others: to read it would be enough to keep it locked."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return os.open(path, os.O_RDWR)
-    if sys.platform != "win32":
-        folder = os.stat(path.parent)
-        with suppress(OSError):  # one that can't be given away is its owner's
-            if folder.st_mode & stat.S_IWOTH:
-                os.fchmod(descriptor, 0o666)
-            elif folder.st_mode & stat.S_IWGRP:
-                os.fchown(descriptor, -1, folder.st_gid)
-                os.fchmod(descriptor, 0o660)
-    return descriptor
 
 
 def _is_readable(text: bytes) -> bool:
