@@ -324,7 +324,9 @@ BAD = "line\nbreak"
         started(context=CallContext(labels=frozenset({BAD}))),
         completed(None, attempts=(attempt(fault=BAD),)),
         completed(None, passed_over=(("gpt", BAD),)),
-        completed(None, attempts=(attempt(sampling=SimpleNamespace(temperature=float("nan"))),)),
+        completed(
+            None, attempts=(attempt(sampling=SimpleNamespace(temperature=float("nan"), seed=0, max_tokens=1, stop=())),)
+        ),
         BlockChanged(BAD, True, "u-7", "why"),
     ],
 )
