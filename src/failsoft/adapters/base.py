@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -13,6 +14,11 @@ MAX_TEXT = 512
 """Characters that are kept of any name or number which a provider states."""
 
 SHORTEST_SECRET = 8
+
+_SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|credential|password", re.IGNORECASE)
+
+_LIKE_A_KEY = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[!-~]{16,}")
+"""No word and no date, but 16 characters and more, letters and digits among them."""
 
 USER_AGENT = f"failsoft/{version('failsoft')}"
 
@@ -71,13 +77,16 @@ def endpoint_url(base_url: str, path: str) -> tuple[str, str]:
 
 
 def secrets_of(api_key: str | None, extra_headers: Mapping[str, str]) -> tuple[str, ...]:
-    """What an adapter sends that's secret, the key and the value of every header of its own: none may come back into a
-    record. A header's name doesn't say whether its value is a secret, and the configuration calls them all so.
+    """The keys among what an adapter sends: none of them may come back into a record.
 
-    Values shorter than `SHORTEST_SECRET` are placeholders (``none``, ``EMPTY``): to strike such a word from replies would
-    mangle them.
+    Of its headers those are keys whose names say so, and those whose values look like one whatever the name. Others are
+    a team's name, a version's date: to strike such a word from replies would alter answers, and so would values shorter
+    than `SHORTEST_SECRET`, which are placeholders (``none``, ``EMPTY``).
     """
-    told = ([] if api_key is None else [api_key]) + list(extra_headers.values())
+    told = [] if api_key is None else [api_key]
+    told += [
+        value for name, value in extra_headers.items() if _SECRET_HEADER.search(name) or _LIKE_A_KEY.fullmatch(value)
+    ]
     return tuple(each for each in told if len(each) >= SHORTEST_SECRET)
 
 
