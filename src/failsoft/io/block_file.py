@@ -171,7 +171,8 @@ class BlockFile:
             return
         with self._lock:
             self._next_look = -1
-            self._adopt(state, self._seen)
+            changes = self._adopt(state, self._seen)
+        self._tell(changes)
 
         def alter(content: Content) -> Content:
             altered = _merged(content, facts)
