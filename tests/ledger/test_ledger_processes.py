@@ -145,11 +145,14 @@ def test_the_parents_lock_ends_with_the_parent_though_a_child_lives_on(tmp_path:
     ledger.open()
     settled(ledger.submit(started("left")))
     told, tell = os.pipe()
+    begun, begin = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(tell)
+        os.write(begin, b"x")
         os.read(told, 1)
         os._exit(0)
+    os.read(begun, 1)  # until then the child may still have its copy of the lock
     ledger._appender.abandon()  # what the kernel does when a process is killed
     other = ledger_at(ledger.path, clock=SystemClock())
     other.open()
@@ -158,6 +161,8 @@ def test_the_parents_lock_ends_with_the_parent_though_a_child_lives_on(tmp_path:
     os.waitpid(child, 0)
     os.close(tell)
     os.close(told)
+    os.close(begun)
+    os.close(begin)
     assert types(ledger.path).count("call.orphaned") == 1
     ledger._queue.shut("the test is over")
 
