@@ -1,8 +1,6 @@
 """The fault catalogue: what must come of each of its 100 rows. Typed from the specification's section 5 and table 1.6.
 
-Nothing under ``src/`` is imported here, and nothing there imports this: what the code does is held against it. Where the
-code does otherwise today, `differs` says how; the test of that case is expected to fail, and says so when it doesn't. A
-second test then holds the code to `today`, so that it does otherwise in nothing else.
+Nothing under ``src/`` is imported here, and nothing there imports this: what the code does is held against it.
 """
 
 from __future__ import annotations
@@ -36,9 +34,6 @@ class Case:
         latch: is the adapter stopped until somebody mends the configuration?
         alert: does an event tell somebody to look?
         answered: by whom, where the route has a second adapter that works; "": not said.
-        differs: what the code does otherwise.
-        today: the arguments as the code has them.
-        differs_in: in which test: "alone" (a route of one), "beside" (of two) or "five" (calls at once).
         told: how often the call is that to the quality breaker: "one per call, the final one".
         note: a remark for the page.
     """
@@ -53,9 +48,6 @@ class Case:
     latch: str = ""
     alert: bool = False
     answered: str = "second"
-    differs: str = ""
-    today: Mapping[str, Any] = EMPTY
-    differs_in: tuple[str, ...] = ("alone",)
     told: int = 1
     note: str = ""
 
@@ -67,13 +59,11 @@ class Directed:
     Args:
         test: ``file::function`` below ``tests/``.
         outcome: what it proves.
-        differs: what the code does otherwise; that test is expected to fail.
     """
 
     row: int
     test: str
     outcome: str
-    differs: str = ""
 
 
 @frozen

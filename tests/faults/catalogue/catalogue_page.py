@@ -132,7 +132,7 @@ of it (`python tests/faults/catalogue/catalogue_page.py`).
 
 def page() -> str:
     """All of it."""
-    return "\n".join((HEAD, *_cases(), "", *_directed(), "", *_differing(), "", *_not_built(), ""))
+    return "\n".join((HEAD, *_cases(), "", *_directed(), "", *_not_built(), ""))
 
 
 def _title(row: int) -> str:
@@ -144,12 +144,10 @@ def _cases() -> Iterator[str]:
     yield "| row | what | shown by | fault | attempts | health | quality | besides | answered |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for each in CASES:
-        mark = " ¹" if each.differs else ""
         yield (
-            f"| {each.row}{mark} | {_title(each.row)} | {_shown(each)} | `{each.fault}` | {each.attempts or '–'} | "
+            f"| {each.row} | {_title(each.row)} | {_shown(each)} | `{each.fault}` | {each.attempts or '–'} | "
             f"{each.health} | {each.quality or '–'} | {_besides(each)} | {each.answered or '–'} |"
         )
-    yield "\n¹ The code does otherwise today: see [below](#where-the-code-does-otherwise)."
 
 
 def _shown(case: Case) -> str:
@@ -167,26 +165,12 @@ def _directed() -> Iterator[str]:
     yield "| row | what | outcome | test |"
     yield "|---|---|---|---|"
     for each in DIRECTED:
-        mark = " ¹" if each.differs else ""
-        yield f"| {each.row}{mark} | {_title(each.row)} | {each.outcome} | {_where(each)} |"
+        yield f"| {each.row} | {_title(each.row)} | {each.outcome} | {_where(each)} |"
 
 
 def _where(directed: Directed) -> str:
     file, _, function = directed.test.partition("::")
     return f"`{Path(file).name}`: {function.removeprefix('test_').replace('_', ' ')}"
-
-
-def _differing() -> Iterator[str]:
-    yield "## Where the code does otherwise\n"
-    yield "The tests of these are expected to fail, and say so as soon as they don't.\n"
-    yield "| row | what | shown by | what the code does |"
-    yield "|---|---|---|---|"
-    for each in CASES:
-        if each.differs:
-            yield f"| {each.row} | {_title(each.row)} | {_shown(each)} | {each.differs} |"
-    for one in DIRECTED:
-        if one.differs:
-            yield f"| {one.row} | {_title(one.row)} | {one.outcome} | {one.differs} |"
 
 
 def _not_built() -> Iterator[str]:

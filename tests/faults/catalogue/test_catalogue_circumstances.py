@@ -15,7 +15,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from catalogue_data import DIRECTED
 from catalogue_shows import GOOD
 from catalogue_stack import (
     BOLT,
@@ -54,13 +53,6 @@ from failsoft.testing import (
 )
 
 PATIENCE = 5.0
-
-
-def differs(test: str) -> Any:
-    """Expected to fail, as the catalogue's data say."""
-    (told,) = {each.differs for each in DIRECTED if each.test.endswith("::" + test)}
-    assert told
-    return pytest.mark.xfail(reason=told)
 
 
 @pytest.fixture(params=MODES)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import evolve
 from catalogue_data import AT_ONCE, CASES, EMPTY, FAILURE, NEUTRAL, SUCCESS, Case
 from catalogue_shows import GOOD, Shown, show
 from catalogue_stack import MODES, adapter, ask, health_of, idle, quality_of, reasons, records, stack
@@ -25,20 +24,16 @@ SLOW = frozenset({"attempt_timeout", "connect_timeout"})
 
 
 def cases(test: str) -> Any:
-    """The cases, each under its name. Where the code does otherwise, as laid down (expected to fail) and as it is."""
+    """The cases, each under its name."""
     params: list[Any] = []
     for each in CASES:
         if test == "aiohttp" and each.show in NO_SOCKET:
             continue
         if test in ("beside", "five") and each.fault in SLOW and each.row != 11:
             continue  # it takes its time, and is a time-out like that of row 11
-        if test == "five" and each.health == SUCCESS and not each.differs:
+        if test == "five" and each.health == SUCCESS:
             continue  # alone, it's been counted as a success already: a hundred of them open nothing
-        name = f"{each.row}-{each.show.partition('.')[2]}"
-        otherwise = bool(each.differs) and ("alone" if test == "aiohttp" else test) in each.differs_in
-        params.append(pytest.param(each, id=name, marks=[pytest.mark.xfail(reason=each.differs)] if otherwise else []))
-        if otherwise:
-            params.append(pytest.param(evolve(each, **each.today), id=f"{name}-today"))
+        params.append(pytest.param(each, id=f"{each.row}-{each.show.partition('.')[2]}"))
     return pytest.mark.parametrize("case", params)
 
 

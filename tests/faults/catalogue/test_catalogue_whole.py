@@ -27,11 +27,6 @@ def test_each_case_can_be_shown_and_has_a_name_of_the_closed_list(case: Case) ->
     assert case.fault in {each.value for each in FaultKind}
 
 
-def test_what_differs_says_how_the_code_has_it() -> None:
-    for each in CASES:
-        assert bool(each.differs) == bool(each.today), each
-
-
 @pytest.mark.parametrize("test", sorted({each.test for each in DIRECTED}), ids=lambda test: test.partition("::")[2])
 def test_each_test_that_is_named_exists(test: str) -> None:
     file, _, function = test.partition("::")
