@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,3 +25,12 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder of real inputs: set FAILSOFT_DATA, or put shared/data beside the checkout")
     return folder
+
+
+@pytest.fixture
+def switching_often() -> Iterator[None]:
+    """Threads take turns after every few instructions: who races is seen."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)

@@ -228,17 +228,17 @@ async def test_what_is_emitted_is_what_the_catalogue_says_and_holds_no_payload(
         rate.sync(request)
         ledger = isolation._ledger
         assert ledger is not None
-        isolation._ledger_event("ledger.failed", {"reason": "r", "policy": "fallback"})
-        isolation._ledger_event("ledger.recovered", {})
-        isolation._ledger_event("ledger.warning", {"reason": "r"})
+        isolation._event("ledger.failed", {"reason": "r", "policy": "fallback"})
+        isolation._event("ledger.recovered", {})
+        isolation._event("ledger.warning", {"reason": "r"})
         isolation._blocked("local", 250_000_000)
         assert isolation.running is not None
         isolation.running.world.offset += 3600 * 10**9
         isolation.running.world.clocks_disagree()
-        isolation._state_event("state.degraded", {"store": "file", "reason": "r"})
+        isolation._event("state.degraded", {"store": "file", "reason": "r"})
         isolation._blocks_read("why")
         isolation._blocks_read("")
-        isolation._state_event("state.recovered", {"store": "file", "ms": 1})
+        isolation._event("state.recovered", {"store": "file", "ms": 1})
         isolation.telemetry.emit("peer.disagrees", adapter="local", reason="rate", calls=5, failures=0)
     assert {each["event"] for each in heard} == set(CATALOGUE)
     for each in heard:

@@ -327,7 +327,7 @@ class Isolation:
             self._clock,
             self._random,
             self.telemetry,
-            self._state_event,
+            self._event,
         )
 
     def _isolate(self, name: str) -> Isolated[Any, Any]:
@@ -403,7 +403,7 @@ class Isolation:
             host=self._config.host or socket.gethostname(),
             policy=self._config.on_ledger_failure,
             clock=self._clock,
-            on_event=self._ledger_event,
+            on_event=self._event,
         )
         ledger.open()
         ledger.submit(
@@ -640,9 +640,6 @@ class Isolation:
         if self._sharer is not None:
             self._sharer.wake()
 
-    def _state_event(self, name: str, fields: Mapping[str, Any]) -> None:
-        self.telemetry.emit(name, **fields)
-
     def _block_changed(self, change: BlockChanged) -> None:
         self.telemetry.emit("block.changed", **attrs.asdict(change))
         if self._ledger is not None:
@@ -668,7 +665,7 @@ class Isolation:
     def _blocked(self, adapter: str, took: int) -> None:
         self.telemetry.emit("loop.blocked", adapter=adapter, ms=took // 1_000_000)
 
-    def _ledger_event(self, name: str, fields: Mapping[str, Any]) -> None:
+    def _event(self, name: str, fields: Mapping[str, Any]) -> None:
         self.telemetry.emit(name, **fields)
 
     def _on_share(self, name: str) -> Callable[[DegradedShare], None]:

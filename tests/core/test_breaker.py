@@ -12,20 +12,11 @@ from failsoft.core.breaker_states import TRANSITIONS, Cause
 from failsoft.core.effects import SECOND
 from failsoft.errors import ConfigurationError
 from failsoft.fault import Settlement
+from tests.core.still import Still
 
 SUCCESS, FAILURE, NEUTRAL = Settlement.SUCCESS, Settlement.FAILURE, Settlement.NEUTRAL
 TIMEOUT = 10 * SECOND
 STEADY = BreakerSettings(jitter=0)
-
-
-class Still:
-    """A clock that stands at 0: tests hand their moments in."""
-
-    def monotonic_ns(self) -> int:
-        return 0
-
-    def time_ns(self) -> int:
-        return 0
 
 
 def make(settings: BreakerSettings = STEADY, on_change: Callable[[Change], None] | None = None) -> Breaker:

@@ -10,17 +10,10 @@ from failsoft.core.breaker import Breaker, BreakerSettings, Cause, Change, Mode,
 from failsoft.core.effects import SECOND
 from failsoft.core.quality import Quality
 from failsoft.fault import Settlement
+from tests.core.still import Still
 
 SUCCESS, FAILURE = Settlement.SUCCESS, Settlement.FAILURE
 STEADY = BreakerSettings(jitter=0)
-
-
-class Still:
-    def monotonic_ns(self) -> int:
-        return 0
-
-    def time_ns(self) -> int:
-        return 0
 
 
 def make(mode: Mode = Mode.AUTO, settings: BreakerSettings = STEADY) -> tuple[Breaker, list[Change]]:

@@ -12,17 +12,10 @@ from failsoft.core.window import TimeWindow
 from failsoft.core.window_count import CountWindow
 from failsoft.errors import ConfigurationError
 from failsoft.fault import Settlement
+from tests.core.still import Still
 
 SUCCESS, FAILURE, NEUTRAL = Settlement.SUCCESS, Settlement.FAILURE, Settlement.NEUTRAL
 SLOW = BreakerSettings(jitter=0, slow_rate=80, slow_after_s=10, consecutive=100, consecutive_busy=100)
-
-
-class Still:
-    def monotonic_ns(self) -> int:
-        return 0
-
-    def time_ns(self) -> int:
-        return 0
 
 
 def make(settings: BreakerSettings) -> tuple[Breaker, list[Change]]:

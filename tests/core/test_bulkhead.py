@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import random
-import sys
 import threading
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -315,15 +313,7 @@ TestBulkheadMachine = BulkheadMachine.TestCase
 TestBulkheadMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 
 
-@pytest.fixture
-def _switching_often() -> Iterator[None]:
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
-
-
-@pytest.mark.usefixtures("_switching_often")
+@pytest.mark.usefixtures("switching_often")
 def test_threads_that_come_wait_give_up_and_go_leave_every_slot_free() -> None:
     bulkhead = Bulkhead(3)
     inside, most, guard = 0, 0, threading.Lock()

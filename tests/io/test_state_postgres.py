@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fleet_process import Item, RateItem
 from postgres_server import PostgresServer
-from pydantic import BaseModel
 
-from failsoft import Capability, ConfigurationError, Isolation
+from failsoft import ConfigurationError, Isolation
 from failsoft.core.effects import Ask
 from failsoft.core.shared import LeaseAsk, Seen, StateLost, fact, leased, merged
 from failsoft.io.state_postgres import STEPS, PostgresStore, problem
@@ -29,21 +29,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
 
 SCOPES = (f"scope-{number}" for number in count())
 LEASE = "k/lease"
-
-
-class Item(BaseModel, frozen=True):
-    description: str
-
-
-class Rating(BaseModel):
-    stars: int
-
-
-class RateItem(Capability[Item, Rating]):
-    """How many stars?"""
-
-    def fallback(self, request: Item) -> Rating:
-        return Rating(stars=0)
 
 
 BOLT = Item(description="bolt")

@@ -6,11 +6,10 @@ Envoy#18950, #40697: a race between resetting a counter and ejecting a host, whi
 from __future__ import annotations
 
 import random
-import sys
 import threading
-from collections.abc import Iterator
 
 import pytest
+from tests.core.still import Still
 
 from failsoft.core.breaker import Breaker, BreakerSettings, Permit, State
 from failsoft.core.breaker_machine import Machine
@@ -18,23 +17,9 @@ from failsoft.core.effects import SECOND
 from failsoft.core.window import TimeWindow
 from failsoft.fault import Settlement
 
+pytestmark = pytest.mark.usefixtures("switching_often")
+
 SUCCESS, FAILURE = Settlement.SUCCESS, Settlement.FAILURE
-
-
-class Still:
-    def monotonic_ns(self) -> int:
-        return 0
-
-    def time_ns(self) -> int:
-        return 0
-
-
-@pytest.fixture(autouse=True)
-def _switching_often() -> Iterator[None]:
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
 
 
 def make() -> Breaker:

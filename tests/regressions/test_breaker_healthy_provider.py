@@ -11,20 +11,13 @@ import random
 from typing import Any
 
 import pytest
+from tests.core.still import Still
 
 from failsoft.core.breaker import Breaker, BreakerSettings, Permit
 from failsoft.core.breaker_machine import Machine
 from failsoft.core.effects import SECOND
 from failsoft.core.window import StartOrder
 from failsoft.fault import Settlement
-
-
-class Still:
-    def monotonic_ns(self) -> int:
-        return 0
-
-    def time_ns(self) -> int:
-        return 0
 
 
 def share_refused(rate: float, errors: float, poison: float, seconds: int) -> float:

@@ -10,19 +10,12 @@ import random
 from typing import Any
 
 import pytest
+from tests.core.still import Still
 
 from failsoft.core.breaker import Breaker, BreakerSettings, Change, Permit, Refused, State
 from failsoft.core.effects import SECOND
 from failsoft.core.guard import Guard
 from failsoft.fault import Settlement
-
-
-class Still:
-    def monotonic_ns(self) -> int:
-        return 0
-
-    def time_ns(self) -> int:
-        return 0
 
 
 def fail(breaker: Breaker, times: int) -> None:

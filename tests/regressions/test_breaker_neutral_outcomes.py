@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.core.scripted import Scene, scripted, status
+from tests.core.still import Still
 
 from failsoft.core.breaker import Breaker, BreakerSettings, Permit, State
 from failsoft.core.breaker_machine import Machine
@@ -20,14 +21,6 @@ from failsoft.fault import Settlement
 from failsoft.io.drive_simulated import Simulation
 
 FAILURE, NEUTRAL = Settlement.FAILURE, Settlement.NEUTRAL
-
-
-class Still:
-    def monotonic_ns(self) -> int:
-        return 0
-
-    def time_ns(self) -> int:
-        return 0
 
 
 def make() -> Breaker:

@@ -9,20 +9,13 @@ from __future__ import annotations
 import random
 
 import pytest
+from tests.core.still import Still
 
 from failsoft.core.breaker import Breaker, BreakerSettings, Permit
 from failsoft.core.effects import SECOND
 from failsoft.core.window import TimeWindow
 from failsoft.core.window_count import CountWindow
 from failsoft.fault import Settlement
-
-
-class Still:
-    def monotonic_ns(self) -> int:
-        return 0
-
-    def time_ns(self) -> int:
-        return 0
 
 
 def acquired(breaker: Breaker, at: int) -> Permit:

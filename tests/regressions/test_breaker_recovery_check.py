@@ -9,19 +9,12 @@ from __future__ import annotations
 import random
 
 import pytest
+from tests.core.still import Still
 
 from failsoft.core.breaker import Breaker, BreakerSettings, Cause, Change, Permit, State
 from failsoft.core.breaker_machine import Machine
 from failsoft.core.effects import SECOND
 from failsoft.fault import Settlement
-
-
-class Still:
-    def monotonic_ns(self) -> int:
-        return 0
-
-    def time_ns(self) -> int:
-        return 0
 
 
 def half_open() -> tuple[Breaker, list[Change]]:

@@ -10,19 +10,12 @@ import random
 from typing import Any
 
 import pytest
+from tests.core.still import Still
 
 from failsoft.core.breaker import Breaker, BreakerSettings, Permit, State
 from failsoft.core.breaker_machine import Machine
 from failsoft.core.effects import SECOND
 from failsoft.fault import Settlement
-
-
-class Still:
-    def monotonic_ns(self) -> int:
-        return 0
-
-    def time_ns(self) -> int:
-        return 0
 
 
 def admitted(breaker: Breaker, now: int) -> Permit:

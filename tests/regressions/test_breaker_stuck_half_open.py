@@ -10,6 +10,7 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.still import Still
 
 from failsoft.core.breaker import Breaker, BreakerSettings, Permit, Refused
 from failsoft.core.breaker_trials import Trials
@@ -18,14 +19,6 @@ from failsoft.fault import Settlement
 
 TIMEOUT = 30 * SECOND
 SETTINGS = BreakerSettings()
-
-
-class Still:
-    def monotonic_ns(self) -> int:
-        return 0
-
-    def time_ns(self) -> int:
-        return 0
 
 
 def lose_every_permit(seed: int, losses: int, step: int) -> None:

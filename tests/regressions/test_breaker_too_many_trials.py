@@ -7,32 +7,17 @@ circuitbreaker and aiobreaker admitted 50 of 50.
 from __future__ import annotations
 
 import random
-import sys
 import threading
-from collections.abc import Iterator
 
 import pytest
+from tests.core.still import Still
 
 from failsoft.core.breaker import Breaker, BreakerSettings, Change, Permit
 from failsoft.core.breaker_trials import Trials
 from failsoft.core.effects import SECOND
 from failsoft.fault import Settlement
 
-
-class Still:
-    def monotonic_ns(self) -> int:
-        return 0
-
-    def time_ns(self) -> int:
-        return 0
-
-
-@pytest.fixture(autouse=True)
-def _switching_often() -> Iterator[None]:
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
+pytestmark = pytest.mark.usefixtures("switching_often")
 
 
 def at_the_instant_of_expiry(callers: int, concurrent: int) -> list[Permit]:

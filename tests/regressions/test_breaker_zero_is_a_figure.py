@@ -9,20 +9,13 @@ import random
 from typing import Any
 
 import pytest
+from tests.core.still import Still
 
 from failsoft.core.breaker import Breaker, BreakerSettings, Permit, Refused
 from failsoft.core.effects import SECOND
 from failsoft.core.throttle import Throttle
 from failsoft.errors import ConfigurationError
 from failsoft.fault import Settlement
-
-
-class Still:
-    def monotonic_ns(self) -> int:
-        return 0
-
-    def time_ns(self) -> int:
-        return 0
 
 
 def half_open() -> Breaker:
