@@ -68,4 +68,5 @@ def main() -> None:
                 print("answered", flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()
