@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -394,7 +395,8 @@ def test_a_file_that_cant_be_read_any_more_is_told_once_and_so_is_its_return(pat
         assert told[1:] == [""]
 
 
-def test_who_hears_of_a_block_may_throw_the_switch_himself(path: Path) -> None:
+@pytest.mark.parametrize("finds", ["looking", "writing"])
+def test_who_hears_of_a_block_may_throw_the_switch_himself(path: Path, finds: str) -> None:
     def hears(subject: str, block: Block | None) -> None:
         if subject == "adapter:gpt" and block is not None:
             there.block("adapter:other", "robot", "that one too")
@@ -402,8 +404,9 @@ def test_who_hears_of_a_block_may_throw_the_switch_himself(path: Path) -> None:
     here, there = BlockFile(path), BlockFile(path, hears)
     there.adapter("gpt", 0)
     here.block("adapter:gpt", "jdoe", "why")
-    looking = threading.Thread(target=there.adapter, args=("gpt", LOOK_EVERY), daemon=True)
-    looking.start()
-    looking.join(10)
-    assert not looking.is_alive()  # no lock was held meanwhile
+    does: tuple[Any, ...] = (there.adapter, "gpt", LOOK_EVERY) if finds == "looking" else (there.unblock, "adapter:third")
+    thread = threading.Thread(target=does[0], args=does[1:], daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()  # no lock was held meanwhile
     assert set(there.known) == {"adapter:gpt", "adapter:other"}
