@@ -404,7 +404,9 @@ def test_who_hears_of_a_block_may_throw_the_switch_himself(path: Path, finds: st
     here, there = BlockFile(path), BlockFile(path, hears)
     there.adapter("gpt", 0)
     here.block("adapter:gpt", "jdoe", "why")
-    does: tuple[Any, ...] = (there.adapter, "gpt", LOOK_EVERY) if finds == "looking" else (there.unblock, "adapter:third")
+    does: tuple[Any, ...] = (
+        (there.adapter, "gpt", LOOK_EVERY) if finds == "looking" else (there.unblock, "adapter:third")
+    )
     thread = threading.Thread(target=does[0], args=does[1:], daemon=True)
     thread.start()
     thread.join(10)
