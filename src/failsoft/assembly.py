@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
 
+from failsoft.adapters.access import Access
 from failsoft.adapters.callable import FunctionCodec, hidden_retries
-from failsoft.adapters.openai_compatible import openai, openai_compatible
-from failsoft.adapters.openai_stream import FIRST_NS, GAP_NS, Ending, Streaming
 from failsoft.adapters.pins import floating_problem
+from failsoft.adapters.registry import codec_of
+from failsoft.adapters.streaming import FIRST_NS, GAP_NS, Ending, Streaming
 from failsoft.capability import Capability, name_problem
 from failsoft.config import UNREAD, AdapterConfig, CapabilityConfig, Config
 from failsoft.config_file import place_text
@@ -32,6 +33,7 @@ from failsoft.core.limits import Limits, LimitSettings
 from failsoft.core.route import CallableCodec, GuardedAdapter
 from failsoft.core.throttle import Throttle, ThrottleChange
 from failsoft.errors import ConfigurationError
+from failsoft.providers import CALLABLE, Provider, facts
 
 AnyCapability = Capability[Any, Any]
 Given = type[AnyCapability] | AnyCapability
@@ -347,22 +349,26 @@ def pick(config: Config, names: Iterable[str]) -> dict[str, CapabilityConfig]:
 
 
 def _http_codec(config: AdapterConfig) -> Codec:
-    key = None if config.api_key is None else config.api_key.get_secret_value()
-    options: dict[str, Any] = {
-        "extra_headers": {name: each.get_secret_value() for name, each in config.headers.items()},
-        "streaming": _streaming(config),
-    }
-    if config.provider == "openai":
-        return openai(key or "", **{"base_url": config.base_url} if config.base_url else {}, **options)
-    assert config.base_url is not None
-    return openai_compatible(config.base_url, api_key=key, **options)
+    provider = facts(config.provider)
+    base_url = config.base_url or provider.base_url
+    assert base_url is not None
+    access = Access(
+        config.model,
+        config.provider,
+        base_url,
+        None if config.api_key is None else config.api_key.get_secret_value(),
+        {name: each.get_secret_value() for name, each in config.headers.items()},
+        _streaming(config, provider),
+        config.options,
+    )
+    return codec_of(provider, access)
 
 
-def _streaming(config: AdapterConfig) -> Streaming | None:
-    """OpenAI ends each stream with both marks; of compatible servers some never send the second."""
+def _streaming(config: AdapterConfig, provider: Provider) -> Streaming | None:
+    """Some providers end each stream with both marks; of others' servers some never send the second."""
     if not config.stream:
         return None
-    usual = Ending.BOTH if config.provider == "openai" else Ending.FINISH
+    usual = Ending.BOTH if provider.both_ends else Ending.FINISH
     return Streaming(
         config.stream_first or FIRST_NS,
         config.stream_gap or GAP_NS,
@@ -371,7 +377,7 @@ def _streaming(config: AdapterConfig) -> Streaming | None:
 
 
 def _codec(config: AdapterConfig, place: str, problems: list[str]) -> Codec | CallableCodec | None:
-    if config.provider != "callable":
+    if config.provider != CALLABLE:
         try:
             return _http_codec(config)
         except ConfigurationError as error:  # the codec names its own arguments

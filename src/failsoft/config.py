@@ -34,6 +34,7 @@ from failsoft.config_values import (
     ImportPath,
     Label,
     Number,
+    ProviderName,
     Seconds,
     Secret,
     SecretText,
@@ -50,6 +51,7 @@ from failsoft.config_values import (
 )
 from failsoft.durations import SECOND
 from failsoft.outcome import Pin
+from failsoft.providers import CALLABLE, facts
 
 UNREAD: Final = ""
 """Stands for an import path that was wrong: it has been told, and nothing is imported by it."""
@@ -138,14 +140,15 @@ class AdapterConfig(Section):
     """``[adapters.NAME]``: one provider at one pin.
 
     Args:
-        provider: ``openai``, ``openai-compatible`` or ``callable``.
+        provider: who is asked: a name of `failsoft.providers.PROVIDERS`, one that an installed distribution adds, or
+            ``callable``.
         model: the name asked for, 1-256 characters.
         served: the names that the provider may say it served; default: `model`.
         served_pattern: a regular expression that the whole served name must match, instead of `served`.
         floating: the model's name may move; without it a name known to float is refused.
         allow_http: plain http may leave this machine.
-        base_url: absolute http or https; needed for ``openai-compatible``.
-        api_key: needed for ``openai``.
+        base_url: absolute http or https; needed where a provider has no place of its own.
+        api_key: needed where a provider takes nobody without one.
         headers: sent with each request; values are secrets.
         labels: the calls that it may see besides unlabelled ones.
         on_mismatch: another model than the pin's answered: ``refuse`` the answer, or ``record`` it.
@@ -165,9 +168,10 @@ class AdapterConfig(Section):
         stream_first: the most that a stream's first meaningful event may take, in nanoseconds, 100 ms to 1 h.
         stream_gap: the most that may pass between two of them, in nanoseconds, 100 ms to 1 h.
         stream_end: what must have come before a stream's end is its end; default: what the provider sends.
+        options: what only this provider's adapter knows: see the page of providers.
     """
 
-    provider: Literal["openai", "openai-compatible", "callable"]
+    provider: ProviderName
     model: Text
     served: Annotated[tuple[Text, ...], Field(strict=False, min_length=1), BeforeValidator(as_names)] | None = None
     served_pattern: Text | None = None
@@ -194,6 +198,7 @@ class AdapterConfig(Section):
     stream_first: Annotated[int, duration_between("100ms", "1h")] | None = None
     stream_gap: Annotated[int, duration_between("100ms", "1h")] | None = None
     stream_end: Literal["finish", "done", "both"] | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
 
     # Each rule about two keys stands with the later one and reads the earlier from `info.data`: unlike a validator of
     # the whole, it speaks although other keys are wrong too.
@@ -214,10 +219,10 @@ class AdapterConfig(Section):
     def _sound_url(cls, url: str | None, info: ValidationInfo) -> str | None:
         provider = info.data.get("provider")
         if url is None:
-            if provider == "openai-compatible":
+            if provider not in (None, CALLABLE) and facts(provider).base_url is None:
                 raise wrong('is missing: write base_url = "https://host/v1"')
             return None
-        if provider == "callable":
+        if provider == CALLABLE:
             raise wrong("a callable adapter makes its own requests: leave it out")
         problem = _url_problem(url, bool(info.data.get("allow_http", True)))
         if problem is not None:
@@ -227,28 +232,30 @@ class AdapterConfig(Section):
     @field_validator("api_key")
     @classmethod
     def _needed_key(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if key is None and info.data.get("provider") == "openai":
-            raise wrong('is missing: write api_key = { env = "OPENAI_API_KEY" }')
+        provider = info.data.get("provider")
+        variable = None if key is not None or provider in (None, CALLABLE) else facts(provider).key
+        if variable is not None:
+            raise wrong(f'is missing: write api_key = {{ env = "{variable}" }}')
         return key
 
-    @field_validator("api_key", "headers")
+    @field_validator("api_key", "headers", "options")
     @classmethod
     def _not_for_callables(cls, value: object, info: ValidationInfo) -> object:
-        if value and info.data.get("provider") == "callable":
+        if value and info.data.get("provider") == CALLABLE:
             raise wrong("a callable adapter makes its own requests: leave it out")
         return value
 
     @field_validator("transport")
     @classmethod
     def _has_none(cls, transport: str | None, info: ValidationInfo) -> str | None:
-        if transport is not None and info.data.get("provider") == "callable":
+        if transport is not None and info.data.get("provider") == CALLABLE:
             raise wrong("a callable adapter makes its own requests: leave it out")
         return transport
 
     @field_validator("stream", "stream_first", "stream_gap", "stream_end")
     @classmethod
     def _for_streams(cls, value: object, info: ValidationInfo) -> object:
-        if value and info.data.get("provider") == "callable":
+        if value and info.data.get("provider") == CALLABLE:
             raise wrong("a callable adapter makes its own requests: leave it out")
         if value and info.field_name != "stream" and not info.data.get("stream", True):
             raise wrong("nothing is streamed: write stream = true, or leave it out")
@@ -264,7 +271,7 @@ class AdapterConfig(Section):
     @field_validator("call", "text", "served_by")
     @classmethod
     def _for_callables(cls, path: str | None, info: ValidationInfo) -> str | None:
-        if path is not None and info.data.get("provider", "callable") != "callable":
+        if path is not None and info.data.get("provider", CALLABLE) != CALLABLE:
             raise wrong('belongs to provider = "callable" only')
         return path
 
@@ -391,7 +398,7 @@ class Config(Section):
         return tuple(
             name
             for name, each in self.adapters.items()
-            if each.provider != "callable" and (each.transport or self.transport) == "aiohttp"
+            if each.provider != CALLABLE and (each.transport or self.transport) == "aiohttp"
         )
 
     def snapshot(self) -> bytes:

@@ -12,6 +12,7 @@ shown, its value never.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import stat
@@ -120,6 +121,16 @@ def shown(value: str) -> str:
         return " ".join(("{", *(f"{kind} = {shown(name)}" for kind, name in value.origin.items()), "}"))
     short = value if len(value) <= _MAX_SHOWN else value[: _MAX_SHOWN - 1] + "…"
     return '"' + "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in short) + '"'
+
+
+def nearest(word: str, known: list[str]) -> str | None:
+    """What a mistyped word was meant to be: a word that has it as a part, one of the same letters, or one
+    spelled much like it.
+    """
+    short = word[:64].lower()
+    parts = [each for each in known if short in each.split("_")]
+    swapped = [each for each in known if sorted(each) == sorted(short)]
+    return next(iter(parts or swapped or difflib.get_close_matches(short, known, 1)), None)
 
 
 def place_text(place: Place) -> str:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +23,7 @@ from failsoft.config import (
     LedgerConfig,
     LimitsConfig,
 )
-from failsoft.config_file import UNRESOLVED, Place, Tree, load_file, load_mapping, place_text, shown
+from failsoft.config_file import UNRESOLVED, Place, Tree, load_file, load_mapping, nearest, place_text, shown
 from failsoft.config_state import StateConfig
 from failsoft.config_values import Section
 
@@ -103,7 +102,7 @@ def unknown_adapters(draft: Draft) -> list[UnknownAdapter]:
     """Every mention of an adapter that isn't configured, with the name that it resembles most."""
     known = sorted(draft.adapter_names)
     return [
-        UnknownAdapter(capability, index, name, _nearest(name, known))
+        UnknownAdapter(capability, index, name, nearest(name, known))
         for capability, route in draft.routes.items()
         for index, name in route
         if name not in draft.adapter_names and name != "fallback"
@@ -234,7 +233,7 @@ def _sentence(error: ErrorDetails, in_code: bool) -> str:
         problem = f"is missing: write {place[-1]} = {_EXAMPLES[str(place[-1])]}"
     elif kind == "literal_error" and isinstance(given, str):
         options = re.findall(r"'([^']+)'", bounds["expected"])
-        near = _nearest(given, options)
+        near = nearest(given, options)
         hint = f'did you mean "{near}"?' if near else "it's one of " + ", ".join(f'"{each}"' for each in options)
         problem = f"there is no {shown(given)}; {hint}"
     elif kind in ("greater_than_equal", "less_than_equal"):
@@ -258,16 +257,6 @@ def _inline_secret(key: str, in_code: bool) -> str:
     return f'a secret must not stand in the {home}; write {place_text((key,))} = {{ env = "{variable}" }}{other}'
 
 
-def _nearest(word: str, known: list[str]) -> str | None:
-    """What a mistyped word was meant to be: a word that has it as a part, one of the same letters, or one
-    spelled much like it.
-    """
-    short = word[:64].lower()
-    parts = [each for each in known if short in each.split("_")]
-    swapped = [each for each in known if sorted(each) == sorted(short)]
-    return next(iter(parts or swapped or difflib.get_close_matches(short, known, 1)), None)
-
-
 _PLACES: Final[tuple[tuple[type[Section], str], ...]] = (
     (Config, "at the top level, above the first [table]"),
     (LedgerConfig, "in [ledger]"),
@@ -287,7 +276,7 @@ def _unknown_key(place: Place) -> str:
         1: Config, 2: top, 3: AdapterConfig if place[0] == "adapters" else CapabilityConfig, 4: inner
     }  # fmt: skip
     model = here[len(place)]
-    near = _nearest(key, _keys(model))
+    near = nearest(key, _keys(model))
     elsewhere = next((where for other, where in _PLACES if other is not model and key in _keys(other)), None)
     if elsewhere and not (near and key in near.split("_")):
         return f"belongs {elsewhere}"

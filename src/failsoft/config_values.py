@@ -20,8 +20,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from failsoft.capability import name_problem
-from failsoft.config_file import Resolved, shown
+from failsoft.config_file import Resolved, nearest, shown
 from failsoft.durations import SECOND, parse_duration
+from failsoft.providers import CALLABLE, find, known
 
 _IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _HEADER = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -136,6 +137,21 @@ def _secret(value: object, info: ValidationInfo) -> object:
     return value
 
 
+def _provider_name(value: object) -> object:
+    """A known provider's name, or the one that was meant."""
+    if not isinstance(value, str) or value == CALLABLE:
+        return value
+    try:
+        found = find(value) if value.isprintable() else None
+    except Exception as error:  # a foreign distribution may raise anything as it's imported
+        raise wrong(f"the adapter of {shown(value)} can't be loaded: {type(error).__name__}: {error}") from None
+    if found is None:
+        near = nearest(value, list(known()))
+        hint = f'did you mean "{near}"?' if near else "it's one of " + ", ".join(f'"{each}"' for each in known())
+        raise wrong(f"there is no {shown(value)}; {hint}")
+    return value
+
+
 def header_name(name: str) -> str:
     """A header's name, or what is wrong with it."""
     if not _HEADER.fullmatch(name):
@@ -180,6 +196,7 @@ def as_names(value: object) -> object:
 Text = Annotated[str, AfterValidator(_text)]
 Label = Annotated[str, AfterValidator(_label)]
 # What shows the value that it refuses comes before pydantic, which makes plain text of a `Resolved`.
+ProviderName = Annotated[str, BeforeValidator(_provider_name)]
 ImportPath = Annotated[str, BeforeValidator(_import_path)]
 Flag = Annotated[bool, BeforeValidator(_from_text)]
 Whole = Annotated[int, BeforeValidator(_from_text)]

@@ -59,12 +59,14 @@ class FaultKind(StrEnum):
     CONFLICT = "conflict"
     REQUEST_REJECTED = "request_rejected"
     CONTEXT_TOO_LONG = "context_too_long"
+    UNSUPPORTED_CONTENT = "unsupported_content"
     UNEXPECTED_STATUS = "unexpected_status"
     # content
     MALFORMED_REPLY = "malformed_reply"
     WEB_PAGE = "web_page"
     TRUNCATED_STREAM = "truncated_stream"
     EMPTY_REPLY = "empty_reply"
+    NOT_AN_ANSWER = "not_an_answer"
     TRUNCATED = "truncated"
     REFUSED = "refused"
     FILTERED = "filtered"
@@ -152,10 +154,12 @@ TREATMENT: MappingProxyType[FaultKind, Treatment] = MappingProxyType(
         _K.CONFLICT: Treatment(_NEUTRAL, "once"),
         _K.REQUEST_REJECTED: Treatment(_NEUTRAL),
         _K.CONTEXT_TOO_LONG: Treatment(_NEUTRAL),
+        _K.UNSUPPORTED_CONTENT: Treatment(_NEUTRAL),  # nothing was sent: another adapter may take it
         _K.UNEXPECTED_STATUS: Treatment(_FAIL),
         _K.MALFORMED_REPLY: Treatment(_FAIL, "yes"),
         _K.WEB_PAGE: Treatment(_FAIL, loud=True),  # a proxy or a captive portal stands where the provider should
         _K.TRUNCATED_STREAM: Treatment(_FAIL, "yes"),
+        _K.NOT_AN_ANSWER: Treatment(_FAIL, loud=True),  # another interface than the one that was asked
         _K.EMPTY_REPLY: Treatment(_OK, "once", quality="fail"),
         _K.TRUNCATED: Treatment(_OK, quality="fail", repair=True),
         _K.REFUSED: Treatment(_OK, quality="refused"),

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failsoft.adapters.openai_compatible import OpenAICompatible, openai, openai_compatible
+from failsoft.adapters.openai import openai
+from failsoft.adapters.openai_compatible import OpenAICompatible, openai_compatible
 from failsoft.core.effects import AnswerSchema, Ask, HttpReply, Reply, Tokens, Unusable
 from failsoft.errors import ConfigurationError
 from failsoft.fault import Fault, FaultKind

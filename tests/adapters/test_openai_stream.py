@@ -12,8 +12,10 @@ from test_openai_compatible import ask
 from test_recordings import DATA, recorded
 
 from failsoft.adapters import event_stream
-from failsoft.adapters.openai_compatible import OpenAICompatible, Said, openai, openai_compatible
-from failsoft.adapters.openai_stream import GAP_NS, ChatPulse, Ending, Streaming
+from failsoft.adapters.openai import openai
+from failsoft.adapters.openai_compatible import OpenAICompatible, Said, openai_compatible
+from failsoft.adapters.openai_stream import ChatPulse
+from failsoft.adapters.streaming import GAP_NS, Ending, Streaming
 from failsoft.core.effects import SECOND, HttpReply, Reply, Tokens, Unusable
 from failsoft.errors import ConfigurationError
 from failsoft.fault import FaultKind

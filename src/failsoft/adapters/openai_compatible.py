@@ -13,6 +13,7 @@ from typing import Any, final
 from attrs import define, field
 from pydantic_core import to_json
 
+from failsoft.adapters.access import Access, Options
 from failsoft.adapters.base import (
     MAX_COUNT,
     MAX_TEXT,
@@ -27,16 +28,14 @@ from failsoft.adapters.base import (
 from failsoft.adapters.json_schema import BOUNDS, strict_schema
 from failsoft.adapters.openai_errors import fault_of_error
 from failsoft.adapters.openai_reply import envelope_of, request_id, text_of, tokens_of
-from failsoft.adapters.openai_stream import ChatPulse, Ending, Streaming, assemble
+from failsoft.adapters.openai_stream import ChatPulse, assemble
+from failsoft.adapters.streaming import Ending, Streaming
 from failsoft.adapters.strict_json import WHITE_SPACE, StrictJsonError, loads_text
 from failsoft.core.effects import EVENT_STREAM, AnswerSchema, Ask, HttpReply, HttpRequest, Reply, Tokens, Unusable
 from failsoft.core.judge import struck
 from failsoft.errors import ConfigurationError
 from failsoft.fault import Fault, FaultKind
 from failsoft.outcome import Grade, Served
-
-OPENAI_BOUNDS = BOUNDS - {"minLength", "maxLength", "uniqueItems", "minProperties", "maxProperties"}
-"""The bounds that OpenAI's strict mode takes (its structured-outputs guide, November 2026)."""
 
 _OWN_FIELDS = frozenset({"model", "messages", "response_format", "stream", "stream_options", "n", "tools", "functions"})
 _OWN_HEADERS = frozenset(
@@ -250,24 +249,6 @@ class OpenAICompatible:
         )
 
 
-def openai(api_key: str, base_url: str = "https://api.openai.com/v1", **options: Any) -> OpenAICompatible:
-    """OpenAI itself: nothing is stored there, and the served name is the provider's own statement.
-
-    Args:
-        api_key: never shown.
-        base_url: for a regional endpoint.
-        options: as for `OpenAICompatible`.
-    """
-    extra_body = {"store": False, **options.pop("extra_body", {})}
-    preset: dict[str, Any] = {
-        "provider": "openai",
-        "grade": Grade.PROVIDER,
-        "max_tokens_field": "max_completion_tokens",
-        "bounds": OPENAI_BOUNDS,
-    }
-    return OpenAICompatible(base_url, api_key, extra_body=extra_body, **{**preset, **options})
-
-
 def openai_compatible(base_url: str, api_key: str | None = None, **options: Any) -> OpenAICompatible:
     """Any server of this dialect: its model's name is the operator's label, so it counts as echoed unless told.
 
@@ -277,6 +258,12 @@ def openai_compatible(base_url: str, api_key: str | None = None, **options: Any)
         options: as for `OpenAICompatible`.
     """
     return OpenAICompatible(base_url, api_key, **options)
+
+
+def codec(access: Access) -> OpenAICompatible:
+    """The codec of `access`: what `failsoft.providers` names."""
+    Options(access.options).done()
+    return openai_compatible(access.base_url, access.api_key, extra_headers=access.headers, streaming=access.streaming)
 
 
 def _headers(api_key: str | None, extra: Mapping[str, str], accepted: str) -> tuple[tuple[str, str], ...]:

@@ -24,65 +24,23 @@ it together would hold up whoever else is on the event loop.
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from typing import Any
 
 from attrs import define, field, frozen
 
 from failsoft.adapters.base import as_array, as_object
 from failsoft.adapters.event_stream import EventStreamError, Reader, TooMuch, events
+from failsoft.adapters.streaming import Ending
 from failsoft.adapters.strict_json import WHITE_SPACE, StrictJsonError, loads_text
-from failsoft.core.effects import MILLISECOND, SECOND
-from failsoft.errors import ConfigurationError
 from failsoft.fault import Fault, FaultKind
 
 DONE = "[DONE]"
 CUT = ("length", "max_tokens", "model_length")
 """Reasons to finish that mean: not finished. A tuple: what a server sends there needn't be hashable."""
 
-FIRST_NS = 30 * SECOND
-"""Of 1,182 recorded streams' first bytes 99.9 % came within 11 s."""
-GAP_NS = 10 * SECOND
-"""Tokens come tens of times a second; models that think in silence between two of them need more."""
-_LEAST_NS, _MOST_NS = 100 * MILLISECOND, 3600 * SECOND
-
 _HEARD = ("", "message", "error")
 _CHUNKS = ("chat.completion.chunk", "chat.completion.done", "", None)  # Perplexity finishes with the second
 _CALLS = ("tool_calls", "function_call")
-
-
-class Ending(StrEnum):
-    """What must have come before a stream's end is its end."""
-
-    FINISH = "finish"
-    """A choice's ``finish_reason``. Of 14,040 recorded streams cut at random none passed that lacked text."""
-    DONE = "done"
-    """``[DONE]``: for a server that states no reason."""
-    BOTH = "both"
-
-
-@frozen
-class Streaming:
-    """How replies are streamed.
-
-    Args:
-        first_ns: the most that the first meaningful event may take, in nanoseconds, 100 ms to 1 h.
-        gap_ns: the most that may pass between two of them, in nanoseconds, 100 ms to 1 h.
-        end: what must have come before a stream's end is its end.
-
-    Raises:
-        ConfigurationError: a time is out of range.
-    """
-
-    first_ns: int = FIRST_NS
-    gap_ns: int = GAP_NS
-    end: Ending = Ending.FINISH
-
-    def __attrs_post_init__(self) -> None:
-        times = {"stream_first": self.first_ns, "stream_gap": self.gap_ns}
-        problems = [f"{name}: not 100 ms to 1 h" for name, each in times.items() if not _LEAST_NS <= each <= _MOST_NS]
-        if problems:
-            raise ConfigurationError(problems)
 
 
 # --- listening --------------------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ class Asking(Generic[Q, R]):
         """An estimate of the tokens that one attempt may use."""
         asked = prompt or self.prompt
         assert asked is not None
-        size = sum(len(each.content.encode("utf-8", "replace")) for each in asked.messages)
+        size = sum(each.size for each in asked.messages)
         return estimate(size, self.contract.sampling.max_tokens)
 
     def capability_bug(self, where: str, error: Exception) -> None:

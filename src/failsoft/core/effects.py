@@ -256,6 +256,18 @@ class Unusable:
     said: bytes | None = field(default=None, repr=False)
 
 
+class CannotAsk(Exception):
+    """Raised by `Codec.encode`: this adapter can't be shown what the prompt holds. Nothing was sent.
+
+    Args:
+        fault: ``unsupported_content`` or ``context_too_long``, in our own words.
+    """
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.detail)
+        self.fault = fault
+
+
 class Codec(Protocol):
     """A provider at one pin, as pure functions: no I/O, no clock, no state that changes."""
 
@@ -267,7 +279,11 @@ class Codec(Protocol):
     """The keys that it sends: struck from whatever a reply states, before anything else reads it."""
 
     def encode(self, ask: Ask) -> HttpRequest:
-        """The exact bytes to send."""
+        """The exact bytes to send.
+
+        Raises:
+            CannotAsk: this adapter can't be shown what the prompt holds.
+        """
         ...
 
     def decode(self, reply: HttpReply) -> Reply | Unusable:

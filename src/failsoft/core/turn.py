@@ -26,7 +26,7 @@ from failsoft.core.asking import Answer, Asking
 from failsoft.core.breaker import Permit, Refused
 from failsoft.core.budget import FLOOR
 from failsoft.core.bulkhead import Bulkhead
-from failsoft.core.effects import Ask, Effect, Enter, Exchange, Invoke, Sleep
+from failsoft.core.effects import Ask, CannotAsk, Effect, Enter, Exchange, Invoke, Sleep
 from failsoft.core.evidence import Attempt, Why
 from failsoft.core.held import Held
 from failsoft.core.judge import judge
@@ -308,8 +308,7 @@ class Turn(Generic[R]):
                 sent = True
                 result = yield Exchange(adapter.name, request, until)
         except Exception as error:
-            name = type(error).__name__
-            result = Fault(FaultKind.BUG, name, error=name)
+            result = _unasked(error)
         now = asking.world.clock.monotonic_ns()
         attempt.us = (now - begun) // 1000
         answer = judge(asking, adapter, ask, attempt, result)
@@ -390,6 +389,12 @@ class Turn(Generic[R]):
             asking.passed_over.append(
                 PassedOver(self.adapter.name, "bulkhead_full", detail="another answered meanwhile")
             )
+
+
+def _unasked(error: Exception) -> Fault:
+    """What a codec or a driver raised."""
+    name = type(error).__name__
+    return error.fault if isinstance(error, CannotAsk) else Fault(FaultKind.BUG, name, error=name)
 
 
 def _worth_another(fault: Fault, again: bool, left: int) -> bool:

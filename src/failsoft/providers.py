@@ -1,0 +1,98 @@
+"""The providers that an adapter may name: facts that configuration and adapters share, and where each codec is.
+
+A distribution of somebody else's adds one by an entry point of the group ``failsoft.adapters`` that is named as the provider
+and refers to a `Provider`. No codec is imported here: `failsoft.adapters.registry` does it when one is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from types import MappingProxyType
+
+from attrs import field, frozen
+
+ENTRY_POINTS = "failsoft.adapters"
+
+
+@frozen
+class Provider:
+    """What is known of a provider before anybody asks it.
+
+    Args:
+        name: as ``provider`` names it.
+        codec: import path of what makes its codec of a `failsoft.adapters.access.Access`.
+        base_url: where it is; None: the configuration must say.
+        key: the environment variable that usually holds its key, for which a key is needed; None: it may do without.
+        apis: for each of its interfaces (option ``api``), the first being the default, a regular expression that finds it
+            in the path of a URL.
+        streams: can its replies be streamed?
+        both_ends: does each of its streams end with both marks, a finish and ``[DONE]``?
+    """
+
+    name: str
+    codec: str
+    base_url: str | None = None
+    key: str | None = None
+    apis: Mapping[str, str] = field(factory=lambda: MappingProxyType[str, str]({}))
+    streams: bool = True
+    both_ends: bool = False
+
+
+_A = "failsoft.adapters."
+_CHAT = r"/chat/completions$"
+_RESPONSES = r"/responses$"
+
+
+def _provider(name: str, codec: str, *, apis: Mapping[str, str], **facts: object) -> tuple[str, Provider]:
+    return name, Provider(name, _A + codec, apis=MappingProxyType(dict(apis)), **facts)  # type: ignore[arg-type]
+
+
+PROVIDERS: Mapping[str, Provider] = MappingProxyType(
+    dict(
+        [
+            _provider(
+                "openai",
+                "openai:codec",
+                base_url="https://api.openai.com/v1",
+                key="OPENAI_API_KEY",
+                apis={"chat": _CHAT, "responses": _RESPONSES},
+                both_ends=True,
+            ),
+            _provider("openai-compatible", "openai_compatible:codec", apis={"chat": _CHAT}),
+        ]
+    )
+)
+"""The built-in ones. ``callable`` isn't one of them: such an adapter is the user's own function."""
+
+CALLABLE = "callable"
+
+
+def find(name: str) -> Provider | None:
+    """The provider of this name, built in or an entry point's; None where there's none.
+
+    Raises:
+        Exception: whatever a foreign distribution raises as it's imported.
+        TypeError: its entry point refers to something else than a `Provider`.
+    """
+    if name in PROVIDERS:
+        return PROVIDERS[name]
+    for each in entry_points(group=ENTRY_POINTS, name=name):
+        found: object = each.load()
+        if not isinstance(found, Provider):
+            raise TypeError(f"the entry point {name} of {ENTRY_POINTS} is no failsoft.providers.Provider")
+        return found
+    return None
+
+
+def facts(name: str) -> Provider:
+    """What's known of a provider whose name was found good."""
+    found = find(name)
+    assert found is not None
+    return found
+
+
+def known() -> tuple[str, ...]:
+    """All names that `find` knows, and ``callable``."""
+    foreign = sorted(each.name for each in entry_points(group=ENTRY_POINTS))
+    return tuple(dict.fromkeys((*PROVIDERS, *foreign, CALLABLE)))
