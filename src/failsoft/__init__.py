@@ -15,7 +15,7 @@ from failsoft.errors import (
     LedgerUnavailable,
 )
 from failsoft.outcome import Outcome, Referral
-from failsoft.prompt import Message, Prompt, Sampling
+from failsoft.prompt import Document, Image, Message, Prompt, Sampling
 
 if TYPE_CHECKING:
     from failsoft.core.effects import Ask
@@ -28,8 +28,10 @@ __all__ = [
     "Capability",
     "Case",
     "ConfigurationError",
+    "Document",
     "FailsoftError",
     "FallbackFailed",
+    "Image",
     "Isolated",
     "Isolation",
     "IsolationClosed",

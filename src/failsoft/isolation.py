@@ -695,6 +695,8 @@ class Isolation:
                 latch.after_fork()
             if adapter.limits is not None:
                 adapter.limits.after_fork()
+            if adapter.keeper is not None:
+                adapter.keeper.after_fork()
         self._switch.after_fork()
         if self.running is not None:
             self._background.after_fork()

@@ -54,6 +54,11 @@ CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
         "pin.mismatch": EventKind(
             logging.ERROR, ("adapter", "asked", "served", "call_id"), "Another model than the pinned one answered."
         ),
+        "credential.failed": EventKind(
+            logging.ERROR,
+            ("capability", "adapter", "reason", "call_id"),
+            "An adapter's `auth` gave no credential: it's passed over where there's none left that is valid.",
+        ),
         "capability.bug": EventKind(
             logging.ERROR,
             ("capability", "where", "error", "call_id"),

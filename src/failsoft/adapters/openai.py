@@ -13,11 +13,11 @@ OPENAI_BOUNDS = BOUNDS - {"minLength", "maxLength", "uniqueItems", "minPropertie
 """The bounds that OpenAI's strict mode takes (its structured-outputs guide, November 2026)."""
 
 
-def openai(api_key: str, base_url: str = "https://api.openai.com/v1", **options: Any) -> OpenAICompatible:
+def openai(api_key: str | None, base_url: str = "https://api.openai.com/v1", **options: Any) -> OpenAICompatible:
     """OpenAI's chat completions.
 
     Args:
-        api_key: never shown.
+        api_key: never shown; None where a token comes with each attempt.
         base_url: for a regional endpoint.
         options: as for `OpenAICompatible`.
     """
@@ -34,4 +34,4 @@ def openai(api_key: str, base_url: str = "https://api.openai.com/v1", **options:
 def codec(access: Access) -> OpenAICompatible:
     """The codec of `access`: what `failsoft.providers` names."""
     Options(access.options).done()
-    return openai(access.api_key or "", access.base_url, extra_headers=access.headers, streaming=access.streaming)
+    return openai(access.api_key, access.base_url, extra_headers=access.headers, streaming=access.streaming)

@@ -24,6 +24,7 @@ from failsoft.adapters.base import (
     header_problem,
     media_type,
     secrets_of,
+    with_token,
 )
 from failsoft.adapters.json_schema import BOUNDS, strict_schema
 from failsoft.adapters.openai_errors import fault_of_error
@@ -33,6 +34,7 @@ from failsoft.adapters.streaming import Ending, Streaming
 from failsoft.adapters.strict_json import WHITE_SPACE, StrictJsonError, loads_text
 from failsoft.core.effects import EVENT_STREAM, AnswerSchema, Ask, HttpReply, HttpRequest, Reply, Tokens, Unusable
 from failsoft.core.judge import struck
+from failsoft.credentials import Credential
 from failsoft.errors import ConfigurationError
 from failsoft.fault import Fault, FaultKind
 from failsoft.outcome import Grade, Served
@@ -157,6 +159,10 @@ class OpenAICompatible:
         response_format = ask.answer.cache.get(self._dialect) or self.prepare(ask.answer)
         body = b'%b,"response_format":%b}' % (body[:-1], response_format)
         return HttpRequest(self._url, self._headers, body, "POST", *self._timing)
+
+    def authorize(self, request: HttpRequest, credential: Credential, now_ns: int) -> HttpRequest:
+        """The request with a token that it wasn't encoded with. Raises TypeError for another kind of credential."""
+        return with_token(request, credential, "authorization", "Bearer ")
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
