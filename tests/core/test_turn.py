@@ -353,5 +353,5 @@ def test_what_an_adapter_cannot_be_shown_goes_to_the_next_and_costs_nothing() ->
     assert [(each.reason, each.billed, each.detail) for each in outcome.passed_over] == [
         ("unsupported_content", False, "takes no images")
     ]
-    assert scene.adapters[0].breaker.state is State.CLOSED
+    assert scene.adapters[0].breaker.snapshot(0).state is State.CLOSED
     assert scene.events.names == ["call.completed"]
