@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from failsoft.core.effects import Ask
     from failsoft.isolated import Isolated
     from failsoft.isolation import Isolation
+    from failsoft.observing import observe
 
 __all__ = [
     "Actor",
@@ -44,12 +45,14 @@ __all__ = [
     "Sampling",
     "capability",
     "context",
+    "observe",
 ]
 
 _LATER = {
     "Ask": "failsoft.core.effects",
     "Isolated": "failsoft.isolated",
     "Isolation": "failsoft.isolation",
+    "observe": "failsoft.observing",
 }
 """Loaded at first use: they bring the transport along, which a module that only declares capabilities doesn't need."""
 
