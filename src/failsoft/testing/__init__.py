@@ -6,6 +6,7 @@ FaultServer         a server on loopback, or a proxy, for what only shows on the
 ChaosTransport      passes real requests on in staging, and fails a share of them
 Recorder, Replayer  real exchanges written down without their secrets, and answered from again; the fixture
                     `recorded` is one or the other
+adapter_conformance  examines an adapter of your own: does it keep what failsoft relies on?
 ScriptedProvider    a function for an adapter: no HTTP
 SimulatedIsolation  an isolation in virtual time; Simulation and VirtualClock are what it's made of
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from failsoft.io.drive_simulated import Simulation, VirtualClock
     from failsoft.testing import faults, streams, wire
     from failsoft.testing.chaos import ChaosTransport
+    from failsoft.testing.conformance import NotConformant, adapter_conformance
     from failsoft.testing.provider import ScriptedProvider, StatusError, simulated
     from failsoft.testing.reaction import USUAL, Rates, Reaction
     from failsoft.testing.recorder import NotReplayed, Recorder, Replayer
@@ -36,6 +38,7 @@ __all__ = [
     "FaultServer",
     "FaultTransport",
     "LocalAuthority",
+    "NotConformant",
     "NotReplayed",
     "Peer",
     "Rates",
@@ -47,6 +50,7 @@ __all__ = [
     "Simulation",
     "StatusError",
     "VirtualClock",
+    "adapter_conformance",
     "chat_answer",
     "chat_choices",
     "chat_stream",
@@ -72,6 +76,7 @@ _LATER = {
     "LocalAuthority": _HERE + "tls",
     "FaultTransport": _HERE + "transport",
     "chat_stream": _HERE + "streams",
+    **dict.fromkeys(("NotConformant", "adapter_conformance"), _HERE + "conformance"),
     **dict.fromkeys(("NotReplayed", "Recorder", "Replayer"), _HERE + "recorder"),
     **dict.fromkeys(("USUAL", "Rates", "Reaction"), _HERE + "reaction"),
     **dict.fromkeys(("chat_answer", "chat_choices", "chat_text", "http_reply"), _HERE + "replies"),
