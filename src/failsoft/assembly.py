@@ -274,6 +274,7 @@ def _guarded(
         on_mismatch=config.on_mismatch,
         require_grade=None if config.require_grade is None else Grade[config.require_grade.upper()],
         keeper=keeper,
+        max_prompt=config.max_prompt_bytes,
         limits=None if config.limits is None else Limits(LimitSettings(**config.limits.model_dump())),
         credential=parts.credential(name, codec.endpoint, key) or latch,
     )

@@ -153,6 +153,7 @@ class AdapterConfig(Section):
         api_key: needed where a provider takes nobody without one.
         headers: sent with each request; values are secrets.
         labels: the calls that it may see besides unlabelled ones.
+        max_prompt_bytes: a larger prompt isn't sent: the next adapter is asked. 1 byte to 1 GiB; None: no limit is known.
         require_grade: the least that the served identity must be worth: ``provider``, ``gateway`` or ``echoed``.
         on_mismatch: another model than the pin's answered: ``refuse`` the answer, or ``record`` it.
         attempts: at most so many in one call, 1-10.
@@ -186,6 +187,7 @@ class AdapterConfig(Section):
     headers: dict[Annotated[str, AfterValidator(header_name)], SecretText] = Field(default_factory=dict)
     labels: Annotated[frozenset[Label], Field(strict=False)] = frozenset()
     on_mismatch: Literal["refuse", "record"] = "refuse"
+    max_prompt_bytes: Whole | None = Field(default=None, ge=1, le=1 << 30)
     require_grade: Literal["provider", "gateway", "echoed"] | None = None
     attempts: Whole = Field(default=3, ge=1, le=10)
     attempt_timeout: Annotated[int, duration_between("100ms", "1h")] | None = None

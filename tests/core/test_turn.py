@@ -15,7 +15,7 @@ from failsoft.core.limits import Limits, LimitSettings
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive_simulated import Simulation
 from failsoft.outcome import Served
-from tests.core.scripted import SECOND, Scene, StubCodec, StubLedger, ok, scripted, status
+from tests.core.scripted import SECOND, GradeItem, Scene, StubCodec, StubLedger, ok, scripted, status
 from tests.core.test_call import reasons, run
 
 MINUTE = 60 * SECOND
@@ -355,3 +355,15 @@ def test_what_an_adapter_cannot_be_shown_goes_to_the_next_and_costs_nothing() ->
     ]
     assert scene.adapters[0].breaker.snapshot(0).state is State.CLOSED
     assert scene.events.names == []
+
+
+def test_a_prompt_that_is_too_large_is_not_sent_and_the_next_adapter_is_asked() -> None:
+    scene = Scene()
+    size = len(GradeItem.__doc__ or "") + len('{"description":"bolt"}')
+    scene.add("first", max_prompt=size - 1)
+    scene.add("second", max_prompt=size)
+    outcome = run(scene, ok())
+    assert outcome.source.name == "second"
+    assert [(each.reason, each.billed, each.detail) for each in outcome.passed_over] == [
+        ("context_too_long", False, f"the prompt has {size} bytes, more than {size - 1}")
+    ]

@@ -95,6 +95,7 @@ class GuardedAdapter:
         budget: what its retries may cost.
         limits: the provider's quotas, where they're to be kept on our side.
         keeper: keeps the credential, where it's none that the codec was made with.
+        max_prompt: bytes that a prompt may have; None: nothing is known.
         require_grade: the least that the served identity must be worth; None: whatever it is.
     """
 
@@ -112,6 +113,7 @@ class GuardedAdapter:
     budget: RetryBudget = field(factory=RetryBudget)
     limits: Limits | None = None
     keeper: CredentialKeeper | None = None
+    max_prompt: int | None = None
     require_grade: Grade | None = None
     credential: Latch = field(default=Factory(lambda self: self.latch, takes_self=True))
     adaptive: AdaptiveBulkhead | None = field(init=False)
