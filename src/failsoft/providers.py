@@ -59,6 +59,13 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                 apis={"chat": _CHAT, "responses": _RESPONSES},
                 both_ends=True,
             ),
+            _provider(
+                "anthropic",
+                "anthropic:codec",
+                base_url="https://api.anthropic.com/v1",
+                key="ANTHROPIC_API_KEY",
+                apis={"messages": r"/messages$"},
+            ),
             _provider("openai-compatible", "openai_compatible:codec", apis={"chat": _CHAT}),
         ]
     )
