@@ -16,8 +16,7 @@ from failsoft.adapters.claude_body import TOOL, ClaudeBody
 from failsoft.adapters.claude_errors import fault_of_error
 from failsoft.adapters.claude_names import SAMPLING_VERSION, floats, takes_sampling
 from failsoft.adapters.claude_reply import read_message
-from failsoft.adapters.claude_stream import MessagePulse, assemble
-from failsoft.adapters.event_stream import events
+from failsoft.adapters.claude_stream import MessagePulse, assemble, server_sent
 from failsoft.adapters.http_codec import HttpCodec
 from failsoft.adapters.reading import Reading
 from failsoft.core.effects import AnswerSchema, Ask, HttpReply, HttpRequest
@@ -95,7 +94,7 @@ class Anthropic(HttpCodec):
 
     def read_stream(self, reply: HttpReply) -> Reading:
         """The message that the events are of."""
-        found = assemble(each.data for each in events(reply.body))
+        found = assemble(server_sent(reply.body))
         served = self._served(reply, found.body)
         reading = read_message(found.body, served, forced=self._body.structured == TOOL)
         reading.fault = found.fault or reading.fault

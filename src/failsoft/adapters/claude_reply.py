@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pydantic_core import to_json
-
-from failsoft.adapters.answer_tool import ANSWER_TOOL
-from failsoft.adapters.base import as_array, as_count, as_object, as_text
+from failsoft.adapters.answer_tool import arguments_of, judge_ending
+from failsoft.adapters.base import as_array, as_count, as_object, as_text, whole_text
 from failsoft.adapters.reading import Reading, ToolCall
 from failsoft.core.effects import Tokens
-from failsoft.fault import Fault, FaultKind
+from failsoft.fault import FaultKind
 from failsoft.outcome import Served
 
 ANSWERED: Final = ("end_turn", "stop_sequence", "tool_use")
@@ -35,7 +33,7 @@ def read_message(body: dict[str, Any], served: Served, *, forced: bool) -> Readi
     Args:
         body: an object of the type ``message``.
         served: who gave it.
-        forced: was the model made to answer by calling `ANSWER_TOOL`?
+        forced: was the model made to answer by calling a tool?
     """
     blocks = [as_object(each) for each in as_array(body.get("content"))]
     text = "".join(whole_text(each.get("text")) for each in blocks if each.get("type") == "text")
@@ -46,44 +44,8 @@ def read_message(body: dict[str, Any], served: Served, *, forced: bool) -> Readi
     return reading
 
 
-def judge_ending(
-    reading: Reading, answered: tuple[str, ...], not_answered: Mapping[str, tuple[FaultKind, str]], *, forced: bool
-) -> None:
-    """Say in a reading why it's no answer, or which forced call is it.
-
-    Args:
-        reading: what was said; its `fault` and `answer` are set.
-        answered: reasons to finish that leave a whole answer, or whole calls.
-        not_answered: what others mean.
-        forced: was the model made to answer by calling `ANSWER_TOOL`?
-    """
-    finish = reading.finish
-    if finish in not_answered:
-        reading.fault = Fault(*not_answered[finish], 200)
-    elif finish not in answered:
-        reading.fault = Fault(FaultKind.AMBIGUOUS_REPLY, "it ended for a reason that isn't known", 200)
-    elif forced and [each.name for each in reading.calls] == [ANSWER_TOOL]:
-        reading.answer = reading.calls[0].arguments
-    elif reading.calls or finish == "tool_use":
-        reading.fault = Fault(FaultKind.AMBIGUOUS_REPLY, "a tool call where an answer was asked for", 200)
-    elif not reading.text.strip():
-        reading.fault = Fault(FaultKind.EMPTY_REPLY, "no text", 200)
-
-
-def whole_text(value: object) -> str:
-    """The value if it's a text, however long; else an empty one."""
-    return value if isinstance(value, str) else ""
-
-
 def _call(block: dict[str, Any]) -> ToolCall:
     return ToolCall(as_text(block.get("name")) or "", arguments_of(block.get("input")), as_text(block.get("id")))
-
-
-def arguments_of(value: object) -> str:
-    """A call's arguments as JSON text: an object's, or a text that a stream brought in pieces."""
-    if isinstance(value, str):
-        return value or "{}"
-    return "{}" if value is None else to_json(value).decode()
 
 
 def tokens_of(usage: dict[str, Any]) -> Tokens | None:

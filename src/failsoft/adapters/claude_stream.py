@@ -13,20 +13,21 @@ known may stand anywhere. What can be wrong beside what a whole message can get 
    What has gaps, comes twice or is of another message isn't guessed at.
 4. Usage is cumulative: what comes last wins.
 
-The events are given as their JSON texts: over Bedrock they come without the frame of server-sent events.
+Over Bedrock the events come without the frame of server-sent events (`server_sent` takes it off).
 `MessagePulse` hears the same events as they come.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from attrs import define, field, frozen
 
 from failsoft.adapters.base import as_object
 from failsoft.adapters.event_stream import EventStreamError
+from failsoft.adapters.event_stream import events as server_sent_events
 from failsoft.adapters.pulse import EventPulse
 from failsoft.adapters.stream_faults import Refused, fault_in_stream
 from failsoft.adapters.strict_json import WHITE_SPACE, StrictJsonError, loads_text
@@ -63,6 +64,17 @@ class MessagePulse(EventPulse):
         return what in _MEANINGFUL
 
 
+def server_sent(stream: bytes) -> Iterator[dict[str, Any]]:
+    """The events of a stream of server-sent events.
+
+    Raises:
+        EventStreamError: it isn't one.
+        StrictJsonError: an event isn't strict JSON.
+    """
+    for event in server_sent_events(stream):
+        yield as_object(loads_text(event.data.strip(WHITE_SPACE)))
+
+
 @frozen(eq=False)
 class Assembled:
     """What a stream held.
@@ -78,13 +90,13 @@ class Assembled:
     error: dict[str, Any] | None
 
 
-def assemble(events: Iterable[str]) -> Assembled:
-    """One message of a stream's events, each a JSON text. Never raises; what `events` raises is told in the fault."""
+def assemble(events: Iterable[dict[str, Any]]) -> Assembled:
+    """One message of a stream's events. What `events` raises of broken streams and JSON is told in the fault."""
     message = _Message()
     fault: Fault | None = None
     try:
         for event in events:
-            message.hear(as_object(loads_text(event.strip(WHITE_SPACE))))
+            message.hear(event)
         message.ended()
     except (Refused, EventStreamError, StrictJsonError) as error:
         fault = fault_in_stream(error)
