@@ -13,7 +13,7 @@ SAMPLING_VERSION = "2023-06-01"
 """The last API version under which any model takes a temperature."""
 
 _AROUND = re.compile(r"(?:arn:aws[\w-]*:bedrock:[^/]*/)?(?:[a-z]{2,6}(?:-gov)?\.)?anthropic\.")
-_REVISION = re.compile(r"-v\d+(?::\d+)?(?::\d+k)?$")
+_REVISION = re.compile(r"(?<!claude)-v\d+(?::\d+)?(?::\d+k)?$")
 _FLOATING = re.compile(
     r".*[-@](?:latest|default)|.*-preview|claude-(?:opus|sonnet|haiku)-4-[0-5]|claude-3(?:-[57])?-(?:opus|sonnet|haiku)"
 )
