@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import pytest
+from tests.adapters.asks import CLOSED, ask, body_of, replied
 
 from failsoft.adapters.access import Access
 from failsoft.adapters.anthropic import Anthropic, codec
@@ -20,7 +21,6 @@ from failsoft.errors import ConfigurationError
 from failsoft.fault import FaultKind
 from failsoft.outcome import Grade
 from failsoft.prompt import Document, Image, Message, Sampling
-from tests.adapters.asks import CLOSED, ask, body_of, replied
 
 K = FaultKind
 SECRET = "sk-ant-very-secret-1"

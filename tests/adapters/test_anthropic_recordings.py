@@ -8,6 +8,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from tests.adapters.asks import ask, body_of
+from tests.adapters.mutated import broken, lines_mutated, mutated
+from tests.adapters.recorded import Row, raw_of, reply_of, usable
+
 from failsoft.adapters.access import Access
 from failsoft.adapters.anthropic import Anthropic, codec
 from failsoft.adapters.reading import Reading
@@ -16,9 +20,6 @@ from failsoft.core.effects import HttpReply, Reply, Tokens, Unusable
 from failsoft.core.retry_after import read_hint
 from failsoft.fault import FaultKind
 from failsoft.outcome import Grade
-from tests.adapters.asks import ask, body_of
-from tests.adapters.mutated import broken, lines_mutated, mutated
-from tests.adapters.recorded import Row, raw_of, reply_of, usable
 
 K = FaultKind
 ERRORS = {

@@ -8,12 +8,12 @@ from random import Random
 from zlib import crc32
 
 import pytest
+from tests.adapters.frames import frame, text_header
+from tests.adapters.recorded import raw_of, usable
 
 from failsoft.adapters import aws_event_stream
 from failsoft.adapters.aws_event_stream import MAX_HEADERS, MAX_PAYLOAD, frames
 from failsoft.adapters.event_stream import EventStreamError, TooMuch
-from tests.adapters.frames import frame, text_header
-from tests.adapters.recorded import raw_of, usable
 
 
 def test_a_frame_is_its_headers_and_its_payload() -> None:

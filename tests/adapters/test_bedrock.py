@@ -8,6 +8,8 @@ import json
 from typing import Any
 
 import pytest
+from tests.adapters.asks import CLOSED, ask, body_of, replied
+from tests.adapters.frames import chunk, event, exception, frame
 
 from failsoft.adapters import bedrock_stream
 from failsoft.adapters.access import Access
@@ -22,8 +24,6 @@ from failsoft.fault import FaultKind
 from failsoft.outcome import Grade, Pin
 from failsoft.prompt import Document, Image, Message, Sampling
 from failsoft.providers import facts
-from tests.adapters.asks import CLOSED, ask, body_of, replied
-from tests.adapters.frames import chunk, event, exception, frame
 
 K = FaultKind
 CLAUDE = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
