@@ -96,6 +96,7 @@ def test_the_version_is_part_of_what_is_recorded() -> None:
     assert dict(newer.encode(ask()).headers)["anthropic-version"] == "2026-10-21"
     assert (made().version, newer.version) == ("1+2023-06-01", "1+2026-10-21")
     assert "temperature" not in body_of(newer)
+    assert dict(newer.encode(ask()).headers)["authorization"] == f"Bearer {SECRET}"
 
 
 def test_betas_are_asked_for_only_where_they_are_named() -> None:

@@ -59,7 +59,9 @@ class Anthropic(HttpCodec):
         if access.streaming is not None:
             self._timing = (MessagePulse, access.streaming.first_ns, access.streaming.gap_ns)
         own = {"anthropic-version": self._api_version} | ({"anthropic-beta": ",".join(beta)} if beta else {})
-        super().__init__(access, "/messages", own=own, key_header="x-api-key", key_prefix="")
+        old = self._api_version <= SAMPLING_VERSION  # later ones' keys go out as bearer tokens (SDK 2.14)
+        header, prefix = ("x-api-key", "") if old else ("authorization", "Bearer ")
+        super().__init__(access, "/messages", own=own, key_header=header, key_prefix=prefix)
         self.version = f"{type(self).version}+{self._api_version}"
 
     def schema_dialect(self) -> str:
