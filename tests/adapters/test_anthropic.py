@@ -72,13 +72,13 @@ def test_a_streamed_request_says_so_and_is_listened_to() -> None:
 def test_a_forced_tool_asks_for_the_schema_of_models_that_have_no_other_way() -> None:
     body = body_of(made(structured="tool"))
     assert "output_config" not in body
-    assert [(each["name"], each["input_schema"]) for each in body["tools"]] == [("answer", CLOSED)]
-    assert body["tool_choice"] == {"type": "tool", "name": "answer", "disable_parallel_tool_use": True}
+    assert [(each["name"], each["input_schema"]) for each in body["tools"]] == [("classify-item", CLOSED)]
+    assert body["tool_choice"] == {"type": "tool", "name": "classify-item", "disable_parallel_tool_use": True}
 
 
 def test_words_ask_for_it_too() -> None:
     body = body_of(made(structured="prompt"))
-    assert body["system"].startswith("Classify.\n\nAnswer with one JSON document")
+    assert body["system"].startswith("Classify.\n\nAnswer with one JSON object")
     assert json.dumps(CLOSED, separators=(",", ":")) in body["system"]
     assert not {"output_config", "tools"} & body.keys()
 
@@ -161,9 +161,7 @@ def test_thinking_takes_no_temperature() -> None:
 
 
 def test_fields_are_left_out_that_a_model_refuses() -> None:
-    body = body_of(made(leave_out=["temperature", "max_tokens", "messages"]))
-    assert "temperature" not in body
-    assert {"max_tokens", "messages"} <= body.keys()
+    assert "temperature" not in body_of(made(leave_out=["temperature"]))
 
 
 @pytest.mark.parametrize(
@@ -174,10 +172,11 @@ def test_fields_are_left_out_that_a_model_refuses() -> None:
         ({"structured": "json"}, "options.structured"),
         ({"api": "chat"}, "options.api"),
         ({"unknown": 1}, "options.unknown"),
-        ({"body": {"model": "x"}}, "options.body.model"),
-        ({"body": {"fallbacks": []}}, "another model than the pinned one"),
-        ({"body": {"output_config": {"format": {}}}}, "options.body.output_config"),
-        ({"body": {"output_config": 1}}, "options.body.output_config"),
+        ({"body": {"model": "x"}}, "options.body: model"),
+        ({"leave_out": ["messages"]}, "options.leave_out: messages"),
+        ({"body": {"fallbacks": []}}, "options.body: fallbacks"),
+        ({"body": {"output_config": {"format": {}}}}, "options.body: output_config"),
+        ({"body": {"output_config": 1}}, "options.body: output_config"),
         ({"structured": "tool", "body": {"thinking": {"type": "enabled"}}}, "no tool may be forced"),
     ],
 )
@@ -343,10 +342,9 @@ def test_the_forced_tools_arguments_are_the_answer() -> None:
     reply = forced.decode(replied(message(call, finish="tool_use")))
     assert isinstance(reply, Reply)
     assert reply.answer == b'{"fsc":"1005"}'
-    for content in ((call, call), ({**call, "name": "other"},)):
-        fault = read(message(*content, finish="tool_use"), codec=forced).fault
-        assert fault is not None
-        assert fault.kind is K.AMBIGUOUS_REPLY
+    fault = read(message(call, call, finish="tool_use"), codec=forced).fault
+    assert fault is not None
+    assert fault.kind is K.AMBIGUOUS_REPLY
     assert read(message(), codec=forced).fault is None  # it answered in words: these are read then
 
 

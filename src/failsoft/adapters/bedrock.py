@@ -9,11 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pydantic_core import to_json
-
 from failsoft.adapters.access import Access, Options
-from failsoft.adapters.answer_tool import ANSWER_TOOL, ANSWER_TOOL_PURPOSE, told_schema
-from failsoft.adapters.base import as_object
+from failsoft.adapters.base import as_object, json_text
 from failsoft.adapters.bedrock_body import converse_messages, inference
 from failsoft.adapters.bedrock_codec import BedrockCodec
 from failsoft.adapters.bedrock_errors import fault_of_error
@@ -22,11 +19,16 @@ from failsoft.adapters.bedrock_reply import read_converse
 from failsoft.adapters.bedrock_stream import ConverseStream, ErrorFrame, events_of
 from failsoft.adapters.claude_body import NATIVE, PROMPT, TOOL, claude_schema, system_texts
 from failsoft.adapters.claude_names import is_claude, takes_sampling
-from failsoft.adapters.event_stream import EventStreamError
 from failsoft.adapters.json_schema import strict_schema
 from failsoft.adapters.reading import Reading
-from failsoft.adapters.stream_faults import Refused, fault_in_stream
-from failsoft.adapters.strict_json import StrictJsonError
+from failsoft.adapters.request_parts import (
+    RequestOptions,
+    members_of,
+    schema_in_words,
+    spliced,
+    tool_description,
+    tool_name,
+)
 from failsoft.core.effects import AnswerSchema, Ask, HttpReply, HttpRequest
 from failsoft.fault import Fault, FaultKind
 from failsoft.outcome import Served
@@ -50,14 +52,12 @@ class BedrockConverse(BedrockCodec):
     def __init__(self, access: Access) -> None:
         options = Options(access.options)
         options.choice("api", "converse", "invoke")
-        self._structured = options.choice("structured", NATIVE, TOOL, PROMPT)
-        self._leave_out = options.texts("leave_out")
-        self._extra = options.table("body")
-        for name in sorted(_OWN_FIELDS & self._extra.keys()):
-            options.refuse(f"body.{name}", "is set by the library")
-        if not isinstance(self._extra.get("inferenceConfig", {}), dict):
-            options.refuse("body.inferenceConfig", "must be a table")
-        self._inference = as_object(self._extra.get("inferenceConfig"))
+        self._wishes = RequestOptions.read(options, _OWN_FIELDS, NATIVE, TOOL, PROMPT)
+        self._structured = self._wishes.structured
+        given = self._wishes.body.get("inferenceConfig", {})
+        if not isinstance(given, dict):
+            options.refuse("body", "inferenceConfig must be a table")
+        self._inference = as_object(given)
         self._samples = not is_claude(access.model) or takes_sampling(access.model)
         super().__init__(access, options, "converse", "converse-stream")
 
@@ -71,19 +71,16 @@ class BedrockConverse(BedrockCodec):
         Raises:
             ConfigurationError: the response type can't be said so.
         """
+        if self._structured == PROMPT:
+            return schema_in_words(answer)
         if self._structured == NATIVE:
-            schema = to_json(claude_schema(answer.schema)).decode()  # a text in the JSON, not a part of it
-            structure = {"jsonSchema": {"name": answer.name, "schema": schema}}
-            fields: dict[str, Any] = {
-                "outputConfig": {"textFormat": {"type": "json_schema", "structure": structure}},
-            }
-        elif self._structured == TOOL:
-            tool = {"name": ANSWER_TOOL, "description": ANSWER_TOOL_PURPOSE}
-            tools = [{"toolSpec": {**tool, "inputSchema": {"json": strict_schema(answer.schema)}}}]
-            fields = {"toolConfig": {"tools": tools, "toolChoice": {"tool": {"name": ANSWER_TOOL}}}}
-        else:
-            return told_schema(answer).encode()
-        return to_json(fields)[1:-1]
+            described = {"name": answer.name, "schema": json_text(claude_schema(answer.schema))}  # a text in the JSON
+            form = {"type": "json_schema", "structure": {"jsonSchema": described}}
+            return members_of(outputConfig={"textFormat": form})
+        name = tool_name(answer)
+        tool = {"name": name, "description": tool_description(answer)}
+        tools = [{"toolSpec": {**tool, "inputSchema": {"json": strict_schema(answer.schema)}}}]
+        return members_of(toolConfig={"tools": tools, "toolChoice": {"tool": {"name": name}}})
 
     def encode(self, ask: Ask) -> HttpRequest:
         """The request's exact bytes.
@@ -94,19 +91,13 @@ class BedrockConverse(BedrockCodec):
         schema = self.prepare(ask.answer)
         told = [schema.decode()] if self._structured == PROMPT else []
         sampling = {**inference(ask.sampling, samples=self._samples), **self._inference}
-        fields: dict[str, Any] = {
-            "messages": converse_messages(ask.prompt.messages),
-            **self._extra,
-            "inferenceConfig": {name: each for name, each in sampling.items() if name not in self._leave_out},
-        }
+        left_out = self._wishes.leave_out
+        fields = self._wishes.applied({"messages": converse_messages(ask.prompt.messages)})
+        fields["inferenceConfig"] = {name: each for name, each in sampling.items() if name not in left_out}
         system = [*system_texts(ask.prompt.messages), *told]
         if system:
             fields["system"] = [{"text": each} for each in system]
-        for name in self._leave_out:
-            if name not in _OWN_FIELDS:
-                fields.pop(name, None)
-        body = to_json(fields)
-        return self.request(ask.pin.model, body if told else b"%b,%b}" % (body[:-1], schema))
+        return self.request(ask.pin.model, spliced(fields, b"" if told else schema))
 
     def read(self, reply: HttpReply, body: dict[str, Any]) -> Reading:
         """An answer, an error, or something that is no answer."""
@@ -120,13 +111,10 @@ class BedrockConverse(BedrockCodec):
     def read_stream(self, reply: HttpReply) -> Reading:
         """The answer that the events are of."""
         answer = ConverseStream()
-        fault: Fault | None = None
         try:
-            answer.hear_all(events_of(reply.body))
+            fault = answer.take_all(events_of(reply.body))
         except ErrorFrame as error:
             fault = fault_of_error(reply, error.body, error.name)
-        except (Refused, EventStreamError, StrictJsonError) as error:
-            fault = fault_in_stream(error)
         body = answer.body()
         reading = read_converse(body, self._who(reply, body), forced=self._structured == TOOL)
         reading.fault = fault or reading.fault

@@ -5,11 +5,11 @@ Source: the API reference of Bedrock Runtime (Message, ContentBlock, InferenceCo
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from failsoft.adapters.claude_body import cannot_show, turns
+from failsoft.adapters.claude_body import turns
+from failsoft.adapters.request_parts import base64_of, cannot_show
 from failsoft.prompt import Content, Document, Image, Message, Sampling
 
 _FORMATS: Final[Mapping[str, str]] = {
@@ -35,8 +35,10 @@ def converse_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
     made: list[dict[str, Any]] = []
     for each in turns(messages):
         parts = each.parts
-        if any(isinstance(part, Document) for part in parts) and not any(isinstance(part, str) for part in parts):
-            raise cannot_show("a document without a text beside it")
+        alone = not any(isinstance(part, str) for part in parts)
+        for part in parts:
+            if isinstance(part, Document) and alone:
+                raise cannot_show(part, "a message without a text")
         made.append({"role": each.role, "content": [_block(part, names) for part in parts]})
     return made
 
@@ -59,12 +61,12 @@ def inference(sampling: Sampling, *, samples: bool) -> dict[str, Any]:
 def _block(part: Content, names: set[str]) -> dict[str, Any]:
     if isinstance(part, str):
         return {"text": part}
-    source = {"bytes": base64.b64encode(part.data).decode()}
+    source = {"bytes": base64_of(part)}
     if isinstance(part, Image):
         return {"image": {"format": part.media_type.removeprefix("image/"), "source": source}}
     kind = _FORMATS.get(part.media_type)
     if kind is None:
-        raise cannot_show(f"a document of the type {part.media_type}")
+        raise cannot_show(part)
     return {"document": {"format": kind, "name": _unique(part.name, names), "source": source}}
 
 

@@ -7,13 +7,13 @@ that would pass as an answer. Source: Bedrock's pages of inference parameters an
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 from typing import Any, Final
 
 from attrs import define, field
 from pydantic_core import to_json
 
 from failsoft.adapters.access import Access, Options
-from failsoft.adapters.answer_tool import arguments_of, judge_ending, told_schema
 from failsoft.adapters.base import as_array, as_count, as_object, as_text
 from failsoft.adapters.bedrock_codec import BedrockCodec
 from failsoft.adapters.bedrock_errors import fault_of_error
@@ -24,10 +24,11 @@ from failsoft.adapters.claude_body import PROMPT, TOOL, ClaudeBody
 from failsoft.adapters.claude_names import takes_sampling
 from failsoft.adapters.claude_reply import read_message
 from failsoft.adapters.claude_stream import assemble
-from failsoft.adapters.event_stream import EventStreamError
+from failsoft.adapters.ending import arguments_of, judge_ending
+from failsoft.adapters.event_reading import take_each
 from failsoft.adapters.reading import Reading, ToolCall
-from failsoft.adapters.stream_faults import Refused, fault_in_stream
-from failsoft.adapters.strict_json import StrictJsonError, loads
+from failsoft.adapters.request_parts import RequestOptions, schema_in_words
+from failsoft.adapters.strict_json import loads
 from failsoft.core.effects import AnswerSchema, Ask, HttpReply, HttpRequest, Tokens
 from failsoft.fault import Fault, FaultKind
 from failsoft.outcome import Grade, Served
@@ -82,16 +83,11 @@ class BedrockInvoke(BedrockCodec):
             options.refuse("vendor", f"must be one of {', '.join(VENDORS)}: the model's name doesn't say whose it is")
         self._vendor = vendor or "chat"
         self._claude: ClaudeBody | None = None
-        self._extra: dict[str, Any] = {}
-        self._leave_out: tuple[str, ...] = ()
+        self._wishes = RequestOptions(PROMPT)
         if vendor == "anthropic":
             self._claude = ClaudeBody(options, samples=takes_sampling(access.model))
         else:
-            options.choice("structured", PROMPT)
-            self._leave_out = options.texts("leave_out")
-            self._extra = options.table("body")
-            for name in sorted(_OWN_FIELDS & self._extra.keys()):
-                options.refuse(f"body.{name}", "is set by the library")
+            self._wishes = RequestOptions.read(options, _OWN_FIELDS, PROMPT)
         self._forced = self._claude is not None and self._claude.structured == TOOL
         super().__init__(access, options, "invoke", "invoke-with-response-stream")
 
@@ -105,7 +101,7 @@ class BedrockInvoke(BedrockCodec):
         Raises:
             ConfigurationError: the response type can't be said so.
         """
-        return told_schema(answer).encode() if self._claude is None else self._claude.schema_bytes(answer)
+        return schema_in_words(answer) if self._claude is None else self._claude.schema_bytes(answer)
 
     def encode(self, ask: Ask) -> HttpRequest:
         """The request's exact bytes.
@@ -117,10 +113,7 @@ class BedrockInvoke(BedrockCodec):
         if self._claude is not None:
             body = self._claude.encode(ask, schema, {"anthropic_version": ANTHROPIC_VERSION})
             return self.request(ask.pin.model, body)
-        fields = {**fields_of(self._vendor, ask, schema.decode()), **self._extra}
-        for name in self._leave_out:
-            if name not in _OWN_FIELDS:
-                fields.pop(name, None)
+        fields = self._wishes.applied(fields_of(self._vendor, ask, schema.decode()))
         return self.request(ask.pin.model, to_json(fields))
 
     def read(self, reply: HttpReply, body: dict[str, Any]) -> Reading:
@@ -144,8 +137,11 @@ class BedrockInvoke(BedrockCodec):
     def read_stream(self, reply: HttpReply) -> Reading:
         """The answer that the chunks are of: Claude's events, Nova's, or pieces of text."""
         chunks = _Chunks(reply)
-        first = next(chunks.rest, None) or {}
-        reading = self._of_first(reply, first, _together(first, chunks.rest))
+        first: list[dict[str, Any]] = []
+        fault = take_each(islice(chunks.rest, 1), first.append)
+        if fault is not None:
+            return Reading(self.served(reply), fault)
+        reading = self._of_first(reply, first[0] if first else {}, chain(first, chunks.rest))
         reading.fault = chunks.fault or reading.fault
         return _guarded(reading, chunks.intervened, _metered(chunks.metrics))
 
@@ -158,26 +154,17 @@ class BedrockInvoke(BedrockCodec):
             return reading
         if "messageStart" in first or "contentBlockDelta" in first or "contentBlockStart" in first:
             answer = ConverseStream()
-            fault: Fault | None = None
-            try:
-                answer.hear_all((name, as_object(each[name])) for each in chunks for name in each)
-            except Refused as error:
-                fault = fault_in_stream(error)
+            fault = answer.take_all((name, as_object(each[name])) for each in chunks for name in each)
             reading = read_converse(answer.body(), self.served(reply), forced=False)
             reading.fault = fault or reading.fault
             return reading
         said = _Said()
-        for each in chunks:
-            said.hear(each)
+        fault = take_each(chunks, said.add)
         reading = said.reading(self.served(reply))
-        if not said.finish:
-            reading.fault = Fault(FaultKind.TRUNCATED_STREAM, "the stream ended before its answer did", 200)
+        if fault is None and not said.finish:
+            fault = Fault(FaultKind.TRUNCATED_STREAM, "the stream ended before its answer did", 200)
+        reading.fault = fault or reading.fault
         return reading
-
-
-def _together(first: dict[str, Any], rest: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    yield first
-    yield from rest
 
 
 @define(eq=False)
@@ -189,6 +176,10 @@ class _Said:
     finish: str | None = None
     refused: bool = False
     others: bool = False
+
+    def add(self, piece: dict[str, Any]) -> None:
+        """One piece more of a stream."""
+        self.hear(piece)
 
     def hear(self, body: dict[str, Any]) -> bool:
         """A whole reply, or one piece more. Is it of a shape that's known?"""
@@ -249,8 +240,6 @@ class _Chunks:
                 yield fields
         except ErrorFrame as error:
             self.fault = fault_of_error(self._reply, error.body, error.name)
-        except (EventStreamError, StrictJsonError) as error:
-            self.fault = fault_in_stream(error)
 
 
 def _guarded(reading: Reading, intervened: bool, counted: Tokens | None) -> Reading:

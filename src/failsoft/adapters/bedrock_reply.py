@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from failsoft.adapters.answer_tool import arguments_of, judge_ending
 from failsoft.adapters.base import as_array, as_count, as_object, as_text, whole_text
+from failsoft.adapters.ending import arguments_of, judge_ending
 from failsoft.adapters.reading import Reading, ToolCall
 from failsoft.core.effects import Tokens
 from failsoft.fault import FaultKind

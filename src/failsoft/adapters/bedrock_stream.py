@@ -24,10 +24,10 @@ from attrs import define, field
 
 from failsoft.adapters.aws_event_stream import frames
 from failsoft.adapters.base import as_object, whole_text
+from failsoft.adapters.event_reading import Refused, take_each
 from failsoft.adapters.event_stream import MAX_VALUES, EventStreamError, TooMuch
-from failsoft.adapters.stream_faults import Refused
 from failsoft.adapters.strict_json import StrictJsonError, loads
-from failsoft.fault import FaultKind
+from failsoft.fault import Fault, FaultKind
 
 
 class ErrorFrame(Exception):
@@ -120,23 +120,24 @@ class ConverseStream:
     _metadata: dict[str, Any] = field(factory=dict[str, Any])
     _stopped: bool = False
 
-    def hear_all(self, events: Iterable[tuple[str, dict[str, Any]]]) -> None:
-        """The events of one whole stream.
+    def take_all(self, events: Iterable[tuple[str, dict[str, Any]]]) -> Fault | None:
+        """The events of one whole stream. Why they're no whole answer; None if they are.
 
         Raises:
-            Refused: they make no whole answer; so far it's kept.
+            ErrorFrame: as `events` do.
         """
-        for kind, fields in events:
-            self.hear(kind, fields)
-        if not self._stopped:
-            raise Refused(FaultKind.TRUNCATED_STREAM, "the stream ended before its message did")
+        fault = take_each(events, self.hear)
+        if fault is None and not self._stopped:
+            fault = Fault(FaultKind.TRUNCATED_STREAM, "the stream ended before its message did", 200)
+        return fault
 
-    def hear(self, kind: str, fields: dict[str, Any]) -> None:
+    def hear(self, event: tuple[str, dict[str, Any]]) -> None:
         """One event more.
 
         Raises:
             Refused: it belongs to no whole answer.
         """
+        kind, fields = event
         if kind == "metadata":
             self._metadata = fields
             return

@@ -14,7 +14,8 @@ from typing import Any, Final
 from attrs import frozen
 
 from failsoft.adapters.bedrock_body import converse_messages, inference
-from failsoft.adapters.claude_body import cannot_show, system_texts, turns
+from failsoft.adapters.claude_body import system_texts, turns
+from failsoft.adapters.request_parts import cannot_show
 from failsoft.core.effects import Ask
 from failsoft.prompt import Message
 
@@ -117,6 +118,7 @@ def _as_one_text(system: Sequence[str], messages: Sequence[Message]) -> str:
 
 
 def _only_text(message: Message) -> str:
-    if all(isinstance(each, str) for each in message.parts):
-        return message.text
-    raise cannot_show("a vendor whose body holds text only: an image or a document")
+    for part in message.parts:
+        if not isinstance(part, str):
+            raise cannot_show(part, "a body that holds text only")
+    return message.text

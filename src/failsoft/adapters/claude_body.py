@@ -6,23 +6,31 @@ Source: Anthropic's pages of the Messages API, structured outputs, vision and PD
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pydantic_core import to_json
-
 from failsoft.adapters.access import Options
-from failsoft.adapters.answer_tool import ANSWER_TOOL, ANSWER_TOOL_PURPOSE, told_schema
-from failsoft.adapters.base import as_object
+from failsoft.adapters.base import as_object, json_text
 from failsoft.adapters.json_schema import strict_schema
+from failsoft.adapters.request_parts import (
+    RequestOptions,
+    base64_of,
+    cannot_show,
+    members_of,
+    schema_in_words,
+    spliced,
+    tool_description,
+    tool_name,
+)
 from failsoft.core.effects import AnswerSchema, Ask, CannotAsk
 from failsoft.fault import Fault, FaultKind
 from failsoft.prompt import Content, Document, Image, Message
 
-_REQUIRED: Final = frozenset({"model", "messages", "max_tokens"})
 _OWN_FIELDS: Final = frozenset(
-    {"model", "messages", "system", "stream", "anthropic_version", "tools", "tool_choice", "output_format"}
+    {
+        *("model", "messages", "system", "stream", "anthropic_version", "tools", "tool_choice", "output_format"),
+        "fallbacks",  # another model than the pinned one would answer
+    }
 )
 _FORMATS: Final = frozenset(
     {"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"}
@@ -56,46 +64,38 @@ class ClaudeBody:
     """
 
     def __init__(self, options: Options, *, samples: bool) -> None:
-        self.structured = options.choice("structured", NATIVE, TOOL, PROMPT)
-        self._leave_out = frozenset(options.texts("leave_out")) - _REQUIRED - _OWN_FIELDS
-        self._extra = options.table("body")
-        for name in sorted(_OWN_FIELDS & self._extra.keys()):
-            options.refuse(f"body.{name}", "is set by the library")
-        if "fallbacks" in self._extra:
-            options.refuse("body.fallbacks", "another model than the pinned one would answer")
-        self._output_config = as_object(self._extra.get("output_config"))
-        if "format" in self._output_config or not isinstance(self._extra.get("output_config", {}), dict):
-            options.refuse("body.output_config", "must be a table without format, which is set by the library")
-        thinks = as_object(self._extra.get("thinking")).get("type") in ("enabled", "adaptive")
+        self._wishes = RequestOptions.read(options, _OWN_FIELDS, NATIVE, TOOL, PROMPT)
+        self.structured = self._wishes.structured
+        body = self._wishes.body
+        self._output_config = as_object(body.get("output_config"))
+        if "format" in self._output_config or not isinstance(body.get("output_config", {}), dict):
+            options.refuse("body", "output_config must be a table without format, which is the library's own")
+        thinks = as_object(body.get("thinking")).get("type") in ("enabled", "adaptive")
         if thinks and self.structured == TOOL:
             options.refuse("structured", '"tool" can\'t be asked of a model that thinks: no tool may be forced on it')
         self._samples = samples and not thinks  # thinking takes no temperature
-        self._extra = {name: value for name, value in self._extra.items() if name != "output_config"}
 
     @property
     def dialect(self) -> str:
         """What of its options changes how a schema is asked for."""
-        return f"{self.structured} {to_json(self._output_config).decode()}"
+        return f"{self.structured} {json_text(self._output_config)}"
 
     def schema_bytes(self, answer: AnswerSchema) -> bytes:
-        """The schema as the members of a body, without the braces around them.
+        """The schema as members of a body; or the words that ask for it.
 
         Raises:
             ConfigurationError: the response type can't be said so.
         """
-        fields: dict[str, Any] = {}
-        config = self._output_config
+        if self.structured == PROMPT:
+            return schema_in_words(answer)
         if self.structured == NATIVE:
-            config = {**config, "format": {"type": "json_schema", "schema": claude_schema(answer.schema)}}
-        elif self.structured == TOOL:
-            schema = strict_schema(answer.schema)
-            fields["tools"] = [{"name": ANSWER_TOOL, "description": ANSWER_TOOL_PURPOSE, "input_schema": schema}]
-            fields["tool_choice"] = {"type": "tool", "name": ANSWER_TOOL, "disable_parallel_tool_use": True}
-        else:
-            return told_schema(answer).encode()
-        if config:
-            fields["output_config"] = config
-        return to_json(fields)[1:-1]
+            told = {"type": "json_schema", "schema": claude_schema(answer.schema)}
+            return members_of(output_config={**self._output_config, "format": told})
+        schema, name = strict_schema(answer.schema), tool_name(answer)
+        fields: dict[str, Any] = {"output_config": self._output_config} if self._output_config else {}
+        fields["tools"] = [{"name": name, "description": tool_description(answer), "input_schema": schema}]
+        fields["tool_choice"] = {"type": "tool", "name": name, "disable_parallel_tool_use": True}
+        return members_of(**fields)
 
     def encode(self, ask: Ask, schema: bytes, first: Mapping[str, Any]) -> bytes:
         """The body's exact bytes.
@@ -121,22 +121,14 @@ class ClaudeBody:
             fields["temperature"] = ask.sampling.temperature
         if ask.sampling.stop:
             fields["stop_sequences"] = ask.sampling.stop
-        fields |= self._extra
-        if self.structured == PROMPT and self._output_config:
-            fields["output_config"] = self._output_config
-        for name in self._leave_out:
-            fields.pop(name, None)
-        body = to_json(fields)
-        # Spliced: a schema with hundreds of enum values isn't written anew for every call.
-        return body if self.structured == PROMPT else b"%b,%b}" % (body[:-1], schema)
+        fields = self._wishes.applied(fields)
+        if self.structured == PROMPT:
+            return spliced(fields, b"")
+        fields.pop("output_config", None)  # it stands with the schema
+        return spliced(fields, schema)
 
 
 # --- prompts, for every dialect that keeps system messages apart ------------------------------------------------------
-
-
-def cannot_show(what: str) -> CannotAsk:
-    """Raised for content that a dialect has no place for."""
-    return CannotAsk(Fault(FaultKind.UNSUPPORTED_CONTENT, what))
 
 
 def system_texts(messages: Sequence[Message]) -> list[str]:
@@ -160,30 +152,22 @@ def turns(messages: Sequence[Message]) -> list[Message]:
     """
     found = [each for each in messages if each.role != "system"]
     if not found or found[-1].role != "user":
-        raise cannot_show("a prompt whose last message isn't the user's")
+        raise _refused("a prompt whose last message isn't the user's")
     for each in found:
         if each.role == "assistant":
             for part in each.parts:
-                _only_text(part, "an assistant's message")
+                _only_text(part, "a message of the assistant's")
     return found
 
 
 def _only_text(part: Content, where: str) -> str:
     if isinstance(part, str):
         return part
-    raise cannot_show(f"{where} with something else than text in it")
+    raise cannot_show(part, where)
 
 
-def text_of_document(document: Document) -> str:
-    """A text document's text.
-
-    Raises:
-        CannotAsk: it isn't UTF-8.
-    """
-    try:
-        return document.data.decode()
-    except UnicodeDecodeError:
-        raise cannot_show("a text document that isn't UTF-8") from None
+def _refused(what: str) -> CannotAsk:
+    return CannotAsk(Fault(FaultKind.UNSUPPORTED_CONTENT, what))
 
 
 def _content(message: Message) -> object:
@@ -198,10 +182,17 @@ def _block(part: Content) -> dict[str, Any]:
     if part.media_type == "application/pdf":
         return {"type": "document", "title": part.name, "source": _base64(part)}
     if part.media_type == "text/plain":
-        source = {"type": "text", "media_type": "text/plain", "data": text_of_document(part)}
+        source = {"type": "text", "media_type": "text/plain", "data": _text_of(part)}
         return {"type": "document", "title": part.name, "source": source}
-    raise cannot_show(f"a document of the type {part.media_type}: Claude takes application/pdf and text/plain")
+    raise cannot_show(part)
 
 
 def _base64(part: Image | Document) -> dict[str, str]:
-    return {"type": "base64", "media_type": part.media_type, "data": base64.b64encode(part.data).decode()}
+    return {"type": "base64", "media_type": part.media_type, "data": base64_of(part)}
+
+
+def _text_of(document: Document) -> str:
+    try:
+        return document.data.decode()
+    except UnicodeDecodeError:
+        raise _refused("a text document that isn't UTF-8") from None

@@ -19,24 +19,22 @@ Over Bedrock the events come without the frame of server-sent events (`server_se
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from attrs import define, field, frozen
 
 from failsoft.adapters.base import as_object
-from failsoft.adapters.event_stream import EventStreamError
+from failsoft.adapters.event_reading import EventPulse, Refused, object_of, take_each
 from failsoft.adapters.event_stream import events as server_sent_events
-from failsoft.adapters.pulse import EventPulse
-from failsoft.adapters.stream_faults import Refused, fault_in_stream
-from failsoft.adapters.strict_json import WHITE_SPACE, StrictJsonError, loads_text
 from failsoft.fault import Fault, FaultKind
 
 _DELTAS: Final = {"text_delta": "text", "input_json_delta": "partial_json"}
 """The pieces that are kept, and where each stands; reasoning, signatures and citations aren't."""
 
-_SILENT: Final = ("ping", "message_start", "content_block_stop")
+_TOLD: Final = {"content_block_delta": "delta", "content_block_start": "content_block"}
+"""Events that mean something where they hold something, and where that stands."""
+
 _MEANINGFUL: Final = ("message_delta", "message_stop", "error")
 
 
@@ -45,23 +43,14 @@ class MessagePulse(EventPulse):
 
     __slots__ = ()
 
-    @staticmethod
-    def is_meaningful(kind: str, data: str) -> bool:
+    def is_meaningful(self, chunk: dict[str, Any]) -> bool:
         """A piece of anything, a block that isn't empty, a reason to finish, the end, an error; pings and starts aren't."""
-        if kind in _SILENT:
-            return False
-        try:
-            event = as_object(json.loads(data))
-        except (ValueError, RecursionError):
-            return False
-        what = event.get("type")
-        if what == "content_block_delta":
-            delta = as_object(event.get("delta"))
-            return any(delta[name] for name in delta if name != "type")
-        if what == "content_block_start":
-            block = as_object(event.get("content_block"))
-            return any(block[name] for name in block if name != "type")
-        return what in _MEANINGFUL
+        what = chunk.get("type")
+        told = _TOLD.get(what) if isinstance(what, str) else None
+        if told is None:
+            return what in _MEANINGFUL
+        fields = as_object(chunk.get(told))
+        return any(fields[name] for name in fields if name != "type")
 
 
 def server_sent(stream: bytes) -> Iterator[dict[str, Any]]:
@@ -71,8 +60,7 @@ def server_sent(stream: bytes) -> Iterator[dict[str, Any]]:
         EventStreamError: it isn't one.
         StrictJsonError: an event isn't strict JSON.
     """
-    for event in server_sent_events(stream):
-        yield as_object(loads_text(event.data.strip(WHITE_SPACE)))
+    return map(object_of, server_sent_events(stream))
 
 
 @frozen(eq=False)
@@ -93,13 +81,9 @@ class Assembled:
 def assemble(events: Iterable[dict[str, Any]]) -> Assembled:
     """One message of a stream's events. What `events` raises of broken streams and JSON is told in the fault."""
     message = _Message()
-    fault: Fault | None = None
-    try:
-        for event in events:
-            message.hear(event)
-        message.ended()
-    except (Refused, EventStreamError, StrictJsonError) as error:
-        fault = fault_in_stream(error)
+    fault = take_each(events, message.hear)
+    if fault is None and not message.ended:
+        fault = Fault(FaultKind.TRUNCATED_STREAM, "the stream ended before its message did", 200)
     return Assembled(message.body(), fault, message.error)
 
 
@@ -181,10 +165,10 @@ class _Message:
         """The end."""
         self._stopped = True
 
-    def ended(self) -> None:
-        """The stream has ended: may it?"""
-        if self.error is None and not self._stopped:
-            raise Refused(FaultKind.TRUNCATED_STREAM, "the stream ended before its message did")
+    @property
+    def ended(self) -> bool:
+        """Has all of it come?"""
+        return self._stopped or self.error is not None
 
     def body(self) -> dict[str, Any]:
         """As it would have come in one piece."""

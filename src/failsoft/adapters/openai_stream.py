@@ -29,9 +29,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from failsoft.adapters.base import as_array, as_object
-from failsoft.adapters.event_stream import EventStreamError, events
-from failsoft.adapters.pulse import EventPulse
-from failsoft.adapters.stream_faults import Refused, fault_in_stream
+from failsoft.adapters.event_stream import EventStreamError, Reader, TooMuch, events
 from failsoft.adapters.streaming import Ending
 from failsoft.adapters.strict_json import WHITE_SPACE, StrictJsonError, loads_text
 from failsoft.fault import Fault, FaultKind
@@ -48,15 +46,29 @@ _CALLS = ("tool_calls", "function_call")
 # --- listening --------------------------------------------------------------------------------------------------------
 
 
-class ChatPulse(EventPulse):
-    """Hears one streamed chat completion."""
+class ChatPulse:
+    """Hears one streamed chat completion.
 
-    __slots__ = ()
+    Attributes:
+        full: more has come than an answer holds.
+    """
 
-    @staticmethod
-    def is_meaningful(kind: str, data: str) -> bool:
-        """Text, reasoning, a refusal, a tool call, a finish, usage, an error or ``[DONE]``."""
-        return _is_meaningful(kind, data)
+    __slots__ = ("_reader", "full")
+
+    def __init__(self) -> None:
+        self.full = False
+        self._reader: Reader | None = Reader()
+
+    def heard(self, part: bytes, /) -> bool:
+        """Did a meaningful event end in this part?"""
+        if self._reader is None:
+            return False
+        try:
+            return any(_is_meaningful(each.kind, each.data) for each in self._reader.read(part))
+        except EventStreamError as error:  # whoever reads the whole will say so
+            self.full = isinstance(error, TooMuch)
+            self._reader = None
+            return False
 
 
 def _is_meaningful(kind: str, data: str) -> bool:
@@ -100,9 +112,19 @@ def assemble(stream: bytes, end: Ending) -> Assembled:
             if event.kind in _HEARD:
                 answer.hear(event.kind, event.data.strip(WHITE_SPACE))
         answer.ended(end)
-    except (Refused, EventStreamError, StrictJsonError) as error:
-        fault = fault_in_stream(error)
+    except _Refused as refused:
+        fault = refused.fault
+    except TooMuch as error:
+        fault = Fault(FaultKind.TOO_LARGE, f"in the stream: {error}", 200)
+    except (EventStreamError, StrictJsonError) as error:
+        fault = Fault(FaultKind.MALFORMED_REPLY, f"in the stream: {error}", 200)
     return Assembled(answer.body(), fault)
+
+
+class _Refused(Exception):
+    def __init__(self, kind: FaultKind, detail: str) -> None:
+        super().__init__(detail)
+        self.fault = Fault(kind, detail, 200)
 
 
 @define(eq=False)
@@ -119,7 +141,7 @@ class _Answer:
     def hear(self, kind: str, data: str) -> None:
         """One event that isn't of an unknown type."""
         if self._done:
-            raise Refused(FaultKind.AMBIGUOUS_REPLY, "events behind the stream's end")
+            raise _Refused(FaultKind.AMBIGUOUS_REPLY, "events behind the stream's end")
         if data == DONE:
             self._done = True
             return
@@ -139,7 +161,7 @@ class _Answer:
         """Whose answer it is, and what it used."""
         envelope, number = self._envelope, chunk.get("id")
         if number and envelope.setdefault("id", number) != number:
-            raise Refused(FaultKind.AMBIGUOUS_REPLY, "chunks of two answers")
+            raise _Refused(FaultKind.AMBIGUOUS_REPLY, "chunks of two answers")
         for name in ("model", "system_fingerprint", "x_groq"):
             if chunk.get(name) and name not in envelope:
                 envelope[name] = chunk[name]
@@ -151,11 +173,11 @@ class _Answer:
         """The next piece of the one choice."""
         choice = as_object(choices[0])
         if len(choices) > 1 or choice.get("index") not in (0, None):
-            raise Refused(FaultKind.AMBIGUOUS_REPLY, "more than one choice")
+            raise _Refused(FaultKind.AMBIGUOUS_REPLY, "more than one choice")
         delta = as_object(choice.get("delta"))
         said = [*_texts(delta.get("content")), *_texts(delta.get("refusal"))]
         if said and self._choice.get("finish_reason"):
-            raise Refused(FaultKind.AMBIGUOUS_REPLY, "text behind the answer's end")
+            raise _Refused(FaultKind.AMBIGUOUS_REPLY, "text behind the answer's end")
         self._text += _texts(delta.get("content"))
         self._refusal += _texts(delta.get("refusal"))
         self._calls |= {name: delta[name] for name in _CALLS if delta.get(name)}
@@ -170,7 +192,7 @@ class _Answer:
             return
         finished = bool(self._choice.get("finish_reason"))
         if not ((finished or end is Ending.DONE) and (self._done or end is Ending.FINISH)):
-            raise Refused(FaultKind.TRUNCATED_STREAM, "the stream ended before its answer did")
+            raise _Refused(FaultKind.TRUNCATED_STREAM, "the stream ended before its answer did")
 
     def body(self) -> dict[str, Any]:
         """As it would have come in one piece."""
@@ -191,5 +213,5 @@ def _texts(content: object) -> list[str]:
     if content is None or content == "":
         return []
     if not isinstance(content, str):
-        raise Refused(FaultKind.MALFORMED_REPLY, "a piece of text that is none")
+        raise _Refused(FaultKind.MALFORMED_REPLY, "a piece of text that is none")
     return [content]
