@@ -76,7 +76,6 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                     "converse": r"/model/[^/]+/converse(?:-stream)?$",
                     "invoke": r"/model/[^/]+/invoke(?:-with-response-stream)?$",
                 },
-                streams=False,
             ),
             _provider("openai-compatible", "openai_compatible:codec", apis={"chat": _CHAT}),
         ]

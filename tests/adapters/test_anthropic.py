@@ -76,6 +76,13 @@ def test_a_forced_tool_asks_for_the_schema_of_models_that_have_no_other_way() ->
     assert body["tool_choice"] == {"type": "tool", "name": "classify-item", "disable_parallel_tool_use": True}
 
 
+@pytest.mark.parametrize("model", ["claude-3-7-sonnet-20250219", "claude-opus-4-1-20250805", "claude-2.1"])
+def test_models_that_cannot_be_held_to_a_schema_are_given_a_tool(model: str) -> None:
+    assert "tools" in body_of(made(model))
+    assert "tools" not in body_of(made(model, structured="prompt"))
+    assert "output_config" in body_of(made(model, structured="native"))
+
+
 def test_words_ask_for_it_too() -> None:
     body = body_of(made(structured="prompt"))
     assert body["system"].startswith("Classify.\n\nAnswer with one JSON object")

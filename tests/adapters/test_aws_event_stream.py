@@ -12,7 +12,7 @@ from tests.adapters.frames import frame, text_header
 from tests.adapters.recorded import raw_of, usable
 
 from failsoft.adapters import aws_event_stream
-from failsoft.adapters.aws_event_stream import MAX_HEADERS, MAX_PAYLOAD, frames
+from failsoft.adapters.aws_event_stream import MAX_HEADERS, MAX_PAYLOAD, Reader, frames
 from failsoft.adapters.event_stream import EventStreamError, TooMuch
 
 
@@ -82,6 +82,18 @@ def test_more_frames_than_an_answer_has_are_not_read(monkeypatch: pytest.MonkeyP
     assert len(list(frames(frame({}, b"") * 3))) == 3
     with pytest.raises(TooMuch):
         list(frames(frame({}, b"") * 4))
+    monkeypatch.setattr(aws_event_stream, "MAX_LINES", 3)
+    with pytest.raises(TooMuch):
+        list(frames(frame({"a": "", "b": ""}, b"") * 2))
+
+
+def test_a_stream_may_be_split_anywhere() -> None:
+    whole = frame({"a": "b"}, b"one") + frame({}, b"") + frame({"c": "d"}, b"two" * 1000)
+    for size in (1, 7, 100):
+        reader = Reader()
+        found = [each for start in range(0, len(whole), size) for each in reader.read(whole[start : start + size])]
+        assert found == list(frames(whole))
+        assert len(found) == 3
 
 
 def test_every_recorded_stream_is_read_whole_and_no_part_of_it_is_more(data: Path) -> None:

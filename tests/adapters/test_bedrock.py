@@ -11,11 +11,12 @@ import pytest
 from tests.adapters.asks import CLOSED, ask, body_of, replied
 from tests.adapters.frames import chunk, event, exception, frame
 
-from failsoft.adapters import bedrock_stream
+from failsoft.adapters import aws_event_stream, bedrock_stream
 from failsoft.adapters.access import Access
 from failsoft.adapters.aws_event_stream import MEDIA_TYPE
 from failsoft.adapters.bedrock import codec
 from failsoft.adapters.bedrock_codec import BedrockCodec
+from failsoft.adapters.bedrock_stream import FramePulse
 from failsoft.adapters.reading import Reading, ToolCall
 from failsoft.adapters.streaming import Streaming
 from failsoft.core.effects import AnswerSchema, CannotAsk, HttpReply, Reply, Tokens
@@ -73,7 +74,9 @@ def test_a_streamed_reply_is_asked_for_at_another_path() -> None:
     request = made(streaming=Streaming()).encode(ask(pin=Pin(NOVA)))
     assert request.url.endswith("/converse-stream")
     assert dict(request.headers)["accept"] == f"{MEDIA_TYPE}, application/json"
+    assert (request.pulse, request.stream_type, request.gap_ns) == (FramePulse, MEDIA_TYPE, Streaming().gap_ns)
     assert made(api="invoke", streaming=Streaming()).url.endswith("/invoke-with-response-stream")
+    assert made().encode(ask()).pulse is None
 
 
 @pytest.mark.parametrize(
@@ -498,6 +501,42 @@ def test_a_streamed_call_is_put_together_of_its_pieces() -> None:
     stopped = event("messageStop", {"stopReason": "tool_use"})
     reading = streamed(BEGUN, thought, closed(), start, *parts, closed(1), stopped, structured="tool")
     assert (reading.answer, reading.fault, reading.text) == ('{"fsc":"1005"}', None, "")
+
+
+@pytest.mark.parametrize(
+    ("part", "meaningful"),
+    [
+        (BEGUN, False),
+        (piece("x"), True),
+        (closed(), False),
+        (STOPPED, True),
+        (METADATA, True),
+        (exception("throttlingException", {}), True),
+        (event("ofTheFuture", {}), False),
+        (chunk({"outputText": "x"}), True),
+        (chunk({"type": "ping"}), False),
+        (chunk({"type": "content_block_delta", "delta": {"text": "x"}}), True),
+        (chunk(b"{]"), False),
+        (chunk(b"[" * 100_000), False),
+        (event("chunk", {"other": 1}), False),
+        (event("chunk", []), False),
+    ],
+)
+def test_a_pulse_hears_what_means_that_the_answer_goes_on(part: bytes, meaningful: bool) -> None:
+    assert FramePulse().heard(part) is meaningful
+    pulse = FramePulse()
+    assert [pulse.heard(part[place : place + 1]) for place in range(len(part))][-1] is meaningful
+
+
+def test_a_pulse_stops_listening_to_what_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    pulse = FramePulse()
+    assert not pulse.heard(b"x" * 20)
+    assert not pulse.heard(STOPPED)
+    assert not pulse.full
+    monkeypatch.setattr(aws_event_stream, "MAX_EVENTS", 1)
+    long = FramePulse()
+    assert not long.heard(BEGUN + STOPPED)
+    assert long.full
 
 
 def test_more_values_than_an_answer_has_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:

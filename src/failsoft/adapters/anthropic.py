@@ -14,7 +14,7 @@ from failsoft.adapters.access import Access, Options
 from failsoft.adapters.base import as_text
 from failsoft.adapters.claude_body import TOOL, ClaudeBody
 from failsoft.adapters.claude_errors import fault_of_error
-from failsoft.adapters.claude_names import SAMPLING_VERSION, floats, takes_sampling
+from failsoft.adapters.claude_names import SAMPLING_VERSION, floats
 from failsoft.adapters.claude_reply import read_message
 from failsoft.adapters.claude_stream import MessagePulse, assemble, server_sent
 from failsoft.adapters.http_codec import HttpCodec
@@ -30,7 +30,7 @@ _BETA: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,99}")
 class Anthropic(HttpCodec):
     """A codec for the Messages API. Options:
 
-    - ``structured``: how the schema is asked for: ``native`` (Claude 4.5 and later), ``tool``, ``prompt``;
+    - ``structured``: how the schema is asked for: ``native`` (from Claude 4.5 on), ``tool`` (before), ``prompt``;
     - ``version``: of the API, a date; default 2023-06-01;
     - ``beta``: names for the header ``anthropic-beta``;
     - ``leave_out``: fields never to send; ``body``: further fields.
@@ -51,7 +51,7 @@ class Anthropic(HttpCodec):
         beta = options.texts("beta")
         if not all(map(_BETA.fullmatch, beta)):
             options.refuse("beta", "must be names of letters, digits, dots and hyphens")
-        self._body = ClaudeBody(options, samples=takes_sampling(access.model, self._api_version))
+        self._body = ClaudeBody(options, access.model, self._api_version)
         options.done()
         self._model = access.model
         self._first: dict[str, Any] = {} if access.streaming is None else {"stream": True}

@@ -17,6 +17,7 @@ from failsoft.adapters import aws_event_stream
 from failsoft.adapters.access import Access, Options
 from failsoft.adapters.base import as_text
 from failsoft.adapters.bedrock_errors import fault_of_error
+from failsoft.adapters.bedrock_stream import FramePulse
 from failsoft.adapters.http_codec import HttpCodec
 from failsoft.core.effects import HttpReply, HttpRequest
 from failsoft.fault import Fault
@@ -57,6 +58,9 @@ class BedrockCodec(HttpCodec):
         self._action = action if access.streaming is None else streamed
         super().__init__(evolve(access, base_url=base_url), self._path(access.model))
         self._model = access.model
+        self._timing: tuple[Any, ...] = ()
+        if access.streaming is not None:
+            self._timing = (FramePulse, access.streaming.first_ns, access.streaming.gap_ns, self.stream_type)
 
     def _path(self, model: str) -> str:
         return f"/model/{quote(model, safe='')}/{self._action}"
@@ -64,7 +68,7 @@ class BedrockCodec(HttpCodec):
     def request(self, model: str, body: bytes) -> HttpRequest:
         """A request for a model."""
         url = self.url if model == self._model else self.url_of(self._path(model))
-        return HttpRequest(url, self.headers, body)
+        return HttpRequest(url, self.headers, body, "POST", *self._timing)
 
     def fault_of(self, reply: HttpReply, body: dict[str, Any]) -> Fault:
         """What an error means."""

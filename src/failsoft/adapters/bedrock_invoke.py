@@ -21,7 +21,6 @@ from failsoft.adapters.bedrock_reply import read_converse
 from failsoft.adapters.bedrock_stream import ConverseStream, ErrorFrame, chunks_of
 from failsoft.adapters.bedrock_vendors import VENDORS, fields_of, vendor_of
 from failsoft.adapters.claude_body import PROMPT, TOOL, ClaudeBody
-from failsoft.adapters.claude_names import takes_sampling
 from failsoft.adapters.claude_reply import read_message
 from failsoft.adapters.claude_stream import assemble
 from failsoft.adapters.ending import arguments_of, judge_ending
@@ -85,7 +84,7 @@ class BedrockInvoke(BedrockCodec):
         self._claude: ClaudeBody | None = None
         self._wishes = RequestOptions(PROMPT)
         if vendor == "anthropic":
-            self._claude = ClaudeBody(options, samples=takes_sampling(access.model))
+            self._claude = ClaudeBody(options, access.model)
         else:
             self._wishes = RequestOptions.read(options, _OWN_FIELDS, PROMPT)
         self._forced = self._claude is not None and self._claude.structured == TOOL
@@ -172,7 +171,7 @@ class _Said:
     """What vendors' own shapes say, whole or in pieces."""
 
     texts: list[str] = field(factory=list[str])
-    calls: tuple[ToolCall, ...] = ()
+    calls: list[ToolCall] = field(factory=list[ToolCall])
     finish: str | None = None
     refused: bool = False
     others: bool = False
@@ -194,7 +193,7 @@ class _Said:
         inner = {**choice, **as_object(choice.get("data")), **as_object(choice.get("message"))}
         texts = [inner[name] for name in (*_TEXTS, "content") if isinstance(inner.get(name), str)]
         self.texts += texts[:1]
-        self.calls += tuple(_call(as_object(each)) for each in as_array(inner.get("tool_calls")))
+        self.calls += [_call(as_object(each)) for each in as_array(inner.get("tool_calls"))]
         self.refused = self.refused or bool(as_text(inner.get("refusal")))
         found = next((choice[name] for name in _FINISHES if choice.get(name)), None)
         self.finish = as_text(as_object(found).get("reason") or found) or self.finish
@@ -202,7 +201,7 @@ class _Said:
 
     def reading(self, served: Served) -> Reading:
         """What was said."""
-        reading = Reading(served, None, "".join(self.texts), self.calls, self.finish)
+        reading = Reading(served, None, "".join(self.texts), tuple(self.calls), self.finish)
         if self.finish is not None:
             reading.finish = self.finish.lower()
         judge_ending(reading, _ANSWERED, _NOT_ANSWERED, forced=False)

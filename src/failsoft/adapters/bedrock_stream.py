@@ -11,23 +11,68 @@ is of the same events, one in each chunk.
 1. Without ``messageStop`` the stream was cut. Without ``metadata`` usage is unknown.
 2. Each block comes once, and nothing but metadata comes behind the end.
 3. What isn't known is passed over: other events, other kinds of deltas, padding.
+
+`FramePulse` hears the same frames as they come.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from attrs import define, field
 
-from failsoft.adapters.aws_event_stream import frames
+from failsoft.adapters.aws_event_stream import Frame, Reader, frames
 from failsoft.adapters.base import as_object, whole_text
+from failsoft.adapters.claude_stream import is_meaningful
 from failsoft.adapters.event_reading import Refused, take_each
 from failsoft.adapters.event_stream import MAX_VALUES, EventStreamError, TooMuch
 from failsoft.adapters.strict_json import StrictJsonError, loads
 from failsoft.fault import Fault, FaultKind
+
+_MEANINGFUL: Final = ("contentBlockStart", "contentBlockDelta", "messageStop", "metadata")
+_ENDS: Final = ("exception", "error")
+
+
+class FramePulse:
+    """Hears one stream of Bedrock's: a `failsoft.core.effects.Pulse`. Of Claude's events within chunks pings mean nothing.
+
+    Attributes:
+        full: more has come than an answer holds.
+    """
+
+    __slots__ = ("_reader", "full")
+
+    def __init__(self) -> None:
+        self.full = False
+        self._reader: Reader | None = Reader()
+
+    def heard(self, part: bytes, /) -> bool:
+        """Did a meaningful event end in this part?"""
+        if self._reader is None:
+            return False
+        try:
+            return any(map(_is_meaningful, self._reader.read(part)))
+        except EventStreamError as error:  # whoever reads the whole will say so
+            self.full = isinstance(error, TooMuch)
+            self._reader = None
+            return False
+
+
+def _is_meaningful(frame: Frame) -> bool:
+    if frame.headers.get(":message-type") in _ENDS:
+        return True
+    kind = frame.headers.get(":event-type")
+    if kind != "chunk":
+        return kind in _MEANINGFUL
+    try:
+        fields = as_object(json.loads(base64.b64decode(json.loads(frame.payload)["bytes"])))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
+    return "type" not in fields or is_meaningful(fields)
 
 
 class ErrorFrame(Exception):

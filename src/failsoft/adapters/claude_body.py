@@ -1,7 +1,8 @@
 """The body of a question to Claude: Anthropic's messages, which Bedrock and Vertex AI take too, without the model's name.
 
-The schema is asked for by ``output_config.format`` (Claude 4.5 and later), by a tool that must be called, or in words.
-Source: Anthropic's pages of the Messages API, structured outputs, vision and PDF support, November 2026.
+The schema is asked for by ``output_config.format`` (Claude 4.5 and later), by a tool that must be called (of older ones,
+unless the options say otherwise), or in words. Source: Anthropic's pages of the Messages API, structured outputs, vision and
+PDF support, November 2026.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 from failsoft.adapters.access import Options
 from failsoft.adapters.base import as_object, json_text
+from failsoft.adapters.claude_names import SAMPLING_VERSION, takes_format, takes_sampling
 from failsoft.adapters.json_schema import strict_schema
 from failsoft.adapters.request_parts import (
     RequestOptions,
@@ -60,11 +62,13 @@ class ClaudeBody:
 
     Args:
         options: the adapter's own.
-        samples: does the model take a temperature?
+        model: decides what's left out, and how a schema is asked for where the options don't say.
+        version: of Anthropic's API, as far as it decides that.
     """
 
-    def __init__(self, options: Options, *, samples: bool) -> None:
-        self._wishes = RequestOptions.read(options, _OWN_FIELDS, NATIVE, TOOL, PROMPT)
+    def __init__(self, options: Options, model: str, version: str = SAMPLING_VERSION) -> None:
+        ways = (NATIVE, TOOL, PROMPT) if takes_format(model) else (TOOL, NATIVE, PROMPT)
+        self._wishes = RequestOptions.read(options, _OWN_FIELDS, *ways)
         self.structured = self._wishes.structured
         body = self._wishes.body
         self._output_config = as_object(body.get("output_config"))
@@ -73,7 +77,7 @@ class ClaudeBody:
         thinks = as_object(body.get("thinking")).get("type") in ("enabled", "adaptive")
         if thinks and self.structured == TOOL:
             options.refuse("structured", '"tool" can\'t be asked of a model that thinks: no tool may be forced on it')
-        self._samples = samples and not thinks  # thinking takes no temperature
+        self._samples = takes_sampling(model, version) and not thinks  # thinking takes no temperature
 
     @property
     def dialect(self) -> str:

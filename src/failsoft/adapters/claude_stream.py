@@ -44,13 +44,18 @@ class MessagePulse(EventPulse):
     __slots__ = ()
 
     def is_meaningful(self, chunk: dict[str, Any]) -> bool:
-        """A piece of anything, a block that isn't empty, a reason to finish, the end, an error; pings and starts aren't."""
-        what = chunk.get("type")
-        told = _TOLD.get(what) if isinstance(what, str) else None
-        if told is None:
-            return what in _MEANINGFUL
-        fields = as_object(chunk.get(told))
-        return any(fields[name] for name in fields if name != "type")
+        """Does an event mean that the answer goes on?"""
+        return is_meaningful(chunk)
+
+
+def is_meaningful(event: dict[str, Any]) -> bool:
+    """A piece of anything, a block that isn't empty, a reason to finish, the end, an error; pings and starts aren't."""
+    what = event.get("type")
+    told = _TOLD.get(what) if isinstance(what, str) else None
+    if told is None:
+        return what in _MEANINGFUL
+    fields = as_object(event.get(told))
+    return any(fields[name] for name in fields if name != "type")
 
 
 def server_sent(stream: bytes) -> Iterator[dict[str, Any]]:
