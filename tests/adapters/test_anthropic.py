@@ -365,10 +365,10 @@ def test_the_forced_tools_arguments_are_the_answer() -> None:
         ("model_context_window_exceeded", K.TRUNCATED),
         ("pause_turn", K.TRUNCATED),
         ("refusal", K.REFUSED),
-        ("compaction", K.AMBIGUOUS_REPLY),
-        (None, K.AMBIGUOUS_REPLY),
-        (7, K.AMBIGUOUS_REPLY),
-        ([], K.AMBIGUOUS_REPLY),
+        ("compaction", K.MALFORMED_REPLY),
+        (None, K.MALFORMED_REPLY),
+        (7, K.MALFORMED_REPLY),
+        ([], K.MALFORMED_REPLY),
     ],
 )
 def test_why_it_ended_decides(finish: Any, expected: FaultKind | None) -> None:

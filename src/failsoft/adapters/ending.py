@@ -28,7 +28,7 @@ def judge_ending(
     if finish is not None and finish in not_answered:
         reading.fault = Fault(*not_answered[finish], 200)
     elif finish is None or finish not in answered:
-        reading.fault = Fault(FaultKind.AMBIGUOUS_REPLY, "it ended for a reason that isn't known", 200)
+        reading.fault = Fault(FaultKind.MALFORMED_REPLY, "an unknown reason why it ended", 200)
     elif forced and len(reading.calls) == 1:
         reading.answer = reading.calls[0].arguments
     elif reading.calls or finish in _TOOL_FINISHES:
