@@ -227,6 +227,7 @@ def test_images_and_documents_are_shown() -> None:
         (Message("system", (Image(b"x", "image/png"),)), USER),
         (USER, Message("assistant", (Image(b"x", "image/png"),)), USER),
         (USER, Message("assistant", "The answer is")),
+        (Message("assistant", "Welcome"), USER),
         (Message("system", "Only this"),),
     ],
 )

@@ -63,7 +63,9 @@ def test_a_place_of_ones_own_needs_no_region() -> None:
         made(base_url="https://proxy.example", fips=True)
 
 
-@pytest.mark.parametrize("region", ["", "US-EAST-1", "us-east-1.evil.example", "us-east-1/", "useast1"])
+@pytest.mark.parametrize(
+    "region", ["", "US-EAST-1", "us-east-1.evil.example", "us-east-1/", "useast1", "cn-north-1", "us-iso-east-1"]
+)
 def test_a_region_must_be_one(region: str) -> None:
     options = {"region": region} if region else {}
     with pytest.raises(ConfigurationError, match=r"options.region"):
@@ -132,6 +134,15 @@ def test_words_ask_for_it_too() -> None:
     body = body_of(made(structured="prompt"), ask(USER))
     assert [each["text"][:30] for each in body["system"]] == ["Answer with one JSON object an"]
     assert not {"outputConfig", "toolConfig"} & body.keys()
+
+
+def test_roles_take_turns() -> None:
+    turns = (USER, Message("user", "And"), Message("assistant", "{}"), Message("user", "Again"))
+    assert [(each["role"], len(each["content"])) for each in body_of(made(), ask(*turns))["messages"]] == [
+        ("user", 2),
+        ("assistant", 1),
+        ("user", 1),
+    ]
 
 
 def test_a_prompt_without_a_system_message_has_none() -> None:
@@ -659,6 +670,8 @@ def test_claudes_events_and_novas_are_put_together_as_elsewhere() -> None:
     claude = chunks(start, block, end, stop)
     assert (claude.text, kind(claude), claude.served.model, claude.tokens) == ("{}", None, "claude-x", Tokens(7, 3))
     assert kind(chunks(start, block, end)) is K.TRUNCATED_STREAM
+    error = {"type": "error", "error": {"type": "overloaded_error"}}
+    assert kind(chunks(start, block, error)) is K.OVERLOADED
     piece = {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "{}"}}}
     nova = chunks({"messageStart": {}}, piece, {"messageStop": {"stopReason": "end_turn"}}, {"metadata": {}})
     assert (nova.text, kind(nova)) == ("{}", None)

@@ -26,7 +26,7 @@ _FORMATS: Final[Mapping[str, str]] = {
 
 
 def converse_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """All but the system's messages.
+    """All but the system's messages. Those of one role that follow each other become one: the roles must take turns.
 
     Raises:
         CannotAsk: the interface can't be shown what one holds.
@@ -39,7 +39,11 @@ def converse_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
         for part in parts:
             if isinstance(part, Document) and alone:
                 raise cannot_show(part, "a message without a text")
-        made.append({"role": each.role, "content": [_block(part, names) for part in parts]})
+        blocks = [_block(part, names) for part in parts]
+        if made and made[-1]["role"] == each.role:
+            made[-1]["content"] += blocks
+        else:
+            made.append({"role": each.role, "content": blocks})
     return made
 
 

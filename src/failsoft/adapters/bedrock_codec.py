@@ -24,7 +24,8 @@ from failsoft.fault import Fault
 from failsoft.outcome import Grade, Served
 
 REGION: Final = "{region}"
-_REGION: Final = re.compile(r"[a-z]{2}(?:-[a-z]+){1,3}-[1-9][0-9]?")
+_REGION: Final = re.compile(r"(?!cn-|us-iso)[a-z]{2}(?:-[a-z]+){1,3}-[1-9][0-9]?")
+"""Of the partitions under amazonaws.com; others' places must be written out."""
 _HOST: Final = "://bedrock-runtime."
 
 

@@ -21,6 +21,7 @@ from failsoft.adapters.bedrock_reply import read_converse
 from failsoft.adapters.bedrock_stream import ConverseStream, ErrorFrame, chunks_of
 from failsoft.adapters.bedrock_vendors import VENDORS, fields_of, vendor_of
 from failsoft.adapters.claude_body import PROMPT, TOOL, ClaudeBody
+from failsoft.adapters.claude_errors import fault_of_error as fault_of_claude
 from failsoft.adapters.claude_reply import read_message
 from failsoft.adapters.claude_stream import assemble
 from failsoft.adapters.ending import arguments_of, judge_ending
@@ -150,6 +151,8 @@ class BedrockInvoke(BedrockCodec):
             served = self.served(reply, found.body.get("model"), found.body.get("id"))
             reading = read_message(found.body, served, forced=self._forced)
             reading.fault = found.fault or reading.fault
+            if found.error is not None:
+                reading.fault = fault_of_claude(reply, found.error)
             return reading
         if "messageStart" in first or "contentBlockDelta" in first or "contentBlockStart" in first:
             answer = ConverseStream()

@@ -149,14 +149,14 @@ def system_texts(messages: Sequence[Message]) -> list[str]:
 
 
 def turns(messages: Sequence[Message]) -> list[Message]:
-    """The other messages: the last one is the user's.
+    """The other messages: the first and the last are the user's.
 
     Raises:
-        CannotAsk: it isn't (the answer would be the rest of a beginning, not one document), or there is none.
+        CannotAsk: they aren't, or there is none. To what the assistant began the answer would be the rest.
     """
     found = [each for each in messages if each.role != "system"]
-    if not found or found[-1].role != "user":
-        raise _refused("a prompt whose last message isn't the user's")
+    if not found or found[0].role != "user" or found[-1].role != "user":
+        raise _refused("a prompt whose first and last messages aren't the user's")
     for each in found:
         if each.role == "assistant":
             for part in each.parts:
