@@ -14,12 +14,14 @@ from tests.adapters.recorded import Row, raw_of, reply_of, usable
 
 from failsoft.adapters.access import Access
 from failsoft.adapters.anthropic import Anthropic, codec
+from failsoft.adapters.claude_body import claude_schema
 from failsoft.adapters.reading import Reading
 from failsoft.adapters.streaming import Streaming
 from failsoft.core.effects import HttpReply, Reply, Tokens, Unusable
 from failsoft.core.retry_after import read_hint
 from failsoft.fault import FaultKind
 from failsoft.outcome import Grade
+from failsoft.prompt import Document, Image, Message
 
 K = FaultKind
 ERRORS = {
@@ -218,3 +220,60 @@ def test_a_stream_of_nothing_but_blocks_is_read_in_time() -> None:
     assert fault is not None
     assert fault.kind is K.TRUNCATED_STREAM
     assert time.perf_counter() - began < 10
+
+
+def without_titles(schema: Any) -> Any:
+    """A schema as it was sent, but for titles (a property may be called so) and for what every object says here."""
+    if isinstance(schema, list):
+        return [without_titles(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {"additionalProperties": False} if schema.get("type") == "object" else {}
+    named = {
+        name: {each: without_titles(of) for each, of in value.items()}
+        if name in ("properties", "$defs")
+        else without_titles(value)
+        for name, value in schema.items()
+        if name != "title"
+    }
+    return {**named, **closed}
+
+
+def test_schemas_that_were_taken_are_said_the_same_way(data: Path) -> None:
+    taken = 0
+    for name in ("anthropic", "bedrock"):
+        for _, row in usable(data, name):
+            match row["request"]["body"]:
+                case {"output_format": {"schema": schema}} | {"output_config": {"format": {"schema": schema}}}:
+                    sent = schema
+                case {"outputConfig": {"textFormat": {"structure": {"jsonSchema": {"schema": schema}}}}}:
+                    sent = json.loads(schema)
+                case _:
+                    continue
+            taken += 1
+            assert claude_schema(sent) == without_titles(sent)
+    assert taken == 34
+
+
+def blocks_in(value: Any) -> list[dict[str, Any]]:
+    """The images and documents in a request."""
+    if isinstance(value, list):
+        return [block for each in value for block in blocks_in(each)]
+    if not isinstance(value, dict):
+        return []
+    inner = [block for each in value.values() for block in blocks_in(each)]
+    return [value, *inner] if value.get("type") in ("image", "document") else inner
+
+
+def test_images_and_documents_have_the_shape_of_recorded_ones(data: Path) -> None:
+    shapes = set()
+    for _, row in usable(data, "anthropic"):
+        for block in blocks_in(row["request"]["body"]):
+            source = block["source"]
+            shapes.add((block["type"], source["type"], source.get("media_type"), *sorted(source)))
+    parts = ("x", Image(b"x", "image/png"), Document(b"x", "application/pdf"))  # a text's was never recorded
+    mine = blocks_in(body_of(made("claude-sonnet-4-5"), ask(Message("user", parts))))
+    assert len(mine) == 2
+    for block in mine:
+        source = block["source"]
+        assert (block["type"], source["type"], source["media_type"], *sorted(source)) in shapes
