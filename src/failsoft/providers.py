@@ -22,7 +22,8 @@ class Provider:
     Args:
         name: as ``provider`` names it.
         codec: import path of what makes its codec of a `failsoft.adapters.access.Access`.
-        base_url: where it is; None: the configuration must say.
+        base_url: where it is; None: the configuration must say. Of a name in braces its codec puts in what the option of
+            that name says, and refuses to be made without.
         key: the environment variable that usually holds its key, for which a key is needed; None: it may do without.
         apis: for each of its interfaces (option ``api``), the first being the default, a regular expression that finds it
             in the path of a URL.
@@ -58,6 +59,23 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                 key="OPENAI_API_KEY",
                 apis={"chat": _CHAT, "responses": _RESPONSES},
                 both_ends=True,
+            ),
+            _provider(
+                "anthropic",
+                "anthropic:codec",
+                base_url="https://api.anthropic.com/v1",
+                key="ANTHROPIC_API_KEY",
+                apis={"messages": r"/messages$"},
+            ),
+            _provider(
+                "bedrock",
+                "bedrock:codec",
+                base_url="https://bedrock-runtime.{region}.amazonaws.com",
+                key="AWS_BEARER_TOKEN_BEDROCK",
+                apis={
+                    "converse": r"/model/[^/]+/converse(?:-stream)?$",
+                    "invoke": r"/model/[^/]+/invoke(?:-with-response-stream)?$",
+                },
             ),
             _provider("openai-compatible", "openai_compatible:codec", apis={"chat": _CHAT}),
         ]

@@ -18,7 +18,8 @@ class Access:
     Args:
         model: the model that will be asked for: some dialects depend on it.
         provider: the name that records carry.
-        base_url: absolute, without the interface's path; a query is kept.
+        base_url: absolute, without the interface's path; a query is kept. A name in braces stands for what the option of
+            that name says.
         api_key: the key, where one is fixed; None: none, or one that comes with each attempt.
         headers: sent with each request.
         streaming: have replies streamed, so; None: whole.

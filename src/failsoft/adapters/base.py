@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from attrs import evolve
+from pydantic_core import to_json
 
 from failsoft.core.effects import HttpRequest
 from failsoft.credentials import SHORTEST_SECRET, Credential, Token
@@ -43,9 +44,19 @@ def as_text(value: object) -> str | None:
     return value[:MAX_TEXT] if type(value) is str and value else None
 
 
+def whole_text(value: object) -> str:
+    """The value if it's a string, however long; else an empty one."""
+    return value if isinstance(value, str) else ""
+
+
 def as_count(value: object) -> int | None:
     """The value if it's a whole number of tokens, 0 or more; a negative, boolean or absurd one is unknown, not 0."""
     return value if type(value) is int and 0 <= value <= MAX_COUNT else None
+
+
+def json_text(value: object) -> str:
+    """A value that was read strictly, as JSON text again."""
+    return to_json(value).decode()
 
 
 def media_type(headers: Mapping[str, str]) -> str:

@@ -32,20 +32,34 @@ _INEXPRESSIBLE = (
 )
 
 
-def strict_schema(schema: dict[str, Any], bounds: frozenset[str] = BOUNDS) -> dict[str, Any]:
+def _any_value(_keyword: str, _value: Any) -> bool:
+    return True
+
+
+def strict_schema(
+    schema: dict[str, Any],
+    bounds: frozenset[str] = BOUNDS,
+    *,
+    takes: Callable[[str, Any], bool] = _any_value,
+    recursive: bool = True,
+) -> dict[str, Any]:
     """The schema in the strict dialect: a new one, the given one stays as it is.
 
     Args:
         schema: of an object.
         bounds: the keywords of `BOUNDS` that the dialect takes.
+        takes: does it take this keyword of `bounds` with this value? Others are told in the description.
+        recursive: may a definition refer to itself, by whatever way?
 
     Raises:
         ConfigurationError: it can't be said strictly, with every place and reason.
     """
-    rewriting = _Rewriting(bounds)
+    rewriting = _Rewriting(bounds, takes)
     made = rewriting.rewrite(_with_root(schema), "#")
     if made.get("type") != "object":
         rewriting.problems.append("#: the root isn't an object")
+    if not recursive and _refers_to_itself(as_object(made.get("$defs"))):
+        rewriting.problems.append("#/$defs: a type that holds itself can't be asked for")
     if rewriting.problems:
         raise ConfigurationError([f"response schema at {each}" for each in rewriting.problems])
     return made
@@ -60,11 +74,29 @@ def _with_root(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
+def _refers_to_itself(definitions: dict[str, Any]) -> bool:
+    """Is there a circle among the definitions? Those that refer to none that is left are taken away, until none is."""
+    left = {name: _references(each) for name, each in definitions.items()}
+    while ends := [name for name, references in left.items() if not references & left.keys()]:
+        for name in ends:
+            del left[name]
+    return bool(left)
+
+
+def _references(schema: Any) -> set[str]:
+    if isinstance(schema, list):
+        return {name for each in as_array(schema) for name in _references(each)}
+    found = {name for each in as_object(schema).values() for name in _references(each)}
+    reference = as_object(schema).get("$ref")
+    return found | {reference.removeprefix("#/$defs/")} if isinstance(reference, str) else found
+
+
 class _Rewriting:
     """One walk over a schema, gathering what can't be said."""
 
-    def __init__(self, bounds: frozenset[str]) -> None:
+    def __init__(self, bounds: frozenset[str], takes: Callable[[str, Any], bool]) -> None:
         self._bounds = bounds
+        self._takes = takes
         self.problems: list[str] = []
 
     def rewrite(self, schema: dict[str, Any], place: str) -> dict[str, Any]:
@@ -75,7 +107,7 @@ class _Rewriting:
         made: dict[str, Any] = {}
         told: list[str] = []
         for keyword, value in schema.items():
-            if keyword in BOUNDS and keyword not in self._bounds:
+            if keyword in BOUNDS and not (keyword in self._bounds and self._takes(keyword, value)):
                 told.append(f"{keyword} {json.dumps(value, ensure_ascii=False)}")
             elif keyword not in _DROPPED:
                 self._copy(made, keyword, value, place)

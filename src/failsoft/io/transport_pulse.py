@@ -3,8 +3,8 @@
 Theory of operation. Where a request brings a pulse (`failsoft.core.effects.Pulse`), the exchange may be silent until
 `Silence.ends`: at first for ``first_ns`` from its start, then for ``gap_ns`` from each part in which a meaningful event
 ended, and never beyond the deadline. Comments and pings prove that the socket is alive, and prolong nothing. A reply that is
-no event stream (an error, a server that doesn't stream, a stream that's compressed although nobody asked for that) has its
-deadline alone. A pulse that is full ends the time at once: the next wait is the last.
+no stream of the request's type (an error, a server that doesn't stream, a stream that's compressed although nobody asked for
+that) has its deadline alone. A pulse that is full ends the time at once: the next wait is the last.
 
 Transports wait until `ends` where they'd wait until the deadline, hand over each part, and ask `judged` what a time-out
 meant.
@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 from attrs import define
 
-from failsoft.core.effects import EVENT_STREAM, MILLISECOND, SECOND, Clock, HttpRequest, Pulse
+from failsoft.core.effects import MILLISECOND, SECOND, Clock, HttpRequest, Pulse
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.transport_inbox import Broken
 
@@ -46,7 +46,7 @@ class Silence:
         """The reply's head is read: is there anything to listen to?"""
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         plain = headers.get("content-encoding", "identity").strip().lower() in ("", "identity")
-        if self._request.pulse is not None and status == 200 and kind == EVENT_STREAM and plain:
+        if self._request.pulse is not None and status == 200 and kind == self._request.stream_type and plain:
             self._pulse = self._request.pulse()
         else:
             self.ends = self.until
