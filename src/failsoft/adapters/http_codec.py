@@ -143,7 +143,7 @@ class HttpCodec(ABC):
         if status == 200 and self.streaming is not None and media_type(reply.headers) == self.stream_type:
             return self._struck(self.read_stream(reply))
         body = envelope_of(reply)
-        if isinstance(body, Fault):
+        if type(body) is Fault:
             return Reading(Served(), body if status == 200 else self.fault_of(reply, {}))
         return self.read(reply, body)
 

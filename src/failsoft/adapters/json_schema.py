@@ -11,6 +11,8 @@ import json
 from collections.abc import Callable
 from typing import Any, cast
 
+from attrs import frozen
+
 from failsoft.adapters.base import as_array, as_object
 from failsoft.errors import ConfigurationError
 
@@ -32,12 +34,28 @@ _INEXPRESSIBLE = (
 )
 
 
-def strict_schema(schema: dict[str, Any], bounds: frozenset[str] = BOUNDS) -> dict[str, Any]:
+@frozen
+class Limits:
+    """The most that a dialect takes of a schema.
+
+    Args:
+        properties: of all its objects together.
+        depth: objects and arrays inside each other, the root being the first.
+    """
+
+    properties: int
+    depth: int
+
+
+def strict_schema(
+    schema: dict[str, Any], bounds: frozenset[str] = BOUNDS, limits: Limits | None = None
+) -> dict[str, Any]:
     """The schema in the strict dialect: a new one, the given one stays as it is.
 
     Args:
         schema: of an object.
         bounds: the keywords of `BOUNDS` that the dialect takes.
+        limits: the most that it takes; None: not known.
 
     Raises:
         ConfigurationError: it can't be said strictly, with every place and reason.
@@ -46,9 +64,31 @@ def strict_schema(schema: dict[str, Any], bounds: frozenset[str] = BOUNDS) -> di
     made = rewriting.rewrite(_with_root(schema), "#")
     if made.get("type") != "object":
         rewriting.problems.append("#: the root isn't an object")
+    if limits is not None:
+        rewriting.problems += _beyond(made, limits)
     if rewriting.problems:
         raise ConfigurationError([f"response schema at {each}" for each in rewriting.problems])
     return made
+
+
+def _beyond(made: dict[str, Any], limits: Limits) -> list[str]:
+    """What of a schema is more than its dialect takes."""
+    properties, deepest = 0, 0
+    open_ones: list[tuple[Any, int]] = [(made, 0)]
+    while open_ones:
+        value, depth = open_ones.pop()
+        if isinstance(value, list):
+            open_ones += [(each, depth) for each in as_array(value)]
+            continue
+        node = as_object(value)
+        depth += node.get("type") in ("object", "array")
+        deepest = max(deepest, depth)
+        named = as_object(node.get("properties"))
+        properties += len(named)
+        open_ones += [(each, depth) for each in (*named.values(), *as_object(node.get("$defs")).values())]
+        open_ones += [(node.get(keyword), depth) for keyword in ("items", "prefixItems", "anyOf")]
+    found = {"properties": (properties, limits.properties), "levels": (deepest, limits.depth)}
+    return [f"#: {count} {name}, of which at most {most} are taken" for name, (count, most) in found.items() if count > most]
 
 
 def _with_root(schema: dict[str, Any]) -> dict[str, Any]:

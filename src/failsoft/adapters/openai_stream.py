@@ -39,8 +39,8 @@ CUT = ("length", "max_tokens", "model_length")
 """Reasons to finish that mean: not finished. A tuple: what a server sends there needn't be hashable."""
 
 _HEARD = ("", "message", "error")
-_CHUNKS = ("chat.completion.chunk", "chat.completion.done", "", None)  # Perplexity finishes with the second
-_CALLS = ("tool_calls", "function_call")
+_CHUNKS = ("chat.completion.chunk", "chat.completion.done", "text_completion", "", None)  # Perplexity ends with the second
+_NAMES = ("model", "system_fingerprint", "x_groq", "provider")
 
 
 # --- listening --------------------------------------------------------------------------------------------------------
@@ -82,9 +82,42 @@ def _is_meaningful(kind: str, data: str) -> bool:
         return True
     for choice in map(as_object, as_array(chunk.get("choices"))):
         delta = as_object(choice.get("delta"))
-        if choice.get("finish_reason") or any(delta[name] for name in delta if name != "role"):
+        if choice.get("finish_reason") or choice.get("text") or any(delta[name] for name in delta if name != "role"):
             return True
     return False
+
+
+@define(eq=False)
+class Calls:
+    """Calls of tools, put together of their pieces: a name and a number come once, arguments in many."""
+
+    _names: dict[object, dict[str, Any]] = field(factory=dict[object, dict[str, Any]])
+    _pieces: dict[object, list[str]] = field(factory=dict[object, list[str]])
+    _last: object = None
+
+    def add(self, piece: dict[str, Any]) -> None:
+        """One more piece, of the call with its index; without one: of a new call where it has a number, else of the last."""
+        index, number = piece.get("index"), piece.get("id")
+        if type(index) is not int:
+            index = number if isinstance(number, str) and number else self._last
+        self._last = index
+        function = as_object(piece.get("function"))
+        call, pieces = self._names.setdefault(index, {}), self._pieces.setdefault(index, [])
+        for name, value in (("id", number), ("name", function.get("name"))):
+            if value:
+                call.setdefault(name, value)
+        arguments = function.get("arguments")
+        if isinstance(arguments, str):
+            pieces.append(arguments)
+        elif arguments is not None:
+            pieces.append(json.dumps(arguments, ensure_ascii=False))
+
+    def whole(self) -> list[dict[str, Any]]:
+        """As they would have come in one piece."""
+        return [
+            {"id": call.get("id"), "function": {"name": call.get("name"), "arguments": "".join(self._pieces[index])}}
+            for index, call in self._names.items()
+        ]
 
 
 # --- putting together -------------------------------------------------------------------------------------------------
@@ -133,7 +166,7 @@ class _Answer:
 
     _envelope: dict[str, Any] = field(factory=dict[str, Any])
     _choice: dict[str, Any] = field(factory=dict[str, Any])
-    _calls: dict[str, Any] = field(factory=dict[str, Any])
+    _calls: Calls = field(factory=lambda: Calls())
     _text: list[str] = field(factory=list[str])
     _refusal: list[str] = field(factory=list[str])
     _done: bool = False
@@ -162,7 +195,7 @@ class _Answer:
         envelope, number = self._envelope, chunk.get("id")
         if number and envelope.setdefault("id", number) != number:
             raise _Refused(FaultKind.AMBIGUOUS_REPLY, "chunks of two answers")
-        for name in ("model", "system_fingerprint", "x_groq"):
+        for name in _NAMES:
             if chunk.get(name) and name not in envelope:
                 envelope[name] = chunk[name]
         usage = chunk.get("usage") or as_object(chunk.get("x_groq")).get("usage")
@@ -175,12 +208,16 @@ class _Answer:
         if len(choices) > 1 or choice.get("index") not in (0, None):
             raise _Refused(FaultKind.AMBIGUOUS_REPLY, "more than one choice")
         delta = as_object(choice.get("delta"))
-        said = [*_texts(delta.get("content")), *_texts(delta.get("refusal"))]
-        if said and self._choice.get("finish_reason"):
+        text = _texts(delta.get("content")) or _texts(choice.get("text"))
+        refusal = _texts(delta.get("refusal"))
+        if (text or refusal) and self._choice.get("finish_reason"):
             raise _Refused(FaultKind.AMBIGUOUS_REPLY, "text behind the answer's end")
-        self._text += _texts(delta.get("content"))
-        self._refusal += _texts(delta.get("refusal"))
-        self._calls |= {name: delta[name] for name in _CALLS if delta.get(name)}
+        self._text += text
+        self._refusal += refusal
+        for call in as_array(delta.get("tool_calls")):
+            self._calls.add(as_object(call))
+        if delta.get("function_call"):  # before there were tools
+            self._calls.add({"index": 0, "function": delta["function_call"]})
         for name in ("finish_reason", "native_finish_reason", "error"):
             if choice.get(name):
                 self._choice[name] = choice[name]
@@ -196,7 +233,7 @@ class _Answer:
 
     def body(self) -> dict[str, Any]:
         """As it would have come in one piece."""
-        message = {"content": "".join(self._text), "refusal": "".join(self._refusal), **self._calls}
+        message = {"content": "".join(self._text), "refusal": "".join(self._refusal), "tool_calls": self._calls.whole()}
         choices = [{**self._choice, "message": message}] if self._choice else []
         return {**self._envelope, "object": "chat.completion", "choices": choices}
 
