@@ -88,7 +88,9 @@ def _beyond(made: dict[str, Any], limits: Limits) -> list[str]:
         open_ones += [(each, depth) for each in (*named.values(), *as_object(node.get("$defs")).values())]
         open_ones += [(node.get(keyword), depth) for keyword in ("items", "prefixItems", "anyOf")]
     found = {"properties": (properties, limits.properties), "levels": (deepest, limits.depth)}
-    return [f"#: {count} {name}, of which at most {most} are taken" for name, (count, most) in found.items() if count > most]
+    return [
+        f"#: {count} {name}, of which at most {most} are taken" for name, (count, most) in found.items() if count > most
+    ]
 
 
 def _with_root(schema: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from failsoft.adapters.base import MAX_COUNT, MAX_TEXT, as_object, as_text
 from failsoft.adapters.http_codec import HttpCodec
 from failsoft.adapters.openai_dialect import TOOL, Dialect, configured, instructed, instruction, schema_of, strictly
 from failsoft.adapters.openai_errors import fault_of_error
-from failsoft.adapters.openai_messages import chat_messages
+from failsoft.adapters.openai_messages import chat_content
 from failsoft.adapters.openai_reply import read_completion, request_id
 from failsoft.adapters.openai_stream import ChatPulse, assemble
 from failsoft.adapters.reading import Reading
@@ -119,7 +119,13 @@ class OpenAICompatible(HttpCodec):
         """
         sampling = ask.sampling
         fields: dict[str, Any] = {
-            "messages": chat_messages(ask.prompt.messages, self.dialect),
+            "messages": [
+                {
+                    "role": each.role,
+                    "content": each.content if each.content.__class__ is str else chat_content(each, self.dialect),
+                }
+                for each in ask.prompt.messages
+            ],
             "model": self._named or ask.pin.model,
             "stream": self.streaming is not None,
             self._cap: sampling.max_tokens,
@@ -146,13 +152,10 @@ class OpenAICompatible(HttpCodec):
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def read(self, reply: HttpReply, body: dict[str, Any]) -> Reading:
-        """What a completion says."""
-        return self._read_usual(reply, body) or self._read_any(reply, body)
+        """What a completion says.
 
-    def _read_usual(self, reply: HttpReply, body: dict[str, Any]) -> Reading | None:
-        """The shape that most answers have, read on a short way; None for any other.
-
-        It decides nothing that `_read_any` would decide otherwise: what's unusual in the least is left to that.
+        The shape that most answers have is read on a short way. That decides nothing that `read_any` would decide otherwise:
+        what's unusual in the least is left to it.
         """
         match body:
             case {
@@ -164,18 +167,18 @@ class OpenAICompatible(HttpCodec):
             } if reply.status == 200 and model and text[:1] == "{":
                 pass
             case _:
-                return None
+                return self.read_any(reply, body)
         for name in _NOT_USUAL:
             if name in body:
-                return None
+                return self.read_any(reply, body)
         if "error" in choice or "native_finish_reason" in choice or _UPSTREAM in reply.headers:
-            return None
+            return self.read_any(reply, body)
         for name in message:
             if name in _INSTEAD_OF_TEXT and message[name]:
-                return None
+                return self.read_any(reply, body)
         counted = type(asked) is type(written) is type(total) is int
         if not counted or not 0 <= asked <= total <= MAX_COUNT or asked + written != total:
-            return None
+            return self.read_any(reply, body)
         fingerprint = as_text(body["system_fingerprint"]) if "system_fingerprint" in body else None
         served = Served(model[:MAX_TEXT], self._grade, fingerprint, request_id(reply, number))
         return Reading(served, None, text, (), "stop", Tokens(asked, written))
@@ -184,12 +187,13 @@ class OpenAICompatible(HttpCodec):
         """What a whole stream says: as much of it as came."""
         assert self.streaming is not None
         found = assemble(reply.body, self.streaming.end)
-        reading = self._read_any(reply, found.body)
+        reading = self.read_any(reply, found.body)
         if found.fault is not None:
             reading.fault, reading.answer = found.fault, None
         return reading
 
-    def _read_any(self, reply: HttpReply, body: dict[str, Any]) -> Reading:
+    def read_any(self, reply: HttpReply, body: dict[str, Any]) -> Reading:
+        """What a completion of any shape says."""
         return read_completion(reply, body, self.served_of(reply, body), self._tool)
 
     def served_of(self, reply: HttpReply, body: dict[str, Any]) -> Served:

@@ -1,7 +1,7 @@
 """What tells the servers of OpenAI's family apart: what each takes, and how it's asked for an answer of a schema.
 
-A `Dialect` is a table of facts; the codecs of chat completions and of responses read it. Three of its fields are what an
-adapter's options say: ``structured``, ``leave_out`` and ``body``.
+A `Dialect` is a table of facts; the codecs of chat completions and of responses read it. Some of its fields are what an
+adapter's options say: ``structured``, ``leave_out``, ``show_schema`` and ``body``.
 
 How the schema is asked for (`Structured`), the strictest way first:
 
@@ -36,6 +36,7 @@ TOOL = "answer"
 PDF: Mapping[str, str] = MappingProxyType({"application/pdf": ".pdf"})
 
 _REASONING = re.compile(r"(?:openai/)?(?:o[134](?:-.*)?|gpt-[5-9](?![\d.]*-chat).*)")
+_GROK = re.compile(r"(?:x-ai/)?grok-(?:3-mini|4)(?!.*non-reasoning).*")
 _REFUSED = frozenset(
     {
         *("temperature", "top_p", "presence_penalty", "frequency_penalty"),
@@ -49,13 +50,15 @@ _INSTRUCTION = (
 
 
 def refused_by(model: str) -> frozenset[str]:
-    """The fields of a request that a model refuses: OpenAI's reasoning models take no sampling.
+    """The fields of a request that a model refuses: OpenAI's reasoning models take no sampling, xAI's no ``stop``.
 
-    They answer such a field with 400 ``unsupported_value`` (OpenAI's guide of reasoning models, November 2026).
+    They answer such a field with a 400 (OpenAI's and xAI's guides of reasoning models, November 2026).
 
     Args:
         model: as it's asked for, with the name of its vendor before it or without.
     """
+    if _GROK.fullmatch(model):
+        return frozenset({"presence_penalty", "frequency_penalty", "stop"})
     return _REFUSED if _REASONING.fullmatch(model) else frozenset()
 
 
@@ -102,24 +105,28 @@ class Dialect:
         return self.structured in ("json", "prompt") or (self.structured == "native" and self.shown)
 
 
-def configured(dialect: Dialect, access: Access, options: Options, own: Collection[str]) -> Dialect:
-    """The dialect as an adapter's options say it, of which ``structured``, ``leave_out`` and ``body`` are read here.
+def configured(
+    dialect: Dialect, access: Access, options: Options, own: Collection[str], ways: Collection[Structured] = STRUCTURED
+) -> Dialect:
+    """The dialect as an adapter's options say it, of which those that all share are read here.
 
     Args:
         dialect: the server's.
         access: whose model decides what's left out, unless ``leave_out`` is there.
         options: the adapter's; whoever calls this calls their `done`.
         own: fields of the body that the codec writes itself.
+        ways: to ask for the schema, that the codec knows.
     """
-    ways = (dialect.structured, *(each for each in STRUCTURED if each != dialect.structured))
+    choices = (dialect.structured, *(each for each in ways if each != dialect.structured))
     body = options.table("body")
     for name in sorted(body.keys() & set(own)):
         options.refuse("body", f"{name} is set by the library")
     listed = frozenset(options.texts("leave_out"))
     return attrs.evolve(
         dialect,
-        structured=cast("Structured", options.choice("structured", *ways)),
+        structured=cast("Structured", options.choice("structured", *choices)),
         leave_out=listed if "leave_out" in access.options else dialect.leave_out | refused_by(access.model),
+        shown=options.flag("show_schema", default=dialect.shown),
         body={**dialect.body, **body},
     )
 

@@ -14,34 +14,22 @@ from failsoft.prompt import Content, Document, Image, Message
 Part = dict[str, Any]
 
 
-def chat_messages(messages: tuple[Message, ...], dialect: Dialect) -> list[Part]:
-    """As a chat completion takes them.
+def chat_content(message: Message, dialect: Dialect) -> str | list[Part]:
+    """A message's content as a chat completion takes it.
 
     Raises:
-        CannotAsk: the dialect takes none of what one holds.
+        CannotAsk: the dialect takes none of what it holds.
     """
-    return [
-        {
-            "role": each.role,
-            "content": each.content if each.content.__class__ is str else _parts(each, dialect, _CHAT),
-        }
-        for each in messages
-    ]
+    return _parts(message, dialect, _CHAT)
 
 
-def input_messages(messages: tuple[Message, ...], dialect: Dialect) -> list[Part]:
-    """As a response takes them.
+def input_content(message: Message, dialect: Dialect) -> str | list[Part]:
+    """A message's content as a response takes it.
 
     Raises:
-        CannotAsk: the dialect takes none of what one holds.
+        CannotAsk: the dialect takes none of what it holds.
     """
-    return [
-        {
-            "role": each.role,
-            "content": each.content if each.content.__class__ is str else _parts(each, dialect, _INPUT),
-        }
-        for each in messages
-    ]
+    return _parts(message, dialect, _INPUT)
 
 
 def refuse(what: str) -> CannotAsk:
@@ -58,7 +46,9 @@ def _data_url(part: Image | Document) -> str:
     return f"data:{part.media_type};base64,{base64_of(part)}"
 
 
-def _parts(message: Message, dialect: Dialect, write: Mapping[type[Content], Callable[[Any, Dialect], Part]]) -> Any:
+def _parts(
+    message: Message, dialect: Dialect, write: Mapping[type[Content], Callable[[Any, Dialect], Part]]
+) -> str | list[Part]:
     if all(isinstance(each, str) for each in message.parts):
         return message.text  # system texts and worked examples are taken as text only
     if message.role != "user":

@@ -78,7 +78,7 @@ def read_completion(reply: HttpReply, body: dict[str, Any], served: Served, tool
     reading = Reading(
         served,
         text=text_of(said),
-        calls=_calls_of(message),
+        calls=calls_of(message),
         finish=as_text(choice.get("finish_reason")),
         tokens=tokens_of(as_object(body.get("usage"))),
     )
@@ -141,7 +141,8 @@ def arguments_of(stated: object) -> str:
     return "{}" if stated is None else json.dumps(stated, ensure_ascii=False)
 
 
-def _calls_of(message: dict[str, Any]) -> tuple[ToolCall, ...]:
+def calls_of(message: dict[str, Any]) -> tuple[ToolCall, ...]:
+    """The calls of tools in a message; one without a name is none."""
     calls = [as_object(each) for each in as_array(message.get("tool_calls"))]
     if message.get("function_call"):  # before there were tools
         calls.append({"function": message["function_call"]})

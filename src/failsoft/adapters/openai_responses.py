@@ -16,7 +16,7 @@ from failsoft.adapters.base import as_text
 from failsoft.adapters.http_codec import HttpCodec
 from failsoft.adapters.openai_dialect import TOOL, Dialect, configured, instructed, instruction, schema_of
 from failsoft.adapters.openai_errors import fault_of_error
-from failsoft.adapters.openai_messages import input_messages
+from failsoft.adapters.openai_messages import input_content
 from failsoft.adapters.openai_reply import request_id
 from failsoft.adapters.openai_responses_reply import read_response
 from failsoft.adapters.openai_responses_stream import ResponsePulse, assemble_response
@@ -59,7 +59,9 @@ class OpenAIResponses(HttpCodec):
         self.dialect = dialect
         super().__init__(access, path, key_header=key_header, key_prefix=key_prefix)
         streaming = self.streaming
-        self._timing: tuple[Any, ...] = () if streaming is None else (ResponsePulse, streaming.first_ns, streaming.gap_ns)
+        self._timing: tuple[Any, ...] = (
+            () if streaming is None else (ResponsePulse, streaming.first_ns, streaming.gap_ns)
+        )
         self._named = named
         self._body = {"store": False, **dialect.body}
         self._leave_out = dialect.leave_out - OWN_FIELDS
@@ -101,7 +103,9 @@ class OpenAIResponses(HttpCodec):
             CannotAsk: the server takes none of what the prompt holds.
         """
         fields: dict[str, Any] = {
-            "input": input_messages(ask.prompt.messages, self.dialect),
+            "input": [
+                {"role": each.role, "content": input_content(each, self.dialect)} for each in ask.prompt.messages
+            ],
             "model": self._named or ask.pin.model,
             "stream": self.streaming is not None,
             "max_output_tokens": ask.sampling.max_tokens,

@@ -19,7 +19,7 @@ from typing import Any
 from attrs import define, field
 
 from failsoft.adapters.base import as_array, as_object, as_text
-from failsoft.adapters.event_stream import EventStreamError, Reader, TooMuch, events
+from failsoft.adapters.event_stream import EventPulse, EventStreamError, TooMuch, events
 from failsoft.adapters.openai_stream import DONE, Assembled
 from failsoft.adapters.strict_json import WHITE_SPACE, StrictJsonError, loads_text
 from failsoft.fault import Fault, FaultKind
@@ -33,39 +33,20 @@ _TEXT, _REFUSAL, _ARGUMENTS = (
 )
 
 
-class ResponsePulse:
-    """Hears one streamed response.
+class ResponsePulse(EventPulse):
+    """Hears one streamed response."""
 
-    Attributes:
-        full: more has come than an answer holds.
-    """
+    __slots__ = ()
 
-    __slots__ = ("_reader", "full")
-
-    def __init__(self) -> None:
-        self.full = False
-        self._reader: Reader | None = Reader()
-
-    def heard(self, part: bytes, /) -> bool:
-        """Did a meaningful event end in this part?"""
-        if self._reader is None:
-            return False
-        try:
-            return any(_is_meaningful(each.kind, each.data) for each in self._reader.read(part))
-        except EventStreamError as error:  # whoever reads the whole will say so
-            self.full = isinstance(error, TooMuch)
-            self._reader = None
-            return False
-
-
-def _is_meaningful(kind: str, data: str) -> bool:
-    if kind in ("", "message"):  # OpenRouter names no events
-        try:
-            stated = as_object(json.loads(data)).get("type")
-        except (ValueError, RecursionError):
-            return data == DONE
-        kind = stated if isinstance(stated, str) else ""
-    return kind == "error" or (kind.startswith("response.") and kind not in _NOTHING_YET)
+    def is_meaningful(self, kind: str, data: str) -> bool:
+        """Does an event mean that the response goes on?"""
+        if kind in ("", "message"):  # OpenRouter names no events
+            try:
+                stated = as_object(json.loads(data)).get("type")
+            except (ValueError, RecursionError):
+                return data == DONE
+            kind = stated if isinstance(stated, str) else ""
+        return kind == "error" or (kind.startswith("response.") and kind not in _NOTHING_YET)
 
 
 def assemble_response(stream: bytes) -> Assembled:

@@ -29,7 +29,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from failsoft.adapters.base import as_array, as_object
-from failsoft.adapters.event_stream import EventStreamError, Reader, TooMuch, events
+from failsoft.adapters.event_stream import EventPulse, EventStreamError, TooMuch, events
 from failsoft.adapters.streaming import Ending
 from failsoft.adapters.strict_json import WHITE_SPACE, StrictJsonError, loads_text
 from failsoft.fault import Fault, FaultKind
@@ -39,52 +39,44 @@ CUT = ("length", "max_tokens", "model_length")
 """Reasons to finish that mean: not finished. A tuple: what a server sends there needn't be hashable."""
 
 _HEARD = ("", "message", "error")
-_CHUNKS = ("chat.completion.chunk", "chat.completion.done", "text_completion", "", None)  # Perplexity ends with the second
+_CHUNKS = (
+    "chat.completion.chunk",
+    "chat.completion.done",
+    "text_completion",
+    "",
+    None,
+)  # Perplexity ends with the second
 _NAMES = ("model", "system_fingerprint", "x_groq", "provider")
 
 
 # --- listening --------------------------------------------------------------------------------------------------------
 
 
-class ChatPulse:
-    """Hears one streamed chat completion.
+class ChatPulse(EventPulse):
+    """Hears one streamed chat completion."""
 
-    Attributes:
-        full: more has come than an answer holds.
-    """
+    __slots__ = ()
 
-    __slots__ = ("_reader", "full")
-
-    def __init__(self) -> None:
-        self.full = False
-        self._reader: Reader | None = Reader()
-
-    def heard(self, part: bytes, /) -> bool:
-        """Did a meaningful event end in this part?"""
-        if self._reader is None:
+    def is_meaningful(self, kind: str, data: str) -> bool:
+        """Does an event mean that the answer goes on?"""
+        if kind not in _HEARD:
             return False
         try:
-            return any(_is_meaningful(each.kind, each.data) for each in self._reader.read(part))
-        except EventStreamError as error:  # whoever reads the whole will say so
-            self.full = isinstance(error, TooMuch)
-            self._reader = None
-            return False
+            chunk = as_object(json.loads(data))
+        except (ValueError, RecursionError):
+            return data == DONE
+        return bool(chunk.get("error") or chunk.get("usage")) or any(map(_says, as_array(chunk.get("choices"))))
 
 
-def _is_meaningful(kind: str, data: str) -> bool:
-    if kind not in _HEARD:
-        return False
-    try:
-        chunk = as_object(json.loads(data))
-    except (ValueError, RecursionError):
-        return data == DONE
-    if chunk.get("error") or chunk.get("usage"):
-        return True
-    for choice in map(as_object, as_array(chunk.get("choices"))):
-        delta = as_object(choice.get("delta"))
-        if choice.get("finish_reason") or choice.get("text") or any(delta[name] for name in delta if name != "role"):
-            return True
-    return False
+def _says(stated: object) -> bool:
+    choice = as_object(stated)
+    delta = as_object(choice.get("delta"))
+    return bool(
+        choice.get("finish_reason") or choice.get("text") or any(delta[name] for name in delta if name != "role")
+    )
+
+
+# --- putting together -------------------------------------------------------------------------------------------------
 
 
 @define(eq=False)
@@ -118,9 +110,6 @@ class Calls:
             {"id": call.get("id"), "function": {"name": call.get("name"), "arguments": "".join(self._pieces[index])}}
             for index, call in self._names.items()
         ]
-
-
-# --- putting together -------------------------------------------------------------------------------------------------
 
 
 @frozen(eq=False)
