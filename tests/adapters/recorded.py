@@ -85,7 +85,9 @@ class Row(NamedTuple):
             provider = "openai"
         options = {} if provider in ("openai-compatible", "groq") else {"api": api}
         streaming = Streaming() if self.held["stream"] else None
-        access = Access(str(self.held["requested_model"]), provider, "https://host.example", "a-key-of-ours", {}, streaming, options)
+        access = Access(
+            str(self.held["requested_model"]), provider, "https://host.example", "a-key-of-ours", {}, streaming, options
+        )
         return codec_of(facts(provider), access)
 
 
@@ -120,7 +122,8 @@ def texts_of(content: Any) -> str:
 def chat_text(body: Any) -> str:
     if isinstance(body, str):
         choices = [choice for event in events(body) for choice in event.get("choices") or []]
-        return "".join(texts_of((each.get("delta") or {}).get("content")) + (each.get("text") or "") for each in choices)
+        deltas = [each["delta"] if each.get("delta") else {"content": each.get("text")} for each in choices]
+        return "".join(texts_of(each.get("content")) for each in deltas)  # Writer says all twice: beside the delta, too
     choices = body.get("choices") or [{}]
     return texts_of((choices[0].get("message") or {}).get("content")) or choices[0].get("text") or ""
 
@@ -137,3 +140,88 @@ def ollama_text(body: Any) -> str:
     if isinstance(body, str):
         return "".join(ollama_text(json.loads(line)) for line in body.splitlines())
     return (body.get("message") or {}).get("content") or body.get("response") or ""
+
+
+def expected_text(row: Row) -> str:
+    """What the model said, as it stands in the row; nothing in an error's."""
+    if row.held["response"]["status"] != 200 or not row.body:
+        return ""
+    if row.provider == "ollama":
+        return ollama_text(row.body)
+    return response_text(row.body) if row.api == "responses" else chat_text(row.body)
+
+
+def expected_calls(row: Row) -> list[tuple[str, str]]:
+    """The tools that were called, and their arguments as text."""
+    body: Any = row.body
+    if row.held["response"]["status"] != 200 or not body:
+        return []
+    if row.api == "responses":
+        if isinstance(body, str):
+            items = [event["item"] for event in events(body) if event["type"] == "response.output_item.done"]
+        else:
+            items = body.get("output") or []
+        return [(item["name"], item["arguments"]) for item in items if item.get("type") == "function_call"]
+    if isinstance(body, str):
+        return _streamed_calls(body) if row.provider != "ollama" else []
+    message = body.get("message") or (body.get("choices") or [{}])[0].get("message") or {}
+    functions = [each["function"] for each in message.get("tool_calls") or []]
+    if (message.get("function_call") or {}).get("name"):
+        functions.append(message["function_call"])
+    return [(each["name"], _as_text(each.get("arguments"))) for each in functions]
+
+
+def _as_text(arguments: Any) -> str:
+    return (arguments if isinstance(arguments, str) else json.dumps(arguments or {}, ensure_ascii=False)) or "{}"
+
+
+def _streamed_calls(body: str) -> list[tuple[str, str]]:
+    found: dict[int, list[str]] = {}
+    for event in events(body):
+        for choice in event.get("choices") or []:
+            delta = choice.get("delta") or {}
+            old = [{"index": 0, "function": delta["function_call"]}] if delta.get("function_call") else []
+            for piece in [*(delta.get("tool_calls") or []), *old]:
+                call = found.setdefault(piece["index"], ["", ""])
+                call[0] = call[0] or piece["function"].get("name") or ""
+                call[1] += piece["function"].get("arguments") or ""
+    return [(name, arguments or "{}") for name, arguments in found.values()]
+
+
+def expected_usage(row: Row) -> tuple[int | None, int | None] | None:
+    """Tokens in and out, as they stand in the row; of a stream, what was said last."""
+    body: Any = row.body
+    if row.provider == "ollama":
+        last = json.loads(body.splitlines()[-1]) if isinstance(body, str) else body
+        found = last.get("prompt_eval_count"), last.get("eval_count")
+        return None if found == (None, None) else found
+    if isinstance(body, str):
+        stated = [each.get("response") or each for each in events(body)] if "data:" in body else []
+        usages = [each.get("usage") or (each.get("x_groq") or {}).get("usage") for each in stated]
+        usage = next((each for each in reversed(usages) if each), None)
+    else:
+        usage = body.get("usage") if isinstance(body, dict) else None
+    if not isinstance(usage, dict):
+        return None
+    asked = usage.get("prompt_tokens") if row.api != "responses" else usage.get("input_tokens")
+    written = usage.get("completion_tokens") if row.api != "responses" else usage.get("output_tokens")
+    if row.file == "xai" and row.api == "chat":  # reasoning stands beside
+        written = usage["total_tokens"] - usage["prompt_tokens"]
+    return None if asked is None and written is None else (asked, written)
+
+
+def expected_finish(row: Row) -> str | None:
+    """Why it ended, in the provider's word."""
+    body: Any = row.body
+    if row.held["response"]["status"] != 200 or not body:
+        return None
+    if row.provider == "ollama":
+        last = json.loads(body.splitlines()[-1]) if isinstance(body, str) else body
+        return last.get("done_reason")
+    if row.api == "responses":
+        last = events(body)[-1]["response"] if isinstance(body, str) else body
+        return (last.get("incomplete_details") or {}).get("reason") or last.get("status")
+    if isinstance(body, str):
+        choices = [choice for event in events(body) for choice in event.get("choices") or []]
+        return next((each["finish_reason"] for each in reversed(choices) if each.get("finish_reason")), None)
+    return (body.get("choices") or [{}])[0].get("finish_reason") or None

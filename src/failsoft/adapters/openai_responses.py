@@ -12,7 +12,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from failsoft.adapters.access import Access, Options
-from failsoft.adapters.base import as_text
+from failsoft.adapters.base import as_object, as_text
 from failsoft.adapters.http_codec import HttpCodec
 from failsoft.adapters.openai_dialect import TOOL, Dialect, configured, instructed, instruction, schema_of
 from failsoft.adapters.openai_errors import fault_of_error
@@ -138,10 +138,11 @@ class OpenAIResponses(HttpCodec):
     def served_of(self, reply: HttpReply, body: dict[str, Any]) -> Served:
         """Who gave a reply, as stated."""
         model = as_text(body.get("model"))
+        fingerprint = as_object(body.get("metadata")).get("system_fingerprint")  # xAI's place for it
         return Served(
             model,
             self.dialect.grade if model is not None else Grade.UNKNOWN,
-            as_text(body.get("system_fingerprint")),
+            as_text(body.get("system_fingerprint")) or as_text(fingerprint),
             request_id(reply, body.get("id")),
             as_text(body.get("provider")),
         )
