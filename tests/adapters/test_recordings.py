@@ -173,7 +173,8 @@ def test_pieces_of_any_size_give_the_same_pulse(size: int) -> None:
             continue
         whole, pieces, body = request[0](), request[0](), row.reply.body
         meaningful = whole.heard(body)
-        assert any([pieces.heard(body[at : at + size]) for at in range(0, len(body), size)]) == meaningful, row.name
+        parts = [pieces.heard(body[at : at + size]) for at in range(0, len(body), size)]
+        assert any(parts) == meaningful, row.name
         assert pieces.full is whole.full is False
         heard += meaningful
     assert heard >= 200

@@ -30,10 +30,14 @@ from failsoft.adapters.reading import Reading
 from failsoft.core.effects import HttpReply
 from failsoft.outcome import Grade, Served
 
-AZURE = Dialect(
-    grade=Grade.PROVIDER, cap="max_completion_tokens", bounds=frozenset(), limits=Limits(100, 5), documents={}
-)
+AZURE = Dialect(grade=Grade.PROVIDER, cap="max_completion_tokens", bounds=frozenset(), limits=Limits(100, 5))
 """The small subset of schemas."""
+
+_DIALECTS = {
+    "chat": AZURE,
+    "responses": attrs.evolve(AZURE, documents=PDF),
+    "models": attrs.evolve(AZURE, cap="max_tokens"),
+}
 
 _FOUNDRY = "2024-05-01-preview"
 _SERVED = "x-ms-served-model"
@@ -100,7 +104,7 @@ def codec(access: Access) -> OpenAICompatible | OpenAIResponses:
     made: type[AzureChat | AzureResponses] = {"chat": AzureChat, "responses": AzureResponses, "models": AzureModels}[
         api
     ]
-    dialect = attrs.evolve(AZURE, documents=PDF) if api == "responses" else AZURE
+    dialect = _DIALECTS[api]
     own = openai_responses.OWN_FIELDS if api == "responses" else openai_compatible.OWN_FIELDS
     dialect = configured(dialect, access, options, own)
     options.done()

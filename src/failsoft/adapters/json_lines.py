@@ -29,15 +29,16 @@ class LineReader:
         self._values += part.count(b",") + part.count(b"[") + part.count(b"{")
         if self._values > MAX_VALUES:
             raise TooMuch(f"more than {MAX_VALUES} values")
-        lines = part.split(b"\n")
-        if len(lines) == 1:
-            self._rest += part
-            return []
-        lines[0] = bytes(self._rest) + lines[0]
-        self._rest = bytearray(lines.pop())
-        self._lines += len(lines)
+        ends = part.count(b"\n")
+        self._lines += ends
         if self._lines > MAX_EVENTS:
             raise TooMuch(f"more than {MAX_EVENTS} lines")
+        if not ends:
+            self._rest += part
+            return []
+        lines = part.split(b"\n")
+        lines[0] = bytes(self._rest) + lines[0]
+        self._rest = bytearray(lines.pop())
         try:
             return [Event("", text) for line in lines if (text := line.decode().strip(" \t\r"))]
         except UnicodeDecodeError:

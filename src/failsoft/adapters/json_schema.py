@@ -86,7 +86,7 @@ def _beyond(made: dict[str, Any], limits: Limits) -> list[str]:
         named = as_object(node.get("properties"))
         properties += len(named)
         open_ones += [(each, depth) for each in (*named.values(), *as_object(node.get("$defs")).values())]
-        open_ones += [(node.get(keyword), depth) for keyword in ("items", "prefixItems", "anyOf")]
+        open_ones += [(node[keyword], depth) for keyword in ("items", "prefixItems", "anyOf") if keyword in node]
     found = {"properties": (properties, limits.properties), "levels": (deepest, limits.depth)}
     return [
         f"#: {count} {name}, of which at most {most} are taken" for name, (count, most) in found.items() if count > most

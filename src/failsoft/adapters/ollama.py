@@ -35,9 +35,7 @@ from failsoft.prompt import Document, Image, Message
 _K = FaultKind
 
 OLLAMA = Dialect()
-_OWN_FIELDS = frozenset(
-    {"model", "messages", "prompt", "system", "images", "format", "stream", "options", "tools", "raw"}
-)
+_OWN_FIELDS = frozenset({"model", "messages", "prompt", "system", "images", "format", "stream", "tools", "raw"})
 _WAYS: tuple[Structured, ...] = ("native", "json", "prompt")  # no tool can be demanded there
 
 
@@ -93,8 +91,11 @@ class Ollama(HttpCodec):
             **(_question if self._generates else _turns)(system, ask.prompt.messages),
             "model": ask.pin.model,
             "stream": self.streaming is not None,
-            "options": {name: value for name, value in told.items() if name not in self.dialect.leave_out},
             **self.dialect.body,
+            "options": {
+                **as_object(self.dialect.body.get("options")),
+                **{name: value for name, value in told.items() if name not in self.dialect.leave_out},
+            },
         }
         body = to_json(fields)[:-1] + self.prepare(ask.answer)
         return HttpRequest(self.url, self.headers, body, "POST", *self._timing)
@@ -265,5 +266,7 @@ def codec(access: Access) -> Ollama | OpenAICompatible:
         options.done()
         return OpenAICompatible(access, dialect, path=f"/v1{PATH}")
     dialect = configured(OLLAMA, access, options, _OWN_FIELDS, _WAYS)
+    if not isinstance(dialect.body.get("options", {}), dict):
+        options.refuse("body", "options must be a table, such as { num_ctx = 8192 }")
     options.done()
     return Ollama(access, dialect, api)

@@ -5,10 +5,12 @@ Two interfaces: chat completions (the default) and responses (option ``api``).
 
 from __future__ import annotations
 
+import attrs
+
 from failsoft.adapters.access import Access, Options
 from failsoft.adapters.json_schema import BOUNDS, Limits
-from failsoft.adapters.openai_compatible import OWN_FIELDS, OpenAICompatible
-from failsoft.adapters.openai_dialect import PDF, Dialect, configured
+from failsoft.adapters.openai_compatible import OpenAICompatible, chat_codec
+from failsoft.adapters.openai_dialect import PDF, Dialect
 from failsoft.adapters.openai_responses import OpenAIResponses, responses_codec
 from failsoft.outcome import Grade
 
@@ -25,12 +27,31 @@ OPENAI = Dialect(
 )
 """What OpenAI takes (its API reference and guides, November 2026)."""
 
+_OFFICE = "application/vnd.openxmlformats-officedocument"
+FILES = {
+    **PDF,
+    "text/plain": ".txt",
+    "text/markdown": ".md",
+    "text/html": ".html",
+    "text/csv": ".csv",
+    "application/json": ".json",
+    "application/msword": ".doc",
+    "application/rtf": ".rtf",
+    f"{_OFFICE}.wordprocessingml.document": ".docx",
+    f"{_OFFICE}.presentationml.presentation": ".pptx",
+    f"{_OFFICE}.spreadsheetml.sheet": ".xlsx",
+}
+"""Files that a response takes, where a chat completion takes PDFs only (OpenAI's guide of file inputs, November 2026)."""
+
 
 def codec(access: Access) -> OpenAICompatible | OpenAIResponses:
     """The codec of `access`: what `failsoft.providers` names."""
+    return either(access, OPENAI, attrs.evolve(OPENAI, documents=FILES))
+
+
+def either(access: Access, chat: Dialect, responses: Dialect) -> OpenAICompatible | OpenAIResponses:
+    """Chat completions or responses, as option ``api`` says."""
     options = Options(access.options)
     if options.choice("api", "chat", "responses") == "responses":
-        return responses_codec(access, OPENAI, options)
-    dialect = configured(OPENAI, access, options, OWN_FIELDS)
-    options.done()
-    return OpenAICompatible(access, dialect)
+        return responses_codec(access, responses, options)
+    return chat_codec(access, chat, options)

@@ -237,10 +237,19 @@ def openai_compatible(
     return OpenAICompatible(access, Dialect(leave_out=frozenset(leave_out), **facts))
 
 
-def chat_codec(access: Access, dialect: Dialect) -> OpenAICompatible:
-    """A server of this dialect whose adapter has no options but the usual ones."""
-    options = Options(access.options)
-    dialect = configured(dialect, access, options, OWN_FIELDS)
+def chat_codec(
+    access: Access, dialect: Dialect, options: Options | None = None, own: Collection[str] = ()
+) -> OpenAICompatible:
+    """A server of this dialect.
+
+    Args:
+        access: how to get at it.
+        dialect: what it takes.
+        options: of which its own were read; None: it has none of its own.
+        own: further fields of the body that they set.
+    """
+    options = options or Options(access.options)
+    dialect = configured(dialect, access, options, OWN_FIELDS | frozenset(own))
     options.done()
     return OpenAICompatible(access, dialect)
 

@@ -108,7 +108,9 @@ def _fault_of_choice(
         return Fault(FaultKind.REFUSED, "the model refused", status)
     if finish in CUT:
         return Fault(FaultKind.TRUNCATED, "the answer was cut at its token cap", status)
-    called = bool(message.get("tool_calls") or as_object(message.get("function_call")).get("name"))  # Snowflake: "" is none
+    called = bool(
+        message.get("tool_calls") or as_object(message.get("function_call")).get("name")
+    )  # Snowflake: "" is none
     if called and (fault := fault_of_calls(reading, tool, status)):
         return fault
     if not called and not reading.text.strip():

@@ -7,6 +7,7 @@ put together first (`failsoft.adapters.openai_responses_stream`).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from pydantic_core import to_json
@@ -152,8 +153,15 @@ class OpenAIResponses(HttpCodec):
         return fault_of_error(reply, body)
 
 
-def responses_codec(access: Access, dialect: Dialect, options: Options) -> OpenAIResponses:
-    """A server of this dialect whose adapter has no further options than those that were read."""
-    dialect = configured(dialect, access, options, OWN_FIELDS)
+def responses_codec(access: Access, dialect: Dialect, options: Options, own: Collection[str] = ()) -> OpenAIResponses:
+    """A server of this dialect.
+
+    Args:
+        access: how to get at it.
+        dialect: what it takes.
+        options: of which its own were read.
+        own: further fields of the body that they set.
+    """
+    dialect = configured(dialect, access, options, OWN_FIELDS | frozenset(own))
     options.done()
     return OpenAIResponses(access, dialect)

@@ -5,10 +5,13 @@ OpenRouter and xAI have responses beside chat completions, and so has DeepSeek (
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import attrs
 
 from failsoft.adapters.access import Access, Options
 from failsoft.adapters.base import endpoint_url
+from failsoft.adapters.openai import either
 from failsoft.adapters.openai_compatible import OWN_FIELDS, PATH, OpenAICompatible, chat_codec
 from failsoft.adapters.openai_dialect import PDF, Dialect, configured
 from failsoft.adapters.openai_responses import OpenAIResponses, responses_codec
@@ -45,11 +48,7 @@ def openrouter(access: Access) -> OpenAICompatible | OpenAIResponses:
         **{name: listed for name, listed in lists.items() if listed},
     }
     dialect = attrs.evolve(OPENROUTER, body={"provider": routing})
-    if api == "responses":
-        return responses_codec(access, dialect, options)
-    dialect = configured(dialect, access, options, OWN_FIELDS | {"provider"})
-    options.done()
-    return OpenAICompatible(access, dialect)
+    return (responses_codec if api == "responses" else chat_codec)(access, dialect, options, ("provider",))
 
 
 def groq(access: Access) -> OpenAICompatible:
@@ -59,12 +58,7 @@ def groq(access: Access) -> OpenAICompatible:
 
 def xai(access: Access) -> OpenAICompatible | OpenAIResponses:
     """XAI: ``store`` is false in responses."""
-    options = Options(access.options)
-    if options.choice("api", "chat", "responses") == "responses":
-        return responses_codec(access, XAI, options)
-    dialect = configured(XAI, access, options, OWN_FIELDS)
-    options.done()
-    return OpenAICompatible(access, dialect)
+    return either(access, XAI, XAI)
 
 
 def deepseek(access: Access) -> OpenAICompatible | OpenAIResponses:
@@ -80,7 +74,7 @@ def deepseek(access: Access) -> OpenAICompatible | OpenAIResponses:
         return responses_codec(access, DEEPSEEK, options)
     dialect = configured(attrs.evolve(DEEPSEEK, body={"thinking": thinking}), access, options, OWN_FIELDS)
     options.done()
-    bare = endpoint_url(access.base_url, "")[1].count("/") == len("//")
+    bare = urlsplit(endpoint_url(access.base_url, "")[1]).path == ""
     return OpenAICompatible(access, dialect, path=f"/beta{PATH}" if dialect.structured == "tool" and bare else PATH)
 
 
