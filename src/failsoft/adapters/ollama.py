@@ -20,7 +20,7 @@ from failsoft.adapters.http_codec import HttpCodec
 from failsoft.adapters.json_lines import MEDIA_TYPE, LineReader, lines
 from failsoft.adapters.openai_compatible import OWN_FIELDS as CHAT_FIELDS
 from failsoft.adapters.openai_compatible import PATH, OpenAICompatible
-from failsoft.adapters.openai_dialect import Dialect, Structured, configured, instruction, schema_of
+from failsoft.adapters.openai_dialect import GRAMMAR_BOUNDS, Dialect, Structured, configured, instruction, schema_of
 from failsoft.adapters.openai_errors import fault_of_error
 from failsoft.adapters.openai_messages import base64_of, refuse
 from failsoft.adapters.openai_reply import calls_of, request_id
@@ -34,7 +34,7 @@ from failsoft.prompt import Document, Image, Message
 
 _K = FaultKind
 
-OLLAMA = Dialect()
+OLLAMA = Dialect(bounds=GRAMMAR_BOUNDS)
 _OWN_FIELDS = frozenset({"model", "messages", "prompt", "system", "images", "format", "stream", "tools", "raw"})
 _WAYS: tuple[Structured, ...] = ("native", "json", "prompt")  # no tool can be demanded there
 

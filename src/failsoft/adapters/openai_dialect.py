@@ -35,6 +35,9 @@ TOOL = "answer"
 
 PDF: Mapping[str, str] = MappingProxyType({"application/pdf": ".pdf"})
 
+GRAMMAR_BOUNDS = frozenset({"minLength", "maxLength", "minItems", "maxItems"})
+"""The bounds that the grammars of llama.cpp keep, and so Ollama's: others are skipped there in silence."""
+
 _REASONING = re.compile(r"(?:openai/)?(?:o[134](?:-.*)?|gpt-[5-9](?![\d.]*-chat).*)")
 _GROK = re.compile(r"(?:x-ai/)?grok-(?:3-mini|4)(?!.*non-reasoning).*")
 _REFUSED = frozenset(

@@ -13,7 +13,7 @@ from failsoft.adapters.access import Access, Options
 from failsoft.adapters.base import endpoint_url
 from failsoft.adapters.openai import either
 from failsoft.adapters.openai_compatible import OWN_FIELDS, PATH, OpenAICompatible, chat_codec
-from failsoft.adapters.openai_dialect import PDF, Dialect, configured
+from failsoft.adapters.openai_dialect import GRAMMAR_BOUNDS, PDF, Dialect, configured
 from failsoft.adapters.openai_responses import OpenAIResponses, responses_codec
 from failsoft.outcome import Grade
 
@@ -26,7 +26,7 @@ XAI = Dialect(grade=Grade.PROVIDER, bounds=NO_BOUNDS)
 DEEPSEEK = Dialect(grade=Grade.PROVIDER, structured="json", images=False)
 TOGETHER = Dialect(flat=True, strict=None, shown=True)
 VLLM = Dialect()
-LLAMA_CPP = Dialect(bounds=frozenset({"minLength", "maxLength", "minItems", "maxItems"}))
+LLAMA_CPP = Dialect(bounds=GRAMMAR_BOUNDS)
 
 _STRICT_AT_GROQ = "gpt-oss"
 
