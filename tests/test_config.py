@@ -672,7 +672,7 @@ def test_openai_needs_a_key_and_openai_compatible_an_address() -> None:
 
 def test_the_rules_about_two_keys_wait_for_a_provider() -> None:
     assert of_adapter({"provider": "x", "model": "m", "call": "a:b"}) == [
-        'provider: there is no "x"; it\'s one of "openai", "openai-compatible", "callable"'
+        'provider: there is no "x"; it\'s one of ' + ", ".join(f'"{each}"' for each in known())
     ]
 
 

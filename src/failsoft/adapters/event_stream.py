@@ -18,6 +18,7 @@ costs to read a stream is bounded for the whole of it, not for each event: lines
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -136,7 +137,7 @@ def events(body: bytes) -> Iterator[Event]:
         yield from reader.read(body[start : start + _STEP])
 
 
-class EventPulse:
+class EventPulse(ABC):
     """Hears one stream, event by event: a dialect subclasses it and says which of them mean that the answer goes on.
 
     Attributes:
@@ -153,9 +154,9 @@ class EventPulse:
         """Makes what reads events out of parts: its `read` is as `Reader.read`."""
         return Reader()
 
+    @abstractmethod
     def is_meaningful(self, kind: str, data: str) -> bool:
         """Does an event mean that the answer goes on? Must not raise."""
-        raise NotImplementedError
 
     def heard(self, part: bytes, /) -> bool:
         """Did a meaningful event end in this part?"""

@@ -107,7 +107,7 @@ class OpenAICompatible(HttpCodec):
                 asked = {"tools": [{"type": "function", "function": function}], "tool_choice": choice}
             case "json":
                 asked = {"response_format": {"type": "json_object"}}
-            case "prompt":
+            case _:  # in the prompt only
                 return b"}"
         return b"," + to_json(asked)[1:]
 

@@ -93,7 +93,7 @@ class OpenAIResponses(HttpCodec):
                 asked = {"tools": [tool], "tool_choice": {"type": "function", "name": TOOL}}
             case "json":
                 asked = {"text": {"format": {"type": "json_object"}}}
-            case "prompt":
+            case _:  # in the prompt only
                 return b"}"
         return b"," + to_json(asked)[1:]
 
