@@ -21,6 +21,7 @@ from failsoft.config_values import SECOND, Secret
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.durations import parse_duration
 from failsoft.outcome import Pin
+from failsoft.providers import known
 
 CANARY = "sk-canary-7f3a"
 CALLABLE = {"provider": "callable", "model": "house-1"}

@@ -148,9 +148,13 @@ class AdapterConfig(Section):
         floating: the model's name may move; without it a name known to float is refused.
         allow_http: plain http may leave this machine.
         base_url: absolute http or https; needed where a provider has no place of its own.
+        auth: import path of a function that returns a credential which doesn't last (`failsoft.credentials`), instead of
+            `api_key`.
         api_key: needed where a provider takes nobody without one.
         headers: sent with each request; values are secrets.
         labels: the calls that it may see besides unlabelled ones.
+        max_prompt_bytes: a larger prompt isn't sent: the next adapter is asked. 1 byte to 1 GiB; None: no limit is known.
+        require_grade: the least that the served identity must be worth: ``provider``, ``gateway`` or ``echoed``.
         on_mismatch: another model than the pin's answered: ``refuse`` the answer, or ``record`` it.
         attempts: at most so many in one call, 1-10.
         attempt_timeout: of one attempt, in nanoseconds, 100 ms to 1 h.
@@ -178,10 +182,13 @@ class AdapterConfig(Section):
     floating: Flag = False
     allow_http: Flag = False
     base_url: Text | None = Field(default=None, validate_default=True)
+    auth: ImportPath | None = None
     api_key: SecretText | None = Field(default=None, validate_default=True)
     headers: dict[Annotated[str, AfterValidator(header_name)], SecretText] = Field(default_factory=dict)
     labels: Annotated[frozenset[Label], Field(strict=False)] = frozenset()
     on_mismatch: Literal["refuse", "record"] = "refuse"
+    max_prompt_bytes: Whole | None = Field(default=None, ge=1, le=1 << 30)
+    require_grade: Literal["provider", "gateway", "echoed"] | None = None
     attempts: Whole = Field(default=3, ge=1, le=10)
     attempt_timeout: Annotated[int, duration_between("100ms", "1h")] | None = None
     concurrency: Whole = Field(default=100, ge=1, le=10_000)
@@ -233,12 +240,16 @@ class AdapterConfig(Section):
     @classmethod
     def _needed_key(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         provider = info.data.get("provider")
+        if key is not None and info.data.get("auth") is not None:
+            raise wrong("auth gives the credential already: leave one of the two out")
+        if info.data.get("auth", UNREAD) is not None:  # one that was wrong has been told
+            return key
         variable = None if key is not None or provider in (None, CALLABLE) else facts(provider).key
         if variable is not None:
             raise wrong(f'is missing: write api_key = {{ env = "{variable}" }}')
         return key
 
-    @field_validator("api_key", "headers", "options")
+    @field_validator("auth", "api_key", "headers", "options")
     @classmethod
     def _not_for_callables(cls, value: object, info: ValidationInfo) -> object:
         if value and info.data.get("provider") == CALLABLE:

@@ -17,7 +17,6 @@ import os
 import random
 import socket
 import threading
-import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -46,6 +45,7 @@ from failsoft.core.route import GuardedAdapter, NoBlocks, Route
 from failsoft.errors import ConfigurationError, IsolationClosed
 from failsoft.health import Health, QualityHealth, adapter_health, capability_health, quality_health, state_health
 from failsoft.io.block_file import Block, BlockFile
+from failsoft.io.clock import SystemClock
 from failsoft.io.drive_async import AsyncDriver, Exchanger
 from failsoft.io.drive_sync import SyncDriver, SyncExchanger, ThroughLoop
 from failsoft.io.fork import mend_after_fork
@@ -64,13 +64,6 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 Given = type[Capability[Any, Any]] | Capability[Any, Any]
-
-
-class SystemClock:
-    """The machine's clocks."""
-
-    monotonic_ns = staticmethod(time.monotonic_ns)
-    time_ns = staticmethod(time.time_ns)
 
 
 class Isolation:
@@ -695,6 +688,8 @@ class Isolation:
                 latch.after_fork()
             if adapter.limits is not None:
                 adapter.limits.after_fork()
+            if adapter.keeper is not None:
+                adapter.keeper.after_fork()
         self._switch.after_fork()
         if self.running is not None:
             self._background.after_fork()

@@ -35,6 +35,11 @@ class Grade(StrEnum):
     ECHOED = "echoed"
     UNKNOWN = "unknown"
 
+    def is_worth(self, least: Grade) -> bool:
+        """Can it be believed as far as `least`, or further?"""
+        order = tuple(Grade)
+        return order.index(self) <= order.index(least)
+
 
 @frozen
 class Pin:
@@ -98,8 +103,8 @@ class PassedOver:
     Args:
         adapter: its name.
         reason: a fault kind, or why it wasn't asked: ``blocked``, ``labels``, ``latched``, ``throttled``, ``open``,
-            ``limited``, ``bulkhead_full``, ``no_time``, ``no_prompt``, ``shed``, ``ledger``; ``hedge_lost``: another was
-            quicker.
+            ``limited``, ``bulkhead_full``, ``no_time``, ``no_credential``, ``no_prompt``, ``shed``, ``ledger``;
+            ``hedge_lost``: another was quicker.
         elapsed: seconds that it took, 0 where nothing was sent.
         billed: True where the provider may charge for it all the same.
         detail: our own words about it.

@@ -54,6 +54,21 @@ CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
         "pin.mismatch": EventKind(
             logging.ERROR, ("adapter", "asked", "served", "call_id"), "Another model than the pinned one answered."
         ),
+        "credential.failed": EventKind(
+            logging.ERROR,
+            ("capability", "adapter", "reason", "call_id"),
+            "An adapter's `auth` gave no credential: it's passed over where there's none left that is valid.",
+        ),
+        "exchange.observed": EventKind(
+            logging.INFO,
+            ("provider", "asked", "served", "grade", "status", "fault", "ms", "call_id"),
+            "An SDK's exchange over `failsoft.observe()` has ended.",
+        ),
+        "observing.failed": EventKind(
+            logging.ERROR,
+            ("error",),
+            "`failsoft.observe()` couldn't decode or record an exchange, which went on all the same.",
+        ),
         "capability.bug": EventKind(
             logging.ERROR,
             ("capability", "where", "error", "call_id"),

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from failsoft.adapters.access import Access
-from failsoft.adapters.base import USER_AGENT, endpoint_url, header_problem, media_type, secrets_of
+from failsoft.adapters.base import USER_AGENT, endpoint_url, header_problem, media_type, secrets_of, with_token
 from failsoft.adapters.openai_reply import envelope_of
 from failsoft.adapters.reading import Reading, ToolCall, answer_of
 from failsoft.core.effects import EVENT_STREAM, AnswerSchema, Ask, HttpReply, HttpRequest, Reply, Unusable
 from failsoft.core.judge import struck
+from failsoft.credentials import Credential
 from failsoft.errors import ConfigurationError
 from failsoft.fault import Fault, FaultKind
 from failsoft.outcome import Served
@@ -58,6 +59,7 @@ class HttpCodec(ABC):
         self.provider = access.provider
         self.streaming = access.streaming
         self._access = access
+        self._key_header, self._key_prefix = key_header, key_prefix
         self.url, address = endpoint_url(access.base_url, path)
         self.endpoint: str | None = address
         self.headers = self._made_headers(access, own or {}, key_header, key_prefix)
@@ -127,6 +129,14 @@ class HttpCodec(ABC):
         Raises:
             CannotAsk: this dialect, or this model, can't be shown what the prompt holds.
         """
+
+    def authorize(self, request: HttpRequest, credential: Credential, now_ns: int) -> HttpRequest:
+        """The request with a credential that it wasn't encoded with.
+
+        Raises:
+            TypeError: this provider takes another kind of credential.
+        """
+        return with_token(request, credential, self._key_header, self._key_prefix)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

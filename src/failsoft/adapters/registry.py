@@ -30,5 +30,8 @@ def codec_of(provider: Provider, access: Access) -> Codec:
 
 def api_of(provider: Provider, url: str) -> str | None:
     """Which of a provider's interfaces a URL belongs to; None where it's none that is known."""
-    path = urlsplit(url).path
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return None
     return next((api for api, pattern in provider.apis.items() if re.search(pattern, path)), None)

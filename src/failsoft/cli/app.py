@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.markup import escape
 
 from failsoft.assembly import import_object
+from failsoft.cli import adapters
 from failsoft.cli import demo as demonstration
 from failsoft.cli.running import last_changes, last_modes
 from failsoft.cli.standing import as_document, as_table, routes
@@ -46,6 +47,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(adapters.group, name="adapter")
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The application's failsoft.toml.")]
 App = Annotated[str, typer.Option("--app", help="Or where its Isolation is: package.module:name.")]

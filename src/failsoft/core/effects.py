@@ -19,6 +19,7 @@ from typing import Any, Generic, Protocol, TypeVar, final
 
 from attrs import define, field, frozen
 
+from failsoft.credentials import Credential
 from failsoft.fault import Fault
 from failsoft.outcome import Pin, Served
 from failsoft.prompt import Prompt, Sampling
@@ -283,6 +284,14 @@ class Codec(Protocol):
 
         Raises:
             CannotAsk: this adapter can't be shown what the prompt holds.
+        """
+        ...
+
+    def authorize(self, request: HttpRequest, credential: Credential, now_ns: int) -> HttpRequest:
+        """The request with a credential that it wasn't encoded with, at a moment of the wall clock (signatures state it).
+
+        Raises:
+            TypeError: the provider takes another kind of credential.
         """
         ...
 

@@ -58,6 +58,9 @@ def judge(
         fault = _mismatch(asking, adapter, served, attempt.status)
         if adapter.on_mismatch == "refuse":
             return fault
+    if adapter.require_grade is not None and not served.grade.is_worth(adapter.require_grade):
+        worth = f"the served model's name is worth no more than {served.grade.value}"
+        return Fault(FaultKind.SERVED_UNPROVEN, worth, attempt.status)
     return _accept(asking, adapter, attempt, reply)
 
 

@@ -1,0 +1,127 @@
+"""A recorded exchange as one JSON object, and back: what `failsoft adapter decode` reads and what a recorder writes.
+
+    {"request":  {"method", "url", "headers", "body"},
+     "response": {"status", "headers", "body", "body_encoding"}}
+
+A body that is JSON stands there as it is; any other as text, or as base64 where ``body_encoding`` says so. Headers are an
+object, or a list of pairs. Everything else that stands in it (a date, a source) is kept out of the way. Recordings come from
+anywhere: nothing here believes them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from failsoft.adapters.base import as_array, as_object
+from failsoft.core.effects import HttpReply
+
+BASE64 = "base64"
+
+_OF_THE_WIRE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+"""Headers of how a body travelled: it's recorded as it was after that."""
+
+
+class NotRecorded(ValueError):
+    """It isn't a recorded exchange. The text never quotes it."""
+
+
+@frozen
+class Exchanged:
+    """One exchange.
+
+    Args:
+        url: as asked; it may be empty.
+        method: in upper case.
+        asked: the request's body.
+        reply: what came.
+        model: the model that the request's body asks for, where it says so.
+    """
+
+    url: str
+    method: str
+    asked: bytes = field(repr=False)
+    reply: HttpReply
+    model: str | None = None
+
+
+def exchanged(row: object) -> Exchanged:
+    """What a recorded exchange holds; an object without ``response`` is taken for the response itself.
+
+    Raises:
+        NotRecorded: it isn't one.
+    """
+    table = as_object(row)
+    if not table:
+        raise NotRecorded("not a JSON object with anything in it")
+    response = as_object(table.get("response")) if "response" in table else table
+    status = response.get("status", 200 if "body" in response else None)
+    if type(status) is not int or not 100 <= status <= 599:
+        raise NotRecorded("response.status: not a number from 100 to 599")
+    request = as_object(table.get("request"))
+    url, method = request.get("url"), request.get("method")
+    body = request.get("body")
+    model = as_object(body).get("model")
+    return Exchanged(
+        url if isinstance(url, str) else "",
+        method.upper() if isinstance(method, str) else "POST",
+        bytes_of(body, request.get("body_encoding")),
+        HttpReply(
+            status,
+            headers_of(response.get("headers")),
+            bytes_of(response.get("body"), response.get("body_encoding")),
+        ),
+        model if isinstance(model, str) else None,
+    )
+
+
+def headers_of(given: object) -> dict[str, str]:
+    """Headers with names in lower case; a repeated one is joined, what isn't text is left out."""
+    pairs: list[tuple[object, object]] = (
+        list(as_object(given).items())
+        if given.__class__ is dict
+        else [(pair[0], pair[1]) for pair in map(as_array, as_array(given)) if len(pair) == 2]
+    )
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        values = as_array(value) or [value]
+        for each in values:
+            if isinstance(name, str) and isinstance(each, str) and name.lower() not in _OF_THE_WIRE:
+                lower = name.lower()
+                found[lower] = f"{found[lower]}, {each}" if lower in found else each
+    return found
+
+
+def bytes_of(body: object, encoding: object) -> bytes:
+    """A body's bytes.
+
+    Raises:
+        NotRecorded: it isn't what its encoding says.
+    """
+    if body is None:
+        return b""
+    if not isinstance(body, str):
+        try:
+            return json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        except (ValueError, RecursionError):
+            raise NotRecorded("a body that can't be JSON") from None
+    if encoding == BASE64:
+        try:
+            return base64.b64decode(body, validate=True)
+        except (binascii.Error, ValueError):
+            raise NotRecorded("a body that isn't base64") from None
+    return body.encode("utf-8", "surrogatepass")
+
+
+def body_of(body: bytes) -> Mapping[str, Any]:
+    """The fields ``body`` and, where it's needed, ``body_encoding`` of these bytes; `bytes_of` gives the same ones back."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return {"body": base64.b64encode(body).decode(), "body_encoding": BASE64}
+    return {"body": text}
