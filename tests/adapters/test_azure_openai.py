@@ -10,6 +10,7 @@ from asks import KEY, PDF, PNG, ask, assert_not_shown, body_of, made, reply_of
 
 from failsoft.core.effects import MILLISECOND, HttpReply
 from failsoft.core.retry_after import retry_after_ns
+from failsoft.credentials import Token
 from failsoft.errors import ConfigurationError
 from failsoft.fault import FaultKind
 from failsoft.outcome import Grade, Served
@@ -62,9 +63,12 @@ def test_what_is_no_url_is_refused(base: str) -> None:
         azure(base_url=base)
 
 
-def test_the_key_has_a_header_of_its_own_unless_it_is_a_token() -> None:
-    assert ("api-key", KEY) in azure().encode(ask()).headers
-    assert ("authorization", f"Bearer {KEY}") in azure(auth="bearer").encode(ask()).headers
+def test_the_key_has_a_header_of_its_own_and_a_token_the_usual_one() -> None:
+    for api in ("chat", "responses", "models"):
+        codec = azure(api=api)
+        request = codec.encode(ask())
+        assert ("api-key", KEY) in request.headers
+        assert ("authorization", "Bearer entra-token") in codec.authorize(request, Token("entra-token"), 0).headers
 
 
 def test_the_deployment_is_asked_for_and_the_schema_is_the_small_subset() -> None:
@@ -112,9 +116,9 @@ def served(codec: Any, body: dict[str, Any], **headers: str) -> Served:
     return found
 
 
-def test_a_dated_name_is_the_providers_own_and_another_tells_nothing() -> None:
+def test_a_dated_name_is_the_providers_own_and_another_tells_no_more_than_was_asked() -> None:
     assert served(azure(), chat("gpt-4.1-2025-04-14")).grade is Grade.PROVIDER
-    assert served(azure(), chat("gpt-35-turbo")).grade is Grade.UNKNOWN
+    assert served(azure(), chat("gpt-35-turbo")).grade is Grade.ECHOED
     assert served(azure(api="models"), chat("grok-4-1-fast")).grade is Grade.ECHOED
 
 

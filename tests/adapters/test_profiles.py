@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from asks import KEY, PDF, PNG, ask, assert_not_shown, body_of, made, reply_of
 from recorded import Row, needs_recordings, rows
+from tests.adapters.conforming_openai import FAMILY
 
 from failsoft.adapters.registry import api_of
 from failsoft.core.effects import Reply, Unusable
@@ -15,6 +16,7 @@ from failsoft.errors import ConfigurationError
 from failsoft.fault import FaultKind
 from failsoft.outcome import Grade
 from failsoft.providers import PROVIDERS, facts
+from failsoft.testing import adapter_conformance
 
 K = FaultKind
 
@@ -40,6 +42,12 @@ def test_what_a_provider_needs_is_known_before_it_is_asked(name: str) -> None:
         assert codec.provider == name
         assert api_of(known, codec.encode(ask()).url) == api
         assert KEY not in repr(codec)
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_each_keeps_what_failsoft_relies_on(name: str) -> None:
+    make, access, answer, faults, options = FAMILY[name]
+    adapter_conformance(make, access, answer=answer, faults=faults, rounds=100, **options)
 
 
 @pytest.mark.parametrize(

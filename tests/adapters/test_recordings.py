@@ -147,7 +147,7 @@ def test_azure_grades_what_it_says_by_where_it_says_it() -> None:
     assert grades[2] is Grade.PROVIDER  # a dated name in a completion
     assert grades[9] is Grade.PROVIDER  # a header
     assert grades[10] is Grade.ECHOED  # a response states the deployment's name
-    assert grades[12] is Grade.UNKNOWN  # an undated name in a completion
+    assert grades[12] is Grade.ECHOED  # an undated name in a completion
     assert grades[4] is Grade.ECHOED  # another vendor's model
 
 

@@ -1,6 +1,6 @@
 """Azure OpenAI: a deployment stands between the model's name and whoever answers.
 
-Surfaces (option ``api``), each with the header ``api-key``, or a bearer token of Entra's (``auth = "bearer"``):
+Surfaces (option ``api``), each with the header ``api-key``, or a bearer token of Entra's that comes with each attempt:
 
     chat, responses   ``/openai/v1/…`` as OpenAI's own; with ``api_version`` the older ``/openai/deployments/…``
     models            ``/models/chat/completions``, for models of other vendors
@@ -20,14 +20,16 @@ import attrs
 
 from failsoft.adapters import openai_compatible, openai_responses
 from failsoft.adapters.access import Access, Options
-from failsoft.adapters.base import as_text, endpoint_url
+from failsoft.adapters.base import as_text, endpoint_url, with_token
+from failsoft.adapters.http_codec import HttpCodec
 from failsoft.adapters.json_schema import Limits
 from failsoft.adapters.openai_compatible import OpenAICompatible
 from failsoft.adapters.openai_dialect import PDF, Dialect, configured
 from failsoft.adapters.openai_responses import OpenAIResponses
 from failsoft.adapters.pins import floating_problem
 from failsoft.adapters.reading import Reading
-from failsoft.core.effects import HttpReply
+from failsoft.core.effects import HttpReply, HttpRequest
+from failsoft.credentials import Credential
 from failsoft.outcome import Grade, Served
 
 AZURE = Dialect(grade=Grade.PROVIDER, cap="max_completion_tokens", bounds=frozenset(), limits=Limits(100, 5))
@@ -45,31 +47,30 @@ _DEPLOYMENT = "x-ms-deployment-name"
 _SPILLED = "x-ms-is-spilled-over"
 
 
-class AzureChat(OpenAICompatible):
-    """Chat completions at Azure."""
+class _ByToken(HttpCodec):
+    """A key goes into ``api-key``, but a token of Entra's is a bearer token as anywhere."""
 
-    echoes = False
-    """Is an undated name what was asked for?"""
+    def authorize(self, request: HttpRequest, credential: Credential, now_ns: int) -> HttpRequest:
+        """The request with a token that it wasn't encoded with. Raises TypeError for another kind of credential."""
+        return with_token(request, credential, "authorization", "Bearer ")
+
+
+class AzureChat(_ByToken, OpenAICompatible):
+    """Chat completions at Azure."""
 
     def read(self, reply: HttpReply, body: dict[str, Any]) -> Reading:
         """What a completion says: headers tell who answered."""
         return self.read_any(reply, body)
 
     def served_of(self, reply: HttpReply, body: dict[str, Any]) -> Served:
-        """Who gave a reply: a dated name is the provider's own, another one tells nothing."""
+        """Who gave a reply: a dated name is the provider's own, another one tells no more than what was asked for."""
         made = super().served_of(reply, body)
         if made.model is not None and floating_problem("openai", made.model) is not None:
-            made = attrs.evolve(made, grade=Grade.ECHOED if self.echoes else Grade.UNKNOWN)
+            made = attrs.evolve(made, grade=Grade.ECHOED)
         return _served(reply, made)
 
 
-class AzureModels(AzureChat):
-    """Models of other vendors, which state the name that they were asked for by."""
-
-    echoes = True
-
-
-class AzureResponses(OpenAIResponses):
+class AzureResponses(_ByToken, OpenAIResponses):
     """Responses at Azure: what they state is the deployment's name."""
 
     def served_of(self, reply: HttpReply, body: dict[str, Any]) -> Served:
@@ -93,14 +94,12 @@ def _served(reply: HttpReply, made: Served) -> Served:
 def codec(access: Access) -> OpenAICompatible | OpenAIResponses:
     """The codec of `access`: what `failsoft.providers` names.
 
-    Options: ``api``, ``deployment`` (default: the model), ``api_version`` (default: none, the surface without versions),
-    ``auth``.
+    Options: ``api``, ``deployment`` (default: the model), ``api_version`` (default: none, the surface without versions).
     """
     options = Options(access.options)
     api = options.choice("api", "chat", "responses", "models")
     deployment = options.text("deployment", access.model)
     version = options.text("api_version", _FOUNDRY if api == "models" else "")
-    bearer = options.choice("auth", "api-key", "bearer") == "bearer"
     made: type[AzureChat | AzureResponses] = {"chat": AzureChat, "responses": AzureResponses, "models": AzureModels}[
         api
     ]
@@ -109,14 +108,13 @@ def codec(access: Access) -> OpenAICompatible | OpenAIResponses:
     dialect = configured(dialect, access, options, own)
     options.done()
     place, path = _place(access.base_url, api, deployment, version)
-    key_header, key_prefix = ("authorization", "Bearer ") if bearer else ("api-key", "")
     return made(
         attrs.evolve(access, base_url=place),
         dialect,
         path=path,
         named=deployment,
-        key_header=key_header,
-        key_prefix=key_prefix,
+        key_header="api-key",
+        key_prefix="",
     )
 
 
