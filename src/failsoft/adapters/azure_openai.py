@@ -100,12 +100,10 @@ def codec(access: Access) -> OpenAICompatible | OpenAIResponses:
     api = options.choice("api", "chat", "responses", "models")
     deployment = options.text("deployment", access.model)
     version = options.text("api_version", _FOUNDRY if api == "models" else "")
-    made: type[AzureChat | AzureResponses] = {"chat": AzureChat, "responses": AzureResponses, "models": AzureModels}[
-        api
-    ]
-    dialect = _DIALECTS[api]
-    own = openai_responses.OWN_FIELDS if api == "responses" else openai_compatible.OWN_FIELDS
-    dialect = configured(dialect, access, options, own)
+    responds = api == "responses"
+    made: type[AzureChat | AzureResponses] = AzureResponses if responds else AzureChat
+    own = (openai_responses if responds else openai_compatible).OWN_FIELDS
+    dialect = configured(_DIALECTS[api], access, options, own)
     options.done()
     place, path = _place(access.base_url, api, deployment, version)
     return made(
