@@ -96,6 +96,7 @@ def test_images_are_shown_and_documents_are_not() -> None:
 def test_a_streamed_request_brings_a_pulse() -> None:
     request = made("ollama", stream=True).encode(ask())
     assert (request.pulse, request.first_ns, request.gap_ns) == (OllamaPulse, FIRST_NS, GAP_NS)
+    assert request.stream_type == "application/x-ndjson"
     assert json.loads(request.body)["stream"] is True
     assert dict(request.headers)["accept"] == "application/x-ndjson, application/json"
 

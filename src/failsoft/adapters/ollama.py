@@ -98,7 +98,7 @@ class Ollama(HttpCodec):
             },
         }
         body = to_json(fields)[:-1] + self.prepare(ask.answer)
-        return HttpRequest(self.url, self.headers, body, "POST", *self._timing)
+        return HttpRequest(self.url, self.headers, body, "POST", *self._timing, stream_type=MEDIA_TYPE)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 from attrs import define
 
-from failsoft.core.effects import EVENT_STREAM, MILLISECOND, SECOND, Clock, HttpRequest, Pulse
+from failsoft.core.effects import MILLISECOND, SECOND, Clock, HttpRequest, Pulse
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.transport_inbox import Broken
 
@@ -46,7 +46,7 @@ class Silence:
         """The reply's head is read: is there anything to listen to?"""
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         plain = headers.get("content-encoding", "identity").strip().lower() in ("", "identity")
-        if self._request.pulse is not None and status == 200 and kind == EVENT_STREAM and plain:
+        if self._request.pulse is not None and status == 200 and kind == self._request.stream_type and plain:
             self._pulse = self._request.pulse()
         else:
             self.ends = self.until
