@@ -59,7 +59,7 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                 apis={"chat": _CHAT, "responses": _RESPONSES},
                 both_ends=True,
             ),
-            _provider("openai-compatible", "openai_compatible:codec", apis={"chat": _CHAT}),
+            _provider("openai-compatible", "openai_compatible:codec", apis={"chat": _CHAT, "responses": _RESPONSES}),
             _provider(
                 "azure-openai",
                 "azure_openai:codec",
@@ -105,7 +105,7 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                 key="TOGETHER_API_KEY",
                 apis={"chat": _CHAT},
             ),
-            _provider("vllm", "profiles:vllm", apis={"chat": _CHAT}),
+            _provider("vllm", "profiles:vllm", apis={"chat": _CHAT, "responses": _RESPONSES}),
             _provider("llama-cpp", "profiles:llama_cpp", apis={"chat": _CHAT}),
             _provider(
                 "ollama",

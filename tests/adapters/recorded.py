@@ -59,8 +59,6 @@ class Row(NamedTuple):
         for dropped in ("content-encoding", "content-length"):
             headers.pop(dropped, None)
         raw = self.body.encode() if isinstance(self.body, str) else json.dumps(self.body).encode()
-        if self.held["stream"] and isinstance(self.body, str) and self.body.startswith(("data:", "event:", ":")):
-            headers["content-type"] = "text/event-stream"  # two rows lack it, one says JSON
         return HttpReply(response["status"], headers, raw)
 
     @property
@@ -81,9 +79,7 @@ class Row(NamedTuple):
     def codec(self) -> Any:
         """Of the provider and the interface that the row belongs to; it takes streams where the row is one."""
         provider, api = self.provider, self.api or "chat"
-        if provider == "openai-compatible" and api == "responses":
-            provider = "openai"
-        options = {} if provider in ("openai-compatible", "groq") else {"api": api}
+        options = {"api": api} if len(facts(provider).apis) > 1 else {}
         streaming = Streaming() if self.held["stream"] else None
         access = Access(
             str(self.held["requested_model"]), provider, "https://host.example", "a-key-of-ours", {}, streaming, options

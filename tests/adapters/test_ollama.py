@@ -120,7 +120,11 @@ def parsed(body: Any, status: int = 200) -> Reading:
 
 
 def test_an_answer_says_who_gave_it() -> None:
-    for body in (chat(' {"a": 1}\n'), {"model": "m:latest", "response": '{"a": 1}', "done": True, "eval_count": 3}):
+    for body in (
+        chat(' {"a": 1}\n'),
+        chat('<think>{}</think>{"a": 1}'),
+        {"model": "m:latest", "response": '{"a": 1}', "done": True, "eval_count": 3},
+    ):
         reply = made("ollama").decode(reply_of(body))
         assert isinstance(reply, Reply)
         assert reply.answer == b'{"a": 1}'

@@ -383,6 +383,14 @@ def test_reasoning_parts_are_no_part_of_the_answer() -> None:
     assert good(completion("{}", message={"reasoning_content": "hm"})).answer == b"{}"
 
 
+def test_thoughts_that_a_server_left_in_the_text_are_no_part_of_the_answer() -> None:
+    text = "\n<think>\nhm {}\n</think>\n\n{}"
+    assert good(completion(text)).answer == b"{}"
+    assert codec().parse(answered(completion(text))).text == text
+    assert kind(completion("<think>hm {}")) is K.MALFORMED_ANSWER
+    assert kind(completion("<think>hm</think>")) is K.MALFORMED_ANSWER
+
+
 @pytest.mark.parametrize("finish", ["", None, "eos"])
 def test_an_unstated_finish_reason_is_decided_by_the_answer_itself(finish: Any) -> None:
     assert good(completion(finish=finish)).answer == b'{"fsc": "1005"}'

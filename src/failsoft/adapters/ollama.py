@@ -23,7 +23,7 @@ from failsoft.adapters.openai_compatible import PATH, OpenAICompatible
 from failsoft.adapters.openai_dialect import GRAMMAR_BOUNDS, Dialect, Structured, configured, instruction, schema_of
 from failsoft.adapters.openai_errors import fault_of_error
 from failsoft.adapters.openai_messages import base64_of, refuse
-from failsoft.adapters.openai_reply import calls_of, request_id
+from failsoft.adapters.openai_reply import behind_thoughts, calls_of, request_id
 from failsoft.adapters.openai_stream import Assembled
 from failsoft.adapters.reading import Reading
 from failsoft.adapters.strict_json import StrictJsonError, loads_text
@@ -116,6 +116,7 @@ class Ollama(HttpCodec):
             tokens=None if asked is None and written is None else Tokens(asked, written),
         )
         reading.fault = _fault(reply, body, message, reading)
+        reading.answer = behind_thoughts(reading.text)
         return reading
 
     def read_stream(self, reply: HttpReply) -> Reading:

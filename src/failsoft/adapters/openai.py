@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import attrs
 
-from failsoft.adapters.access import Access, Options
+from failsoft.adapters.access import Access
 from failsoft.adapters.json_schema import BOUNDS, Limits
-from failsoft.adapters.openai_compatible import OpenAICompatible, chat_codec
+from failsoft.adapters.openai_compatible import OpenAICompatible, either
 from failsoft.adapters.openai_dialect import PDF, Dialect
-from failsoft.adapters.openai_responses import OpenAIResponses, responses_codec
+from failsoft.adapters.openai_responses import OpenAIResponses
 from failsoft.outcome import Grade
 
 OPENAI_BOUNDS = BOUNDS - {"minLength", "maxLength", "uniqueItems", "minProperties", "maxProperties"}
@@ -47,11 +47,3 @@ FILES = {
 def codec(access: Access) -> OpenAICompatible | OpenAIResponses:
     """The codec of `access`: what `failsoft.providers` names."""
     return either(access, OPENAI, attrs.evolve(OPENAI, documents=FILES))
-
-
-def either(access: Access, chat: Dialect, responses: Dialect) -> OpenAICompatible | OpenAIResponses:
-    """Chat completions or responses, as option ``api`` says."""
-    options = Options(access.options)
-    if options.choice("api", "chat", "responses") == "responses":
-        return responses_codec(access, responses, options)
-    return chat_codec(access, chat, options)

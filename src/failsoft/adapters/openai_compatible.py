@@ -19,6 +19,7 @@ from failsoft.adapters.openai_dialect import TOOL, Dialect, configured, instruct
 from failsoft.adapters.openai_errors import fault_of_error
 from failsoft.adapters.openai_messages import chat_content
 from failsoft.adapters.openai_reply import read_completion, request_id
+from failsoft.adapters.openai_responses import OpenAIResponses, responses_codec
 from failsoft.adapters.openai_stream import ChatPulse, assemble
 from failsoft.adapters.reading import Reading
 from failsoft.adapters.streaming import Streaming
@@ -254,6 +255,14 @@ def chat_codec(
     return OpenAICompatible(access, dialect)
 
 
-def codec(access: Access) -> OpenAICompatible:
+def either(access: Access, chat: Dialect, responses: Dialect) -> OpenAICompatible | OpenAIResponses:
+    """Chat completions or responses, as option ``api`` says."""
+    options = Options(access.options)
+    if options.choice("api", "chat", "responses") == "responses":
+        return responses_codec(access, responses, options)
+    return chat_codec(access, chat, options)
+
+
+def codec(access: Access) -> OpenAICompatible | OpenAIResponses:
     """The codec of `access`: what `failsoft.providers` names."""
-    return chat_codec(access, Dialect())
+    return either(access, Dialect(), Dialect())

@@ -91,6 +91,8 @@ def read_completion(reply: HttpReply, body: dict[str, Any], served: Served, tool
         reading.fault = Fault(kind, f"{len(choices)} choices where one was asked for", reply.status)
     else:
         reading.fault = _fault_of_choice(reply, choice, message, reading, tool)
+        if reading.answer is None:
+            reading.answer = behind_thoughts(reading.text)
     return reading
 
 
@@ -134,6 +136,14 @@ def text_of(content: object) -> str:
         return content
     texts = (part.get("text") for part in map(as_object, as_array(content)) if part.get("type") == "text")
     return "".join(each for each in texts if isinstance(each, str))
+
+
+def behind_thoughts(text: str) -> str | None:
+    """What is said behind thoughts that a server left in the text, in tags; None where there are none."""
+    if not text.lstrip().startswith("<think>"):
+        return None
+    _, end, rest = text.partition("</think>")
+    return rest if end else None
 
 
 def arguments_of(stated: object) -> str:

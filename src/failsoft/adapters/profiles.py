@@ -1,6 +1,6 @@
 """Servers of OpenAI's dialects by their names: what each takes, and its own options.
 
-OpenRouter and xAI have responses beside chat completions, and so has DeepSeek (option ``api``).
+OpenRouter, xAI, DeepSeek and vLLM have responses beside chat completions (option ``api``).
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import attrs
 
 from failsoft.adapters.access import Access, Options
 from failsoft.adapters.base import endpoint_url
-from failsoft.adapters.openai import either
-from failsoft.adapters.openai_compatible import OWN_FIELDS, PATH, OpenAICompatible, chat_codec
+from failsoft.adapters.openai_compatible import OWN_FIELDS, PATH, OpenAICompatible, chat_codec, either
 from failsoft.adapters.openai_dialect import GRAMMAR_BOUNDS, PDF, Dialect, configured
 from failsoft.adapters.openai_responses import OpenAIResponses, responses_codec
 from failsoft.outcome import Grade
@@ -83,9 +82,9 @@ def together(access: Access) -> OpenAICompatible:
     return chat_codec(access, TOGETHER)
 
 
-def vllm(access: Access) -> OpenAICompatible:
+def vllm(access: Access) -> OpenAICompatible | OpenAIResponses:
     """VLLM: the model's name is what its operator called it."""
-    return chat_codec(access, VLLM)
+    return either(access, VLLM, VLLM)
 
 
 def llama_cpp(access: Access) -> OpenAICompatible:
