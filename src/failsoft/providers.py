@@ -41,7 +41,7 @@ class Provider:
 
 _A = "failsoft.adapters."
 _CHAT = r"/chat/completions$"
-_RESPONSES = r"/responses$"
+_RESPONSES = r"/responses(?:/[^/]+)?$"  # one that is asked for again has its number behind it
 
 
 def _provider(name: str, codec: str, *, apis: Mapping[str, str], **facts: object) -> tuple[str, Provider]:
@@ -111,7 +111,7 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                 "ollama",
                 "ollama:codec",
                 base_url="http://localhost:11434",
-                apis={"chat": r"/api/chat$", "generate": r"/api/generate$", "openai": r"/v1/chat/completions$"},
+                apis={"chat": r"/api/chat$", "generate": r"/api/generate$", "openai": _CHAT},
             ),
         ]
     )

@@ -70,20 +70,14 @@ class Row(NamedTuple):
     @property
     def api(self) -> str | None:
         api = api_of(facts(self.provider), self.url)
-        if api is None and self.held["request"]["method"] == "GET" and "/responses/" in self.url:
-            return "responses"
-        if api is None and self.url.endswith("/responses"):
-            return "responses"
         return "chat" if api is None and self.url.endswith(("/completions", "/v1/chat")) else api
 
     def codec(self) -> Any:
-        """Of the provider and the interface that the row belongs to; it takes streams where the row is one."""
+        """Of the provider and the interface that the row belongs to; it takes streams."""
         provider, api = self.provider, self.api or "chat"
         options = {"api": api} if len(facts(provider).apis) > 1 else {}
-        streaming = Streaming() if self.held["stream"] else None
-        access = Access(
-            str(self.held["requested_model"]), provider, "https://host.example", "a-key-of-ours", {}, streaming, options
-        )
+        model = str(self.held["requested_model"])
+        access = Access(model, provider, "https://host.example", "a-key-of-ours", {}, Streaming(), options)
         return codec_of(facts(provider), access)
 
 
