@@ -10,9 +10,10 @@ other reply. What a stream can get wrong beside that is decided here:
    servers end a stream properly when what made it has died.
 2. An error event ends the answer: its own code says what it means. One that follows a cut at the token limit only
    explains it.
-3. Every chunk is of the same answer: one choice, one id, and no text behind the finish. What has gaps, comes twice or is
+3. Every chunk is of the same answer: one choice, one id, and nothing said behind the finish. What has gaps, comes twice or is
    of another answer isn't guessed at.
-4. Names come once: the first model that isn't empty is the one that served (Azure's first chunk states an empty one).
+4. Names come once: the first model that isn't empty is the one that served (Azure's first chunk states an empty one). So do
+   the names of tools that are called, while their arguments come in pieces.
 5. What isn't known is passed over: other types of events, other kinds of objects, chunks without choices.
 
 `ChatPulse` hears the same events as they come, and says which mean that the answer goes on: text, reasoning, a refusal, a
@@ -39,13 +40,8 @@ CUT = ("length", "max_tokens", "model_length")
 """Reasons to finish that mean: not finished. A tuple: what a server sends there needn't be hashable."""
 
 _HEARD = ("", "message", "error")
-_CHUNKS = (
-    "chat.completion.chunk",
-    "chat.completion.done",
-    "text_completion",
-    "",
-    None,
-)  # Perplexity ends with the second
+# Perplexity's last one is "done".
+_CHUNKS = ("chat.completion.chunk", "chat.completion.done", "text_completion", "", None)
 _NAMES = ("model", "system_fingerprint", "x_groq", "provider")
 
 
@@ -155,7 +151,7 @@ class _Answer:
 
     _envelope: dict[str, Any] = field(factory=dict[str, Any])
     _choice: dict[str, Any] = field(factory=dict[str, Any])
-    _calls: Calls = field(factory=lambda: Calls())
+    _calls: Calls = field(factory=Calls)
     _text: list[str] = field(factory=list[str])
     _refusal: list[str] = field(factory=list[str])
     _done: bool = False
@@ -199,14 +195,15 @@ class _Answer:
         delta = as_object(choice.get("delta"))
         text = _texts(delta.get("content")) or _texts(choice.get("text"))
         refusal = _texts(delta.get("refusal"))
-        if (text or refusal) and self._choice.get("finish_reason"):
+        calls = [as_object(each) for each in as_array(delta.get("tool_calls"))]
+        if delta.get("function_call"):  # before there were tools
+            calls.append({"index": 0, "function": delta["function_call"]})
+        if (text or refusal or calls) and self._choice.get("finish_reason"):
             raise _Refused(FaultKind.AMBIGUOUS_REPLY, "text behind the answer's end")
         self._text += text
         self._refusal += refusal
-        for call in as_array(delta.get("tool_calls")):
-            self._calls.add(as_object(call))
-        if delta.get("function_call"):  # before there were tools
-            self._calls.add({"index": 0, "function": delta["function_call"]})
+        for call in calls:
+            self._calls.add(call)
         for name in ("finish_reason", "native_finish_reason", "error"):
             if choice.get(name):
                 self._choice[name] = choice[name]
