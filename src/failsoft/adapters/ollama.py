@@ -57,7 +57,9 @@ class Ollama(HttpCodec):
         self.dialect = dialect
         super().__init__(access, f"/api/{api}")
         streaming = self.streaming
-        self._timing: tuple[Any, ...] = () if streaming is None else (OllamaPulse, streaming.first_ns, streaming.gap_ns)
+        self._timing: tuple[Any, ...] = (
+            () if streaming is None else (OllamaPulse, streaming.first_ns, streaming.gap_ns, MEDIA_TYPE)
+        )
         self._generates = api == "generate"
 
     # --- asking -------------------------------------------------------------------------------------------------------
@@ -98,7 +100,7 @@ class Ollama(HttpCodec):
             },
         }
         body = to_json(fields)[:-1] + self.prepare(ask.answer)
-        return HttpRequest(self.url, self.headers, body, "POST", *self._timing, stream_type=MEDIA_TYPE)
+        return HttpRequest(self.url, self.headers, body, "POST", *self._timing)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

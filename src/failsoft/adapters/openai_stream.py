@@ -10,8 +10,8 @@ other reply. What a stream can get wrong beside that is decided here:
    servers end a stream properly when what made it has died.
 2. An error event ends the answer: its own code says what it means. One that follows a cut at the token limit only
    explains it.
-3. Every chunk is of the same answer: one choice, one id, and nothing said behind the finish. What has gaps, comes twice or is
-   of another answer isn't guessed at.
+3. Every chunk is of the same answer: one choice, one id, and nothing said behind the finish. What has gaps, comes twice or
+   is of another answer isn't guessed at.
 4. Names come once: the first model that isn't empty is the one that served (Azure's first chunk states an empty one). So do
    the names of tools that are called, while their arguments come in pieces.
 5. What isn't known is passed over: other types of events, other kinds of objects, chunks without choices.
