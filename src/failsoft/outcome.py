@@ -71,12 +71,14 @@ class Served:
         grade: how far that can be believed.
         fingerprint: the provider's build or configuration mark: a covariate, never an alarm.
         request_id: the provider's number for this request: the key for reconciling with its own records.
+        upstream: who answered behind a gateway (a vendor), or which deployment, as stated; None where nothing is.
     """
 
     model: str | None = None
     grade: Grade = Grade.UNKNOWN
     fingerprint: str | None = None
     request_id: str | None = None
+    upstream: str | None = None
 
 
 @frozen

@@ -8,8 +8,8 @@ import json
 from typing import Any
 
 import pytest
-from tests.adapters.asks import CLOSED, ask, body_of, replied
 from tests.adapters.frames import chunk, event, exception, frame
+from tests.adapters.native_asks import CLOSED, ask, body_of, replied
 
 from failsoft.adapters import aws_event_stream, bedrock_stream
 from failsoft.adapters.access import Access

@@ -26,6 +26,8 @@ _OWN_HEADERS = frozenset(
     {"content-type", "content-length", "host", "accept", "accept-encoding", "transfer-encoding", "connection"}
 )
 
+_STREAM_STARTS = (b"data:", b"event:", b"id:", b":")
+
 
 class HttpCodec(ABC):
     """A provider's dialect, at one place, with one key.
@@ -150,12 +152,20 @@ class HttpCodec(ABC):
         if status != 200 and status < 400:
             kind = FaultKind.MALFORMED_REPLY if status == 204 else FaultKind.UNEXPECTED_STATUS
             return Reading(Served(), Fault(kind, "a success without an answer", status))
-        if status == 200 and self.streaming is not None and media_type(reply.headers) == self.stream_type:
+        if status == 200 and self.streaming is not None and self._is_stream(reply):
             return self._struck(self.read_stream(reply))
         body = envelope_of(reply)
-        if isinstance(body, Fault):
+        if type(body) is Fault:
             return Reading(Served(), body if status == 200 else self.fault_of(reply, {}))
         return self.read(reply, body)
+
+    def _is_stream(self, reply: HttpReply) -> bool:
+        """By its type; where that is missing or says JSON, by its start: no JSON begins so."""
+        kind = media_type(reply.headers)
+        if kind == self.stream_type:
+            return True
+        unsaid = kind in ("", "application/json") and self.stream_type == EVENT_STREAM
+        return unsaid and reply.body[:64].lstrip().startswith(_STREAM_STARTS)
 
     @abstractmethod
     def read(self, reply: HttpReply, body: dict[str, Any]) -> Reading:

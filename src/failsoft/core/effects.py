@@ -114,7 +114,7 @@ class Promise(Generic[T]):
 
 
 EVENT_STREAM = "text/event-stream"
-"""The media type of the replies that a `Pulse` listens to, unless its request says another."""
+"""The media type of the replies that a `Pulse` listens to, unless a request names another."""
 
 
 class Pulse(Protocol):
@@ -141,7 +141,7 @@ class HttpRequest:
         pulse: makes what listens to a reply that is a stream; None: a reply's parts come whenever they like.
         first_ns: the most that the first meaningful event may take, from the start of the exchange.
         gap_ns: the most that may pass between two of them, and from the last one to the reply's end.
-        stream_type: the media type of the replies that `pulse` listens to.
+        stream_type: the media type of the replies that the pulse listens to.
     """
 
     url: str

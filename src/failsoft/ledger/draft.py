@@ -289,7 +289,12 @@ def _pin(pin: Pin) -> Fields:
 
 
 def _served(served: Served) -> Fields:
-    told = {"model": served.model, "fingerprint": served.fingerprint, "request_id": served.request_id}
+    told = {
+        "model": served.model,
+        "fingerprint": served.fingerprint,
+        "request_id": served.request_id,
+        "upstream": served.upstream,
+    }
     fields: Fields = {key: provider_text(value) for key, value in told.items() if value is not None}
     return {**fields, "grade": served.grade.value}
 
