@@ -258,7 +258,7 @@ def test_what_fails_in_here_does_not_reach_the_caller(
     with client(answering(completion()), tmp_path / "l.db") as using:
         monkeypatch.setattr("failsoft.observer.codec_of", broken)
         assert ask(using).status_code == 200
-        monkeypatch.setattr("failsoft.observer.provider_of", broken)
+        monkeypatch.setattr("failsoft.observer.speaker_of", broken)
         assert ask(using).status_code == 200
     assert caplog.text.count("observing.failed") == 2
 

@@ -15,7 +15,7 @@ from attrs import define, field
 from failsoft.adapters.access import Access
 from failsoft.adapters.base import as_object, as_text
 from failsoft.adapters.reading import reading_of
-from failsoft.adapters.registry import api_of, codec_of
+from failsoft.adapters.registry import NOWHERE, api_of, codec_of, speaker_of
 from failsoft.adapters.streaming import Streaming
 from failsoft.adapters.strict_json import StrictJsonError, loads
 from failsoft.context import CallContext, current_context
@@ -41,16 +41,6 @@ _SNAPSHOT = b'{"observed":true}'
 _KEYS = ("authorization", "api-key", "x-api-key", "x-goog-api-key", "x-amz-security-token")
 
 
-def provider_of(url: str, host: str) -> tuple[Provider, str] | None:
-    """Whose a URL is, and which of its interfaces; None where nobody's is known to be there."""
-    at_home = [each for each in PROVIDERS.values() if each.base_url is not None and f"//{host}" in each.base_url]
-    for each in (*at_home, *PROVIDERS.values()):
-        api = api_of(each, url)
-        if api is not None:
-            return each, api
-    return None
-
-
 @define(eq=False)
 class Observer:
     """Hears exchanges, decodes them and queues records of them. Nothing that it does raises.
@@ -74,11 +64,11 @@ class Observer:
         if self.ledger is not None:
             self.ledger.submit(ConfigActivated(_SNAPSHOT, ((NAME, None),), ()))
 
-    def begin(self, url: str, host: str, headers: Mapping[str, str], body: bytes) -> Watch | None:
+    def begin(self, url: str, headers: Mapping[str, str], body: bytes) -> Watch | None:
         """A request goes out; None where it's none that is observed."""
         try:
             found = (
-                provider_of(url, host)
+                speaker_of(url)
                 if self.provider is None
                 else (PROVIDERS[self.provider], api_of(PROVIDERS[self.provider], url))
             )
@@ -123,9 +113,8 @@ class Observer:
     def _read(self, watch: Watch, attempt: Attempt, reply: HttpReply) -> None:
         provider = watch.provider
         options = {"api": watch.api} if len(provider.apis) > 1 else {}
-        place = provider.base_url or "https://observed.invalid/v1"
         attempt.status, attempt.reply = reply.status, reply.body
-        access = Access(watch.asked, provider.name, place, streaming=Streaming(), options=options)
+        access = Access(watch.asked, provider.name, NOWHERE, streaming=Streaming(), options=options)
         try:
             read = reading_of(codec_of(provider, access), reply)
         except Exception as error:

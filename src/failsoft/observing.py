@@ -109,7 +109,7 @@ def _watch(observer: Observer, request: Any) -> Watch | None:
         body: bytes = request.content
     except Exception:  # a request whose body is a stream: it may be read only once
         return None
-    return observer.begin(str(request.url), request.url.host, request.headers, body)
+    return observer.begin(str(request.url), request.headers, body)
 
 
 def _async_transport(httpx: Any) -> Any:

@@ -11,7 +11,10 @@ from urllib.parse import urlsplit
 from failsoft.adapters.access import Access
 from failsoft.core.effects import Codec
 from failsoft.errors import ConfigurationError
-from failsoft.providers import Provider
+from failsoft.providers import PROVIDERS, Provider
+
+NOWHERE = "https://nowhere.invalid/v1"
+"""The place of a codec that only reads."""
 
 
 def codec_of(provider: Provider, access: Access) -> Codec:
@@ -35,3 +38,21 @@ def api_of(provider: Provider, url: str) -> str | None:
     except ValueError:
         return None
     return next((api for api, pattern in provider.apis.items() if re.search(pattern, path)), None)
+
+
+_GENERIC = "openai-compatible"
+"""Whose dialect is spoken at most places that aren't a provider's own."""
+
+
+def speaker_of(url: str) -> tuple[Provider, str] | None:
+    """Whose dialect is spoken at a URL, and by which interface: by its host first, then by its path; None: nobody's known."""
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        return None
+    at_home = [each for each in PROVIDERS.values() if each.base_url is not None and f"//{host}" in each.base_url]
+    for each in (*at_home, PROVIDERS[_GENERIC], *PROVIDERS.values()):
+        api = api_of(each, url)
+        if api is not None:
+            return each, api
+    return None

@@ -15,7 +15,7 @@ from attrs import define, field
 from failsoft.adapters.access import Access
 from failsoft.adapters.reading import Reading, answer_of, reading_of
 from failsoft.adapters.recorded import Exchanged, NotRecorded, exchanged
-from failsoft.adapters.registry import api_of, codec_of
+from failsoft.adapters.registry import NOWHERE, api_of, codec_of, speaker_of
 from failsoft.adapters.streaming import Streaming
 from failsoft.core.effects import Reply
 from failsoft.core.retry_after import retry_after_ns
@@ -50,10 +50,6 @@ def api_named(provider: Provider, endpoint: str) -> str:
     raise ConfigurationError(f"--endpoint: {provider.name} has no {endpoint!r}; it's one of {', '.join(provider.apis)}")
 
 
-_NOWHERE = "https://provider.invalid/v1"
-"""Nothing is asked."""
-
-
 @define
 class Decoder:
     """Decodes recorded exchanges of one provider. Never raises for what they hold.
@@ -65,7 +61,7 @@ class Decoder:
 
     provider: Provider
     api: str | None = None
-    _codecs: dict[tuple[str | None, str], Any] = field(factory=dict[tuple[str | None, str], Any])
+    _codecs: dict[tuple[str, str | None, str], Any] = field(factory=dict[tuple[str, str | None, str], Any])
 
     def lines(self, source: Iterator[bytes]) -> Iterator[dict[str, Any]]:
         """One object for each line that isn't empty."""
@@ -86,21 +82,22 @@ class Decoder:
 
     def exchange(self, exchange: Exchanged) -> dict[str, Any]:
         """What one exchange's reply says."""
-        api = self.api or api_of(self.provider, exchange.url)
-        codec = self._codec(api, exchange.model or "unknown")
+        provider, api = self.provider, self.api or api_of(self.provider, exchange.url)
+        if api is None:  # a gateway that speaks somebody else's dialect beside its own
+            provider, api = speaker_of(exchange.url) or (provider, None)
+        codec = self._codec(provider, api, exchange.model or "unknown")
         try:
             return told(reading_of(codec, exchange.reply), exchange)
         except Exception as error:  # a foreign codec may raise anything
             return {"fault": "bug", "detail": f"decoding raised {type(error).__name__}"}
 
-    def _codec(self, api: str | None, model: str) -> Any:
-        if (api, model) not in self._codecs:
-            options = {"api": api} if api is not None and len(self.provider.apis) > 1 else {}
-            access = Access(
-                model, self.provider.name, self.provider.base_url or _NOWHERE, None, {}, Streaming(), options
-            )
-            self._codecs[api, model] = codec_of(self.provider, access)
-        return self._codecs[api, model]
+    def _codec(self, provider: Provider, api: str | None, model: str) -> Any:
+        key = provider.name, api, model
+        if key not in self._codecs:
+            options = {"api": api} if api is not None and len(provider.apis) > 1 else {}
+            access = Access(model, provider.name, NOWHERE, None, {}, Streaming(), options)
+            self._codecs[key] = codec_of(provider, access)
+        return self._codecs[key]
 
 
 def told(reading: Reading, exchange: Exchanged) -> dict[str, Any]:
