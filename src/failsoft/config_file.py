@@ -225,6 +225,8 @@ def _read(path: Path, limit: int) -> str:
             os.close(descriptor)
     except OSError as error:
         raise Unreadable(f"can't be read: {error.strerror}") from None
+    except Unreadable:
+        raise
     except ValueError:  # a NUL, or half a surrogate pair
         raise Unreadable("is not a path") from None
     if len(content) > limit:

@@ -13,8 +13,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from attrs import field, frozen
 
@@ -40,7 +42,7 @@ class Exchanged:
         method: in upper case.
         asked: the request's body.
         reply: what came.
-        model: the model that the request's body asks for, where it says so.
+        model: the model that the request asks for, by its body or by its URL, where it says so.
     """
 
     url: str
@@ -66,9 +68,10 @@ def exchanged(row: object) -> Exchanged:
     request = as_object(table.get("request"))
     url, method = request.get("url"), request.get("method")
     body = request.get("body")
-    model = as_object(body).get("model")
+    place = url if isinstance(url, str) else ""
+    model = as_object(body).get("model") or _in_url(place)
     return Exchanged(
-        url if isinstance(url, str) else "",
+        place,
         method.upper() if isinstance(method, str) else "POST",
         bytes_of(body, request.get("body_encoding")),
         HttpReply(
@@ -78,6 +81,15 @@ def exchanged(row: object) -> Exchanged:
         ),
         model if isinstance(model, str) else None,
     )
+
+
+_MODEL_IN_URL = re.compile(r"/model/([^/?]+)/(?:converse|invoke)|/models/([^/?:]+):[a-zA-Z]+")
+
+
+def _in_url(url: str) -> str | None:
+    """The model that a URL names: Bedrock's and Google's do."""
+    found = _MODEL_IN_URL.search(url)
+    return None if found is None else unquote(found[1] or found[2])
 
 
 def headers_of(given: object) -> dict[str, str]:

@@ -45,7 +45,7 @@ _GENERIC = "openai-compatible"
 
 
 def speaker_of(url: str) -> tuple[Provider, str] | None:
-    """Whose dialect is spoken at a URL, and by which interface: by its host first, then by its path; None: nobody's known."""
+    """Whose dialect is spoken at a URL, and by which interface: by its host first, then by its path; None: nobody's."""
     try:
         host = urlsplit(url).hostname
     except ValueError:

@@ -94,10 +94,16 @@ class Decoder:
     def _codec(self, provider: Provider, api: str | None, model: str) -> Any:
         key = provider.name, api, model
         if key not in self._codecs:
-            options = {"api": api} if api is not None and len(provider.apis) > 1 else {}
-            access = Access(model, provider.name, NOWHERE, None, {}, Streaming(), options)
-            self._codecs[key] = codec_of(provider, access)
+            try:
+                self._codecs[key] = _made(provider, api, model)
+            except ConfigurationError:  # a model of which that interface can't tell whose it is
+                self._codecs[key] = _made(provider, None, model)
         return self._codecs[key]
+
+
+def _made(provider: Provider, api: str | None, model: str) -> Any:
+    options = {"api": api} if api is not None and len(provider.apis) > 1 else {}
+    return codec_of(provider, Access(model, provider.name, NOWHERE, None, {}, Streaming(), options))
 
 
 def told(reading: Reading, exchange: Exchanged) -> dict[str, Any]:
