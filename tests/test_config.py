@@ -21,6 +21,7 @@ from failsoft.config_values import SECOND, Secret
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.durations import parse_duration
 from failsoft.outcome import Pin
+from failsoft.providers import known
 
 CANARY = "sk-canary-7f3a"
 CALLABLE = {"provider": "callable", "model": "house-1"}
@@ -671,8 +672,9 @@ def test_openai_needs_a_key_and_openai_compatible_an_address() -> None:
 
 
 def test_the_rules_about_two_keys_wait_for_a_provider() -> None:
+    names = ", ".join(f'"{each}"' for each in known())
     assert of_adapter({"provider": "x", "model": "m", "call": "a:b"}) == [
-        'provider: there is no "x"; it\'s one of "openai", "openai-compatible", "callable"'
+        f'provider: there is no "x"; it\'s one of {names}'
     ]
 
 

@@ -5,8 +5,8 @@ Theory of operation
 
 Version 2 has a ``message`` whose ``content`` is a list of texts and thoughts; ``tool_plan`` is prose about the calls, and no
 answer. It's streamed as events, whose ``type`` says what they bring: ``content-delta`` a piece of a text or a thought,
-``tool-call-start`` a call's name, ``tool-call-delta`` a piece of its arguments (none at all means ``{}``), ``message-end`` the
-reason, the usage and an error. That event is the end: ``[DONE]`` follows it and says nothing more.
+``tool-call-start`` a call's name, ``tool-call-delta`` a piece of its arguments (none at all means ``{}``), ``message-end``
+the reason, the usage and an error. That event is the end: ``[DONE]`` follows it and says nothing more.
 
 Version 1 has ``text`` and ``tool_calls`` with ``parameters``. It was streamed as a JSON object a line, the last of which,
 ``stream-end``, holds the whole reply.

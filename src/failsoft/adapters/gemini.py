@@ -187,8 +187,8 @@ def gemini(access: Access) -> Gemini:
 def vertex(access: Access) -> Gemini:
     """Gemini on Vertex AI: what `failsoft.providers` names.
 
-    The base URL ends with project and location: ``…-aiplatform.googleapis.com/v1/projects/P/locations/L``. The key is an OAuth
-    access token, which lives an hour.
+    The base URL ends with project and location: ``…-aiplatform.googleapis.com/v1/projects/P/locations/L``. The key is an
+    OAuth access token, which lives an hour.
     """
     return Gemini(access, "publishers/google/models", key_header="authorization", key_prefix="Bearer ")
 

@@ -91,10 +91,8 @@ class HttpJson(HttpCodec):
         return super().parse(reply)
 
     def read(self, reply: HttpReply, body: dict[str, Any]) -> Reading:
-        """What a reply's JSON object means."""
-        if reply.status != 200:
-            return Reading(self._served(reply, body), self.fault_of(reply, body))
-        return self._read(reply, body)
+        """What an error's JSON object means."""
+        return Reading(self._served(reply, body), self.fault_of(reply, body))
 
     def _read(self, reply: HttpReply, body: object) -> Reading:
         served, answer = self._served(reply, body), _at(body, self._answer)
