@@ -293,7 +293,7 @@ def test_version_1_is_understood() -> None:
     reading = read(body)
     assert (reading.text, reading.served.request_id, reading.tokens) == ("{}", "g1", Tokens(None, 2))
     calls = [{"name": "f", "parameters": {"a": 1}}]
-    assert read({**body, "text": None, "tool_calls": calls}, structured="tool").answer == '{"a": 1}'
+    assert read({**body, "text": None, "tool_calls": calls}, structured="tool").answer == '{"a":1}'
 
 
 @pytest.mark.parametrize(

@@ -462,8 +462,8 @@ def test_a_call_is_the_answer_only_where_it_was_forced() -> None:
     reading = read(content(CALL))
     assert reading.fault is not None
     assert reading.fault.kind is K.AMBIGUOUS_REPLY
-    assert reading.calls == (ToolCall("f", '{"a": [1]}', "c1"),)
-    assert read(content(CALL), structured="tool").answer == '{"a": [1]}'
+    assert reading.calls == (ToolCall("f", '{"a":[1]}', "c1"),)
+    assert read(content(CALL), structured="tool").answer == '{"a":[1]}'
     assert kind(content(CALL, CALL), structured="tool") is K.AMBIGUOUS_REPLY
     assert read(content({"functionCall": {"name": 7}}), structured="tool").calls == (ToolCall("", "{}"),)
     assert read(content({"functionCall": {"args": None, "name": "f"}})).calls == (ToolCall("f", "{}"),)
@@ -495,7 +495,7 @@ def test_chunks_are_put_together() -> None:
     reading = heard(FIRST, LAST, content({"text": "", "thoughtSignature": "x"}, finish=None))
     assert (reading.text, reading.fault, reading.finish) == ('{"a":1}', None, "STOP")
     assert reading.tokens == Tokens(7, 5)
-    assert heard(content(CALL), structured="tool").answer == '{"a": [1]}'
+    assert heard(content(CALL), structured="tool").answer == '{"a":[1]}'
 
 
 def test_a_list_of_chunks_is_read_like_a_stream() -> None:

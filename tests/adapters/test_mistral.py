@@ -280,7 +280,7 @@ def test_of_two_choices_the_first_ones_text_is_kept() -> None:
 def test_a_call_is_the_answer_only_where_it_was_forced() -> None:
     assert read(completion("", "tool_calls", [CALL]), structured="tool").answer == '{"a":1}'
     assert read(completion("", "tool_calls", [{"function": {"name": "f", "arguments": {"a": 1}}}])).calls == (
-        ToolCall("f", '{"a": 1}'),
+        ToolCall("f", '{"a":1}'),
     )
     assert read(completion("", "tool_calls", [{"function": {"arguments": ""}}])).calls == (ToolCall("", "{}"),)
     assert fault(completion("", "tool_calls", [CALL, CALL]), structured="tool").kind is K.AMBIGUOUS_REPLY

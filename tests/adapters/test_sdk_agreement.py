@@ -16,12 +16,12 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.adapters.replayed import Row, needs_recordings, reply_of, rows, streaming
 
 from failsoft.adapters import cohere, gemini, mistral
 from failsoft.adapters.reading import Reading
 from failsoft.core.effects import HttpReply
 from failsoft.fault import FaultKind
-from tests.adapters.replayed import Row, needs_recordings, reply_of, rows, streaming
 
 pytestmark = [needs_recordings, pytest.mark.filterwarnings("ignore")]
 

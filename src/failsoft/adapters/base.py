@@ -8,6 +8,8 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
+from pydantic_core import to_json
+
 from failsoft.errors import ConfigurationError
 
 MAX_TEXT = 512
@@ -44,6 +46,11 @@ def as_text(value: object) -> str | None:
 def as_count(value: object) -> int | None:
     """The value if it's a whole number of tokens, 0 or more; a negative, boolean or absurd one is unknown, not 0."""
     return value if type(value) is int and 0 <= value <= MAX_COUNT else None
+
+
+def json_text(value: object) -> str:
+    """A value that was read strictly, as JSON text again."""
+    return to_json(value).decode()
 
 
 def media_type(headers: Mapping[str, str]) -> str:

@@ -14,13 +14,12 @@ Version 1 has ``text`` and ``tool_calls`` with ``parameters``. It was streamed a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attrs import define, field
 
-from failsoft.adapters.base import as_array, as_count, as_object, as_text
+from failsoft.adapters.base import as_array, as_count, as_object, as_text, json_text
 from failsoft.adapters.event_reading import EventPulse, Refused, object_of
 from failsoft.adapters.event_stream import MAX_EVENTS, MAX_VALUES, Event, TooMuch
 from failsoft.adapters.reading import Reading, ToolCall
@@ -94,7 +93,7 @@ def read_v1(body: dict[str, Any], *, forced: bool) -> Reading:
 
 
 def _call(name: object, arguments: object, number: object) -> ToolCall:
-    stated = arguments if isinstance(arguments, str) else json.dumps(arguments or {}, ensure_ascii=False)
+    stated = arguments if isinstance(arguments, str) else json_text(arguments or {})
     return ToolCall(as_text(name) or "", stated or "{}", as_text(number))
 
 

@@ -16,13 +16,12 @@ Source: https://ai.google.dev/api/generate-content, and 219 recorded replies.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from attrs import define, field
 
-from failsoft.adapters.base import as_array, as_count, as_object, as_text
+from failsoft.adapters.base import as_array, as_count, as_object, as_text, json_text
 from failsoft.adapters.event_reading import EventPulse, Refused
 from failsoft.adapters.reading import Reading, ToolCall
 from failsoft.core.effects import Tokens
@@ -130,7 +129,7 @@ def _text(part: dict[str, Any]) -> str:
 
 
 def _call(call: dict[str, Any]) -> ToolCall:
-    arguments = json.dumps(call.get("args") or {}, ensure_ascii=False)
+    arguments = json_text(call.get("args") or {})
     return ToolCall(as_text(call.get("name")) or "", arguments, as_text(call.get("id")))
 
 

@@ -18,7 +18,6 @@ wrapped here; an object is taken as it is. Of a BYTES tensor, whose elements are
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +25,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from failsoft.adapters.access import Access, Options
-from failsoft.adapters.base import as_array, as_object, as_text
+from failsoft.adapters.base import as_array, as_object, as_text, json_text
 from failsoft.adapters.http_codec import HttpCodec
 from failsoft.adapters.reading import Reading
 from failsoft.adapters.status import fault_of_status
@@ -100,7 +99,7 @@ class HttpJson(HttpCodec):
             return Reading(served, Fault(FaultKind.NOT_AN_ANSWER, "nothing at response_field", 200))
         if self._tensor and isinstance(answer, str):
             return Reading(served, text=answer, answer=_wrapped_text(answer))
-        text = json.dumps(answer, ensure_ascii=False)
+        text = json_text(answer)
         return Reading(served, text=text if isinstance(answer, dict) else f'{{"value":{text}}}')
 
     def _served(self, reply: HttpReply, body: object) -> Served:

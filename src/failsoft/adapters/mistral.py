@@ -14,12 +14,11 @@ recorded replies, https://docs.mistral.ai/api, https://docs.mistral.ai/resources
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from failsoft.adapters.access import Access, Options
-from failsoft.adapters.base import as_array, as_object, as_text
+from failsoft.adapters.base import as_array, as_object, as_text, json_text
 from failsoft.adapters.http_codec import HttpCodec
 from failsoft.adapters.json_schema import strict_schema
 from failsoft.adapters.openai_reply import tokens_of
@@ -220,7 +219,7 @@ def _text(content: object) -> str:
 def _call(call: dict[str, Any]) -> ToolCall:
     function = as_object(call.get("function"))
     arguments: object = function.get("arguments")
-    stated = arguments if isinstance(arguments, str) else json.dumps(arguments or {}, ensure_ascii=False)
+    stated = arguments if isinstance(arguments, str) else json_text(arguments or {})
     return ToolCall(as_text(function.get("name")) or "", stated or "{}", as_text(call.get("id")))
 
 
