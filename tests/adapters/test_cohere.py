@@ -275,6 +275,7 @@ def test_other_reasons_than_complete_are_no_answer_and_keep_the_text(finish: str
         ({"id": "n1", "message": "went wrong"}, K.SERVER_ERROR),
         ({"id": "n1", "embeddings": {}, "texts": []}, K.NOT_AN_ANSWER),
         ({"text": "a"}, K.NOT_AN_ANSWER),
+        ({"id": "n1", "message": {"content": []}}, K.MALFORMED_REPLY),
     ],
 )
 def test_a_reply_that_does_not_answer_is_a_fault(body: Any, expected: FaultKind) -> None:

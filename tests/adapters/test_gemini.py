@@ -498,6 +498,12 @@ def test_chunks_are_put_together() -> None:
     assert heard(content(CALL), structured="tool").answer == '{"a":[1]}'
 
 
+def test_each_chunk_may_have_a_reason_of_which_the_last_counts() -> None:
+    reading = heard(content({"text": '{"a"'}), content({"text": ":1}"}, finish="MAX_TOKENS"))
+    assert reading.fault is not None
+    assert (reading.text, reading.fault.kind) == ('{"a":1}', K.TRUNCATED)
+
+
 def test_a_list_of_chunks_is_read_like_a_stream() -> None:
     reading = read([FIRST, LAST])
     assert (reading.text, reading.fault) == ('{"a":1}', None)

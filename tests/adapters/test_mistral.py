@@ -265,12 +265,20 @@ def test_thoughts_are_no_part_of_the_text() -> None:
         (completion(finish="tool_calls"), K.AMBIGUOUS_REPLY),
         (completion(calls=[CALL]), K.AMBIGUOUS_REPLY),
         ({"object": "list", "data": []}, K.NOT_AN_ANSWER),
+        ({"id": "n1", "model": "m", "results": [{"categories": {}}]}, K.NOT_AN_ANSWER),
+        ({"object": "chat.completion"}, K.EMPTY_REPLY),
         ({"object": "error", "message": "m", "type": "rate_limited", "code": "1300"}, K.RATE_LIMITED),
         ({"error": {"message": "m"}}, K.SERVER_ERROR),
     ],
 )
 def test_a_reply_that_does_not_answer_is_a_fault(body: Any, expected: FaultKind) -> None:
     assert fault(body).kind is expected
+
+
+def test_a_completion_that_does_not_say_what_it_is_is_read() -> None:
+    body = completion()
+    del body["object"]
+    assert read(body).fault is None
 
 
 def test_of_two_choices_the_first_ones_text_is_kept() -> None:

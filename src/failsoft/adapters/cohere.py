@@ -129,7 +129,7 @@ class Cohere(HttpCodec):
         """What a reply's JSON object means."""
         if reply.status != 200 or isinstance(body.get("message"), str):
             return Reading(Served(None, request_id=as_text(body.get("id"))), self.fault_of(reply, body))
-        if "message" in body and "finish_reason" in body:
+        if isinstance(body.get("message"), dict):
             return read_v2(body, forced=self._forced)
         if "text" in body and ("generation_id" in body or "response_id" in body):
             return read_v1(body, forced=self._forced)

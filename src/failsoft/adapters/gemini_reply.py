@@ -8,8 +8,8 @@ provider's own tools did. The text is all texts together that aren't thoughts. W
 there's no candidate, ``promptFeedback.blockReason`` says why the prompt was blocked.
 
 A stream is such replies, each with the next parts, the last one with the reason. Put together they are one reply, which is
-read like any other. A stream without a reason was cut, unless the prompt was blocked; what follows the reason, or is of
-another answer (``responseId``), isn't guessed at.
+read like any other. A stream without a reason was cut, unless the prompt was blocked; what follows the reason without one of
+its own (the first models gave each chunk one), or is of another answer (``responseId``), isn't guessed at.
 
 Source: https://ai.google.dev/api/generate-content, and 219 recorded replies.
 """
@@ -197,11 +197,12 @@ class Chunks:
         if len(candidates) > 1 or candidate.get("index") not in (0, None):
             raise Refused(_K.AMBIGUOUS_REPLY, "more than one candidate")
         parts = as_array(as_object(candidate.get("content")).get("parts"))
-        if self._candidate.get("finishReason") and any(is_said(each) for each in parts):
+        reason: object = candidate.get("finishReason")
+        if self._candidate.get("finishReason") and not reason and any(is_said(each) for each in parts):
             raise Refused(_K.AMBIGUOUS_REPLY, "content behind the answer's end")
         self._parts += parts
-        if candidate.get("finishReason"):
-            self._candidate["finishReason"] = candidate["finishReason"]
+        if reason:
+            self._candidate["finishReason"] = reason
         self._candidate["content"] = {"parts": self._parts}
 
     def ended(self) -> Fault | None:

@@ -124,7 +124,7 @@ class Mistral(HttpCodec):
         if reply.status != 200 or body.get("error") or body.get("object") == "error":
             reading.fault = self.fault_of(reply, body)
             return reading
-        if body.get("object") not in ("chat.completion", None, ""):
+        if body.get("object") != "chat.completion" and (body.get("object") or "choices" not in body):
             reading.fault = Fault(_K.NOT_AN_ANSWER, "another kind of object than a chat completion", 200)
             return reading
         choices = as_array(body.get("choices"))
