@@ -283,6 +283,12 @@ def test_assistants_are_models_and_what_is_left_out_is_not_sent() -> None:
     assert body["safetySettings"] == []
 
 
+def test_a_configuration_may_hold_nothing_but_the_schema() -> None:
+    left = {"leave_out": ["temperature", "seed", "maxOutputTokens"]}
+    assert sent(gemini(access(options=left)))["generationConfig"].keys() == {"responseMimeType", "responseJsonSchema"}
+    assert sent(gemini(access(options={**left, "structured": "tool"})))["generationConfig"] == {}
+
+
 def test_without_a_system_message_there_is_no_instruction() -> None:
     assert "systemInstruction" not in sent(gemini(access()), prompt=Prompt.of("q"))
 

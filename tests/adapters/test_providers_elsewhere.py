@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from tests.adapters.replayed import access, needs_recordings, rows
+from tests.adapters.replayed import DATA, access, needs_recordings, reply_of, rows, streaming
 
 from failsoft.adapters.cohere import Cohere
 from failsoft.adapters.gemini import Gemini
 from failsoft.adapters.http_json import HttpJson
 from failsoft.adapters.mistral import Mistral
 from failsoft.adapters.registry import api_of, codec_of
+from failsoft.core.effects import Reply, Unusable
 from failsoft.providers import PROVIDERS
 
 CODECS = {"gemini": Gemini, "vertex": Gemini, "mistral": Mistral, "cohere": Cohere, "http-json": HttpJson}
@@ -34,3 +35,12 @@ def test_recorded_urls_are_those_of_the_interface(provider: str, kinds: str) -> 
         path = url.partition("?")[0].lower()
         ours = kinds.lower() in path and "batch" not in path and "/openai/" not in path
         assert (api_of(PROVIDERS[provider], url) is not None) is ours, url
+
+
+@needs_recordings
+@pytest.mark.parametrize("name", CODECS)
+def test_no_recorded_reply_of_any_provider_makes_it_raise(name: str) -> None:
+    made = codec_of(PROVIDERS[name], access() if name == "http-json" else streaming())
+    for path in DATA.glob("*.jsonl"):
+        for _, row in rows(path.name.partition(".")[0]):
+            assert isinstance(made.decode(reply_of(row)), Reply | Unusable)

@@ -9,6 +9,7 @@ Skipped where an SDK isn't installed: none of them is a dependency. Tried with g
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,12 +17,14 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.adapters.replayed import Row, needs_recordings, reply_of, rows, streaming
+from tests.adapters.replayed import SCHEMA, Row, access, ask, needs_recordings, reply_of, rows, streaming
 
 from failsoft.adapters import cohere, gemini, mistral
+from failsoft.adapters.http_codec import HttpCodec
 from failsoft.adapters.reading import Reading
 from failsoft.core.effects import HttpReply
 from failsoft.fault import FaultKind
+from failsoft.prompt import Image, Message, Prompt, Sampling
 
 pytestmark = [needs_recordings, pytest.mark.filterwarnings("ignore")]
 
@@ -174,3 +177,110 @@ def test_cohere_reads_the_same() -> None:
         warnings.simplefilter("ignore")
         count, differ = compared("cohere", "/chat", lambda row: cohere.codec(streaming()).parse(reply_of(row)), _cohere)
     assert (count, differ) == (46, [])
+
+
+# --- what is sent -----------------------------------------------------------------------------------------------------
+
+SHOWN = Prompt((Message("system", "Classify."), Message("user", ("see", Image(b"\x89PNG", "image/png")))))
+SAMPLED = Sampling(temperature=0.5, seed=7, max_tokens=64, stop=("END",))
+CLOSED = {**SCHEMA, "additionalProperties": False}
+
+
+def sends(call: Callable[[httpx.MockTransport], Any]) -> tuple[str, dict[str, Any], httpx.Headers]:
+    """The URL's path, the body and the headers of what an SDK sends."""
+    caught: list[httpx.Request] = []
+
+    def keep(request: httpx.Request) -> httpx.Response:
+        caught.append(request)
+        return httpx.Response(400, json={})
+
+    with contextlib.suppress(Exception):
+        call(httpx.MockTransport(keep))
+    return caught[0].url.path, json.loads(caught[0].content), caught[0].headers
+
+
+def we_send(made: HttpCodec) -> tuple[str, dict[str, Any]]:
+    request = made.encode(ask(prompt=SHOWN, sampling=SAMPLED))
+    return httpx.URL(request.url).path, json.loads(request.body)
+
+
+def test_google_genai_sends_the_same() -> None:
+    genai = pytest.importorskip("google.genai")
+    config = {
+        "system_instruction": "Classify.",
+        "temperature": 0.5,
+        "seed": 7,
+        "max_output_tokens": 64,
+        "stop_sequences": ["END"],
+        "response_mime_type": "application/json",
+        "response_json_schema": CLOSED,
+        "store": False,
+    }
+    parts = ["see", genai.types.Part.from_bytes(data=b"\x89PNG", mime_type="image/png")]
+
+    def call(transport: httpx.MockTransport) -> Any:
+        client = genai.Client(api_key="k", http_options={"client_args": {"transport": transport}})
+        return client.models.generate_content(model="some-model", contents=parts, config=config)
+
+    path, theirs, headers = sends(call)
+    theirs["systemInstruction"].pop("role")  # it says "user", which means nothing there
+    part = theirs["contents"][0]["parts"][1]["inlineData"]
+    part["mimeType"] = part.pop("mime_type")  # Google takes either
+    made = gemini.gemini(access())
+    assert (path, theirs) == we_send(made)
+    assert "x-goog-api-key" in headers.keys() & dict(made.headers).keys()
+
+
+def test_mistralai_sends_the_same() -> None:
+    pytest.importorskip("mistralai.client")
+    from mistralai.client import Mistral
+
+    path, body = we_send(mistral.codec(access()))
+    url = body["messages"][1]["content"][1]["image_url"]
+
+    def call(transport: httpx.MockTransport) -> Any:
+        return Mistral(api_key="k", client=httpx.Client(transport=transport)).chat.complete(
+            model="some-model",
+            messages=[
+                {"role": "system", "content": "Classify."},
+                {
+                    "role": "user",
+                    "content": [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": url}],
+                },
+            ],
+            temperature=0.5,
+            random_seed=7,
+            max_tokens=64,
+            stop=["END"],
+            response_format={
+                "type": "json_schema",
+                "json_schema": {"name": "classify-item", "schema_definition": CLOSED, "strict": True},
+            },
+        )
+
+    assert sends(call)[:2] == (path, body)
+
+
+def test_cohere_sends_the_same() -> None:
+    sdk = pytest.importorskip("cohere")
+    path, body = we_send(cohere.codec(access(base_url="https://h.example/v2")))
+    url = body["messages"][1]["content"][1]["image_url"]
+
+    def call(transport: httpx.MockTransport) -> Any:
+        return sdk.ClientV2(api_key="k", httpx_client=httpx.Client(transport=transport), max_retries=0).chat(
+            model="some-model",
+            messages=[
+                {"role": "system", "content": "Classify."},
+                {
+                    "role": "user",
+                    "content": [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": url}],
+                },
+            ],
+            temperature=0.5,
+            seed=7,
+            max_tokens=64,
+            stop_sequences=["END"],
+            response_format={"type": "json_object", "json_schema": CLOSED},
+        )
+
+    assert sends(call)[:2] == (path, body)

@@ -28,16 +28,16 @@ from failsoft.adapters.http_codec import HttpCodec
 from failsoft.adapters.json_schema import strict_schema
 from failsoft.adapters.reading import Reading
 from failsoft.adapters.request_parts import (
-    Wishes,
+    RequestOptions,
     cannot_show,
     data_url,
     members_of,
     sampling_fields,
+    schema_in_words,
     spliced,
-    told_schema,
     tool_description,
     tool_name,
-    with_told,
+    with_schema_in_words,
 )
 from failsoft.adapters.status import fault_of_status
 from failsoft.core.effects import AnswerSchema, Ask, HttpReply, HttpRequest
@@ -73,7 +73,7 @@ class Cohere(HttpCodec):
     def __init__(self, access: Access) -> None:
         options = Options(access.options)
         options.choice("api", "chat")
-        self._wishes = Wishes.read(options, _OWN, *_SCHEMAS)
+        self._request = RequestOptions.read(options, _OWN, *_SCHEMAS)
         options.done()
         streamed = access.streaming
         self._timing: tuple[Any, ...] = () if streamed is None else (CoherePulse, streamed.first_ns, streamed.gap_ns)
@@ -83,7 +83,7 @@ class Cohere(HttpCodec):
 
     def schema_dialect(self) -> str:
         """Each way to ask for a schema has bytes of its own."""
-        return self._wishes.structured
+        return self._request.structured
 
     def schema_bytes(self, answer: AnswerSchema) -> bytes:
         """Members of the body, or a text, as ``structured`` is.
@@ -91,7 +91,7 @@ class Cohere(HttpCodec):
         Raises:
             ConfigurationError: the response type can't be said in this dialect.
         """
-        return _SCHEMAS[self._wishes.structured](answer)
+        return _SCHEMAS[self._request.structured](answer)
 
     def encode(self, ask: Ask) -> HttpRequest:
         """The request's exact bytes.
@@ -99,9 +99,9 @@ class Cohere(HttpCodec):
         Raises:
             CannotAsk: the prompt holds a document.
         """
-        way, schema, messages = self._wishes.structured, self.prepare(ask.answer), ask.prompt.messages
+        way, schema, messages = self._request.structured, self.prepare(ask.answer), ask.prompt.messages
         if way in ("json", "prompt"):
-            messages = with_told(ask.prompt, schema)
+            messages = with_schema_in_words(ask.prompt, schema)
             schema = _JSON_OBJECT if way == "json" else b""
         fields: dict[str, Any] = {
             "model": ask.pin.model,
@@ -109,7 +109,9 @@ class Cohere(HttpCodec):
             "stream": self.streaming is not None,
             **sampling_fields(ask.sampling, seed="seed", max_tokens="max_tokens", stop="stop_sequences"),
         }
-        return HttpRequest(self.url, self.headers, spliced(self._wishes.applied(fields), schema), "POST", *self._timing)
+        return HttpRequest(
+            self.url, self.headers, spliced(self._request.applied(fields), schema), "POST", *self._timing
+        )
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -123,7 +125,7 @@ class Cohere(HttpCodec):
 
     @property
     def _forced(self) -> bool:
-        return self._wishes.structured == "tool"
+        return self._request.structured == "tool"
 
     def read(self, reply: HttpReply, body: dict[str, Any]) -> Reading:
         """What a reply's JSON object means."""
@@ -195,6 +197,6 @@ def _tool(answer: AnswerSchema) -> bytes:
 _SCHEMAS: dict[str, Callable[[AnswerSchema], bytes]] = {
     "native": _native,
     "tool": _tool,
-    "json": told_schema,
-    "prompt": told_schema,
+    "json": schema_in_words,
+    "prompt": schema_in_words,
 }

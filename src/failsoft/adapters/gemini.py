@@ -31,16 +31,16 @@ from failsoft.adapters.google_schema import json_schema, openapi_schema
 from failsoft.adapters.http_codec import HttpCodec
 from failsoft.adapters.reading import Reading
 from failsoft.adapters.request_parts import (
-    Wishes,
+    RequestOptions,
     base64_of,
     cannot_show,
     members_of,
     sampling_fields,
+    schema_in_words,
     spliced,
-    told_schema,
     tool_description,
     tool_name,
-    with_told,
+    with_schema_in_words,
 )
 from failsoft.adapters.strict_json import WHITE_SPACE, decoded, loads_text
 from failsoft.core.effects import AnswerSchema, Ask, HttpReply, HttpRequest
@@ -82,8 +82,8 @@ class Gemini(HttpCodec):
     ) -> None:
         options = Options(access.options)
         options.choice("api", "generate-content")
-        wishes = Wishes.read(options, _OWN, *_SCHEMAS)
-        self._wishes, self._config = _with_config(options, wishes)
+        request = RequestOptions.read(options, _OWN, *_SCHEMAS)
+        self._request, self._config = _with_config(options, request)
         options.done()
         self._place, self._own = place, own or {}
         streamed = access.streaming
@@ -105,7 +105,7 @@ class Gemini(HttpCodec):
 
     def schema_dialect(self) -> str:
         """Each way to ask for a schema has bytes of its own."""
-        return self._wishes.structured
+        return self._request.structured
 
     def schema_bytes(self, answer: AnswerSchema) -> bytes:
         """Members of ``generationConfig``, of the body itself, or a text, as ``structured`` is.
@@ -113,7 +113,7 @@ class Gemini(HttpCodec):
         Raises:
             ConfigurationError: the response type can't be said in this dialect.
         """
-        return _SCHEMAS[self._wishes.structured](answer)
+        return _SCHEMAS[self._request.structured](answer)
 
     def encode(self, ask: Ask) -> HttpRequest:
         """The request's exact bytes.
@@ -121,9 +121,9 @@ class Gemini(HttpCodec):
         Raises:
             CannotAsk: the prompt holds a picture or a document that isn't taken.
         """
-        way, schema, messages = self._wishes.structured, self.prepare(ask.answer), ask.prompt.messages
+        way, schema, messages = self._request.structured, self.prepare(ask.answer), ask.prompt.messages
         if way in ("json", "prompt"):
-            messages = with_told(ask.prompt, schema)
+            messages = with_schema_in_words(ask.prompt, schema)
         fields: dict[str, Any] = {
             "contents": [_content(each) for each in messages if each.role != "system"],
             **self._own,
@@ -141,7 +141,7 @@ class Gemini(HttpCodec):
             last += b"," + schema
         model = ask.pin.model
         url = self._url if model == self._access.model else self._with_query(self.url_of(self._path_of(model)))
-        return HttpRequest(url, self.headers, spliced(self._wishes.applied(fields), last), "POST", *self._timing)
+        return HttpRequest(url, self.headers, spliced(self._request.applied(fields), last), "POST", *self._timing)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -155,7 +155,7 @@ class Gemini(HttpCodec):
         """What a reply's JSON object means."""
         if reply.status != 200 or body.get("error"):
             return Reading(served_of(body), self.fault_of(reply, body))
-        return read_reply(body, forced=self._wishes.structured == "tool")
+        return read_reply(body, forced=self._request.structured == "tool")
 
     def fault_of(self, reply: HttpReply, body: dict[str, Any]) -> Fault:
         """What an error means."""
@@ -172,7 +172,7 @@ class Gemini(HttpCodec):
         return self._read_chunks(reply, chunks, take_each(_listed(reply.body), chunks.take))
 
     def _read_chunks(self, reply: HttpReply, chunks: Chunks, fault: Fault | None) -> Reading:
-        reading = read_reply(chunks.body(), forced=self._wishes.structured == "tool")
+        reading = read_reply(chunks.body(), forced=self._request.structured == "tool")
         if chunks.error:
             fault = self.fault_of(reply, chunks.error)
         reading.fault = fault or chunks.ended() or reading.fault
@@ -193,13 +193,13 @@ def vertex(access: Access) -> Gemini:
     return Gemini(access, "publishers/google/models", key_header="authorization", key_prefix="Bearer ")
 
 
-def _with_config(options: Options, wishes: Wishes) -> tuple[Wishes, Wishes]:
-    """What's wished of the body, and what of ``generationConfig`` in it, which holds fields of the library's own."""
-    body = dict(wishes.body)
+def _with_config(options: Options, request: RequestOptions) -> tuple[RequestOptions, RequestOptions]:
+    """What the options say of the body, and what of ``generationConfig`` in it, which holds fields of the library's own."""
+    body = dict(request.body)
     config: object = body.pop("generationConfig", {})
     if not isinstance(config, dict) or _OWN_IN_CONFIG.intersection(as_object(config)):
         options.refuse("body", f"generationConfig must be a table without {', '.join(sorted(_OWN_IN_CONFIG))}")
-    return evolve(wishes, body=body), evolve(wishes, body=as_object(config))
+    return evolve(request, body=body), evolve(request, body=as_object(config))
 
 
 def _listed(body: bytes) -> Iterator[dict[str, Any]]:
@@ -251,6 +251,6 @@ _SCHEMAS: dict[str, Callable[[AnswerSchema], bytes]] = {
     "native": _native,
     "schema": _schema,
     "tool": _tool,
-    "json": told_schema,
-    "prompt": told_schema,
+    "json": schema_in_words,
+    "prompt": schema_in_words,
 }

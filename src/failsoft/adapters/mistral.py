@@ -25,16 +25,16 @@ from failsoft.adapters.openai_reply import tokens_of
 from failsoft.adapters.openai_stream import ChatPulse, assemble
 from failsoft.adapters.reading import Reading, ToolCall
 from failsoft.adapters.request_parts import (
-    Wishes,
+    RequestOptions,
     cannot_show,
     data_url,
     members_of,
     sampling_fields,
+    schema_in_words,
     spliced,
-    told_schema,
     tool_description,
     tool_name,
-    with_told,
+    with_schema_in_words,
 )
 from failsoft.adapters.status import fault_of_status
 from failsoft.core.effects import AnswerSchema, Ask, HttpReply, HttpRequest
@@ -78,7 +78,7 @@ class Mistral(HttpCodec):
     def __init__(self, access: Access) -> None:
         options = Options(access.options)
         options.choice("api", "chat")
-        self._wishes = Wishes.read(options, _OWN, *_SCHEMAS)
+        self._request = RequestOptions.read(options, _OWN, *_SCHEMAS)
         options.done()
         streamed = access.streaming
         self._timing: tuple[Any, ...] = () if streamed is None else (ChatPulse, streamed.first_ns, streamed.gap_ns)
@@ -88,7 +88,7 @@ class Mistral(HttpCodec):
 
     def schema_dialect(self) -> str:
         """Each way to ask for a schema has bytes of its own."""
-        return self._wishes.structured
+        return self._request.structured
 
     def schema_bytes(self, answer: AnswerSchema) -> bytes:
         """Members of the body, or a text, as ``structured`` is.
@@ -96,7 +96,7 @@ class Mistral(HttpCodec):
         Raises:
             ConfigurationError: the response type can't be said in this dialect.
         """
-        return _SCHEMAS[self._wishes.structured](answer)
+        return _SCHEMAS[self._request.structured](answer)
 
     def encode(self, ask: Ask) -> HttpRequest:
         """The request's exact bytes.
@@ -104,9 +104,9 @@ class Mistral(HttpCodec):
         Raises:
             CannotAsk: the prompt holds a document that isn't taken.
         """
-        way, schema, messages = self._wishes.structured, self.prepare(ask.answer), ask.prompt.messages
+        way, schema, messages = self._request.structured, self.prepare(ask.answer), ask.prompt.messages
         if way in ("json", "prompt"):
-            messages = with_told(ask.prompt, schema)
+            messages = with_schema_in_words(ask.prompt, schema)
             schema = _JSON_OBJECT if way == "json" else b""
         fields: dict[str, Any] = {
             "model": ask.pin.model,
@@ -114,7 +114,9 @@ class Mistral(HttpCodec):
             "stream": self.streaming is not None,
             **sampling_fields(ask.sampling, seed="random_seed", max_tokens="max_tokens", stop="stop"),
         }
-        return HttpRequest(self.url, self.headers, spliced(self._wishes.applied(fields), schema), "POST", *self._timing)
+        return HttpRequest(
+            self.url, self.headers, spliced(self._request.applied(fields), schema), "POST", *self._timing
+        )
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -149,7 +151,7 @@ class Mistral(HttpCodec):
             return Fault(FINISH[finish], f"it ended with {finish}", 200)
         if finish not in ("stop", "tool_calls"):
             return Fault(_K.MALFORMED_REPLY, "an unknown reason why it ended", 200)
-        forced = self._wishes.structured == "tool" and len(reading.calls) == 1
+        forced = self._request.structured == "tool" and len(reading.calls) == 1
         if (reading.calls or finish == "tool_calls") and not forced:
             return Fault(_K.AMBIGUOUS_REPLY, "a tool call where an answer was asked for", 200)
         if not reading.calls and not reading.text.strip():
@@ -245,6 +247,6 @@ def _tool(answer: AnswerSchema) -> bytes:
 _SCHEMAS: dict[str, Callable[[AnswerSchema], bytes]] = {
     "native": _native,
     "tool": _tool,
-    "json": told_schema,
-    "prompt": told_schema,
+    "json": schema_in_words,
+    "prompt": schema_in_words,
 }

@@ -1,4 +1,4 @@
-"""What requests of several dialects hold alike: what options wish for, sampling, bytes as text, a schema told in words."""
+"""What requests of several dialects hold alike: options, sampling, bytes as text, a schema told in words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from failsoft.prompt import Document, Image, Message, Prompt, Sampling
 
 
 @frozen
-class Wishes:
+class RequestOptions:
     """What an adapter's options say of its requests.
 
     Args:
@@ -32,7 +32,7 @@ class Wishes:
     body: Mapping[str, Any] = field(factory=dict[str, Any])
 
     @classmethod
-    def read(cls, options: Options, own: frozenset[str], *structured: str) -> Wishes:
+    def read(cls, options: Options, own: frozenset[str], *structured: str) -> RequestOptions:
         """The options ``structured``, ``leave_out`` and ``body``.
 
         Args:
@@ -48,7 +48,7 @@ class Wishes:
         return cls(way, leave_out, body)
 
     def applied(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """A request's fields, as wished."""
+        """A request's fields, with those besides and without those left out."""
         return {name: value for name, value in {**fields, **self.body}.items() if name not in self.leave_out}
 
 
@@ -65,8 +65,8 @@ def spliced(fields: Mapping[str, Any], members: bytes) -> bytes:
 
     So a schema with hundreds of enum values isn't written anew for every call.
     """
-    body = to_json(fields)
-    return b"%b,%b}" % (body[:-1], members) if members else body
+    begun = to_json(fields)[:-1]
+    return b"%b%b%b}" % (begun, b"," if members and fields else b"", members)
 
 
 def members_of(**fields: Any) -> bytes:
@@ -89,7 +89,7 @@ def cannot_show(part: Image | Document, where: str = "a prompt") -> CannotAsk:
     return CannotAsk(Fault(FaultKind.UNSUPPORTED_CONTENT, f"this dialect takes no {part.media_type} in {where}"))
 
 
-def told_schema(answer: AnswerSchema) -> bytes:
+def schema_in_words(answer: AnswerSchema) -> bytes:
     """The schema in words, for models that aren't held to one.
 
     Raises:
@@ -99,8 +99,8 @@ def told_schema(answer: AnswerSchema) -> bytes:
     return b"Answer with one JSON object and nothing else, no code fence, that fits this JSON schema:\n" + schema
 
 
-def with_told(prompt: Prompt, told: bytes) -> tuple[Message, ...]:
-    """A prompt's messages, and a system message behind its last one of these (or first of all): what `told_schema` said."""
+def with_schema_in_words(prompt: Prompt, told: bytes) -> tuple[Message, ...]:
+    """A prompt's messages, and what `schema_in_words` said: a system message behind the last of these, or first of all."""
     messages = prompt.messages
     last = max((n for n, each in enumerate(messages, 1) if each.role == "system"), default=0)
     return (*messages[:last], Message("system", told.decode()), *messages[last:])
@@ -113,6 +113,6 @@ def tool_name(answer: AnswerSchema) -> str:
 
 
 def tool_description(answer: AnswerSchema) -> str:
-    """What the tool is for: the response type's own description, else ours."""
+    """What the tool is for: the response type's own description, 1,000 characters of it; else ours."""
     said = as_object(answer.schema).get("description")
-    return said if isinstance(said, str) and said else "Gives the answer."
+    return said[:1000] if isinstance(said, str) and said else "Gives the answer."
