@@ -26,7 +26,7 @@ from tests.adapters.replayed import (
 )
 
 from failsoft.adapters.cohere import Cohere, codec
-from failsoft.adapters.cohere_reply import FINISH, CoherePulse
+from failsoft.adapters.cohere_reply import CoherePulse
 from failsoft.adapters.event_stream import MAX_EVENTS
 from failsoft.adapters.reading import Reading, ToolCall
 from failsoft.core.effects import CannotAsk, HttpReply, Reply, Tokens
@@ -36,6 +36,15 @@ from failsoft.outcome import Grade
 from failsoft.prompt import Document, Image, Message, Prompt, Sampling
 
 K = FaultKind
+FINISH = {
+    "MAX_TOKENS": K.TRUNCATED,
+    "ERROR_LIMIT": K.TRUNCATED,
+    "ERROR_TOXIC": K.FILTERED,
+    "ERROR": K.SERVER_ERROR,
+    "TIMEOUT": K.SERVER_ERROR,
+    "USER_CANCEL": K.SERVER_ERROR,
+}
+OWN = ("model", "messages", "stream", "response_format", "tools", "tool_choice", "strict_tools", "documents")
 LINES = {"content-type": "application/stream+json"}
 
 
@@ -174,7 +183,7 @@ def test_no_spoilt_recording_makes_it_raise() -> None:
 
 def test_a_request_says_exactly_this() -> None:
     request = codec(access()).encode(ask(sampling=Sampling(max_tokens=64, stop=("END",))))
-    assert request.url == "https://h.example/v1/chat"
+    assert (request.method, request.url) == ("POST", "https://h.example/v1/chat")
     assert json.loads(request.body) == {
         "model": "some-model",
         "messages": [{"role": "system", "content": "Classify."}, {"role": "user", "content": "Büchse"}],
@@ -192,6 +201,14 @@ def test_a_tool_is_strict_and_required() -> None:
     body = sent(codec(access(options={"structured": "tool"})))
     assert (body["tool_choice"], body["strict_tools"], len(body["tools"])) == ("REQUIRED", True, 1)
     assert "response_format" not in body
+    assert body["tools"][0] == {
+        "type": "function",
+        "function": {
+            "name": "classify-item",
+            "description": "Gives the answer.",
+            "parameters": {**SCHEMA, "additionalProperties": False},
+        },
+    }
 
 
 @pytest.mark.parametrize(("way", "form"), [("json", {"type": "json_object"}), ("prompt", None)])
@@ -215,9 +232,17 @@ def test_a_stream_is_asked_for_and_images_are_data_urls() -> None:
         codec(access()).encode(ask(prompt=Prompt((Message("user", (Document(b"a", "application/pdf"),)),))))
 
 
-@pytest.mark.parametrize("options", [{"structured": "x"}, {"body": {"documents": []}}, {"x": 1}])
-def test_options_that_could_change_what_is_promised_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match="options"):
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"structured": "x"}, '"native", "tool", "json", "prompt"'),
+        ({"api": "v1"}, r'options\.api: must be one of "chat"'),
+        *(({"body": {each: []}}, rf"options\.body: {each} is") for each in OWN),
+        ({"x": 1}, "known are: api, body, leave_out, structured"),
+    ],
+)
+def test_options_that_could_change_what_is_promised_are_refused(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
         codec(access(options=options))
 
 
@@ -295,6 +320,10 @@ def test_version_1_is_understood() -> None:
     assert (reading.text, reading.served.request_id, reading.tokens) == ("{}", "g1", Tokens(None, 2))
     calls = [{"name": "f", "parameters": {"a": 1}}]
     assert read({**body, "text": None, "tool_calls": calls}, structured="tool").answer == '{"a":1}'
+
+
+def test_an_error_has_a_number_too() -> None:
+    assert read({"id": "n1", "message": "m"}, 400).served.request_id == "n1"
 
 
 @pytest.mark.parametrize(
@@ -389,7 +418,7 @@ def test_lines_of_version_1_are_read() -> None:
     cut = made.parse(lines(*begun, {"event_type": "text-generation", "text": KEY[5:]}, {"event_type": "new"}))
     assert cut.fault is not None
     assert (cut.fault.kind, cut.served.request_id) == (K.TRUNCATED_STREAM, "g1")
-    assert KEY not in cut.text
+    assert cut.text == '"[secret]'
     whole = {"event_type": "stream-end", "finish_reason": "COMPLETE", "response": {"text": "{}", "generation_id": "g1"}}
     assert made.parse(lines(*begun, whole)).fault is None
     many = made.parse(HttpReply(200, LINES, b"{}\n" * (MAX_EVENTS + 1))).fault

@@ -27,7 +27,7 @@ from tests.adapters.replayed import (
 )
 
 from failsoft.adapters.gemini import Gemini, gemini, vertex
-from failsoft.adapters.gemini_reply import FINISH, GeminiPulse
+from failsoft.adapters.gemini_reply import GeminiPulse
 from failsoft.adapters.reading import Reading, ToolCall
 from failsoft.core.effects import AnswerSchema, CannotAsk, HttpReply, Reply, Tokens, Unusable
 from failsoft.errors import ConfigurationError
@@ -36,6 +36,39 @@ from failsoft.outcome import Grade, Pin
 from failsoft.prompt import Document, Image, Message, Prompt, Sampling
 
 K = FaultKind
+FINISH = {
+    "MAX_TOKENS": K.TRUNCATED,
+    "CONTINUATION": K.TRUNCATED,
+    "SAFETY": K.FILTERED,
+    "RECITATION": K.FILTERED,
+    "LANGUAGE": K.FILTERED,
+    "BLOCKLIST": K.FILTERED,
+    "PROHIBITED_CONTENT": K.FILTERED,
+    "SPII": K.FILTERED,
+    "MODEL_ARMOR": K.FILTERED,
+    "ESCALATION": K.FILTERED,
+    "IMAGE_SAFETY": K.FILTERED,
+    "IMAGE_PROHIBITED_CONTENT": K.FILTERED,
+    "IMAGE_RECITATION": K.FILTERED,
+    "IMAGE_OTHER": K.FILTERED,
+    "NO_IMAGE": K.EMPTY_REPLY,
+    "MALFORMED_FUNCTION_CALL": K.MALFORMED_ANSWER,
+    "UNEXPECTED_TOOL_CALL": K.MALFORMED_ANSWER,
+    "TOO_MANY_TOOL_CALLS": K.MALFORMED_ANSWER,
+    "MALFORMED_RESPONSE": K.MALFORMED_ANSWER,
+    "MISSING_THOUGHT_SIGNATURE": K.MALFORMED_ANSWER,
+    "OTHER": K.SERVER_ERROR,
+    "FINISH_REASON_UNSPECIFIED": K.SERVER_ERROR,
+    "PUP_LIMITED_DISABLED": K.QUOTA_SPENT,
+}
+OWN = (
+    *("contents", "model", "tools", "systemInstruction", "system_instruction", "toolConfig", "tool_config"),
+    "generation_config",
+)
+OWN_IN_CONFIG = (
+    *("responseMimeType", "response_mime_type", "responseJsonSchema", "response_json_schema"),
+    *("responseSchema", "response_schema", "candidateCount", "candidate_count"),
+)
 PLACES = {"gemini": gemini, "vertex": vertex}
 
 
@@ -224,6 +257,7 @@ def test_no_spoilt_recording_makes_it_raise(provider: str) -> None:
 
 def test_a_request_to_ai_studio_says_exactly_this() -> None:
     request = gemini(access("gemini-2.5-flash")).encode(ask(pin=Pin("gemini-2.5-flash")))
+    assert request.method == "POST"
     assert request.url == "https://h.example/v1/models/gemini-2.5-flash:generateContent"
     assert json.loads(request.body) == {
         "contents": [{"role": "user", "parts": [{"text": "Büchse"}]}],
@@ -289,6 +323,11 @@ def test_a_configuration_may_hold_nothing_but_the_schema() -> None:
     assert sent(gemini(access(options={**left, "structured": "tool"})))["generationConfig"] == {}
 
 
+def test_a_functions_name_has_64_characters_at_most() -> None:
+    body = sent(gemini(access(options={"structured": "tool"})), answer=AnswerSchema("a" * 65, SCHEMA))
+    assert body["tools"][0]["functionDeclarations"][0]["name"] == "a" * 64
+
+
 def test_without_a_system_message_there_is_no_instruction() -> None:
     assert "systemInstruction" not in sent(gemini(access()), prompt=Prompt.of("q"))
 
@@ -347,12 +386,12 @@ def test_what_it_cannot_be_shown_is_not_asked(message: Message) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"structured": "yes"}, "structured"),
-        ({"api": "chat"}, "api"),
-        ({"body": {"contents": []}}, "contents"),
-        ({"leave_out": ["system_instruction"]}, "system_instruction"),
-        ({"body": {"generationConfig": []}}, "generationConfig"),
-        ({"body": {"generationConfig": {"response_schema": {}}}}, "generationConfig"),
+        ({"structured": "yes"}, '"native", "schema", "tool", "json", "prompt"'),
+        ({"api": "chat"}, "generate-content"),
+        *(({"body": {each: {}}}, rf"options\.body: {each} is") for each in OWN),
+        *(({"leave_out": [each]}, rf"options\.leave_out: {each} is") for each in OWN),
+        ({"body": {"generationConfig": []}}, r"options\.body: generationConfig"),
+        *(({"body": {"generationConfig": {each: {}}}}, r"options\.body: generationConfig") for each in OWN_IN_CONFIG),
         ({"other": 1}, "other"),
     ],
 )

@@ -9,11 +9,43 @@ import pytest
 from tests.adapters.replayed import access, answered, streaming
 
 from failsoft.adapters.gemini import gemini
-from failsoft.adapters.gemini_errors import BY_CODE, BY_REASON
 from failsoft.core.effects import SECOND, HttpReply
 from failsoft.fault import Fault, FaultKind
 
 K = FaultKind
+BY_REASON = {
+    "API_KEY_INVALID": K.UNAUTHENTICATED,
+    "ACCESS_TOKEN_EXPIRED": K.UNAUTHENTICATED,
+    "ACCESS_TOKEN_TYPE_UNSUPPORTED": K.UNAUTHENTICATED,
+    "CREDENTIALS_MISSING": K.UNAUTHENTICATED,
+    "ACCOUNT_STATE_INVALID": K.UNAUTHENTICATED,
+    "API_KEY_SERVICE_BLOCKED": K.FORBIDDEN,
+    "API_KEY_IP_ADDRESS_BLOCKED": K.FORBIDDEN,
+    "API_KEY_HTTP_REFERRER_BLOCKED": K.FORBIDDEN,
+    "SERVICE_DISABLED": K.FORBIDDEN,
+    "CONSUMER_INVALID": K.FORBIDDEN,
+    "CONSUMER_SUSPENDED": K.FORBIDDEN,
+    "USER_PROJECT_DENIED": K.FORBIDDEN,
+    "BILLING_DISABLED": K.QUOTA_SPENT,
+    "RATE_LIMIT_EXCEEDED": K.RATE_LIMITED,
+}
+BY_CODE = {
+    "UNAUTHENTICATED": K.UNAUTHENTICATED,
+    "PERMISSION_DENIED": K.FORBIDDEN,
+    "NOT_FOUND": K.MODEL_NOT_FOUND,
+    "FAILED_PRECONDITION": K.QUOTA_SPENT,
+    "RESOURCE_EXHAUSTED": K.RATE_LIMITED,
+    "INVALID_ARGUMENT": K.REQUEST_REJECTED,
+    "OUT_OF_RANGE": K.REQUEST_REJECTED,
+    "UNAVAILABLE": K.OVERLOADED,
+    "ABORTED": K.CONFLICT,
+    "INTERNAL": K.SERVER_ERROR,
+    "UNKNOWN": K.SERVER_ERROR,
+    "DATA_LOSS": K.SERVER_ERROR,
+    "DEADLINE_EXCEEDED": K.SERVER_ERROR,
+    "CANCELLED": K.SERVER_ERROR,
+}
+"""Beside a status that says something else."""
 
 
 def error(status: int, code: str | None = None, *details: Any) -> dict[str, Any]:
@@ -43,7 +75,8 @@ def test_a_reason_is_asked_first(reason: str) -> None:
 
 @pytest.mark.parametrize("code", BY_CODE)
 def test_a_code_is_asked_before_the_status(code: str) -> None:
-    assert fault(error(418, code), 418).kind is BY_CODE[code]
+    other = 410 if code != "NOT_FOUND" else 418
+    assert fault(error(other, code), other).kind is BY_CODE[code]
 
 
 @pytest.mark.parametrize(
@@ -127,4 +160,5 @@ def test_an_error_under_the_type_of_a_stream_is_read_all_the_same() -> None:
 
 def test_an_error_inside_a_200_is_classified_by_its_code() -> None:
     assert fault(error(429, None), 200).kind is K.RATE_LIMITED
+    assert fault(error(400, None), 200).kind is K.REQUEST_REJECTED
     assert fault(error(0, None), 200).kind is K.SERVER_ERROR

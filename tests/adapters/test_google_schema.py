@@ -27,7 +27,7 @@ class Whole(BaseModel):
     const: Literal["x"]
     unit: Unit
     note: str | None = None
-    maybe: Annotated[int, Field(ge=1, lt=9)] | str | None
+    maybe: Annotated[int, Field(ge=1, lt=9, le=8)] | str | None
     amounts: list[Annotated[float, Field(ge=0)]] = Field(max_length=3, description="how many")
     name: str = Field(max_length=4)
     pet: Annotated[Cat | Dog, Field(discriminator="kind")]
@@ -67,7 +67,10 @@ def test_openapi_has_no_references_no_null_and_no_closed_objects() -> None:
             "unit": {"type": "integer", "description": "(one of 1, 2)"},
             "note": {"type": "string", "nullable": True},
             "maybe": {
-                "anyOf": [{"type": "integer", "minimum": 1, "description": "(exclusiveMaximum 9)"}, {"type": "string"}],
+                "anyOf": [
+                    {"type": "integer", "minimum": 1, "maximum": 8, "description": "(exclusiveMaximum 9)"},
+                    {"type": "string"},
+                ],
                 "nullable": True,
             },
             "amounts": {
@@ -97,8 +100,23 @@ def test_openapi_has_no_references_no_null_and_no_closed_objects() -> None:
 def test_what_openapi_cannot_say_is_told() -> None:
     with pytest.raises(ConfigurationError, match="without references"):
         openapi_schema(schema_of(Tree))
+    with pytest.raises(ConfigurationError, match=r"#/properties/pair/anyOf/1: a tuple"):
+        openapi_schema({"type": "object", "properties": {"pair": {"anyOf": [{}, {"prefixItems": [{}]}]}}})
     with pytest.raises(ConfigurationError, match=r"#/properties/pair: a tuple"):
         openapi_schema({"type": "object", "properties": {"pair": {"type": "array", "prefixItems": [{}]}}})
+
+
+def nested(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(levels):
+        schema = {"type": "object", "properties": {"a": schema}}
+    return schema
+
+
+def test_thirty_two_levels_are_written_and_no_more() -> None:
+    openapi_schema(nested(32))
+    with pytest.raises(ConfigurationError, match="holds itself"):
+        openapi_schema(nested(33))
 
 
 def test_a_schema_that_doubles_with_every_level_is_refused_at_once() -> None:

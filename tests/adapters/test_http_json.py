@@ -145,9 +145,10 @@ def test_a_503_that_tells_to_wait_throttles() -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"request": "kserve"}, "request"),
-        ({"path": "predict"}, "path"),
-        ({"path": "/a?b"}, "path"),
+        ({"request": "kserve"}, '"plain", "kserve-v2"'),
+        ({"api": "x"}, r'options\.api: must be one of "json"'),
+        ({"path": "predict"}, r"options\.path"),
+        ({"path": "/a?b"}, r"options\.path"),
         ({"response_field": ""}, "response_field"),
         ({"structured": "tool"}, "structured"),
     ],

@@ -148,7 +148,7 @@ def test_no_spoilt_recording_makes_it_raise() -> None:
 
 def test_a_request_says_exactly_this() -> None:
     request = codec(access()).encode(ask(sampling=Sampling(max_tokens=64, stop=("END",))))
-    assert request.url == "https://h.example/v1/chat/completions"
+    assert (request.method, request.url) == ("POST", "https://h.example/v1/chat/completions")
     assert json.loads(request.body) == {
         "model": "some-model",
         "messages": [{"role": "system", "content": "Classify."}, {"role": "user", "content": "Büchse"}],
@@ -172,6 +172,15 @@ def test_a_request_says_exactly_this() -> None:
 def test_a_tool_must_be_called_alone() -> None:
     body = sent(codec(access(options={"structured": "tool"})))
     [tool] = body["tools"]
+    assert tool == {
+        "type": "function",
+        "function": {
+            "name": "classify-item",
+            "description": "Gives the answer.",
+            "parameters": {**SCHEMA, "additionalProperties": False},
+            "strict": True,
+        },
+    }
     assert body["tool_choice"] == {"type": "function", "function": {"name": tool["function"]["name"]}}
     assert body["parallel_tool_calls"] is False
     assert "response_format" not in body
@@ -208,9 +217,21 @@ def test_what_it_cannot_be_shown_is_not_asked() -> None:
         codec(access()).encode(ask(prompt=Prompt((Message("user", (Document(b"a", "text/csv"),)),))))
 
 
-@pytest.mark.parametrize("options", [{"structured": "x"}, {"body": {"n": 2}}, {"leave_out": ["model"]}, {"x": 1}])
-def test_options_that_could_change_what_is_promised_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match="options"):
+OWN = ("model", "messages", "response_format", "stream", "n", "tools", "tool_choice", "parallel_tool_calls")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"structured": "x"}, '"native", "tool", "json", "prompt"'),
+        ({"api": "v1"}, r'options\.api: must be one of "chat"'),
+        *(({"body": {each: 2}}, rf"options\.body: {each} is") for each in OWN),
+        *(({"leave_out": [each]}, rf"options\.leave_out: {each} is") for each in OWN),
+        ({"x": 1}, "known are: api, body, leave_out, structured"),
+    ],
+)
+def test_options_that_could_change_what_is_promised_are_refused(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
         codec(access(options=options))
 
 
@@ -299,8 +320,12 @@ def test_a_call_is_the_answer_only_where_it_was_forced() -> None:
     [
         ({"object": "error", "type": "invalid_model", "code": "1500"}, 400, K.MODEL_NOT_FOUND),
         ({"object": "error", "type": "x", "code": "1500"}, 400, K.MODEL_NOT_FOUND),
-        ({"object": "error", "type": "rate_limited", "code": None}, 429, K.RATE_LIMITED),
-        ({"object": "error", "type": "service_tier_capacity_exceeded", "code": "3505"}, 429, K.OVERLOADED),
+        ({"object": "error", "type": "rate_limited", "code": None}, 400, K.RATE_LIMITED),
+        ({"object": "error", "type": "service_tier_capacity_exceeded", "code": None}, 429, K.OVERLOADED),
+        ({"object": "error", "type": "x", "code": "3505"}, 429, K.OVERLOADED),
+        ({"object": "error", "type": "invalid_model", "code": None}, 400, K.MODEL_NOT_FOUND),
+        ({"object": "error", "type": "x", "code": "1300"}, 400, K.RATE_LIMITED),
+        ({"error": {"type": "rate_limited"}}, 400, K.RATE_LIMITED),
         ({"object": "error", "type": ["x"], "code": 1300}, 400, K.REQUEST_REJECTED),
         ({"detail": [{"loc": ["body"], "msg": "m"}]}, 422, K.REQUEST_REJECTED),
         ({"detail": "Payment required"}, 402, K.QUOTA_SPENT),
