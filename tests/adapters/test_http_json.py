@@ -91,6 +91,13 @@ def test_what_is_no_object_is_wrapped(body: Any, expected: Any) -> None:
     assert answer({"a": [{}, {"b.": 0, "b": body}]}, response_field="a.1.b") == expected
 
 
+def test_a_whole_body_is_the_answer_as_it_stands() -> None:
+    for body, expected in ((b' {"a": 1.10}\n', b'{"a": 1.10}'), (b"1.10", b'{"value":1.10}')):
+        reply = service().decode(answered(body))
+        assert isinstance(reply, Reply)
+        assert reply.answer == expected
+
+
 @pytest.mark.parametrize("field", ["b", "a.2", "a.x", "a.-1", "a.9999999999", "a.0.b", "a.٠", "."])
 def test_where_nothing_stands_there_is_no_answer(field: str) -> None:
     assert kind({"a": [1, 2]}, response_field=field) is K.NOT_AN_ANSWER

@@ -84,7 +84,8 @@ class HttpJson(HttpCodec):
         """What the reply says; its JSON needn't be an object."""
         if reply.status == 200:
             try:
-                return self._read(reply, loads_text(decoded(reply.body).strip(WHITE_SPACE)))
+                text = decoded(reply.body).strip(WHITE_SPACE)
+                return self._read(reply, loads_text(text), text)
             except StrictJsonError:
                 pass  # what it is instead is told below
         return super().parse(reply)
@@ -93,13 +94,14 @@ class HttpJson(HttpCodec):
         """What an error's JSON object means."""
         return Reading(self._served(reply, body), self.fault_of(reply, body))
 
-    def _read(self, reply: HttpReply, body: object) -> Reading:
+    def _read(self, reply: HttpReply, body: object, text: str) -> Reading:
         served, answer = self._served(reply, body), _at(body, self._answer)
         if answer is _MISSING:
             return Reading(served, Fault(FaultKind.NOT_AN_ANSWER, "nothing at response_field", 200))
         if self._tensor and isinstance(answer, str):
             return Reading(served, text=answer, answer=_wrapped_text(answer))
-        text = json_text(answer)
+        if self._answer:
+            text = json_text(answer)
         return Reading(served, text=text if isinstance(answer, dict) else f'{{"value":{text}}}')
 
     def _served(self, reply: HttpReply, body: object) -> Served:
