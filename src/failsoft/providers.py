@@ -43,6 +43,7 @@ class Provider:
 _A = "failsoft.adapters."
 _CHAT = r"/chat/completions$"
 _RESPONSES = r"/responses(?:/[^/]+)?$"  # one that is asked for again has its number behind it
+_GENERATE = {"generate-content": r":(?:g|streamG)enerateContent$"}
 
 
 def _provider(name: str, codec: str, *, apis: Mapping[str, str], **facts: object) -> tuple[str, Provider]:
@@ -131,6 +132,30 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                 base_url="http://localhost:11434",
                 apis={"chat": r"/api/chat$", "generate": r"/api/generate$", "openai": _CHAT},
             ),
+            _provider(
+                "gemini",
+                "gemini:gemini",
+                base_url="https://generativelanguage.googleapis.com/v1beta",
+                key="GEMINI_API_KEY",
+                apis=_GENERATE,
+            ),
+            _provider("vertex", "gemini:vertex", apis=_GENERATE),
+            _provider(
+                "mistral",
+                "mistral:codec",
+                base_url="https://api.mistral.ai/v1",
+                key="MISTRAL_API_KEY",
+                apis={"chat": _CHAT},
+                both_ends=True,
+            ),
+            _provider(
+                "cohere",
+                "cohere:codec",
+                base_url="https://api.cohere.com/v2",
+                key="COHERE_API_KEY",
+                apis={"chat": r"/v[12]/chat$"},
+            ),
+            _provider("http-json", "http_json:codec", apis={"json": r""}, streams=False),
         ]
     )
 )

@@ -20,6 +20,7 @@ from urllib.parse import unquote
 
 from attrs import field, frozen
 
+from failsoft.adapters.aws_event_stream import MEDIA_TYPE as AWS_EVENT_STREAM
 from failsoft.adapters.base import as_array, as_object
 from failsoft.core.effects import HttpReply
 
@@ -76,7 +77,7 @@ def exchanged(row: object) -> Exchanged:
         bytes_of(body, request.get("body_encoding")),
         HttpReply(
             status,
-            headers_of(response.get("headers")),
+            _typed(headers_of(response.get("headers")), response),
             bytes_of(response.get("body"), response.get("body_encoding")),
         ),
         model if isinstance(model, str) else None,
@@ -90,6 +91,17 @@ def _in_url(url: str) -> str | None:
     """The model that a URL names: Bedrock's and Google's do."""
     found = _MODEL_IN_URL.search(url)
     return None if found is None else unquote(found[1] or found[2])
+
+
+def _typed(headers: dict[str, str], response: dict[str, Any]) -> dict[str, str]:
+    """With the type that the body shows where none is recorded: recorders strike headers they don't know."""
+    if "/" not in headers.get("content-type", ""):
+        headers.pop("content-type", None)
+        if response.get("body_encoding") == BASE64:
+            headers["content-type"] = AWS_EVENT_STREAM
+        elif isinstance(response.get("body"), dict | list):
+            headers["content-type"] = "application/json"
+    return headers
 
 
 def headers_of(given: object) -> dict[str, str]:

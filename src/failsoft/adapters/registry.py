@@ -53,6 +53,6 @@ def speaker_of(url: str) -> tuple[Provider, str] | None:
     at_home = [each for each in PROVIDERS.values() if each.base_url is not None and f"//{host}" in each.base_url]
     for each in (*at_home, PROVIDERS[_GENERIC], *PROVIDERS.values()):
         api = api_of(each, url)
-        if api is not None:
+        if api is not None and each.apis[api]:  # one that may be anywhere is told by no URL
             return each, api
     return None
