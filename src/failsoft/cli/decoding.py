@@ -20,7 +20,8 @@ from failsoft.adapters.streaming import Streaming
 from failsoft.core.effects import Reply
 from failsoft.core.retry_after import retry_after_ns
 from failsoft.errors import ConfigurationError
-from failsoft.providers import Provider, find, known
+from failsoft.fault import FaultKind
+from failsoft.providers import PROVIDERS, Provider, find, known
 
 MAX_LINE = 64 << 20
 """Bytes of one line: a reply is at most 16 MiB, and JSON may write a byte as six."""
@@ -48,6 +49,12 @@ def api_named(provider: Provider, endpoint: str) -> str:
         if endpoint == api or re.search(pattern, "/" + endpoint.lstrip("/")):
             return api
     raise ConfigurationError(f"--endpoint: {provider.name} has no {endpoint!r}; it's one of {', '.join(provider.apis)}")
+
+
+_ANOTHER_DIALECT = (FaultKind.NOT_AN_ANSWER, FaultKind.MALFORMED_REPLY, FaultKind.TRUNCATED_STREAM)
+
+_USUAL = PROVIDERS["openai-compatible"], "chat"
+"""What most gateways speak."""
 
 
 @define
@@ -82,14 +89,22 @@ class Decoder:
 
     def exchange(self, exchange: Exchanged) -> dict[str, Any]:
         """What one exchange's reply says."""
-        provider, api = self.provider, self.api or api_of(self.provider, exchange.url)
-        if api is None:  # a gateway that speaks somebody else's dialect beside its own
-            provider, api = speaker_of(exchange.url) or (provider, None)
-        codec = self._codec(provider, api, exchange.model or "unknown")
         try:
-            return told(reading_of(codec, exchange.reply), exchange)
+            return told(self._reading(exchange), exchange)
         except Exception as error:  # a foreign codec may raise anything
             return {"fault": "bug", "detail": f"decoding raised {type(error).__name__}"}
+
+    def _reading(self, exchange: Exchanged) -> Reading:
+        api, model = self.api or api_of(self.provider, exchange.url), exchange.model or "unknown"
+        own = reading_of(self._codec(self.provider, api, model), exchange.reply)
+        if own.fault is None or own.text or own.calls or own.fault.kind not in _ANOTHER_DIALECT:
+            return own
+        for speaker in (speaker_of(exchange.url), _USUAL):  # a gateway that speaks another's dialect too
+            if speaker is not None:
+                found = reading_of(self._codec(*speaker, model), exchange.reply)
+                if found.fault is None or found.text or found.calls:
+                    return found
+        return own
 
     def _codec(self, provider: Provider, api: str | None, model: str) -> Any:
         key = provider.name, api, model
