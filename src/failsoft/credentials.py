@@ -7,6 +7,7 @@ called when a credential is needed, before the last one's end, and once after a 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
@@ -78,6 +79,19 @@ class AwsCredentials:
     def secrets(self) -> tuple[str, ...]:
         """What may never come back into a record."""
         return (self.secret_access_key, *(() if self.session_token is None else (self.session_token,)))
+
+
+def aws_environment() -> AwsCredentials:
+    """The credentials that stand in the environment, for ``auth = "failsoft.credentials:aws_environment"``.
+
+    Raises:
+        LookupError: ``AWS_ACCESS_KEY_ID`` or ``AWS_SECRET_ACCESS_KEY`` isn't set.
+    """
+    found = [os.environ.get(name) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")]
+    if None in found:
+        raise LookupError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set")
+    key, secret = map(str, found)
+    return AwsCredentials(key, secret, os.environ.get("AWS_SESSION_TOKEN") or None)
 
 
 Credential = Token | AwsCredentials

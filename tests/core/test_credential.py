@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from failsoft.core.credential import AHEAD, LOST, CredentialKeeper, Fetch, Issued, Unavailable
 from failsoft.core.effects import Ask, HttpRequest, Promise
-from failsoft.credentials import AwsCredentials, Credential, Token
+from failsoft.credentials import AwsCredentials, Credential, Token, aws_environment
 from failsoft.io.drive_simulated import Simulation, VirtualClock
 from tests.core.scripted import SECOND, Scene, StubCodec, ok, scripted, status
 from tests.core.test_call import reasons, run
@@ -420,3 +420,15 @@ def test_a_late_renewal_leaves_no_slot_and_no_permit_taken() -> None:
     assert scene.adapters[0].bulkhead.in_use == 0
     scene.clock.now += SECOND
     assert run(scene, ok()).by_ai
+
+
+def test_awss_variables_are_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+    with pytest.raises(LookupError, match="must be set"):
+        aws_environment()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    assert aws_environment() == AwsCredentials("AKID", "secret")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "session")
+    assert aws_environment() == AwsCredentials("AKID", "secret", "session")
