@@ -56,6 +56,9 @@ from failsoft.io.transport_sync import SyncTransport
 from failsoft.isolated import Isolated, Running
 from failsoft.kill_switch import KillSwitch
 from failsoft.ledger.writer import SqliteLedger
+from failsoft.lockfile.compare import differences
+from failsoft.lockfile.document import Lock, read_lock
+from failsoft.lockfile.facts import InForce, lock_of
 from failsoft.outcome import Grade, Pin
 from failsoft.telemetry import Telemetry
 
@@ -284,8 +287,9 @@ class Isolation:
             raise ConfigurationError(unknown)
         routes = {name: self._route(name) for name in self._contracts}
         snapshot = config.snapshot()
+        lock = self.hold_to_lock() if config.locked else None
         blocks = self._switch.open(self._facts_changed)
-        ledger = self._open_ledger(snapshot)
+        ledger = self._open_ledger(snapshot, lock)
         digest = "" if ledger is None else hashlib.sha256(snapshot).hexdigest()
         self._background = BackgroundLoop()
         self._ledger = ledger
@@ -393,7 +397,7 @@ class Isolation:
         through = ThroughLoop(self._fast, self._clock, self._background)
         return dict.fromkeys(names, self._fast), {} if foreign_sync is not None else dict.fromkeys(names, through)
 
-    def _open_ledger(self, snapshot: bytes) -> SqliteLedger | None:
+    def _open_ledger(self, snapshot: bytes, lock: Lock | None) -> SqliteLedger | None:
         path = self._config.ledger.path
         if path is None:
             return None
@@ -411,6 +415,7 @@ class Isolation:
                 snapshot,
                 tuple((name, each.version) for name, each in sorted(self._contracts.items())),
                 tuple((name, each.codec.version, each.pin) for name, each in sorted(self._adapters.items())),
+                None if lock is None else lock.digest,
             )
         )
         return ledger
@@ -504,6 +509,63 @@ class Isolation:
     def ledger_path(self) -> Path | None:
         """The ledger's file; None where it's off."""
         return self._config.ledger.path
+
+    @property
+    def lock_path(self) -> Path:
+        """Where the lock is: beside the configuration, named as it is."""
+        source = self._config.source
+        return self._config.base / "failsoft.lock" if source is None else source.with_suffix(".lock")
+
+    def lock(self, before: Lock | None = None) -> Lock:
+        """The lock of what is in force now, read from code, files and configuration; nobody is asked.
+
+        Args:
+            before: the lock until now: who was seen to answer is taken over from it.
+
+        Raises:
+            ConfigurationError: an artefact is missing, a golden input isn't answered: all of it.
+        """
+        return lock_of(InForce(self._config, self._contracts, self._settings, self._adapters), before)
+
+    def hold_to_lock(self) -> Lock:
+        """The lock as written, where it says just what is in force.
+
+        Raises:
+            ConfigurationError: it can't be used, or something differs: each difference in a sentence.
+        """
+        written = read_lock(self.lock_path)
+        found = differences(written, self.lock(written))
+        if found:
+            way_out = f"{self.lock_path.name}: is stale: if all of this is meant, write it anew: failsoft lock"
+            raise ConfigurationError([*map(str, found), way_out])
+        return written
+
+    def only(self, adapter: str, capability: Given) -> Isolation:
+        """Another isolation, not entered: one capability, with one of this one's adapters as its whole route.
+
+        The adapter is shared with its guards; so are configuration, ledger and transports. For looking at an adapter by
+        itself: whatever another would have answered, it's this one that was asked.
+
+        Raises:
+            ConfigurationError: there's no such adapter, or the capability can't be asked through it.
+        """
+        if adapter not in self._adapters:
+            raise ConfigurationError(f'no adapter named "{adapter}"')
+        config = self._config.model_copy(update={"capabilities": {}, "locked": False})
+        foreign, foreign_sync = self._transports
+        made = Isolation(config, capabilities=[capability], transport=foreign, sync_transport=foreign_sync)
+        made._adapters.update(self._adapters)
+        for name, each in made._settings.items():
+            made._settings[name] = each.model_copy(update={"adapters": (adapter,)})
+            problems: list[str] = []
+            assembly.check_schemas(made._contracts[name], (adapter,), made._adapters, problems)
+            if problems:
+                raise ConfigurationError(problems)
+        return made
+
+    def contracts_of(self, adapter: str) -> tuple[Contract[Any, Any], ...]:
+        """The capabilities in whose routes an adapter stands."""
+        return tuple(each for name, each in self._contracts.items() if adapter in self._settings[name].adapters)
 
     def unknown_adapters(self) -> tuple[str, ...]:
         """A sentence for each name in a route that no adapter has yet, neither configured nor made by `adapter`."""
