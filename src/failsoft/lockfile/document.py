@@ -237,7 +237,7 @@ def parse_lock(raw: bytes, name: str = "failsoft.lock") -> Lock:
     except ValidationError as error:
         place = ".".join(map(str, error.errors()[0]["loc"]))
         raise ConfigurationError(f"{name}: isn't a lock ({place or 'its content'}): {_ANEW}") from None
-    if version != VERSION or digest != found.digest:
+    if type(version) is not int or version != VERSION or digest != found.digest:
         raise ConfigurationError(
             f"{name}: changed by hand or by a merge (its digest doesn't fit): review it, then {_ANEW}"
         )

@@ -82,7 +82,7 @@ class Reach:
             return None
         try:
             return parsed(name, "\0" if text is None else text, is_package=is_package(name))
-        except (SyntaxError, ValueError):  # of a null byte too
+        except (SyntaxError, ValueError, RecursionError):  # of a null byte too
             self.unread.add(name)
             return None
 
@@ -294,12 +294,12 @@ class Walk:
         node = statement.node
         if statement.acts:
             mentions = {chain[0] for chain in chains(node)}
-            calls = [each.func for each in ast.walk(node) if isinstance(each, ast.Call)]
-            return bool(mentions & reached) or any(self._own(source, call) for call in calls)
-        if isinstance(node, _DEFINITIONS) and any(self._own(source, each) for each in node.decorator_list):
+            calls = [_head(each) for each in ast.walk(node) if isinstance(each, ast.Call)]
+            return bool(mentions & reached) or any(self._own(source, each) for each in calls)
+        if isinstance(node, _DEFINITIONS) and any(self._own(source, _head(each)) for each in node.decorator_list):
             return True
         if isinstance(node, ast.ClassDef):
-            return any(chain[0] in reached for base in node.bases for chain in chains(base))
+            return any(chain[0] in reached for base in node.bases for chain in chains(_head(base)))
         return False
 
     def _own(self, source: ModuleSource, node: ast.AST) -> bool:
@@ -313,6 +313,13 @@ class Walk:
             if what is not None and self.reach.module(what.module) is not None:
                 return True
         return False
+
+
+def _head(node: ast.expr) -> ast.expr:
+    """What is called, or given its parameters: ``register`` of ``register("x")``, ``Base`` of ``Base[Item]``."""
+    while isinstance(node, (ast.Call, ast.Subscript)):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node
 
 
 def _contents(cell: types.CellType) -> Iterator[object]:
