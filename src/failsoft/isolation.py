@@ -22,6 +22,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
@@ -60,6 +61,8 @@ from failsoft.lockfile.compare import differences
 from failsoft.lockfile.document import Lock, read_lock
 from failsoft.lockfile.facts import InForce, lock_of
 from failsoft.outcome import Grade, Pin
+from failsoft.retirements.table import known_to
+from failsoft.retirements.watch import PinStanding, RetirementWatch, pins_in_use
 from failsoft.telemetry import Telemetry
 
 Q = TypeVar("Q")
@@ -135,6 +138,8 @@ class Isolation:
         self._ledger: SqliteLedger | None = None
         self._sharer: Sharer | None = None
         self._warned = False
+        self._looked_on: date | None = None
+        self._retirement_watch = RetirementWatch(self.telemetry.emit)
         problems = list(draft.problems)
         unknown = unknown_adapters(draft)
         self._config = config = draft.config
@@ -306,6 +311,7 @@ class Isolation:
             digest,
         )
         self.running = Running(world, *transports, routes)
+        self._look_at_retirements()
 
     def _share(self, blocks: BlockFile | None) -> None:
         """Take part in the fleet, where there's one."""
@@ -567,6 +573,36 @@ class Isolation:
         """The capabilities in whose routes an adapter stands."""
         return tuple(each for name, each in self._contracts.items() if adapter in self._settings[name].adapters)
 
+    @property
+    def retirements_path(self) -> Path:
+        """Where the application keeps announced retirements of its own: beside the configuration."""
+        return self.lock_path.with_suffix(".retirements.csv")
+
+    def pin_standings(self, day: date | None = None) -> list[PinStanding]:
+        """How each adapter's pin stands: what its name promises, and how many days it has left, as far as is announced.
+
+        Args:
+            day: UTC; default: today.
+
+        Raises:
+            ConfigurationError: the application's own file of retirements isn't one.
+        """
+        return pins_in_use(self._adapters, known_to(self.retirements_path), day or self._today())
+
+    def _today(self) -> date:
+        return datetime.fromtimestamp(self._clock.time_ns() / 1e9, UTC).date()
+
+    def _look_at_retirements(self) -> None:
+        """Once a day, tell of pins that are about to end; a file that can't be read is no reason to stand still."""
+        today = self._today()
+        if self._looked_on == today:
+            return
+        self._looked_on = today
+        try:
+            self._retirement_watch.look(self.pin_standings(today))
+        except ConfigurationError as error:
+            self.telemetry.emit("retirements.unreadable", reason="; ".join(error.problems))
+
     def unknown_adapters(self) -> tuple[str, ...]:
         """A sentence for each name in a route that no adapter has yet, neither configured nor made by `adapter`."""
         return tuple(
@@ -643,6 +679,8 @@ class Isolation:
     def health(self) -> Health:
         """How it stands: degraded share of each capability with since and why, state of each adapter, ledger."""
         now = self._clock.monotonic_ns()
+        if self.running is not None:
+            self._look_at_retirements()
         blocks, unreadable = self._switch.looked_at()
         shares = {name: each.share(now) for name, each in self._windows.items()}
         ledger = self._ledger

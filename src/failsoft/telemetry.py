@@ -54,6 +54,21 @@ CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
         "pin.mismatch": EventKind(
             logging.ERROR, ("adapter", "asked", "served", "call_id"), "Another model than the pinned one answered."
         ),
+        "pin.retiring": EventKind(
+            logging.WARNING,
+            ("adapter", "model", "days_left", "retires", "replacement", "source"),
+            "The pinned model's announced end is 90, 30, 7 or 0 days away.",
+        ),
+        "retirements.unreadable": EventKind(
+            logging.ERROR,
+            ("reason",),
+            "The application's own file of announced retirements can't be used: nobody is told of a pin's end.",
+        ),
+        "deprecation.announced": EventKind(
+            logging.WARNING,
+            ("adapter", "deprecated", "sunset", "text", "link"),
+            "A reply's headers say that what was asked will go.",
+        ),
         "capability.bug": EventKind(
             logging.ERROR,
             ("capability", "where", "error", "call_id"),

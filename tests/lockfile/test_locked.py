@@ -323,7 +323,9 @@ class Golden(Capability[Item, str]):
 def test_code_whose_source_cannot_be_read_is_said_to_be_unseen(folder: Path) -> None:
     run("lock")
     before = locked(folder)
-    (folder / "shop/rules.py").write_text("def grade(text):\n    if not text:\n        from shop import broken\n    return 1\n")
+    (folder / "shop/rules.py").write_text(
+        "def grade(text):\n    if not text:\n        from shop import broken\n        return broken.x\n    return 1\n"
+    )
     (folder / "shop/broken.py").write_text("def (")
     told = run("lock")
     assert "note: capability grade-item: the source of shop.broken can't be read: changes there aren't seen\n" in told

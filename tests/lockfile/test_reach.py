@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib
 import sys
@@ -14,7 +15,17 @@ from typing import Any
 import pytest
 
 from failsoft.lockfile.reach import Reach, dunders
-from failsoft.lockfile.source import chains, digest_of, file_of, is_foreign, is_package, is_standard, parsed, text_of
+from failsoft.lockfile.source import (
+    bound_by,
+    chains,
+    digest_of,
+    file_of,
+    is_foreign,
+    is_package,
+    is_standard,
+    parsed,
+    text_of,
+)
 from tests.lockfile.shop import forget, importable
 
 Reached = Callable[..., set[str]]
@@ -325,8 +336,6 @@ def test_members_of_a_capability_are_reached_one_by_one(folder: Path) -> None:
 
 
 def digest(text: str) -> str:
-    import ast
-
     return digest_of(ast.parse(text))
 
 
@@ -429,3 +438,50 @@ def test_a_namespace_that_is_handed_about_has_no_source(folder: Path) -> None:
     walk.root(importlib.import_module("shop.m").f)
     assert walk.finish() == ("shop.m:f",)
     assert reach.unread == set()
+
+
+PLUGINS = {
+    "m": "import shop.registry\nfrom shop import plugins\ndef f(x): return shop.registry.TABLE[x], shop.registry.Base",
+    "registry": "TABLE = {}\nclass Base: pass\ndef register(f):\n    TABLE[f.__name__] = f\n    return f\nOTHER = {}",
+    "plugins": """
+import functools, logging
+from shop import registry
+from shop.registry import TABLE as T, Base, register, OTHER
+
+@register
+def one(x): return 1
+
+@functools.cache
+def two(x): return 2
+
+class Sub(Base): pass
+
+def fill(): T["x"] = 1
+def noise(): OTHER["x"] = 1
+
+fill()
+noise()
+registry.TABLE["y"] = 2
+OTHER["z"] = 3
+logging.info("x")
+""",
+}
+
+
+def test_a_module_that_nobody_mentions_may_register_itself(reached: Reached) -> None:
+    source = parsed("shop.plugins", PLUGINS["plugins"])
+    labels = {each.label for each in source.statements if each.acts}
+    found = reached("f", **PLUGINS)
+    assert {each for each in found if "statement" not in each} == {
+        "m:f", "registry:TABLE", "registry:Base", "registry:register", "plugins:one", "plugins:Sub", "plugins:fill"
+    }  # fmt: skip
+    acting = {each.removeprefix("plugins:") for each in found if "statement" in each}
+    assert len(acting) == 2
+    assert acting < labels
+
+
+def test_what_later_pythons_call_a_type_alias_binds_its_name() -> None:
+    class TypeAlias(ast.stmt):
+        name = ast.Name("X", ast.Store())
+
+    assert list(bound_by(TypeAlias())) == ["X"]

@@ -18,6 +18,7 @@ from rich.markup import escape
 from failsoft.cli import demo as demonstration
 from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of, known, recording
 from failsoft.cli.locking import add_locking
+from failsoft.cli.pins import add_pins
 from failsoft.cli.running import last_changes, last_modes
 from failsoft.cli.standing import as_document, as_table, routes
 from failsoft.cli.telling import (
@@ -335,3 +336,4 @@ def demo(
 
 
 add_locking(app)
+add_pins(app)

@@ -4,9 +4,10 @@ Theory of operation. A *piece* is one statement at a module's top level, or one 
 mentions a name reaches the piece that binds it: in the same module, or through an import in another, as far as the user's
 own code goes. What a distribution brings, or the standard library, isn't walked: its version stands for it.
 
-Doubt counts as reached. A class is reached whole, with all its methods. Besides what is mentioned, a reached module's
-statements count that *act* on something reached (a loop that fills a table, a call of a function of the user's own),
-functions under a decorator of the user's own, and subclasses of a reached class: each may register itself.
+Doubt counts as reached. A class is reached whole, with all its methods. Besides what is mentioned, in all modules that are
+imported with a reached one those statements count that *act* on something reached (a loop that fills a table, a call of a
+function of the user's own), functions under a decorator of the user's own, and subclasses of a reached class: each may
+register itself.
 
 What can't be seen: a module imported by a name that's put together at run time, a name that another module sets from
 outside. Golden inputs notice some of that; a file can be declared as an artefact.
@@ -78,8 +79,6 @@ class Reach:
                 self.foreign.add(name.partition(".")[0])
             return None
         text = text_of(name)
-        if text is None and is_package(name):  # a namespace: it has none
-            return None
         try:
             return parsed(name, "\0" if text is None else text, is_package=is_package(name))
         except (SyntaxError, ValueError, RecursionError):  # of a null byte too
@@ -89,6 +88,12 @@ class Reach:
     def _is_own(self, name: str) -> bool:
         shares = name.partition(".")[0] == self.home.partition(".")[0]
         return (shares and not is_ours(name)) or not is_foreign(name)
+
+    def is_known(self, name: str) -> bool:
+        """Is it a module of the user's own at all? What is imported from one may also be something in it."""
+        if name in self._modules:
+            return self._modules[name] is not None
+        return (name in sys.modules or spec_of(name) is not None) and self._is_own(name)
 
     def walk(self) -> Walk:
         """A walk from roots of its own."""
@@ -282,33 +287,62 @@ class Walk:
     def _act(self) -> bool:
         """Enter what acts on something reached; was there anything new?"""
         before = len(self.found)
-        for name, reached in list(self._entered.items()):
-            source = self.reach.module(name)
-            assert source is not None
+        names = {name for each in self._entered.values() for name in each}
+        for source in self._imported_with():
             for each in source.statements:
-                if (name, id(each.node)) not in self._seen and self._may_matter(source, each, reached):
+                if (source.name, id(each.node)) not in self._seen and self._may_matter(source, each, names):
                     self._enter(source, each)
         return len(self.found) > before
 
-    def _may_matter(self, source: ModuleSource, statement: Statement, reached: set[str]) -> bool:
+    def _imported_with(self) -> list[ModuleSource]:
+        """The modules of the user's own that are imported where something is reached from, whoever mentions them."""
+        found: dict[str, ModuleSource] = {}
+        waiting = sorted(self._entered)
+        while waiting:
+            name = waiting.pop()
+            source = None if name in found or not self.reach.is_known(name) else self.reach.module(name)
+            if source is not None:
+                found[name] = source
+                waiting += sorted(source.mentioned)
+        return list(found.values())
+
+    def _may_matter(self, source: ModuleSource, statement: Statement, names: set[str]) -> bool:
+        """Does a statement act on what's reached, in whichever module, or register itself with it?"""
         node = statement.node
         if statement.acts:
-            mentions = {chain[0] for chain in chains(node)}
             calls = [_head(each) for each in ast.walk(node) if isinstance(each, ast.Call)]
-            return bool(mentions & reached) or any(self._own(source, each) for each in calls)
-        if isinstance(node, _DEFINITIONS) and any(self._own(source, _head(each)) for each in node.decorator_list):
+            return self._touches(source, node, names) or any(self._calls(source, each, names) for each in calls)
+        if isinstance(node, _DEFINITIONS) and any(self._registers(source, each) for each in node.decorator_list):
             return True
-        if isinstance(node, ast.ClassDef):
-            return any(chain[0] in reached for base in node.bases for chain in chains(_head(base)))
+        return isinstance(node, ast.ClassDef) and any(self._touches(source, _head(base), names) for base in node.bases)
+
+    def _touches(self, source: ModuleSource, node: ast.AST, names: set[str]) -> bool:
+        """Does a tree mention something reached, by its own name or by one it was imported as?"""
+        for chain in chains(node):
+            what = source.imported.get(chain[0])
+            told = {*chain, what.name} if what is not None else set(chain)
+            if (what is not None or source.binding(chain[0])) and told & names:
+                return True
         return False
+
+    def _calls(self, source: ModuleSource, call: ast.expr, names: set[str]) -> bool:
+        """Is a function of the user's own called, in a module that's reached or in one that knows what is?"""
+        if source.name in self._entered:
+            return self._own(source, call)
+        defined = [each.node for chain in chains(call) for each in source.binding(chain[0])]
+        return any(self._touches(source, each, names) for each in defined)
+
+    def _registers(self, source: ModuleSource, decorator: ast.expr) -> bool:
+        if source.name in self._entered:
+            return self._own(source, _head(decorator))
+        found = [source.imported.get(chain[0]) for chain in chains(_head(decorator))]
+        return any(each is not None and each.module in self._entered for each in found)
 
     def _own(self, source: ModuleSource, node: ast.AST) -> bool:
         """Does an expression mention something that the user's own code defines?"""
         for chain in chains(node):
             what = source.imported.get(chain[0])
-            if source.binding(chain[0]) and any(
-                isinstance(each.node, _DEFINITIONS) for each in source.binding(chain[0])
-            ):
+            if any(isinstance(each.node, _DEFINITIONS) for each in source.binding(chain[0])):
                 return True
             if what is not None and self.reach.module(what.module) is not None:
                 return True

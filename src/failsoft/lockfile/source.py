@@ -150,6 +150,7 @@ class ModuleSource:
         statements: in order; the docstring isn't one.
         imported: names that it imports at its top level.
         stars: modules all of whose names it takes.
+        mentioned: what may be a module that it imports, anywhere in it.
     """
 
     name: str
@@ -157,6 +158,7 @@ class ModuleSource:
     statements: tuple[Statement, ...] = field(repr=False)
     imported: dict[str, Import] = field(repr=False)
     stars: tuple[str, ...] = ()
+    mentioned: frozenset[str] = frozenset()
     _binding: dict[str, list[Statement]] = field(init=False, factory=dict[str, list[Statement]], repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -187,11 +189,12 @@ def parsed(name: str, text: str, *, is_package: bool = False) -> ModuleSource:
         SyntaxError: it isn't Python.
     """
     package = name if is_package else name.rpartition(".")[0]
+    tree = ast.parse(text)
     found: list[Statement] = []
     imported: dict[str, Import] = {}
     stars: list[str] = []
     labels: Counter[str] = Counter()
-    for node in ast.parse(text).body:
+    for node in tree.body:
         if _is_text(node) or _is_main_guard(node):
             continue
         for bound, what in () if isinstance(node, _BODIES) else imports(node, package):
@@ -203,7 +206,17 @@ def parsed(name: str, text: str, *, is_package: bool = False) -> ModuleSource:
         label = min(binds) if binds else f"statement {digest_of(node)[:8]}"
         labels[label] += 1
         found.append(Statement(node, numbered(label, labels[label]), binds, _acts(node)))
-    return ModuleSource(name, package, tuple(found), imported, tuple(stars))
+    return ModuleSource(name, package, tuple(found), imported, tuple(stars), frozenset(_mentioned(tree, package)))
+
+
+def _mentioned(tree: ast.Module, package: str) -> Iterator[str]:
+    for each in ast.walk(tree):
+        if isinstance(each, ast.Import):
+            yield from (alias.name for alias in each.names)
+    for _, what in imports(tree, package):
+        yield what.module
+        if what.name is not None:
+            yield f"{what.module}.{what.name}"
 
 
 def numbered(label: str, count: int) -> str:
