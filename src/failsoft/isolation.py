@@ -533,6 +533,10 @@ class Isolation:
         """
         return lock_of(InForce(self._config, self._contracts, self._settings, self._adapters), before)
 
+    def ignore_lock(self) -> None:
+        """Let it be entered whatever its lock says: for whoever must act at once, as ``failsoft block`` does."""
+        self._config = self._config.model_copy(update={"locked": False})
+
     def hold_to_lock(self) -> Lock:
         """The lock as written, where it says just what is in force.
 

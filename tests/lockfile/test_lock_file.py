@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import random
 import re
 import tomllib
 from collections.abc import Iterator
@@ -230,3 +231,25 @@ def test_values_are_plain_whatever_they_are() -> None:
         {"object": f"{here}:Value"}, {"object": "builtins:builtin_function_or_method"}, {"object": "builtins:object"}
     ]  # fmt: skip
     assert "…" in str(plain(deep))
+
+
+def test_a_file_that_was_changed_anywhere_is_never_taken_for_a_lock() -> None:
+    chance = random.Random(7)
+    raw = TEXT.encode()
+    content = raw.index(b"failsoft =")
+    for _ in range(3000):
+        changed = bytearray(raw)
+        for _ in range(chance.randint(1, 3)):
+            place = chance.randrange(content, len(changed))
+            match chance.randrange(3):
+                case 0:
+                    changed[place] = chance.randrange(256)
+                case 1:
+                    del changed[place : place + chance.randint(1, 40)]
+                case _:
+                    changed[place:place] = chance.choice([b"[", b'"', b"\n", b"]]", b"x = 1\n", b"\x00", b"=", b"{}"])
+        try:
+            found = parse_lock(bytes(changed))
+        except ConfigurationError:
+            continue
+        assert found == LOCK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sqlite3
 import types
@@ -18,6 +19,7 @@ from failsoft.ledger.verify import verify
 from failsoft.lockfile.compare import differences
 from failsoft.lockfile.document import read_lock
 from failsoft.lockfile.facts import _versions
+from failsoft.lockfile.plain import state_of
 from tests.lockfile.shop import change, importable, isolation, locked, make
 
 
@@ -338,3 +340,27 @@ def test_a_distribution_that_is_removed_meanwhile_has_no_version(monkeypatch: py
         "failsoft.lockfile.facts._distributions", lambda: {"x": ["no-such-distribution"], "y": ["attrs"]}
     )
     assert list(_versions({"x", "y", "z"})) == ["attrs"]
+
+
+def test_a_stale_lock_keeps_nobody_from_the_kill_switch(folder: Path) -> None:
+    assert "no lock" in run("call", "name-item", '{"text": "x"}', code=1)
+    assert "adapter:local blocked" in run("block", "adapter:local", "--why", "wrong answers")
+    assert "is unblocked" in run("unblock", "adapter:local", "--why", "mended")
+
+
+def test_what_a_function_closes_over_is_state() -> None:
+    def made(stars: int) -> Any:
+        def fallback(request: Item) -> int:
+            return stars
+
+        return fallback
+
+    three, four = made(3), made(4)
+    assert state_of(three) == [3]
+    assert state_of(functools.partial(three, four)) == [[3], [{"object": f"{__name__}:{four.__qualname__}"}], {}]
+
+    def digest(stars: int) -> str:
+        found = capability(name="made")(made(stars))
+        return Isolation({"ledger": {"url": "none"}}, capabilities=[found]).lock().capabilities["made"].state
+
+    assert digest(3) == digest(3) != digest(4)

@@ -145,6 +145,8 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_an_applications_own_file_adds_to_what_is_shipped(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="can't be read"):
+        known_to(Path("x" * 300))
     path = tmp_path / "own.csv"
     assert known_to(path) == known_to(None) == shipped()
     later = announcement(model="gpt-5", retires=date(2027, 1, 1), as_of=date(2026, 11, 28))

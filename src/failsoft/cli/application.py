@@ -44,7 +44,8 @@ def isolation_of(config: Path, app_path: str) -> Isolation:
 
 @contextmanager
 def recording(isolation: Isolation) -> Iterator[Isolation]:
-    """Entered, so that what is done is recorded; where the ledger can't be opened the switch is thrown all the same."""
+    """Entered, so that what is done is recorded; a stale lock, or a ledger that can't be opened, keeps nobody from it."""
+    isolation.ignore_lock()
     try:
         isolation.__enter__()
     except LedgerInvalid as error:

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from failsoft.adapters.pins import name_class
 from failsoft.capability import Capability, FunctionCapability, default_prompt
 from failsoft.config import AdapterConfig, CapabilityConfig, Config
-from failsoft.core.contract import Contract, import_path
+from failsoft.core.contract import Contract, import_path, property_names
 from failsoft.core.route import GuardedAdapter
 from failsoft.errors import ConfigurationError
 from failsoft.lockfile.document import Golden, Lock, LockedAdapter, LockedCapability, Seen
@@ -31,7 +31,6 @@ SHORT: Final = 200
 """Characters of a golden request or answer that's written out: beyond it, only its digest is."""
 
 _CHUNK: Final = 1 << 20
-_NO_NAMES: Final[tuple[str, ...]] = ()
 
 
 @frozen
@@ -173,11 +172,11 @@ class _Facts:
             sampling=_sampling(contract.sampling),
             instruction_sha256=self._instruction(prompt_code),
             request_schema_sha256=sha256_of(request_schema),
-            request_fields=sorted(_names(request_schema)),
+            request_fields=sorted(set(property_names(request_schema))),
             response_schema_sha256=sha256_of([contract.answer.schema, contract.may_refer]),
             response_fields=sorted(contract.field_names),
             fallback=contract.fallback_name,
-            state=sha256_of([state_of(each) for each in self._stateful()]),
+            state=sha256_of([state for state in map(state_of, self._stateful()) if state]),
             fallback_code=self._fallback_code(),
             rule_code=self._code(("accept",), contract.accept),
             prompt_code=prompt_code,
@@ -223,13 +222,9 @@ class _Facts:
         return list(walk.finish())
 
     def _stateful(self) -> list[object]:
-        """Whose attributes may decide what the fallback answers."""
-        if isinstance(self.capability, FunctionCapability):
-            found: list[object] = []
-        else:
-            found = [self.capability]
-        wired = self.contract.fallback
-        return found if self._own_fallback() or inspect.isroutine(wired) else [*found, wired]
+        """What may carry along something that decides what the fallback answers."""
+        own = self.capability._body if isinstance(self.capability, FunctionCapability) else self.capability
+        return [own] if self._own_fallback() else [own, self.contract.fallback]
 
     def _instruction(self, prompt_code: list[str]) -> str:
         """The docstring's digest, where a model is told it."""
@@ -324,19 +319,6 @@ def _schema(annotation: Any) -> Any:
         return TypeAdapter[Any](annotation).json_schema()
     except Exception:  # a request needs none: it isn't sent as one
         return {"type": str(annotation)}
-
-
-def _names(schema: Any) -> set[str]:
-    found: set[str] = set()
-    waiting = [schema]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, dict):
-            found |= set(each.get("properties", _NO_NAMES))  # type: ignore[reportUnknown]
-            waiting += each.values()
-        elif isinstance(each, list):
-            waiting += each
-    return found
 
 
 def _sampling(sampling: Sampling) -> dict[str, Any]:

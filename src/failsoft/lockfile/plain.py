@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from functools import cached_property
 from hashlib import sha256
 from pathlib import PurePath
 from typing import Any, Final, cast
@@ -47,13 +47,16 @@ def plain(value: object, depth: int = 0) -> Any:
         return _single(value)
     kind, parts = holds
     if isinstance(parts, Mapping):
-        table = cast("Mapping[Any, Any]", parts)
-        parts = dict(sorted((_key(key), plain(each, depth + 1)) for key, each in table.items()))
+        parts = _entries(parts, depth + 1)
     else:
         parts = [plain(each, depth + 1) for each in parts]
         if isinstance(value, (set, frozenset)):
             parts.sort(key=to_json)
     return parts if kind is None else {kind: parts}
+
+
+def _entries(table: Any, depth: int) -> dict[str, Any]:
+    return dict(sorted((_key(key), plain(each, depth)) for key, each in table.items()))
 
 
 def _key(value: object) -> str:
@@ -82,8 +85,7 @@ def _single(value: Any) -> Any:
     if isinstance(value, (bytes, bytearray)):
         return {"bytes": sha256(value).hexdigest()}
     if isinstance(value, re.Pattern):
-        pattern = cast("re.Pattern[Any]", value)
-        return {"pattern": str(pattern.pattern), "flags": pattern.flags}
+        return _pattern(value)
     if isinstance(value, _AS_TEXT):
         return str(value)
     if isinstance(value, PurePath):  # where it lies differs from machine to machine
@@ -91,13 +93,35 @@ def _single(value: Any) -> Any:
     return {"object": path_of(value if isinstance(value, (type, types.FunctionType)) else type(value))}
 
 
+def _pattern(pattern: Any) -> dict[str, Any]:
+    return {"pattern": str(pattern.pattern), "flags": pattern.flags}
+
+
 def path_of(target: Any) -> str:
     """``module:qualified.name``."""
     return f"{target.__module__}:{target.__qualname__}"
 
 
-def state_of(instance: object) -> Any:
-    """What an instance was constructed with: its attributes, without what it computed for itself later."""
-    table: dict[str, Any] = getattr(instance, "__dict__", {})
-    computed = {name for name in table if isinstance(getattr(type(instance), name, None), cached_property)}
-    return plain({name: value for name, value in table.items() if name not in computed})
+def state_of(target: Any) -> Any:
+    """What a function or an object carries along besides its code: what it was constructed with, or closes over.
+
+    What an object computes for itself later (`cached_property`) isn't in it.
+    """
+    if isinstance(target, functools.partial):
+        return [state_of(target.func), plain(target.args), plain(target.keywords)]
+    if isinstance(target, types.FunctionType):
+        return [plain(each) for cell in target.__closure__ or () for each in contents(cell)]
+    table: dict[str, Any] = getattr(target, "__dict__", {})
+    return plain({name: value for name, value in table.items() if not _is_computed(target.__class__, name)})
+
+
+def _is_computed(owner: Any, name: str) -> bool:
+    return isinstance(getattr(owner, name, None), functools.cached_property)
+
+
+def contents(cell: types.CellType) -> Iterator[object]:
+    """What a closure's cell holds, if anything yet."""
+    try:
+        yield cell.cell_contents
+    except ValueError:
+        return

@@ -25,6 +25,7 @@ from typing import Any, Final, get_args
 
 from attrs import define, field
 
+from failsoft.lockfile.plain import contents
 from failsoft.lockfile.source import (
     Import,
     ModuleSource,
@@ -141,7 +142,7 @@ class Walk:
         if isinstance(target, types.FunctionType):
             yield from (each for each in [getattr(target, "__wrapped__", None)] if each is not None)
             for cell in target.__closure__ or ():
-                yield from (each for each in _contents(cell) if self._is_code(each))
+                yield from (each for each in contents(cell) if self._is_code(each))
         elif not isinstance(target, _CODE) and self._is_own_object(target):
             held: dict[str, object] = getattr(target, "__dict__", {})
             yield from (each for each in held.values() if self._is_code(each))
@@ -354,13 +355,6 @@ def _head(node: ast.expr) -> ast.expr:
     while isinstance(node, (ast.Call, ast.Subscript)):
         node = node.func if isinstance(node, ast.Call) else node.value
     return node
-
-
-def _contents(cell: types.CellType) -> Iterator[object]:
-    try:
-        yield cell.cell_contents
-    except ValueError:  # empty
-        return
 
 
 def _line(target: Any) -> int | None:

@@ -165,7 +165,11 @@ def known_to(path: Path | None) -> Retirements:
         ConfigurationError: its file can't be read, or isn't such a table.
     """
     found = shipped()
-    return found if path is None or not path.exists() else found.with_more(read(path))
+    try:
+        missing = path is None or not path.exists()
+    except OSError:  # its folder can't be looked into: reading says why
+        missing = False
+    return found if path is None or missing else found.with_more(read(path))
 
 
 def read(path: Path) -> list[Announcement]:
