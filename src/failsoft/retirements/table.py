@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import date
 from enum import StrEnum
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -149,6 +150,7 @@ def _places(provider: str, model: str) -> list[tuple[str, str]]:
     return [(each, name) for each in ("openai", "anthropic", "gemini", "mistral", "cohere", "xai", "deepseek")]
 
 
+@cache
 def shipped() -> Retirements:
     """The table that comes with failsoft."""
     return Retirements(
