@@ -251,7 +251,7 @@ async def test_what_is_emitted_is_what_the_catalogue_says_and_holds_no_payload(
         pin = PinStanding(
             "local", "openai", "gpt-5", NameClass.FLOATING, "gpt-5", shipped().standing("openai", "gpt-5", LATE)
         )
-        isolation._retirement_watch.look([pin])
+        isolation._upkeep.watch.look([pin])
         isolation.telemetry.emit("peer.disagrees", adapter="local", reason="rate", calls=5, failures=0)
     assert {each["event"] for each in heard} == set(CATALOGUE)
     for each in heard:

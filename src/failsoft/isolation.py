@@ -22,7 +22,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
@@ -57,13 +57,12 @@ from failsoft.io.transport_sync import SyncTransport
 from failsoft.isolated import Isolated, Running
 from failsoft.kill_switch import KillSwitch
 from failsoft.ledger.writer import SqliteLedger
-from failsoft.lockfile.compare import differences
-from failsoft.lockfile.document import Lock, read_lock
-from failsoft.lockfile.facts import InForce, lock_of
+from failsoft.lockfile.document import Lock
+from failsoft.lockfile.facts import InForce
 from failsoft.outcome import Grade, Pin
-from failsoft.retirements.table import known_to
-from failsoft.retirements.watch import PinStanding, RetirementWatch, pins_in_use
+from failsoft.retirements.watch import PinStanding
 from failsoft.telemetry import Telemetry
+from failsoft.upkeep import Upkeep
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -138,8 +137,6 @@ class Isolation:
         self._ledger: SqliteLedger | None = None
         self._sharer: Sharer | None = None
         self._warned = False
-        self._looked_on: date | None = None
-        self._retirement_watch = RetirementWatch(self.telemetry.emit)
         problems = list(draft.problems)
         unknown = unknown_adapters(draft)
         self._config = config = draft.config
@@ -169,6 +166,8 @@ class Isolation:
                 limits = settings[name].degraded_window, settings[name].degraded_limit
                 self._windows[name] = DegradedWindow(*limits, self._clock, self._on_share(name))
         self._settings = settings
+        what = InForce(config, self._contracts, settings, self._adapters)
+        self._upkeep = Upkeep(what, self._clock, self.telemetry.emit)
         self._by_name = {name: self._isolate(name) for name in self._contracts}
         self._by_identity = {id(each): self._by_name[name] for name, each in found.items() if name in self._by_name}
         kinds = Counter(type(each) for each in found.values())  # a class with two instances names neither
@@ -292,7 +291,7 @@ class Isolation:
             raise ConfigurationError(unknown)
         routes = {name: self._route(name) for name in self._contracts}
         snapshot = config.snapshot()
-        lock = self.hold_to_lock() if config.locked else None
+        lock = self._upkeep.held() if config.locked else None
         blocks = self._switch.open(self._facts_changed)
         ledger = self._open_ledger(snapshot, lock)
         digest = "" if ledger is None else hashlib.sha256(snapshot).hexdigest()
@@ -311,7 +310,7 @@ class Isolation:
             digest,
         )
         self.running = Running(world, *transports, routes)
-        self._look_at_retirements()
+        self._upkeep.look_at_retirements()
 
     def _share(self, blocks: BlockFile | None) -> None:
         """Take part in the fleet, where there's one."""
@@ -519,8 +518,7 @@ class Isolation:
     @property
     def lock_path(self) -> Path:
         """Where the lock is: beside the configuration, named as it is."""
-        source = self._config.source
-        return self._config.base / "failsoft.lock" if source is None else source.with_suffix(".lock")
+        return self._upkeep.lock_path
 
     def lock(self, before: Lock | None = None) -> Lock:
         """The lock of what is in force now, read from code, files and configuration; nobody is asked.
@@ -531,24 +529,11 @@ class Isolation:
         Raises:
             ConfigurationError: an artefact is missing, a golden input isn't answered: all of it.
         """
-        return lock_of(InForce(self._config, self._contracts, self._settings, self._adapters), before)
+        return self._upkeep.lock(before)
 
     def ignore_lock(self) -> None:
         """Let it be entered whatever its lock says: for whoever must act at once, as ``failsoft block`` does."""
         self._config = self._config.model_copy(update={"locked": False})
-
-    def hold_to_lock(self) -> Lock:
-        """The lock as written, where it says just what is in force.
-
-        Raises:
-            ConfigurationError: it can't be used, or something differs: each difference in a sentence.
-        """
-        written = read_lock(self.lock_path)
-        found = differences(written, self.lock(written))
-        if found:
-            way_out = f"{self.lock_path.name}: is stale: if all of this is meant, write it anew: failsoft lock"
-            raise ConfigurationError([*map(str, found), way_out])
-        return written
 
     def only(self, adapter: str, capability: Given) -> Isolation:
         """Another isolation, not entered: one capability, with one of this one's adapters as its whole route.
@@ -580,7 +565,7 @@ class Isolation:
     @property
     def retirements_path(self) -> Path:
         """Where the application keeps announced retirements of its own: beside the configuration."""
-        return self.lock_path.with_suffix(".retirements.csv")
+        return self._upkeep.retirements_path
 
     def pin_standings(self, day: date | None = None) -> list[PinStanding]:
         """How each adapter's pin stands: what its name promises, and how many days it has left, as far as is announced.
@@ -591,21 +576,7 @@ class Isolation:
         Raises:
             ConfigurationError: the application's own file of retirements isn't one.
         """
-        return pins_in_use(self._adapters, known_to(self.retirements_path), day or self._today())
-
-    def _today(self) -> date:
-        return datetime.fromtimestamp(self._clock.time_ns() / 1e9, UTC).date()
-
-    def _look_at_retirements(self) -> None:
-        """Once a day, tell of pins that are about to end; a file that can't be read is no reason to stand still."""
-        today = self._today()
-        if self._looked_on == today:
-            return
-        self._looked_on = today
-        try:
-            self._retirement_watch.look(self.pin_standings(today))
-        except ConfigurationError as error:
-            self.telemetry.emit("retirements.unreadable", reason="; ".join(error.problems))
+        return self._upkeep.pin_standings(day)
 
     def unknown_adapters(self) -> tuple[str, ...]:
         """A sentence for each name in a route that no adapter has yet, neither configured nor made by `adapter`."""
@@ -684,7 +655,7 @@ class Isolation:
         """How it stands: degraded share of each capability with since and why, state of each adapter, ledger."""
         now = self._clock.monotonic_ns()
         if self.running is not None:
-            self._look_at_retirements()
+            self._upkeep.look_at_retirements()
         blocks, unreadable = self._switch.looked_at()
         shares = {name: each.share(now) for name, each in self._windows.items()}
         ledger = self._ledger

@@ -206,7 +206,7 @@ def test_an_isolation_tells_of_its_pins_as_it_is_entered_and_day_by_day(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     isolation = SimulatedIsolation(CONFIG, capabilities=[])
-    day = isolation._today()
+    day = isolation._upkeep.today()
     first, left = (date(2026, 12, 11) - day).days, (date(2027, 1, 14) - day).days
     assert (str(day), first, left) == ("2026-09-21", 81, 115)
     with caplog.at_level(logging.WARNING, "failsoft"), isolation:
