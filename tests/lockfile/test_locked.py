@@ -364,3 +364,20 @@ def test_what_a_function_closes_over_is_state() -> None:
         return Isolation({"ledger": {"url": "none"}}, capabilities=[found]).lock().capabilities["made"].state
 
     assert digest(3) == digest(3) != digest(4)
+
+
+def test_a_golden_input_that_no_model_may_see_is_answered_all_the_same(folder: Path) -> None:
+    change(
+        folder,
+        "shop/capabilities.py",
+        "return Prompt.of(words",
+        'if "old" in request.text:\n            raise ValueError("not this")\n        return Prompt.of(words',
+    )
+    before = locked(folder)
+    assert [each.answer for each in before.capabilities["grade-item"].golden] == ['{"stars":4}', '{"stars":2}']
+    change(folder, "shop/capabilities.py", '"not this"', '"never this"')
+    told = [str(each) for each in differences(before, locked(folder))]
+    assert told == [
+        "capability grade-item: how the prompt is made: changed shop.capabilities:GradeItem.prompt",
+        'capability grade-item: for {"text":"old"} a model is asked in other words',
+    ]

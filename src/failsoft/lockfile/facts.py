@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from failsoft.adapters.pins import name_class
 from failsoft.capability import Capability, FunctionCapability, default_prompt
 from failsoft.config import AdapterConfig, CapabilityConfig, Config
-from failsoft.core.contract import Contract, import_path, property_names
+from failsoft.core.contract import Contract, Snapshot, import_path, property_names
 from failsoft.core.route import GuardedAdapter
 from failsoft.errors import ConfigurationError
 from failsoft.lockfile.document import Golden, Lock, LockedAdapter, LockedCapability, Seen
@@ -276,16 +276,23 @@ class _Facts:
         answers = [self._answer(snapshot.lend()) for _ in range(2)]
         if answers[0] != answers[1]:
             raise ValueError("the fallback gives two answers to one request: it must be deterministic")
-        asks = contract.prompt
-        prompt = default_prompt(self.capability, snapshot.text) if asks is None else asks(snapshot.lend())
         asked, answer = canonical(json.loads(snapshot.text)), answers[0]
         return Golden(
             request=_if_short(asked),
             request_sha256=sha256(asked).hexdigest(),
             answer=_if_short(answer),
             answer_sha256=sha256(answer).hexdigest(),
-            prompt_sha256=sha256(prompt.to_json()).hexdigest(),
+            prompt_sha256=sha256(self._asked(snapshot)).hexdigest(),
         )
+
+    def _asked(self, snapshot: Snapshot[Any]) -> bytes:
+        """What a model would be asked; or why `prompt` says that it can't be."""
+        asks = self.contract.prompt
+        try:
+            prompt = default_prompt(self.capability, snapshot.text) if asks is None else asks(snapshot.lend())
+        except (ValueError, AssertionError) as error:
+            return f"no prompt: {error}".encode("utf-8", "backslashreplace")
+        return prompt.to_json()
 
     def _answer(self, request: Any) -> bytes:
         """The fallback's answer as JSON that doesn't depend on the order of a set."""
