@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 
 from failsoft.adapters.access import Access
 from failsoft.adapters.callable import FunctionCodec, hidden_retries
-from failsoft.adapters.pins import floating_problem
+from failsoft.adapters.pins import expected, floating_problem
 from failsoft.adapters.registry import codec_of
 from failsoft.adapters.streaming import FIRST_NS, GAP_NS, Ending, Streaming
 from failsoft.capability import Capability, name_problem
@@ -36,7 +36,7 @@ from failsoft.core.route import CallableCodec, GuardedAdapter
 from failsoft.core.throttle import Throttle, ThrottleChange
 from failsoft.credentials import Source, Token
 from failsoft.errors import ConfigurationError
-from failsoft.outcome import Grade
+from failsoft.outcome import Grade, Pin
 from failsoft.providers import CALLABLE, Provider, facts
 
 AnyCapability = Capability[Any, Any]
@@ -216,9 +216,17 @@ def guard(name: str, codec: Codec | CallableCodec, config: AdapterConfig, parts:
     return _guarded(name, codec, config, settings, parts)
 
 
+def pin_of(config: AdapterConfig) -> Pin:
+    """Which model is asked for, and which names may be served: as told, else as its provider spells that name."""
+    if config.served is not None or config.served_pattern is not None:
+        return config.pin
+    return expected(config.provider, config.model, floating=config.floating)
+
+
 def _settings(config: AdapterConfig, place: str, problems: list[str]) -> BreakerSettings | None:
     """The breaker's figures; what's wrong with them or with the pin is told."""
-    floating = None if config.floating else floating_problem(config.provider, config.model)
+    told = config.served is not None or config.served_pattern is not None
+    floating = None if config.floating else floating_problem(config.provider, config.model, told=told)
     if floating is not None:
         problems.append(f"{place}.model: {floating}")
     overrides = {} if config.breaker is None else config.breaker.overrides()
@@ -263,7 +271,7 @@ def _guarded(
     return GuardedAdapter(
         name,
         codec,
-        config.pin,
+        pin_of(config),
         Breaker(settings, parts.clock, parts.random, told, Mode(config.mode)),
         Throttle(parts.random, told),
         latch,

@@ -172,6 +172,7 @@ class AdapterConfig(Section):
         stream_first: the most that a stream's first meaningful event may take, in nanoseconds, 100 ms to 1 h.
         stream_gap: the most that may pass between two of them, in nanoseconds, 100 ms to 1 h.
         stream_end: what must have come before a stream's end is its end; default: what the provider sends.
+        weights: the file behind a local server's label: its digest stands in the lock.
         options: what only this provider's adapter knows: see the page of providers.
     """
 
@@ -205,6 +206,7 @@ class AdapterConfig(Section):
     stream_first: Annotated[int, duration_between("100ms", "1h")] | None = None
     stream_gap: Annotated[int, duration_between("100ms", "1h")] | None = None
     stream_end: Literal["finish", "done", "both"] | None = None
+    weights: Text | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
     # Each rule about two keys stands with the later one and reads the earlier from `info.data`: unlike a validator of
@@ -383,6 +385,7 @@ class Config(Section):
         host: how records name this machine; None takes the system's name.
         max_reply_bytes: of one reply, 1 KiB to 1 GiB.
         transport: who speaks HTTP to adapters that don't say it themselves; ``aiohttp`` needs the extra ``fast``.
+        locked: entering is refused unless ``failsoft.lock`` says just what is in force.
         base: what relative paths are relative to.
         source: the file it came from.
     """
@@ -396,6 +399,7 @@ class Config(Section):
     host: Label | None = None
     max_reply_bytes: Whole = Field(default=16 << 20, ge=1 << 10, le=1 << 30)
     transport: Literal["httpx", "aiohttp"] = "httpx"
+    locked: Flag = False
     base: Path = Field(default_factory=Path.cwd, exclude=True)
     source: Path | None = Field(default=None, exclude=True)
 

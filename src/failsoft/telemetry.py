@@ -69,6 +69,21 @@ CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
             ("error",),
             "`failsoft.observe()` couldn't decode or record an exchange, which went on all the same.",
         ),
+        "pin.retiring": EventKind(
+            logging.WARNING,
+            ("adapter", "model", "days_left", "retires", "replacement", "source"),
+            "The pinned model's announced end is 90, 30, 7 or 0 days away.",
+        ),
+        "retirements.unreadable": EventKind(
+            logging.ERROR,
+            ("reason",),
+            "The application's own file of announced retirements can't be used: nobody is told of a pin's end.",
+        ),
+        "deprecation.announced": EventKind(
+            logging.WARNING,
+            ("adapter", "deprecated", "sunset", "text", "link"),
+            "A reply's headers say that what was asked will go.",
+        ),
         "capability.bug": EventKind(
             logging.ERROR,
             ("capability", "where", "error", "call_id"),

@@ -29,11 +29,13 @@ class ConfigActivated:
         snapshot: the configuration as JSON with names of secrets, never values: kept as an artifact, by its digest.
         capabilities: (name, version) each.
         adapters: (name, codec version, pin) each.
+        lock: digest of the lock that it was held to, lower-case hex; None: it was held to none.
     """
 
     snapshot: bytes
     capabilities: tuple[tuple[str, str | None], ...]
     adapters: tuple[tuple[str, str, Pin], ...]
+    lock: str | None = None
 
 
 @define(eq=False)

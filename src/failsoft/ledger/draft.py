@@ -174,6 +174,8 @@ def _amended(record: evidence.CallAmended, leaf_of: LeafOf) -> Draft:
 
 def _config(record: evidence.ConfigActivated) -> Draft:
     fields: Fields = {"config_sha256": sha256(record.snapshot).hexdigest()}
+    if record.lock is not None:
+        fields["lock_sha256"] = record.lock
     if record.capabilities:
         fields["capabilities"] = [_named("a capability's", name=n, version=v) for n, v in record.capabilities]
     if record.adapters:
