@@ -95,3 +95,13 @@ def test_options_of_another_adapter_are_told_with_their_place() -> None:
         Isolation({"ledger": {"url": "none"}, "adapters": {"a": table}}, capabilities=[])
     assert len(caught.value.problems) == 1
     assert caught.value.problems[0].startswith("adapters.a.options.region: unknown key")
+
+
+def test_what_an_option_took_from_outside_stands_in_no_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TENANT", "hunter2")
+    options = {"body": {"tenant": {"env": "TENANT"}, "tags": [{"env": "TENANT"}, "x"]}, "leave_out": ["seed"]}
+    table = {"provider": "openai-compatible", "model": "m", "base_url": "http://127.0.0.1:9/v1", "options": options}
+    config = read_mapping({"adapters": {"a": table}}).config
+    assert config.adapters["a"].options["body"]["tenant"] == "hunter2"
+    assert b"hunter2" not in config.snapshot()
+    assert b'"tags":[{"env":"TENANT"},"x"]' in config.snapshot()

@@ -26,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from failsoft.config_file import Resolved
 from failsoft.config_state import StateConfig
 from failsoft.config_values import (
     SECRET_PARAMETER,
@@ -419,7 +420,21 @@ class Config(Section):
     def snapshot(self) -> bytes:
         """Canonical JSON of what's in force, defaults included: secrets by name, durations in nanoseconds, no paths."""
         plain = self.model_dump(by_alias=True, exclude_none=True)
+        for name, each in self.adapters.items():
+            if each.options:
+                plain["adapters"][name]["options"] = named_options(each.options)
         return json.dumps(plain, default=_plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def named_options(value: Any) -> Any:
+    """An adapter's options, what came from outside by its origin: it may be a secret."""
+    if isinstance(value, Resolved):
+        return value.origin
+    if isinstance(value, dict):
+        return {key: named_options(each) for key, each in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [named_options(each) for each in cast("list[Any]", value)]
+    return value
 
 
 def _plain(value: object) -> object:

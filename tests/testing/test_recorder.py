@@ -17,6 +17,7 @@ from failsoft.testing import FaultTransport, NotReplayed, Recorder, Replayer, ch
 pytest_plugins = ["pytester"]
 
 KEY = "hunter2-hunter2"
+JSON = "application/json"
 URL = "https://provider.example/v1/chat/completions?api-version=2&api_key=hunter2-hunter2"
 
 
@@ -205,11 +206,23 @@ def test_default_transports_are_httpxs_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "body", "headers"),
     [
-        ({"response": {"status": 200, "body": {"a": 1}, "headers": {"A": "1"}}}, b'{"a": 1}', {"a": "1"}),
+        (
+            {"response": {"status": 200, "body": {"a": 1}, "headers": {"A": "1"}}},
+            b'{"a": 1}',
+            {"a": "1", "content-type": JSON},
+        ),
         ({"status": 200, "body": "text", "headers": [["A", "1"], ["a", "2"]]}, b"text", {"a": "1, 2"}),
-        ({"body": "/w==", "body_encoding": "base64", "headers": {"A": ["1", "2"]}}, b"\xff", {"a": "1, 2"}),
+        (
+            {"body": "/w==", "body_encoding": "base64", "headers": {"A": ["1", "2"]}},
+            b"\xff",
+            {"a": "1, 2", "content-type": "application/vnd.amazon.eventstream"},
+        ),
         ({"status": 204, "headers": {"Content-Encoding": "br", "x": 5}}, b"", {}),
-        ({"status": 200, "body": [1], "headers": [["a"], 5, [1, 2]]}, b"[1]", {}),
+        (
+            {"status": 200, "body": [1], "headers": [["a"], 5, [1, 2], ["content-type", "REDACTED"]]},
+            b"[1]",
+            {"content-type": JSON},
+        ),
     ],
 )
 def test_a_recorded_reply_is_read_in_any_of_its_forms(row: Any, body: bytes, headers: dict[str, str]) -> None:

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from failsoft.adapters.pins import name_class
 from failsoft.capability import Capability, FunctionCapability, default_prompt
-from failsoft.config import AdapterConfig, CapabilityConfig, Config
+from failsoft.config import AdapterConfig, CapabilityConfig, Config, named_options
 from failsoft.core.contract import Contract, Snapshot, import_path, property_names
 from failsoft.core.route import GuardedAdapter
 from failsoft.errors import ConfigurationError
@@ -122,7 +122,7 @@ def _adapter(name: str, what: InForce, problems: list[str]) -> LockedAdapter:
         endpoint=codec.endpoint,
         codec=codec.version,
         call=import_path(codec.function) if adapter.invoked else None,
-        options=json.dumps(config.options, sort_keys=True, ensure_ascii=False, default=str)
+        options=json.dumps(named_options(config.options), sort_keys=True, ensure_ascii=False, default=str)
         if config is not None and config.options
         else None,
         weights=None if config is None else _weights(name, config, what.config.base, problems),
