@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from failsoft.core.asking import Answer, Asking
 from failsoft.core.effects import Ask, HttpReply, Raised, Reply, Unusable
 from failsoft.core.evidence import Attempt
+from failsoft.core.heeding import heed
 from failsoft.core.retry_after import retry_after_ns
 from failsoft.core.route import GuardedAdapter
 from failsoft.fault import Fault, FaultKind
@@ -39,6 +40,9 @@ def judge(
                 result = struck(result, adapter.secrets)
             attempt.status = result.status
             attempt.reply = result.body
+            headers = result.headers
+            if "deprecation" in headers or "sunset" in headers or "x-api-warning" in headers:
+                heed(asking, adapter, headers)
             reply = codec.decode(result)
         elif type(result) is Raised:
             reply = codec.classify(result.error)

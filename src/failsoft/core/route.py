@@ -26,6 +26,7 @@ from failsoft.core.adaptive import AdaptiveBulkhead
 from failsoft.core.breaker import Breaker
 from failsoft.core.bulkhead import Bulkhead
 from failsoft.core.credential import CredentialKeeper, Issued
+from failsoft.core.deprecation import DeprecationNotice
 from failsoft.core.effects import Ask, Codec, Reply, Unusable
 from failsoft.core.latch import Latch
 from failsoft.core.limits import Limits
@@ -120,6 +121,9 @@ class GuardedAdapter:
     latches: tuple[Latch, ...] = field(init=False)
     invoked: bool = field(init=False)
     secrets: tuple[str, ...] = field(init=False, repr=False)
+    notice: DeprecationNotice | None = field(init=False, default=None)
+    """What its replies' headers announced last."""
+    noticed: int = field(init=False, default=0)
     _struck: Issued | None = field(init=False, default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:

@@ -123,6 +123,8 @@ def draft_of(record: evidence.Record, leaf_of: LeafOf) -> Draft:
             return _breaker(record)
         case evidence.BlockChanged():
             return _block(record)
+        case evidence.RetirementNotice():
+            return _notice(record)
     raise TypeError(f"{type(record).__name__} is no evidence")
 
 
@@ -210,6 +212,18 @@ def _block(record: evidence.BlockChanged) -> Draft:
     if record.mode is not None:
         fields["mode"] = _identifier(record.mode, "a mode")
     return Draft(Kind.BLOCK_CHANGED, fields)
+
+
+def _notice(record: evidence.RetirementNotice) -> Draft:
+    fields: Fields = {
+        "adapter": _identifier(record.adapter, "an adapter's name"),
+        "model": provider_text(record.model),
+    }
+    if record.deprecated is not None:
+        fields["deprecated"] = record.deprecated
+    if record.sunset is not None:
+        fields["sunset"] = record.sunset
+    return Draft(Kind.MODEL_RETIREMENT_NOTICE, fields, _present("notice", TEXT, record.text))
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
