@@ -20,6 +20,7 @@ import pytest
 import structlog
 from pydantic import BaseModel
 
+import failsoft
 from failsoft import Capability, Isolation
 from failsoft.adapters.name_class import NameClass
 from failsoft.retirements.table import shipped
@@ -146,6 +147,7 @@ class Provider:
         self.hold.set()
         self.arrived = threading.Event()
         self.refuses = False
+        self.headers: dict[str, str] = {}
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.arrived.set()
@@ -157,7 +159,12 @@ class Provider:
         if self.refuses:
             message = {"role": "assistant", "content": None, "refusal": CANARY}
         choice = {"index": 0, "finish_reason": "stop", "message": message}
-        return httpx.Response(200, json={"id": CANARY, "model": self.model, "choices": [choice]})
+        body = {"id": CANARY, "model": self.model, "choices": [choice]}
+        return httpx.Response(200, json=body, headers=self.headers)
+
+
+def no_token(*_: object) -> Any:
+    raise OSError(CANARY)
 
 
 @pytest.fixture
@@ -246,13 +253,19 @@ async def test_what_is_emitted_is_what_the_catalogue_says_and_holds_no_payload(
         isolation._blocks_read("")
         isolation._event("state.recovered", {"store": "file", "ms": 1})
         isolation.telemetry.emit("retirements.unreadable", reason="r")
-        gone = dict.fromkeys(("deprecated", "sunset", "text", "link"), "")
-        isolation.telemetry.emit("deprecation.announced", adapter="local", **gone)
         pin = PinStanding(
             "local", "openai", "gpt-5", NameClass.FLOATING, "gpt-5", shipped().standing("openai", "gpt-5", LATE)
         )
         isolation._upkeep.watch.look([pin])
         isolation.telemetry.emit("peer.disagrees", adapter="local", reason="rate", calls=5, failures=0)
+    provider.model, provider.headers = "m", {"sunset": "Thu, 14 Jan 2027 00:00:00 GMT"}
+    for more in ({}, {"auth": "tests.test_telemetry:no_token"}):
+        (tmp_path / "other").mkdir(exist_ok=True)
+        with driven(tmp_path / "other", provider, **more) as isolation:
+            isolation[RateItem].sync(request)
+    monkeypatch.setattr("failsoft.observer.reader_of", no_token)
+    with failsoft.observe(None, sync=True, library="httpx", transport=httpx.MockTransport(provider)) as client:
+        client.post("http://127.0.0.1:1/v1/chat/completions", json={"model": CANARY})
     assert {each["event"] for each in heard} == set(CATALOGUE)
     for each in heard:
         name = each.pop("event")

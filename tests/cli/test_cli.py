@@ -144,7 +144,7 @@ class TestCheck:
         stdout = run("check").stdout
         assert "OK: 1 capabilities, 1 adapters" in stdout
         assert "rate-item: old → fallback" in stdout
-        assert "old asks for m-1, its pin is unchecked" in stdout
+        assert "old asks for m-1 (label), its pin is unchecked" in stdout
 
     def test_notes_whose_pin_isnt_checked(self, folder: Path) -> None:
         assert "note: adapters.old: nothing says which model answered" in run("check").stdout
@@ -152,7 +152,7 @@ class TestCheck:
             CONFIG.replace("attempts = 1", 'attempts = 1\nserved_by = "cli_capabilities:who"')
         )
         stdout = run("check").stdout
-        assert "old asks for m-1, expects m-1" in stdout
+        assert "old asks for m-1 (label), expects m-1" in stdout
         assert "note" not in stdout
         assert said("check")["pin_unchecked"] == []
 
@@ -166,6 +166,8 @@ class TestCheck:
             "capabilities": ["rate-item"],
             "adapters": ["old"],
             "pin_unchecked": ["old"],
+            "name_class": {"old": "label"},
+            "last_served": {},
         }
 
     def test_says_everything_thats_wrong(self, folder: Path) -> None:

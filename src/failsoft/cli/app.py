@@ -20,7 +20,7 @@ from failsoft.cli import demo as demonstration
 from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of, known, recording
 from failsoft.cli.locking import add_locking
 from failsoft.cli.pins import add_pins
-from failsoft.cli.running import last_changes, last_modes
+from failsoft.cli.running import last_changes, last_modes, last_served
 from failsoft.cli.standing import as_document, as_table, routes
 from failsoft.cli.telling import (
     CODES,
@@ -33,6 +33,7 @@ from failsoft.cli.telling import (
     print_json,
     print_line,
     reading,
+    served_as,
     sharing_told,
 )
 from failsoft.errors import ConfigurationError, LedgerInvalid
@@ -88,11 +89,20 @@ def check(config: Config = CONFIG, app_path: App = "", as_json: Json = False) ->
         if unknown:
             raise ConfigurationError(unknown)
         health = isolation.health()
+        served = last_served(isolation.ledger_path)
+        classes = {each.adapter: each.name_class.value for each in isolation.pin_standings()}
     unchecked = [name for name, each in health.adapters.items() if not each.pin_checked]
     if as_json:
         adapters = list(health.adapters)
         print_json(
-            {"ok": True, "capabilities": list(health.capabilities), "adapters": adapters, "pin_unchecked": unchecked}
+            {
+                "ok": True,
+                "capabilities": list(health.capabilities),
+                "adapters": adapters,
+                "pin_unchecked": unchecked,
+                "name_class": classes,
+                "last_served": served,
+            }
         )
         return
     out.print(f"OK: {len(health.capabilities)} capabilities, {len(health.adapters)} adapters", highlight=False)
@@ -101,7 +111,13 @@ def check(config: Config = CONFIG, app_path: App = "", as_json: Json = False) ->
     for name, pin in isolation.pins.items():
         expected = pin.served_pattern or ", ".join(pin.served)
         expectation = "its pin is unchecked" if name in unchecked else f"expects {expected}"
-        out.print(f"  {name} asks for {pin.model}, {expectation}", highlight=False, markup=False, soft_wrap=True)
+        last = f"; last served: {served_as(served[name])}" if name in served else ""
+        out.print(
+            f"  {name} asks for {pin.model} ({classes[name]}), {expectation}{last}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
     for name in unchecked:
         out.print(
             f"note: adapters.{name}: nothing says which model answered, so any is taken for the pinned one; name a function "

@@ -25,6 +25,19 @@ def last_modes(ledger: Path | None) -> list[dict[str, Any]]:
     return [each for each in told if each.get("mode", "auto") != "auto"]
 
 
+def last_served(ledger: Path | None) -> dict[str, dict[str, Any]]:
+    """By adapter: what the newest recorded reply revealed of who gave it (``model``, ``grade``, …)."""
+    if ledger is None or not ledger.exists():
+        return {}
+    found: dict[str, dict[str, Any]] = {}
+    with looking_into(ledger) as reader:
+        for each in reader.records(kind="call.completed", last=500):
+            for attempt in each.fields.get("attempts", []):
+                if "served" in attempt:
+                    found[attempt["adapter"]] = attempt["served"]
+    return found
+
+
 def _newest(
     ledger: Path | None, kind: str, key_of: Callable[[Mapping[str, Any]], tuple[str, str]]
 ) -> list[dict[str, Any]]:

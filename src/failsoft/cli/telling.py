@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -149,7 +149,20 @@ def line_of(entry: Entry) -> str:
         said.insert(0, f"{'blocked' if fields['blocked'] else 'unblocked'} by {fields['actor']['id']}:")
     if source:
         said.append(f"by {source['kind']} {source['name']}")
+    served = _served(fields.get("attempts", []), source.get("attempt"))
+    if served:
+        said.append(f"({served})")
     return escape(printable(f"{entry.index:>6}  {entry.ts}  {entry.kind:<16} {about:<20} {' '.join(said)}"))
+
+
+def served_as(served: Mapping[str, Any]) -> str:
+    """Who a reply says gave it, and how far that can be believed."""
+    return f"{served.get('model', 'a model without a name')}, {served['grade']}"
+
+
+def _served(attempts: list[dict[str, Any]], number: object) -> str:
+    """Of the attempt that answered."""
+    return next((served_as(each["served"]) for each in attempts if each["n"] == number and "served" in each), "")
 
 
 def payloads_of(reader: Reader, entry: Entry) -> dict[str, str]:
