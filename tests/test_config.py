@@ -672,8 +672,9 @@ def test_openai_needs_a_key_and_openai_compatible_an_address() -> None:
 
 
 def test_the_rules_about_two_keys_wait_for_a_provider() -> None:
+    names = ", ".join(f'"{each}"' for each in known())
     assert of_adapter({"provider": "x", "model": "m", "call": "a:b"}) == [
-        'provider: there is no "x"; it\'s one of ' + ", ".join(f'"{each}"' for each in known())
+        f'provider: there is no "x"; it\'s one of {names}'
     ]
 
 

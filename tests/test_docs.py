@@ -152,7 +152,12 @@ def test_every_command_shown_exists(page: Path) -> None:
     for line in _SHELL_COMMAND.findall(shell) + _INLINE_COMMAND.findall(prose(page)):
         name, _, rest = line.partition(" ")
         assert name in commands, f"{page}: failsoft {line}"
-        known = {option for each in commands[name].params for option in (*each.opts, *each.secondary_opts)}
+        command = commands[name]
+        if hasattr(command, "commands"):  # a group: the next word names the command
+            name, _, rest = rest.partition(" ")
+            assert name in command.commands, f"{page}: failsoft {line}"
+            command = command.commands[name]
+        known = {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
         used = set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", re.sub(r"'[^']*'|\"[^\"]*\"", "", rest)))
         assert used <= known | {"--help"}, f"{page}: failsoft {line}"
     usage = (ROOT / "dev").read_text().partition("TXT'")[2].partition("TXT")[0]

@@ -130,5 +130,5 @@ def test_openai_must_send_both_marks_and_others_a_finish_unless_told(
     made = isolation(
         tmp_path, gpt={"provider": provider, "model": model, "stream_end": told, "stream_gap": "2s", **key}
     )
-    streaming = made._adapters["gpt"].codec._streaming  # type: ignore[union-attr]
+    streaming = made._adapters["gpt"].codec.streaming  # type: ignore[union-attr]
     assert (streaming.end, streaming.first_ns, streaming.gap_ns) == (expected, 30 * 10**9, 2 * 10**9)

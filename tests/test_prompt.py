@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failsoft import Message, Prompt, Sampling
+from failsoft import Document, Image, Message, Prompt, Sampling
 
 
 def test_the_commonest_prompt_is_one_users_text() -> None:
@@ -74,3 +75,69 @@ def test_sampling_out_of_its_range_is_refused_by_name(name: str, value: Any) -> 
 def test_sampling_takes_what_it_says(fields: dict[str, Any]) -> None:
     made = Sampling(**fields)
     assert {name: getattr(made, name) for name in fields} == fields
+
+
+# --- images and documents ---------------------------------------------------------------------------------------------
+
+PNG = Image(b"\x89PNG", "image/png")
+PDF = Document(b"%PDF", "application/pdf", "spec sheet")
+
+
+def test_a_message_may_hold_texts_images_and_documents_in_order() -> None:
+    message = Message("user", ("look:", PNG, PDF, "well?"))
+    assert message.text == "look:\nwell?"
+    assert message.parts == ("look:", PNG, PDF, "well?")
+    assert message.size == len("look:") + 4 + 4 + len("well?")
+    assert (Message("user", "é").text, Message("user", "é").parts, Message("user", "é").size) == ("é", ("é",), 2)
+
+
+def test_what_was_shown_stands_in_the_evidence_byte_by_byte() -> None:
+    told = json.loads(Prompt((Message("user", ("look:", PNG, PDF)),)).to_json())
+    assert told == [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "look:"},
+                {"type": "image", "media_type": "image/png", "data": "iVBORw=="},
+                {"type": "document", "name": "spec sheet", "media_type": "application/pdf", "data": "JVBERg=="},
+            ],
+        }
+    ]
+
+
+def test_a_templates_image_counts_in_its_digest() -> None:
+    one, other = (Prompt((Message("system", ("x", Image(data, "image/png"))),)) for data in (b"1", b"2"))
+    assert one.template_digest != other.template_digest
+
+
+@pytest.mark.parametrize("content", [(5,), ("x", None), [b"bytes"], (Prompt(()),)])
+def test_anything_else_in_a_message_is_refused_when_it_is_told(content: Any) -> None:
+    with pytest.raises(ValueError, match="texts, images and documents, not"):
+        Prompt((Message("user", content),)).to_json()
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: Image(b"", "image/png"), "data"),
+        (lambda: Image("text", "image/png"), "data"),  # type: ignore[arg-type]
+        (lambda: Image(b"x", "image/tiff"), "media_type"),
+        (lambda: Image(b"x", ["image/png"]), "media_type"),  # type: ignore[arg-type]
+        (lambda: Document(b"x", "image/png"), "media_type"),
+        (lambda: Document(b"x", "PDF"), "media_type"),
+        (lambda: Document(b"x", "application/pdf\n"), "media_type"),
+        (lambda: Document(bytearray(b"x"), "application/pdf"), "data"),  # type: ignore[arg-type]
+        (lambda: Document(b"x", "application/pdf", ""), "name"),
+        (lambda: Document(b"x", "application/pdf", "../x"), "name"),
+        (lambda: Document(b"x", "application/pdf", "x" * 101), "name"),
+        (lambda: Document(b"x", "application/pdf", "x\n"), "name"),
+    ],
+)
+def test_an_image_or_document_that_no_provider_takes_is_refused_at_once(make: Any, named: str) -> None:
+    with pytest.raises(ValueError, match=f"{named} must be"):
+        make()
+
+
+def test_no_repr_shows_their_bytes() -> None:
+    assert "PNG" not in repr(PNG).replace("image/png", "")
+    assert "%PDF" not in repr(PDF)

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,7 +21,12 @@ import structlog
 from pydantic import BaseModel
 
 from failsoft import Capability, Isolation
+from failsoft.adapters.name_class import NameClass
+from failsoft.retirements.table import shipped
+from failsoft.retirements.watch import PinStanding
 from failsoft.telemetry import CATALOGUE, Telemetry
+
+LATE = date(2026, 12, 10)
 
 
 @pytest.fixture(autouse=True)
@@ -239,6 +245,13 @@ async def test_what_is_emitted_is_what_the_catalogue_says_and_holds_no_payload(
         isolation._blocks_read("why")
         isolation._blocks_read("")
         isolation._event("state.recovered", {"store": "file", "ms": 1})
+        isolation.telemetry.emit("retirements.unreadable", reason="r")
+        gone = dict.fromkeys(("deprecated", "sunset", "text", "link"), "")
+        isolation.telemetry.emit("deprecation.announced", adapter="local", **gone)
+        pin = PinStanding(
+            "local", "openai", "gpt-5", NameClass.FLOATING, "gpt-5", shipped().standing("openai", "gpt-5", LATE)
+        )
+        isolation._upkeep.watch.look([pin])
         isolation.telemetry.emit("peer.disagrees", adapter="local", reason="rate", calls=5, failures=0)
     assert {each["event"] for each in heard} == set(CATALOGUE)
     for each in heard:

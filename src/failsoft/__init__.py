@@ -15,12 +15,13 @@ from failsoft.errors import (
     LedgerUnavailable,
 )
 from failsoft.outcome import Outcome, Referral
-from failsoft.prompt import Message, Prompt, Sampling
+from failsoft.prompt import Document, Image, Message, Prompt, Sampling
 
 if TYPE_CHECKING:
     from failsoft.core.effects import Ask
     from failsoft.isolated import Isolated
     from failsoft.isolation import Isolation
+    from failsoft.observing import observe
 
 __all__ = [
     "Actor",
@@ -28,8 +29,10 @@ __all__ = [
     "Capability",
     "Case",
     "ConfigurationError",
+    "Document",
     "FailsoftError",
     "FallbackFailed",
+    "Image",
     "Isolated",
     "Isolation",
     "IsolationClosed",
@@ -42,12 +45,14 @@ __all__ = [
     "Sampling",
     "capability",
     "context",
+    "observe",
 ]
 
 _LATER = {
     "Ask": "failsoft.core.effects",
     "Isolated": "failsoft.isolated",
     "Isolation": "failsoft.isolation",
+    "observe": "failsoft.observing",
 }
 """Loaded at first use: they bring the transport along, which a module that only declares capabilities doesn't need."""
 

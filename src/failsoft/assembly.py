@@ -16,23 +16,27 @@ from attrs import define, field, frozen
 
 from failsoft.adapters.access import Access
 from failsoft.adapters.callable import FunctionCodec, hidden_retries
-from failsoft.adapters.pins import floating_problem
+from failsoft.adapters.pins import expected, floating_problem
 from failsoft.adapters.registry import codec_of
 from failsoft.adapters.streaming import FIRST_NS, GAP_NS, Ending, Streaming
 from failsoft.capability import Capability, name_problem
 from failsoft.config import UNREAD, AdapterConfig, CapabilityConfig, Config
-from failsoft.config_file import place_text
+from failsoft.config_file import place_text, read_value
+from failsoft.config_values import Secret
 from failsoft.core.adaptive import AdaptiveBulkhead
 from failsoft.core.breaker import Breaker, Change, Mode
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.core.bulkhead import Bulkhead, BulkheadFull
 from failsoft.core.contract import Contract, fallback_problem
+from failsoft.core.credential import CredentialKeeper
 from failsoft.core.effects import SECOND, Clock, Codec, Random
 from failsoft.core.latch import Latch, LatchChange
 from failsoft.core.limits import Limits, LimitSettings
 from failsoft.core.route import CallableCodec, GuardedAdapter
 from failsoft.core.throttle import Throttle, ThrottleChange
+from failsoft.credentials import Source, Token
 from failsoft.errors import ConfigurationError
+from failsoft.outcome import Grade, Pin
 from failsoft.providers import CALLABLE, Provider, facts
 
 AnyCapability = Capability[Any, Any]
@@ -161,8 +165,9 @@ def guarded(name: str, config: AdapterConfig, problems: list[str], parts: Parts)
     """An adapter from its configuration, with guards of its own."""
     place = place_text(("adapters", name))
     settings = _settings(config, place, problems)
-    codec = _codec(config, place, problems)
-    return None if codec is None or settings is None else _guarded(name, codec, config, settings, parts)
+    keeper = _keeper(config, place, problems, parts.clock)
+    codec = _codec(config, place, problems, kept=keeper is not None)
+    return None if codec is None or settings is None else _guarded(name, codec, config, settings, parts, keeper)
 
 
 def check_transport(config: Config, problems: list[str]) -> None:
@@ -211,9 +216,17 @@ def guard(name: str, codec: Codec | CallableCodec, config: AdapterConfig, parts:
     return _guarded(name, codec, config, settings, parts)
 
 
+def pin_of(config: AdapterConfig) -> Pin:
+    """Which model is asked for, and which names may be served: as told, else as its provider spells that name."""
+    if config.served is not None or config.served_pattern is not None:
+        return config.pin
+    return expected(config.provider, config.model, floating=config.floating)
+
+
 def _settings(config: AdapterConfig, place: str, problems: list[str]) -> BreakerSettings | None:
     """The breaker's figures; what's wrong with them or with the pin is told."""
-    floating = None if config.floating else floating_problem(config.provider, config.model)
+    told = config.served is not None or config.served_pattern is not None
+    floating = None if config.floating else floating_problem(config.provider, config.model, told=told)
     if floating is not None:
         problems.append(f"{place}.model: {floating}")
     overrides = {} if config.breaker is None else config.breaker.overrides()
@@ -242,18 +255,23 @@ def _without_effect(settings: BreakerSettings) -> dict[str, str]:
 
 
 def _guarded(
-    name: str, codec: Codec | CallableCodec, config: AdapterConfig, settings: BreakerSettings, parts: Parts
+    name: str,
+    codec: Codec | CallableCodec,
+    config: AdapterConfig,
+    settings: BreakerSettings,
+    parts: Parts,
+    keeper: CredentialKeeper | None = None,
 ) -> GuardedAdapter:
     def told(change: Told) -> None:
         parts.on_change(name, change)
 
-    key = None if config.api_key is None else config.api_key.get_secret_value()
+    key = config.auth and f"auth={config.auth}" if config.api_key is None else config.api_key.get_secret_value()
     latch = Latch(parts.random, told)
     bulkhead = AdaptiveBulkhead if config.adaptive_concurrency else Bulkhead
     return GuardedAdapter(
         name,
         codec,
-        config.pin,
+        pin_of(config),
         Breaker(settings, parts.clock, parts.random, told, Mode(config.mode)),
         Throttle(parts.random, told),
         latch,
@@ -262,6 +280,9 @@ def _guarded(
         attempts=config.attempts,
         attempt_cap=config.attempt_timeout,
         on_mismatch=config.on_mismatch,
+        require_grade=None if config.require_grade is None else Grade[config.require_grade.upper()],
+        keeper=keeper,
+        max_prompt=config.max_prompt_bytes,
         limits=None if config.limits is None else Limits(LimitSettings(**config.limits.model_dump())),
         credential=parts.credential(name, codec.endpoint, key) or latch,
     )
@@ -348,7 +369,33 @@ def pick(config: Config, names: Iterable[str]) -> dict[str, CapabilityConfig]:
     return {name: config.capabilities.get(name, CapabilityConfig()) for name in names}
 
 
-def _http_codec(config: AdapterConfig) -> Codec:
+KEY_FILE_REFRESH = 60 * SECOND
+"""A key in a file is read anew so often, and after a 401: whoever replaces it needs no restart."""
+
+
+def _keeper(config: AdapterConfig, place: str, problems: list[str], clock: Clock) -> CredentialKeeper | None:
+    """What keeps a credential that may change; None for one that stands still."""
+    if config.auth is not None:
+        source = _target(config.auth, f"{place}.auth", problems)
+        if source is not None and not callable(source):
+            problems.append(f"{place}.auth: {config.auth} is not callable")
+        return None if source is None else CredentialKeeper(cast("Source", source), clock)
+    key = config.api_key
+    if not isinstance(key, Secret) or key.path is None:
+        return None
+    path = key.path
+
+    def read() -> Token:
+        return Token(read_value(path))
+
+    try:
+        first = Token(key.get_secret_value())
+    except ValueError:  # the codec says what's wrong with it
+        return None
+    return CredentialKeeper(read, clock, refresh=KEY_FILE_REFRESH, first=first)
+
+
+def _http_codec(config: AdapterConfig, *, kept: bool) -> Codec:
     provider = facts(config.provider)
     base_url = config.base_url or provider.base_url
     assert base_url is not None
@@ -356,7 +403,7 @@ def _http_codec(config: AdapterConfig) -> Codec:
         config.model,
         config.provider,
         base_url,
-        None if config.api_key is None else config.api_key.get_secret_value(),
+        None if config.api_key is None or kept else config.api_key.get_secret_value(),
         {name: each.get_secret_value() for name, each in config.headers.items()},
         _streaming(config, provider),
         config.options,
@@ -376,10 +423,10 @@ def _streaming(config: AdapterConfig, provider: Provider) -> Streaming | None:
     )
 
 
-def _codec(config: AdapterConfig, place: str, problems: list[str]) -> Codec | CallableCodec | None:
+def _codec(config: AdapterConfig, place: str, problems: list[str], *, kept: bool) -> Codec | CallableCodec | None:
     if config.provider != CALLABLE:
         try:
-            return _http_codec(config)
+            return _http_codec(config, kept=kept)
         except ConfigurationError as error:  # the codec names its own arguments
             problems += [f"{place}.{each.removeprefix('extra_')}" for each in error.problems]
             return None

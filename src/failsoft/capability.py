@@ -62,6 +62,9 @@ class Capability(Generic[Q, R]):
         repair: True: a model whose answer doesn't fit the response type, or isn't acceptable, is shown what's wrong and
             asked once more, within the same deadline. What it's shown is put on record.
         idempotent: True: asking two providers the same question at once does no harm but cost; ``hedge_after`` needs it.
+        artefacts: files that the fallback, the prompt or the acceptance rule reads, relative to the folder of the class's
+            module, ``*`` allowed: the lock holds their digests.
+        golden: requests whose answers by the fallback stand in the lock, so that a change of behaviour is seen.
 
     Class arguments:
         abstract: ``class Team(Capability[Item, R], Generic[R], abstract=True)`` marks an intermediate class: nothing is
@@ -69,7 +72,8 @@ class Capability(Generic[Q, R]):
 
     Raises:
         TypeError: when a concrete subclass is created without a fallback, with an asynchronous one, with one that
-            doesn't take exactly the request, without type parameters, or with a `repair` or `idempotent` that is no bool.
+            doesn't take exactly the request, without type parameters, with a `repair` or `idempotent` that is no bool, or
+            with `artefacts` that are no tuple of texts, or `golden` that is no tuple.
     """
 
     name: str = ""
@@ -77,6 +81,8 @@ class Capability(Generic[Q, R]):
     sampling: ClassVar[Sampling] = Sampling()
     repair: bool = False
     idempotent: bool = False
+    artefacts: tuple[str, ...] = ()
+    golden: tuple[Any, ...] = ()
 
     _types: ClassVar[tuple[Any, Any]]
 
@@ -164,6 +170,7 @@ def _check_concrete(cls: type[Capability[Any, Any]]) -> None:
     if problem:
         raise TypeError(f"{cls.__name__}.name: {problem}")
     _check_bools(cls.__name__, repair=cls.repair, idempotent=cls.idempotent)
+    _check_locked(cls.__name__, cls.artefacts, cls.golden)
     if cls.fallback is cast("Any", Capability).fallback:
         request, response = (_type_name(each) for each in cls._types)
         raise TypeError(
@@ -184,6 +191,15 @@ def _check_bools(where: str, **flags: object) -> None:
     for name, value in flags.items():
         if type(value) is not bool:
             raise TypeError(f"{where}.{name} must be True or False, not {value!r:.60}")
+
+
+def _check_locked(where: str, artefacts: object, golden: object) -> None:
+    """A text instead of a tuple would be read letter by letter."""
+    listed = cast("tuple[object, ...]", artefacts)
+    if type(artefacts) is not tuple or not all(isinstance(each, str) and each for each in listed):
+        raise TypeError(f'{where}.artefacts must be a tuple of files, such as ("table.csv",), not {artefacts!r:.60}')
+    if type(golden) is not tuple:
+        raise TypeError(f"{where}.golden must be a tuple of requests, such as (Item(…),), not {golden!r:.60}")
 
 
 def _check_body(body: Callable[..., Any], where: str, arguments: int) -> None:
@@ -227,10 +243,14 @@ class FunctionCapability(Capability[Q, R], abstract=True):
         version: str | None,
         repair: bool,
         idempotent: bool,
+        artefacts: tuple[str, ...],
+        golden: tuple[Q, ...],
     ) -> None:
         self.name = name
         self.repair = repair
         self.idempotent = idempotent
+        self.artefacts = artefacts
+        self.golden = golden
         self._body = body
         self._own_types = declared
         self._own_version = version
@@ -256,7 +276,13 @@ class FunctionCapability(Capability[Q, R], abstract=True):
 def capability(body: Callable[[Q], R], /) -> FunctionCapability[Q, R]: ...
 @overload
 def capability(
-    *, name: str = ..., version: str | None = ..., repair: bool = ..., idempotent: bool = ...
+    *,
+    name: str = ...,
+    version: str | None = ...,
+    repair: bool = ...,
+    idempotent: bool = ...,
+    artefacts: tuple[str, ...] = ...,
+    golden: tuple[Any, ...] = ...,
 ) -> Callable[[Callable[[Q], R]], FunctionCapability[Q, R]]: ...
 def capability(
     body: Callable[[Q], R] | None = None,
@@ -266,6 +292,8 @@ def capability(
     version: str | None = None,
     repair: bool = False,
     idempotent: bool = False,
+    artefacts: tuple[str, ...] = (),
+    golden: tuple[Any, ...] = (),
 ) -> FunctionCapability[Q, R] | Callable[[Callable[[Q], R]], FunctionCapability[Q, R]]:
     """The short form: the function's body is the fallback, its docstring the default prompt's instruction.
 
@@ -275,10 +303,12 @@ def capability(
         version: an optional label, kept in records and in the lock.
         repair: as `Capability.repair`.
         idempotent: as `Capability.idempotent`.
+        artefacts: as `Capability.artefacts`.
+        golden: as `Capability.golden`.
 
     Raises:
-        TypeError: the function is asynchronous, takes other than one argument, or lacks annotations; or `repair` or
-            `idempotent` is no bool.
+        TypeError: the function is asynchronous, takes other than one argument, or lacks annotations; `repair` or
+            `idempotent` is no bool; `artefacts` is no tuple of texts, or `golden` no tuple.
     """
     frame_locals = sys._getframe(1).f_locals
 
@@ -291,6 +321,7 @@ def capability(
         if problem:
             raise TypeError(f"{function.__name__}: {problem}")
         _check_bools(function.__name__, repair=repair, idempotent=idempotent)
-        return FunctionCapability(function, declared, own_name, version, repair, idempotent)
+        _check_locked(function.__name__, artefacts, golden)
+        return FunctionCapability(function, declared, own_name, version, repair, idempotent, artefacts, golden)
 
     return make if body is None else make(body)

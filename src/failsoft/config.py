@@ -26,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from failsoft.config_file import Resolved
 from failsoft.config_state import StateConfig
 from failsoft.config_values import (
     SECRET_PARAMETER,
@@ -148,9 +149,13 @@ class AdapterConfig(Section):
         floating: the model's name may move; without it a name known to float is refused.
         allow_http: plain http may leave this machine.
         base_url: absolute http or https; needed where a provider has no place of its own.
+        auth: import path of a function that returns a credential which doesn't last (`failsoft.credentials`), instead of
+            `api_key`.
         api_key: needed where a provider takes nobody without one.
         headers: sent with each request; values are secrets.
         labels: the calls that it may see besides unlabelled ones.
+        max_prompt_bytes: a larger prompt isn't sent: the next adapter is asked. 1 byte to 1 GiB; None: no limit is known.
+        require_grade: the least that the served identity must be worth: ``provider``, ``gateway`` or ``echoed``.
         on_mismatch: another model than the pin's answered: ``refuse`` the answer, or ``record`` it.
         attempts: at most so many in one call, 1-10.
         attempt_timeout: of one attempt, in nanoseconds, 100 ms to 1 h.
@@ -168,6 +173,7 @@ class AdapterConfig(Section):
         stream_first: the most that a stream's first meaningful event may take, in nanoseconds, 100 ms to 1 h.
         stream_gap: the most that may pass between two of them, in nanoseconds, 100 ms to 1 h.
         stream_end: what must have come before a stream's end is its end; default: what the provider sends.
+        weights: the file behind a local server's label: its digest stands in the lock.
         options: what only this provider's adapter knows: see the page of providers.
     """
 
@@ -178,10 +184,13 @@ class AdapterConfig(Section):
     floating: Flag = False
     allow_http: Flag = False
     base_url: Text | None = Field(default=None, validate_default=True)
+    auth: ImportPath | None = None
     api_key: SecretText | None = Field(default=None, validate_default=True)
     headers: dict[Annotated[str, AfterValidator(header_name)], SecretText] = Field(default_factory=dict)
     labels: Annotated[frozenset[Label], Field(strict=False)] = frozenset()
     on_mismatch: Literal["refuse", "record"] = "refuse"
+    max_prompt_bytes: Whole | None = Field(default=None, ge=1, le=1 << 30)
+    require_grade: Literal["provider", "gateway", "echoed"] | None = None
     attempts: Whole = Field(default=3, ge=1, le=10)
     attempt_timeout: Annotated[int, duration_between("100ms", "1h")] | None = None
     concurrency: Whole = Field(default=100, ge=1, le=10_000)
@@ -198,6 +207,7 @@ class AdapterConfig(Section):
     stream_first: Annotated[int, duration_between("100ms", "1h")] | None = None
     stream_gap: Annotated[int, duration_between("100ms", "1h")] | None = None
     stream_end: Literal["finish", "done", "both"] | None = None
+    weights: Text | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
     # Each rule about two keys stands with the later one and reads the earlier from `info.data`: unlike a validator of
@@ -233,12 +243,16 @@ class AdapterConfig(Section):
     @classmethod
     def _needed_key(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         provider = info.data.get("provider")
+        if key is not None and info.data.get("auth") is not None:
+            raise wrong("auth gives the credential already: leave one of the two out")
+        if info.data.get("auth", UNREAD) is not None:  # one that was wrong has been told
+            return key
         variable = None if key is not None or provider in (None, CALLABLE) else facts(provider).key
         if variable is not None:
             raise wrong(f'is missing: write api_key = {{ env = "{variable}" }}')
         return key
 
-    @field_validator("api_key", "headers", "options")
+    @field_validator("auth", "api_key", "headers", "options")
     @classmethod
     def _not_for_callables(cls, value: object, info: ValidationInfo) -> object:
         if value and info.data.get("provider") == CALLABLE:
@@ -372,6 +386,7 @@ class Config(Section):
         host: how records name this machine; None takes the system's name.
         max_reply_bytes: of one reply, 1 KiB to 1 GiB.
         transport: who speaks HTTP to adapters that don't say it themselves; ``aiohttp`` needs the extra ``fast``.
+        locked: entering is refused unless ``failsoft.lock`` says just what is in force.
         base: what relative paths are relative to.
         source: the file it came from.
     """
@@ -385,6 +400,7 @@ class Config(Section):
     host: Label | None = None
     max_reply_bytes: Whole = Field(default=16 << 20, ge=1 << 10, le=1 << 30)
     transport: Literal["httpx", "aiohttp"] = "httpx"
+    locked: Flag = False
     base: Path = Field(default_factory=Path.cwd, exclude=True)
     source: Path | None = Field(default=None, exclude=True)
 
@@ -404,7 +420,21 @@ class Config(Section):
     def snapshot(self) -> bytes:
         """Canonical JSON of what's in force, defaults included: secrets by name, durations in nanoseconds, no paths."""
         plain = self.model_dump(by_alias=True, exclude_none=True)
+        for name, each in self.adapters.items():
+            if each.options:
+                plain["adapters"][name]["options"] = named_options(each.options)
         return json.dumps(plain, default=_plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def named_options(value: Any) -> Any:
+    """An adapter's options, what came from outside by its origin: it may be a secret."""
+    if isinstance(value, Resolved):
+        return value.origin
+    if isinstance(value, dict):
+        return {key: named_options(each) for key, each in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [named_options(each) for each in cast("list[Any]", value)]
+    return value
 
 
 def _plain(value: object) -> object:

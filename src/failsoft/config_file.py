@@ -49,16 +49,21 @@ class Resolved(str):
     Attributes:
         origin: ``{"env": name}`` or ``{"file": path as written}``: what may be shown of it.
         has_default: the reference gave a default besides.
+        path: the file that it was read from; None where it's a variable's.
     """
 
     origin: dict[str, str]
     has_default: bool
+    path: Path | None
 
-    def __new__(cls, value: str, origin: dict[str, str], has_default: bool = False) -> Resolved:
+    def __new__(
+        cls, value: str, origin: dict[str, str], has_default: bool = False, path: Path | None = None
+    ) -> Resolved:
         """`value`, with where it came from."""
         self = super().__new__(cls, value)
         self.origin = origin
         self.has_default = has_default
+        self.path = path
         return self
 
 
@@ -89,8 +94,8 @@ class _Broken:
     problem: str
 
 
-class _Unreadable(Exception):
-    pass
+class Unreadable(ValueError):
+    """A file or variable that can't be read: why, and nothing of what it holds."""
 
 
 @define
@@ -195,7 +200,7 @@ def _toml(path: Path, problems: list[str]) -> dict[str, Any] | None:
     name = shown(str(path))[1:-1] if len(str(path)) <= _MAX_SHOWN else shown(path.name)[1:-1]
     try:
         return tomllib.loads(_read(path, MAX_FILE))
-    except _Unreadable as error:
+    except Unreadable as error:
         problems.append(f"{name}: {error}")
     except RecursionError:
         problems.append(f"{name}: not TOML that can be read: nested too deeply")
@@ -213,21 +218,23 @@ def _read(path: Path, limit: int) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise _Unreadable("is not a regular file")
+                raise Unreadable("is not a regular file")
             with open(descriptor, "rb", closefd=False) as file:
                 content = file.read(limit + 1)
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise _Unreadable(f"can't be read: {error.strerror}") from None
+        raise Unreadable(f"can't be read: {error.strerror}") from None
+    except Unreadable:
+        raise
     except ValueError:  # a NUL, or half a surrogate pair
-        raise _Unreadable("is not a path") from None
+        raise Unreadable("is not a path") from None
     if len(content) > limit:
-        raise _Unreadable(f"is larger than {limit >> 10} KiB")
+        raise Unreadable(f"is larger than {limit >> 10} KiB")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise _Unreadable("is not UTF-8") from None
+        raise Unreadable("is not UTF-8") from None
 
 
 # --- copying: references become one value -----------------------------------------------------------------------------
@@ -310,7 +317,7 @@ def _resolved(value: object, place: Place, tree: Tree) -> Any:
         return value
     try:
         found = _from_environment(value) if value.kind == "env" else _from_file(value)
-    except _Unreadable as error:
+    except Unreadable as error:
         tree.problems.append(f"{place_text(place)}: {error}")
         return UNRESOLVED
     return _rebased(found, value.directory, tree.base) if place == _LEDGER_URL and isinstance(found, str) else found
@@ -321,19 +328,29 @@ def _from_environment(reference: Reference) -> Any:
     if value is None:
         if reference.has_default:
             return reference.default
-        raise _Unreadable(f"the environment variable {reference.name} isn't set")
+        raise Unreadable(f"the environment variable {reference.name} isn't set")
     return _sound(value, f"the environment variable {reference.name}", reference)
 
 
 def _from_file(reference: Reference) -> Resolved:
+    path = reference.directory / reference.name
     try:
-        text = _read(reference.directory / reference.name, MAX_VALUE)
-    except _Unreadable as error:
-        raise _Unreadable(f"the file {shown(reference.name)} {error}") from None
-    return _sound(re.sub(r"\r?\n\Z", "", text), f"the file {shown(reference.name)}", reference)
+        text = read_value(path)
+    except ValueError as error:
+        raise Unreadable(f"the file {shown(reference.name)} {error}") from None
+    return _sound(text, f"the file {shown(reference.name)}", reference, path)
 
 
-def _sound(value: str, what: str, reference: Reference) -> Resolved:
+def read_value(path: Path) -> str:
+    """The value that a file holds, without the line's end.
+
+    Raises:
+        ValueError: it can't be read; the text says why, and shows nothing of it.
+    """
+    return re.sub(r"\r?\n\Z", "", _read(path, MAX_VALUE))
+
+
+def _sound(value: str, what: str, reference: Reference, path: Path | None = None) -> Resolved:
     if _SURROGATE.search(value):  # the environment holds bytes, which Python smuggles in as half surrogate pairs
-        raise _Unreadable(f"{what} is not UTF-8")
-    return Resolved(value, {reference.kind: reference.name}, reference.has_default)
+        raise Unreadable(f"{what} is not UTF-8")
+    return Resolved(value, {reference.kind: reference.name}, reference.has_default, path)

@@ -180,6 +180,8 @@ def _section(model: type[Section], given: object, places: list[Place]) -> Sectio
         kept |= {key: each for key, each in _STANDS_FOR.items() if key in keys}
         if "model" in keys:
             kept["floating"] = True
+        if "auth" in keys:
+            kept.setdefault("api_key", SecretStr("unread"))
         if kept["provider"] == "callable":  # it may have neither
             kept = {key: each for key, each in kept.items() if key not in ("base_url", "api_key")}
     try:
@@ -189,7 +191,7 @@ def _section(model: type[Section], given: object, places: list[Place]) -> Sectio
     return made.model_copy(update={field: UNREAD for key, field in _PATHS.items() if key in keys})
 
 
-_PATHS: Final = {"class": "class_path", "call": "call"}
+_PATHS: Final = {"class": "class_path", "call": "call", "auth": "auth"}
 
 
 _WANTED: Final = {

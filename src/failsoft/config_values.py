@@ -6,6 +6,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, cast
 
 from pydantic import (
@@ -44,11 +45,13 @@ class Secret(SecretStr):
     Args:
         value: the secret.
         origin: ``{"env": name}`` or ``{"file": path}``.
+        path: the file, where it's one.
     """
 
-    def __init__(self, value: str, origin: Mapping[str, str]) -> None:
+    def __init__(self, value: str, origin: Mapping[str, str], path: Path | None = None) -> None:
         super().__init__(value)
         self.origin = dict(origin)
+        self.path = path
 
 
 def wrong(problem: str, kind: str = "failsoft") -> PydanticCustomError:
@@ -124,7 +127,7 @@ def _secret(value: object, info: ValidationInfo) -> object:
     if isinstance(value, Resolved):
         if value.has_default:
             raise wrong("a secret has no default: it would stand in the file")
-        value = Secret(value, value.origin)
+        value = Secret(value, value.origin, value.path)
     if value is None:
         return value
     if not isinstance(value, SecretStr):

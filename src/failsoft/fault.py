@@ -75,6 +75,7 @@ class FaultKind(StrEnum):
     SCHEMA_INVALID = "schema_invalid"
     UNACCEPTABLE = "unacceptable"
     SERVED_MODEL_MISMATCH = "served_model_mismatch"
+    SERVED_UNPROVEN = "served_unproven"
     # ours and the caller's
     ADAPTER_RAISED = "adapter_raised"
     CAPABILITY_BUG = "capability_bug"
@@ -169,6 +170,7 @@ TREATMENT: MappingProxyType[FaultKind, Treatment] = MappingProxyType(
         _K.SCHEMA_INVALID: Treatment(_OK, quality="fail", repair=True),
         _K.UNACCEPTABLE: Treatment(_OK, quality="fail", repair=True),
         _K.SERVED_MODEL_MISMATCH: Treatment(_OK, quality="open", loud=True),
+        _K.SERVED_UNPROVEN: Treatment(_OK, quality="fail", loud=True),
         _K.ADAPTER_RAISED: Treatment(_FAIL, "yes"),
         _K.CAPABILITY_BUG: Treatment(_NEUTRAL, loud=True),
         _K.BUG: Treatment(_NEUTRAL, loud=True),

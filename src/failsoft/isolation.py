@@ -17,11 +17,11 @@ import os
 import random
 import socket
 import threading
-import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
@@ -46,6 +46,7 @@ from failsoft.core.route import GuardedAdapter, NoBlocks, Route
 from failsoft.errors import ConfigurationError, IsolationClosed
 from failsoft.health import Health, QualityHealth, adapter_health, capability_health, quality_health, state_health
 from failsoft.io.block_file import Block, BlockFile
+from failsoft.io.clock import SystemClock
 from failsoft.io.drive_async import AsyncDriver, Exchanger
 from failsoft.io.drive_sync import SyncDriver, SyncExchanger, ThroughLoop
 from failsoft.io.fork import mend_after_fork
@@ -56,21 +57,18 @@ from failsoft.io.transport_sync import SyncTransport
 from failsoft.isolated import Isolated, Running
 from failsoft.kill_switch import KillSwitch
 from failsoft.ledger.writer import SqliteLedger
+from failsoft.lockfile.document import Lock
+from failsoft.lockfile.facts import InForce
 from failsoft.outcome import Grade, Pin
+from failsoft.retirements.watch import PinStanding
 from failsoft.telemetry import Telemetry
+from failsoft.upkeep import Upkeep
 
 Q = TypeVar("Q")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 Given = type[Capability[Any, Any]] | Capability[Any, Any]
-
-
-class SystemClock:
-    """The machine's clocks."""
-
-    monotonic_ns = staticmethod(time.monotonic_ns)
-    time_ns = staticmethod(time.time_ns)
 
 
 class Isolation:
@@ -161,6 +159,8 @@ class Isolation:
                 limits = settings[name].degraded_window, settings[name].degraded_limit
                 self._windows[name] = DegradedWindow(*limits, self._clock, self._on_share(name))
         self._settings = settings
+        what = InForce(config, self._contracts, settings, self._adapters)
+        self._upkeep = Upkeep(what, self._clock, self.telemetry.emit)
         self._by_name = {name: self._isolate(name) for name in self._contracts}
         self._by_identity = {id(each): self._by_name[name] for name, each in found.items() if name in self._by_name}
         kinds = Counter(type(each) for each in found.values())  # a class with two instances names neither
@@ -284,8 +284,9 @@ class Isolation:
             raise ConfigurationError(unknown)
         routes = {name: self._route(name) for name in self._contracts}
         snapshot = config.snapshot()
+        lock = self._upkeep.held() if config.locked else None
         blocks = self._switch.open(self._facts_changed)
-        ledger = self._open_ledger(snapshot)
+        ledger = self._open_ledger(snapshot, lock)
         digest = "" if ledger is None else hashlib.sha256(snapshot).hexdigest()
         self._background = BackgroundLoop()
         self._ledger = ledger
@@ -302,6 +303,7 @@ class Isolation:
             digest,
         )
         self.running = Running(world, *transports, routes)
+        self._upkeep.look_at_retirements()
 
     def _share(self, blocks: BlockFile | None) -> None:
         """Take part in the fleet, where there's one."""
@@ -393,7 +395,7 @@ class Isolation:
         through = ThroughLoop(self._fast, self._clock, self._background)
         return dict.fromkeys(names, self._fast), {} if foreign_sync is not None else dict.fromkeys(names, through)
 
-    def _open_ledger(self, snapshot: bytes) -> SqliteLedger | None:
+    def _open_ledger(self, snapshot: bytes, lock: Lock | None) -> SqliteLedger | None:
         path = self._config.ledger.path
         if path is None:
             return None
@@ -411,6 +413,7 @@ class Isolation:
                 snapshot,
                 tuple((name, each.version) for name, each in sorted(self._contracts.items())),
                 tuple((name, each.codec.version, each.pin) for name, each in sorted(self._adapters.items())),
+                None if lock is None else lock.digest,
             )
         )
         return ledger
@@ -505,6 +508,69 @@ class Isolation:
         """The ledger's file; None where it's off."""
         return self._config.ledger.path
 
+    @property
+    def lock_path(self) -> Path:
+        """Where the lock is: beside the configuration, named as it is."""
+        return self._upkeep.lock_path
+
+    def lock(self, before: Lock | None = None) -> Lock:
+        """The lock of what is in force now, read from code, files and configuration; nobody is asked.
+
+        Args:
+            before: the lock until now: who was seen to answer is taken over from it.
+
+        Raises:
+            ConfigurationError: an artefact is missing, a golden input isn't answered: all of it.
+        """
+        return self._upkeep.lock(before)
+
+    def ignore_lock(self) -> None:
+        """Let it be entered whatever its lock says: for whoever must act at once, as ``failsoft block`` does."""
+        self._config = self._config.model_copy(update={"locked": False})
+
+    def only(self, adapter: str, capability: Given) -> Isolation:
+        """Another isolation, not entered: one capability, with one of this one's adapters as its whole route.
+
+        The adapter is shared with its guards; so are configuration, ledger and transports. For looking at an adapter by
+        itself: whatever another would have answered, it's this one that was asked.
+
+        Raises:
+            ConfigurationError: there's no such adapter, or the capability can't be asked through it.
+        """
+        if adapter not in self._adapters:
+            raise ConfigurationError(f'no adapter named "{adapter}"')
+        config = self._config.model_copy(update={"capabilities": {}, "locked": False})
+        foreign, foreign_sync = self._transports
+        made = Isolation(config, capabilities=[capability], transport=foreign, sync_transport=foreign_sync)
+        made._adapters.update(self._adapters)
+        for name, each in made._settings.items():
+            made._settings[name] = each.model_copy(update={"adapters": (adapter,)})
+            problems: list[str] = []
+            assembly.check_schemas(made._contracts[name], (adapter,), made._adapters, problems)
+            if problems:
+                raise ConfigurationError(problems)
+        return made
+
+    def contracts_of(self, adapter: str) -> tuple[Contract[Any, Any], ...]:
+        """The capabilities in whose routes an adapter stands."""
+        return tuple(each for name, each in self._contracts.items() if adapter in self._settings[name].adapters)
+
+    @property
+    def retirements_path(self) -> Path:
+        """Where the application keeps announced retirements of its own: beside the configuration."""
+        return self._upkeep.retirements_path
+
+    def pin_standings(self, day: date | None = None) -> list[PinStanding]:
+        """How each adapter's pin stands: what its name promises, and how many days it has left, as far as is announced.
+
+        Args:
+            day: UTC; default: today.
+
+        Raises:
+            ConfigurationError: the application's own file of retirements isn't one.
+        """
+        return self._upkeep.pin_standings(day)
+
     def unknown_adapters(self) -> tuple[str, ...]:
         """A sentence for each name in a route that no adapter has yet, neither configured nor made by `adapter`."""
         return tuple(
@@ -581,6 +647,8 @@ class Isolation:
     def health(self) -> Health:
         """How it stands: degraded share of each capability with since and why, state of each adapter, ledger."""
         now = self._clock.monotonic_ns()
+        if self.running is not None:
+            self._upkeep.look_at_retirements()
         blocks, unreadable = self._switch.looked_at()
         shares = {name: each.share(now) for name, each in self._windows.items()}
         ledger = self._ledger
@@ -695,6 +763,8 @@ class Isolation:
                 latch.after_fork()
             if adapter.limits is not None:
                 adapter.limits.after_fork()
+            if adapter.keeper is not None:
+                adapter.keeper.after_fork()
         self._switch.after_fork()
         if self.running is not None:
             self._background.after_fork()

@@ -35,6 +35,11 @@ class Grade(StrEnum):
     ECHOED = "echoed"
     UNKNOWN = "unknown"
 
+    def is_worth(self, least: Grade) -> bool:
+        """Can it be believed as far as `least`, or further?"""
+        order = tuple(Grade)
+        return order.index(self) <= order.index(least)
+
 
 @frozen
 class Pin:
@@ -66,12 +71,14 @@ class Served:
         grade: how far that can be believed.
         fingerprint: the provider's build or configuration mark: a covariate, never an alarm.
         request_id: the provider's number for this request: the key for reconciling with its own records.
+        upstream: who answered behind a gateway (a vendor), or which deployment, as stated; None where nothing is.
     """
 
     model: str | None = None
     grade: Grade = Grade.UNKNOWN
     fingerprint: str | None = None
     request_id: str | None = None
+    upstream: str | None = None
 
 
 @frozen
@@ -96,8 +103,8 @@ class PassedOver:
     Args:
         adapter: its name.
         reason: a fault kind, or why it wasn't asked: ``blocked``, ``labels``, ``latched``, ``throttled``, ``open``,
-            ``limited``, ``bulkhead_full``, ``no_time``, ``no_prompt``, ``shed``, ``ledger``; ``hedge_lost``: another was
-            quicker.
+            ``limited``, ``bulkhead_full``, ``no_time``, ``no_credential``, ``no_prompt``, ``shed``, ``ledger``;
+            ``hedge_lost``: another was quicker.
         elapsed: seconds that it took, 0 where nothing was sent.
         billed: True where the provider may charge for it all the same.
         detail: our own words about it.

@@ -34,7 +34,7 @@ _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 
 def _is_image(value: Any) -> bool:
-    return value in _IMAGES
+    return isinstance(value, str) and value in _IMAGES
 
 
 def _is_document(value: Any) -> bool:

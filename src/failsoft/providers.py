@@ -42,7 +42,8 @@ class Provider:
 
 _A = "failsoft.adapters."
 _CHAT = r"/chat/completions$"
-_RESPONSES = r"/responses$"
+_RESPONSES = r"/responses(?:/[^/]+)?$"  # one that is asked for again has its number behind it
+_GENERATE = {"generate-content": r":(?:g|streamG)enerateContent$"}
 
 
 def _provider(name: str, codec: str, *, apis: Mapping[str, str], **facts: object) -> tuple[str, Provider]:
@@ -77,7 +78,84 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                     "invoke": r"/model/[^/]+/invoke(?:-with-response-stream)?$",
                 },
             ),
-            _provider("openai-compatible", "openai_compatible:codec", apis={"chat": _CHAT}),
+            _provider("openai-compatible", "openai_compatible:codec", apis={"chat": _CHAT, "responses": _RESPONSES}),
+            _provider(
+                "azure-openai",
+                "azure_openai:codec",
+                key="AZURE_OPENAI_API_KEY",
+                apis={
+                    "chat": r"(?<!/models)/chat/completions$",
+                    "responses": _RESPONSES,
+                    "models": r"/models/chat/completions$",
+                },
+            ),
+            _provider(
+                "openrouter",
+                "profiles:openrouter",
+                base_url="https://openrouter.ai/api/v1",
+                key="OPENROUTER_API_KEY",
+                apis={"chat": _CHAT, "responses": _RESPONSES},
+            ),
+            _provider(
+                "groq",
+                "profiles:groq",
+                base_url="https://api.groq.com/openai/v1",
+                key="GROQ_API_KEY",
+                apis={"chat": _CHAT},
+            ),
+            _provider(
+                "xai",
+                "profiles:xai",
+                base_url="https://api.x.ai/v1",
+                key="XAI_API_KEY",
+                apis={"chat": _CHAT, "responses": _RESPONSES},
+            ),
+            _provider(
+                "deepseek",
+                "profiles:deepseek",
+                base_url="https://api.deepseek.com",
+                key="DEEPSEEK_API_KEY",
+                apis={"chat": _CHAT, "responses": _RESPONSES},
+            ),
+            _provider(
+                "together",
+                "profiles:together",
+                base_url="https://api.together.ai/v1",
+                key="TOGETHER_API_KEY",
+                apis={"chat": _CHAT},
+            ),
+            _provider("vllm", "profiles:vllm", apis={"chat": _CHAT, "responses": _RESPONSES}),
+            _provider("llama-cpp", "profiles:llama_cpp", apis={"chat": _CHAT}),
+            _provider(
+                "ollama",
+                "ollama:codec",
+                base_url="http://localhost:11434",
+                apis={"chat": r"/api/chat$", "generate": r"/api/generate$", "openai": _CHAT},
+            ),
+            _provider(
+                "gemini",
+                "gemini:gemini",
+                base_url="https://generativelanguage.googleapis.com/v1beta",
+                key="GEMINI_API_KEY",
+                apis=_GENERATE,
+            ),
+            _provider("vertex", "gemini:vertex", apis=_GENERATE),
+            _provider(
+                "mistral",
+                "mistral:codec",
+                base_url="https://api.mistral.ai/v1",
+                key="MISTRAL_API_KEY",
+                apis={"chat": _CHAT},
+                both_ends=True,
+            ),
+            _provider(
+                "cohere",
+                "cohere:codec",
+                base_url="https://api.cohere.com/v2",
+                key="COHERE_API_KEY",
+                apis={"chat": r"/v[12]/chat$"},
+            ),
+            _provider("http-json", "http_json:codec", apis={"json": r""}, streams=False),
         ]
     )
 )

@@ -92,6 +92,8 @@ def adapter_key(adapter: GuardedAdapter, config: AdapterConfig | None) -> str:
     )
     if config is not None and config.api_key is not None:
         secrets.append(config.api_key.get_secret_value())
+    if config is not None and config.auth is not None:
+        secrets.append(f"auth={config.auth}")
     credential = ""
     if secrets:
         credential = hashlib.pbkdf2_hmac("sha256", "\n".join(secrets).encode(), endpoint.encode(), STRETCH, 8).hex()

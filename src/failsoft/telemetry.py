@@ -54,6 +54,36 @@ CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
         "pin.mismatch": EventKind(
             logging.ERROR, ("adapter", "asked", "served", "call_id"), "Another model than the pinned one answered."
         ),
+        "credential.failed": EventKind(
+            logging.ERROR,
+            ("capability", "adapter", "reason", "call_id"),
+            "An adapter's `auth` gave no credential: it's passed over where there's none left that is valid.",
+        ),
+        "exchange.observed": EventKind(
+            logging.INFO,
+            ("provider", "asked", "served", "grade", "status", "fault", "ms", "call_id"),
+            "An SDK's exchange over `failsoft.observe()` has ended.",
+        ),
+        "observing.failed": EventKind(
+            logging.ERROR,
+            ("error",),
+            "`failsoft.observe()` couldn't decode or record an exchange, which went on all the same.",
+        ),
+        "pin.retiring": EventKind(
+            logging.WARNING,
+            ("adapter", "model", "days_left", "retires", "replacement", "source"),
+            "The pinned model's announced end is 90, 30, 7 or 0 days away.",
+        ),
+        "retirements.unreadable": EventKind(
+            logging.ERROR,
+            ("reason",),
+            "The application's own file of announced retirements can't be used: nobody is told of a pin's end.",
+        ),
+        "deprecation.announced": EventKind(
+            logging.WARNING,
+            ("adapter", "deprecated", "sunset", "text", "link"),
+            "A reply's headers say that what was asked will go.",
+        ),
         "capability.bug": EventKind(
             logging.ERROR,
             ("capability", "where", "error", "call_id"),

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.adapters.asks import CLOSED, ask, body_of, replied
+from tests.adapters.native_asks import CLOSED, ask, body_of, replied
 
 from failsoft.adapters.access import Access
 from failsoft.adapters.anthropic import Anthropic, codec

@@ -8,9 +8,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.adapters.asks import ask, body_of
 from tests.adapters.mutated import broken, lines_mutated, mutated
-from tests.adapters.recorded import Row, raw_of, reply_of, usable
+from tests.adapters.native_asks import ask, body_of
+from tests.adapters.native_recorded import Row, raw_of, reply_of, usable
 
 from failsoft.adapters.access import Access
 from failsoft.adapters.anthropic import Anthropic, codec

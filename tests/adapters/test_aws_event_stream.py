@@ -9,7 +9,7 @@ from zlib import crc32
 
 import pytest
 from tests.adapters.frames import frame, text_header
-from tests.adapters.recorded import raw_of, usable
+from tests.adapters.native_recorded import raw_of, usable
 
 from failsoft.adapters import aws_event_stream
 from failsoft.adapters.aws_event_stream import MAX_HEADERS, MAX_PAYLOAD, Reader, frames

@@ -8,8 +8,8 @@ import json
 from typing import Any
 
 import pytest
-from tests.adapters.asks import CLOSED, ask, body_of, replied
 from tests.adapters.frames import chunk, event, exception, frame
+from tests.adapters.native_asks import CLOSED, ask, body_of, replied
 
 from failsoft.adapters import aws_event_stream, bedrock_stream
 from failsoft.adapters.access import Access
@@ -20,6 +20,7 @@ from failsoft.adapters.bedrock_stream import FramePulse
 from failsoft.adapters.reading import Reading, ToolCall
 from failsoft.adapters.streaming import Streaming
 from failsoft.core.effects import AnswerSchema, CannotAsk, HttpReply, Reply, Tokens
+from failsoft.credentials import AwsCredentials, Token
 from failsoft.errors import ConfigurationError
 from failsoft.fault import FaultKind
 from failsoft.outcome import Grade, Pin
@@ -497,3 +498,36 @@ def test_more_values_than_an_answer_has_are_not_read(monkeypatch: pytest.MonkeyP
     assert kind(streamed(event("metadata", [[]] * 5) * 2)) is K.TOO_LARGE
     assert kind(streamed(chunk([[]] * 9), api="invoke")) is K.TOO_LARGE
     assert kind(streamed(chunk([[]] * 3), chunk([[]] * 3), api="invoke")) is K.TOO_LARGE
+
+
+# --- credentials ------------------------------------------------------------------------------------------------------
+
+
+def signed(codec: BedrockCodec, credential: Any) -> dict[str, str]:
+    return dict(codec.authorize(codec.encode(ask()), credential, 1_790_000_000_000_000_000).headers)
+
+
+def test_aws_credentials_sign_and_a_token_is_a_bearer() -> None:
+    keyless = codec(Access(NOVA, "bedrock", BASE, options={"region": "us-gov-west-1"}))
+    told = signed(keyless, AwsCredentials("AKID", "secret", "session"))
+    assert "/us-gov-west-1/bedrock/aws4_request" in told["authorization"]
+    assert told["x-amz-security-token"] == "session"
+    assert signed(keyless, Token("bearer-token"))["authorization"] == "Bearer bearer-token"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "options", "region"),
+    [
+        ("https://bedrock-runtime-fips.us-east-1.amazonaws.com", {}, "us-east-1"),
+        ("https://gateway.example", {"region": "eu-west-1"}, "eu-west-1"),
+    ],
+)
+def test_a_place_of_ones_own_is_signed_for_its_region(base_url: str, options: dict[str, Any], region: str) -> None:
+    made_ = codec(Access(NOVA, "bedrock", base_url, options=options))
+    assert f"/{region}/bedrock/" in signed(made_, AwsCredentials("AKID", "secret"))["authorization"]
+
+
+def test_a_signature_without_a_region_is_refused() -> None:
+    made_ = codec(Access(NOVA, "bedrock", "https://gateway.example"))
+    with pytest.raises(TypeError, match=r"write options\.region"):
+        signed(made_, AwsCredentials("AKID", "secret"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.adapters.asks import CLOSED, ask, body_of
 from tests.adapters.frames import chunk, event, exception
+from tests.adapters.native_asks import CLOSED, ask, body_of
 from tests.adapters.test_bedrock import CLAUDE, USER, answer, kind, made, read, streamed
 
 from failsoft.adapters.reading import Reading, ToolCall

@@ -12,10 +12,10 @@ from random import Random
 from typing import Any
 from urllib.parse import unquote
 
-from tests.adapters.asks import ask
 from tests.adapters.frames import chunk, event
 from tests.adapters.mutated import broken, mutated
-from tests.adapters.recorded import Row, raw_of, reply_of, usable
+from tests.adapters.native_asks import ask
+from tests.adapters.native_recorded import Row, raw_of, reply_of, usable
 
 from failsoft.adapters.access import Access
 from failsoft.adapters.bedrock import codec

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.adapters.asks import ask
-from tests.adapters.recorded import Row, raw_of, reply_of, usable
+from tests.adapters.native_asks import ask
+from tests.adapters.native_recorded import Row, raw_of, reply_of, usable
 from tests.adapters.test_anthropic_recordings import ERRORS, NO_ANSWERS
 from tests.adapters.test_bedrock_recordings import model_of
 

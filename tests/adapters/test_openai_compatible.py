@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failsoft.adapters.openai import openai
+from failsoft.adapters.access import Access
+from failsoft.adapters.openai import codec as openai_codec
 from failsoft.adapters.openai_compatible import OpenAICompatible, openai_compatible
 from failsoft.core.effects import AnswerSchema, Ask, HttpReply, Reply, Tokens, Unusable
 from failsoft.errors import ConfigurationError
@@ -24,6 +25,12 @@ SCHEMA = {"type": "object", "properties": {"fsc": {"type": "string", "enum": ["1
 
 def codec(**options: Any) -> OpenAICompatible:
     return openai_compatible("http://127.0.0.1:8080/v1", SECRET, **options)
+
+
+def openai(model: str = "gpt-4.1-2025-04-14", **options: Any) -> OpenAICompatible:
+    made = openai_codec(Access(model, "openai", "https://api.openai.com/v1", SECRET, options=options))
+    assert isinstance(made, OpenAICompatible)
+    return made
 
 
 def ask(**changes: Any) -> Ask:
@@ -89,7 +96,7 @@ def test_fields_can_be_left_out_for_models_that_refuse_them() -> None:
 
 
 def test_extra_fields_and_headers_are_sent() -> None:
-    made = codec(extra_body={"reasoning_effort": "low", "seed": 7}, extra_headers={"X-Team": "a"})
+    made = codec(body={"reasoning_effort": "low", "seed": 7}, extra_headers={"X-Team": "a"})
     request = made.encode(ask())
     assert json.loads(request.body)["reasoning_effort"] == "low"
     assert json.loads(request.body)["seed"] == 7
@@ -97,7 +104,7 @@ def test_extra_fields_and_headers_are_sent() -> None:
 
 
 def test_openai_itself_stores_nothing_and_names_its_cap_otherwise() -> None:
-    made = openai(SECRET, extra_body={"service_tier": "default"})
+    made = openai(body={"service_tier": "default"})
     request = made.encode(ask())
     body = json.loads(request.body)
     assert (body["store"], body["service_tier"], body["max_completion_tokens"]) == (False, "default", 64)
@@ -125,7 +132,7 @@ def test_two_dialects_keep_their_own_bytes_of_a_schema() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string", "maxLength": 3}}}
     answer = AnswerSchema("x", schema)
     assert b'"maxLength":3' in codec().encode(ask(answer=answer)).body
-    assert b'"maxLength":3' not in openai(SECRET).encode(ask(answer=answer)).body
+    assert b'"maxLength":3' not in openai().encode(ask(answer=answer)).body
     assert len(answer.cache) == 2
 
 
@@ -189,12 +196,11 @@ def test_a_base_url_must_be_plain(url: str) -> None:
         {"extra_headers": {"": "x"}},
         {"extra_headers": {"Authorization": "x"}},
         {"extra_headers": {"x": "a\r\nb"}},
-        {"extra_body": {"stream": True}},
     ],
 )
 def test_options_that_could_change_what_is_promised_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError) as error:
-        OpenAICompatible("http://h/v1", **options)
+        openai_compatible("http://h/v1", **options)
     assert "Injected" not in str(error.value)
 
 
@@ -258,7 +264,7 @@ def test_an_answer_says_who_gave_it() -> None:
 
 def test_the_grade_is_the_operators_to_raise_and_openai_states_its_own() -> None:
     assert good(completion(), grade=Grade.GATEWAY).served.grade is Grade.GATEWAY
-    reply = openai(SECRET).decode(answered(completion()))
+    reply = openai().decode(answered(completion()))
     assert isinstance(reply, Reply)
     assert reply.served.grade is Grade.PROVIDER
 
@@ -346,12 +352,21 @@ REPLIES: dict[str, tuple[Any, FaultKind]] = {
     "nothing but a bill": (completion(None), K.EMPTY_REPLY),
     "spaces instead of what couldn't be parsed": (completion("    "), K.EMPTY_REPLY),
     "a content that is no text": (completion({"a": 1}), K.EMPTY_REPLY),
-    "two text parts": (completion([{"type": "text", "text": "{}"}, {"type": "text", "text": "{}"}]), K.EMPTY_REPLY),
+    "two text parts": (
+        completion([{"type": "text", "text": "{}"}, {"type": "text", "text": "{}"}]),
+        K.MALFORMED_ANSWER,
+    ),
+    "a reason to finish that nobody knows": (completion(finish="enough"), K.AMBIGUOUS_REPLY),
+    "a reason to finish that is none": (completion(finish={"a": 1}), K.AMBIGUOUS_REPLY),
+    "called, it says, but nothing is": (completion(finish="tool_calls"), K.AMBIGUOUS_REPLY),
+    "vLLM's error object in a 200": ({"object": "error", "code": 400, "message": "no"}, K.REQUEST_REJECTED),
+    "embeddings": ({"object": "list", "data": [{"object": "embedding"}], "model": "m"}, K.NOT_AN_ANSWER),
+    "a moderation": ({"id": "modr-1", "model": "m", "results": []}, K.NOT_AN_ANSWER),
     "a list": ([1], K.MALFORMED_REPLY),
     "a string": ("Not Found", K.MALFORMED_REPLY),
     "a deletion under the same path": (
         {"id": "x", "object": "chat.completion.deleted", "deleted": True},
-        K.MALFORMED_REPLY,
+        K.NOT_AN_ANSWER,
     ),
 }
 
@@ -368,8 +383,16 @@ def test_reasoning_parts_are_no_part_of_the_answer() -> None:
     assert good(completion("{}", message={"reasoning_content": "hm"})).answer == b"{}"
 
 
-@pytest.mark.parametrize("finish", ["", None, "eos", 7, {}])
-def test_an_unknown_finish_reason_is_decided_by_the_answer_itself(finish: Any) -> None:
+def test_thoughts_that_a_server_left_in_the_text_are_no_part_of_the_answer() -> None:
+    text = "\n<think>\nhm {}\n</think>\n\n{}"
+    assert good(completion(text)).answer == b"{}"
+    assert codec().parse(answered(completion(text))).text == text
+    assert kind(completion("<think>hm {}")) is K.MALFORMED_ANSWER
+    assert kind(completion("<think>hm</think>")) is K.MALFORMED_ANSWER
+
+
+@pytest.mark.parametrize("finish", ["", None, "eos"])
+def test_an_unstated_finish_reason_is_decided_by_the_answer_itself(finish: Any) -> None:
     assert good(completion(finish=finish)).answer == b'{"fsc": "1005"}'
 
 

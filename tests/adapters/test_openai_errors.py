@@ -36,6 +36,8 @@ ROWS: list[tuple[int, Any, FaultKind]] = [
     (401, error(code="invalid_request_error", type="authentication_error"), K.UNAUTHENTICATED),
     (400, {"code": "invalid-argument", "error": "Incorrect API key provided."}, K.UNAUTHENTICATED),
     (400, {"code": "invalid-argument", "error": "Another matter"}, K.REQUEST_REJECTED),
+    (200, error(code="image_too_large"), K.REQUEST_REJECTED),
+    (200, error(code="image_content_policy_violation"), K.FILTERED),
     (404, error(code="model_not_found"), K.MODEL_NOT_FOUND),
     (400, error(code="model_not_found"), K.MODEL_NOT_FOUND),
     (404, error(code="DeploymentNotFound"), K.MODEL_NOT_FOUND),

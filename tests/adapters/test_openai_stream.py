@@ -9,11 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from test_openai_compatible import ask
-from test_recordings import DATA, recorded
 
 from failsoft.adapters import event_stream
-from failsoft.adapters.openai import openai
-from failsoft.adapters.openai_compatible import OpenAICompatible, Said, openai_compatible
+from failsoft.adapters.openai_compatible import OpenAICompatible, openai_compatible
 from failsoft.adapters.openai_stream import ChatPulse
 from failsoft.adapters.streaming import GAP_NS, Ending, Streaming
 from failsoft.core.effects import SECOND, HttpReply, Reply, Tokens, Unusable
@@ -133,10 +131,42 @@ def test_the_end_must_be_stated_as_the_profile_says(end: Ending, enough: list[by
         assert isinstance(reply, Reply) == all(each in marks for each in enough), marks
 
 
-def test_openais_own_streams_end_with_both_unless_told() -> None:
-    assert openai(KEY).encode(ask()).pulse is None
-    reply = openai(KEY, streaming=Streaming(end=Ending.BOTH)).decode(streamed(*said("{}"), FINISH))
-    assert isinstance(reply, Unusable)
+def test_a_call_of_a_tool_is_put_together_of_its_pieces() -> None:
+    pieces = [
+        {"index": 0, "id": "c1", "function": {"name": "f", "arguments": ""}},
+        {"index": 1, "id": "c2", "function": {"name": "g", "arguments": {"whole": True}}},
+        {"index": 0, "function": {"arguments": '{"a":'}},
+        {"index": 0, "function": {"arguments": " 1}"}},
+        {"function": {"arguments": 7}},
+        {"id": "c3", "function": {"name": "h"}},
+        "no call",
+    ]
+    events = [
+        *said("so"),
+        *(chunk("m", {"tool_calls": [each]}) for each in pieces),
+        chunk("m", {}, finish="tool_calls"),
+    ]
+    reading = codec().parse(streamed(*events))
+    assert reading.fault is not None
+    assert (reading.fault.kind, reading.text, reading.finish) == (K.AMBIGUOUS_REPLY, "so", "tool_calls")
+    calls = [(each.name, each.arguments, each.number) for each in reading.calls]
+    assert calls == [("f", '{"a": 1}7', "c1"), ("g", '{"whole": true}', "c2"), ("h", "{}", "c3")]
+
+
+def test_what_came_is_kept_beside_the_fault() -> None:
+    reading = codec().parse(streamed(*said('{"a": ', "1")))
+    assert reading.fault is not None
+    assert (reading.fault.kind, reading.text, reading.served.model) == (K.TRUNCATED_STREAM, '{"a": 1', "m")
+
+
+def test_a_text_completion_is_read_as_well() -> None:
+    chunks = [
+        {"object": "text_completion", "model": "m", "choices": [{"index": 0, "text": text}]} for text in ("{", "}")
+    ]
+    chunks[1]["choices"][0]["finish_reason"] = "stop"  # type: ignore[index]
+    events = [b"data: %b\n\n" % json.dumps(each).encode() for each in chunks]
+    assert good(*events).answer == b"{}"
+    assert ChatPulse().heard(events[0])
 
 
 def test_the_first_model_that_is_not_empty_served() -> None:
@@ -369,60 +399,3 @@ def test_a_stream_that_cannot_be_read_is_not_full() -> None:
     pulse = ChatPulse()
     pulse.heard(b"data: \xff\n\n")
     assert not pulse.full
-
-
-# --- recordings -------------------------------------------------------------------------------------------------------
-
-
-def chat_streams() -> list[tuple[str, int, dict[str, Any]]]:
-    return [
-        (name, number, row)
-        for name, number, row in recorded()
-        if row["stream"] and "chat/completions" in row["request"]["url"]
-    ]
-
-
-needs_recordings = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings at {DATA.name}: set FAILSOFT_DATA")
-
-
-def by_hand(stream: str) -> str:
-    """A recorded stream's text, put together without any of the rules."""
-    texts: list[str] = []
-    for line in stream.replace("\r\n", "\n").split("\n"):
-        if line.startswith("data: {"):
-            for choice in json.loads(line[6:]).get("choices") or []:
-                content = (choice.get("delta") or {}).get("content")
-                texts.append(content if isinstance(content, str) else "")
-    return "".join(texts)
-
-
-@needs_recordings
-def test_every_recorded_stream_gives_the_text_and_the_model_that_it_holds() -> None:
-    kinds: dict[str, int] = {}
-    for name, number, row in chat_streams():
-        stream: str = row["response"]["body"]
-        read = codec().read_text(streamed(stream.encode()))
-        assert read.served is not None, (name, number)
-        assert read.served.model == (row["served_model"] or None), (name, number)
-        if isinstance(read, Said):
-            assert read.text == by_hand(stream), (name, number)
-        kind = "said" if isinstance(read, Said) else read.fault.kind.value
-        kinds[kind] = kinds.get(kind, 0) + 1
-    assert kinds == {"said": 122, "ambiguous_reply": 58, "malformed_answer": 1, "truncated": 4, "refused": 1}
-
-
-@needs_recordings
-def test_no_cut_of_a_recorded_stream_loses_text_and_passes() -> None:
-    for name, number, row in chat_streams():
-        stream = row["response"]["body"].encode()
-        whole = codec().read_text(streamed(stream))
-        if isinstance(whole, Said):
-            for cut in range(0, len(stream), max(1, len(stream) // 25)):
-                read = codec().read_text(streamed(stream[:cut]))
-                assert not isinstance(read, Said) or read.text == whole.text, (name, number, cut)
-
-
-@needs_recordings
-def test_each_recorded_stream_is_heard() -> None:
-    for name, number, row in chat_streams():
-        assert ChatPulse().heard(row["response"]["body"].encode()), (name, number)

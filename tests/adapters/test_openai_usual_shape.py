@@ -14,19 +14,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_openai_compatible import JSON_LIKE, REPLIES, answered, completion
 
+from failsoft.adapters.access import Access
 from failsoft.adapters.openai_compatible import OpenAICompatible
+from failsoft.adapters.openai_dialect import Dialect
+from failsoft.adapters.reading import Reading
 from failsoft.core.effects import HttpReply, Reply, Unusable
 from failsoft.outcome import Grade
 
-URL = "http://127.0.0.1:8080/v1"
+ACCESS = Access("m", "openai-compatible", "http://127.0.0.1:8080/v1")
 JSON = {"content-type": "application/json"}
 
 
 class Careful(OpenAICompatible):
     """Reads every envelope on the long way."""
 
-    def _read_usual(self, reply: HttpReply, body: dict[str, Any]) -> None:
-        return None
+    def read(self, reply: HttpReply, body: dict[str, Any]) -> Reading:
+        return self.read_any(reply, body)
 
 
 def usual() -> dict[str, Any]:
@@ -44,14 +47,14 @@ def everything_in(result: Reply | Unusable) -> dict[str, Any]:
 
 
 def assert_both_ways_agree(reply: HttpReply) -> None:
-    straight = OpenAICompatible(URL, grade=Grade.GATEWAY).decode(reply)
-    careful = Careful(URL, grade=Grade.GATEWAY).decode(reply)
+    straight = OpenAICompatible(ACCESS, Dialect(grade=Grade.GATEWAY)).decode(reply)
+    careful = Careful(ACCESS, Dialect(grade=Grade.GATEWAY)).decode(reply)
     assert everything_in(straight) == everything_in(careful)
 
 
 @pytest.mark.parametrize("headers", [JSON, {**JSON, "x-request-id": "req-1"}])
 def test_reading_an_answer_costs_few_calls(headers: dict[str, str]) -> None:
-    made, reply = OpenAICompatible(URL), answered(usual(), headers=headers)
+    made, reply = OpenAICompatible(ACCESS), answered(usual(), headers=headers)
     assert isinstance(made.decode(reply), Reply)
     profile = cProfile.Profile()
     profile.enable()
@@ -61,8 +64,8 @@ def test_reading_an_answer_costs_few_calls(headers: dict[str, str]) -> None:
 
 
 def test_the_usual_shape_is_read_on_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(OpenAICompatible, "_read_any")
-    assert isinstance(OpenAICompatible(URL).decode(answered(usual())), Reply)
+    monkeypatch.delattr(OpenAICompatible, "read_any")
+    assert isinstance(OpenAICompatible(ACCESS).decode(answered(usual())), Reply)
 
 
 # --- both ways --------------------------------------------------------------------------------------------------------
@@ -100,6 +103,7 @@ SLOTS: dict[tuple[str, str], list[Any]] = {
     ("envelope", "model"): STRANGE,
     ("envelope", "system_fingerprint"): STRANGE,
     ("envelope", "x_groq"): STRANGE,
+    ("envelope", "provider"): STRANGE,
     ("envelope", "usage"): STRANGE,
     ("envelope", "choices"): [*STRANGE, [[]], [None], {"message": 1}, [{"message": "x"}], [*usual()["choices"] * 2]],
     ("choice", "message"): STRANGE,
@@ -153,7 +157,9 @@ CHANGES = st.one_of(
     ]
 )
 HEADERS = st.dictionaries(
-    st.sampled_from(["x-request-id", "x-ds-trace-id", "retry-after"]), st.sampled_from(["", "n", "n" * 600]), max_size=2
+    st.sampled_from(["x-request-id", "x-ds-trace-id", "retry-after", "x-inference-provider"]),
+    st.sampled_from(["", "n", "n" * 600]),
+    max_size=2,
 )
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from failsoft.core.breaker import State
-from failsoft.core.effects import Exchange, HttpReply, Reply, Sleep, Tokens, Unusable
+from failsoft.core.effects import Ask, CannotAsk, Exchange, HttpReply, HttpRequest, Reply, Sleep, Tokens, Unusable
 from failsoft.core.evidence import Attempt
 from failsoft.core.latch import Latch
 from failsoft.core.limits import Limits, LimitSettings
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive_simulated import Simulation
 from failsoft.outcome import Served
-from tests.core.scripted import SECOND, Scene, StubCodec, StubLedger, ok, scripted, status
+from tests.core.scripted import SECOND, GradeItem, Scene, StubCodec, StubLedger, ok, scripted, status
 from tests.core.test_call import reasons, run
 
 MINUTE = 60 * SECOND
@@ -338,3 +338,32 @@ def test_each_attempt_is_numbered_over_all_adapters() -> None:
     scene.ledger = StubLedger()
     Simulation(scripted([status(500), ok()]), scene.clock).drive(scene.call().run())
     assert [(each.n, each.adapter) for each in attempts(scene)] == [(1, "first"), (2, "second")]
+
+
+def test_what_an_adapter_cannot_be_shown_goes_to_the_next_and_costs_nothing() -> None:
+    class TextOnly(StubCodec):
+        def encode(self, ask: Ask) -> HttpRequest:
+            raise CannotAsk(Fault(FaultKind.UNSUPPORTED_CONTENT, "takes no images"))
+
+    scene = Scene()
+    scene.add("first", TextOnly())
+    scene.add("second")
+    outcome = run(scene, ok())
+    assert outcome.source.name == "second"
+    assert [(each.reason, each.billed, each.detail) for each in outcome.passed_over] == [
+        ("unsupported_content", False, "takes no images")
+    ]
+    assert scene.adapters[0].breaker.snapshot(0).state is State.CLOSED
+    assert scene.events.names == []
+
+
+def test_a_prompt_that_is_too_large_is_not_sent_and_the_next_adapter_is_asked() -> None:
+    scene = Scene()
+    size = len(GradeItem.__doc__ or "") + len('{"description":"bolt"}')
+    scene.add("first", max_prompt=size - 1)
+    scene.add("second", max_prompt=size)
+    outcome = run(scene, ok())
+    assert outcome.source.name == "second"
+    assert [(each.reason, each.billed, each.detail) for each in outcome.passed_over] == [
+        ("context_too_long", False, f"the prompt has {size} bytes, more than {size - 1}")
+    ]

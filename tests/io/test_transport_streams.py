@@ -103,3 +103,13 @@ def test_any_split_of_the_bytes_gives_the_same_body(mode: str, sizes: list[int],
     body, meaningful = asyncio.run(heard(mode, on_wire(sizes), size))
     assert body == BODY
     assert 1 <= meaningful <= len(EVENTS) - 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "listens"), [("application/x-ndjson; charset=utf-8", True), ("text/event-stream", False)]
+)
+def test_a_pulse_listens_to_the_media_type_that_its_request_names(kind: str, listens: bool) -> None:
+    request = HttpRequest(URL, (), b"", "POST", Counting, SECOND, SECOND, stream_type="application/x-ndjson")
+    silence = Silence.begin(request, 0, 9 * SECOND)
+    silence.head(200, {"content-type": kind})
+    assert silence.ends == (SECOND if listens else 9 * SECOND)

@@ -348,10 +348,11 @@ def test_a_payload_beyond_the_cap_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_provider_strings_are_cut_at_512_characters_and_made_valid() -> None:
-    served = Served("m" * 600, fingerprint="\ud800", request_id="ok")
+    served = Served("m" * 600, fingerprint="\ud800", request_id="ok", upstream="Vendor")
     fields = body_of(completed(None, attempts=(attempt(served=served),)))["attempts"][0]["served"]
     assert fields["model"] == "m" * 512
     assert fields["fingerprint"] == "?"
+    assert fields["upstream"] == "Vendor"
 
 
 def test_a_long_call_keeps_its_first_and_last_sixteen_attempts() -> None:

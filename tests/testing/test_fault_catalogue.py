@@ -91,6 +91,8 @@ def test_every_kind_that_an_adapter_can_meet_has_a_fault_that_shows_it() -> None
     ours = {
         FaultKind.CONNECT_FAILED,
         FaultKind.STALE_CONNECTION,
+        FaultKind.UNSUPPORTED_CONTENT,
+        FaultKind.SERVED_UNPROVEN,
         FaultKind.UNACCEPTABLE,
         FaultKind.ADAPTER_RAISED,
         FaultKind.CAPABILITY_BUG,

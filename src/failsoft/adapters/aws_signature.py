@@ -14,9 +14,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 
 from failsoft.core.effects import HttpRequest
+from failsoft.credentials import AwsCredentials
 
 SERVICE: Final = "bedrock"
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
@@ -25,23 +26,8 @@ _PORTS: Final = {"https": 443, "http": 80}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@frozen
-class Credentials:
-    """A key of AWS's. Never shown.
-
-    Args:
-        access_key: its id.
-        secret_key: what signs.
-        token: of a session; None where the key is a lasting one.
-    """
-
-    access_key: str = field(repr=False)
-    secret_key: str = field(repr=False)
-    token: str | None = field(default=None, repr=False)
-
-
 def sign(
-    request: HttpRequest, credentials: Credentials, region: str, now_ns: int, service: str = SERVICE
+    request: HttpRequest, credentials: AwsCredentials, region: str, now_ns: int, service: str = SERVICE
 ) -> HttpRequest:
     """The same request, signed.
 
@@ -55,16 +41,16 @@ def sign(
     moment = (_EPOCH + timedelta(microseconds=now_ns // 1000)).strftime("%Y%m%dT%H%M%SZ")
     kept = [(name, value) for name, value in request.headers if name not in _OURS]
     added = [("x-amz-date", moment)]
-    if credentials.token is not None:
-        added.append(("x-amz-security-token", credentials.token))
+    if credentials.session_token is not None:
+        added.append(("x-amz-security-token", credentials.session_token))
     signed = sorted([("host", _host(request.url)), *added, *(each for each in kept if each[0] == "content-type")])
     names = ";".join(name for name, _ in signed)
     scope = f"{moment[:8]}/{region}/{service}/aws4_request"
     to_sign = "\n".join((_ALGORITHM, moment, scope, _digest(_canonical(request, signed, names).encode())))
-    key = f"AWS4{credentials.secret_key}".encode()
+    key = f"AWS4{credentials.secret_access_key}".encode()
     for part in (*scope.split("/"), to_sign):
         key = hmac.digest(key, part.encode(), hashlib.sha256)
-    said = f"{_ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={names}, Signature={key.hex()}"
+    said = f"{_ALGORITHM} Credential={credentials.access_key_id}/{scope}, SignedHeaders={names}, Signature={key.hex()}"
     return evolve(request, headers=(*kept, *added, ("authorization", said)))
 
 

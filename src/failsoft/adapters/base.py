@@ -8,14 +8,15 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
+from attrs import evolve
 from pydantic_core import to_json
 
+from failsoft.core.effects import HttpRequest
+from failsoft.credentials import SHORTEST_SECRET, Credential, Token
 from failsoft.errors import ConfigurationError
 
 MAX_TEXT = 512
 """Characters that are kept of any name or number which a provider states."""
-
-SHORTEST_SECRET = 8
 
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|credential|password", re.IGNORECASE)
 
@@ -100,6 +101,17 @@ def secrets_of(api_key: str | None, extra_headers: Mapping[str, str]) -> tuple[s
         value for name, value in extra_headers.items() if _SECRET_HEADER.search(name) or _LIKE_A_KEY.fullmatch(value)
     ]
     return tuple(each for each in told if len(each) >= SHORTEST_SECRET)
+
+
+def with_token(request: HttpRequest, credential: Credential, header: str, prefix: str) -> HttpRequest:
+    """The request with a token in a header.
+
+    Raises:
+        TypeError: the credential is no `Token`.
+    """
+    if not isinstance(credential, Token):
+        raise TypeError(f"auth: this provider takes a Token, not {type(credential).__name__}")
+    return evolve(request, headers=(*request.headers, (header, f"{prefix}{credential.value}")))
 
 
 def header_problem(name: str, value: str) -> str | None:

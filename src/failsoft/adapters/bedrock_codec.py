@@ -15,11 +15,13 @@ from attrs import evolve
 
 from failsoft.adapters import aws_event_stream
 from failsoft.adapters.access import Access, Options
+from failsoft.adapters.aws_signature import sign
 from failsoft.adapters.base import as_text
 from failsoft.adapters.bedrock_errors import fault_of_error
 from failsoft.adapters.bedrock_stream import FramePulse
 from failsoft.adapters.http_codec import HttpCodec
 from failsoft.core.effects import HttpReply, HttpRequest
+from failsoft.credentials import AwsCredentials, Credential
 from failsoft.fault import Fault
 from failsoft.outcome import Grade, Served
 
@@ -27,6 +29,12 @@ REGION: Final = "{region}"
 _REGION: Final = re.compile(r"(?!cn-|us-iso)[a-z]{2}(?:-[a-z]+){1,3}-[1-9][0-9]?")
 """Of the partitions under amazonaws.com; others' places must be written out."""
 _HOST: Final = "://bedrock-runtime."
+
+
+def _region_of(base_url: str) -> str:
+    """The region that one of AWS's own places names; empty for another."""
+    found = re.search(r"://bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com", base_url)
+    return "" if found is None else found[1]
 
 
 class BedrockCodec(HttpCodec):
@@ -56,6 +64,7 @@ class BedrockCodec(HttpCodec):
         elif fips:
             options.refuse("fips", "base_url says already where it is: leave it out")
         options.done()
+        self._region = region or _region_of(base_url)
         self._action = action if access.streaming is None else streamed
         super().__init__(evolve(access, base_url=base_url), self._path(access.model))
         self._model = access.model
@@ -70,6 +79,18 @@ class BedrockCodec(HttpCodec):
         """A request for a model."""
         url = self.url if model == self._model else self.url_of(self._path(model))
         return HttpRequest(url, self.headers, body, "POST", *self._timing)
+
+    def authorize(self, request: HttpRequest, credential: Credential, now_ns: int) -> HttpRequest:
+        """The request with a token, or signed by AWS credentials for its region.
+
+        Raises:
+            TypeError: nothing says of which region it is, and a signature must.
+        """
+        if not isinstance(credential, AwsCredentials):
+            return super().authorize(request, credential, now_ns)
+        if not self._region:
+            raise TypeError("auth: a signature is of a region: write options.region")
+        return sign(request, credential, self._region, now_ns)
 
     def fault_of(self, reply: HttpReply, body: dict[str, Any]) -> Fault:
         """What an error means."""

@@ -18,7 +18,9 @@ costs to read a stream is bounded for the whole of it, not for each event: lines
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import Any
 
 from attrs import frozen
 
@@ -133,3 +135,36 @@ def events(body: bytes) -> Iterator[Event]:
     reader = Reader()
     for start in range(0, len(body), _STEP):
         yield from reader.read(body[start : start + _STEP])
+
+
+class EventPulse(ABC):
+    """Hears one stream, event by event: a dialect subclasses it and says which of them mean that the answer goes on.
+
+    Attributes:
+        full: more has come than an answer holds.
+    """
+
+    __slots__ = ("_reader", "full")
+
+    def __init__(self) -> None:
+        self.full = False
+        self._reader = self.reader()
+
+    def reader(self) -> Any:
+        """Makes what reads events out of parts: its `read` is as `Reader.read`."""
+        return Reader()
+
+    @abstractmethod
+    def is_meaningful(self, kind: str, data: str) -> bool:
+        """Does an event mean that the answer goes on? Must not raise."""
+
+    def heard(self, part: bytes, /) -> bool:
+        """Did a meaningful event end in this part?"""
+        if self._reader is None:
+            return False
+        try:
+            return any(self.is_meaningful(each.kind, each.data) for each in self._reader.read(part))
+        except EventStreamError as error:  # whoever reads the whole will say so
+            self.full = isinstance(error, TooMuch)
+            self._reader = None
+            return False

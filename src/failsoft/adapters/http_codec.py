@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from failsoft.adapters.access import Access
-from failsoft.adapters.base import USER_AGENT, endpoint_url, header_problem, media_type, secrets_of
+from failsoft.adapters.base import USER_AGENT, endpoint_url, header_problem, media_type, secrets_of, with_token
 from failsoft.adapters.openai_reply import envelope_of
 from failsoft.adapters.reading import Reading, ToolCall, answer_of
 from failsoft.core.effects import EVENT_STREAM, AnswerSchema, Ask, HttpReply, HttpRequest, Reply, Unusable
 from failsoft.core.judge import struck
+from failsoft.credentials import Credential
 from failsoft.errors import ConfigurationError
 from failsoft.fault import Fault, FaultKind
 from failsoft.outcome import Served
@@ -24,6 +25,8 @@ from failsoft.outcome import Served
 _OWN_HEADERS = frozenset(
     {"content-type", "content-length", "host", "accept", "accept-encoding", "transfer-encoding", "connection"}
 )
+
+_STREAM_STARTS = (b"data:", b"event:", b"id:", b":")
 
 
 class HttpCodec(ABC):
@@ -58,6 +61,7 @@ class HttpCodec(ABC):
         self.provider = access.provider
         self.streaming = access.streaming
         self._access = access
+        self._key_header, self._key_prefix = key_header, key_prefix
         self.url, address = endpoint_url(access.base_url, path)
         self.endpoint: str | None = address
         self.headers = self._made_headers(access, own or {}, key_header, key_prefix)
@@ -128,6 +132,14 @@ class HttpCodec(ABC):
             CannotAsk: this dialect, or this model, can't be shown what the prompt holds.
         """
 
+    def authorize(self, request: HttpRequest, credential: Credential, now_ns: int) -> HttpRequest:
+        """The request with a credential that it wasn't encoded with.
+
+        Raises:
+            TypeError: this provider takes another kind of credential.
+        """
+        return with_token(request, credential, self._key_header, self._key_prefix)
+
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def decode(self, reply: HttpReply) -> Reply | Unusable:
@@ -140,12 +152,20 @@ class HttpCodec(ABC):
         if status != 200 and status < 400:
             kind = FaultKind.MALFORMED_REPLY if status == 204 else FaultKind.UNEXPECTED_STATUS
             return Reading(Served(), Fault(kind, "a success without an answer", status))
-        if status == 200 and self.streaming is not None and media_type(reply.headers) == self.stream_type:
+        if status == 200 and self.streaming is not None and self._is_stream(reply):
             return self._struck(self.read_stream(reply))
         body = envelope_of(reply)
-        if isinstance(body, Fault):
+        if type(body) is Fault:
             return Reading(Served(), body if status == 200 else self.fault_of(reply, {}))
         return self.read(reply, body)
+
+    def _is_stream(self, reply: HttpReply) -> bool:
+        """By its type; where that is missing or says JSON, by its start: no JSON begins so."""
+        kind = media_type(reply.headers)
+        if kind == self.stream_type:
+            return True
+        unsaid = kind in ("", "application/json") and self.stream_type == EVENT_STREAM
+        return unsaid and reply.body[:64].lstrip().startswith(_STREAM_STARTS)
 
     @abstractmethod
     def read(self, reply: HttpReply, body: dict[str, Any]) -> Reading:

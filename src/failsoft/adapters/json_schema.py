@@ -11,6 +11,8 @@ import json
 from collections.abc import Callable
 from typing import Any, cast
 
+from attrs import frozen
+
 from failsoft.adapters.base import as_array, as_object
 from failsoft.errors import ConfigurationError
 
@@ -36,9 +38,23 @@ def _any_value(_keyword: str, _value: Any) -> bool:
     return True
 
 
+@frozen
+class Limits:
+    """The most that a dialect takes of a schema.
+
+    Args:
+        properties: of all its objects together.
+        depth: objects and arrays inside each other, the root being the first.
+    """
+
+    properties: int
+    depth: int
+
+
 def strict_schema(
     schema: dict[str, Any],
     bounds: frozenset[str] = BOUNDS,
+    limits: Limits | None = None,
     *,
     takes: Callable[[str, Any], bool] = _any_value,
     recursive: bool = True,
@@ -50,6 +66,7 @@ def strict_schema(
         bounds: the keywords of `BOUNDS` that the dialect takes.
         takes: does it take this keyword of `bounds` with this value? Others are told in the description.
         recursive: may a definition refer to itself, by whatever way?
+        limits: the most that it takes; None: not known.
 
     Raises:
         ConfigurationError: it can't be said strictly, with every place and reason.
@@ -60,9 +77,33 @@ def strict_schema(
         rewriting.problems.append("#: the root isn't an object")
     if not recursive and _refers_to_itself(as_object(made.get("$defs"))):
         rewriting.problems.append("#/$defs: a type that holds itself can't be asked for")
+    if limits is not None:
+        rewriting.problems += _beyond(made, limits)
     if rewriting.problems:
         raise ConfigurationError([f"response schema at {each}" for each in rewriting.problems])
     return made
+
+
+def _beyond(made: dict[str, Any], limits: Limits) -> list[str]:
+    """What of a schema is more than its dialect takes."""
+    properties, deepest = 0, 0
+    open_ones: list[tuple[Any, int]] = [(made, 0)]
+    while open_ones:
+        value, depth = open_ones.pop()
+        if isinstance(value, list):
+            open_ones += [(each, depth) for each in as_array(value)]
+            continue
+        node = as_object(value)
+        depth += node.get("type") in ("object", "array")
+        deepest = max(deepest, depth)
+        named = as_object(node.get("properties"))
+        properties += len(named)
+        open_ones += [(each, depth) for each in (*named.values(), *as_object(node.get("$defs")).values())]
+        open_ones += [(node[keyword], depth) for keyword in ("items", "prefixItems", "anyOf") if keyword in node]
+    found = {"properties": (properties, limits.properties), "levels": (deepest, limits.depth)}
+    return [
+        f"#: {count} {name}, of which at most {most} are taken" for name, (count, most) in found.items() if count > most
+    ]
 
 
 def _with_root(schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,146 +1,137 @@
 """OpenAI's chat completions, and every server that speaks them.
 
-`encode` sends one strict JSON schema and asks for one choice. `decode` takes a reply apart in an order that matters: an
-error wherever it hides, then refusal and filter, then a cut, and only then the text, which must be one strict JSON document.
-A streamed reply is put together first (`failsoft.adapters.openai_stream`). Whatever bytes come, it returns a value.
+`encode` sends one strict JSON schema and asks for one choice. A reply is taken apart in an order that matters
+(`failsoft.adapters.openai_reply`); a streamed one is put together first (`failsoft.adapters.openai_stream`). Whatever bytes
+come, it returns a value.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, final
+from typing import Any
 
-from attrs import define, field
 from pydantic_core import to_json
 
 from failsoft.adapters.access import Access, Options
-from failsoft.adapters.base import (
-    MAX_COUNT,
-    MAX_TEXT,
-    USER_AGENT,
-    as_object,
-    as_text,
-    endpoint_url,
-    header_problem,
-    media_type,
-    secrets_of,
-)
-from failsoft.adapters.json_schema import BOUNDS, strict_schema
+from failsoft.adapters.base import MAX_COUNT, MAX_TEXT, as_object, as_text
+from failsoft.adapters.http_codec import HttpCodec
+from failsoft.adapters.openai_dialect import TOOL, Dialect, configured, instructed, instruction, schema_of, strictly
 from failsoft.adapters.openai_errors import fault_of_error
-from failsoft.adapters.openai_reply import envelope_of, request_id, text_of, tokens_of
+from failsoft.adapters.openai_messages import chat_content
+from failsoft.adapters.openai_reply import read_completion, request_id
+from failsoft.adapters.openai_responses import OpenAIResponses, responses_codec
 from failsoft.adapters.openai_stream import ChatPulse, assemble
-from failsoft.adapters.streaming import Ending, Streaming
-from failsoft.adapters.strict_json import WHITE_SPACE, StrictJsonError, loads_text
-from failsoft.core.effects import EVENT_STREAM, AnswerSchema, Ask, HttpReply, HttpRequest, Reply, Tokens, Unusable
-from failsoft.core.judge import struck
-from failsoft.errors import ConfigurationError
-from failsoft.fault import Fault, FaultKind
+from failsoft.adapters.reading import Reading
+from failsoft.adapters.streaming import Streaming
+from failsoft.core.effects import AnswerSchema, Ask, HttpReply, HttpRequest, Tokens
+from failsoft.fault import Fault
 from failsoft.outcome import Grade, Served
 
-_OWN_FIELDS = frozenset({"model", "messages", "response_format", "stream", "stream_options", "n", "tools", "functions"})
-_OWN_HEADERS = frozenset(
-    {"authorization", "content-type", "content-length", "host", "accept-encoding", "transfer-encoding", "connection"}
+OWN_FIELDS = frozenset(
+    {
+        *("model", "messages", "response_format", "stream", "stream_options", "n"),
+        *("tools", "tool_choice", "functions", "function_call"),
+    }
 )
+"""Fields of the body that options can't set."""
+
+PATH = "/chat/completions"
+
 _WITH_USAGE = {"include_usage": True}
+_NOT_USUAL = ("error", "x_groq", "provider")
 _INSTEAD_OF_TEXT = ("refusal", "tool_calls", "function_call")
+_UPSTREAM = "x-inference-provider"  # Hugging Face's router
 
 
-@final
-@define(eq=False)
-class Said:
-    """What a model said, whatever it is.
-
-    Args:
-        text: the message's text, not empty.
-        served: who said it.
-        tokens: usage, as stated.
-    """
-
-    text: str = field(repr=False)
-    served: Served
-    tokens: Tokens | None
-
-
-class OpenAICompatible:
+class OpenAICompatible(HttpCodec):
     """A codec for chat completions.
 
     Args:
-        base_url: what comes before ``/chat/completions``; a query (an API version) is kept.
-        api_key: sent as a bearer token; None sends none. Never shown.
-        provider: the name that records carry.
-        grade: how far the model's name in a reply can be believed.
-        extra_headers: sent with each request.
-        extra_body: fields of the request's body; they win over sampling.
-        leave_out: fields of the body never to send: reasoning models refuse ``temperature`` and ``seed``.
-        max_tokens_field: what the cap on the answer's tokens is called.
-        bounds: keywords of `failsoft.adapters.json_schema.BOUNDS` that the server takes in a schema.
-        streaming: have replies streamed, so; None: whole.
+        access: how to get at the server; its base URL is what comes before ``/chat/completions``.
+        dialect: what it takes, and how it's asked.
+        path: of the interface, where it's another.
+        named: what the request's body says in place of the pin's model; None: that.
+        key_header: the header that carries the key.
+        key_prefix: what stands before the key in it.
 
     Raises:
         ConfigurationError: an argument is unusable; never shows a key.
     """
 
-    version = "2"
+    version = "3"
 
     def __init__(
         self,
-        base_url: str,
-        api_key: str | None = None,
+        access: Access,
+        dialect: Dialect | None = None,
         *,
-        provider: str = "openai-compatible",
-        grade: Grade = Grade.ECHOED,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        leave_out: Collection[str] = (),
-        max_tokens_field: str = "max_tokens",
-        bounds: frozenset[str] = BOUNDS,
-        streaming: Streaming | None = None,
+        path: str = PATH,
+        named: str | None = None,
+        key_header: str = "authorization",
+        key_prefix: str = "Bearer ",
     ) -> None:
-        self.provider = provider
-        self._streaming = streaming
+        self.dialect = dialect = dialect or Dialect()
+        super().__init__(access, path, key_header=key_header, key_prefix=key_prefix)
+        streaming = self.streaming
         self._timing: tuple[Any, ...] = () if streaming is None else (ChatPulse, streaming.first_ns, streaming.gap_ns)
-        self._url, address = endpoint_url(base_url, "/chat/completions")
-        self.endpoint: str | None = address
-        self._grade = grade
-        accepted = "application/json" if streaming is None else "text/event-stream, application/json"
-        self._headers = _headers(api_key, extra_headers or {}, accepted)
-        self.secrets = secrets_of(api_key, extra_headers or {})
-        self._extra = _extra_fields(extra_body or {})
-        self._leave_out = frozenset(leave_out) - (_OWN_FIELDS - {"stream_options"})
-        self._max_tokens_field = max_tokens_field
-        self._bounds = bounds
-        self._dialect = "chat-completions " + " ".join(sorted(bounds))
-
-    def __repr__(self) -> str:
-        return f"OpenAICompatible(provider={self.provider!r}, endpoint={self.endpoint!r})"
+        self._named = named
+        self._grade = dialect.grade
+        self._cap = dialect.cap
+        self._body = dict(dialect.body)
+        self._leave_out = dialect.leave_out - (OWN_FIELDS - {"stream_options"})
+        self._told = dialect.told
+        self._tool = TOOL if dialect.structured == "tool" else None
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    def prepare(self, answer: AnswerSchema) -> bytes:
-        """The schema as this dialect's bytes, made once per capability; `encode` does it where it wasn't done before.
+    def schema_dialect(self) -> str:
+        """What changes how a schema is asked for."""
+        return self.dialect.schemas
+
+    def schema_bytes(self, answer: AnswerSchema) -> bytes:
+        """What of a request's body asks for the schema, from the comma before it to the body's end.
 
         Raises:
             ConfigurationError: the response type can't be said in the strict dialect.
         """
-        found = answer.cache.get(self._dialect)
-        if found is None:
-            schema = strict_schema(answer.schema, self._bounds)
-            found = to_json(
-                {"type": "json_schema", "json_schema": {"name": answer.name, "strict": True, "schema": schema}}
-            )
-            answer.cache[self._dialect] = found
-        return found
+        schema = schema_of(answer, self.dialect)
+        asked: dict[str, Any]
+        match self.dialect.structured:
+            case "native" if self.dialect.flat:
+                asked = {"response_format": {"type": "json_schema", "schema": schema}}
+            case "native":
+                told = strictly(self.dialect, {"name": answer.name, "schema": schema})
+                asked = {"response_format": {"type": "json_schema", "json_schema": told}}
+            case "tool":
+                function = strictly(self.dialect, {"name": TOOL, "parameters": schema})
+                choice = {"type": "function", "function": {"name": TOOL}}
+                asked = {"tools": [{"type": "function", "function": function}], "tool_choice": choice}
+            case "json":
+                asked = {"response_format": {"type": "json_object"}}
+            case _:  # in the prompt only
+                return b"}"
+        return b"," + to_json(asked)[1:]
 
     def encode(self, ask: Ask) -> HttpRequest:
-        """The request's exact bytes."""
+        """The request's exact bytes.
+
+        Raises:
+            CannotAsk: the server takes none of what the prompt holds.
+        """
         sampling = ask.sampling
         fields: dict[str, Any] = {
-            "model": ask.pin.model,
-            "messages": [{"role": each.role, "content": each.content} for each in ask.prompt.messages],
-            "stream": self._streaming is not None,
-            self._max_tokens_field: sampling.max_tokens,
+            "messages": [
+                {
+                    "role": each.role,
+                    "content": each.content if each.content.__class__ is str else chat_content(each, self.dialect),
+                }
+                for each in ask.prompt.messages
+            ],
+            "model": self._named or ask.pin.model,
+            "stream": self.streaming is not None,
+            self._cap: sampling.max_tokens,
         }
-        if self._streaming is not None:
+        if self.streaming is not None:
             fields["stream_options"] = _WITH_USAGE
         if sampling.temperature is not None:
             fields["temperature"] = sampling.temperature
@@ -148,48 +139,24 @@ class OpenAICompatible:
             fields["seed"] = sampling.seed
         if sampling.stop:
             fields["stop"] = sampling.stop
-        if self._extra:
-            fields |= self._extra
+        if self._body:
+            fields |= self._body
         for name in self._leave_out:
             fields.pop(name, None)
         body = to_json(fields)
+        if self._told:
+            body = instructed(body, "messages", instruction(ask.answer, self.dialect))
         # Spliced: a schema with hundreds of enum values isn't written anew for every call.
-        response_format = ask.answer.cache.get(self._dialect) or self.prepare(ask.answer)
-        body = b'%b,"response_format":%b}' % (body[:-1], response_format)
-        return HttpRequest(self._url, self._headers, body, "POST", *self._timing)
+        body = body[:-1] + (ask.answer.cache.get(self._dialect) or self.prepare(ask.answer))
+        return HttpRequest(self.url, self.headers, body, "POST", *self._timing)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    def decode(self, reply: HttpReply) -> Reply | Unusable:
-        """The answer's JSON text and who gave it, or why there is none. Never raises."""
-        said = self.read_text(reply)
-        if type(said) is not Said:
-            return said
-        answer = said.text.strip(WHITE_SPACE)
-        try:
-            loads_text(answer)
-        except StrictJsonError as error:
-            fault = Fault(FaultKind.MALFORMED_ANSWER, f"the answer isn't one JSON document: {error}", reply.status)
-            return Unusable(fault, said.served, said.tokens, answer.encode())
-        return Reply(answer.encode(), said.served, said.tokens)  # encodable: the envelope was read strictly
+    def read(self, reply: HttpReply, body: dict[str, Any]) -> Reading:
+        """What a completion says.
 
-    def read_text(self, reply: HttpReply) -> Said | Unusable:
-        """What the model said, JSON or not. Never raises."""
-        status = reply.status
-        if status != 200 and status < 400:
-            kind = FaultKind.MALFORMED_REPLY if status == 204 else FaultKind.UNEXPECTED_STATUS
-            return Unusable(Fault(kind, "a success without an answer", status))
-        if self._streaming is not None and status == 200 and media_type(reply.headers) == EVENT_STREAM:
-            return self._read_stream(reply, self._streaming.end)
-        body = envelope_of(reply)
-        if type(body) is Fault:
-            return Unusable(fault_of_error(reply, None) if status != 200 else body)
-        return self._read_usual(reply, body) or self._read_any(reply, body)
-
-    def _read_usual(self, reply: HttpReply, body: dict[str, Any]) -> Said | None:
-        """The shape that most answers have, read on a short way; None for any other.
-
-        It decides nothing that `_read_any` would decide otherwise: what's unusual in the least is left to that.
+        The shape that most answers have is read on a short way. That decides nothing that `read_any` would decide otherwise:
+        what's unusual in the least is left to it.
         """
         match body:
             case {
@@ -201,92 +168,101 @@ class OpenAICompatible:
             } if reply.status == 200 and model and text[:1] == "{":
                 pass
             case _:
-                return None
-        if "error" in body or "x_groq" in body or "error" in choice or "native_finish_reason" in choice:
-            return None
+                return self.read_any(reply, body)
+        for name in _NOT_USUAL:
+            if name in body:
+                return self.read_any(reply, body)
+        if "error" in choice or "native_finish_reason" in choice or _UPSTREAM in reply.headers:
+            return self.read_any(reply, body)
         for name in message:
             if name in _INSTEAD_OF_TEXT and message[name]:
-                return None
+                return self.read_any(reply, body)
         counted = type(asked) is type(written) is type(total) is int
         if not counted or not 0 <= asked <= total <= MAX_COUNT or asked + written != total:
-            return None
+            return self.read_any(reply, body)
         fingerprint = as_text(body["system_fingerprint"]) if "system_fingerprint" in body else None
         served = Served(model[:MAX_TEXT], self._grade, fingerprint, request_id(reply, number))
-        return Said(text, served, Tokens(asked, written))
+        return Reading(served, None, text, (), "stop", Tokens(asked, written))
 
-    def _read_stream(self, reply: HttpReply, end: Ending) -> Said | Unusable:
-        found = assemble(reply.body, end)
-        read = self._read_any(reply, found.body)
+    def read_stream(self, reply: HttpReply) -> Reading:
+        """What a whole stream says: as much of it as came."""
+        assert self.streaming is not None
+        found = assemble(reply.body, self.streaming.end)
+        reading = self.read_any(reply, found.body)
         if found.fault is not None:
-            return Unusable(found.fault, read.served, read.tokens)
-        if type(read) is Said and self.secrets:  # a key may have come in pieces
-            text = struck(HttpReply(200, {}, read.text.encode()), self.secrets).body.decode()
-            return Said(text, read.served, read.tokens)
-        return read
+            reading.fault, reading.answer = found.fault, None
+        return reading
 
-    def _read_any(self, reply: HttpReply, body: dict[str, Any]) -> Said | Unusable:
-        status = reply.status
-        served = self._served(reply, body)
-        usage = as_object(body.get("usage"))
-        tokens = tokens_of(usage) if usage else None
-        if status != 200 or body.get("error"):
-            return Unusable(fault_of_error(reply, body), served, tokens)
-        if body.get("object") not in ("chat.completion", None, ""):
-            fault = Fault(FaultKind.MALFORMED_REPLY, "another kind of object than a chat completion", status)
-            return Unusable(fault, served, tokens)
-        text = text_of(reply, body)
-        if isinstance(text, Fault):
-            return Unusable(text, served, tokens)
-        return Said(text, served, tokens)
+    def read_any(self, reply: HttpReply, body: dict[str, Any]) -> Reading:
+        """What a completion of any shape says."""
+        return read_completion(reply, body, self.served_of(reply, body), self._tool)
 
-    def _served(self, reply: HttpReply, body: dict[str, Any]) -> Served:
+    def served_of(self, reply: HttpReply, body: dict[str, Any]) -> Served:
+        """Who gave a reply, as stated."""
         model = as_text(body.get("model"))
         return Served(
             model,
             self._grade if model is not None else Grade.UNKNOWN,
             as_text(body.get("system_fingerprint")),
             request_id(reply, as_object(body.get("x_groq")).get("id") or body.get("id")),
+            as_text(body.get("provider")) or as_text(reply.headers.get(_UPSTREAM)),
         )
 
+    def fault_of(self, reply: HttpReply, body: dict[str, Any]) -> Fault:
+        """What an error means."""
+        return fault_of_error(reply, body)
 
-def openai_compatible(base_url: str, api_key: str | None = None, **options: Any) -> OpenAICompatible:
+
+def openai_compatible(
+    base_url: str,
+    api_key: str | None = None,
+    *,
+    model: str = "",
+    extra_headers: Mapping[str, str] | None = None,
+    streaming: Streaming | None = None,
+    leave_out: Collection[str] = (),
+    **facts: Any,
+) -> OpenAICompatible:
     """Any server of this dialect: its model's name is the operator's label, so it counts as echoed unless told.
 
     Args:
-        base_url: what comes before ``/chat/completions``.
-        api_key: None sends none.
-        options: as for `OpenAICompatible`.
+        base_url: what comes before ``/chat/completions``; a query (an API version) is kept.
+        api_key: sent as a bearer token; None sends none. Never shown.
+        model: that will be asked for.
+        extra_headers: sent with each request.
+        streaming: have replies streamed, so; None: whole.
+        leave_out: fields of the body never to send.
+        facts: as for `failsoft.adapters.openai_dialect.Dialect`.
     """
-    return OpenAICompatible(base_url, api_key, **options)
+    access = Access(model, "openai-compatible", base_url, api_key, extra_headers or {}, streaming)
+    return OpenAICompatible(access, Dialect(leave_out=frozenset(leave_out), **facts))
 
 
-def codec(access: Access) -> OpenAICompatible:
+def chat_codec(
+    access: Access, dialect: Dialect, options: Options | None = None, own: Collection[str] = ()
+) -> OpenAICompatible:
+    """A server of this dialect.
+
+    Args:
+        access: how to get at it.
+        dialect: what it takes.
+        options: of which its own were read; None: it has none of its own.
+        own: further fields of the body that they set.
+    """
+    options = options or Options(access.options)
+    dialect = configured(dialect, access, options, OWN_FIELDS | frozenset(own))
+    options.done()
+    return OpenAICompatible(access, dialect)
+
+
+def either(access: Access, chat: Dialect, responses: Dialect) -> OpenAICompatible | OpenAIResponses:
+    """Chat completions or responses, as option ``api`` says."""
+    options = Options(access.options)
+    if options.choice("api", "chat", "responses") == "responses":
+        return responses_codec(access, responses, options)
+    return chat_codec(access, chat, options)
+
+
+def codec(access: Access) -> OpenAICompatible | OpenAIResponses:
     """The codec of `access`: what `failsoft.providers` names."""
-    Options(access.options).done()
-    return openai_compatible(access.base_url, access.api_key, extra_headers=access.headers, streaming=access.streaming)
-
-
-def _headers(api_key: str | None, extra: Mapping[str, str], accepted: str) -> tuple[tuple[str, str], ...]:
-    problems = [problem for name, value in extra.items() if (problem := header_problem(name, value))]
-    problems.extend(f"extra_headers: {name} is set by the library" for name in extra if name.lower() in _OWN_HEADERS)
-    if api_key is not None and (not api_key or header_problem("api_key", api_key)):
-        problems.append("api_key: must be printable ASCII without white space around it, not empty")
-    if problems:
-        raise ConfigurationError(problems)
-    own = {
-        "content-type": "application/json",
-        "accept": accepted,
-        "accept-encoding": "identity",
-        "user-agent": USER_AGENT,
-        **{name.lower(): value for name, value in extra.items()},
-    }
-    if api_key is not None:
-        own["authorization"] = f"Bearer {api_key}"
-    return tuple(own.items())
-
-
-def _extra_fields(extra: Mapping[str, Any]) -> dict[str, Any]:
-    problems = [f"extra_body: {name} is set by the library" for name in extra if name in _OWN_FIELDS]
-    if problems:
-        raise ConfigurationError(problems)
-    return dict(extra)
+    return either(access, Dialect(), Dialect())

@@ -20,6 +20,13 @@ from failsoft.fault import TREATMENT, Fault, FaultKind
 
 _K = FaultKind
 
+_BAD_IMAGE = (
+    *("invalid_image", "invalid_image_format", "invalid_base64_image", "invalid_image_url", "invalid_image_mode"),
+    *("image_too_large", "image_too_small", "image_parse_error", "image_file_too_large", "empty_image_file"),
+    *("unsupported_image_media_type", "failed_to_download_image", "image_file_not_found"),
+)
+"""Codes of a failed response (OpenAI's API reference): its status is 200."""
+
 BY_CODE: Mapping[str, FaultKind] = {
     "context_length_exceeded": _K.CONTEXT_TOO_LONG,
     "exceed_context_size_error": _K.CONTEXT_TOO_LONG,  # llama.cpp
@@ -43,6 +50,8 @@ BY_CODE: Mapping[str, FaultKind] = {
     "invalid_prompt": _K.FILTERED,
     "bio_policy": _K.FILTERED,
     "misalignment_policy_violation": _K.FILTERED,
+    "image_content_policy_violation": _K.FILTERED,
+    **dict.fromkeys(_BAD_IMAGE, _K.REQUEST_REJECTED),
     "tool_use_failed": _K.MALFORMED_ANSWER,  # Groq: the model's own fault, in a 400
     "json_validate_failed": _K.MALFORMED_ANSWER,
     "invalid_function_parameters": _K.CAPABILITY_BUG,

@@ -10,9 +10,10 @@ other reply. What a stream can get wrong beside that is decided here:
    servers end a stream properly when what made it has died.
 2. An error event ends the answer: its own code says what it means. One that follows a cut at the token limit only
    explains it.
-3. Every chunk is of the same answer: one choice, one id, and no text behind the finish. What has gaps, comes twice or is
-   of another answer isn't guessed at.
-4. Names come once: the first model that isn't empty is the one that served (Azure's first chunk states an empty one).
+3. Every chunk is of the same answer: one choice, one id, and nothing said behind the finish. What has gaps, comes twice or
+   is of another answer isn't guessed at.
+4. Names come once: the first model that isn't empty is the one that served (Azure's first chunk states an empty one). So do
+   the names of tools that are called, while their arguments come in pieces.
 5. What isn't known is passed over: other types of events, other kinds of objects, chunks without choices.
 
 `ChatPulse` hears the same events as they come, and says which mean that the answer goes on: text, reasoning, a refusal, a
@@ -29,7 +30,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from failsoft.adapters.base import as_array, as_object
-from failsoft.adapters.event_stream import EventStreamError, Reader, TooMuch, events
+from failsoft.adapters.event_stream import EventPulse, EventStreamError, TooMuch, events
 from failsoft.adapters.streaming import Ending
 from failsoft.adapters.strict_json import WHITE_SPACE, StrictJsonError, loads_text
 from failsoft.fault import Fault, FaultKind
@@ -39,55 +40,72 @@ CUT = ("length", "max_tokens", "model_length")
 """Reasons to finish that mean: not finished. A tuple: what a server sends there needn't be hashable."""
 
 _HEARD = ("", "message", "error")
-_CHUNKS = ("chat.completion.chunk", "chat.completion.done", "", None)  # Perplexity finishes with the second
-_CALLS = ("tool_calls", "function_call")
+# Perplexity's last one is "done".
+_CHUNKS = ("chat.completion.chunk", "chat.completion.done", "text_completion", "", None)
+_NAMES = ("model", "system_fingerprint", "x_groq", "provider")
 
 
 # --- listening --------------------------------------------------------------------------------------------------------
 
 
-class ChatPulse:
-    """Hears one streamed chat completion.
+class ChatPulse(EventPulse):
+    """Hears one streamed chat completion."""
 
-    Attributes:
-        full: more has come than an answer holds.
-    """
+    __slots__ = ()
 
-    __slots__ = ("_reader", "full")
-
-    def __init__(self) -> None:
-        self.full = False
-        self._reader: Reader | None = Reader()
-
-    def heard(self, part: bytes, /) -> bool:
-        """Did a meaningful event end in this part?"""
-        if self._reader is None:
+    def is_meaningful(self, kind: str, data: str) -> bool:
+        """Does an event mean that the answer goes on?"""
+        if kind not in _HEARD:
             return False
         try:
-            return any(_is_meaningful(each.kind, each.data) for each in self._reader.read(part))
-        except EventStreamError as error:  # whoever reads the whole will say so
-            self.full = isinstance(error, TooMuch)
-            self._reader = None
-            return False
+            chunk = as_object(json.loads(data))
+        except (ValueError, RecursionError):
+            return data == DONE
+        return bool(chunk.get("error") or chunk.get("usage")) or any(map(_says, as_array(chunk.get("choices"))))
 
 
-def _is_meaningful(kind: str, data: str) -> bool:
-    if kind not in _HEARD:
-        return False
-    try:
-        chunk = as_object(json.loads(data))
-    except (ValueError, RecursionError):
-        return data == DONE
-    if chunk.get("error") or chunk.get("usage"):
-        return True
-    for choice in map(as_object, as_array(chunk.get("choices"))):
-        delta = as_object(choice.get("delta"))
-        if choice.get("finish_reason") or any(delta[name] for name in delta if name != "role"):
-            return True
-    return False
+def _says(stated: object) -> bool:
+    choice = as_object(stated)
+    delta = as_object(choice.get("delta"))
+    return bool(
+        choice.get("finish_reason") or choice.get("text") or any(delta[name] for name in delta if name != "role")
+    )
 
 
 # --- putting together -------------------------------------------------------------------------------------------------
+
+
+@define(eq=False)
+class Calls:
+    """Calls of tools, put together of their pieces: a name and a number come once, arguments in many."""
+
+    _names: dict[object, dict[str, Any]] = field(factory=dict[object, dict[str, Any]])
+    _pieces: dict[object, list[str]] = field(factory=dict[object, list[str]])
+    _last: object = None
+
+    def add(self, piece: dict[str, Any]) -> None:
+        """One more piece, of the call with its index; without one: of a new call where it has a number, else of the last."""
+        index, number = piece.get("index"), piece.get("id")
+        if type(index) is not int:
+            index = number if isinstance(number, str) and number else self._last
+        self._last = index
+        function = as_object(piece.get("function"))
+        call, pieces = self._names.setdefault(index, {}), self._pieces.setdefault(index, [])
+        for name, value in (("id", number), ("name", function.get("name"))):
+            if value:
+                call.setdefault(name, value)
+        arguments = function.get("arguments")
+        if isinstance(arguments, str):
+            pieces.append(arguments)
+        elif arguments is not None:
+            pieces.append(json.dumps(arguments, ensure_ascii=False))
+
+    def whole(self) -> list[dict[str, Any]]:
+        """As they would have come in one piece."""
+        return [
+            {"id": call.get("id"), "function": {"name": call.get("name"), "arguments": "".join(self._pieces[index])}}
+            for index, call in self._names.items()
+        ]
 
 
 @frozen(eq=False)
@@ -133,7 +151,7 @@ class _Answer:
 
     _envelope: dict[str, Any] = field(factory=dict[str, Any])
     _choice: dict[str, Any] = field(factory=dict[str, Any])
-    _calls: dict[str, Any] = field(factory=dict[str, Any])
+    _calls: Calls = field(factory=Calls)
     _text: list[str] = field(factory=list[str])
     _refusal: list[str] = field(factory=list[str])
     _done: bool = False
@@ -162,7 +180,7 @@ class _Answer:
         envelope, number = self._envelope, chunk.get("id")
         if number and envelope.setdefault("id", number) != number:
             raise _Refused(FaultKind.AMBIGUOUS_REPLY, "chunks of two answers")
-        for name in ("model", "system_fingerprint", "x_groq"):
+        for name in _NAMES:
             if chunk.get(name) and name not in envelope:
                 envelope[name] = chunk[name]
         usage = chunk.get("usage") or as_object(chunk.get("x_groq")).get("usage")
@@ -175,12 +193,17 @@ class _Answer:
         if len(choices) > 1 or choice.get("index") not in (0, None):
             raise _Refused(FaultKind.AMBIGUOUS_REPLY, "more than one choice")
         delta = as_object(choice.get("delta"))
-        said = [*_texts(delta.get("content")), *_texts(delta.get("refusal"))]
-        if said and self._choice.get("finish_reason"):
+        text = _texts(delta.get("content")) or _texts(choice.get("text"))
+        refusal = _texts(delta.get("refusal"))
+        calls = [as_object(each) for each in as_array(delta.get("tool_calls"))]
+        if delta.get("function_call"):  # before there were tools
+            calls.append({"index": 0, "function": delta["function_call"]})
+        if (text or refusal or calls) and self._choice.get("finish_reason"):
             raise _Refused(FaultKind.AMBIGUOUS_REPLY, "text behind the answer's end")
-        self._text += _texts(delta.get("content"))
-        self._refusal += _texts(delta.get("refusal"))
-        self._calls |= {name: delta[name] for name in _CALLS if delta.get(name)}
+        self._text += text
+        self._refusal += refusal
+        for call in calls:
+            self._calls.add(call)
         for name in ("finish_reason", "native_finish_reason", "error"):
             if choice.get(name):
                 self._choice[name] = choice[name]
@@ -196,7 +219,7 @@ class _Answer:
 
     def body(self) -> dict[str, Any]:
         """As it would have come in one piece."""
-        message = {"content": "".join(self._text), "refusal": "".join(self._refusal), **self._calls}
+        message = {"content": "".join(self._text), "refusal": "".join(self._refusal), "tool_calls": self._calls.whole()}
         choices = [{**self._choice, "message": message}] if self._choice else []
         return {**self._envelope, "object": "chat.completion", "choices": choices}
 

@@ -6,12 +6,12 @@ stands beside it: the text of an answer that was cut, the name of who refused.
 
 from __future__ import annotations
 
-from typing import final
+from typing import Any, final
 
 from attrs import define, field, frozen
 
 from failsoft.adapters.strict_json import WHITE_SPACE, StrictJsonError, loads_text
-from failsoft.core.effects import Reply, Tokens, Unusable
+from failsoft.core.effects import HttpReply, Reply, Tokens, Unusable
 from failsoft.fault import Fault, FaultKind
 from failsoft.outcome import Served
 
@@ -53,6 +53,18 @@ class Reading:
     finish: str | None = None
     tokens: Tokens | None = None
     answer: str | None = field(default=None, repr=False)
+
+
+def reading_of(codec: Any, reply: HttpReply) -> Reading:
+    """What a reply says, by a codec that may know no more than `decode` (a foreign one). Raises what that raises."""
+    if hasattr(codec, "parse"):
+        found: Reading = codec.parse(reply)
+        return found
+    decoded: Reply | Unusable = codec.decode(reply)
+    served = decoded.served or Served()
+    if isinstance(decoded, Unusable):
+        return Reading(served, decoded.fault, tokens=decoded.tokens)
+    return Reading(served, text=decoded.answer.decode(), tokens=decoded.tokens)
 
 
 def answer_of(reading: Reading, status: int) -> Reply | Unusable:

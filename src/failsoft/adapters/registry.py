@@ -11,7 +11,10 @@ from urllib.parse import urlsplit
 from failsoft.adapters.access import Access
 from failsoft.core.effects import Codec
 from failsoft.errors import ConfigurationError
-from failsoft.providers import Provider
+from failsoft.providers import PROVIDERS, Provider
+
+NOWHERE = "https://nowhere.invalid/v1"
+"""The place of a codec that only reads."""
 
 
 def codec_of(provider: Provider, access: Access) -> Codec:
@@ -30,5 +33,26 @@ def codec_of(provider: Provider, access: Access) -> Codec:
 
 def api_of(provider: Provider, url: str) -> str | None:
     """Which of a provider's interfaces a URL belongs to; None where it's none that is known."""
-    path = urlsplit(url).path
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return None
     return next((api for api, pattern in provider.apis.items() if re.search(pattern, path)), None)
+
+
+_GENERIC = "openai-compatible"
+"""Whose dialect is spoken at most places that aren't a provider's own."""
+
+
+def speaker_of(url: str) -> tuple[Provider, str] | None:
+    """Whose dialect is spoken at a URL, and by which interface: by its host first, then by its path; None: nobody's."""
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        return None
+    at_home = [each for each in PROVIDERS.values() if each.base_url is not None and f"//{host}" in each.base_url]
+    for each in (*at_home, PROVIDERS[_GENERIC], *PROVIDERS.values()):
+        api = api_of(each, url)
+        if api is not None and each.apis[api]:  # one that may be anywhere is told by no URL
+            return each, api
+    return None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,14 +15,16 @@ import typer
 from rich.live import Live
 from rich.markup import escape
 
-from failsoft.assembly import import_object
+from failsoft.cli import adapters
 from failsoft.cli import demo as demonstration
+from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of, known, recording
+from failsoft.cli.locking import add_locking
+from failsoft.cli.pins import add_pins
 from failsoft.cli.running import last_changes, last_modes
 from failsoft.cli.standing import as_document, as_table, routes
 from failsoft.cli.telling import (
     CODES,
     Commands,
-    err,
     explained,
     line_of,
     out,
@@ -47,13 +47,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Config = Annotated[Path, typer.Option("--config", "-c", help="The application's failsoft.toml.")]
-App = Annotated[str, typer.Option("--app", help="Or where its Isolation is: package.module:name.")]
-Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+app.add_typer(adapters.group, name="adapter")
+
 Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
 Actor = Annotated[str | None, typer.Option("--actor", help="Who; default: your login name.")]
-
-_CONFIG = Path("failsoft.toml")
 
 
 def _pin(text: str) -> tuple[int, str]:
@@ -83,10 +80,10 @@ def root(
 
 
 @app.command(epilog=f"Example: failsoft check --config failsoft.toml\n\n{CODES}")
-def check(config: Config = _CONFIG, app_path: App = "", as_json: Json = False) -> None:
+def check(config: Config = CONFIG, app_path: App = "", as_json: Json = False) -> None:
     """Read the configuration and say everything that's wrong with it, or what is in force."""
     with explained(as_json):
-        isolation = _isolation(config, app_path)
+        isolation = isolation_of(config, app_path)
         unknown = isolation.unknown_adapters()
         if unknown:
             raise ConfigurationError(unknown)
@@ -119,14 +116,14 @@ def check(config: Config = _CONFIG, app_path: App = "", as_json: Json = False) -
 def call(
     capability: Annotated[str, typer.Argument(help="Its name.")],
     request: Annotated[str, typer.Argument(help="The request as JSON; - reads standard input.")],
-    config: Config = _CONFIG,
+    config: Config = CONFIG,
     app_path: App = "",
     deadline: Annotated[str | None, typer.Option(help='E.g. "2s".')] = None,
     as_json: Json = False,
 ) -> None:
     """Make one call and show its outcome."""
-    with explained(as_json), _isolation(config, app_path) as isolation:
-        isolated = isolation[_known(isolation, capability)]
+    with explained(as_json), isolation_of(config, app_path) as isolation:
+        isolated = isolation[known(isolation, capability)]
         if deadline is not None:
             try:
                 isolated = isolated.using(deadline=deadline)
@@ -151,7 +148,7 @@ def call(
 
 @app.command(epilog=f"Example: failsoft status --watch\n\n{CODES}")
 def status(
-    config: Config = _CONFIG,
+    config: Config = CONFIG,
     app_path: App = "",
     watch: Annotated[bool, typer.Option("--watch", help="Show it anew until you press Ctrl-C.")] = False,
     every: Annotated[float, typer.Option(min=0.2, max=3600, help="Seconds between two looks.")] = 1.0,
@@ -165,7 +162,7 @@ def status(
     one may be due for a trial. Inside the application isolation.health() tells how it stands.
     """
     with explained(as_json):
-        isolation = _isolation(config, app_path)
+        isolation = isolation_of(config, app_path)
         if not watch:
             _tell_status(isolation, as_json)
         elif as_json:
@@ -238,13 +235,13 @@ def _looks(every: float) -> Iterator[datetime]:
 def block(
     subject: Annotated[str, typer.Argument(help="adapter:NAME or capability:NAME")],
     why: Why,
-    config: Config = _CONFIG,
+    config: Config = CONFIG,
     app_path: App = "",
     actor: Actor = None,
     lasting: Annotated[str | None, typer.Option("--for", help="it ends by itself after this time: 2h, 30m")] = None,
 ) -> None:
     """Switch an adapter or a capability off: now, in every process, until it's unblocked."""
-    with explained(False), _recording(_isolation(config, app_path)) as isolation:
+    with explained(False), recording(isolation_of(config, app_path)) as isolation:
         made = isolation.block(subject, why=why, actor=actor, lasting=lasting)
         kept, sharing = isolation.block_path, isolation.sharing
     out.print(f"{subject} {escape(str(made))}", highlight=False, soft_wrap=True)
@@ -257,12 +254,12 @@ def block(
 def unblock(
     subject: Annotated[str, typer.Argument(help="adapter:NAME or capability:NAME")],
     why: Why,
-    config: Config = _CONFIG,
+    config: Config = CONFIG,
     app_path: App = "",
     actor: Actor = None,
 ) -> None:
     """End a block; an adapter comes back by trials, in every process, also one that was latched or open for itself."""
-    with explained(False), _recording(_isolation(config, app_path)) as isolation:
+    with explained(False), recording(isolation_of(config, app_path)) as isolation:
         ended = isolation.unblock(subject, why=why, actor=actor)
     said = "is unblocked" if ended else "wasn't blocked; every process tries it again all the same"
     out.print(f"{subject} {said}", highlight=False, soft_wrap=True)
@@ -341,40 +338,5 @@ def demo(
     raise typer.Exit(demonstration.run(out, items, most))
 
 
-# --- behind the commands ------------------------------------------------------------------------------------------------
-
-
-def _isolation(config: Path, app_path: str) -> Isolation:
-    sys.path.insert(0, os.getcwd())
-    if app_path:
-        try:
-            found = import_object(app_path)
-        except ValueError as error:
-            raise ConfigurationError(f"--app: {error}") from error
-        if not isinstance(found, Isolation):
-            raise ConfigurationError(f"--app: {app_path} is a {type(found).__name__}, not an Isolation")
-        return found
-    return Isolation.from_file(config)
-
-
-@contextmanager
-def _recording(isolation: Isolation) -> Iterator[Isolation]:
-    """Entered, so that what is done is recorded; where the ledger can't be opened the switch is thrown all the same."""
-    try:
-        isolation.__enter__()
-    except LedgerInvalid as error:
-        err.print(f"not recorded: {escape(str(error))}", highlight=False)
-        yield isolation
-        return
-    try:
-        yield isolation
-    finally:
-        isolation.__exit__(None, None, None)
-
-
-def _known(isolation: Isolation, name: str) -> str:
-    try:
-        isolation[name]
-    except KeyError as error:
-        raise ConfigurationError(str(error.args[0])) from None
-    return name
+add_locking(app)
+add_pins(app)

@@ -14,11 +14,11 @@ from attrs import define, field
 from failsoft.context import CallContext
 from failsoft.core.budget import Budget
 from failsoft.core.contract import Contract, Snapshot
-from failsoft.core.effects import SECOND, Ask, Clock, Events, Ledger, Random
+from failsoft.core.effects import SECOND, Ask, CannotAsk, Clock, Events, Ledger, Random
 from failsoft.core.evidence import Attempt
 from failsoft.core.limits import estimate
 from failsoft.core.route import Blocks, GuardedAdapter, Route
-from failsoft.fault import FaultKind
+from failsoft.fault import Fault, FaultKind
 from failsoft.outcome import PassedOver, Served
 from failsoft.prompt import Prompt
 
@@ -98,9 +98,15 @@ class Asking(Generic[Q, R]):
     detach: list[GuardedAdapter] = field(factory=list[GuardedAdapter])
 
     def ask(self, adapter: GuardedAdapter, prompt: Prompt | None) -> Ask:
-        """The question as one attempt gets it: its own, so that no adapter sees what another did to it."""
+        """The question as one attempt gets it: its own, so that no adapter sees what another did to it.
+
+        Raises:
+            CannotAsk: the prompt is larger than the adapter takes.
+        """
         contract, snapshot, asked = self.contract, self.snapshot, prompt or self.prompt
         assert asked is not None
+        if adapter.max_prompt is not None:
+            _fits(asked, adapter.max_prompt)
         request = snapshot.request if snapshot.frozen else snapshot.lend()
         return Ask(request, snapshot.text, asked, contract.answer, contract.sampling, adapter.pin)
 
@@ -124,3 +130,9 @@ class Asking(Generic[Q, R]):
     def tell(self, event: str, **fields: Any) -> None:
         """An event of this call."""
         self.world.events.emit(event, capability=self.contract.name, call_id=self.call_id, **fields)
+
+
+def _fits(prompt: Prompt, most: int) -> None:
+    size = sum(each.size for each in prompt.messages)
+    if size > most:
+        raise CannotAsk(Fault(FaultKind.CONTEXT_TOO_LONG, f"the prompt has {size:,} bytes, more than {most:,}"))

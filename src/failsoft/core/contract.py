@@ -98,7 +98,7 @@ class Contract(Generic[Q, R]):
             schema = answer.json_schema()
         self._answer = answer.validator
         self._strict = not _runs_before(answer.core_schema)
-        self.field_names = frozenset(_names(schema))
+        self.field_names = frozenset(property_names(schema))
         """Every name that its schema knows: what may be said of where an answer doesn't fit."""
         self.answer_frozen = deeply_frozen(answer_type)
         """Can an answer never change? Another is copied for `accept`, which only judges."""
@@ -408,7 +408,7 @@ def _invalid(request: Any, kind: LiteralString, sentence: LiteralString, error: 
     return ValidationError.from_exception_data(type(request).__name__, [{"type": problem, "input": None}])
 
 
-def _names(schema: Any) -> Iterable[str]:
+def property_names(schema: Any) -> Iterable[str]:
     """The property names anywhere in a JSON schema."""
     if isinstance(schema, dict):
         table = typing.cast("dict[str, Any]", schema)
@@ -416,7 +416,7 @@ def _names(schema: Any) -> Iterable[str]:
         schema = list(table.values())
     if isinstance(schema, list):
         for each in typing.cast("Iterable[Any]", schema):
-            yield from _names(each)
+            yield from property_names(each)
 
 
 def _is_object(schema: dict[str, Any]) -> bool:

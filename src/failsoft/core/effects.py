@@ -19,6 +19,7 @@ from typing import Any, Generic, Protocol, TypeVar, final
 
 from attrs import define, field, frozen
 
+from failsoft.credentials import Credential
 from failsoft.fault import Fault
 from failsoft.outcome import Pin, Served
 from failsoft.prompt import Prompt, Sampling
@@ -113,7 +114,7 @@ class Promise(Generic[T]):
 
 
 EVENT_STREAM = "text/event-stream"
-"""The media type of the replies that a `Pulse` listens to, unless its request says another."""
+"""The media type of the replies that a `Pulse` listens to, unless a request names another."""
 
 
 class Pulse(Protocol):
@@ -140,7 +141,7 @@ class HttpRequest:
         pulse: makes what listens to a reply that is a stream; None: a reply's parts come whenever they like.
         first_ns: the most that the first meaningful event may take, from the start of the exchange.
         gap_ns: the most that may pass between two of them, and from the last one to the reply's end.
-        stream_type: the media type of the replies that `pulse` listens to.
+        stream_type: the media type of the replies that the pulse listens to.
     """
 
     url: str
@@ -285,6 +286,14 @@ class Codec(Protocol):
 
         Raises:
             CannotAsk: this adapter can't be shown what the prompt holds.
+        """
+        ...
+
+    def authorize(self, request: HttpRequest, credential: Credential, now_ns: int) -> HttpRequest:
+        """The request with a credential that it wasn't encoded with, at a moment of the wall clock (signatures state it).
+
+        Raises:
+            TypeError: the provider takes another kind of credential.
         """
         ...
 

@@ -29,11 +29,13 @@ class ConfigActivated:
         snapshot: the configuration as JSON with names of secrets, never values: kept as an artifact, by its digest.
         capabilities: (name, version) each.
         adapters: (name, codec version, pin) each.
+        lock: digest of the lock that it was held to, lower-case hex; None: it was held to none.
     """
 
     snapshot: bytes
     capabilities: tuple[tuple[str, str | None], ...]
     adapters: tuple[tuple[str, str, Pin], ...]
+    lock: str | None = None
 
 
 @define(eq=False)
@@ -185,4 +187,23 @@ class BlockChanged:
     mode: str | None = None
 
 
-Record = ConfigActivated | CallStarted | CallCompleted | CallAmended | BreakerChanged | BlockChanged
+@define(eq=False)
+class RetirementNotice:
+    """A reply's headers announced that what was asked will go.
+
+    Args:
+        adapter: whose reply.
+        model: that was asked for.
+        deprecated: since when, UTC, ISO 8601; None: not said.
+        sunset: when it ends, UTC, ISO 8601; None: not said.
+        text: the provider's own sentence and its link: kept as a payload.
+    """
+
+    adapter: str
+    model: str
+    deprecated: str | None
+    sunset: str | None
+    text: bytes | None = field(default=None, repr=False)
+
+
+Record = ConfigActivated | CallStarted | CallCompleted | CallAmended | BreakerChanged | BlockChanged | RetirementNotice

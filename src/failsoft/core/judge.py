@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from failsoft.core.asking import Answer, Asking
 from failsoft.core.effects import Ask, HttpReply, Raised, Reply, Unusable
 from failsoft.core.evidence import Attempt
+from failsoft.core.heeding import heed
 from failsoft.core.retry_after import retry_after_ns
 from failsoft.core.route import GuardedAdapter
 from failsoft.fault import Fault, FaultKind
@@ -39,6 +40,9 @@ def judge(
                 result = struck(result, adapter.secrets)
             attempt.status = result.status
             attempt.reply = result.body
+            headers = result.headers
+            if "deprecation" in headers or "sunset" in headers or "x-api-warning" in headers:
+                heed(asking, adapter, headers)
             reply = codec.decode(result)
         elif type(result) is Raised:
             reply = codec.classify(result.error)
@@ -58,6 +62,9 @@ def judge(
         fault = _mismatch(asking, adapter, served, attempt.status)
         if adapter.on_mismatch == "refuse":
             return fault
+    if adapter.require_grade is not None and not served.grade.is_worth(adapter.require_grade):
+        worth = f"the served model's name is worth no more than {served.grade.value}"
+        return Fault(FaultKind.SERVED_UNPROVEN, worth, attempt.status)
     return _accept(asking, adapter, attempt, reply)
 
 

@@ -108,7 +108,7 @@ def read_hint(headers: Mapping[str, str], status: int, now_utc_ns: int) -> Hint:
     """As `retry_after_ns`, with the source, and with what was ignored."""
     if status not in STATUSES:
         return Hint()
-    stated = _http_date(_text(headers, "date"), now_utc_ns)
+    stated = http_date(_text(headers, "date"), now_utc_ns)
     now = now_utc_ns if stated is None else stated
     ignored: list[str] = []
     waits: dict[str, int] = {}
@@ -161,7 +161,7 @@ def _seconds_or_date(text: str, now: int) -> int | None:
     seconds = _number(text, SECOND)
     if seconds is not None:
         return seconds
-    moment = _http_date(text, now)
+    moment = http_date(text, now)
     return None if moment is None else moment - now
 
 
@@ -177,7 +177,7 @@ def _reset(name: str, text: str, now: int) -> int | None:
     return None if moment is None else moment - now
 
 
-def _http_date(text: str, now: int) -> int | None:
+def http_date(text: str, now: int) -> int | None:
     """Nanoseconds since 1970 of an HTTP date, in any of its three forms; None if it isn't one."""
     for pattern in _DATES:
         match = pattern.fullmatch(text)

@@ -25,13 +25,16 @@ from attrs import Factory, define, field
 from failsoft.core.adaptive import AdaptiveBulkhead
 from failsoft.core.breaker import Breaker
 from failsoft.core.bulkhead import Bulkhead
+from failsoft.core.credential import CredentialKeeper, Issued
+from failsoft.core.deprecation import DeprecationNotice
 from failsoft.core.effects import Ask, Codec, Reply, Unusable
 from failsoft.core.latch import Latch
 from failsoft.core.limits import Limits
 from failsoft.core.quality import Quality
 from failsoft.core.retry_budget import RetryBudget
 from failsoft.core.throttle import Throttle
-from failsoft.outcome import PassedOver, Pin
+from failsoft.credentials import SHORTEST_SECRET
+from failsoft.outcome import Grade, PassedOver, Pin
 
 Mismatch = Literal["refuse", "record"]
 
@@ -92,6 +95,9 @@ class GuardedAdapter:
         credential: the latch that all adapters share which use the same credential at the same place; its own by default.
         budget: what its retries may cost.
         limits: the provider's quotas, where they're to be kept on our side.
+        keeper: keeps the credential, where it's none that the codec was made with.
+        max_prompt: bytes that a prompt may have; None: nothing is known.
+        require_grade: the least that the served identity must be worth; None: whatever it is.
     """
 
     name: str
@@ -107,11 +113,18 @@ class GuardedAdapter:
     on_mismatch: Mismatch = "refuse"
     budget: RetryBudget = field(factory=RetryBudget)
     limits: Limits | None = None
+    keeper: CredentialKeeper | None = None
+    max_prompt: int | None = None
+    require_grade: Grade | None = None
     credential: Latch = field(default=Factory(lambda self: self.latch, takes_self=True))
     adaptive: AdaptiveBulkhead | None = field(init=False)
     latches: tuple[Latch, ...] = field(init=False)
     invoked: bool = field(init=False)
     secrets: tuple[str, ...] = field(init=False, repr=False)
+    notice: DeprecationNotice | None = field(init=False, default=None)
+    """What its replies' headers announced last."""
+    noticed: int = field(init=False, default=0)
+    _struck: Issued | None = field(init=False, default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
         self.adaptive = self.bulkhead if isinstance(self.bulkhead, AdaptiveBulkhead) else None
@@ -138,9 +151,24 @@ class GuardedAdapter:
             return "open", refused.reason
         return None
 
+    def strike(self, issued: Issued) -> None:
+        """From now on this credential is struck from whatever comes back; the one before it too: its replies may be late."""
+        if self._struck is issued:
+            return
+        self._struck = issued
+        fixed: tuple[str, ...] = getattr(self.codec, "secrets", ())
+        now = tuple(each for each in issued.value.secrets if len(each) >= SHORTEST_SECRET)
+        before = tuple(each for each in self.secrets if each not in fixed and each not in now)
+        self.secrets = (*fixed, *now, *before[: len(now)])
+
     def latched(self, now: int) -> str | None:
         """What must be mended before it may be asked; None if nothing, or if a trial is due."""
         return next((cause for each in self.latches if (cause := each.cause(now)) is not None), None)
+
+    def let_in(self) -> None:
+        """It was let in: neither credential nor pin keeps it out."""
+        for each in self.latches:
+            each.succeeded()
 
     def admit(self, now: int) -> tuple[str, str] | None:
         """As `refusal`, for an attempt that goes now: takes a latch's trial and a place in a throttle's pace."""

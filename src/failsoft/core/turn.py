@@ -23,9 +23,11 @@ from typing import Any, Generic, TypeVar
 from attrs import define, field
 
 from failsoft.core.asking import Answer, Asking
+from failsoft.core.authorise import authorised
 from failsoft.core.breaker import Permit, Refused
 from failsoft.core.budget import FLOOR
 from failsoft.core.bulkhead import Bulkhead
+from failsoft.core.credential import Issued
 from failsoft.core.effects import Ask, CannotAsk, Effect, Enter, Exchange, Invoke, Sleep
 from failsoft.core.evidence import Attempt, Why
 from failsoft.core.held import Held
@@ -91,6 +93,8 @@ class Turn(Generic[R]):
     _trial: bool = field(init=False, default=False)
     _waiting: bool = field(init=False, default=False)
     _quality: Quality | None = field(init=False, default=None)
+    _issued: Issued | None = field(init=False, default=None)
+    _renewed: bool = field(init=False, default=False)
 
     def run(self) -> Generator[Effect, Any, Answer[R] | None]:
         """An answer, or None: `Asking.passed_over` says why."""
@@ -128,6 +132,9 @@ class Turn(Generic[R]):
         self._met.add(fault.kind)
         if asking.over or (self._trial and fault.treatment.health is Settlement.FAILURE):
             return None  # a trial is one attempt: its second would take another's place
+        if fault.kind is FaultKind.UNAUTHENTICATED and self._may_renew:
+            self._renewed, self.why = True, "retry"
+            return 0
         now = asking.world.clock.monotonic_ns()
         if self._repaired is not None:
             self._prompt = self._repaired
@@ -146,6 +153,11 @@ class Turn(Generic[R]):
         if until + FLOOR >= asking.budget.attempt_until(now, self.left, None):
             return None
         return until if self._afford(now, fault, "retry") else None
+
+    @property
+    def _may_renew(self) -> bool:
+        """Was the first credential refused that a turn came with? Another may be taken: it may have been told to end."""
+        return self._issued is not None and not self._renewed
 
     def _afford(self, now: int, fault: Fault, why: Why) -> bool:
         """Does the adapter's retry budget allow it?"""
@@ -181,6 +193,11 @@ class Turn(Generic[R]):
                 self._pass(*refusal)
                 return None
         self.looked = False
+        if adapter.keeper is not None:
+            self._issued = yield from authorised(asking, adapter, adapter.keeper, self.left)
+            if self._issued is None:
+                return None
+            now = clock.monotonic_ns()
         if adapter.limits is not None:
             reserved = yield from self._reserve(adapter.limits)
             if not reserved:
@@ -305,6 +322,8 @@ class Turn(Generic[R]):
                 result = yield held.work
             else:
                 request = codec.encode(ask)
+                if self._issued is not None:
+                    request = codec.authorize(request, self._issued.value, asking.world.clock.time_ns())
                 sent = True
                 result = yield Exchange(adapter.name, request, until)
         except Exception as error:
@@ -313,8 +332,7 @@ class Turn(Generic[R]):
         attempt.us = (now - begun) // 1000
         answer = judge(asking, adapter, ask, attempt, result)
         if held.reservation is not None:
-            unsent = not sent or (type(answer) is Fault and answer.kind in _UNSENT)
-            held.unsent() if unsent else held.sent(None if attempt.tokens is None else attempt.tokens.total)
+            self._reckon(attempt, answer, sent=sent)
         if type(answer) is Fault:
             self._settle_fault(attempt, answer, now, sent=sent, capped=until - begun == adapter.attempt_cap)
             return answer
@@ -323,9 +341,8 @@ class Turn(Generic[R]):
         permit.settle(Settlement.SUCCESS, now, well_formed=True)
         if not adapter.throttle.free:
             adapter.throttle.succeeded(now)
-        for each in adapter.latches:
-            if not each.clear:
-                each.succeeded()
+        if not (adapter.latch.clear and adapter.credential.clear):
+            adapter.let_in()
         if adapter.adaptive is not None:
             adapter.adaptive.answered()
         leave, held.leave = held.leave, None
@@ -333,6 +350,13 @@ class Turn(Generic[R]):
             self._quality.settle(leave, now, "ok")
         held.release(now)
         return answer
+
+    def _reckon(self, attempt: Attempt, answer: Answer[R] | Fault, *, sent: bool) -> None:
+        """What of the quotas was used."""
+        if not sent or (type(answer) is Fault and answer.kind in _UNSENT):
+            self._held.unsent()
+        else:
+            self._held.sent(None if attempt.tokens is None else attempt.tokens.total)
 
     def _settle_fault(self, attempt: Attempt, fault: Fault, now: int, *, sent: bool, capped: bool) -> None:
         """Tell the guards, all but quality, and note it."""
@@ -349,11 +373,9 @@ class Turn(Generic[R]):
         if treatment.throttle == "yes" or (treatment.throttle == "told" and fault.retry_after_ns is not None):
             adapter.throttle.throttled(now, fault.retry_after_ns)
         elif treatment.latch != "no":
-            latch = adapter.latch if treatment.latch == "pin" else adapter.credential
-            latch.trip(str(fault), fault.certain, asking.call_id, now)
+            self._latch(fault, now)
         elif treatment.health is Settlement.SUCCESS:
-            for each in adapter.latches:
-                each.succeeded()
+            adapter.let_in()
         if treatment.crowded and not cut and adapter.adaptive is not None:  # an impatient caller is no crowd
             adapter.adaptive.dropped(self._begun, now)
         if treatment.retry == "end":
@@ -368,6 +390,15 @@ class Turn(Generic[R]):
             asking.loud(fault.kind, adapter.name, fault.error)
         if fault.unknown:
             asking.tell("status.unknown", adapter=adapter.name, status=fault.status)
+
+    def _latch(self, fault: Fault, now: int) -> None:
+        """Somebody must mend the configuration; unless a credential that may have ended was refused."""
+        adapter = self.adapter
+        if fault.kind is FaultKind.UNAUTHENTICATED and self._may_renew and adapter.keeper is not None:
+            adapter.keeper.refused(self._issued)
+            return
+        latch = adapter.latch if fault.treatment.latch == "pin" else adapter.credential
+        latch.trip(str(fault), fault.certain, self.asking.call_id, now)
 
     def _judged(self, fault: Fault, *, last: bool) -> None:
         """Tell quality of the turn's last answer only, except for a trial, which is one attempt; and give the slot back."""

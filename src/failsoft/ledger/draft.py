@@ -123,6 +123,8 @@ def draft_of(record: evidence.Record, leaf_of: LeafOf) -> Draft:
             return _breaker(record)
         case evidence.BlockChanged():
             return _block(record)
+        case evidence.RetirementNotice():
+            return _notice(record)
     raise TypeError(f"{type(record).__name__} is no evidence")
 
 
@@ -174,6 +176,8 @@ def _amended(record: evidence.CallAmended, leaf_of: LeafOf) -> Draft:
 
 def _config(record: evidence.ConfigActivated) -> Draft:
     fields: Fields = {"config_sha256": sha256(record.snapshot).hexdigest()}
+    if record.lock is not None:
+        fields["lock_sha256"] = record.lock
     if record.capabilities:
         fields["capabilities"] = [_named("a capability's", name=n, version=v) for n, v in record.capabilities]
     if record.adapters:
@@ -208,6 +212,18 @@ def _block(record: evidence.BlockChanged) -> Draft:
     if record.mode is not None:
         fields["mode"] = _identifier(record.mode, "a mode")
     return Draft(Kind.BLOCK_CHANGED, fields)
+
+
+def _notice(record: evidence.RetirementNotice) -> Draft:
+    fields: Fields = {
+        "adapter": _identifier(record.adapter, "an adapter's name"),
+        "model": provider_text(record.model),
+    }
+    if record.deprecated is not None:
+        fields["deprecated"] = record.deprecated
+    if record.sunset is not None:
+        fields["sunset"] = record.sunset
+    return Draft(Kind.MODEL_RETIREMENT_NOTICE, fields, _present("notice", TEXT, record.text))
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
@@ -289,7 +305,12 @@ def _pin(pin: Pin) -> Fields:
 
 
 def _served(served: Served) -> Fields:
-    told = {"model": served.model, "fingerprint": served.fingerprint, "request_id": served.request_id}
+    told = {
+        "model": served.model,
+        "fingerprint": served.fingerprint,
+        "request_id": served.request_id,
+        "upstream": served.upstream,
+    }
     fields: Fields = {key: provider_text(value) for key, value in told.items() if value is not None}
     return {**fields, "grade": served.grade.value}
 

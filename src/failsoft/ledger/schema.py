@@ -68,6 +68,7 @@ REQUIRED = MappingProxyType(
         Kind.CONFIG_ACTIVATED: frozenset({"config_sha256"}),
         Kind.BREAKER_CHANGED: frozenset({"adapter", "layer", "from", "to", "reason"}),
         Kind.BLOCK_CHANGED: frozenset({"subject", "blocked", "actor", "why"}),
+        Kind.MODEL_RETIREMENT_NOTICE: frozenset({"adapter", "model"}),
         Kind.CALL_STARTED: frozenset({"call_id", "capability", "commitments", "config_sha256", "deadline_ms"}),
         Kind.CALL_COMPLETED: frozenset({"call_id", "capability", "degraded", "outcome", "us"}),
         Kind.CALL_AMENDED: frozenset({"call_id", "capability", "degraded", "outcome", "us"}),

@@ -4,6 +4,9 @@ FaultTransport      an httpx transport that answers and fails by a script: `faul
 FaultServer         a server on loopback, or a proxy, for what only shows on the wire: `wire` names every way; `streams`
                     those that only a streamed reply shows
 ChaosTransport      passes real requests on in staging, and fails a share of them
+Recorder, Replayer  real exchanges written down without their secrets, and answered from again; the fixture
+                    `recorded` is one or the other
+adapter_conformance  examines an adapter of your own: does it keep what failsoft relies on?
 ScriptedProvider    a function for an adapter: no HTTP
 SimulatedIsolation  an isolation in virtual time; Simulation and VirtualClock are what it's made of
 
@@ -18,8 +21,10 @@ if TYPE_CHECKING:
     from failsoft.io.drive_simulated import Simulation, VirtualClock
     from failsoft.testing import faults, streams, wire
     from failsoft.testing.chaos import ChaosTransport
+    from failsoft.testing.conformance import NotConformant, adapter_conformance
     from failsoft.testing.provider import ScriptedProvider, StatusError, simulated
     from failsoft.testing.reaction import USUAL, Rates, Reaction
+    from failsoft.testing.recorder import NotReplayed, Recorder, Replayer
     from failsoft.testing.replies import chat_answer, chat_choices, chat_text, http_reply
     from failsoft.testing.server import FaultServer, Peer
     from failsoft.testing.simulated_isolation import SimulatedIsolation
@@ -33,14 +38,19 @@ __all__ = [
     "FaultServer",
     "FaultTransport",
     "LocalAuthority",
+    "NotConformant",
+    "NotReplayed",
     "Peer",
     "Rates",
     "Reaction",
+    "Recorder",
+    "Replayer",
     "ScriptedProvider",
     "SimulatedIsolation",
     "Simulation",
     "StatusError",
     "VirtualClock",
+    "adapter_conformance",
     "chat_answer",
     "chat_choices",
     "chat_stream",
@@ -66,6 +76,8 @@ _LATER = {
     "LocalAuthority": _HERE + "tls",
     "FaultTransport": _HERE + "transport",
     "chat_stream": _HERE + "streams",
+    **dict.fromkeys(("NotConformant", "adapter_conformance"), _HERE + "conformance"),
+    **dict.fromkeys(("NotReplayed", "Recorder", "Replayer"), _HERE + "recorder"),
     **dict.fromkeys(("USUAL", "Rates", "Reaction"), _HERE + "reaction"),
     **dict.fromkeys(("chat_answer", "chat_choices", "chat_text", "http_reply"), _HERE + "replies"),
 }

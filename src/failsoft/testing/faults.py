@@ -188,6 +188,7 @@ ERROR_IN_200 = http_reply(_error("server_error"), name="error in 200", fault=_K.
 RATE_LIMIT_IN_200 = http_reply(_error("rate_limit_exceeded"), name="rate limit in 200", fault=_K.RATE_LIMITED, row=29)
 NO_CHOICES = chat_choices([], name="no choices", fault=_K.EMPTY_REPLY, row=30)
 NULL_CHOICES = chat_choices(None, name="null choices", fault=_K.EMPTY_REPLY, row=30)
+EMBEDDINGS = http_reply('{"object": "list", "data": []}', name="embeddings", fault=_K.NOT_AN_ANSWER)
 BROKEN_OFF = chat_text("{}", finish_reason="error", name="broken off", fault=_K.SERVER_ERROR, row=31)
 TRUNCATED = chat_text('{"gra', finish_reason="length", name="truncated", fault=_K.TRUNCATED, row=32)
 FILTERED = chat_text("", finish_reason="content_filter", name="filtered", fault=_K.FILTERED, row=33)

@@ -69,7 +69,7 @@ class SimulatedIsolation(Isolation):
         self._random.seed(0)  # the same jitter every time
         return cast("Any", _Virtually(self.simulation)), cast("Any", self.simulation)
 
-    def _open_ledger(self, snapshot: bytes) -> None:
+    def _open_ledger(self, snapshot: bytes, lock: object) -> None:
         return None
 
     def _make_sharer(self, blocks: object) -> None:

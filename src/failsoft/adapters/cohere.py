@@ -1,0 +1,202 @@
+"""Cohere's chat, version 2; what version 1 answered is understood as well.
+
+``structured`` says how the schema is asked for:
+
+    native   ``response_format`` of type ``json_object`` with ``json_schema``
+    tool     one strict tool; any must be called, and there's no other
+    json     ``json_object``, the schema told in words, without which it may write to the token limit
+    prompt   the schema told in words, nothing else
+
+No reply names a model: the served one is unknown, and a pin can't be checked. ``usage.tokens`` counts what the model read
+and wrote, ``billed_units`` what's paid for, which may be a hundredth. Errors have no code: the status decides, and two texts
+only name what it means (`BY_TEXT`). Sources: 52 recorded replies, https://docs.cohere.com/reference/chat,
+https://docs.cohere.com/reference/errors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from failsoft.adapters.access import Access, Options
+from failsoft.adapters.base import as_text, media_type
+from failsoft.adapters.cohere_reply import CoherePulse, Events, LineEvents, lines_of, read_v1, read_v2
+from failsoft.adapters.event_reading import take_each
+from failsoft.adapters.event_stream import events
+from failsoft.adapters.http_codec import HttpCodec
+from failsoft.adapters.json_schema import strict_schema
+from failsoft.adapters.reading import Reading
+from failsoft.adapters.request_parts import (
+    RequestOptions,
+    cannot_show,
+    data_url,
+    members_of,
+    sampling_fields,
+    schema_in_words,
+    spliced,
+    tool_description,
+    tool_name,
+    with_schema_in_words,
+)
+from failsoft.adapters.status import fault_of_status
+from failsoft.core.effects import AnswerSchema, Ask, HttpReply, HttpRequest
+from failsoft.fault import Fault, FaultKind
+from failsoft.outcome import Served
+from failsoft.prompt import Content, Image, Message
+
+_K = FaultKind
+
+_OWN = frozenset(
+    {"model", "messages", "stream", "response_format", "tools", "tool_choice", "strict_tools", "documents"}
+)
+_JSON_OBJECT = b'"response_format":{"type":"json_object"}'
+_LINES = "application/stream+json"
+
+BY_TEXT: tuple[tuple[int, re.Pattern[str], FaultKind], ...] = (
+    (404, re.compile(r"model '[^']{1,200}' was removed\b"), _K.MODEL_NOT_FOUND),
+    (400, re.compile(r"too many tokens\b"), _K.CONTEXT_TOO_LONG),
+)
+"""Status, how the message begins, and what it's called then. None of them stops more than the pin."""
+
+
+class Cohere(HttpCodec):
+    """The codec of one model.
+
+    Args:
+        access: how to get at it.
+
+    Raises:
+        ConfigurationError: what `access` holds is unusable.
+    """
+
+    def __init__(self, access: Access) -> None:
+        options = Options(access.options)
+        options.choice("api", "chat")
+        self._request = RequestOptions.read(options, _OWN, *_SCHEMAS)
+        options.done()
+        streamed = access.streaming
+        self._timing: tuple[Any, ...] = () if streamed is None else (CoherePulse, streamed.first_ns, streamed.gap_ns)
+        super().__init__(access, "/chat")
+
+    # --- asking -------------------------------------------------------------------------------------------------------
+
+    def schema_dialect(self) -> str:
+        """Each way to ask for a schema has bytes of its own."""
+        return self._request.structured
+
+    def schema_bytes(self, answer: AnswerSchema) -> bytes:
+        """Members of the body, or a text, as ``structured`` is.
+
+        Raises:
+            ConfigurationError: the response type can't be said in this dialect.
+        """
+        return _SCHEMAS[self._request.structured](answer)
+
+    def encode(self, ask: Ask) -> HttpRequest:
+        """The request's exact bytes.
+
+        Raises:
+            CannotAsk: the prompt holds a document.
+        """
+        way, schema, messages = self._request.structured, self.prepare(ask.answer), ask.prompt.messages
+        if way in ("json", "prompt"):
+            messages = with_schema_in_words(ask.prompt, schema)
+            schema = _JSON_OBJECT if way == "json" else b""
+        fields: dict[str, Any] = {
+            "model": ask.pin.model,
+            "messages": [{"role": each.role, "content": _content(each)} for each in messages],
+            "stream": self.streaming is not None,
+            **sampling_fields(ask.sampling, seed="seed", max_tokens="max_tokens", stop="stop_sequences"),
+        }
+        return HttpRequest(
+            self.url, self.headers, spliced(self._request.applied(fields), schema), "POST", *self._timing
+        )
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def parse(self, reply: HttpReply) -> Reading:
+        """What the reply says; also where it's lines of JSON, as version 1 streamed."""
+        if reply.status == 200 and media_type(reply.headers) == _LINES:
+            found = LineEvents()
+            fault = take_each(lines_of(reply.body), found.take)
+            return self._struck(self._ended(found, fault, read_v1(found.body(), forced=self._forced)))
+        return super().parse(reply)
+
+    @property
+    def _forced(self) -> bool:
+        return self._request.structured == "tool"
+
+    def read(self, reply: HttpReply, body: dict[str, Any]) -> Reading:
+        """What a reply's JSON object means."""
+        if reply.status != 200 or isinstance(body.get("message"), str):
+            return Reading(Served(None, request_id=as_text(body.get("id"))), self.fault_of(reply, body))
+        if isinstance(body.get("message"), dict):
+            return read_v2(body, forced=self._forced)
+        if "text" in body and ("generation_id" in body or "response_id" in body):
+            return read_v1(body, forced=self._forced)
+        return Reading(Served(), Fault(_K.NOT_AN_ANSWER, "another kind of object than a chat's", 200))
+
+    def fault_of(self, reply: HttpReply, body: dict[str, Any]) -> Fault:
+        """What an error means: ``{"id", "message"}``, without a code."""
+        status, text = reply.status, as_text(body.get("message")) or ""
+        named = next((kind for code, begins, kind in BY_TEXT if code == status and begins.match(text)), None)
+        if named is not None:
+            return Fault(named, "named by its text", status)
+        if status == 498:  # an invalid token here, another thing elsewhere
+            return Fault(_K.UNAUTHENTICATED, "an invalid token", status)
+        fault = fault_of_status(
+            status if status != 200 else 500, "the status alone says it", told_to_wait="retry-after" in reply.headers
+        )
+        fault.status = status
+        return fault
+
+    def read_stream(self, reply: HttpReply) -> Reading:
+        """What a whole stream means."""
+        found = Events()
+        fault = take_each(events(reply.body), found.take)
+        return self._ended(found, fault, read_v2(found.body(), forced=self._forced))
+
+    def _ended(self, found: Events | LineEvents, fault: Fault | None, reading: Reading) -> Reading:
+        reading.fault = fault or found.ended() or reading.fault
+        return reading
+
+
+def codec(access: Access) -> Cohere:
+    """The codec of `access`: what `failsoft.providers` names."""
+    return Cohere(access)
+
+
+def _content(message: Message) -> str | list[dict[str, Any]]:
+    content = message.content
+    return content if isinstance(content, str) else [_part(each) for each in content]
+
+
+def _part(part: Content) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    if isinstance(part, Image):
+        return {"type": "image_url", "image_url": {"url": data_url(part)}}
+    raise cannot_show(part)  # its own documents are texts, and exclude a response format
+
+
+def _native(answer: AnswerSchema) -> bytes:
+    schema = strict_schema(answer.schema, frozenset())
+    return members_of(response_format={"type": "json_object", "json_schema": schema})
+
+
+def _tool(answer: AnswerSchema) -> bytes:
+    function = {
+        "name": tool_name(answer),
+        "description": tool_description(answer),
+        "parameters": strict_schema(answer.schema, frozenset()),
+    }
+    return members_of(tools=[{"type": "function", "function": function}], tool_choice="REQUIRED", strict_tools=True)
+
+
+_SCHEMAS: dict[str, Callable[[AnswerSchema], bytes]] = {
+    "native": _native,
+    "tool": _tool,
+    "json": schema_in_words,
+    "prompt": schema_in_words,
+}

@@ -1,0 +1,1 @@
+"""``failsoft.lock``: the exact set in force, written down, compared, and told in plain words."""

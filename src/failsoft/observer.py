@@ -1,0 +1,226 @@
+"""What `failsoft.observe` makes of the exchanges that it hears: decoded as an adapter would, on record, never in the way.
+
+Nothing here raises, nothing waits: records are queued, and what goes wrong is an event.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import define, field
+
+from failsoft.adapters.access import Access
+from failsoft.adapters.base import as_object, as_text
+from failsoft.adapters.reading import reading_of
+from failsoft.adapters.registry import NOWHERE, api_of, codec_of, speaker_of
+from failsoft.adapters.streaming import Streaming
+from failsoft.adapters.strict_json import StrictJsonError, loads
+from failsoft.context import CallContext, current_context
+from failsoft.core.clock import uuid7
+from failsoft.core.effects import HttpReply, Ticket
+from failsoft.core.evidence import Attempt, CallCompleted, CallStarted, ConfigActivated
+from failsoft.core.judge import struck
+from failsoft.credentials import SHORTEST_SECRET
+from failsoft.fault import FaultKind
+from failsoft.io.clock import SystemClock
+from failsoft.ledger.writer import SqliteLedger
+from failsoft.outcome import Pin, Source
+from failsoft.providers import PROVIDERS, Provider
+from failsoft.telemetry import Telemetry
+
+MOST = 16 << 20
+"""Bytes of one reply, or of one request, that are kept."""
+
+NAME = "observed"
+"""The capability's name in records: what is asked through an SDK is none of failsoft's capabilities."""
+
+_SNAPSHOT = b'{"observed":true}'
+_KEYS = ("authorization", "api-key", "x-api-key", "x-goog-api-key", "x-amz-security-token")
+
+
+@define(eq=False)
+class Observer:
+    """Hears exchanges, decodes them and queues records of them. Nothing that it does raises.
+
+    Args:
+        pins: by the model asked for.
+        provider: whose replies they are; None: by the URL.
+        telemetry: where events go.
+        ledger: where records go.
+    """
+
+    pins: Mapping[str, str | Pin]
+    provider: str | None
+    telemetry: Telemetry
+    ledger: SqliteLedger | None
+    _clock: SystemClock = field(factory=SystemClock)
+    _random: random.Random = field(factory=random.Random)
+    _digest: str = field(init=False, default=hashlib.sha256(_SNAPSHOT).hexdigest())
+
+    def __attrs_post_init__(self) -> None:
+        if self.ledger is not None:
+            self.ledger.submit(ConfigActivated(_SNAPSHOT, ((NAME, None),), ()))
+
+    def begin(self, url: str, headers: Mapping[str, str], body: bytes) -> Watch | None:
+        """A request goes out; None where it's none that is observed."""
+        try:
+            found = (
+                speaker_of(url)
+                if self.provider is None
+                else (PROVIDERS[self.provider], api_of(PROVIDERS[self.provider], url))
+            )
+            if found is None or found[1] is None or len(body) > MOST:
+                return None
+            return self._begun(found[0], found[1], url, headers, body)
+        except Exception as error:  # the caller's request goes out whatever happens here
+            self._failed(error)
+            return None
+
+    def _begun(self, provider: Provider, api: str, url: str, headers: Mapping[str, str], body: bytes) -> Watch:
+        context = current_context()
+        asked = _asked(body)
+        call_id = uuid7(self._clock.time_ns(), self._random.getrandbits(74))
+        started = CallStarted(call_id, NAME, None, body, 0, (provider.name,), context, self._digest)
+        ticket = None if self.ledger is None else self.ledger.submit(started)
+        keys = tuple(
+            each.removeprefix("Bearer ")
+            for each in (headers.get(name, "") for name in _KEYS)
+            if len(each) >= SHORTEST_SECRET
+        )
+        place = url.partition("?")[0]
+        return Watch(self, provider, api, place, asked, context, call_id, ticket, keys, self._clock.monotonic_ns())
+
+    def ended(self, watch: Watch, reply: HttpReply | None, fault: FaultKind | None) -> None:
+        """Its reply has come, or none will."""
+        try:
+            self._ended(watch, reply, fault)
+        except Exception as error:
+            self._failed(error)
+
+    def _ended(self, watch: Watch, reply: HttpReply | None, fault: FaultKind | None) -> None:
+        us = (self._clock.monotonic_ns() - watch.begun) // 1000
+        pin = self._pin(watch.asked)
+        attempt = Attempt(1, watch.provider.name, NAME, watch.url, pin, us=us, fault=fault and fault.value)
+        if reply is not None:
+            self._read(watch, attempt, struck(reply, watch.keys))
+        self._tell(watch, attempt)
+        if self.ledger is not None and watch.started is not None:
+            self.ledger.submit(_completed(watch, watch.started, attempt))
+
+    def _read(self, watch: Watch, attempt: Attempt, reply: HttpReply) -> None:
+        provider = watch.provider
+        options = {"api": watch.api} if len(provider.apis) > 1 else {}
+        attempt.status, attempt.reply = reply.status, reply.body
+        access = Access(watch.asked, provider.name, NOWHERE, streaming=Streaming(), options=options)
+        try:
+            read = reading_of(codec_of(provider, access), reply)
+        except Exception as error:
+            attempt.fault = FaultKind.BUG.value
+            self._failed(error)
+            return
+        attempt.served, attempt.tokens = read.served, read.tokens
+        if read.fault is not None and attempt.fault is None:
+            attempt.fault = read.fault.kind.value
+
+    def _tell(self, watch: Watch, attempt: Attempt) -> None:
+        served = attempt.served
+        model, grade = (None, None) if served is None else (served.model, served.grade.value)
+        who: dict[str, Any] = {"asked": watch.asked, "served": model, "call_id": watch.call_id}
+        self.telemetry.emit(
+            "exchange.observed",
+            provider=watch.provider.name,
+            grade=grade,
+            status=attempt.status,
+            fault=attempt.fault,
+            ms=attempt.us // 1000,
+            **who,
+        )
+        if model is not None and watch.asked in self.pins and not attempt.pin.admits(model):
+            self.telemetry.emit("pin.mismatch", adapter=watch.provider.name, **who)
+
+    def _pin(self, asked: str) -> Pin:
+        expected = self.pins.get(asked, asked)
+        return expected if isinstance(expected, Pin) else Pin(asked, (expected,))
+
+    def _failed(self, error: Exception) -> None:
+        self.telemetry.emit("observing.failed", error=type(error).__name__)
+
+    def close(self) -> None:
+        """Write what's queued."""
+        if self.ledger is not None:
+            self.ledger.close()
+
+
+def _completed(watch: Watch, started: Ticket, attempt: Attempt) -> CallCompleted:
+    answered = attempt.status is not None and attempt.status < 400
+    return CallCompleted(
+        watch.call_id,
+        NAME,
+        None,
+        started,
+        "answered" if answered else "failed",
+        False,
+        Source("adapter", watch.provider.name, 1) if answered else None,
+        watch.context,
+        attempt.us,
+        NAME if answered else None,
+        (attempt,),
+    )
+
+
+def _asked(body: bytes) -> str:
+    """The model that a request's body asks for."""
+    try:
+        return as_text(as_object(loads(body)).get("model")) or "unknown"
+    except StrictJsonError:
+        return "unknown"
+
+
+@define(eq=False)
+class Watch:
+    """One exchange on its way.
+
+    Args:
+        keys: what its request carried: struck from what comes back.
+        begun: monotonic nanoseconds.
+    """
+
+    observer: Observer
+    provider: Provider
+    api: str
+    url: str
+    asked: str
+    context: CallContext
+    call_id: str
+    started: Ticket | None
+    keys: tuple[str, ...] = field(repr=False)
+    begun: int
+    _parts: list[bytes] = field(factory=list[bytes], repr=False)
+    _size: int = 0
+    _over: bool = False
+
+    def heard(self, part: bytes) -> None:
+        """A piece of the reply's body, as it came over the wire."""
+        self._size += len(part)
+        if self._size <= MOST:
+            self._parts.append(part)
+
+    def end(self, response: Any, decoded: Callable[[bytes], bytes], fault: FaultKind | None = None) -> None:
+        """The reply is over: it came whole, or broke off, or whoever read it went away."""
+        if self._over:
+            return
+        self._over = True
+        if response is None or self._size > MOST:
+            self.observer.ended(self, None, fault or FaultKind.TOO_LARGE)
+            return
+        try:
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            headers.pop("content-encoding", None)
+            reply = HttpReply(response.status_code, headers, decoded(b"".join(self._parts)))
+        except Exception:  # the body's encoding is none that this client can undo
+            self.observer.ended(self, None, fault or FaultKind.BAD_ENCODING)
+            return
+        self.observer.ended(self, reply, fault)

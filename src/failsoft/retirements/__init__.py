@@ -1,0 +1,1 @@
+"""Announced retirements: which models end when, what replaces them, and when that was announced."""

@@ -1,0 +1,308 @@
+"""Any single change of what decides an answer is seen and named; one that decides nothing isn't."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from failsoft.errors import ConfigurationError
+from failsoft.lockfile.compare import differences
+from tests.lockfile.shop import change, importable, locked, make
+
+GRADE, NAME = "capability grade-item", "capability name-item"
+
+# what is changed → what is said, word for word
+SEEN: dict[str, tuple[str, str, str, list[str]]] = {
+    "the prompt's text": (
+        "shop/capabilities.py", '"You grade items."', '"You rate items."',
+        [
+            f"{GRADE}: how the prompt is made: changed shop.capabilities:_SYSTEM",
+            f'{GRADE}: for {{"text":"a fine nut"}} a model is asked in other words',
+            f'{GRADE}: for {{"text":"old"}} a model is asked in other words',
+        ],
+    ),
+    "how a request is shown": (
+        "shop/words.py", '"Item: {text}"', '"The item: {text}"',
+        [
+            f"{GRADE}: how the prompt is made: changed shop.words:shown",
+            f'{GRADE}: for {{"text":"a fine nut"}} a model is asked in other words',
+            f'{GRADE}: for {{"text":"old"}} a model is asked in other words',
+        ],
+    ),
+    "a docstring that is the prompt": (
+        "shop/capabilities.py", "What is this item called?", "How is this item called?",
+        [f"{NAME}: the instruction that a model is given is worded otherwise"],
+    ),
+    "the request's schema": (
+        "shop/types.py", "    text: str\n", "    text: str\n    size: int = 0\n",
+        [
+            f"{GRADE}: the request's schema: new size",
+            f"{GRADE}: the acceptance rule: changed shop.types:Item",
+            f"{GRADE}: the types' own checks: changed shop.types:Item",
+            f"{GRADE}: the fallback's code: changed shop.types:Item",
+            f'{GRADE}: a golden input is new: {{"size":0,"text":"a fine nut"}}',
+            f'{GRADE}: a golden input is new: {{"size":0,"text":"old"}}',
+            f'{GRADE}: a golden input is gone: {{"text":"a fine nut"}}',
+            f'{GRADE}: a golden input is gone: {{"text":"old"}}',
+            f"{GRADE}: how the prompt is made: changed shop.types:Item",
+            f"{NAME}: the request's schema: new size",
+            f"{NAME}: the types' own checks: changed shop.types:Item",
+            f"{NAME}: the fallback's code: changed shop.types:Item",
+        ],
+    ),
+    "the response's bounds": (
+        "shop/types.py", "le=5", "le=6",
+        [
+            f"{GRADE}: the response's schema: the same names, but other types, limits or descriptions",
+            f"{GRADE}: the acceptance rule: changed shop.types:Rating",
+            f"{GRADE}: the types' own checks: changed shop.types:Rating",
+            f"{GRADE}: the fallback's code: changed shop.types:Rating",
+        ],
+    ),
+    "a description that a model is shown": (
+        "shop/types.py", "A rating.", "Some rating.",
+        [f"{GRADE}: the response's schema: the same names, but other types, limits or descriptions"],
+    ),
+    "a validator that no schema shows": (
+        "shop/types.py", "value == 4 and", "value == 3 and",
+        [
+            f"{GRADE}: the acceptance rule: changed shop.types:Rating",
+            f"{GRADE}: the types' own checks: changed shop.types:Rating",
+            f"{GRADE}: the fallback's code: changed shop.types:Rating",
+        ],
+    ),
+    "the acceptance rule": (
+        "shop/capabilities.py", 'ValueError("never")', 'ValueError("not this")',
+        [f"{GRADE}: the acceptance rule: changed shop.capabilities:GradeItem.accept"],
+    ),
+    "a constant of the acceptance rule in another module": (
+        "shop/words.py", "REFUSED = 0", "REFUSED = 1",
+        [f"{GRADE}: the acceptance rule: changed shop.words:REFUSED"],
+    ),
+    "the fallback's method": (
+        "shop/capabilities.py", "min(5,", "min(4,",
+        [f"{GRADE}: the fallback's code: changed shop.capabilities:GradeItem.fallback"],
+    ),
+    "a method that the fallback uses": (
+        "shop/capabilities.py", "return self.bonus\n", "return self.bonus + 0\n",
+        [f"{GRADE}: the fallback's code: changed shop.capabilities:GradeItem._extra"],
+    ),
+    "its constructor": (
+        "shop/capabilities.py", "bonus: int = 0", "bonus: int = 1",
+        [
+            f"{GRADE}: how the prompt is made: changed shop.capabilities:GradeItem.__init__",
+            f"{GRADE}: the acceptance rule: changed shop.capabilities:GradeItem.__init__",
+            f"{GRADE}: the fallback's code: changed shop.capabilities:GradeItem.__init__",
+            f"{GRADE}: what it's constructed with is other data",
+            f'{GRADE}: to {{"text":"a fine nut"}} the fallback answered {{"stars":4}}, now '
+            '{"stars":5}',
+            f'{GRADE}: to {{"text":"old"}} the fallback answered {{"stars":2}}, now '
+            '{"stars":3}',
+        ],
+    ),
+    "a helper two modules away": (
+        "shop/words.py", "text.lower()", "text.casefold()",
+        [f"{GRADE}: the fallback's code: changed shop.words:plain"],
+    ),
+    "a table behind a star import": (
+        "shop/_tables.py", '"nut": 3', '"nut": 2',
+        [f"{GRADE}: the fallback's code: changed shop._tables:BY_WORD"],
+    ),
+    "what fills a table when it is imported": (
+        "shop/_tables.py", '("old", "broken")', '("broken",)',
+        [
+            f"{GRADE}: the fallback's code: changed shop._tables:_fill",
+            f'{GRADE}: to {{"text":"old"}} the fallback answered {{"stars":2}}, now '
+            '{"stars":1}',
+        ],
+    ),
+    "an artefact": (
+        "shop/table.csv", "fine,4", "fine,5", [f"{GRADE}: the file table.csv has another content"],
+    ),
+    "sampling": (
+        "shop/capabilities.py", "max_tokens=64", "max_tokens=65",
+        [f"{GRADE}: sampling: max_tokens 64 became 65"],
+    ),
+    "sampling that gets a stop": (
+        "shop/capabilities.py", "max_tokens=64", 'max_tokens=64, seed=None, stop=(";",)',
+        [f"{GRADE}: sampling: seed 0 became none, stop none became ['; ']".replace("; ", ";")],
+    ),
+    "a repair": (
+        "shop/capabilities.py", "    sampling =", "    repair = True\n    sampling =", [f"{GRADE}: its repair: false became true"],
+    ),
+    "its version": (
+        "shop/capabilities.py", "    sampling =", '    version = "2"\n    sampling =', [f"{GRADE}: its version: none became 2"],
+    ),
+    "the pin": (
+        "failsoft.toml", "gpt-4.1-2025-04-14", "gpt-5.6-sol",
+        [
+            "adapter gpt: asks for gpt-5.6-sol (fixed) instead of gpt-4.1-2025-04-14 (dated)",
+            "adapter gpt: expects gpt-5.6-sol instead of gpt-4.1-2025-04-14",
+        ],
+    ),
+    "what may be served": (
+        "failsoft.toml", 'model = "small"', 'model = "small"\nserved_pattern = "small-.*"',
+        ["adapter local: expects small-.* instead of small"],
+    ),
+    "where it is": (
+        "failsoft.toml", "127.0.0.1:1/", "127.0.0.1:2/",
+        [
+            "adapter local: its endpoint: http://127.0.0.1:1/v1/chat/completions became http://127.0.0.1:2/v1/chat/completions",
+        ],
+    ),
+    "that it may float": (
+        "failsoft.toml", 'model = "small"', 'model = "small"\nfloating = true', ["adapter local: its floating: false became true"],
+    ),
+    "the file behind a label": ("small.gguf", "weights", "other", ["adapter local: the file of its weights is another one"]),
+    "the route": (
+        "failsoft.toml", '["gpt", "local"]', '["local", "gpt"]',
+        [f"{GRADE}: asks local → gpt → fallback instead of gpt → local → fallback"],
+    ),
+    "a golden input": (
+        "shop/capabilities.py", ' Item(text="old")', "", [f'{GRADE}: a golden input is gone: {{"text":"old"}}'],
+    ),
+    "a dependency": (
+        "shop/rules.py", "    # the best", "    import packaging\n    packaging\n    # the best",
+        [f"{GRADE}: the fallback's code: changed shop.rules:grade", f"{GRADE}: packaging is new"],
+    ),
+}  # fmt: skip
+
+UNSEEN: dict[str, tuple[str, str, str]] = {
+    "a comment": ("shop/rules.py", "# the best word counts", "# so it is"),
+    "layout": ("shop/rules.py", "return max((TABLE", "return max(\n        (TABLE"),
+    "a helper's docstring": ("shop/rules.py", '"""Stars for a text."""', '"""Stars."""'),
+    "a fallback's docstring": ("shop/capabilities.py", '"""By its words."""', '"""By words."""'),
+    "a docstring that isn't the prompt": ("shop/capabilities.py", "How good is this item?", "How good?"),
+    "quotes": ("shop/rules.py", '"[a-z]+"', "'[a-z]+'"),
+    "how a number is spelt": ("shop/words.py", "REFUSED = 0", "REFUSED = 0x0"),
+    "what nobody uses": ("shop/rules.py", "return 7", "return 8"),
+    "a new function beside": ("shop/rules.py", "import re\n", "import re\n\n\ndef more():\n    return 1\n"),
+    "an import that nothing follows from": ("shop/rules.py", "import re\n", "import re\nimport math\n"),
+    "a deadline": ("failsoft.toml", 'adapters = ["local"]', 'adapters = ["local"]\ndeadline = "9s"'),
+    "a program's start": ("shop/rules.py", "_WORD =", 'if __name__ == "__main__":\n    print(TABLE)\n\n_WORD ='),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("SHOP_KEY", "unread-key")
+    with importable(tmp_path):
+        yield make(tmp_path)
+
+
+@pytest.mark.parametrize("what", SEEN)
+def test_a_change_is_seen_and_named(folder: Path, what: str) -> None:
+    file, old, new, told = SEEN[what]
+    before = locked(folder)
+    change(folder, file, old, new)
+    after = locked(folder)
+    assert sorted(map(str, differences(before, after))) == sorted(told)
+    assert before.digest != after.digest
+
+
+@pytest.mark.parametrize("what", UNSEEN)
+def test_what_decides_nothing_is_not_seen(folder: Path, what: str) -> None:
+    file, old, new = UNSEEN[what]
+    before = locked(folder)
+    change(folder, file, old, new)
+    after = locked(folder)
+    assert differences(before, after) == []
+    assert before.text() == after.text()
+
+
+def test_another_fallback_is_named(folder: Path) -> None:
+    (folder / "shop/rules.py").write_text(
+        (folder / "shop/rules.py").read_text() + "\ndef name(item):\n    return words.plain(item.text)\n"
+    )
+    before = locked(folder)
+    change(
+        folder,
+        "failsoft.toml",
+        'class = "shop.capabilities:NameItem"',
+        'class = "shop.capabilities:NameItem"\nfallback = "shop.rules:name"',
+    )
+    found = [str(each) for each in differences(before, locked(folder))]
+    assert found == [
+        f"{NAME}: the fallback is shop.rules:name instead of shop.capabilities:NameItem",
+        f"{NAME}: the fallback's code: new shop.rules:name, shop.words:plain; gone shop.capabilities:NameItem.fallback, "
+        "shop.types:Item",
+    ]
+
+
+def test_capabilities_and_adapters_that_come_and_go_are_named(folder: Path) -> None:
+    before = locked(folder)
+    text = (folder / "failsoft.toml").read_text()
+    (folder / "failsoft.toml").write_text(
+        text.replace("adapters.local", "adapters.other")
+        .replace('["gpt", "local"]', '["gpt"]')
+        .partition("[capabilities.name")[0]
+    )
+    found = [str(each) for each in differences(before, locked(folder))]
+    assert found == [
+        f"{GRADE}: asks gpt → fallback instead of gpt → local → fallback",
+        f"{NAME}: is no more",
+        "adapter local: is no more",
+        "adapter other: is new",
+    ]
+
+
+def test_a_version_of_failsoft_or_pydantic_is_named(folder: Path) -> None:
+    now = locked(folder)
+    found = differences(now.model_copy(update={"failsoft": "0.0.1"}), now)
+    assert [str(each) for each in found] == [f"versions: failsoft 0.0.1 became {now.failsoft}"]
+
+
+def test_everything_wrong_is_told_at_once(folder: Path) -> None:
+    change(folder, "shop/capabilities.py", '("table.csv",)', '("none.csv", "*.nothing")')
+    change(
+        folder,
+        "shop/capabilities.py",
+        "return Rating(stars=min(5",
+        "raise KeyError(request.text)\n        return Rating(stars=min(5",
+    )
+    (folder / "small.gguf").unlink()
+    with pytest.raises(ConfigurationError) as caught:
+        locked(folder)
+    assert caught.value.problems == (
+        "capabilities.grade-item: artefacts: none.csv: there's no such file beside shop.capabilities",
+        "capabilities.grade-item: artefacts: *.nothing: there's no such file beside shop.capabilities",
+        "capabilities.grade-item: golden[0]: isn't answered: KeyError: 'a fine nut'",
+        "capabilities.grade-item: golden[1]: isn't answered: KeyError: 'old'",
+        "adapters.local.weights: small.gguf: No such file or directory",
+    )
+
+
+def test_a_fallback_that_answers_in_two_ways_is_refused(folder: Path) -> None:
+    change(folder, "shop/capabilities.py", 'Item(text="a fine nut"), ', "")
+    change(folder, "shop/capabilities.py", 'Item(text="old"))', 'Item(text="old"),)')
+    change(folder, "shop/capabilities.py", "return self.bonus\n", "self.bonus += 1\n        return self.bonus\n")
+    with pytest.raises(ConfigurationError, match="two answers to one request: it must be deterministic"):
+        locked(folder)
+
+
+PROGRAM = "import sys; sys.path.insert(0, '.')\nfrom failsoft import Isolation\nsys.stdout.write(Isolation.from_file('failsoft.toml').lock().text())"
+
+
+def test_equal_inputs_are_equal_bytes_in_every_process(folder: Path) -> None:
+    change(
+        folder,
+        "shop/capabilities.py",
+        "self.bonus = bonus",
+        'self.bonus = bonus\n        self.words = {"a", "b", "c", "d", "e"}',
+    )
+    texts = {
+        subprocess.run(
+            [sys.executable, "-B", "-c", PROGRAM],
+            cwd=folder,
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert texts == {locked(folder).text().encode()}

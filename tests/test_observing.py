@@ -1,0 +1,285 @@
+"""`observe`: an SDK's exchanges are on record, and nothing about them is changed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import failsoft
+from failsoft import ConfigurationError
+from failsoft.ledger.read import read
+from failsoft.ledger.verify import verify
+from failsoft.outcome import Pin
+
+KEY = "hunter2-hunter2"
+URL = "https://api.openai.com/v1/chat/completions"
+ASK = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "hello"}]}
+
+
+def completion(text: str = "hi", model: str = "gpt-4.1-2025-04-14") -> dict[str, Any]:
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "model": model,
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+    }
+
+
+CHUNKS = [
+    b'data: {"id":"c","object":"chat.completion.chunk","model":"gpt-4.1-2025-04-14","choices":[{"index":0,"delta":{"content":"h"}}]}\n\n',
+    b'data: {"id":"c","object":"chat.completion.chunk","model":"gpt-4.1-2025-04-14","choices":[{"index":0,"delta":{"content":"i"},"finish_reason":"stop"}]}\n\n',
+    b"data: [DONE]\n\n",
+]
+
+
+class Pieces(httpx.AsyncByteStream, httpx.SyncByteStream):
+    def __init__(self, parts: list[bytes], error: Exception | None = None) -> None:
+        self.parts, self.error = parts, error
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self.parts
+        if self.error is not None:
+            raise self.error
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for each in self:
+            yield each
+
+
+class Answers(httpx.AsyncBaseTransport, httpx.BaseTransport):
+    """Answers with this, and keeps what was asked."""
+
+    def __init__(self, respond: Any) -> None:
+        self.respond = respond
+        self.asked: list[httpx.Request] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        found = self.respond() if callable(self.respond) else self.respond
+        if isinstance(found, BaseException):
+            raise found
+        assert isinstance(found, httpx.Response)
+        return found
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return self.handle_request(request)
+
+
+def answering(body: Any, status: int = 200, **headers: str) -> Answers:
+    return Answers(lambda: httpx.Response(status, json=body, headers=headers))
+
+
+def client(transport: Any, ledger: Path | None, **options: Any) -> Any:
+    return failsoft.observe(ledger, library="httpx", transport=transport, sync=True, **options)
+
+
+def ask(using: Any, url: str = URL, body: Any = None, **headers: str) -> httpx.Response:
+    found: httpx.Response = using.post(url, json=body or ASK, headers={"authorization": f"Bearer {KEY}", **headers})
+    return found
+
+
+def completed(ledger: Path) -> list[dict[str, Any]]:
+    with read(ledger) as reader:
+        return [dict(each.fields) for each in reader.records(kind="call.completed")]
+
+
+def test_what_was_asked_and_served_is_on_record_and_the_ledger_verifies(tmp_path: Path) -> None:
+    transport = answering(completion(), **{"x-request-id": "req-1"})
+    with failsoft.context(case="case-7"), client(transport, tmp_path / "l.db") as using:
+        assert ask(using).json() == completion()
+    (record,) = completed(tmp_path / "l.db")
+    (attempt,) = record["attempts"]
+    assert attempt["pin"] == {"model": "gpt-4.1", "served": ["gpt-4.1"]}
+    assert attempt["served"] == {"model": "gpt-4.1-2025-04-14", "grade": "provider-stated", "request_id": "req-1"}
+    assert attempt["tokens"] == {"in": 3, "out": 2}
+    assert attempt["endpoint"] == URL
+    assert record["outcome"] == "answered"
+    assert record["case"] == {"id": "case-7"}
+    found = verify(tmp_path / "l.db")
+    assert found.exit_code == 0, found.summary()
+
+
+def test_the_request_goes_out_and_the_reply_comes_back_byte_by_byte(tmp_path: Path) -> None:
+    raw = gzip.compress(json.dumps(completion()).encode())
+    headers = {"content-encoding": "gzip", "content-type": "application/json", "x-other": "kept"}
+    transport = Answers(lambda: httpx.Response(200, headers=headers, stream=Pieces([raw[:9], raw[9:]])))
+    with client(transport, tmp_path / "l.db") as using:
+        reply = ask(using, **{"x-mine": "1"})
+    (asked,) = transport.asked
+    assert json.loads(asked.content) == ASK
+    assert asked.headers["x-mine"] == "1"
+    assert asked.headers["authorization"] == f"Bearer {KEY}"
+    assert reply.json() == completion()
+    assert reply.headers["x-other"] == "kept"
+    assert completed(tmp_path / "l.db")[0]["attempts"][0]["served"]["model"] == "gpt-4.1-2025-04-14"
+
+
+async def test_a_stream_is_passed_on_piece_by_piece_and_recorded_at_its_end(tmp_path: Path) -> None:
+    headers = {"content-type": "text/event-stream"}
+    transport = Answers(lambda: httpx.Response(200, headers=headers, stream=Pieces(CHUNKS)))
+    using = failsoft.observe(tmp_path / "l.db", library="httpx", transport=transport)
+    async with using, using.stream("POST", URL, json={**ASK, "stream": True}) as reply:
+        parts = [each async for each in reply.aiter_raw()]
+    assert parts == CHUNKS
+    (record,) = completed(tmp_path / "l.db")
+    assert record["attempts"][0]["served"]["model"] == "gpt-4.1-2025-04-14"
+
+
+async def test_whoever_goes_away_in_the_middle_of_a_stream_leaves_a_record_that_says_so(tmp_path: Path) -> None:
+    headers = {"content-type": "text/event-stream"}
+    transport = Answers(lambda: httpx.Response(200, headers=headers, stream=Pieces(CHUNKS)))
+    using = failsoft.observe(tmp_path / "l.db", library="httpx", transport=transport)
+    async with using, using.stream("POST", URL, json={**ASK, "stream": True}) as reply:
+        async for _ in reply.aiter_raw():
+            break
+    (record,) = completed(tmp_path / "l.db")
+    assert record["attempts"][0]["fault"] == "cancelled"
+    assert record["attempts"][0]["served"]["model"] == "gpt-4.1-2025-04-14"
+
+
+@pytest.mark.parametrize("sync", [True, False])
+async def test_errors_reach_the_caller_as_they_are_and_are_on_record(sync: bool, tmp_path: Path) -> None:
+    error = httpx.ConnectError("no route")
+    using = failsoft.observe(tmp_path / "l.db", library="httpx", transport=Answers(error), sync=sync)
+    with pytest.raises(httpx.ConnectError) as caught:
+        ask(using) if sync else await using.post(URL, json=ASK)
+    assert caught.value is error
+    using.close() if sync else await using.aclose()
+    (record,) = completed(tmp_path / "l.db")
+    assert record["outcome"] == "failed"
+    assert record["attempts"][0]["fault"] == "connect_failed"
+
+
+@pytest.mark.parametrize("sync", [True, False])
+async def test_a_reply_that_breaks_off_breaks_off_for_the_caller_too(sync: bool, tmp_path: Path) -> None:
+    error = httpx.ReadError("gone")
+    transport = Answers(lambda: httpx.Response(200, stream=Pieces([b'{"id'], error)))
+    using = failsoft.observe(tmp_path / "l.db", library="httpx", transport=transport, sync=sync)
+    with pytest.raises(httpx.ReadError):
+        ask(using) if sync else await using.post(URL, json=ASK)
+    using.close() if sync else await using.aclose()
+    (record,) = completed(tmp_path / "l.db")
+    assert record["attempts"][0]["fault"] == "connection_lost"
+
+
+def test_a_refusal_of_the_provider_is_on_record_by_its_code(tmp_path: Path) -> None:
+    body = {"error": {"code": "insufficient_quota", "type": "insufficient_quota", "message": "…"}}
+    with client(answering(body, 429), tmp_path / "l.db") as using:
+        assert ask(using).status_code == 429
+    (record,) = completed(tmp_path / "l.db")
+    assert record["outcome"] == "failed"
+    assert record["attempts"][0]["fault"] == "quota_spent"
+    assert record["attempts"][0]["status"] == 429
+
+
+def test_an_echoed_key_stands_in_no_file(tmp_path: Path) -> None:
+    with client(answering(completion(f"your key is {KEY}")), tmp_path / "l.db") as using:
+        assert KEY in ask(using).text
+    assert all(KEY.encode() not in each.read_bytes() for each in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("pins", "mismatch"),
+    [
+        ({"gpt-4.1": "gpt-4.1-2025-04-14"}, False),
+        ({"gpt-4.1": Pin("gpt-4.1", (), r"gpt-4\.1-\d{4}-\d\d-\d\d")}, False),
+        ({"gpt-4.1": "gpt-4.1-2026-01-01"}, True),
+        ({"gpt-5": "gpt-5-2025-08-07"}, False),
+        (None, False),
+    ],
+)
+def test_pins_are_checked_and_nothing_is_refused(pins: Any, mismatch: bool, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "failsoft"), client(answering(completion()), None, pins=pins) as using:
+        assert ask(using).status_code == 200
+    assert ("pin.mismatch" in caplog.text) is mismatch
+    assert "exchange.observed" in caplog.text
+    assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("url", "provider"),
+    [
+        ("https://api.openai.com/v1/files", None),
+        ("https://example.org/", None),
+        ("https://gateway.example.org/llm/chat/completions", None),
+    ],
+)
+def test_what_is_no_question_to_a_model_passes_unseen(url: str, provider: str | None, tmp_path: Path) -> None:
+    with client(answering({"data": []}), tmp_path / "l.db", provider=provider) as using:
+        assert ask(using, url).json() == {"data": []}
+    assert len(completed(tmp_path / "l.db")) == (1 if "chat" in url else 0)
+
+
+def test_a_provider_may_be_named_where_its_host_says_nothing(tmp_path: Path) -> None:
+    with client(answering(completion()), tmp_path / "l.db", provider="openai") as using:
+        ask(using, "https://gateway.example.org/llm/chat/completions")
+    (record,) = completed(tmp_path / "l.db")
+    assert record["source"] == {"kind": "adapter", "name": "openai", "attempt": 1, "version": "observed"}
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"choices": 5}', b"\xff", b'{"a": 1e999}', b"<html>"])
+def test_whatever_comes_reaches_the_caller_and_a_record(body: bytes, tmp_path: Path) -> None:
+    transport = Answers(lambda: httpx.Response(200, content=body))
+    with client(transport, tmp_path / "l.db") as using:
+        assert ask(using).content == body
+    assert len(completed(tmp_path / "l.db")) == 1
+
+
+def test_a_body_that_is_streamed_up_is_left_alone(tmp_path: Path) -> None:
+    def parts() -> Iterator[bytes]:
+        yield json.dumps(ASK).encode()
+
+    with client(answering(completion()), tmp_path / "l.db") as using:
+        assert using.post(URL, content=parts()).status_code == 200
+    assert completed(tmp_path / "l.db") == []
+
+
+def test_an_encoding_that_this_client_cannot_undo_is_told(tmp_path: Path) -> None:
+    transport = Answers(lambda: httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Pieces([b"no gzip"])))
+    with client(transport, tmp_path / "l.db") as using, using.stream("POST", URL, json=ASK) as reply:
+        assert b"".join(reply.iter_raw()) == b"no gzip"
+    assert completed(tmp_path / "l.db")[0]["attempts"][0]["fault"] == "bad_encoding"
+
+
+def test_what_fails_in_here_does_not_reach_the_caller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> Any:
+        raise RuntimeError("a bug")
+
+    with client(answering(completion()), tmp_path / "l.db") as using:
+        monkeypatch.setattr("failsoft.observer.codec_of", broken)
+        assert ask(using).status_code == 200
+        monkeypatch.setattr("failsoft.observer.speaker_of", broken)
+        assert ask(using).status_code == 200
+    assert caplog.text.count("observing.failed") == 2
+
+
+def test_a_huge_reply_passes_and_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("failsoft.observer.MOST", 100)
+    with client(answering(completion("x" * 200)), tmp_path / "l.db") as using:
+        assert len(ask(using, body={"model": "m"}).content) > 200
+    assert completed(tmp_path / "l.db")[0]["attempts"][0]["fault"] == "too_large"
+
+
+def test_what_cannot_be_had_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="there is none named"):
+        failsoft.observe(None, provider="opnai", library="httpx")
+    with pytest.raises(ConfigurationError, match="isn't installed"):
+        failsoft.observe(None, library="httpx_nowhere")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("sync", [True, False])
+async def test_by_default_it_is_the_librarys_own_client_over_its_own_transport(sync: bool) -> None:
+    using = failsoft.observe(None, sync=sync, library="httpx", timeout=5.0, verify=False)
+    assert isinstance(using, httpx.Client if sync else httpx.AsyncClient)
+    assert using.timeout.read == 5.0
+    using.close() if sync else await using.aclose()
