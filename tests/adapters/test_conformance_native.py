@@ -24,7 +24,7 @@ def replied(body: Any, status: int = 200, **headers: str) -> HttpReply:
 def message(text: str, model: str) -> HttpReply:
     content = [
         {"type": "thinking", "thinking": "hm", "signature": "s"},
-        tool if forced else {"type": "text", "text": text},
+        {"type": "text", "text": text},
     ]
     head = {"id": "m", "type": "message", "role": "assistant", "model": model}
     return replied(
