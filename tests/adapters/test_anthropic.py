@@ -12,7 +12,7 @@ from tests.adapters.native_asks import CLOSED, ask, body_of, replied
 
 from failsoft.adapters.access import Access
 from failsoft.adapters.anthropic import Anthropic, codec
-from failsoft.adapters.claude_names import floats, takes_sampling
+from failsoft.adapters.claude_names import takes_sampling
 from failsoft.adapters.claude_stream import MessagePulse
 from failsoft.adapters.reading import Reading, ToolCall
 from failsoft.adapters.streaming import Streaming
@@ -136,25 +136,6 @@ def test_betas_are_asked_for_only_where_they_are_named() -> None:
 def test_a_temperature_is_sent_to_models_that_take_one(model: str, takes: bool) -> None:
     assert takes_sampling(model) is takes
     assert not takes_sampling(model, "2026-10-21")
-
-
-@pytest.mark.parametrize(
-    ("model", "is_alias"),
-    [
-        ("claude-3-5-haiku-latest", True),
-        ("claude-sonnet-4-5", True),
-        ("claude-sonnet-4-0", True),
-        ("claude-3-opus", True),
-        ("claude-mythos-preview", True),
-        ("claude-opus-4@default", True),
-        ("anthropic.claude-3-haiku-v1:0", True),
-        ("claude-sonnet-4-6", False),
-        ("claude-sonnet-5", False),
-        ("claude-3-opus-20240229", False),
-    ],
-)
-def test_an_alias_is_known_by_its_name(model: str, is_alias: bool) -> None:
-    assert floats(model) is is_alias
 
 
 def test_sampling_that_says_nothing_is_left_out_and_a_seed_has_no_place() -> None:

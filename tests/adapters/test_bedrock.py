@@ -285,6 +285,7 @@ def test_nova_thinks_in_its_text_and_answers_behind_it() -> None:
     assert reading.text.startswith("<thinking>")
     assert reading.answer == '\n\n{"a": 1}'
     assert read(answer({"text": "<thinking> hm"})).answer is None
+    assert read(answer({"text": "<thinking> </thinking>{"}, finish="max_tokens")).answer is None
 
 
 def test_calls_are_told_and_a_forced_one_is_the_answer() -> None:
@@ -493,8 +494,10 @@ def test_a_pulse_stops_listening_to_what_cannot_be_read(monkeypatch: pytest.Monk
 
 def test_more_values_than_an_answer_has_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bedrock_stream, "MAX_VALUES", 10)
-    assert kind(streamed(event("metadata", [[]] * 9))) is K.TOO_LARGE
+    assert kind(streamed(event("metadata", [[]] * 5))) is K.TRUNCATED_STREAM
+    assert kind(streamed(event("metadata", [[]] * 5) * 2)) is K.TOO_LARGE
     assert kind(streamed(chunk([[]] * 9), api="invoke")) is K.TOO_LARGE
+    assert kind(streamed(chunk([[]] * 3), chunk([[]] * 3), api="invoke")) is K.TOO_LARGE
 
 
 # --- credentials ------------------------------------------------------------------------------------------------------

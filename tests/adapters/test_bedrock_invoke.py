@@ -104,6 +104,7 @@ TEXTS: list[tuple[Any, str, FaultKind | None]] = [
     ({"outputs": [{"text": "{}", "stop_reason": "stop"}]}, "{}", None),
     ({"completions": [{"data": {"text": "{}"}, "finishReason": {"reason": "endoftext"}}]}, "{}", None),
     ({"completion": " {}", "stop_reason": "stop_sequence"}, " {}", None),
+    ({"completion": "{}", "text": "{}", "stop_reason": "stop_sequence"}, "{}", None),
     ({"choices": [{"text": "{}", "finish_reason": "stop"}], "model": "its-file"}, "{}", None),
     ({"choices": [{"message": {"content": "{}"}, "finish_reason": "stop"}]}, "{}", None),
     ({"choices": [{"message": {"content": None, "refusal": "no"}, "finish_reason": "stop"}]}, "", K.REFUSED),
@@ -173,6 +174,13 @@ def test_pieces_of_text_are_put_together_and_the_last_says_why_it_ended() -> Non
     reading = chunks({"generation": "{"}, {"generation": "}", "stop_reason": "stop", **METRICS})
     assert (reading.text, kind(reading), reading.tokens, reading.finish) == ("{}", None, Tokens(7, 3), "stop")
     assert kind(chunks({"generation": "{}"})) is K.TRUNCATED_STREAM
+    for metrics, tokens in (
+        ({"outputTokenCount": 3}, Tokens(None, 3)),
+        ({"inputTokenCount": 7}, Tokens(7, None)),
+        ({}, None),
+    ):
+        last = {"generation": "{}", "stop_reason": "stop", "amazon-bedrock-invocationMetrics": metrics}
+        assert chunks(last).tokens == tokens
     assert kind(chunks()) is K.TRUNCATED_STREAM
     two = chunks({"index": 0, "text": "a"}, {"index": 1, "text": "b"}, {"finish_reason": "COMPLETE"})
     assert (two.text, kind(two)) == ("a", K.AMBIGUOUS_REPLY)
@@ -204,6 +212,7 @@ def test_a_chunk_that_cannot_be_read_ends_the_stream() -> None:
     whole = chunk({"generation": "{}", "stop_reason": "stop"})
     for bad, expected in (
         (event("chunk", {"bytes": "***"}), K.MALFORMED_REPLY),
+        (event("chunk", {"bytes": "e3*0="}), K.MALFORMED_REPLY),
         (event("chunk", {"bytes": "ü"}), K.MALFORMED_REPLY),
         (chunk(b"{]"), K.MALFORMED_REPLY),
         (exception("modelTimeoutException", {"message": "x"}), K.SERVER_ERROR),

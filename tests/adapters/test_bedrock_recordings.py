@@ -12,12 +12,14 @@ from random import Random
 from typing import Any
 from urllib.parse import unquote
 
+import pytest
 from tests.adapters.frames import chunk, event
 from tests.adapters.mutated import broken, mutated
 from tests.adapters.native_asks import ask
 from tests.adapters.native_recorded import Row, raw_of, reply_of, usable
 
 from failsoft.adapters.access import Access
+from failsoft.adapters.anthropic import codec as anthropic_codec
 from failsoft.adapters.bedrock import codec
 from failsoft.adapters.bedrock_codec import BedrockCodec
 from failsoft.adapters.reading import Reading
@@ -222,6 +224,17 @@ def test_recorded_errors_are_what_their_names_say(data: Path) -> None:
         read = made(rows[number]).parse(reply_of(rows[number]))
         assert read.fault is not None
         assert read.fault.kind is K.NOT_AN_ANSWER
+
+
+@pytest.mark.parametrize("options", [{"api": "converse"}, {"api": "invoke", "vendor": "anthropic"}])
+def test_no_recorded_reply_of_any_provider_makes_it_raise(options: dict[str, str], data: Path) -> None:
+    codecs = [
+        codec(Access("m", "bedrock", "https://h", None, {}, Streaming(), options)),
+        anthropic_codec(Access("m", "anthropic", "https://h", None, {}, Streaming())),
+    ]
+    for path in sorted((data / "recordings").glob("*.jsonl")):
+        for _, row in usable(data, path.name.partition(".")[0]):
+            assert all(isinstance(each.decode(reply_of(row)), Reply | Unusable) for each in codecs)
 
 
 def test_native_structured_answers_are_json(data: Path) -> None:

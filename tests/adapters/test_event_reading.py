@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from failsoft.adapters.event_reading import EventPulse, Refused, object_of, take_each
+from failsoft.adapters.event_reading import ObjectPulse, Refused, object_of, take_each
 from failsoft.adapters.event_stream import MAX_EVENTS, Event, events
 from failsoft.adapters.strict_json import StrictJsonError
 from failsoft.fault import FaultKind
 
 
-class Pulse(EventPulse):
+class Pulse(ObjectPulse):
     __slots__ = ()
 
-    def is_meaningful(self, chunk: dict[str, Any]) -> bool:
+    def means(self, chunk: dict[str, Any]) -> bool:
         return "said" in chunk
 
 

@@ -14,10 +14,11 @@ from failsoft.adapters.access import Access, Options
 from failsoft.adapters.base import as_text
 from failsoft.adapters.claude_body import TOOL, ClaudeBody
 from failsoft.adapters.claude_errors import fault_of_error
-from failsoft.adapters.claude_names import SAMPLING_VERSION, floats
+from failsoft.adapters.claude_names import SAMPLING_VERSION
 from failsoft.adapters.claude_reply import read_message
 from failsoft.adapters.claude_stream import MessagePulse, assemble, server_sent
 from failsoft.adapters.http_codec import HttpCodec
+from failsoft.adapters.name_class import NameClass, name_class
 from failsoft.adapters.reading import Reading
 from failsoft.core.effects import AnswerSchema, Ask, HttpReply, HttpRequest
 from failsoft.fault import Fault, FaultKind
@@ -111,7 +112,7 @@ class Anthropic(HttpCodec):
     def _served(self, reply: HttpReply, body: dict[str, Any]) -> Served:
         model = as_text(body.get("model"))
         grade = Grade.UNKNOWN if model is None else Grade.PROVIDER
-        if model is not None and model == self._model and floats(model):
+        if model is not None and model == self._model and name_class("anthropic", model) is NameClass.FLOATING:
             grade = Grade.ECHOED
         number = reply.headers.get("request-id") or body.get("request_id") or body.get("id")
         return Served(model, grade, None, as_text(number))

@@ -25,7 +25,7 @@ from typing import Any, Final
 from attrs import define, field, frozen
 
 from failsoft.adapters.base import as_object
-from failsoft.adapters.event_reading import EventPulse, Refused, object_of, take_each
+from failsoft.adapters.event_reading import ObjectPulse, Refused, object_of, take_each
 from failsoft.adapters.event_stream import events as server_sent_events
 from failsoft.fault import Fault, FaultKind
 
@@ -38,12 +38,12 @@ _TOLD: Final = {"content_block_delta": "delta", "content_block_start": "content_
 _MEANINGFUL: Final = ("message_delta", "message_stop", "error")
 
 
-class MessagePulse(EventPulse):
+class MessagePulse(ObjectPulse):
     """Hears one streamed message."""
 
     __slots__ = ()
 
-    def is_meaningful(self, chunk: dict[str, Any]) -> bool:
+    def means(self, chunk: dict[str, Any]) -> bool:
         """Does an event mean that the answer goes on?"""
         return is_meaningful(chunk)
 

@@ -20,7 +20,7 @@ from typing import Any
 from attrs import define, field
 
 from failsoft.adapters.base import as_array, as_count, as_object, as_text, json_text
-from failsoft.adapters.event_reading import EventPulse, Refused, object_of
+from failsoft.adapters.event_reading import ObjectPulse, Refused, object_of
 from failsoft.adapters.event_stream import MAX_EVENTS, MAX_VALUES, Event, TooMuch
 from failsoft.adapters.reading import Reading, ToolCall
 from failsoft.adapters.strict_json import WHITE_SPACE, decoded, loads_text
@@ -241,12 +241,12 @@ def lines_of(body: bytes) -> Iterator[dict[str, Any]]:
             yield as_object(loads_text(text))
 
 
-class CoherePulse(EventPulse):
+class CoherePulse(ObjectPulse):
     """Hears one stream of version 2."""
 
     __slots__ = ()
 
-    def is_meaningful(self, chunk: dict[str, Any]) -> bool:
+    def means(self, chunk: dict[str, Any]) -> bool:
         """A piece of a text, a thought, a plan or a call; the end."""
         kind = chunk.get("type")
         if kind in ("message-end", "tool-call-start"):

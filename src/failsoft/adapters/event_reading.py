@@ -1,18 +1,18 @@
 """What streamed dialects have in common: an ear for what means that the answer goes on, and a loop that ends in a fault.
 
-A dialect that isn't OpenAI's subclasses `EventPulse`, and puts a stream together by taking its events one after another in
-`take_each`, raising `Refused` where they aren't one whole answer.
+A dialect whose events are JSON objects subclasses `ObjectPulse`, and puts a stream together by taking its events one after
+another in `take_each`, raising `Refused` where they aren't one whole answer.
 """
 
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from failsoft.adapters.base import as_object
-from failsoft.adapters.event_stream import Event, EventStreamError, Reader, TooMuch
+from failsoft.adapters.event_stream import Event, EventPulse, EventStreamError, TooMuch
 from failsoft.adapters.strict_json import WHITE_SPACE, StrictJsonError, loads_text
 from failsoft.fault import Fault, FaultKind
 
@@ -55,36 +55,18 @@ def take_each(pieces: Iterable[T], take: Callable[[T], None]) -> Fault | None:
     return None
 
 
-class EventPulse(ABC):
-    """Hears one streamed reply whose events are JSON objects.
+class ObjectPulse(EventPulse):
+    """Hears one streamed reply whose events are JSON objects."""
 
-    Attributes:
-        full: more has come than an answer holds.
-    """
+    __slots__ = ()
 
-    __slots__ = ("_reader", "full")
-
-    def __init__(self) -> None:
-        self.full = False
-        self._reader: Reader | None = Reader()
-
-    def heard(self, part: bytes, /) -> bool:
-        """Did a meaningful event end in this part?"""
-        if self._reader is None:
-            return False
+    def is_meaningful(self, kind: str, data: str) -> bool:
+        """Does an event mean that the answer goes on?"""
         try:
-            return any(self._means(each) for each in self._reader.read(part))
-        except EventStreamError as error:  # whoever reads the whole will say so
-            self.full = isinstance(error, TooMuch)
-            self._reader = None
-            return False
-
-    def _means(self, event: Event) -> bool:
-        try:
-            return self.is_meaningful(as_object(json.loads(event.data)))
+            return self.means(as_object(json.loads(data)))
         except (ValueError, RecursionError):
             return False
 
     @abstractmethod
-    def is_meaningful(self, chunk: dict[str, Any]) -> bool:
+    def means(self, chunk: dict[str, Any]) -> bool:
         """Does an event mean that the answer goes on, or has ended? Must not raise."""

@@ -22,7 +22,7 @@ from typing import Any
 from attrs import define, field
 
 from failsoft.adapters.base import as_array, as_count, as_object, as_text, json_text
-from failsoft.adapters.event_reading import EventPulse, Refused
+from failsoft.adapters.event_reading import ObjectPulse, Refused
 from failsoft.adapters.reading import Reading, ToolCall
 from failsoft.core.effects import Tokens
 from failsoft.fault import Fault, FaultKind
@@ -222,12 +222,12 @@ def is_said(part: object) -> bool:
     return any(value for name, value in as_object(part).items() if name != "thoughtSignature")
 
 
-class GeminiPulse(EventPulse):
+class GeminiPulse(ObjectPulse):
     """Hears one streamed reply."""
 
     __slots__ = ()
 
-    def is_meaningful(self, chunk: dict[str, Any]) -> bool:
+    def means(self, chunk: dict[str, Any]) -> bool:
         """A part that holds anything, a thought too; a reason why it ended; an error."""
         if chunk.get("error") or chunk.get("promptFeedback"):
             return True

@@ -8,6 +8,7 @@ API reference (November 2026), and recorded replies.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from attrs import define, field
@@ -15,7 +16,8 @@ from pydantic_core import to_json
 
 from failsoft.adapters.access import Access, Options
 from failsoft.adapters.base import as_array, as_count, as_object, as_text
-from failsoft.adapters.event_stream import EventPulse, EventStreamError, TooMuch
+from failsoft.adapters.event_reading import take_each
+from failsoft.adapters.event_stream import EventPulse
 from failsoft.adapters.http_codec import HttpCodec
 from failsoft.adapters.json_lines import MEDIA_TYPE, LineReader, lines
 from failsoft.adapters.openai_compatible import OWN_FIELDS as CHAT_FIELDS
@@ -26,7 +28,7 @@ from failsoft.adapters.openai_messages import base64_of, refuse
 from failsoft.adapters.openai_reply import behind_thoughts, calls_of, request_id
 from failsoft.adapters.openai_stream import Assembled
 from failsoft.adapters.reading import Reading
-from failsoft.adapters.strict_json import StrictJsonError, loads_text
+from failsoft.adapters.strict_json import loads_text
 from failsoft.core.effects import AnswerSchema, Ask, HttpReply, HttpRequest, Tokens
 from failsoft.fault import Fault, FaultKind
 from failsoft.outcome import Grade, Served
@@ -214,19 +216,17 @@ class OllamaPulse(EventPulse):
 def assemble_lines(stream: bytes) -> Assembled:
     """One reply of a whole stream. Never raises."""
     made = _Lines()
-    fault: Fault | None = None
-    try:
-        for event in lines(stream):
-            made.hear(as_object(loads_text(event.data)))
-        if not made.ended:
-            fault = Fault(_K.TRUNCATED_STREAM, "the stream ended before its answer did", 200)
-        elif made.behind:
-            fault = Fault(_K.AMBIGUOUS_REPLY, "lines behind the answer's end", 200)
-    except TooMuch as error:
-        fault = Fault(_K.TOO_LARGE, f"in the stream: {error}", 200)
-    except (EventStreamError, StrictJsonError) as error:
-        fault = Fault(_K.MALFORMED_REPLY, f"in the stream: {error}", 200)
+    fault = take_each(_each_line(stream), made.hear)
+    if fault is None and not made.ended:
+        fault = Fault(_K.TRUNCATED_STREAM, "the stream ended before its answer did", 200)
+    elif fault is None and made.behind:
+        fault = Fault(_K.AMBIGUOUS_REPLY, "lines behind the answer's end", 200)
     return Assembled(made.body(), fault)
+
+
+def _each_line(stream: bytes) -> Iterator[dict[str, Any]]:
+    for event in lines(stream):
+        yield as_object(loads_text(event.data))
 
 
 @define(eq=False)

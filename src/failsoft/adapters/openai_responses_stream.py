@@ -19,9 +19,10 @@ from typing import Any
 from attrs import define, field
 
 from failsoft.adapters.base import as_array, as_object, as_text
-from failsoft.adapters.event_stream import EventPulse, EventStreamError, TooMuch, events
+from failsoft.adapters.event_reading import Refused, take_each
+from failsoft.adapters.event_stream import Event, EventPulse, events
 from failsoft.adapters.openai_stream import DONE, Assembled
-from failsoft.adapters.strict_json import WHITE_SPACE, StrictJsonError, loads_text
+from failsoft.adapters.strict_json import WHITE_SPACE, loads_text
 from failsoft.fault import Fault, FaultKind
 
 _LAST = ("response.completed", "response.incomplete", "response.failed")
@@ -52,23 +53,10 @@ class ResponsePulse(EventPulse):
 def assemble_response(stream: bytes) -> Assembled:
     """One response of a whole event stream. Never raises."""
     made = _Response()
-    fault: Fault | None = None
-    try:
-        for event in events(stream):
-            made.hear(event.kind, event.data.strip(WHITE_SPACE))
-        if not made.ended:
-            fault = Fault(FaultKind.TRUNCATED_STREAM, "the stream ended before its response did", 200)
-    except _TwoResponses:
-        fault = Fault(FaultKind.AMBIGUOUS_REPLY, "events of two responses", 200)
-    except TooMuch as error:
-        fault = Fault(FaultKind.TOO_LARGE, f"in the stream: {error}", 200)
-    except (EventStreamError, StrictJsonError) as error:
-        fault = Fault(FaultKind.MALFORMED_REPLY, f"in the stream: {error}", 200)
+    fault = take_each(events(stream), made.hear)
+    if fault is None and not made.ended:
+        fault = Fault(FaultKind.TRUNCATED_STREAM, "the stream ended before its response did", 200)
     return Assembled(made.body(), fault)
-
-
-class _TwoResponses(Exception):
-    pass
 
 
 @define(eq=False)
@@ -87,12 +75,13 @@ class _Response:
     def ended(self) -> bool:
         return self._last or self._error is not None
 
-    def hear(self, kind: str, data: str) -> None:
+    def hear(self, told: Event) -> None:
         """One event."""
+        data = told.data.strip(WHITE_SPACE)
         if data == DONE:
             return
         event = as_object(loads_text(data))
-        kind = as_text(event.get("type")) or kind
+        kind = as_text(event.get("type")) or told.kind
         if kind == "error" or (event.get("error") and kind in ("", "message")):
             self._error = event.get("error") or event
         elif kind in _LAST or kind in _NOTHING_YET:
@@ -105,7 +94,7 @@ class _Response:
     def _state(self, response: dict[str, Any], *, last: bool) -> None:
         known, number = self._stated.get("id"), response.get("id")
         if (known and number and known != number) or (last and self._last):
-            raise _TwoResponses
+            raise Refused(FaultKind.AMBIGUOUS_REPLY, "events of two responses")
         self._last = last or self._last
         self._stated = response or self._stated
 

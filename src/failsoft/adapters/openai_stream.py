@@ -30,9 +30,10 @@ from typing import Any
 from attrs import define, field, frozen
 
 from failsoft.adapters.base import as_array, as_object
-from failsoft.adapters.event_stream import EventPulse, EventStreamError, TooMuch, events
+from failsoft.adapters.event_reading import Refused, take_each
+from failsoft.adapters.event_stream import Event, EventPulse, events
 from failsoft.adapters.streaming import Ending
-from failsoft.adapters.strict_json import WHITE_SPACE, StrictJsonError, loads_text
+from failsoft.adapters.strict_json import WHITE_SPACE, loads_text
 from failsoft.fault import Fault, FaultKind
 
 DONE = "[DONE]"
@@ -124,25 +125,8 @@ class Assembled:
 def assemble(stream: bytes, end: Ending) -> Assembled:
     """One chat completion of a whole event stream. Never raises."""
     answer = _Answer()
-    fault: Fault | None = None
-    try:
-        for event in events(stream):
-            if event.kind in _HEARD:
-                answer.hear(event.kind, event.data.strip(WHITE_SPACE))
-        answer.ended(end)
-    except _Refused as refused:
-        fault = refused.fault
-    except TooMuch as error:
-        fault = Fault(FaultKind.TOO_LARGE, f"in the stream: {error}", 200)
-    except (EventStreamError, StrictJsonError) as error:
-        fault = Fault(FaultKind.MALFORMED_REPLY, f"in the stream: {error}", 200)
-    return Assembled(answer.body(), fault)
-
-
-class _Refused(Exception):
-    def __init__(self, kind: FaultKind, detail: str) -> None:
-        super().__init__(detail)
-        self.fault = Fault(kind, detail, 200)
+    fault = take_each((event for event in events(stream) if event.kind in _HEARD), answer.hear)
+    return Assembled(answer.body(), fault or answer.cut(end))
 
 
 @define(eq=False)
@@ -156,10 +140,11 @@ class _Answer:
     _refusal: list[str] = field(factory=list[str])
     _done: bool = False
 
-    def hear(self, kind: str, data: str) -> None:
+    def hear(self, event: Event) -> None:
         """One event that isn't of an unknown type."""
+        kind, data = event.kind, event.data.strip(WHITE_SPACE)
         if self._done:
-            raise _Refused(FaultKind.AMBIGUOUS_REPLY, "events behind the stream's end")
+            raise Refused(FaultKind.AMBIGUOUS_REPLY, "events behind the stream's end")
         if data == DONE:
             self._done = True
             return
@@ -179,7 +164,7 @@ class _Answer:
         """Whose answer it is, and what it used."""
         envelope, number = self._envelope, chunk.get("id")
         if number and envelope.setdefault("id", number) != number:
-            raise _Refused(FaultKind.AMBIGUOUS_REPLY, "chunks of two answers")
+            raise Refused(FaultKind.AMBIGUOUS_REPLY, "chunks of two answers")
         for name in _NAMES:
             if chunk.get(name) and name not in envelope:
                 envelope[name] = chunk[name]
@@ -191,7 +176,7 @@ class _Answer:
         """The next piece of the one choice."""
         choice = as_object(choices[0])
         if len(choices) > 1 or choice.get("index") not in (0, None):
-            raise _Refused(FaultKind.AMBIGUOUS_REPLY, "more than one choice")
+            raise Refused(FaultKind.AMBIGUOUS_REPLY, "more than one choice")
         delta = as_object(choice.get("delta"))
         text = _texts(delta.get("content")) or _texts(choice.get("text"))
         refusal = _texts(delta.get("refusal"))
@@ -199,7 +184,7 @@ class _Answer:
         if delta.get("function_call"):  # before there were tools
             calls.append({"index": 0, "function": delta["function_call"]})
         if (text or refusal or calls) and self._choice.get("finish_reason"):
-            raise _Refused(FaultKind.AMBIGUOUS_REPLY, "text behind the answer's end")
+            raise Refused(FaultKind.AMBIGUOUS_REPLY, "text behind the answer's end")
         self._text += text
         self._refusal += refusal
         for call in calls:
@@ -209,13 +194,14 @@ class _Answer:
                 self._choice[name] = choice[name]
         self._choice.setdefault("index", 0)
 
-    def ended(self, end: Ending) -> None:
-        """The stream has ended: may it?"""
+    def cut(self, end: Ending) -> Fault | None:
+        """The stream has ended: mayn't it?"""
         if self._envelope.get("error") or self._choice.get("error"):
-            return
+            return None
         finished = bool(self._choice.get("finish_reason"))
-        if not ((finished or end is Ending.DONE) and (self._done or end is Ending.FINISH)):
-            raise _Refused(FaultKind.TRUNCATED_STREAM, "the stream ended before its answer did")
+        if (finished or end is Ending.DONE) and (self._done or end is Ending.FINISH):
+            return None
+        return Fault(FaultKind.TRUNCATED_STREAM, "the stream ended before its answer did", 200)
 
     def body(self) -> dict[str, Any]:
         """As it would have come in one piece."""
@@ -236,5 +222,5 @@ def _texts(content: object) -> list[str]:
     if content is None or content == "":
         return []
     if not isinstance(content, str):
-        raise _Refused(FaultKind.MALFORMED_REPLY, "a piece of text that is none")
+        raise Refused(FaultKind.MALFORMED_REPLY, "a piece of text that is none")
     return [content]
