@@ -265,7 +265,7 @@ async def test_what_is_emitted_is_what_the_catalogue_says_and_holds_no_payload(
             isolation[RateItem].sync(request)
     monkeypatch.setattr("failsoft.observer.reader_of", no_token)
     with failsoft.observe(None, sync=True, library="httpx", transport=httpx.MockTransport(provider)) as client:
-        client.post("http://127.0.0.1:1/v1/chat/completions", json={"model": CANARY})
+        client.post("http://127.0.0.1:1/v1/chat/completions", json={"model": "m", "messages": CANARY})
     assert {each["event"] for each in heard} == set(CATALOGUE)
     for each in heard:
         name = each.pop("event")
