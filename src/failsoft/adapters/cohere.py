@@ -16,7 +16,8 @@ https://docs.cohere.com/reference/errors.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from failsoft.adapters.access import Access, Options
@@ -24,7 +25,6 @@ from failsoft.adapters.base import as_text, media_type
 from failsoft.adapters.cohere_reply import CoherePulse, Events, LineEvents, lines_of, read_v1, read_v2
 from failsoft.adapters.event_reading import take_each
 from failsoft.adapters.event_stream import events
-from failsoft.adapters.http_codec import HttpCodec
 from failsoft.adapters.json_schema import strict_schema
 from failsoft.adapters.reading import Reading
 from failsoft.adapters.request_parts import (
@@ -32,15 +32,13 @@ from failsoft.adapters.request_parts import (
     cannot_show,
     data_url,
     members_of,
-    sampling_fields,
     schema_in_words,
-    spliced,
     tool_description,
     tool_name,
-    with_schema_in_words,
 )
 from failsoft.adapters.status import fault_of_status
-from failsoft.core.effects import AnswerSchema, Ask, HttpReply, HttpRequest
+from failsoft.adapters.ways import ChatWays, Way
+from failsoft.core.effects import AnswerSchema, HttpReply
 from failsoft.fault import Fault, FaultKind
 from failsoft.outcome import Served
 from failsoft.prompt import Content, Image, Message
@@ -50,7 +48,6 @@ _K = FaultKind
 _OWN = frozenset(
     {"model", "messages", "stream", "response_format", "tools", "tool_choice", "strict_tools", "documents"}
 )
-_JSON_OBJECT = b'"response_format":{"type":"json_object"}'
 _LINES = "application/stream+json"
 
 BY_TEXT: tuple[tuple[int, re.Pattern[str], FaultKind], ...] = (
@@ -60,7 +57,7 @@ BY_TEXT: tuple[tuple[int, re.Pattern[str], FaultKind], ...] = (
 """Status, how the message begins, and what it's called then. None of them stops more than the pin."""
 
 
-class Cohere(HttpCodec):
+class Cohere(ChatWays):
     """The codec of one model.
 
     Args:
@@ -69,6 +66,8 @@ class Cohere(HttpCodec):
     Raises:
         ConfigurationError: what `access` holds is unusable.
     """
+
+    names = MappingProxyType({"seed": "seed", "max_tokens": "max_tokens", "stop": "stop_sequences"})
 
     def __init__(self, access: Access) -> None:
         options = Options(access.options)
@@ -81,37 +80,13 @@ class Cohere(HttpCodec):
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    def schema_dialect(self) -> str:
-        """Each way to ask for a schema has bytes of its own."""
-        return self._request.structured
+    def ways(self) -> Mapping[str, Way]:
+        """How a schema can be asked for here."""
+        return _SCHEMAS
 
-    def schema_bytes(self, answer: AnswerSchema) -> bytes:
-        """Members of the body, or a text, as ``structured`` is.
-
-        Raises:
-            ConfigurationError: the response type can't be said in this dialect.
-        """
-        return _SCHEMAS[self._request.structured](answer)
-
-    def encode(self, ask: Ask) -> HttpRequest:
-        """The request's exact bytes.
-
-        Raises:
-            CannotAsk: the prompt holds a document.
-        """
-        way, schema, messages = self._request.structured, self.prepare(ask.answer), ask.prompt.messages
-        if way in ("json", "prompt"):
-            messages = with_schema_in_words(ask.prompt, schema)
-            schema = _JSON_OBJECT if way == "json" else b""
-        fields: dict[str, Any] = {
-            "model": ask.pin.model,
-            "messages": [{"role": each.role, "content": _content(each)} for each in messages],
-            "stream": self.streaming is not None,
-            **sampling_fields(ask.sampling, seed="seed", max_tokens="max_tokens", stop="stop_sequences"),
-        }
-        return HttpRequest(
-            self.url, self.headers, spliced(self._request.applied(fields), schema), "POST", *self._timing
-        )
+    def content_of(self, message: Message) -> Any:
+        """A message's content. Raises CannotAsk where it holds what isn't taken."""
+        return _content(message)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -194,7 +169,7 @@ def _tool(answer: AnswerSchema) -> bytes:
     return members_of(tools=[{"type": "function", "function": function}], tool_choice="REQUIRED", strict_tools=True)
 
 
-_SCHEMAS: dict[str, Callable[[AnswerSchema], bytes]] = {
+_SCHEMAS: dict[str, Way] = {
     "native": _native,
     "tool": _tool,
     "json": schema_in_words,

@@ -15,7 +15,7 @@ unless ``body`` says otherwise. Claude on Vertex (``rawPredict``) isn't spoken h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -28,7 +28,6 @@ from failsoft.adapters.event_stream import events
 from failsoft.adapters.gemini_errors import fault_of_google
 from failsoft.adapters.gemini_reply import Chunks, GeminiPulse, read_reply, served_of
 from failsoft.adapters.google_schema import json_schema, openapi_schema
-from failsoft.adapters.http_codec import HttpCodec
 from failsoft.adapters.reading import Reading
 from failsoft.adapters.request_parts import (
     RequestOptions,
@@ -40,9 +39,9 @@ from failsoft.adapters.request_parts import (
     spliced,
     tool_description,
     tool_name,
-    with_schema_in_words,
 )
 from failsoft.adapters.strict_json import WHITE_SPACE, decoded, loads_text
+from failsoft.adapters.ways import ManyWays, Way
 from failsoft.core.effects import AnswerSchema, Ask, HttpReply, HttpRequest
 from failsoft.fault import Fault
 from failsoft.prompt import Content, Image, Message
@@ -63,7 +62,7 @@ _OWN_IN_CONFIG = frozenset(
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/webp"})
 
 
-class Gemini(HttpCodec):
+class Gemini(ManyWays):
     """The codec of one model.
 
     Args:
@@ -103,17 +102,9 @@ class Gemini(HttpCodec):
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    def schema_dialect(self) -> str:
-        """Each way to ask for a schema has bytes of its own."""
-        return self._request.structured
-
-    def schema_bytes(self, answer: AnswerSchema) -> bytes:
-        """Members of ``generationConfig``, of the body itself, or a text, as ``structured`` is.
-
-        Raises:
-            ConfigurationError: the response type can't be said in this dialect.
-        """
-        return _SCHEMAS[self._request.structured](answer)
+    def ways(self) -> Mapping[str, Way]:
+        """How a schema can be asked for here: by members of ``generationConfig``, of the body itself, or by a text."""
+        return _SCHEMAS
 
     def encode(self, ask: Ask) -> HttpRequest:
         """The request's exact bytes.
@@ -121,9 +112,8 @@ class Gemini(HttpCodec):
         Raises:
             CannotAsk: the prompt holds a picture or a document that isn't taken.
         """
-        way, schema, messages = self._request.structured, self.prepare(ask.answer), ask.prompt.messages
-        if way in ("json", "prompt"):
-            messages = with_schema_in_words(ask.prompt, schema)
+        way = self._request.structured
+        messages, schema = self.asked(ask)
         fields: dict[str, Any] = {
             "contents": [_content(each) for each in messages if each.role != "system"],
             **self._own,
@@ -247,7 +237,7 @@ def _tool(answer: AnswerSchema) -> bytes:
     return members_of(tools=[{"functionDeclarations": [declared]}], toolConfig=calling)
 
 
-_SCHEMAS: dict[str, Callable[[AnswerSchema], bytes]] = {
+_SCHEMAS: dict[str, Way] = {
     "native": _native,
     "schema": _schema,
     "tool": _tool,

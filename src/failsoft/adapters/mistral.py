@@ -14,12 +14,12 @@ recorded replies, https://docs.mistral.ai/api, https://docs.mistral.ai/resources
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from failsoft.adapters.access import Access, Options
 from failsoft.adapters.base import as_array, as_object, as_text, json_text
-from failsoft.adapters.http_codec import HttpCodec
 from failsoft.adapters.json_schema import strict_schema
 from failsoft.adapters.openai_reply import tokens_of
 from failsoft.adapters.openai_stream import ChatPulse, assemble
@@ -29,15 +29,13 @@ from failsoft.adapters.request_parts import (
     cannot_show,
     data_url,
     members_of,
-    sampling_fields,
     schema_in_words,
-    spliced,
     tool_description,
     tool_name,
-    with_schema_in_words,
 )
 from failsoft.adapters.status import fault_of_status
-from failsoft.core.effects import AnswerSchema, Ask, HttpReply, HttpRequest
+from failsoft.adapters.ways import ChatWays, Way
+from failsoft.core.effects import AnswerSchema, HttpReply
 from failsoft.fault import Fault, FaultKind
 from failsoft.outcome import Grade, Served
 from failsoft.prompt import Content, Image, Message
@@ -45,7 +43,6 @@ from failsoft.prompt import Content, Image, Message
 _K = FaultKind
 
 _OWN = frozenset({"model", "messages", "response_format", "stream", "n", "tools", "tool_choice", "parallel_tool_calls"})
-_JSON_OBJECT = b'"response_format":{"type":"json_object"}'
 
 FINISH: Mapping[str, FaultKind] = {
     "length": _K.TRUNCATED,
@@ -65,7 +62,7 @@ BY_CODE: Mapping[str, FaultKind] = {
 """Of ``type`` and ``code``, which is a number written as text."""
 
 
-class Mistral(HttpCodec):
+class Mistral(ChatWays):
     """The codec of one model.
 
     Args:
@@ -74,6 +71,8 @@ class Mistral(HttpCodec):
     Raises:
         ConfigurationError: what `access` holds is unusable.
     """
+
+    names = MappingProxyType({"seed": "random_seed", "max_tokens": "max_tokens", "stop": "stop"})
 
     def __init__(self, access: Access) -> None:
         options = Options(access.options)
@@ -86,37 +85,13 @@ class Mistral(HttpCodec):
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    def schema_dialect(self) -> str:
-        """Each way to ask for a schema has bytes of its own."""
-        return self._request.structured
+    def ways(self) -> Mapping[str, Way]:
+        """How a schema can be asked for here."""
+        return _SCHEMAS
 
-    def schema_bytes(self, answer: AnswerSchema) -> bytes:
-        """Members of the body, or a text, as ``structured`` is.
-
-        Raises:
-            ConfigurationError: the response type can't be said in this dialect.
-        """
-        return _SCHEMAS[self._request.structured](answer)
-
-    def encode(self, ask: Ask) -> HttpRequest:
-        """The request's exact bytes.
-
-        Raises:
-            CannotAsk: the prompt holds a document that isn't taken.
-        """
-        way, schema, messages = self._request.structured, self.prepare(ask.answer), ask.prompt.messages
-        if way in ("json", "prompt"):
-            messages = with_schema_in_words(ask.prompt, schema)
-            schema = _JSON_OBJECT if way == "json" else b""
-        fields: dict[str, Any] = {
-            "model": ask.pin.model,
-            "messages": [{"role": each.role, "content": _content(each)} for each in messages],
-            "stream": self.streaming is not None,
-            **sampling_fields(ask.sampling, seed="random_seed", max_tokens="max_tokens", stop="stop"),
-        }
-        return HttpRequest(
-            self.url, self.headers, spliced(self._request.applied(fields), schema), "POST", *self._timing
-        )
+    def content_of(self, message: Message) -> Any:
+        """A message's content. Raises CannotAsk where it holds what isn't taken."""
+        return _content(message)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -244,7 +219,7 @@ def _tool(answer: AnswerSchema) -> bytes:
     )
 
 
-_SCHEMAS: dict[str, Callable[[AnswerSchema], bytes]] = {
+_SCHEMAS: dict[str, Way] = {
     "native": _native,
     "tool": _tool,
     "json": schema_in_words,
