@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from failsoft import ConfigurationError, Isolation
-from failsoft.assembly import KEY_FILE_REFRESH
+from failsoft.assembly_adapters import KEY_FILE_REFRESH
 from failsoft.credentials import AwsCredentials, Token
 from failsoft.testing import FaultTransport, chat_answer, faults
 from tests.core.scripted import Grade, GradeItem, Item

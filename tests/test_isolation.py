@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 import failsoft
 from failsoft import Capability, ConfigurationError, Isolation, IsolationClosed, Outcome, capability
-from failsoft.assembly import transition
+from failsoft.assembly_adapters import transition
 from failsoft.context import current_context, end_by
 from failsoft.core.effects import Ask
 from failsoft.core.throttle import ThrottleChange

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from failsoft import Capability, ConfigurationError, Isolation, capability
-from failsoft.assembly import import_object
+from failsoft.importing import import_object
 
 HERE = __name__
 CANARY = "sk-canary-7f3a"

@@ -29,7 +29,7 @@ from typing import Any, Literal, Self, TypeVar, overload
 import attrs
 import httpx
 
-from failsoft import assembly, shared_state
+from failsoft import assembly, assembly_adapters, shared_state
 from failsoft.capability import Capability
 from failsoft.config import AdapterConfig, Config
 from failsoft.config_read import Draft, read_file, read_mapping, unknown_adapters
@@ -133,7 +133,7 @@ class Isolation:
         problems = list(draft.problems)
         unknown = unknown_adapters(draft)
         self._config = config = draft.config
-        self._parts = assembly.Parts(self._clock, self._random, self._changed, self._full)
+        self._parts = assembly_adapters.Parts(self._clock, self._random, self._changed, self._full)
         found = assembly.instances(
             assembly.imported(config.capabilities, problems) if given is None else given, problems
         )
@@ -142,7 +142,7 @@ class Isolation:
         self._quality: dict[tuple[str, str], Quality] = {}
         self._admissions: dict[str, Bulkhead] = {}
         for name, each in config.adapters.items():
-            adapter = assembly.guarded(name, each, problems, self._parts)
+            adapter = assembly_adapters.guarded(name, each, problems, self._parts)
             if adapter is not None:
                 self._adapters[name] = adapter
         assembly.check_transport(config, problems)
@@ -224,11 +224,13 @@ class Isolation:
 
         def register(function: F) -> F:
             found = list(problems)
-            codec = assembly.function_codec(function, f"adapters.{name}", found, text=text, served=served, grade=grade)
+            codec = assembly_adapters.function_codec(
+                function, f"adapters.{name}", found, text=text, served=served, grade=grade
+            )
             if found or codec is None:
                 raise ConfigurationError(found)
             config: AdapterConfig = draft.config.adapters[name]
-            self._adapters[name] = assembly.guard(name, codec, config, self._parts)
+            self._adapters[name] = assembly_adapters.guard(name, codec, config, self._parts)
             return function
 
         return register
@@ -688,8 +690,8 @@ class Isolation:
 
     # --- what the guards and the ledger tell --------------------------------------------------------------------------
 
-    def _changed(self, adapter: str, change: assembly.Told, capability: str | None = None) -> None:
-        made = assembly.transition(change, capability)
+    def _changed(self, adapter: str, change: assembly_adapters.Told, capability: str | None = None) -> None:
+        made = assembly_adapters.transition(change, capability)
         if isinstance(change, Change) and change.would_open:
             self.telemetry.emit(
                 "breaker.would_open", adapter=adapter, layer=made.layer, reason=made.reason, capability=capability

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from failsoft.adapters.name_class import TABLES, bare
 from failsoft.adapters.pins import BELOW, expected, floating_problem, name_class
-from failsoft.assembly import pin_of
+from failsoft.assembly_adapters import pin_of
 from failsoft.config import AdapterConfig
 from failsoft.outcome import Pin
 

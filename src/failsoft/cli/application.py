@@ -12,9 +12,9 @@ from typing import Annotated, Final
 import typer
 from rich.markup import escape
 
-from failsoft.assembly import import_object
 from failsoft.cli.telling import err
 from failsoft.errors import ConfigurationError, LedgerInvalid
+from failsoft.importing import import_object
 from failsoft.isolation import Isolation
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The application's failsoft.toml.")]
