@@ -241,17 +241,17 @@ async def test_what_is_emitted_is_what_the_catalogue_says_and_holds_no_payload(
         rate.sync(request)
         ledger = isolation._ledger
         assert ledger is not None
-        isolation._event("ledger.failed", {"reason": "r", "policy": "fallback"})
-        isolation._event("ledger.recovered", {})
-        isolation._event("ledger.warning", {"reason": "r"})
-        isolation._blocked("local", 250_000_000)
+        isolation._hearing.event("ledger.failed", {"reason": "r", "policy": "fallback"})
+        isolation._hearing.event("ledger.recovered", {})
+        isolation._hearing.event("ledger.warning", {"reason": "r"})
+        isolation._hearing.loop_blocked("local", 250_000_000)
         assert isolation.running is not None
         isolation.running.world.offset += 3600 * 10**9
         isolation.running.world.clocks_disagree()
-        isolation._event("state.degraded", {"store": "file", "reason": "r"})
-        isolation._blocks_read("why")
-        isolation._blocks_read("")
-        isolation._event("state.recovered", {"store": "file", "ms": 1})
+        isolation._hearing.event("state.degraded", {"store": "file", "reason": "r"})
+        isolation._hearing.blocks_read("why")
+        isolation._hearing.blocks_read("")
+        isolation._hearing.event("state.recovered", {"store": "file", "ms": 1})
         isolation.telemetry.emit("retirements.unreadable", reason="r")
         pin = PinStanding(
             "local", "openai", "gpt-5", NameClass.FLOATING, "gpt-5", shipped().standing("openai", "gpt-5", LATE)

@@ -26,7 +26,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
-import attrs
 import httpx
 
 from failsoft import assembly, assembly_adapters, shared_state
@@ -35,16 +34,18 @@ from failsoft.config import AdapterConfig, Config
 from failsoft.config_read import Draft, read_file, read_mapping, unknown_adapters
 from failsoft.core.breaker import Change, Mode
 from failsoft.core.budget import fair_share
-from failsoft.core.bulkhead import Bulkhead, BulkheadFull
+from failsoft.core.bulkhead import Bulkhead
 from failsoft.core.call import World
 from failsoft.core.contract import Contract
-from failsoft.core.degraded import DegradedShare, DegradedWindow
+from failsoft.core.degraded import DegradedWindow
 from failsoft.core.effects import Clock
-from failsoft.core.evidence import BlockChanged, BreakerChanged, ConfigActivated
+from failsoft.core.evidence import ConfigActivated
 from failsoft.core.quality import Quality
 from failsoft.core.route import GuardedAdapter, NoBlocks, Route
+from failsoft.entering import Entry
 from failsoft.errors import ConfigurationError, IsolationClosed
 from failsoft.health import Health, QualityHealth, adapter_health, capability_health, quality_health, state_health
+from failsoft.hearing import Hearing
 from failsoft.io.block_file import Block, BlockFile
 from failsoft.io.clock import SystemClock
 from failsoft.io.drive_async import AsyncDriver, Exchanger
@@ -121,6 +122,7 @@ class Isolation:
     ) -> None:
         self.telemetry = Telemetry()
         self._clock = self._make_clock()
+        self._hearing = Hearing(self.telemetry, self._clock)
         self._random = random.Random()  # noqa: S311 - jitter and identifiers, no secrets
         self._transports = (transport, sync_transport)
         self._lock = threading.Lock()
@@ -133,7 +135,7 @@ class Isolation:
         problems = list(draft.problems)
         unknown = unknown_adapters(draft)
         self._config = config = draft.config
-        self._parts = assembly_adapters.Parts(self._clock, self._random, self._changed, self._full)
+        self._parts = assembly_adapters.Parts(self._clock, self._random, self._hearing.changed, self._hearing.full)
         found = assembly.instances(
             assembly.imported(config.capabilities, problems) if given is None else given, problems
         )
@@ -157,7 +159,7 @@ class Isolation:
                 assembly.check_times(contract, settings[name], config.adapters, problems)
                 self._contracts[name] = contract
                 limits = settings[name].degraded_window, settings[name].degraded_limit
-                self._windows[name] = DegradedWindow(*limits, self._clock, self._on_share(name))
+                self._windows[name] = DegradedWindow(*limits, self._clock, self._hearing.on_share(name))
         self._settings = settings
         what = InForce(config, self._contracts, settings, self._adapters)
         self._upkeep = Upkeep(what, self._clock, self.telemetry.emit)
@@ -171,7 +173,13 @@ class Isolation:
         }
         place = shared_state.block_place(config)
         self._switch = KillSwitch(
-            place, self._adapters, self._contracts, self._qualities, self._clock, self._block_changed, self._blocks_read
+            place,
+            self._adapters,
+            self._contracts,
+            self._qualities,
+            self._clock,
+            self._hearing.block_changed,
+            self._hearing.blocks_read,
         )
         # A name that resembles a configured one is a slip; another may still be given in code, before entering.
         if problems or any(each.suggestion is not None for each in unknown):
@@ -247,7 +255,7 @@ class Isolation:
         self._leave()
 
     async def __aenter__(self) -> Self:
-        entry = _Entry(self._enter, self._leave)
+        entry = Entry(self._enter, self._leave)
         try:
             await asyncio.get_running_loop().run_in_executor(None, entry.run)
         except asyncio.CancelledError:
@@ -287,11 +295,11 @@ class Isolation:
         routes = {name: self._route(name) for name in self._contracts}
         snapshot = config.snapshot()
         lock = self._upkeep.held() if config.locked else None
-        blocks = self._switch.open(self._facts_changed)
+        blocks = self._switch.open(self._hearing.facts_changed)
         ledger = self._open_ledger(snapshot, lock)
         digest = "" if ledger is None else hashlib.sha256(snapshot).hexdigest()
         self._background = BackgroundLoop()
-        self._ledger = ledger
+        self._ledger = self._hearing.ledger = ledger
         transports = self._open_transports()
         self._share(blocks)
         world = World(
@@ -309,7 +317,7 @@ class Isolation:
 
     def _share(self, blocks: BlockFile | None) -> None:
         """Take part in the fleet, where there's one."""
-        self._sharer = self._make_sharer(blocks)
+        self._sharer = self._hearing.sharer = self._make_sharer(blocks)
         if self._sharer is None:
             return
         if self._config.state.database is not None:
@@ -331,7 +339,7 @@ class Isolation:
             self._clock,
             self._random,
             self.telemetry,
-            self._event,
+            self._hearing.event,
         )
 
     def _isolate(self, name: str) -> Isolated[Any, Any]:
@@ -362,10 +370,10 @@ class Isolation:
         if found is None:
 
             def told(change: Change) -> None:
-                self._changed(adapter, change, capability)
+                self._hearing.changed(adapter, change, capability)
 
             mode = self._adapters[adapter].breaker.mode
-            found = Quality(self._clock, self._random, told, mode, self._on_refusals(capability, adapter))
+            found = Quality(self._clock, self._random, told, mode, self._hearing.on_refusals(capability, adapter))
             self._quality[capability, adapter] = found
         return found
 
@@ -381,8 +389,8 @@ class Isolation:
             blocking = self._sync_transport = SyncTransport(self._clock, max_bytes=limit, transport=foreign_sync)
         fast, fast_blocking = self._open_fast(limit)
         return (
-            AsyncDriver(self._transport, self._clock, fast, self._blocked),
-            SyncDriver(blocking, self._clock, self._background, fast_blocking, self._blocked),
+            AsyncDriver(self._transport, self._clock, fast, self._hearing.loop_blocked),
+            SyncDriver(blocking, self._clock, self._background, fast_blocking, self._hearing.loop_blocked),
         )
 
     def _open_fast(self, limit: int) -> tuple[dict[str, Exchanger], dict[str, SyncExchanger]]:
@@ -407,7 +415,7 @@ class Isolation:
             host=self._config.host or socket.gethostname(),
             policy=self._config.on_ledger_failure,
             clock=self._clock,
-            on_event=self._event,
+            on_event=self._hearing.event,
         )
         ledger.open()
         ledger.submit(
@@ -424,6 +432,7 @@ class Isolation:
         self.running = None
         ledger, self._ledger = self._ledger, None
         sharer, self._sharer = self._sharer, None
+        self._hearing.ledger = self._hearing.sharer = None
         self._switch.close()
         if sharer is not None:
             sharer.close()
@@ -688,66 +697,6 @@ class Isolation:
         possible = self.running is None and (kind == "postgresql" or self._switch.path is not None)
         return Sharing(kind if possible else "none")
 
-    # --- what the guards and the ledger tell --------------------------------------------------------------------------
-
-    def _changed(self, adapter: str, change: assembly_adapters.Told, capability: str | None = None) -> None:
-        made = assembly_adapters.transition(change, capability)
-        if isinstance(change, Change) and change.would_open:
-            self.telemetry.emit(
-                "breaker.would_open", adapter=adapter, layer=made.layer, reason=made.reason, capability=capability
-            )
-            return
-        now = self._clock.monotonic_ns()
-        until_ms = None if made.until is None else max(0, (made.until - now) // 1_000_000)
-        record = BreakerChanged(adapter, made.layer, made.before, made.after, made.reason, until_ms, capability)
-        self.telemetry.emit("breaker.changed", **attrs.asdict(record))
-        if self._ledger is not None:
-            self._ledger.submit(record)
-        if self._sharer is not None and capability is None:
-            self._sharer.told(adapter, change)
-
-    def _facts_changed(self) -> None:
-        if self._sharer is not None:
-            self._sharer.wake()
-
-    def _block_changed(self, change: BlockChanged) -> None:
-        self.telemetry.emit("block.changed", **attrs.asdict(change))
-        if self._ledger is not None:
-            self._ledger.submit(change)
-
-    def _blocks_read(self, reason: str) -> None:
-        if reason:
-            self.telemetry.emit("blocks.unreadable", reason=reason)
-        else:
-            self.telemetry.emit("blocks.recovered")
-
-    def _full(self, adapter: str, full: BulkheadFull) -> None:
-        self.telemetry.emit(
-            "bulkhead.full", adapter=adapter, in_use=full.in_use, waiting=full.waiting, refused=full.refused
-        )
-
-    def _on_refusals(self, capability: str, adapter: str) -> Callable[[float], None]:
-        def tell(share: float) -> None:
-            self.telemetry.emit("refusals.many", capability=capability, adapter=adapter, share=round(share, 1))
-
-        return tell
-
-    def _blocked(self, adapter: str, took: int) -> None:
-        self.telemetry.emit("loop.blocked", adapter=adapter, ms=took // 1_000_000)
-
-    def _event(self, name: str, fields: Mapping[str, Any]) -> None:
-        self.telemetry.emit(name, **fields)
-
-    def _on_share(self, name: str) -> Callable[[DegradedShare], None]:
-        def tell(share: DegradedShare) -> None:
-            event = "degraded.exceeded" if share.exceeded else "degraded.recovered"
-            fields: dict[str, Any] = {"capability": name, "share": round(share.percent, 1), "limit": share.limit}
-            if share.exceeded:
-                fields["why"] = [f"{reason} ×{count}" for reason, count in share.why.items()]
-            self.telemetry.emit(event, **fields)
-
-        return tell
-
     def after_fork(self) -> None:
         """In a forked child: new locks, other random numbers, no permits, no background loop."""
         self._lock = threading.Lock()
@@ -772,34 +721,6 @@ class Isolation:
             self._background.after_fork()
         if self._sharer is not None:
             self._sharer.after_fork(shared_state.process_name(self._random))
-
-
-class _Entry:
-    """An entering, in a thread, that its caller may walk away from: what was entered for nobody is left again.
-
-    No loop is needed for that: the one that asked may be ending.
-    """
-
-    def __init__(self, enter: Callable[[], None], leave: Callable[[], None]) -> None:
-        self._enter = enter
-        self._leave = leave
-        self._lock = threading.Lock()
-        self._entered = self._unwanted = False
-
-    def run(self) -> None:
-        self._enter()
-        with self._lock:
-            self._entered = True
-            unwanted = self._unwanted
-        if unwanted:
-            self._leave()
-
-    def abandon(self) -> None:
-        with self._lock:
-            self._unwanted = True
-            entered = self._entered
-        if entered:
-            threading.Thread(target=self._leave, name="failsoft-leaving").start()
 
 
 def _strangers(config: Config, found: Mapping[str, object]) -> list[str]:
