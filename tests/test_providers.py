@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,3 +107,11 @@ def test_what_an_option_took_from_outside_stands_in_no_snapshot(monkeypatch: pyt
     assert config.adapters["a"].options["body"]["tenant"] == "hunter2"
     assert b"hunter2" not in config.snapshot()
     assert b'"tags":[{"env":"TENANT"},"x"]' in config.snapshot()
+
+
+def test_the_page_of_providers_names_each_of_them_and_no_other() -> None:
+    page = (Path(__file__).parents[1] / "docs/reference/providers.md").read_text(encoding="utf-8")
+    names = page.partition("| page | names |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`([a-z-]+)`", names)) == set(PROVIDERS)
+    assert page.startswith("# Providers\n\nEighteen")
+    assert len(PROVIDERS) == 18
