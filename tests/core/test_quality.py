@@ -375,6 +375,30 @@ class TestRefusals:
         assert quality.refusals(199 * SECOND) == 6
         assert quality.refusals(900 * SECOND) == 0
 
+    def test_are_told_again_not_a_nanosecond_sooner(self) -> None:
+        quality, shares = self.told()
+        for _ in range(20):
+            quality.settle(0, 0, "refused")
+        for _ in range(20):
+            quality.settle(0, 600 * SECOND - 1, "refused")
+        assert shares == [100]
+        quality.settle(0, 600 * SECOND, "refused")
+        assert shares == [100, 100]
+
+    def test_are_a_share_of_the_answers_of_the_same_minute(self) -> None:
+        quality, shares = self.told()
+        for _ in range(20):
+            quality.settle(0, 0, "ok")
+        for _ in range(20):
+            quality.settle(0, 70 * SECOND, "refused")
+        assert shares == [100]
+
+    def test_of_a_minute_ago_count_no_more(self) -> None:
+        quality, _ = self.told()
+        quality.settle(0, 0, "refused")
+        assert quality.refusals(60 * SECOND - 1) == 1
+        assert quality.refusals(60 * SECOND) == 0
+
     def test_need_nobody_to_tell(self) -> None:
         quality = Quality(VirtualClock(), random.Random(1))
         for _ in range(30):
