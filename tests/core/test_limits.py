@@ -12,7 +12,8 @@ from failsoft.core.effects import HttpReply, Reply, Tokens, Unusable
 from failsoft.core.limits import DAY, Limited, Limits, LimitSettings, Reservation, estimate
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive_simulated import Simulation
-from tests.core.scripted import SECOND, Scene, StubCodec, ok, scripted
+from failsoft.prompt import Message, Prompt
+from tests.core.scripted import SECOND, GradeItem, Item, Scene, StubCodec, ok, scripted
 from tests.core.test_call import reasons, run
 
 
@@ -224,3 +225,13 @@ class TestACall:
         simulation.run()
         assert running.error is not None
         assert adapter.bulkhead.in_use == 0
+
+
+def test_a_prompt_that_no_bytes_can_hold_is_estimated_all_the_same() -> None:
+    class Surrogate(GradeItem):
+        def prompt(self, request: Item) -> Prompt:
+            return Prompt((Message("user", "\ud800"),))
+
+    scene = Scene(capability=Surrogate())
+    scene.add("first", limits=limited(tokens_per_minute=9_000))
+    assert run(scene, ok()).by_ai

@@ -336,6 +336,15 @@ def test_what_is_in_flight_doesnt_thin_its_rate() -> None:
     assert (seen.state, seen.calls) == (State.OPEN, 20)
 
 
+def test_why_it_tries_again_is_told() -> None:
+    heard: list[str] = []
+    quality = Quality(VirtualClock(), random.Random(1), lambda change: heard.append(change.reason))
+    for _ in range(20):
+        quality.settle(0, 0, "fail")
+    quality.unblocked(0)
+    assert heard == ["rate", "unblocked"]
+
+
 def test_an_opening_is_told_at_once() -> None:
     heard: list[str] = []
     quality = Quality(VirtualClock(), random.Random(1), lambda change: heard.append(change.reason))

@@ -35,7 +35,7 @@ from failsoft.core.quality import Quality
 from failsoft.core.retry import Retry
 from failsoft.core.route import GuardedAdapter
 from failsoft.fault import Fault, FaultKind, Settlement
-from failsoft.outcome import PassedOver
+from failsoft.outcome import PassedOver, Served
 from failsoft.prompt import Message, Prompt
 
 R = TypeVar("R")
@@ -321,7 +321,7 @@ class Turn(Generic[R]):
             return answer
         permit, held.permit = held.permit, None
         assert permit is not None
-        permit.settle(Settlement.SUCCESS, now, well_formed=True)
+        self._settle(permit, Settlement.SUCCESS, attempt, now, well_formed=True)
         if not adapter.throttle.free:
             adapter.throttle.succeeded(now)
         for each in adapter.latches:
@@ -335,18 +335,42 @@ class Turn(Generic[R]):
         held.release(now)
         return answer
 
+    def _settle(
+        self,
+        permit: Permit,
+        settlement: Settlement,
+        attempt: Attempt,
+        now: int,
+        hint_ns: int | None = None,
+        *,
+        well_formed: bool,
+    ) -> None:
+        """Tell the breaker; of a trial's reply what its recovery check says comes first."""
+        served = attempt.served
+        if permit.trial and served is not None and settlement is not Settlement.FAILURE and not self._recovered(served):
+            permit.fail_check(now)
+        else:
+            permit.settle(settlement, now, hint_ns=hint_ns, well_formed=well_formed)
+
+    def _recovered(self, served: Served) -> bool:
+        adapter = self.adapter
+        try:
+            return adapter.recovery_check(adapter.pin, served)
+        except Exception as error:
+            self.asking.loud(FaultKind.BUG, adapter.name, error)
+            return False
+
     def _settle_fault(self, attempt: Attempt, fault: Fault, now: int, *, sent: bool, capped: bool) -> None:
         """Tell the guards, all but quality, and note it."""
         asking, adapter, treatment = self.asking, self.adapter, fault.treatment
         permit, self._held.permit = self._held.permit, None
         assert permit is not None
         cut = fault.kind is FaultKind.ATTEMPT_TIMEOUT and not capped and attempt.us * 1000 < asking.route.fair_share
-        if fault.kind is FaultKind.SERVED_MODEL_MISMATCH and permit.trial:
-            permit.fail_check(now)
-        elif cut:
+        if cut:
             permit.cut(now)  # its caller's deadline did: judged by fair time
         else:
-            permit.settle(treatment.health, now, hint_ns=fault.retry_after_ns, well_formed=fault.status is not None)
+            whole = fault.status is not None
+            self._settle(permit, treatment.health, attempt, now, fault.retry_after_ns, well_formed=whole)
         if treatment.throttle == "yes" or (treatment.throttle == "told" and fault.retry_after_ns is not None):
             adapter.throttle.throttled(now, fault.retry_after_ns)
         elif treatment.latch != "no":
