@@ -8,6 +8,9 @@ Theory of operation
 Slot and permit are held only while an attempt is on the wire: never through a queue, never through a sleep. The guards are
 looked at before queueing and the permit is taken after it, so a breaker that opens meanwhile ends the turn.
 
+A second attempt is for a blip. Where another adapter can be asked, one that was open lately, or fails a fifth of its calls,
+isn't asked twice: it would cost a wait, and more load on a provider that has enough.
+
 What can't finish isn't started: an attempt that has less time than a call usually gives it, and less than half of the fresh
 answers took, is passed over (`no_time`), and nobody waits in a queue for such a one. Otherwise, where more is asked than a
 provider can do, each slot goes to whoever waited longest and has no time left to use it.
@@ -54,6 +57,9 @@ _UNSENT = frozenset(
     }
 )
 """Nothing was sent, so nothing can be billed."""
+
+AILING = 20
+"""Per cent of an adapter's recent attempts, and more than one, that failed: nobody asks it twice who can ask another."""
 
 REPAIR = (
     "That answer can't be used: {problem}\nAnswer the same question again, with the corrected JSON and nothing else."
@@ -132,7 +138,7 @@ class Turn(Generic[R]):
         if self._repaired is not None:
             self._prompt = self._repaired
             return 0 if self._afford(now, fault, "repair") else None
-        if not _worth_another(fault, again, self.left):
+        if not _worth_another(fault, again, self.left) or (self.left > 1 and self._ails(fault, now)):
             return None
         if fault.treatment.retry == "free":
             self.why = "retry"
@@ -146,6 +152,13 @@ class Turn(Generic[R]):
         if until + FLOOR >= asking.budget.attempt_until(now, self.left, None):
             return None
         return until if self._afford(now, fault, "retry") else None
+
+    def _ails(self, fault: Fault, now: int) -> bool:
+        """Is the fault one of several? A second attempt is for a blip: an adapter that ails gets one of each call."""
+        if fault.treatment.health is not Settlement.FAILURE:
+            return False
+        seen = self.adapter.breaker.snapshot(now)
+        return seen.trips > 0 or (seen.failures > 1 and seen.failures * 100 >= AILING * seen.calls)
 
     def _afford(self, now: int, fault: Fault, why: Why) -> bool:
         """Does the adapter's retry budget allow it?"""
