@@ -15,7 +15,6 @@ from pydantic import ValidationError
 from failsoft.core.asking import Answer, Asking
 from failsoft.core.effects import Ask, HttpReply, Raised, Reply, Unusable
 from failsoft.core.evidence import Attempt
-from failsoft.core.recovery import same_model
 from failsoft.core.retry_after import retry_after_ns
 from failsoft.core.route import GuardedAdapter
 from failsoft.fault import Fault, FaultKind
@@ -55,7 +54,7 @@ def judge(
         if reply.fault.treatment.repair:
             attempt.answer, attempt.detail = reply.said, reply.fault.detail.encode()
         return _with_hint(asking, reply.fault, result)
-    if not same_model(adapter.pin, served):
+    if served.model is not None and not adapter.pin.admits(served.model):
         fault = _mismatch(asking, adapter, served, attempt.status)
         if adapter.on_mismatch == "refuse":
             return fault

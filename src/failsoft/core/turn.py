@@ -334,7 +334,8 @@ class Turn(Generic[R]):
             return answer
         permit, held.permit = held.permit, None
         assert permit is not None
-        self._settle(permit, Settlement.SUCCESS, attempt, now, well_formed=True)
+        settle = self._settle_trial if permit.trial else Permit.settle
+        settle(permit, Settlement.SUCCESS, now, well_formed=True)
         if not adapter.throttle.free:
             adapter.throttle.succeeded(now)
         for each in adapter.latches:
@@ -348,22 +349,16 @@ class Turn(Generic[R]):
         held.release(now)
         return answer
 
-    def _settle(
-        self,
-        permit: Permit,
-        settlement: Settlement,
-        attempt: Attempt,
-        now: int,
-        hint_ns: int | None = None,
-        *,
-        well_formed: bool,
+    def _settle_trial(
+        self, permit: Permit, settlement: Settlement, now: int, *, hint_ns: int | None = None, well_formed: bool = False
     ) -> None:
-        """Tell the breaker; of a trial's reply what its recovery check says comes first."""
-        served = attempt.served
-        if permit.trial and served is not None and settlement is not Settlement.FAILURE and not self._recovered(served):
-            permit.fail_check(now)
-        else:
+        """As `Permit.settle`, for a trial: what the recovery check says of its reply comes first."""
+        assert self._attempt is not None
+        served = self._attempt.served
+        if served is None or settlement is Settlement.FAILURE or self._recovered(served):
             permit.settle(settlement, now, hint_ns=hint_ns, well_formed=well_formed)
+        else:
+            permit.fail_check(now)
 
     def _recovered(self, served: Served) -> bool:
         adapter = self.adapter
@@ -382,8 +377,8 @@ class Turn(Generic[R]):
         if cut:
             permit.cut(now)  # its caller's deadline did: judged by fair time
         else:
-            whole = fault.status is not None
-            self._settle(permit, treatment.health, attempt, now, fault.retry_after_ns, well_formed=whole)
+            settle, whole = self._settle_trial if permit.trial else Permit.settle, fault.status is not None
+            settle(permit, treatment.health, now, hint_ns=fault.retry_after_ns, well_formed=whole)
         if treatment.throttle == "yes" or (treatment.throttle == "told" and fault.retry_after_ns is not None):
             adapter.throttle.throttled(now, fault.retry_after_ns)
         elif treatment.latch != "no":
