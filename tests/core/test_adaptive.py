@@ -167,6 +167,15 @@ def test_of_a_calls_faults_those_that_speak_of_load_count(fault: FaultKind, limi
     assert bulkhead.limit == limit
 
 
+def test_of_a_calls_answers_all_count() -> None:
+    scene, bulkhead = Scene(), AdaptiveBulkhead(2, 0)
+    scene.add("first", bulkhead=bulkhead)
+    bulkhead.dropped(0, 1)
+    assert bulkhead.limit == 1
+    run(scene, ok())
+    assert bulkhead.limit == 2
+
+
 def test_a_caller_who_is_impatient_says_nothing_of_the_load() -> None:
     scene, bulkhead = Scene(), AdaptiveBulkhead(20, 0)
     scene.add("first", bulkhead=bulkhead, attempts=1)

@@ -278,6 +278,17 @@ def test_a_function_that_raised_is_classified() -> None:
     assert reasons(outcome) == [("first", "adapter_raised")]
 
 
+def test_a_function_that_ran_into_its_time_may_be_billed() -> None:
+    scene = scene_with(codec=Slow(b""), attempts=1)
+    scene.ledger = None
+    steps = scene.call().run()
+    assert isinstance(next(steps), Invoke)
+    with pytest.raises(StopIteration) as ended:
+        steps.send(Fault(FaultKind.ATTEMPT_TIMEOUT))
+    (passed,) = ended.value.value.passed_over
+    assert (passed.reason, passed.billed) == ("attempt_timeout", True)
+
+
 def test_the_slot_of_a_function_that_goes_on_is_free_when_its_work_ends() -> None:
     scene = scene_with(codec=Slow(b""), limit=1, attempts=1)
     scene.ledger = None

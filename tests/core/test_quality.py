@@ -203,6 +203,19 @@ def test_a_cancelled_trial_gives_its_place_back(scene: Scene) -> None:
     assert scene.quality["first"].snapshot(scene.clock.now).in_flight == 0
 
 
+def test_a_trial_has_its_place_for_as_long_as_its_attempt_may_take_and_a_little_more(scene: Scene) -> None:
+    opened(scene)
+    scene.clock.now += 100 * SECOND
+    under_way = [scene.call().run() for _ in range(2)]
+    for steps in under_way:
+        next(steps)
+    refused = scene.quality["first"].peek(scene.clock.now)
+    assert refused is not None
+    assert (refused.reason, refused.retry_after_ns) == ("trials_taken", scene.deadline - SECOND // 20 + 2 * SECOND)
+    for steps in under_way:
+        steps.close()
+
+
 def test_a_collected_call_gives_its_trial_back(scene: Scene) -> None:
     opened(scene)
     scene.clock.now += 7 * SECOND

@@ -90,6 +90,12 @@ class TestWhatAFaultEnds:
         assert reasons(outcome) == [("first", "filtered")]
         assert outcome.source.kind == "fallback"
 
+    @pytest.mark.parametrize("code", [400, 500, 503])
+    def test_a_status_that_everybody_knows_isnt_told(self, code: int) -> None:
+        scene = scene_with(attempts=1)
+        run(scene, status(code))
+        assert "status.unknown" not in scene.events.names
+
     def test_a_status_that_nobody_knows_is_told(self) -> None:
         scene = scene_with(codec=Particular())
         run(scene, status(599))
@@ -123,6 +129,27 @@ class TestTheGuards:
         for reply in (status(404), status(404)):
             run(scene, reply)
         assert reasons(run(scene)) == [("first", "latched")]
+
+    @pytest.mark.parametrize("certain", [True, False])
+    def test_take_a_failure_for_no_answer(self, certain: bool) -> None:
+        scene = scene_with(codec=Uncertain(), attempts=1)
+        for reply in (status(404), status(500), status(404)):
+            run(scene, reply)
+        assert reasons(run(scene)) == [("first", "latched")]
+        if certain:  # nor does one that a latch's trial met open it again
+            scene.clock.now += 400 * SECOND
+            run(scene, status(500))
+            assert reasons(run(scene)) == [("first", "latched")]
+
+    def test_quicken_the_pace_with_each_answer(self) -> None:
+        scene = scene_with()
+        throttle = scene.adapters[0].throttle
+        throttle.throttled(0, SECOND)
+        scene.clock.now = 2 * SECOND
+        for _ in range(7):
+            assert run(scene, (1, ok())).by_ai
+            scene.clock.now += SECOND
+        assert throttle.free  # by time alone it would take 35 s
 
     def test_learn_of_a_time_out_that_had_its_fair_share(self) -> None:
         scene = scene_with(attempts=1)
