@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, field_serializer, field_validator
 from failsoft import Capability
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.core.bulkhead import Bulkhead
+from failsoft.core.call import World
 from failsoft.core.effects import (
     Append,
     Ask,
@@ -26,12 +28,25 @@ from failsoft.core.effects import (
 )
 from failsoft.core.evidence import CallAmended
 from failsoft.core.limits import Limits, LimitSettings
+from failsoft.core.route import NoBlocks
 from failsoft.errors import FallbackFailed
 from failsoft.fault import Fault, FaultKind, Settlement
-from failsoft.io.drive_simulated import Simulation
+from failsoft.io.drive_simulated import Simulation, VirtualClock
 from failsoft.outcome import Served
 from failsoft.prompt import Prompt
-from tests.core.scripted import SECOND, Grade, GradeItem, Item, Scene, StubCodec, StubLedger, ok, scripted, status
+from tests.core.scripted import (
+    SECOND,
+    Grade,
+    GradeItem,
+    Heard,
+    Item,
+    Scene,
+    StubCodec,
+    StubLedger,
+    ok,
+    scripted,
+    status,
+)
 
 
 def reasons(outcome: Any) -> list[tuple[str, str]]:
@@ -570,3 +585,8 @@ def test_a_latch_that_closes_while_the_prompt_is_made_refuses_the_attempt() -> N
     assert reasons(outcome) == [("first", "latched")]
     assert adapter.bulkhead.in_use == 0
     assert adapter.breaker.snapshot(0).in_flight == 0
+
+
+def test_a_world_that_says_nothing_else_falls_back() -> None:
+    world = World(VirtualClock(), random.Random(1), Heard(), NoBlocks())
+    assert (world.ledger, world.on_ledger_failure, world.on_bug) == (None, "fallback", "fallback")

@@ -203,6 +203,18 @@ def test_a_cancelled_trial_gives_its_place_back(scene: Scene) -> None:
     assert scene.quality["first"].snapshot(scene.clock.now).in_flight == 0
 
 
+def test_a_trial_whose_caller_leaves_gives_its_place_back_at_once(scene: Scene) -> None:
+    opened(scene)
+    scene.clock.now += 7 * SECOND
+    steps = scene.call().run()
+    next(steps)
+    assert scene.quality["first"].snapshot(scene.clock.now).in_flight == 1
+    with pytest.raises(KeyboardInterrupt):
+        steps.throw(KeyboardInterrupt())
+    assert scene.quality["first"].snapshot(scene.clock.now).in_flight == 0
+    assert state(scene) == "half_open"
+
+
 def test_a_trial_has_its_place_for_as_long_as_its_attempt_may_take_and_a_little_more(scene: Scene) -> None:
     opened(scene)
     scene.clock.now += 100 * SECOND
@@ -414,6 +426,16 @@ class TestRefusals:
         for _ in range(20):
             quality.settle(0, 70 * SECOND, "refused")
         assert shares == [100]
+
+    def test_leave_the_window_where_time_has_it(self) -> None:
+        quality, _ = self.told()
+        quality.settle(0, 70 * SECOND, "refused")
+        for _ in range(10):
+            quality.settle(0, 70 * SECOND, "fail")
+        for _ in range(10):
+            quality.settle(0, 200 * SECOND, "ok")
+        seen = quality.snapshot(200 * SECOND)
+        assert (seen.state, seen.calls) == (State.CLOSED, 10)
 
     def test_of_a_minute_ago_count_no_more(self) -> None:
         quality, _ = self.told()

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from failsoft.core.breaker import Breaker, BreakerSettings, Change, State
+from failsoft.core.effects import HttpReply
 from failsoft.core.recovery import any_model, same_model
 from failsoft.outcome import Pin, Served
 from tests.core.scripted import SECOND, Grade, Scene, ok, status
@@ -113,14 +114,24 @@ def test_it_is_asked_under_no_lock() -> None:
     assert state(scene) is State.CLOSED
 
 
-@pytest.mark.parametrize(("on_mismatch", "after"), [("refuse", State.OPEN), ("record", State.CLOSED)])
-def test_by_default_it_is_what_the_configuration_says_of_another_model(on_mismatch: Any, after: State) -> None:
+@pytest.mark.parametrize(
+    ("on_mismatch", "model", "after"),
+    [
+        ("refuse", "m-1", State.CLOSED),
+        ("refuse", None, State.CLOSED),  # a reply that doesn't say is no other model's
+        ("refuse", "m-2", State.OPEN),
+        ("record", "m-2", State.CLOSED),
+    ],
+)
+def test_by_default_it_is_what_the_configuration_says_of_another_model(
+    on_mismatch: Any, model: str | None, after: State
+) -> None:
     scene = Scene()
     adapter = scene.add("first", on_mismatch=on_mismatch, attempts=1)
     assert adapter.recovery_check is (same_model if on_mismatch == "refuse" else any_model)
     adapter.breaker.to_trial("test", 0)
     for _ in range(2):
-        run(scene, ok(model="m-2"))
+        run(scene, HttpReply(200, {} if model is None else {"model": model}, b'{"grade": 7}'))
     assert state(scene) is after
 
 
