@@ -131,7 +131,7 @@ class TestARequest:
     @pytest.mark.parametrize("kind", [list[Mutable], dict[str, Mutable], tuple[Mutable, ...]])
     def test_with_an_invalid_model_in_a_collection_is_refused(self, kind: Any) -> None:
         wrong = Mutable.model_construct(description=5)
-        request = {"a": wrong} if kind is dict[str, Mutable] else [wrong]
+        request = {"a": wrong} if kind == dict[str, Mutable] else (wrong,) if kind == tuple[Mutable, ...] else [wrong]
         with pytest.raises(ValidationError, match="description"):
             made(kind, int).snapshot(request)
 
@@ -190,9 +190,18 @@ class TestARequest:
             model_config = ConfigDict(extra="allow")
 
         more = ["a"]
-        snapshot, _ = taken(made(Open, int), Open(more=more))  # type: ignore[call-arg]
+        snapshot, text = taken(made(Open, int), Open(more=more))  # type: ignore[call-arg]
         more.append("b")
         assert snapshot.more == ["a"]
+        assert text == b'{"more":["a"]}'
+
+    def test_with_aliases_that_are_others_names_keeps_each_in_its_place(self) -> None:
+        class Crossed(BaseModel):
+            one: int = Field(alias="other")
+            other: str = Field(alias="one")
+
+        snapshot, _ = taken(made(Crossed, int), Crossed(other=1, one="x"))  # type: ignore[arg-type]
+        assert (snapshot.one, snapshot.other) == (1, "x")
 
     def test_that_is_a_root_model_is_detached(self) -> None:
         class Names(RootModel[list[str]]):
@@ -464,6 +473,28 @@ class TestAnAnswer:
         assert contract.may_refer
         assert "desk" not in str(contract.answer.schema)
 
+    def test_of_one_type_and_a_referral_needs_nothing_that_told_them_apart(self) -> None:
+        class Rated(BaseModel):
+            kind: Literal["rated"]
+
+        class Escalation(Referral):
+            kind: Literal["escalation"]
+
+        contract = made(str, Annotated[Rated | Escalation, Field(discriminator="kind")])
+        assert contract.may_refer
+        assert contract.read_answer(b'{"kind": "rated"}', "request") == Rated(kind="rated")
+
+    def test_has_names_that_may_be_said_of_where_it_doesnt_fit(self) -> None:
+        class Part(BaseModel):
+            size: Size
+
+        class Parts(BaseModel):
+            parts: list[Part]
+            spare: Part | None
+
+        assert made(str, Parts).field_names == {"parts", "spare", "size", "mm"}
+        assert made(str, int).field_names == {"value"}
+
     def test_of_several_types_keeps_what_is_said_about_their_union(self) -> None:
         contract = made(str, Annotated[int | bool | Referral, Field(description="how many")])
         assert contract.answer.schema["properties"]["value"]["description"] == "how many"
@@ -643,8 +674,20 @@ def counted(request: Frozen) -> int:
     raise NotImplementedError
 
 
+class Coarse(Rating):
+    pass
+
+
+class Fine(Rating):
+    pass
+
+
+def either(request: Frozen) -> Coarse | Fine:
+    raise NotImplementedError
+
+
 class TestAWiredFallback:
-    @pytest.mark.parametrize("target", [plain, Table(), narrower, unannotated])
+    @pytest.mark.parametrize("target", [plain, Table(), narrower, unannotated, either])
     def test_that_fits(self, target: Any) -> None:
         assert fallback_problem(target, Frozen, Rating) is None
 

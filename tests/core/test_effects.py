@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from failsoft.context import CallContext
+from failsoft.core.contract import Snapshot
 from failsoft.core.effects import (
     EVENT_STREAM,
     AnswerSchema,
@@ -86,6 +87,7 @@ def kept() -> list[object]:
     ticket = StubTicket(None)
     answer = AnswerSchema("grade-item", {})
     return [
+        Snapshot(None, CANARY, True),
         HttpRequest("http://stub/v1", (("authorization", SAID),), CANARY, pulse=type(SAID, (), {})),
         HttpReply(200, {}, CANARY),
         Ask(None, CANARY, prompt, answer, sampling, pin),
