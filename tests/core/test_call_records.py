@@ -208,12 +208,37 @@ def test_who_is_asked_alone_has_nobody_to_be_hedged_with() -> None:
     assert run(scene, (3 * SECOND, ok(7))).by_ai
 
 
+class BlockedSince:
+    """The second adapter, from a moment on."""
+
+    def adapter(self, name: str, now: int) -> str | None:
+        return "by jdoe" if name == "second" and now >= SECOND else None
+
+    def capability(self, name: str, now: int) -> str | None:
+        return None
+
+
 def test_a_second_adapter_is_looked_at_again_when_its_turn_comes() -> None:
-    scene = Scene()
+    scene = Scene(blocks=BlockedSince())
     scene.add("first", attempts=1)
-    second = scene.add("second")
-    simulation = Simulation(scripted([(3 * SECOND, status(400))]), scene.clock)
-    running = simulation.start(scene.call().run(), at=scene.clock.now)
-    simulation.at(SECOND, lambda: second.throttle.throttled(SECOND, 60 * SECOND))
-    simulation.run()
-    assert reasons(running.value) == [("first", "request_rejected"), ("second", "throttled")]
+    scene.add("second")
+    assert reasons(run(scene, (3 * SECOND, status(400)))) == [("first", "request_rejected"), ("second", "blocked")]
+
+
+def test_a_prompt_that_nobody_was_given_isnt_on_record(scene: Scene) -> None:
+    bulkhead = scene.adapters[0].bulkhead = type(scene.adapters[0].bulkhead)(1, 0)
+    assert bulkhead.try_enter()
+    assert reasons(run(scene)) == [("first", "bulkhead_full")]
+    assert completed(scene).prompt is None
+
+
+def test_a_cancel_while_the_end_is_written_leaves_what_was_answered(scene: Scene) -> None:
+    steps = scene.call().run()
+    answers: list[Any] = [Recorded(0, bytes(32)), ok(7)]
+    effect = next(steps)
+    for answer in answers:
+        effect = steps.send(answer)
+    assert type(effect) is Append
+    with pytest.raises(KeyboardInterrupt):
+        steps.throw(KeyboardInterrupt())
+    assert completed(scene).outcome == "answered"
