@@ -41,6 +41,7 @@ def test_of_an_opening_and_its_end(world: World) -> None:
         0,
         {"owner": one.member.owner, "reason": "trials_succeeded", "trips": 0},
     )
+    assert not one.member.failed
 
 
 def test_of_an_opening_that_another_contradicts(world: World) -> None:
@@ -63,6 +64,7 @@ def test_of_each_trials_conclusion_in_its_leases_epoch_however_many_there_were(w
         assert world.fact("open").epoch == lease
         given_back = world.fact("lease")
         assert (given_back.epoch, given_back.rank, given_back.owner) == (lease + 1, 0, one.member.owner)
+        assert [each.member.failed for each in world.processes] == [each is one for each in world.processes]
 
 
 def test_of_a_wait(world: World) -> None:
