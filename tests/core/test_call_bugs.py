@@ -590,3 +590,13 @@ def test_a_latch_that_closes_while_the_prompt_is_made_refuses_the_attempt() -> N
 def test_a_world_that_says_nothing_else_falls_back() -> None:
     world = World(VirtualClock(), random.Random(1), Heard(), NoBlocks())
     assert (world.ledger, world.on_ledger_failure, world.on_bug) == (None, "fallback", "fallback")
+
+
+def test_a_fallbacks_value_that_cant_be_written_down_is_given_where_nobody_writes() -> None:
+    class Seven(Sealing):
+        def fallback(self, request: Item) -> Sealed:
+            return Sealed(grade=7)
+
+    scene = Scene(capability=Seven())
+    outcome = Simulation(scripted([]), scene.clock).drive(scene.call().run())
+    assert outcome.value.grade == 7

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from failsoft import Capability, Referral
 from failsoft.core.effects import Append, Exchange, Recorded
 from failsoft.core.evidence import CallAmended, CallCompleted, CallStarted
 from failsoft.errors import FallbackFailed, LedgerUnavailable
@@ -87,7 +88,8 @@ def test_a_failed_calls_end_is_waited_for_while_the_ledger_is_well(scene: Scene)
     scene.capability = Failing()
     with pytest.raises(FallbackFailed):
         effects(scene, status(400))
-    assert (completed(scene).outcome, completed(scene).response) == ("failed", None)
+    end = completed(scene)
+    assert (end.outcome, end.response, end.adapter_version) == ("failed", None, None)
     steps = scene.call().run()
     assert type(next(steps)) is Append
     assert type(steps.send(Recorded(0, bytes(32)))) is Exchange
@@ -142,6 +144,7 @@ def test_an_end_that_cant_be_recorded_is_put_there_once_all_the_same(scene: Scen
         "continue": ("answered", False, b'{"grade":7}'),
     }
     assert (end.outcome, end.degraded, end.response) == expected[policy]
+    assert end.adapter_version == ("1" if policy == "continue" else None)
     assert outcome is None or (outcome.record is None and outcome.by_ai == (policy == "continue"))
 
 
@@ -155,6 +158,40 @@ def test_an_amendment_says_what_was_spoken_and_when(scene: Scene) -> None:
     assert running.value.degraded
     (amended,) = scene.ledger.of(CallAmended)
     assert (amended.degraded, amended.us, amended.response) == (True, 3_000_000, b'{"grade":4}')
+
+
+def test_an_amendment_of_a_refused_call_holds_no_answer(scene: Scene) -> None:
+    scene.on_ledger_failure = "refuse"
+    scene.ledger = StubLedger(lambda n, record: None if isinstance(record, CallCompleted) else Recorded(n, bytes(32)))
+    simulation = Simulation(scripted([(2 * SECOND, ok(7))]), scene.clock)
+    running = simulation.start(scene.call().run(), at=scene.clock.now)
+    simulation.at(scene.clock.now + int(2.5 * SECOND), lambda: setattr(scene.ledger.tickets[-1], "taken", True))  # type: ignore[union-attr]
+    simulation.run()
+    assert isinstance(running.error, LedgerUnavailable)
+    (amended,) = scene.ledger.of(CallAmended)
+    assert (amended.outcome, amended.source, amended.response) == ("refused", None, None)
+
+
+def test_a_referral_is_called_one() -> None:
+    class Referring(Capability[Item, Grade | Referral]):
+        """Which grade is it?"""
+
+        def fallback(self, request: Item) -> Grade | Referral:
+            return Referral(reason="look at it")
+
+    scene = Scene(ledger=StubLedger(), capability=Referring())
+    run(scene)
+    assert completed(scene).outcome == "referred"
+
+
+def test_who_lost_a_race_stands_with_the_attempts_and_not_with_those_who_werent_asked() -> None:
+    scene = Scene(ledger=StubLedger(), hedge_after=SECOND)
+    for name in ("first", "second"):
+        scene.add(name)
+    outcome = run(scene, (3 * SECOND, ok(5)), (SECOND, ok(6)))
+    assert reasons(outcome) == [("first", "hedge_lost")]
+    assert completed(scene).passed_over == ()
+    assert [each.fault for each in completed(scene).attempts] == ["cancelled", None]
 
 
 def test_a_record_that_had_hardly_any_time_says_nothing_of_the_ledger(scene: Scene) -> None:
@@ -209,20 +246,31 @@ def test_who_is_asked_alone_has_nobody_to_be_hedged_with() -> None:
 
 
 class BlockedSince:
-    """The second adapter, from a moment on."""
+    """One adapter, from the first second on."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def adapter(self, name: str, now: int) -> str | None:
-        return "by jdoe" if name == "second" and now >= SECOND else None
+        return "by jdoe" if name == self.name and now >= SECOND else None
 
     def capability(self, name: str, now: int) -> str | None:
         return None
 
 
 def test_a_second_adapter_is_looked_at_again_when_its_turn_comes() -> None:
-    scene = Scene(blocks=BlockedSince())
+    scene = Scene(blocks=BlockedSince("second"))
     scene.add("first", attempts=1)
     scene.add("second")
     assert reasons(run(scene, (3 * SECOND, status(400)))) == [("first", "request_rejected"), ("second", "blocked")]
+
+
+def test_a_third_is_looked_at_again_after_a_race() -> None:
+    scene = Scene(blocks=BlockedSince("third"), hedge_after=SECOND)
+    for name in ("first", "second", "third"):
+        scene.add(name, attempts=1)
+    outcome = run(scene, (3 * SECOND, status(400)), (SECOND // 2, status(400)))
+    assert reasons(outcome)[-1] == ("third", "blocked")
 
 
 def test_a_prompt_that_nobody_was_given_isnt_on_record(scene: Scene) -> None:
