@@ -251,6 +251,11 @@ class TestARequest:
         with pytest.raises(ValidationError, match="can't be written as JSON"):
             made(Any, int).snapshot(wrong)
 
+    def test_that_cant_be_written_as_json_says_so_by_a_code(self) -> None:
+        with pytest.raises(ValidationError) as wrong:
+            made(bytes, int).snapshot(b"\xff")
+        assert [each["type"] for each in wrong.value.errors()] == ["not_json"]
+
     def test_that_cant_change_and_cant_be_written_as_json_is_invalid(self) -> None:
         class Scan(BaseModel, frozen=True):
             data: bytes
@@ -483,6 +488,19 @@ class TestAnAnswer:
         contract = made(str, Annotated[Rated | Escalation, Field(discriminator="kind")])
         assert contract.may_refer
         assert contract.read_answer(b'{"kind": "rated"}', "request") == Rated(kind="rated")
+
+    def test_refers_only_where_its_type_says_so(self) -> None:
+        assert [made(str, each).may_refer for each in (int, int | bool, int | Referral)] == [False, False, True]
+
+    def test_one_of_whose_types_is_read_by_the_users_own_code_is_read_as_its_schema_says(self) -> None:
+        early = Annotated[date, BeforeValidator(lambda value: value)]
+        assert made(str, int | early).read_answer(b'{"value": "2026-01-02"}', "request") == date(2026, 1, 2)
+
+    def test_may_be_a_dictionary_of_anything(self) -> None:
+        assert made(str, dict).read_answer(b'{"value": {"a": 1}}', "request") == {"a": 1}
+
+    def test_of_another_type_than_its_own_is_dumped_without_a_word(self) -> None:
+        assert made(str, Rating).dump_response(Rating.model_construct(stars="x")) == b'{"stars":"x"}'  # type: ignore[arg-type]
 
     def test_has_names_that_may_be_said_of_where_it_doesnt_fit(self) -> None:
         class Part(BaseModel):
