@@ -144,3 +144,14 @@ def test_of_an_adapter_that_isnt_the_fleets_nothing_is_told_later_either(world: 
     two = world.processes[1]
     assert two.changes
     assert two.fleet.told("gpt", two.changes[-1]) is False  # it opened on a peer's word
+
+
+@pytest.mark.parametrize(("who", "ahead"), [("advised", 0.4), ("own", 0.2), ("failed", 0.05)])
+def test_whose_trial_tells_most_asks_so_long_before_the_end(world: World, who: str, ahead: float) -> None:
+    one, two = world.processes
+    one.fail()
+    world.step()
+    member = (two if who == "advised" else one).member
+    member.failed = who == "failed"
+    member.next_ask = member.pause = 0
+    assert member.asks_at == member.due - int(ahead * SECOND)

@@ -437,6 +437,14 @@ class TestRefusals:
         seen = quality.snapshot(200 * SECOND)
         assert (seen.state, seen.calls) == (State.CLOSED, 10)
 
+    def test_of_a_thread_that_was_held_up_move_no_window_back(self) -> None:
+        quality, _ = self.told()
+        for _ in range(20):
+            quality.settle(0, 70 * SECOND, "ok")
+        quality.settle(0, 20 * SECOND, "refused")
+        quality.settle(0, 70 * SECOND, "ok")
+        assert quality.snapshot(70 * SECOND).calls == 21
+
     def test_of_a_minute_ago_count_no_more(self) -> None:
         quality, _ = self.told()
         quality.settle(0, 0, "refused")
