@@ -155,3 +155,48 @@ def test_whose_trial_tells_most_asks_so_long_before_the_end(world: World, who: s
     member.failed = who == "failed"
     member.next_ask = member.pause = 0
     assert member.asks_at == member.due - int(ahead * SECOND)
+
+
+def test_a_contradiction_is_in_the_next_epoch(world: World) -> None:
+    one, two = world.processes
+    two.succeed(5)
+    one.fail()
+    world.step(3)
+    assert world.fact("open").epoch == 2
+
+
+def test_a_true_want_stays_in_its_epoch_however_often_its_told(world: World) -> None:
+    world.processes[0].fail()
+    world.step()
+    world.advance(6)
+    for _ in range(3):
+        one = holder(world)
+        (other,) = (each for each in world.processes if each is not one)
+        other.call(None)
+        world.advance(3)
+        assert world.fact("want").epoch == 0
+
+
+def test_one_that_had_opened_by_itself_says_why_it_tries(world: World) -> None:
+    for each in world.processes:
+        each.fail()
+    world.step()
+    world.advance(5.1)
+    one = holder(world)
+    one.succeed(2)
+    (other,) = (each for each in world.processes if each is not one)
+    world.advance(6)
+    told = [each for each in other.changes if isinstance(each, Change) and each.after is State.HALF_OPEN]
+    assert [each.reason for each in told] == ["waited"]
+
+
+def test_a_child_tells_nothing_that_its_parent_heard_of_itself(world: World) -> None:
+    one, _ = world.processes
+    one.adapter.throttle.throttled(world.clock.now, 30 * SECOND)
+    one.fleet.collect()
+    one.adapter.latch.trip("gone", True, "call", world.clock.now)
+    one.fleet.after_fork("child")
+    assert not one.fleet.up
+    one.step()
+    one.step()
+    assert not [name for name in world.store.facts if name.endswith(("throttle", "latch"))]
