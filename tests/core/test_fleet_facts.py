@@ -9,8 +9,10 @@ import pytest
 from failsoft.core.breaker import State
 from failsoft.core.breaker_states import Change
 from failsoft.core.effects import SECOND
+from failsoft.core.fleet import _count
 from failsoft.core.latch import Latch
 from failsoft.core.limits import DAY
+from failsoft.core.shared import Fact, Seen, fact
 from tests.core.test_fleet import KEY, NoJitter, Process, World, counted, limited, take
 
 
@@ -200,3 +202,44 @@ def test_a_child_tells_nothing_that_its_parent_heard_of_itself(world: World) -> 
     one.step()
     one.step()
     assert not [name for name in world.store.facts if name.endswith(("throttle", "latch"))]
+
+
+class TestTheMoment:
+    """A refresh is one second: a lease lasts ten, a want three, and is believed for six."""
+
+    @pytest.fixture
+    def one(self, world: World) -> Process:
+        one = world.processes[0]
+        one.fail()
+        world.step()
+        return one
+
+    def test_to_ask_for_a_lease_is_looked_at_though_its_sooner_than_the_next_refresh(self, one: Process) -> None:
+        now = one.member.asks_at - SECOND // 10
+        assert one.fleet.next_due(now) == one.member.asks_at
+
+    def test_to_renew_a_lease_is_when_half_of_it_is_left(self, one: Process) -> None:
+        now, member = one.clock.now, one.member
+        member.lease, member.trying = 1, False
+        member.lease_until, member.due = now + 5 * SECOND + SECOND // 2, now + 60 * SECOND
+        assert one.fleet.next_due(now) == now + SECOND // 2
+        assert one.fleet.outgoing(now + SECOND // 2 - 1).asks == ()
+        assert len(one.fleet.outgoing(now + SECOND // 2).asks) == 1
+
+    @pytest.mark.parametrize(("ahead_ms", "epoch"), [(3_000, 0), (6_000, 0), (6_001, 1)])
+    def test_beyond_which_a_want_is_nobodys_is_twice_a_wants(self, one: Process, ahead_ms: int, epoch: int) -> None:
+        told: dict[str, Fact] = {}
+        one.fleet._known[f"{KEY}/want"] = fact(0, 1_000 + ahead_ms, owner="ghost/gpt")
+        one.fleet._tell_want(one.member, 1_000, told)
+        assert (told[f"{KEY}/want"].epoch, told[f"{KEY}/want"].rank) == (epoch, 4_000)
+
+    @pytest.mark.parametrize(("ahead_ms", "wanted"), [(0, False), (1, True), (6_000, True), (6_001, False)])
+    def test_until_which_a_want_holds_is_its_own(self, one: Process, ahead_ms: int, wanted: bool) -> None:
+        want = fact(0, 1_000 + ahead_ms, owner="p1/gpt")
+        one.fleet.heard(Seen(1_000, {f"{KEY}/want": want}), one.clock.now, one.clock.now)
+        assert one.member.wanted == wanted
+
+
+@pytest.mark.parametrize("odd", ["3", None, 3.0, -1, 2**62])
+def test_a_figure_that_is_none_counts_nothing(odd: object) -> None:
+    assert _count(fact(0, 0, trips=odd), "trips") == 0
