@@ -129,6 +129,10 @@ def outages_of(stage: Stage, name: str, outages: list[data.Span]) -> dict[str, A
         sums["calls"] += to_call - from_call
         sums["attempts"] += sum(stage.attempts[from_call:to_call])
         sums["sent"] += last - bisect_left(sent, opened)
+        for number in range(from_call, to_call):
+            if stage.state(name, started[number]) is State.CLOSED:
+                sums["calls_let_in"] += 1
+                sums["attempts_let_in"] += stage.attempts[number]
         if stage.state(name, outage.end) is State.CLOSED:
             continue
         closed = stage.closed(name, outage.end)
@@ -149,6 +153,11 @@ def outages_of(stage: Stage, name: str, outages: list[data.Span]) -> dict[str, A
         "calls_until_recovered": _spread(found["missed"]),
         "calls_after_the_trip": sums["calls"],
         "attempts_per_call_after_the_trip": share(sums["attempts"], sums["calls"]),
+        "attempts_per_call_while_kept_out": share(
+            sums["attempts"] - sums["attempts_let_in"], sums["calls"] - sums["calls_let_in"]
+        ),
+        "calls_while_let_in_again": sums["calls_let_in"],
+        "attempts_per_call_while_let_in_again": share(sums["attempts_let_in"], sums["calls_let_in"]),
         "requests_to_it_per_call_after_the_trip": share(sums["sent"], sums["calls"]),
         "calls_in_first_minute": sums["came"],
         "requests_per_call_in_first_minute": share(sums["asked"], sums["came"]),
@@ -245,6 +254,7 @@ def report(calls: int, rates: dict[int, float], *, parallel: bool = True) -> tup
         "ai_share_one_provider": one["ai_share"],
         "provider_availability": two["provider_availability"],
         "attempts_per_call_in_outage": outage["attempts_per_call_after_the_trip"],
+        "attempts_per_call_in_outage_while_kept_out": outage["attempts_per_call_while_kept_out"],
         "attempts_per_call_in_outage_one_provider": alone["attempts_per_call_after_the_trip"],
         "attempts_per_call_in_major_outage": two["outages"]["A"]["major"]["attempts_per_call_after_the_trip"],
         "time_to_open_s": outage["time_to_open_s"],

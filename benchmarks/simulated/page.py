@@ -80,6 +80,17 @@ def year_tables(figures: Figures) -> str:
             lambda year: f"{major(year)['attempts_per_call_after_the_trip']:.2f}",
         ),
         row(
+            "–– of calls that came while its breaker was open or half-open",
+            lambda year: f"{major(year)['attempts_per_call_while_kept_out']:.2f}",
+        ),
+        row(
+            "–– of calls that came while it was closed again: these, of all after the trip",
+            lambda year: (
+                f"{major(year)['attempts_per_call_while_let_in_again']:.2f}: "
+                f"{major(year)['calls_while_let_in_again']:,} of {major(year)['calls_after_the_trip']:,}"
+            ),
+        ),
+        row(
             "– requests to A per call after the trip",
             lambda year: f"{major(year)['requests_to_it_per_call_after_the_trip']:.2f}",
         ),

@@ -63,6 +63,27 @@ def test_as_many_answers_as_there_are_slots_raise_it_by_one() -> None:
     assert bulkhead.limit == 10
 
 
+def test_each_slot_more_takes_as_many_answers_as_there_are_slots() -> None:
+    bulkhead = used(10, 9)
+    bulkhead.dropped(0, 1)
+    bulkhead.dropped(2, 3)
+    raised = []
+    for number in range(1, 18):
+        before = bulkhead.limit
+        bulkhead.answered()
+        if bulkhead.limit > before:
+            raised.append(number)
+    assert raised == [8, 17]
+
+
+def test_exactly_half_of_the_slots_is_enough_to_learn() -> None:
+    bulkhead = used(9, 4)
+    bulkhead.dropped(0, 1)
+    for _ in range(8):
+        bulkhead.answered()
+    assert bulkhead.limit == 9
+
+
 def test_a_drop_forgets_the_answers_before_it() -> None:
     bulkhead = used(10, 9)
     bulkhead.dropped(0, 1)
@@ -144,6 +165,15 @@ def test_of_a_calls_faults_those_that_speak_of_load_count(fault: FaultKind, limi
     scene.add("first", bulkhead=bulkhead, attempts=1)
     run(scene, (7 * SECOND, Fault(fault)))
     assert bulkhead.limit == limit
+
+
+def test_of_a_calls_answers_all_count() -> None:
+    scene, bulkhead = Scene(), AdaptiveBulkhead(2, 0)
+    scene.add("first", bulkhead=bulkhead)
+    bulkhead.dropped(0, 1)
+    assert bulkhead.limit == 1
+    run(scene, ok())
+    assert bulkhead.limit == 2
 
 
 def test_a_caller_who_is_impatient_says_nothing_of_the_load() -> None:

@@ -65,6 +65,10 @@ def test_a_fair_share_is_four_fifths_of_an_equal_one(adapters: int, share: int) 
     assert fair_share(30 * SECOND, adapters, ledger=True) == share * MILLISECOND
 
 
+def test_a_fair_share_is_rounded_down() -> None:
+    assert [fair_share(deadline, 1, ledger=False) for deadline in (8, 9)] == [6, 7]
+
+
 @given(deadlines, st.integers(0, 9), st.booleans())
 def test_a_fair_share_is_less_than_an_equal_one(deadline: int, adapters: int, ledger: bool) -> None:
     assert 0 < fair_share(deadline, adapters, ledger=ledger) * max(1, adapters) < deadline

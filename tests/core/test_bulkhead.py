@@ -228,6 +228,15 @@ def test_work_that_goes_on_in_the_parent_frees_no_slot_of_the_child_when_it_ends
     assert not bulkhead.try_enter()
 
 
+def test_of_two_works_that_go_on_the_one_that_ends_is_counted_off() -> None:
+    bulkhead = full(2)
+    works: list[Promise[None]] = [Promise(), Promise()]
+    for work in works:
+        bulkhead.outlive(work)
+    works[0].resolve(None)
+    assert (bulkhead.orphans, bulkhead.in_use) == (1, 1)
+
+
 def test_in_a_forked_child_becoming_full_is_told_anew() -> None:
     heard: list[BulkheadFull] = []
     bulkhead = Bulkhead(1, 1, heard.append)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, field_serializer, field_validator
 from failsoft import Capability
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.core.bulkhead import Bulkhead
+from failsoft.core.call import World
 from failsoft.core.effects import (
     Append,
     Ask,
@@ -26,12 +28,25 @@ from failsoft.core.effects import (
 )
 from failsoft.core.evidence import CallAmended
 from failsoft.core.limits import Limits, LimitSettings
+from failsoft.core.route import NoBlocks
 from failsoft.errors import FallbackFailed
 from failsoft.fault import Fault, FaultKind, Settlement
-from failsoft.io.drive_simulated import Simulation
+from failsoft.io.drive_simulated import Simulation, VirtualClock
 from failsoft.outcome import Served
 from failsoft.prompt import Prompt
-from tests.core.scripted import SECOND, Grade, GradeItem, Item, Scene, StubCodec, StubLedger, ok, scripted, status
+from tests.core.scripted import (
+    SECOND,
+    Grade,
+    GradeItem,
+    Heard,
+    Item,
+    Scene,
+    StubCodec,
+    StubLedger,
+    ok,
+    scripted,
+    status,
+)
 
 
 def reasons(outcome: Any) -> list[tuple[str, str]]:
@@ -276,6 +291,17 @@ def test_a_function_that_raised_is_classified() -> None:
     scene = scene_with(codec=codec, attempts=1)
     outcome = Simulation(scripted([]), scene.clock).drive(scene.call().run())
     assert reasons(outcome) == [("first", "adapter_raised")]
+
+
+def test_a_function_that_ran_into_its_time_may_be_billed() -> None:
+    scene = scene_with(codec=Slow(b""), attempts=1)
+    scene.ledger = None
+    steps = scene.call().run()
+    assert isinstance(next(steps), Invoke)
+    with pytest.raises(StopIteration) as ended:
+        steps.send(Fault(FaultKind.ATTEMPT_TIMEOUT))
+    (passed,) = ended.value.value.passed_over
+    assert (passed.reason, passed.billed) == ("attempt_timeout", True)
 
 
 def test_the_slot_of_a_function_that_goes_on_is_free_when_its_work_ends() -> None:
@@ -559,3 +585,18 @@ def test_a_latch_that_closes_while_the_prompt_is_made_refuses_the_attempt() -> N
     assert reasons(outcome) == [("first", "latched")]
     assert adapter.bulkhead.in_use == 0
     assert adapter.breaker.snapshot(0).in_flight == 0
+
+
+def test_a_world_that_says_nothing_else_falls_back() -> None:
+    world = World(VirtualClock(), random.Random(1), Heard(), NoBlocks())
+    assert (world.ledger, world.on_ledger_failure, world.on_bug) == (None, "fallback", "fallback")
+
+
+def test_a_fallbacks_value_that_cant_be_written_down_is_given_where_nobody_writes() -> None:
+    class Seven(Sealing):
+        def fallback(self, request: Item) -> Sealed:
+            return Sealed(grade=7)
+
+    scene = Scene(capability=Seven())
+    outcome = Simulation(scripted([]), scene.clock).drive(scene.call().run())
+    assert outcome.value.grade == 7

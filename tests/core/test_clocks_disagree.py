@@ -46,6 +46,10 @@ def test_a_wall_clock_that_was_set_is_told_once(seconds: float) -> None:
     assert told([int(seconds * SECOND), 0, 0]) == [{"seconds": seconds}]
 
 
+def test_it_is_told_to_a_tenth_of_a_second() -> None:
+    assert told([1_260_000_000]) == [{"seconds": 1.3}]
+
+
 @pytest.mark.parametrize("jump", [0, SECOND, -SECOND, SECOND // 2])
 def test_a_second_is_no_anomaly(jump: int) -> None:
     assert told([jump, 0]) == []

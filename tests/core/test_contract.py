@@ -131,7 +131,7 @@ class TestARequest:
     @pytest.mark.parametrize("kind", [list[Mutable], dict[str, Mutable], tuple[Mutable, ...]])
     def test_with_an_invalid_model_in_a_collection_is_refused(self, kind: Any) -> None:
         wrong = Mutable.model_construct(description=5)
-        request = {"a": wrong} if kind is dict[str, Mutable] else [wrong]
+        request = {"a": wrong} if kind == dict[str, Mutable] else (wrong,) if kind == tuple[Mutable, ...] else [wrong]
         with pytest.raises(ValidationError, match="description"):
             made(kind, int).snapshot(request)
 
@@ -190,9 +190,18 @@ class TestARequest:
             model_config = ConfigDict(extra="allow")
 
         more = ["a"]
-        snapshot, _ = taken(made(Open, int), Open(more=more))  # type: ignore[call-arg]
+        snapshot, text = taken(made(Open, int), Open(more=more))  # type: ignore[call-arg]
         more.append("b")
         assert snapshot.more == ["a"]
+        assert text == b'{"more":["a"]}'
+
+    def test_with_aliases_that_are_others_names_keeps_each_in_its_place(self) -> None:
+        class Crossed(BaseModel):
+            one: int = Field(alias="other")
+            other: str = Field(alias="one")
+
+        snapshot, _ = taken(made(Crossed, int), Crossed(other=1, one="x"))  # type: ignore[arg-type]
+        assert (snapshot.one, snapshot.other) == (1, "x")
 
     def test_that_is_a_root_model_is_detached(self) -> None:
         class Names(RootModel[list[str]]):
@@ -241,6 +250,11 @@ class TestARequest:
     def test_that_cant_be_written_as_json_is_invalid(self, wrong: Any) -> None:
         with pytest.raises(ValidationError, match="can't be written as JSON"):
             made(Any, int).snapshot(wrong)
+
+    def test_that_cant_be_written_as_json_says_so_by_a_code(self) -> None:
+        with pytest.raises(ValidationError) as wrong:
+            made(bytes, int).snapshot(b"\xff")
+        assert [each["type"] for each in wrong.value.errors()] == ["not_json"]
 
     def test_that_cant_change_and_cant_be_written_as_json_is_invalid(self) -> None:
         class Scan(BaseModel, frozen=True):
@@ -464,6 +478,41 @@ class TestAnAnswer:
         assert contract.may_refer
         assert "desk" not in str(contract.answer.schema)
 
+    def test_of_one_type_and_a_referral_needs_nothing_that_told_them_apart(self) -> None:
+        class Rated(BaseModel):
+            kind: Literal["rated"]
+
+        class Escalation(Referral):
+            kind: Literal["escalation"]
+
+        contract = made(str, Annotated[Rated | Escalation, Field(discriminator="kind")])
+        assert contract.may_refer
+        assert contract.read_answer(b'{"kind": "rated"}', "request") == Rated(kind="rated")
+
+    def test_refers_only_where_its_type_says_so(self) -> None:
+        assert [made(str, each).may_refer for each in (int, int | bool, int | Referral)] == [False, False, True]
+
+    def test_one_of_whose_types_is_read_by_the_users_own_code_is_read_as_its_schema_says(self) -> None:
+        early = Annotated[date, BeforeValidator(lambda value: value)]
+        assert made(str, int | early).read_answer(b'{"value": "2026-01-02"}', "request") == date(2026, 1, 2)
+
+    def test_may_be_a_dictionary_of_anything(self) -> None:
+        assert made(str, dict).read_answer(b'{"value": {"a": 1}}', "request") == {"a": 1}
+
+    def test_of_another_type_than_its_own_is_dumped_without_a_word(self) -> None:
+        assert made(str, Rating).dump_response(Rating.model_construct(stars="x")) == b'{"stars":"x"}'  # type: ignore[arg-type]
+
+    def test_has_names_that_may_be_said_of_where_it_doesnt_fit(self) -> None:
+        class Part(BaseModel):
+            size: Size
+
+        class Parts(BaseModel):
+            parts: list[Part]
+            spare: Part | None
+
+        assert made(str, Parts).field_names == {"parts", "spare", "size", "mm"}
+        assert made(str, int).field_names == {"value"}
+
     def test_of_several_types_keeps_what_is_said_about_their_union(self) -> None:
         contract = made(str, Annotated[int | bool | Referral, Field(description="how many")])
         assert contract.answer.schema["properties"]["value"]["description"] == "how many"
@@ -643,8 +692,20 @@ def counted(request: Frozen) -> int:
     raise NotImplementedError
 
 
+class Coarse(Rating):
+    pass
+
+
+class Fine(Rating):
+    pass
+
+
+def either(request: Frozen) -> Coarse | Fine:
+    raise NotImplementedError
+
+
 class TestAWiredFallback:
-    @pytest.mark.parametrize("target", [plain, Table(), narrower, unannotated])
+    @pytest.mark.parametrize("target", [plain, Table(), narrower, unannotated, either])
     def test_that_fits(self, target: Any) -> None:
         assert fallback_problem(target, Frozen, Rating) is None
 

@@ -73,6 +73,20 @@ def test_when_calls_aged_away_and_it_is_back_at_its_limit_it_isnt_exceeded() -> 
     assert (at_limit.percent, at_limit.exceeded) == (20, False)
 
 
+def test_a_call_that_went_well_takes_no_reason_away() -> None:
+    window = DegradedWindow(WINDOW, 20, WALL)
+    noted(window, "open", None, "open", None, "open")
+    assert window.share(0).why == {"open": 3}
+
+
+def test_a_cell_that_was_emptied_stays_empty() -> None:
+    window = DegradedWindow(WINDOW, 20, WALL)
+    for round_ in range(4):
+        noted(window, "open", None, now=round_ * WINDOW)
+        share = window.share(round_ * WINDOW)
+        assert (share.calls, share.degraded) == (2, 1)
+
+
 def test_once_it_was_back_at_its_limit_reasons_are_counted_anew() -> None:
     window = DegradedWindow(WINDOW, 50, WALL)
     noted(window, *["open"] * 5, *[None] * 5, *["throttled"] * 6)

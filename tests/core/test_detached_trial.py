@@ -10,6 +10,7 @@ import pytest
 from failsoft.core.breaker import Breaker, Permit, Refused
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.core.effects import Append, Detach, Exchange, HttpReply, Recorded
+from failsoft.core.evidence import CallStarted
 from failsoft.fault import Fault
 from failsoft.io.drive_simulated import Running, Simulation
 from tests.core.scripted import SECOND, Scene, StubLedger, ok, status
@@ -68,6 +69,8 @@ def test_it_is_a_call_of_its_own_with_records_of_its_own(scene: Scene) -> None:
     assert by_fallback.call_id != by_ai.call_id
     assert by_fallback.attempts == ()
     assert [(each.adapter, each.fault) for each in by_ai.attempts] == [("first", None)]
+    hurry, patience = (each.deadline_ms for each in scene.ledger.of(CallStarted))
+    assert (hurry, patience) == (2_000, 11_000)  # twice fair time, and a second
 
 
 def test_of_many_in_a_hurry_one_sends_it(scene: Scene) -> None:

@@ -241,3 +241,12 @@ def test_a_first_that_waits_in_its_queue_is_named_when_the_second_wins(scene: Sc
     assert [name for name, _ in asked] == ["second"]
     assert reasons(outcome) == [("first", "bulkhead_full")]
     assert scene.adapters[0].bulkhead.in_use == 1
+
+
+def test_a_first_that_waited_and_was_asked_then_isnt_named_as_one_that_waits(scene: Scene) -> None:
+    bulkhead = scene.adapters[0].bulkhead = type(scene.adapters[0].bulkhead)(1, 10)
+    assert bulkhead.try_enter()
+    simulation, _ = world(scene, {"first": [(1.5, Fault(FaultKind.FILTERED))], "second": [(1.5, ok(6))]})
+    simulation.at(SECOND // 2, bulkhead.leave)
+    outcome = simulation.drive(scene.call().run())
+    assert reasons(outcome) == [("first", "filtered"), ("second", "hedge_lost")]

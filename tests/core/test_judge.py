@@ -6,16 +6,25 @@ import json
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from failsoft import Capability
-from failsoft.core.effects import Ask, HttpReply, Reply, Unusable
+from failsoft.core.effects import Ask, HttpReply, Reply, Tokens, Unusable
 from failsoft.core.evidence import Attempt
 from failsoft.core.judge import places, struck
 from failsoft.errors import FallbackFailed
 from failsoft.fault import Fault, FaultKind
+from failsoft.io.drive_simulated import Simulation
 from failsoft.outcome import Served
-from tests.core.scripted import SECOND, Grade, GradeItem, Item, Scene, StubCodec, StubLedger, ok, status
+from tests.core.scripted import SECOND, Grade, GradeItem, Item, Scene, StubCodec, StubLedger, ok, scripted, status
 from tests.core.test_call import reasons, run
 from tests.core.test_call_bugs import Holder, Sealed, Sealing, Slow
 
@@ -51,6 +60,31 @@ class TestTheRecord:
         run(scene, HttpReply(400, {}, b"no such field"))
         (attempt,) = attempts(scene)
         assert (attempt.status, attempt.reply, attempt.answer) == (400, b"no such field", None)
+        assert attempt.detail is None
+
+    @pytest.mark.parametrize("code", [200, 422])
+    def test_keeps_what_a_reply_says_it_used_whether_it_answers_or_not(self, code: int) -> None:
+        class Stating(StubCodec):
+            def decode(self, reply: HttpReply) -> Reply | Unusable:
+                used = Tokens(60, 8)
+                if reply.status == 200:
+                    return Reply(reply.body, Served("m-1"), used)
+                return Unusable(Fault(FaultKind.REFUSED, status=reply.status), Served("m-1"), used)
+
+        scene = scene_with(codec=Stating())
+        run(scene, HttpReply(code, {}, b'{"grade": 5}'))
+        (attempt,) = attempts(scene)
+        assert attempt.tokens == Tokens(60, 8)
+
+    def test_keeps_the_words_of_accept_whatever_they_are(self) -> None:
+        class Odd(GradeItem):
+            def accept(self, request: Item, response: Grade) -> None:
+                raise ValueError("no: \ud800")
+
+        scene = scene_with(Odd())
+        run(scene, ok(5))
+        (attempt,) = attempts(scene)
+        assert (attempt.fault, attempt.detail) == ("unacceptable", b"no: ?")
 
     def test_keeps_what_a_reply_was_that_couldnt_be_read(self) -> None:
         class Raising(StubCodec):
@@ -328,3 +362,44 @@ class Returning(GradeItem):
 
 def test_an_acceptance_that_returns_what_it_should_raise_is_a_bug() -> None:
     assert reasons(run(scene_with(Returning()), ok(5))) == [("first", "capability_bug")]
+
+
+def test_where_it_doesnt_fit_is_a_path() -> None:
+    class Part(BaseModel):
+        mm: int
+
+    class Parts(BaseModel):
+        parts: list[Part]
+
+    with pytest.raises(ValidationError) as wrong:
+        Parts.model_validate({"parts": [{"mm": 1}, {"mm": "canary-4711"}]})
+    assert places(wrong.value, frozenset({"parts", "mm"})) == "doesn't fit at parts.1.mm"
+
+
+class Tagged(BaseModel):
+    tags: list[str]
+
+
+class Spoiling(BaseModel):
+    grade: int
+
+    @field_validator("grade")
+    @classmethod
+    def spoils(cls, value: int, info: ValidationInfo) -> int:
+        if info.context is not None and value:
+            info.context.tags.append("spoilt")
+            raise ValueError
+        return value
+
+
+class GradeTags(Capability[Tagged, Spoiling]):
+    """Which grade?"""
+
+    def fallback(self, request: Tagged) -> Spoiling:
+        return Spoiling.model_construct(grade=0) if request.tags == ["a"] else Spoiling.model_construct(grade=9)
+
+
+def test_a_validator_that_changes_the_request_changes_its_own_copy() -> None:
+    scene = scene_with(GradeTags())
+    outcome = Simulation(scripted([ok(5)]), scene.clock).drive(scene.call(Tagged(tags=["a"])).run())
+    assert (outcome.by_ai, outcome.value.grade) == (False, 0)

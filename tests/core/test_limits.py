@@ -12,7 +12,8 @@ from failsoft.core.effects import HttpReply, Reply, Tokens, Unusable
 from failsoft.core.limits import DAY, Limited, Limits, LimitSettings, Reservation, estimate
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive_simulated import Simulation
-from tests.core.scripted import SECOND, Scene, StubCodec, ok, scripted
+from failsoft.prompt import Message, Prompt
+from tests.core.scripted import SECOND, GradeItem, Item, Scene, StubCodec, ok, scripted
 from tests.core.test_call import reasons, run
 
 
@@ -224,3 +225,58 @@ class TestACall:
         simulation.run()
         assert running.error is not None
         assert adapter.bulkhead.in_use == 0
+
+
+def test_a_prompt_that_no_bytes_can_hold_is_estimated_all_the_same() -> None:
+    class Surrogate(GradeItem):
+        def prompt(self, request: Item) -> Prompt:
+            return Prompt((Message("user", "\ud800"),))
+
+    scene = Scene(capability=Surrogate())
+    scene.add("first", limits=limited(tokens_per_minute=9_000))
+    assert run(scene, ok()).by_ai
+
+
+class TestADayOfSeveralProcesses:
+    def test_has_a_figure_of_this_process_only_where_there_is_a_daily_quota(self) -> None:
+        one = limited(requests_per_minute=5)
+        assert (one.daily, one.taken_on(0)) == (False, None)
+        both = limited(requests_per_day=10, tokens_per_day=100)
+        taken(both, 1, tokens=7)
+        assert (both.daily, both.taken_on(0), both.taken_on(1)) == (True, (1, 7), (0, 0))
+        assert limited(tokens_per_day=100).taken_on(0) == (0, 0)
+
+    def test_counts_what_others_took_too(self) -> None:
+        limits = limited(requests_per_day=10)
+        limits.count_others(0, 7, 999)
+        assert isinstance(taken(limits, 0), Reservation)
+        assert isinstance(taken(limits, 0), Reservation)
+        assert taken(limits, 0).quota == "requests_per_day"
+        limits.count_others(0, 6, 0)  # the latest word counts, not the sum
+        assert isinstance(taken(limits, 0), Reservation)
+        assert limits.taken_on(0) == (3, 0)
+
+    def test_ends_at_midnight_for_others_too(self) -> None:
+        limits = limited(tokens_per_day=10)
+        limits.count_others(0, 0, 9)
+        assert isinstance(taken(limits, 0, tokens=9, utc=DAY), Reservation)
+        limits.count_others(0, 0, 9)  # of yesterday
+        limits.give_back(Reservation(0, 1, 9))
+        assert isinstance(taken(limits, 0, tokens=9, utc=DAY), Reservation)
+
+    def test_that_others_began_earlier_is_theirs_alone(self) -> None:
+        limits = limited(requests_per_day=10)
+        taken(limits, 0)
+        limits.count_others(1, 8, 0)
+        assert limits.taken_on(1) == (0, 0)
+        assert isinstance(taken(limits, 0, utc=DAY), Reservation)
+        assert taken(limits, 0, utc=DAY).quota == "requests_per_day"
+
+    def test_of_a_parent_is_anothers_in_its_child(self) -> None:
+        limits = limited(requests_per_day=10)
+        limits.count_others(0, 3, 0)
+        for _ in range(4):
+            taken(limits, 0)
+        limits.after_fork()
+        assert limits.taken_on(0) == (0, 0)
+        assert [isinstance(taken(limits, 0), Reservation) for _ in range(3)] == [True, True, False]

@@ -203,6 +203,31 @@ def test_a_cancelled_trial_gives_its_place_back(scene: Scene) -> None:
     assert scene.quality["first"].snapshot(scene.clock.now).in_flight == 0
 
 
+def test_a_trial_whose_caller_leaves_gives_its_place_back_at_once(scene: Scene) -> None:
+    opened(scene)
+    scene.clock.now += 7 * SECOND
+    steps = scene.call().run()
+    next(steps)
+    assert scene.quality["first"].snapshot(scene.clock.now).in_flight == 1
+    with pytest.raises(KeyboardInterrupt):
+        steps.throw(KeyboardInterrupt())
+    assert scene.quality["first"].snapshot(scene.clock.now).in_flight == 0
+    assert state(scene) == "half_open"
+
+
+def test_a_trial_has_its_place_for_as_long_as_its_attempt_may_take_and_a_little_more(scene: Scene) -> None:
+    opened(scene)
+    scene.clock.now += 100 * SECOND
+    under_way = [scene.call().run() for _ in range(2)]
+    for steps in under_way:
+        next(steps)
+    refused = scene.quality["first"].peek(scene.clock.now)
+    assert refused is not None
+    assert (refused.reason, refused.retry_after_ns) == ("trials_taken", scene.deadline - SECOND // 20 + 2 * SECOND)
+    for steps in under_way:
+        steps.close()
+
+
 def test_a_collected_call_gives_its_trial_back(scene: Scene) -> None:
     opened(scene)
     scene.clock.now += 7 * SECOND
@@ -336,6 +361,15 @@ def test_what_is_in_flight_doesnt_thin_its_rate() -> None:
     assert (seen.state, seen.calls) == (State.OPEN, 20)
 
 
+def test_why_it_tries_again_is_told() -> None:
+    heard: list[str] = []
+    quality = Quality(VirtualClock(), random.Random(1), lambda change: heard.append(change.reason))
+    for _ in range(20):
+        quality.settle(0, 0, "fail")
+    quality.unblocked(0)
+    assert heard == ["rate", "unblocked"]
+
+
 def test_an_opening_is_told_at_once() -> None:
     heard: list[str] = []
     quality = Quality(VirtualClock(), random.Random(1), lambda change: heard.append(change.reason))
@@ -374,6 +408,48 @@ class TestRefusals:
         assert shares == []
         assert quality.refusals(199 * SECOND) == 6
         assert quality.refusals(900 * SECOND) == 0
+
+    def test_are_told_again_not_a_nanosecond_sooner(self) -> None:
+        quality, shares = self.told()
+        for _ in range(20):
+            quality.settle(0, 0, "refused")
+        for _ in range(20):
+            quality.settle(0, 600 * SECOND - 1, "refused")
+        assert shares == [100]
+        quality.settle(0, 600 * SECOND, "refused")
+        assert shares == [100, 100]
+
+    def test_are_a_share_of_the_answers_of_the_same_minute(self) -> None:
+        quality, shares = self.told()
+        for _ in range(20):
+            quality.settle(0, 0, "ok")
+        for _ in range(20):
+            quality.settle(0, 70 * SECOND, "refused")
+        assert shares == [100]
+
+    def test_leave_the_window_where_time_has_it(self) -> None:
+        quality, _ = self.told()
+        quality.settle(0, 70 * SECOND, "refused")
+        for _ in range(10):
+            quality.settle(0, 70 * SECOND, "fail")
+        for _ in range(10):
+            quality.settle(0, 200 * SECOND, "ok")
+        seen = quality.snapshot(200 * SECOND)
+        assert (seen.state, seen.calls) == (State.CLOSED, 10)
+
+    def test_of_a_thread_that_was_held_up_move_no_window_back(self) -> None:
+        quality, _ = self.told()
+        for _ in range(20):
+            quality.settle(0, 70 * SECOND, "ok")
+        quality.settle(0, 20 * SECOND, "refused")
+        quality.settle(0, 70 * SECOND, "ok")
+        assert quality.snapshot(70 * SECOND).calls == 21
+
+    def test_of_a_minute_ago_count_no_more(self) -> None:
+        quality, _ = self.told()
+        quality.settle(0, 0, "refused")
+        assert quality.refusals(60 * SECOND - 1) == 1
+        assert quality.refusals(60 * SECOND) == 0
 
     def test_need_nobody_to_tell(self) -> None:
         quality = Quality(VirtualClock(), random.Random(1))

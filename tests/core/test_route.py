@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
 from failsoft.core.breaker import Permit
+from failsoft.core.quality import Quality
 from failsoft.core.route import GuardedAdapter, NoBlocks, Route, plan
 from failsoft.fault import Settlement
 from failsoft.io.drive_simulated import VirtualClock
@@ -77,6 +79,15 @@ def test_an_open_one_says_why() -> None:
     refusal = one.refusal(0, frozenset(), NoBlocks())
     assert refusal is not None
     assert refusal[0] == "open"
+
+
+def test_one_whose_answers_dont_fit_says_so_before_its_health_is_looked_at() -> None:
+    one, quality = adapter(), Quality(VirtualClock(), random.Random(1))
+    opened(one)
+    for _ in range(20):
+        quality.settle(0, 0, "fail")
+    assert one.refusal(0, frozenset(), NoBlocks(), quality) == ("quality", "open")
+    assert one.refusal(60 * SECOND, frozenset(), NoBlocks(), quality) is None
 
 
 @pytest.mark.parametrize("layers", range(5))

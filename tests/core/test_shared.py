@@ -19,6 +19,7 @@ from failsoft.core.shared import (
     fact,
     granted,
     is_past,
+    known_kinds,
     leased,
     merged,
     news,
@@ -171,3 +172,41 @@ def test_what_nobody_of_us_can_have_told_is_as_if_it_werent_there(odd: Fact) -> 
 def test_a_block_holds_however_long_its_reason() -> None:
     block = {"block/adapter:a": fact(1, 1, why="x" * LONGEST_BODY)}
     assert sound(block) == block
+
+
+def test_the_longest_body_is_sound_and_one_character_more_isnt() -> None:
+    short, long = Fact(0, 0, "x" * 4_096), Fact(0, 0, "x" * 4_097)
+    assert sound({"k/open": short, "k/throttle": long, "block/adapter:a": long}) == {
+        "k/open": short,
+        "block/adapter:a": long,
+    }
+
+
+def test_an_epoch_or_rank_leaves_room_for_a_contradiction() -> None:
+    last = 2**62 - 1
+    assert sound({"k/open": Fact(last, last, "")})
+    assert not sound({"k/open": Fact(last + 1, 0, "")})
+    assert not sound({"k/open": Fact(0, last + 1, "")})
+
+
+def test_what_kinds_are_known_is_by_their_names() -> None:
+    one = fact(0, 0)
+    known = ["block/adapter:a", "k/open", "k/throttle", "k/latch", "k/lease", "k/want", "k/day/20000"]
+    told = dict.fromkeys([*known, "k/other", "blocks", "open"], one)
+    assert list(known_kinds(told)) == known
+
+
+def test_a_body_is_ascii_whatever_it_says() -> None:
+    assert fact(0, 0, owner="jörg/gpt", cause="kaputt").body == '{"cause":"kaputt","owner":"j\\u00f6rg/gpt"}'
+
+
+@pytest.mark.parametrize(("until", "has_it"), [(2_000, False), (2_001, True)])
+def test_a_lease_is_believed_up_to_twice_as_long_as_one_lasts(until: int, has_it: bool) -> None:
+    held = Fact(7, until, fact(0, 0, owner="a").body)
+    given = leased(held, LeaseAsk(NAME, "b", 0, 1_000), 0)
+    assert (given is not None) == has_it
+
+
+def test_a_store_in_memory_says_what_it_is() -> None:
+    store = MemoryStore()
+    assert (store.kind, store.always, store.now_ms, store.down) == ("memory", False, 0, None)

@@ -207,6 +207,43 @@ def test_a_change_is_told_at_once_whatever_made_it() -> None:
     assert heard[5:] == [0]
 
 
+def test_it_is_free_until_it_waits_and_once_its_paced_release_is_over() -> None:
+    throttle = Throttle(Least())
+    free = [throttle.free]
+    throttle.throttled(0, 10 * SECOND)
+    free.append(throttle.free)
+    throttle.admit(10 * SECOND)  # paced
+    free.append(throttle.free)
+    throttle.until(100 * SECOND)
+    free.append(throttle.free)
+    throttle.throttled(100 * SECOND, SECOND)
+    throttle.lift()
+    free.append(throttle.free)
+    assert free == [True, False, False, True, True]
+
+
+class TestAPeersWait:
+    def test_is_told_as_a_peers_at_once_and_once(self) -> None:
+        heard: list[ThrottleChange] = []
+        throttle = Throttle(Least(), heard.append)
+        for _ in range(2):
+            throttle.advised(10 * SECOND, 0)
+        assert heard == [ThrottleChange(10 * SECOND, True, peer=True)]
+        assert throttle.until(0) == 10 * SECOND
+
+    def test_that_is_over_changes_nothing(self) -> None:
+        throttle = Throttle(Least())
+        throttle.advised(5 * SECOND, 5 * SECOND)
+        assert throttle.free
+
+    def test_comes_after_the_end_of_the_last_one_though_nobody_looked(self) -> None:
+        heard: list[int] = []
+        throttle = Throttle(Least(), lambda change: heard.append(change.until_ns))
+        throttle.throttled(0, 5 * SECOND)
+        throttle.advised(HOUR + SECOND, HOUR)
+        assert heard == [5 * SECOND, 0, HOUR + SECOND]
+
+
 def test_lifting_frees_it_at_once() -> None:
     throttle = waiting(10)
     throttle.lift()

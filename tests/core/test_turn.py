@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from failsoft.core.breaker import State
+from failsoft.core.breaker import Cause, State
 from failsoft.core.effects import Ask, CannotAsk, Exchange, HttpReply, HttpRequest, Reply, Sleep, Tokens, Unusable
 from failsoft.core.evidence import Attempt
 from failsoft.core.latch import Latch
@@ -90,6 +90,12 @@ class TestWhatAFaultEnds:
         assert reasons(outcome) == [("first", "filtered")]
         assert outcome.source.kind == "fallback"
 
+    @pytest.mark.parametrize("code", [400, 500, 503])
+    def test_a_status_that_everybody_knows_isnt_told(self, code: int) -> None:
+        scene = scene_with(attempts=1)
+        run(scene, status(code))
+        assert "status.unknown" not in scene.events.names
+
     def test_a_status_that_nobody_knows_is_told(self) -> None:
         scene = scene_with(codec=Particular())
         run(scene, status(599))
@@ -123,6 +129,27 @@ class TestTheGuards:
         for reply in (status(404), status(404)):
             run(scene, reply)
         assert reasons(run(scene)) == [("first", "latched")]
+
+    @pytest.mark.parametrize("certain", [True, False])
+    def test_take_a_failure_for_no_answer(self, certain: bool) -> None:
+        scene = scene_with(codec=Uncertain(), attempts=1)
+        for reply in (status(404), status(500), status(404)):
+            run(scene, reply)
+        assert reasons(run(scene)) == [("first", "latched")]
+        if certain:  # nor does one that a latch's trial met open it again
+            scene.clock.now += 400 * SECOND
+            run(scene, status(500))
+            assert reasons(run(scene)) == [("first", "latched")]
+
+    def test_quicken_the_pace_with_each_answer(self) -> None:
+        scene = scene_with()
+        throttle = scene.adapters[0].throttle
+        throttle.throttled(0, SECOND)
+        scene.clock.now = 2 * SECOND
+        for _ in range(7):
+            assert run(scene, (1, ok())).by_ai
+            scene.clock.now += SECOND
+        assert throttle.free  # by time alone it would take 35 s
 
     def test_learn_of_a_time_out_that_had_its_fair_share(self) -> None:
         scene = scene_with(attempts=1)
@@ -211,6 +238,51 @@ class TestAnotherAttempt:
         run(scene, status(500), ok())
         run(scene, ok())
         assert scene.adapters[0].budget.first_attempts == 2
+
+    def test_is_for_a_blip(self) -> None:
+        scene = scene_with("first", "second")
+        outcome = run(scene, status(500), ok())
+        assert (outcome.source.name, reasons(outcome)) == ("first", [("first", "server_error")])
+
+    @pytest.mark.parametrize(("good", "answers"), [(7, "second"), (8, "second"), (9, "first")])
+    def test_isnt_made_where_others_failed_too_and_somebody_else_can_be_asked(self, good: int, answers: str) -> None:
+        scene = scene_with("first", "second")
+        for _ in range(good):
+            run(scene, ok())
+        one = scene.adapters.pop()
+        scene.adapters[0].attempts = 1
+        run(scene, status(500))  # one failure that nobody could repeat
+        scene.adapters.append(one)
+        scene.adapters[0].attempts = 3
+        assert run(scene, status(500), ok()).source.name == answers  # the second failure, of two more calls than `good`
+
+    def test_isnt_made_at_one_that_was_open_lately_where_somebody_else_can_be_asked(self) -> None:
+        scene = scene_with("first", "second")
+        breaker = scene.adapters[0].breaker
+        breaker.trip(Cause.RATE, 0)
+        breaker.to_trial("test", 0)
+        for _ in range(9):
+            run(scene, ok())
+        assert run(scene, status(500), ok()).source.name == "second"
+        scene.clock.now += 2 * MINUTE
+        run(scene, ok())
+        assert run(scene, status(500), ok()).source.name == "first"
+
+    def test_is_made_all_the_same_where_nobody_else_can_be_asked(self) -> None:
+        scene = scene_with()
+        scene.adapters[0].attempts = 1
+        run(scene, status(500))
+        scene.adapters[0].attempts = 3
+        assert run(scene, status(500), ok()).by_ai
+
+    def test_of_what_says_nothing_of_its_health_is_made_all_the_same(self) -> None:
+        scene = scene_with("first", "second")
+        scene.adapters[0].attempts = 1
+        for _ in range(2):
+            run(scene, status(500), ok())
+        scene.adapters[0].attempts = 3
+        outcome = run(scene, Fault(FaultKind.EMPTY_REPLY, status=200), ok())
+        assert (outcome.source.name, reasons(outcome)) == ("first", [("first", "empty_reply")])
 
     @pytest.mark.parametrize("code", [429, 503])
     def test_isnt_waited_for_where_somebody_else_can_be_asked(self, code: int) -> None:

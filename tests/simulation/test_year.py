@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from itertools import pairwise
@@ -155,6 +156,25 @@ def test_an_outage_is_measured_from_its_begin_to_its_end() -> None:
     assert 0 < seen["time_to_recover_s"]["max"] < 80
     assert seen["let_in_before_opening"]["max"] < 40
     assert 0 < seen["attempts_per_call_after_the_trip"] < 1.1
+    assert seen["attempts_per_call_while_kept_out"] == seen["attempts_per_call_after_the_trip"]
+    assert seen["calls_while_let_in_again"] == 0
+
+
+def test_calls_that_come_while_a_half_working_provider_is_let_in_again_are_told_apart() -> None:
+    dice = random.Random(7)
+
+    def half(now: int) -> Happening:
+        return (FAST_FAILURE, ERROR_503) if dice.random() < 0.5 else (SECOND, ANSWER)
+
+    stage = Stage({"A": half, "B": lambda now: (SECOND, ANSWER)})
+    stage.run(range(0, 600 * SECOND, SECOND))
+    seen = year.outages_of(stage, "A", [Span(0, 600 * SECOND, 0.5)])
+    let_in, all_ = seen["calls_while_let_in_again"], seen["calls_after_the_trip"]
+    assert 0 < let_in < all_
+    kept_out = seen["attempts_per_call_while_kept_out"]
+    assert 1 <= kept_out < seen["attempts_per_call_after_the_trip"] < seen["attempts_per_call_while_let_in_again"]
+    whole = kept_out * (all_ - let_in) + seen["attempts_per_call_while_let_in_again"] * let_in
+    assert whole == pytest.approx(seen["attempts_per_call_after_the_trip"] * all_, rel=1e-4)
 
 
 def test_another_model_is_never_believed() -> None:

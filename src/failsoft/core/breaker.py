@@ -39,9 +39,8 @@ for `open_base_s`, one refusal says it (`Refused.detach`), and the call lets a t
 
 A *quality* breaker (`failsoft.core.quality`) is this class with other settings, told outcomes
 without permits while it's closed.
-The *recovery check* is the call's, of every trial: whether the pinned model answered is known before the permit is settled,
-so no trial counts as a success without it. One that another model answered opens the breaker again, with one trip more
-(`Permit.fail_check`). A check that takes time (golden cases) needs a seat here, with a generation and a lease of its own.
+The *recovery check* (`failsoft.core.recovery`) is asked by the call, before a trial's permit is settled, so that no trial
+counts as a success without it. One that fails it opens the breaker again, with one trip more (`Permit.fail_check`).
 
 A person decides on an axis apart (`Mode`). FORCED: every attempt is admitted; the state goes on beneath, by trials among
 the rest, and what an attempt beside them tells moves nothing. OBSERVE: the breaker stays closed; where it would have opened

@@ -66,7 +66,7 @@ class DegradedWindow(Guard[DegradedShare]):
         self._calls = [0] * CELLS
         self._degraded = [0] * CELLS
         self._all_calls = self._all_degraded = 0
-        self._tick = -1  # before the first call
+        self._tick = 0
         self._since: int | None = None
         self._why: Counter[str] = Counter()
 
@@ -117,8 +117,6 @@ class DegradedWindow(Guard[DegradedShare]):
 
     def _advance(self, now: int) -> None:
         tick = now // self._width
-        if self._tick < 0:
-            self._tick = tick
         for passed in range(self._tick + 1, min(tick, self._tick + CELLS) + 1):
             cell = passed % CELLS
             self._all_calls -= self._calls[cell]

@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
+LONG_AGO = -(2**62)
+"""A moment before every other."""
 
 
 # --- what is handed in ------------------------------------------------------------------------------------------------

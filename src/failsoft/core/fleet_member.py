@@ -9,7 +9,7 @@ from attrs import define, field
 
 from failsoft.core import breaker_peers
 from failsoft.core.breaker_states import Change, State
-from failsoft.core.effects import MILLISECOND
+from failsoft.core.effects import LONG_AGO, MILLISECOND
 from failsoft.core.latch import LatchChange
 from failsoft.core.route import GuardedAdapter
 from failsoft.core.throttle import ThrottleChange
@@ -50,11 +50,11 @@ class Member:
     """It stood down: others may ask before it."""
     wanted: bool = False
     """Does another process have callers for the adapter?"""
-    want_told: int = -(2**62)
+    want_told: int = LONG_AGO
     """When it last said so itself."""
     pending: dict[type, Told] = field(factory=dict[type, Told])
     counted: tuple[int, int, int] = (0, 0, 0)
-    counted_at: int = -(2**62)
+    counted_at: int = LONG_AGO
     counts: int = 0
 
     def name(self, kind: str) -> str:

@@ -55,10 +55,9 @@ class Hedge:
         except Exception as error:
             self._asking.loud(FaultKind.BUG, self._first.adapter.name, error)
             return None
-        if answer is not None or self._asking.over:
-            for turn in (self._first, self._second):
-                if answer is None or turn.lost:
-                    turn.lose()
+        for turn in (self._first, self._second):
+            if answer is None or turn.lost:
+                turn.lose()
         return answer
 
     def _leading(self) -> Turning[Any]:

@@ -12,8 +12,8 @@ LATCHED    No attempt goes, except one trial when its time has come: 5 minutes a
            than one that failed.
 
 Out of it lead: a trial's success, and `lift` (the configuration was changed, or an operator says so). After `lift` the
-breaker's `to_trial` lets one attempt go before the rest. A success while no trial was due is of an attempt from before
-it latched, and proves nothing.
+breaker's `to_trial` lets one attempt go before the rest. A success before a trial went is of an attempt from before it
+latched, and proves nothing. Nor does another failure: it's known already.
 
 `cause` only looks; `admit` takes the trial.
 """
@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import define, field
+from attrs import define
 
 from failsoft.core.effects import SECOND, Random
 from failsoft.core.guard import Guard
@@ -39,7 +39,7 @@ class LatchChange:
 
     cause: str | None
     peer: bool = False
-    at: int = field(default=0, eq=False)
+    at: int = 0
 
 
 class Latch(Guard[LatchChange]):
@@ -59,20 +59,14 @@ class Latch(Guard[LatchChange]):
         self._suspect: tuple[object] | None = None  # the call that met an uncertain cause
         self._delay = 0
         self._due = 0  # when the next trial may go
-        self._trial = False  # has one been due since it latched?
+        self._trial = False  # has one gone since it latched?
         self.clear = True
         """Nothing is held against it: an attempt may go, and its success is no news."""
 
     def cause(self, now: int) -> str | None:
         """Why no attempt may go; None if one may, since the way is open or a trial is due. Takes nothing."""
-        cause = self._cause
-        if cause is None:
-            return None
         with self._lock:
-            if now < self._due:
-                return self._cause
-            self._trial = True  # who looks now may go now
-            return None
+            return self._cause if now < self._due else None
 
     def admit(self, now: int) -> bool:
         """May this attempt go? Takes the trial if one is due: call it right before the attempt."""
@@ -96,10 +90,9 @@ class Latch(Guard[LatchChange]):
         """
         with self._lock:
             if self._cause is not None:
-                if self._trial and now >= self._due:  # a trial that nobody took by `admit` has failed
-                    self._schedule(now)
-            elif certain or (self._suspect is not None and self._suspect[0] != call):
-                self._latch(cause, now)
+                return  # it's known, and a trial's time was spent when it was taken
+            if certain or (self._suspect is not None and self._suspect[0] != call):
+                self._latch(cause, now, peer=False)
             else:
                 self.clear = False
                 self._suspect = (call,)
@@ -114,7 +107,7 @@ class Latch(Guard[LatchChange]):
                 self._suspect = None
                 self.clear = True
             elif self._trial:
-                self._open()
+                self._open(peer=False)
         self._announce()
 
     def lift(self) -> None:
@@ -142,7 +135,7 @@ class Latch(Guard[LatchChange]):
         self._delay = min(LONGEST_DELAY, self._delay * 2) or FIRST_TRIAL
         self._due = now + self._delay + int(self._random.random() * (self._delay // _EXTRA_SHARE))
 
-    def _latch(self, cause: str, now: int, *, peer: bool = False) -> None:
+    def _latch(self, cause: str, now: int, *, peer: bool) -> None:
         self.clear = False
         self._cause = cause
         self._suspect = None
@@ -158,7 +151,7 @@ class Latch(Guard[LatchChange]):
         else:
             self._open(peer=peer)
 
-    def _open(self, *, peer: bool = False) -> None:
+    def _open(self, *, peer: bool) -> None:
         self._cause = None
         self.clear = True
         self._changed(LatchChange(None, peer))

@@ -22,7 +22,7 @@ from typing import Literal
 
 from failsoft.core.breaker import Breaker, Cause, Change, Mode, Permit, Refused, State
 from failsoft.core.breaker_settings import QUALITY
-from failsoft.core.effects import SECOND, Clock, Random
+from failsoft.core.effects import LONG_AGO, SECOND, Clock, Random
 from failsoft.fault import Settlement
 
 Outcome = Literal["ok", "fail", "refused", "open", "none"]
@@ -34,7 +34,7 @@ REFUSALS_FROM = 20
 """Per cent of the answers of a minute that are refusals: from here on it's told."""
 TOLD_AGAIN = 600 * SECOND
 
-_NO_LEASE = -(2**62)
+_NO_LEASE = LONG_AGO
 _REMEMBERED = 1_024
 
 _SETTLEMENTS = {
@@ -70,7 +70,7 @@ class Quality(Breaker):
         super().__init__(QUALITY, clock, random, on_change, mode)
         self._on_refusals = on_refusals
         self._refusals: deque[int] = deque(maxlen=_REMEMBERED)  # their moments
-        self._tell_from = -(2**62)
+        self._tell_from = LONG_AGO
 
     def leave(self, now: int, timeout_ns: int) -> Leave | Refused:
         """Leave for one attempt, or why there's none."""

@@ -31,6 +31,7 @@ from failsoft.core.effects import Ask, Codec, Reply, Unusable
 from failsoft.core.latch import Latch
 from failsoft.core.limits import Limits
 from failsoft.core.quality import Quality
+from failsoft.core.recovery import RecoveryCheck, any_model, same_model
 from failsoft.core.retry_budget import RetryBudget
 from failsoft.core.throttle import Throttle
 from failsoft.credentials import SHORTEST_SECRET
@@ -93,6 +94,7 @@ class GuardedAdapter:
         attempt_cap: nanoseconds that one attempt may take; None: its share of what remains.
         on_mismatch: what follows when another model than the pinned one answered.
         credential: the latch that all adapters share which use the same credential at the same place; its own by default.
+        recovery_check: what its breaker's trials must pass; by default what `on_mismatch` says of another model.
         budget: what its retries may cost.
         limits: the provider's quotas, where they're to be kept on our side.
         keeper: keeps the credential, where it's none that the codec was made with.
@@ -117,6 +119,9 @@ class GuardedAdapter:
     max_prompt: int | None = None
     require_grade: Grade | None = None
     credential: Latch = field(default=Factory(lambda self: self.latch, takes_self=True))
+    recovery_check: RecoveryCheck = field(
+        default=Factory(lambda self: same_model if self.on_mismatch == "refuse" else any_model, takes_self=True)
+    )
     adaptive: AdaptiveBulkhead | None = field(init=False)
     latches: tuple[Latch, ...] = field(init=False)
     invoked: bool = field(init=False)

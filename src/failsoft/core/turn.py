@@ -8,6 +8,9 @@ Theory of operation
 Slot and permit are held only while an attempt is on the wire: never through a queue, never through a sleep. The guards are
 looked at before queueing and the permit is taken after it, so a breaker that opens meanwhile ends the turn.
 
+A second attempt is for a blip. Where another adapter can be asked, one that was open lately, or fails a fifth of its calls,
+isn't asked twice: it would cost a wait, and more load on a provider that has enough.
+
 What can't finish isn't started: an attempt that has less time than a call usually gives it, and less than half of the fresh
 answers took, is passed over (`no_time`), and nobody waits in a queue for such a one. Otherwise, where more is asked than a
 provider can do, each slot goes to whoever waited longest and has no time left to use it.
@@ -37,7 +40,7 @@ from failsoft.core.quality import Quality
 from failsoft.core.retry import Retry
 from failsoft.core.route import GuardedAdapter
 from failsoft.fault import Fault, FaultKind, Settlement
-from failsoft.outcome import PassedOver
+from failsoft.outcome import PassedOver, Served
 from failsoft.prompt import Message, Prompt
 
 R = TypeVar("R")
@@ -56,6 +59,9 @@ _UNSENT = frozenset(
     }
 )
 """Nothing was sent, so nothing can be billed."""
+
+AILING = 20
+"""Per cent of an adapter's recent attempts, and more than one, that failed: nobody asks it twice who can ask another."""
 
 REPAIR = (
     "That answer can't be used: {problem}\nAnswer the same question again, with the corrected JSON and nothing else."
@@ -139,7 +145,7 @@ class Turn(Generic[R]):
         if self._repaired is not None:
             self._prompt = self._repaired
             return 0 if self._afford(now, fault, "repair") else None
-        if not _worth_another(fault, again, self.left):
+        if not _worth_another(fault, again, self.left) or (self.left > 1 and self._ails(fault, now)):
             return None
         if fault.treatment.retry == "free":
             self.why = "retry"
@@ -158,6 +164,13 @@ class Turn(Generic[R]):
     def _may_renew(self) -> bool:
         """Was the first credential refused that a turn came with? Another may be taken: it may have been told to end."""
         return self._issued is not None and not self._renewed
+
+    def _ails(self, fault: Fault, now: int) -> bool:
+        """Is the fault one of several? A second attempt is for a blip: an adapter that ails gets one of each call."""
+        if fault.treatment.health is not Settlement.FAILURE:
+            return False
+        seen = self.adapter.breaker.snapshot(now)
+        return seen.trips > 0 or (seen.failures > 1 and seen.failures * 100 >= AILING * seen.calls)
 
     def _afford(self, now: int, fault: Fault, why: Why) -> bool:
         """Does the adapter's retry budget allow it?"""
@@ -338,7 +351,8 @@ class Turn(Generic[R]):
             return answer
         permit, held.permit = held.permit, None
         assert permit is not None
-        permit.settle(Settlement.SUCCESS, now, well_formed=True)
+        settle = self._settle_trial if permit.trial else Permit.settle
+        settle(permit, Settlement.SUCCESS, now, well_formed=True)
         if not adapter.throttle.free:
             adapter.throttle.succeeded(now)
         if not (adapter.latch.clear and adapter.credential.clear):
@@ -358,18 +372,36 @@ class Turn(Generic[R]):
         else:
             self._held.sent(None if attempt.tokens is None else attempt.tokens.total)
 
+    def _settle_trial(
+        self, permit: Permit, settlement: Settlement, now: int, *, hint_ns: int | None = None, well_formed: bool = False
+    ) -> None:
+        """As `Permit.settle`, for a trial: what the recovery check says of its reply comes first."""
+        assert self._attempt is not None
+        served = self._attempt.served
+        if served is None or settlement is Settlement.FAILURE or self._recovered(served):
+            permit.settle(settlement, now, hint_ns=hint_ns, well_formed=well_formed)
+        else:
+            permit.fail_check(now)
+
+    def _recovered(self, served: Served) -> bool:
+        adapter = self.adapter
+        try:
+            return adapter.recovery_check(adapter.pin, served)
+        except Exception as error:
+            self.asking.loud(FaultKind.BUG, adapter.name, error)
+            return False
+
     def _settle_fault(self, attempt: Attempt, fault: Fault, now: int, *, sent: bool, capped: bool) -> None:
         """Tell the guards, all but quality, and note it."""
         asking, adapter, treatment = self.asking, self.adapter, fault.treatment
         permit, self._held.permit = self._held.permit, None
         assert permit is not None
         cut = fault.kind is FaultKind.ATTEMPT_TIMEOUT and not capped and attempt.us * 1000 < asking.route.fair_share
-        if fault.kind is FaultKind.SERVED_MODEL_MISMATCH and permit.trial:
-            permit.fail_check(now)
-        elif cut:
+        if cut:
             permit.cut(now)  # its caller's deadline did: judged by fair time
         else:
-            permit.settle(treatment.health, now, hint_ns=fault.retry_after_ns, well_formed=fault.status is not None)
+            settle, whole = self._settle_trial if permit.trial else Permit.settle, fault.status is not None
+            settle(permit, treatment.health, now, hint_ns=fault.retry_after_ns, well_formed=whole)
         if treatment.throttle == "yes" or (treatment.throttle == "told" and fault.retry_after_ns is not None):
             adapter.throttle.throttled(now, fault.retry_after_ns)
         elif treatment.latch != "no":

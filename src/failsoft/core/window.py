@@ -31,7 +31,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from array import array
 
-from failsoft.core.effects import MILLISECOND
+from failsoft.core.effects import LONG_AGO, MILLISECOND
 
 FAILED_CALLS = 32
 """Failed calls remembered: if more fail between one call's first attempt and its last, it's an outage."""
@@ -51,7 +51,6 @@ IN_FLIGHT, FAILED, TRANSPARENT = 0, 1, 2
 _PLACE = MARKS - 1
 _DURATION_BITS = 26
 _LONGEST = (1 << _DURATION_BITS) - 1  # milliseconds: 18 hours
-_NEVER = -(2**62)
 
 
 class Window(ABC):
@@ -289,7 +288,7 @@ class AnswerTimes:
     __slots__ = ("_next", "_samples")
 
     def __init__(self) -> None:
-        self._samples = array("q", [_NEVER]) * SAMPLES  # tick << 26 | milliseconds: one store per success
+        self._samples = array("q", [LONG_AGO]) * SAMPLES  # tick << 26 | milliseconds: one store per success
         self._next = 0
 
     def add(self, tick: int, duration: int) -> None:
