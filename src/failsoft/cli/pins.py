@@ -131,7 +131,7 @@ def _ends(pin: PinStanding) -> str:
     state, left, told = pin.standing.state, pin.standing.days_left, pin.standing.announcement
     if told is None or left is None:
         return "nothing is announced" if state is State.UNKNOWN else "deprecated; no day is known"
-    return f"{told.retires}, in {left} days" if left > 0 else f"{told.retires}: it has ended"
+    return f"{told.retires}, in {left} day{'s' * (left != 1)}" if left > 0 else f"{told.retires}: it has ended"
 
 
 def update(
