@@ -101,11 +101,38 @@ def test_a_function_that_raises_costs_the_adapter_not_the_call(tmp_path: Path) -
     assert [(each.reason, each.detail) for each in outcome.passed_over] == [("no_credential", "it raised OSError")]
 
 
-def test_a_credential_of_another_kind_is_a_bug_that_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_credential_of_another_kind_is_told_and_not_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with isolation(FaultTransport(GOOD), tmp_path, auth="tests.test_credentials:aws") as isolated:
         outcome = isolated[GradeItem].sync(Item(description="x"))
-    assert [each.reason for each in outcome.passed_over] == ["bug"]
+    assert [(each.reason, each.detail) for each in outcome.passed_over] == [
+        ("no_credential", "it returned AwsCredentials, which isn't what this provider takes")
+    ]
     assert "hunter2" not in caplog.text
+
+
+def ends() -> Token:
+    CALLS.append("ends")
+    raise SystemExit(2)
+
+
+async def test_a_function_that_ends_the_program_is_asked_once_and_the_loop_goes_on(tmp_path: Path) -> None:
+    async with isolation(FaultTransport(GOOD), tmp_path, auth="tests.test_credentials:ends") as isolated:
+        outcome = await isolated[GradeItem](Item(description="x"))
+    assert [each.reason for each in outcome.passed_over] == ["no_credential"]
+    assert CALLS == ["ends"]
+
+
+def test_bedrock_signs_for_a_region_that_must_be_known(tmp_path: Path) -> None:
+    options = {"provider": "bedrock", "model": "amazon.nova-lite-v1:0", "auth": "tests.test_credentials:aws"}
+    with pytest.raises(ConfigurationError) as caught:
+        isolation(FaultTransport(GOOD), tmp_path, **options, base_url="https://gateway.example")
+    assert caught.value.problems == ("adapters.a.options.region: is missing: AWS credentials sign for a region",)
+    isolation(
+        FaultTransport(GOOD),
+        tmp_path,
+        **options,
+        base_url="https://vpce-1.bedrock-runtime.us-east-1.vpce.amazonaws.com",
+    )
 
 
 def test_a_key_in_a_file_is_read_anew_when_it_is_refused(tmp_path: Path) -> None:
@@ -130,7 +157,7 @@ def test_a_key_in_a_file_is_read_anew_after_a_while_and_one_that_has_gone_stays_
         keeper._clock = _Later()
         isolated.running.world.clock = _Later()  # type: ignore[union-attr]
         assert isolated[GradeItem].sync(Item(description="x")).by_ai
-    assert keeper.problem == "it raised Unreadable"
+    assert keeper.problem == "it raised UnsoundCredential: the key file can't be read: No such file or directory"
     assert sent(transport) == ["Bearer old-old-old"] * 2
 
 

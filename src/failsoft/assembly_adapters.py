@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 
 from failsoft.adapters.access import Access
 from failsoft.adapters.callable import FunctionCodec, hidden_retries
+from failsoft.adapters.http_codec import HttpCodec
 from failsoft.adapters.pins import expected, floating_problem
 from failsoft.adapters.registry import codec_of
 from failsoft.adapters.streaming import FIRST_NS, GAP_NS, Ending, Streaming
@@ -29,7 +30,7 @@ from failsoft.core.latch import Latch, LatchChange
 from failsoft.core.limits import Limits, LimitSettings
 from failsoft.core.route import CallableCodec, GuardedAdapter
 from failsoft.core.throttle import Throttle, ThrottleChange
-from failsoft.credentials import Source, Token
+from failsoft.credentials import Source, Token, UnsoundCredential
 from failsoft.errors import ConfigurationError
 from failsoft.importing import object_at
 from failsoft.outcome import Grade, Pin
@@ -78,6 +79,10 @@ def guarded(name: str, config: AdapterConfig, problems: list[str], parts: Parts)
     settings = _settings(config, place, problems)
     keeper = _keeper(config, place, problems, parts.clock)
     codec = _codec(config, place, problems, kept=keeper is not None)
+    if keeper is not None and isinstance(codec, HttpCodec):
+        keeper.takes = codec.takes
+        problem = codec.auth_problem() if config.auth is not None else None
+        problems += [] if problem is None else [f"{place}.{problem}"]
     return None if codec is None or settings is None else _guarded(name, codec, config, settings, parts, keeper)
 
 
@@ -223,7 +228,10 @@ def _keeper(config: AdapterConfig, place: str, problems: list[str], clock: Clock
     path = key.path
 
     def read() -> Token:
-        return Token(read_value(path))
+        try:
+            return Token(read_value(path))
+        except ValueError as error:
+            raise UnsoundCredential(f"the key file {error}") from None
 
     try:
         first = Token(key.get_secret_value())

@@ -6,33 +6,42 @@ called when a credential is needed, before the last one's end, and once after a 
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import Any, Final
 
 from attrs import Attribute, field, frozen
+from attrs.validators import optional
 
 SHORTEST_SECRET = 8
 """Characters: shorter ones are placeholders (``none``, ``EMPTY``); to strike such words from replies would alter answers."""
 
 
+class UnsoundCredential(ValueError):
+    """A credential that can't be one. The text never shows it."""
+
+
+_LATEST: Final = 1e11
+"""Seconds since 1970: the year 5138."""
+
+
 def _seconds(value: float | datetime | None) -> float | None:
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise ValueError("expires_at: a moment without a time zone could be any")
+            raise UnsoundCredential("expires_at: a moment without a time zone could be any")
         return value.timestamp()
     return value
 
 
 def _sound(_: object, attribute: Attribute[str], value: object) -> None:
     if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable() or " " in value:
-        raise ValueError(f"{attribute.name}: must be printable ASCII without white space, not empty")
+        raise UnsoundCredential(f"{attribute.name}: must be printable ASCII without white space, not empty")
 
 
-def _moment(_: object, attribute: Attribute[float | None], value: object) -> None:
-    if value is not None and (type(value) not in (int, float) or not math.isfinite(value)):  # type: ignore[arg-type]
-        raise ValueError(f"{attribute.name}: seconds since 1970-01-01 UTC, a datetime with a time zone, or None")
+def _moment(_: object, attribute: Attribute[float | None], value: Any) -> None:
+    if value is not None and (type(value) not in (int, float) or not abs(value) < _LATEST):
+        raise UnsoundCredential(f"{attribute.name}: seconds since 1970-01-01 UTC, a datetime with a time zone, or None")
 
 
 @frozen
@@ -72,7 +81,7 @@ class AwsCredentials:
 
     access_key_id: str = field(validator=_sound)
     secret_access_key: str = field(repr=False, validator=_sound)
-    session_token: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False, validator=optional(_sound))
     expires_at: float | None = field(default=None, converter=_seconds, validator=_moment)
 
     @property

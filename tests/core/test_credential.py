@@ -207,14 +207,56 @@ def test_an_awaitable_that_raises_ends_its_fetch_and_a_cancelled_one_says_nothin
     assert waiting.done
 
 
-def test_what_ends_the_program_passes_and_the_next_fetches() -> None:
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(2)])
+def test_what_ends_the_program_passes_and_is_a_failure_of_the_source(error: BaseException) -> None:
     keeper, desk, clock = kept()
-    desk.due = [KeyboardInterrupt()]
+    desk.due = [error]
     fetch = keeper.take(0)
     assert isinstance(fetch, Fetch)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(type(error)):
         fetch()
-    assert isinstance(keeper.take(clock.now), Fetch)
+    assert keeper.take(clock.now) == Unavailable(f"it raised {type(error).__name__}")
+
+
+def test_one_that_is_cancelled_again_and_again_is_not_asked_at_once_for_ever() -> None:
+    keeper, desk, clock = kept()
+    desk.due = [asyncio.CancelledError(), asyncio.CancelledError()]
+    for _ in range(2):
+        fetch = keeper.take(clock.now)
+        assert isinstance(fetch, Fetch)
+        with pytest.raises(asyncio.CancelledError):
+            fetch()
+    assert isinstance(keeper.take(clock.now), Unavailable)
+    clock.now += SECOND
+    fetched(keeper, clock)
+    keeper.refused(keeper.take(clock.now))  # type: ignore[arg-type]
+    desk.due = [asyncio.CancelledError()]
+    fetch = keeper.take(clock.now)
+    assert isinstance(fetch, Fetch)
+    with pytest.raises(asyncio.CancelledError):
+        fetch()
+    assert isinstance(keeper.take(clock.now), Fetch)  # the first again: something had come between
+
+
+def test_a_credential_that_its_provider_cannot_take_is_told_so() -> None:
+    keeper, desk, clock = kept(takes=(Token,))
+    desk.due = [AwsCredentials("AKID", "hunter2-hunter2")]
+    fetch = keeper.take(0)
+    assert isinstance(fetch, Fetch)
+    fetch()
+    assert keeper.take(clock.now) == Unavailable("it returned AwsCredentials, which isn't what this provider takes")
+
+
+def test_an_unsound_one_says_what_is_wrong_in_our_words() -> None:
+    def naive() -> Token:
+        return Token("hunter2-hunter2", datetime(2026, 1, 1))  # type: ignore[arg-type]  # noqa: DTZ001
+
+    keeper = CredentialKeeper(naive, VirtualClock())
+    fetch = keeper.take(0)
+    assert isinstance(fetch, Fetch)
+    fetch()
+    assert "a moment without a time zone could be any" in keeper.problem
+    assert "hunter2" not in keeper.problem
 
 
 def test_a_fetch_that_hangs_is_given_up_and_what_it_brings_late_replaces_nothing_newer_under_way() -> None:
@@ -283,7 +325,7 @@ def test_a_token_that_no_header_can_carry_is_refused_and_not_shown(value: Any) -
     assert not value or str(value) not in str(caught.value)
 
 
-@pytest.mark.parametrize("moment", [float("nan"), float("inf"), "soon", True, datetime(2026, 1, 1)])  # noqa: DTZ001
+@pytest.mark.parametrize("moment", [float("nan"), float("inf"), 1e300, "soon", True, datetime(2026, 1, 1)])  # noqa: DTZ001
 def test_an_end_that_is_no_moment_is_refused(moment: Any) -> None:
     with pytest.raises(ValueError, match="expires_at"):
         Token("t", moment)
@@ -291,6 +333,11 @@ def test_an_end_that_is_no_moment_is_refused(moment: Any) -> None:
 
 def test_an_end_may_be_a_datetime() -> None:
     assert Token("t", datetime(1970, 1, 2, tzinfo=UTC)).expires_at == 86_400  # type: ignore[arg-type]
+
+
+def test_a_session_token_is_held_to_the_same() -> None:
+    with pytest.raises(ValueError, match="printable ASCII"):
+        AwsCredentials("AKID", "secret", "a\nb")
 
 
 def test_no_repr_shows_a_secret() -> None:

@@ -21,7 +21,7 @@ from failsoft.adapters.bedrock_errors import fault_of_error
 from failsoft.adapters.bedrock_stream import FramePulse
 from failsoft.adapters.http_codec import HttpCodec
 from failsoft.core.effects import HttpReply, HttpRequest
-from failsoft.credentials import AwsCredentials, Credential
+from failsoft.credentials import AwsCredentials, Credential, Token
 from failsoft.fault import Fault
 from failsoft.outcome import Grade, Served
 
@@ -33,7 +33,7 @@ _HOST: Final = "://bedrock-runtime."
 
 def _region_of(base_url: str) -> str:
     """The region that one of AWS's own places names; empty for another."""
-    found = re.search(r"://bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com", base_url)
+    found = re.search(r"[/.]bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.(?:vpce\.)?amazonaws\.com", base_url)
     return "" if found is None else found[1]
 
 
@@ -51,6 +51,7 @@ class BedrockCodec(HttpCodec):
     """
 
     stream_type = aws_event_stream.MEDIA_TYPE
+    takes = (Token, AwsCredentials)
 
     def __init__(self, access: Access, options: Options, action: str, streamed: str) -> None:
         region, fips = options.text("region"), options.flag("fips")
@@ -63,8 +64,8 @@ class BedrockCodec(HttpCodec):
                 base_url = base_url.replace(_HOST, "://bedrock-runtime-fips.")
         elif fips:
             options.refuse("fips", "base_url says already where it is: leave it out")
-        options.done()
         self._region = region or _region_of(base_url)
+        options.done()
         self._action = action if access.streaming is None else streamed
         super().__init__(evolve(access, base_url=base_url), self._path(access.model))
         self._model = access.model
@@ -91,6 +92,10 @@ class BedrockCodec(HttpCodec):
         if not self._region:
             raise TypeError("auth: a signature is of a region: write options.region")
         return sign(request, credential, self._region, now_ns)
+
+    def auth_problem(self) -> str | None:
+        """A signature is of a region."""
+        return None if self._region else "options.region: is missing: AWS credentials sign for a region"
 
     def fault_of(self, reply: HttpReply, body: dict[str, Any]) -> Fault:
         """What an error means."""

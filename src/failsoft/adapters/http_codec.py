@@ -17,7 +17,7 @@ from failsoft.adapters.openai_reply import envelope_of
 from failsoft.adapters.reading import Reading, ToolCall, answer_of
 from failsoft.core.effects import EVENT_STREAM, AnswerSchema, Ask, HttpReply, HttpRequest, Reply, Unusable
 from failsoft.core.judge import struck
-from failsoft.credentials import Credential
+from failsoft.credentials import Credential, Token
 from failsoft.errors import ConfigurationError
 from failsoft.fault import Fault, FaultKind
 from failsoft.outcome import Served
@@ -45,6 +45,9 @@ class HttpCodec(ABC):
 
     version = "1"
     """Changes whenever the same ask is encoded, or the same reply read, in another way."""
+
+    takes: tuple[type[Credential], ...] = (Token,)
+    """The kinds of credential that `authorize` can put into a request."""
 
     stream_type = EVENT_STREAM
     """The media type of its streamed replies."""
@@ -139,6 +142,10 @@ class HttpCodec(ABC):
             TypeError: this provider takes another kind of credential.
         """
         return with_token(request, credential, self._key_header, self._key_prefix)
+
+    def auth_problem(self) -> str | None:
+        """Why credentials that come with each attempt can't be put into its requests; None if they can."""
+        return None
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ from typing import cast, final
 from attrs import define, field, frozen
 
 from failsoft.core.effects import SECOND, Clock, Promise
-from failsoft.credentials import AwsCredentials, Credential, Source, Token
+from failsoft.credentials import AwsCredentials, Credential, Source, Token, UnsoundCredential
 
 AHEAD = 300 * SECOND
 LOST = 60 * SECOND
@@ -107,14 +107,34 @@ class CredentialKeeper:
         clock: both of its times.
         refresh: nanoseconds after which one that doesn't say its end is fetched anew; None: never.
         first: what's known from the start.
+        takes: the kinds of credential that the provider takes.
     """
 
-    __slots__ = ("_clock", "_current", "_failures", "_fetch", "_lock", "_not_before", "_reason", "_refresh", "source")
+    __slots__ = (
+        "_cancelled",
+        "_clock",
+        "_current",
+        "_failures",
+        "_fetch",
+        "_lock",
+        "_not_before",
+        "_reason",
+        "_refresh",
+        "source",
+        "takes",
+    )
 
     def __init__(
-        self, source: Source, clock: Clock, *, refresh: int | None = None, first: Credential | None = None
+        self,
+        source: Source,
+        clock: Clock,
+        *,
+        refresh: int | None = None,
+        first: Credential | None = None,
+        takes: tuple[type[Credential], ...] = (Token, AwsCredentials),
     ) -> None:
         self.source = source
+        self.takes = takes
         self._clock = clock
         self._refresh = refresh
         self._lock = threading.Lock()
@@ -123,6 +143,7 @@ class CredentialKeeper:
         self._failures = 0
         self._not_before = 0
         self._reason = ""
+        self._cancelled = False  # the last fetch was, and nothing has come since
 
     def after_fork(self) -> None:
         """In the child: the lock, and whoever fetches, may belong to a thread that isn't here."""
@@ -162,6 +183,8 @@ class CredentialKeeper:
                 problem = "it returned a text that can't be a token"
         elif isinstance(value, (Token, AwsCredentials)):
             found = value
+        if found is not None and not isinstance(found, self.takes):
+            found, problem = None, f"it returned {type(found).__name__}, which isn't what this provider takes"
         if found is None:
             self.failed(fetch, problem)
             return
@@ -172,14 +195,16 @@ class CredentialKeeper:
         with self._lock:
             self._current = issued
             self._failures = self._not_before = 0
-            self._reason = ""
+            self._reason, self._cancelled = "", False
             self._end(fetch)
         fetch.over.resolve(True)
 
     def ended(self, fetch: Fetch, error: BaseException) -> None:
-        """A fetch was ended by what it raised; one that was cancelled with its caller says nothing of the source."""
-        if isinstance(error, Exception):
-            self.failed(fetch, f"it raised {type(error).__name__}")
+        """A fetch was ended by what it raised. One that was cancelled with its caller says nothing of the source, once."""
+        again, self._cancelled = self._cancelled, True
+        if again or isinstance(error, (Exception, SystemExit, KeyboardInterrupt)):
+            told = f": {error}" if isinstance(error, UnsoundCredential) else ""  # ours: it shows no secret
+            self.failed(fetch, f"it raised {type(error).__name__}{told}")
             return
         with self._lock:
             self._end(fetch)
