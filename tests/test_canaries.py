@@ -109,3 +109,34 @@ def test_an_exception_on_the_way_shows_no_key(
         outcome = isolated[GradeItem].sync(Item(description="x"))
     assert KEY not in repr(outcome)
     assert KEY not in caplog.text
+
+
+def test_what_a_further_field_took_from_outside_is_struck_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEY", "an-ordinary-key-0")
+    monkeypatch.setenv("TENANT", KEY)
+    monkeypatch.setenv("OTHER", HEADER)
+    options = {"body": {"user": {"env": "TENANT"}, "metadata": {"x": [{"env": "OTHER"}]}}}
+    config = {
+        "ledger": {"url": f"sqlite:///{tmp_path}/l.db"},
+        "adapters": {"a": table("openai", api_key={"env": "KEY"}, options=options)},
+        "capabilities": {"grade-item": {"adapters": ["a"], "deadline": "5s"}},
+    }
+    draft = read_mapping(config)
+    sent: list[bytes] = []
+
+    def echo(request: httpx.Request) -> httpx.Response:
+        sent.append(request.content)
+        return httpx.Response(400, content=b'{"error": {"message": "%b %b"}}' % (KEY.encode(), HEADER.encode()))
+
+    transport = httpx.MockTransport(echo)
+    isolated = Isolation(draft.config, capabilities=[GradeItem], transport=transport, sync_transport=transport)
+    with isolated:
+        outcome = isolated[GradeItem].sync(Item(description="x"))
+    codec = isolated._adapters["a"].codec
+    shown = [repr(each) for each in (draft, draft.config, codec, codec._access, isolated._upkeep, outcome)]  # type: ignore[union-attr]
+    assert KEY.encode() in sent[0]
+    for secret in (KEY, HEADER):
+        assert all(secret not in each for each in shown)
+        assert all(secret.encode() not in path.read_bytes() for path in tmp_path.iterdir())

@@ -283,3 +283,19 @@ async def test_by_default_it_is_the_librarys_own_client_over_its_own_transport(s
     assert isinstance(using, httpx.Client if sync else httpx.AsyncClient)
     assert using.timeout.read == 5.0
     using.close() if sync else await using.aclose()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:hunter2-hunter2@gateway.example/v1/chat/completions",
+        "https://gateway.example/v1/chat/completions?key=hunter2-hunter2",
+        "https://gateway.example/v1/chat/completions?sig=hunter2-hunter2",
+        "https://gateway.example/v1/chat/completions?code=hunter2-hunter2",
+    ],
+)
+def test_a_key_in_a_url_stands_in_no_file(url: str, tmp_path: Path) -> None:
+    with client(answering(completion(f"you asked {url}")), tmp_path / "l.db") as using:
+        assert using.post(url, json=ASK).status_code == 200
+    assert completed(tmp_path / "l.db")[0]["attempts"][0]["endpoint"] == "https://gateway.example/v1/chat/completions"
+    assert all(b"hunter2" not in each.read_bytes() for each in tmp_path.iterdir())

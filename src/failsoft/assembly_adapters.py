@@ -18,7 +18,7 @@ from failsoft.adapters.pins import expected, floating_problem
 from failsoft.adapters.registry import codec_of
 from failsoft.adapters.streaming import FIRST_NS, GAP_NS, Ending, Streaming
 from failsoft.config import AdapterConfig
-from failsoft.config_file import place_text, read_value
+from failsoft.config_file import Resolved, place_text, read_value
 from failsoft.config_values import Secret
 from failsoft.core.adaptive import AdaptiveBulkhead
 from failsoft.core.breaker import Breaker, Change, Mode
@@ -30,7 +30,7 @@ from failsoft.core.latch import Latch, LatchChange
 from failsoft.core.limits import Limits, LimitSettings
 from failsoft.core.route import CallableCodec, GuardedAdapter
 from failsoft.core.throttle import Throttle, ThrottleChange
-from failsoft.credentials import Source, Token, UnsoundCredential
+from failsoft.credentials import SHORTEST_SECRET, Source, Token, UnsoundCredential
 from failsoft.errors import ConfigurationError
 from failsoft.importing import object_at
 from failsoft.outcome import Grade, Pin
@@ -252,8 +252,23 @@ def _http_codec(config: AdapterConfig, *, kept: bool) -> Codec:
         {name: each.get_secret_value() for name, each in config.headers.items()},
         _streaming(config, provider),
         config.options,
+        _from_outside(config.options.get("body")),
     )
     return codec_of(provider, access)
+
+
+def _from_outside(value: Any) -> tuple[str, ...]:
+    """What the further fields of a request took from the environment or from files: it may be secret, and is struck.
+
+    Other options are an adapter's own words (a region, a deployment): to strike those would alter answers.
+    """
+    if isinstance(value, Resolved):
+        return (str(value),) if len(value) >= SHORTEST_SECRET else ()
+    if isinstance(value, dict):
+        return tuple(each for inner in cast("dict[str, Any]", value).values() for each in _from_outside(inner))
+    if isinstance(value, list):
+        return tuple(each for inner in cast("list[Any]", value) for each in _from_outside(inner))
+    return ()
 
 
 def _streaming(config: AdapterConfig, provider: Provider) -> Streaming | None:

@@ -29,7 +29,6 @@ from pydantic import (
 from failsoft.config_file import Resolved
 from failsoft.config_state import StateConfig
 from failsoft.config_values import (
-    SECRET_PARAMETER,
     Count,
     Flag,
     ImportPath,
@@ -50,6 +49,7 @@ from failsoft.config_values import (
     route_names,
     wrong,
 )
+from failsoft.credentials import SECRET_NAME
 from failsoft.durations import SECOND
 from failsoft.outcome import Pin
 from failsoft.providers import CALLABLE, facts
@@ -208,7 +208,7 @@ class AdapterConfig(Section):
     stream_gap: Annotated[int, duration_between("100ms", "1h")] | None = None
     stream_end: Literal["finish", "done", "both"] | None = None
     weights: Text | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict, repr=False)
 
     # Each rule about two keys stands with the later one and reads the earlier from `info.data`: unlike a validator of
     # the whole, it speaks although other keys are wrong too.
@@ -310,7 +310,7 @@ def _url_problem(url: str, allow_http: bool) -> str | None:
     if not sound or "\\" in url or any(each.isspace() for each in url) or "#" in url:
         return _NO_URL
     names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
-    if "@" in parts.netloc or any(SECRET_PARAMETER.search(each) for each in names):
+    if "@" in parts.netloc or any(SECRET_NAME.search(each) for each in names):
         return 'a secret must not stand in a URL: write api_key = { env = "NAME" } or a header'
     host = parts.hostname or ""
     try:

@@ -66,6 +66,10 @@ class Resolved(str):
         self.path = path
         return self
 
+    def __repr__(self) -> str:
+        """Its origin: it may be a secret."""
+        return shown(self)
+
 
 class _Unresolved:
     def __repr__(self) -> str:

@@ -8,7 +8,8 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import BeforeValidator, SecretStr
 
 from failsoft.config_file import Resolved
-from failsoft.config_values import SECRET_PARAMETER, Label, Secret, Section, duration_between, wrong
+from failsoft.config_values import Label, Secret, Section, duration_between, wrong
+from failsoft.credentials import SECRET_NAME
 from failsoft.durations import SECOND
 
 _NO_STATE_URL: Final = 'must be "file", "none" or "postgresql://host/database"'
@@ -29,7 +30,7 @@ def _state_url(value: object) -> object:
         return Secret(value, value.origin)
     try:
         parts = urlsplit(given)
-        secret = bool(parts.password) or any(SECRET_PARAMETER.search(each) for each, _ in parse_qsl(parts.query))
+        secret = bool(parts.password) or any(SECRET_NAME.search(each) for each, _ in parse_qsl(parts.query))
     except ValueError:
         raise wrong(_NO_STATE_URL) from None
     if secret:

@@ -27,7 +27,6 @@ from failsoft.providers import CALLABLE, find, known
 
 _IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _HEADER = re.compile(r"[A-Za-z0-9_-]{1,128}")
-SECRET_PARAMETER = re.compile(r"key|token|secret|passw|pwd|auth|credential|sig(nature)?$", re.IGNORECASE)
 _MAX_LABEL = 128
 
 

@@ -7,6 +7,7 @@ called when a credential is needed, before the last one's end, and once after a 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Final
@@ -16,6 +17,12 @@ from attrs.validators import optional
 
 SHORTEST_SECRET = 8
 """Characters: shorter ones are placeholders (``none``, ``EMPTY``); to strike such words from replies would alter answers."""
+
+
+SECRET_NAME = re.compile(
+    r"key|token|secret|passw|pwd|auth|credential|cookie|session|sig(nature)?$|(^|[_-])(code|pass)$", re.IGNORECASE
+)
+"""What a header or a URL's parameter is called that holds a secret."""
 
 
 class UnsoundCredential(ValueError):

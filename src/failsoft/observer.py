@@ -14,6 +14,7 @@ from attrs import define, field
 
 from failsoft.adapters.base import as_object, as_text
 from failsoft.adapters.reading import reading_of
+from failsoft.adapters.recorded import carried, clean_url
 from failsoft.adapters.registry import api_of, reader_of, speaker_of
 from failsoft.adapters.strict_json import StrictJsonError, loads
 from failsoft.context import CallContext, current_context
@@ -21,7 +22,6 @@ from failsoft.core.clock import uuid7
 from failsoft.core.effects import HttpReply, Ticket
 from failsoft.core.evidence import Attempt, CallCompleted, CallStarted, ConfigActivated
 from failsoft.core.judge import struck
-from failsoft.credentials import SHORTEST_SECRET
 from failsoft.fault import FaultKind
 from failsoft.io.clock import SystemClock
 from failsoft.ledger.writer import SqliteLedger
@@ -36,7 +36,6 @@ NAME = "observed"
 """The capability's name in records: what is asked through an SDK is none of failsoft's capabilities."""
 
 _SNAPSHOT = b'{"observed":true}'
-_KEYS = ("authorization", "api-key", "x-api-key", "x-goog-api-key", "x-amz-security-token")
 
 
 @define(eq=False)
@@ -83,12 +82,8 @@ class Observer:
         call_id = uuid7(self._clock.time_ns(), self._random.getrandbits(74))
         started = CallStarted(call_id, NAME, None, body, 0, (provider.name,), context, self._digest)
         ticket = None if self.ledger is None else self.ledger.submit(started)
-        keys = tuple(
-            each.removeprefix("Bearer ")
-            for each in (headers.get(name, "") for name in _KEYS)
-            if len(each) >= SHORTEST_SECRET
-        )
-        place = url.partition("?")[0]
+        keys = carried(headers, url)
+        place = clean_url(url).partition("?")[0]
         return Watch(self, provider, api, place, asked, context, call_id, ticket, keys, self._clock.monotonic_ns())
 
     def ended(self, watch: Watch, reply: HttpReply | None, fault: FaultKind | None) -> None:

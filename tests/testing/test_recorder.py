@@ -248,3 +248,26 @@ def test_a_recorded_reply_is_read_in_any_of_its_forms(row: Any, body: bytes, hea
 def test_what_is_no_recorded_exchange_is_told(row: Any) -> None:
     with pytest.raises(NotRecorded):
         exchanged(row)
+
+
+@pytest.mark.parametrize("name", ["code", "api-code", "sig", "pass", "pwd", "session_id", "x-key"])
+def test_parameters_that_are_named_like_secrets_are_struck_wherever_they_come_back(name: str, tmp_path: Path) -> None:
+    url = f"https://user:pass-word-9@host.example/x?{name}=hunter2-hunter2"
+    inner = provider({"you": f"asked {url}"}, location=url)
+    recorder(tmp_path / "r.jsonl", inner).handle_request(httpx.Request("POST", url, content=b"{}"))
+    text = (tmp_path / "r.jsonl").read_text()
+    assert "hunter2" not in text
+    assert "pass-word-9" not in text
+
+
+@pytest.mark.parametrize("key", ['quo"ted-secret', "back\\slash-secret", "sla/shed-secret"])
+def test_a_key_that_json_writes_otherwise_is_struck_too(key: str, tmp_path: Path) -> None:
+    recorder(tmp_path / "r.jsonl", provider({"said": key}), secrets=[key]).handle_request(made())
+    assert key not in json.loads((tmp_path / "r.jsonl").read_text())["response"]["body"]
+    assert json.dumps(key)[1:-1] not in json.loads((tmp_path / "r.jsonl").read_text())["response"]["body"]
+
+
+def test_a_file_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "r.jsonl").write_bytes(b"\x7fELF\xff\xfe")
+    with pytest.raises(NotRecorded, match="isn't UTF-8"):
+        Replayer(tmp_path / "r.jsonl")

@@ -23,6 +23,7 @@ class Access:
         api_key: the key, where one is fixed; None: none, or one that comes with each attempt.
         headers: sent with each request.
         streaming: have replies streamed, so; None: whole.
+        secrets: what of `options` may never come back into a record.
         options: the adapter's own, as ``[adapters.NAME.options]`` gives them: read by `Options`.
     """
 
@@ -32,7 +33,8 @@ class Access:
     api_key: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(factory=dict[str, str], repr=False)
     streaming: Streaming | None = None
-    options: Mapping[str, Any] = field(factory=dict[str, Any])
+    options: Mapping[str, Any] = field(factory=dict[str, Any], repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 class Options:

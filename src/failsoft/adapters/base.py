@@ -12,13 +12,11 @@ from attrs import evolve
 from pydantic_core import to_json
 
 from failsoft.core.effects import HttpRequest
-from failsoft.credentials import SHORTEST_SECRET, Credential, Token
+from failsoft.credentials import SECRET_NAME, SHORTEST_SECRET, Credential, Token
 from failsoft.errors import ConfigurationError
 
 MAX_TEXT = 512
 """Characters that are kept of any name or number which a provider states."""
-
-_SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|credential|password", re.IGNORECASE)
 
 _LIKE_A_KEY = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[!-~]{16,}")
 """No word and no date, but 16 characters and more, letters and digits among them."""
@@ -97,9 +95,7 @@ def secrets_of(api_key: str | None, extra_headers: Mapping[str, str]) -> tuple[s
     than `SHORTEST_SECRET`, which are placeholders (``none``, ``EMPTY``).
     """
     told = [] if api_key is None else [api_key]
-    told += [
-        value for name, value in extra_headers.items() if _SECRET_HEADER.search(name) or _LIKE_A_KEY.fullmatch(value)
-    ]
+    told += [value for name, value in extra_headers.items() if SECRET_NAME.search(name) or _LIKE_A_KEY.fullmatch(value)]
     return tuple(each for each in told if len(each) >= SHORTEST_SECRET)
 
 

@@ -68,7 +68,7 @@ class HttpCodec(ABC):
         self.url, address = endpoint_url(access.base_url, path)
         self.endpoint: str | None = address
         self.headers = self._made_headers(access, own or {}, key_header, key_prefix)
-        self.secrets = secrets_of(access.api_key, access.headers)
+        self.secrets = (*secrets_of(access.api_key, access.headers), *access.secrets)
         self._dialect = f"{type(self).__module__}.{type(self).__qualname__}/{self.version}/{self.schema_dialect()}"
 
     def __repr__(self) -> str:

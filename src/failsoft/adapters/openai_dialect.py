@@ -95,7 +95,7 @@ class Dialect:
     images: bool = True
     documents: Mapping[str, str] = field(factory=dict[str, str])
     leave_out: frozenset[str] = frozenset()
-    body: Mapping[str, Any] = field(factory=dict[str, Any])
+    body: Mapping[str, Any] = field(factory=dict[str, Any], repr=False)
 
     @property
     def schemas(self) -> str:

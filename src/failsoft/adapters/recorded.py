@@ -16,13 +16,15 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from attrs import field, frozen
 
 from failsoft.adapters.aws_event_stream import MEDIA_TYPE as AWS_EVENT_STREAM
 from failsoft.adapters.base import as_array, as_object
 from failsoft.core.effects import HttpReply
+from failsoft.core.judge import STRUCK
+from failsoft.credentials import SECRET_NAME, SHORTEST_SECRET
 
 BASE64 = "base64"
 
@@ -70,7 +72,7 @@ def exchanged(row: object) -> Exchanged:
     url, method = request.get("url"), request.get("method")
     body = request.get("body")
     place = url if isinstance(url, str) else ""
-    model = as_object(body).get("model") or _in_url(place)
+    model = _in_url(place) or as_object(body).get("model")
     return Exchanged(
         place,
         method.upper() if isinstance(method, str) else "POST",
@@ -149,3 +151,33 @@ def body_of(body: bytes) -> Mapping[str, Any]:
     except UnicodeDecodeError:
         return {"body": base64.b64encode(body).decode(), "body_encoding": BASE64}
     return {"body": text}
+
+
+# --- what may not be recorded -----------------------------------------------------------------------------------------
+
+
+def clean_url(url: str) -> str:
+    """A URL without user name and without the values of parameters that are named like secrets."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    query = [
+        (name, STRUCK if SECRET_NAME.search(name) else value)
+        for name, value in parse_qsl(parts.query, keep_blank_values=True)
+    ]
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=urlencode(query), fragment=""))
+
+
+def carried(headers: Mapping[str, str], url: str) -> tuple[str, ...]:
+    """The keys that a request carries: in headers and parameters that are named like secrets, and before its host."""
+    found = [value for name, value in headers.items() if SECRET_NAME.search(name)]
+    found += [each.split(" ", 1)[1] for each in found if " " in each]
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    found += [value for name, value in parse_qsl(parts.query) if SECRET_NAME.search(name)]
+    user = parts.netloc.rpartition("@")[0]
+    found += [each for part in user.split(":") for each in (part, unquote(part))]
+    return tuple(dict.fromkeys(each for each in found if len(each) >= SHORTEST_SECRET))

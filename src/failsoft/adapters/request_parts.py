@@ -29,7 +29,7 @@ class RequestOptions:
 
     structured: str
     leave_out: frozenset[str] = frozenset()
-    body: Mapping[str, Any] = field(factory=dict[str, Any])
+    body: Mapping[str, Any] = field(factory=dict[str, Any], repr=False)
 
     @classmethod
     def read(cls, options: Options, own: frozenset[str], *structured: str) -> RequestOptions:

@@ -92,9 +92,8 @@ def struck(reply: HttpReply, secrets: tuple[str, ...]) -> HttpReply:
     """
     body, headers = reply.body, dict(reply.headers)
     for secret in sorted(secrets, key=len, reverse=True):
-        for form in (secret, secret.replace("/", "\\/")):
-            body = body.replace(form.encode(), STRUCK.encode())
-        if b"\\u" in body:
+        body = body.replace(secret.encode(), STRUCK.encode())
+        if b"\\u" in body or "/" in secret or '"' in secret or "\\" in secret:
             body = _escaped(secret).sub(STRUCK.encode(), body)
         headers = {name: value.replace(secret, STRUCK) for name, value in headers.items()}
     return HttpReply(reply.status, headers, body)

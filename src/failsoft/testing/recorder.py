@@ -13,23 +13,19 @@ holds what was asked and answered: look at it before it's committed.
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import httpx
 
-from failsoft.adapters.recorded import Exchanged, NotRecorded, body_of, exchanged
+from failsoft.adapters.recorded import Exchanged, NotRecorded, body_of, carried, clean_url, exchanged
 from failsoft.core.effects import HttpReply
-from failsoft.core.judge import STRUCK, struck
+from failsoft.core.judge import struck
 from failsoft.credentials import SHORTEST_SECRET
 from failsoft.errors import FailsoftError
 from failsoft.io.transport import shared_ssl_context
-
-_SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|credential|passw|signature|session", re.IGNORECASE)
 
 _TOLD = ("content-type", "anthropic-version", "anthropic-beta")
 """Of a request's headers; the others say who asked and from where, not what."""
@@ -115,7 +111,7 @@ class Recorder(httpx.AsyncBaseTransport, httpx.BaseTransport):
         return httpx.Response(response.status_code, headers=headers, content=body)
 
     def _row(self, request: httpx.Request, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-        secrets = (*self._secrets, *_carried(request))
+        secrets = (*self._secrets, *carried(request.headers, str(request.url)))
         asked = struck(HttpReply(200, {}, request.content), secrets)
         kept = {name: value for name, value in headers.items() if name not in _PERSONAL}
         reply = struck(HttpReply(status, kept, body), secrets)
@@ -159,7 +155,11 @@ class Replayer(httpx.AsyncBaseTransport, httpx.BaseTransport):
         self._again = again
         self._lock = threading.Lock()
         self._left: list[Exchanged] = []
-        for number, line in enumerate(self.path.read_text(encoding="utf-8").split("\n"), 1):
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise NotRecorded(f"{self.path}: it isn't UTF-8") from None
+        for number, line in enumerate(text.split("\n"), 1):
             if line.strip():
                 self._left.append(_parsed(line, f"{self.path}, line {number}"))
         self._all = tuple(self._left)
@@ -203,24 +203,6 @@ class Replayer(httpx.AsyncBaseTransport, httpx.BaseTransport):
             raise NotReplayed(told)
         reply = found.reply
         return httpx.Response(reply.status, headers=dict(reply.headers), content=reply.body)
-
-
-def clean_url(url: str) -> str:
-    """A URL without user name and without the values of parameters that are named like secrets."""
-    parts = urlsplit(url)
-    query = [
-        (name, STRUCK if _SECRET_NAME.search(name) else value)
-        for name, value in parse_qsl(parts.query, keep_blank_values=True)
-    ]
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=urlencode(query), fragment=""))
-
-
-def _carried(request: httpx.Request) -> tuple[str, ...]:
-    """The keys that a request carries, in its headers and in its query."""
-    found = [value for name, value in request.headers.items() if _SECRET_NAME.search(name)]
-    found += [each.split(" ", 1)[1] for each in found if " " in each]
-    found += [value for name, value in parse_qsl(request.url.query.decode()) if _SECRET_NAME.search(name)]
-    return tuple(each for each in found if len(each) >= SHORTEST_SECRET)
 
 
 def _parsed(line: str, place: str) -> Exchanged:
