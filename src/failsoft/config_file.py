@@ -71,6 +71,10 @@ class Resolved(str):
         return shown(self)
 
 
+NO_KEY: Final = "no-key-here"
+"""Stands for a key that can't be had, where nobody will be asked."""
+
+
 class _Unresolved:
     def __repr__(self) -> str:
         return "UNRESOLVED"
@@ -110,11 +114,13 @@ class Tree:
     source: Path | None = None
     table: dict[str, Any] = field(factory=dict[str, Any])
     problems: list[str] = field(factory=list[str])
+    keyless: bool = False
+    """Keys that can't be had are no problem: nobody will be asked."""
 
 
-def load_file(path: Path) -> Tree:
+def load_file(path: Path, *, keyless: bool = False) -> Tree:
     """Reads a TOML file and what it extends. Never raises for what's in them, nor for what's missing."""
-    tree = Tree(path.absolute().parent, path)
+    tree = Tree(path.absolute().parent, path, keyless=keyless)
     table = _toml(path, tree.problems)
     return tree if table is None else _load(tree, table)
 
@@ -322,6 +328,8 @@ def _resolved(value: object, place: Place, tree: Tree) -> Any:
     try:
         found = _from_environment(value) if value.kind == "env" else _from_file(value)
     except Unreadable as error:
+        if tree.keyless and (place[-1] == "api_key" or place[-2:-1] == ("headers",)):
+            return Resolved(NO_KEY, {value.kind: value.name})
         tree.problems.append(f"{place_text(place)}: {error}")
         return UNRESOLVED
     return _rebased(found, value.directory, tree.base) if place == _LEDGER_URL and isinstance(found, str) else found

@@ -76,9 +76,14 @@ class UnknownAdapter:
         return f"{place}: no adapter named {shown(self.name)}{hint}"
 
 
-def read_file(path: Path) -> Draft:
-    """Reads ``failsoft.toml``. Never raises for what's in it, nor when it can't be read: see `Draft.problems`."""
-    return _draft(load_file(path), in_code=False)
+def read_file(path: Path, *, keyless: bool = False) -> Draft:
+    """Reads ``failsoft.toml``. Never raises for what's in it, nor when it can't be read: see `Draft.problems`.
+
+    Args:
+        path: of the file.
+        keyless: keys that can't be had are no problem.
+    """
+    return _draft(load_file(path, keyless=keyless), in_code=False)
 
 
 def read_mapping(raw: Mapping[str, Any] | Config, base: Path | None = None) -> Draft:

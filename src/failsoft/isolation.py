@@ -107,10 +107,20 @@ class Isolation:
         capabilities: Iterable[Given] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         sync_transport: httpx.BaseTransport | None = None,
+        keyless: bool = False,
     ) -> Self:
-        """From a ``failsoft.toml``. Arguments and errors as the class's."""
+        """From a ``failsoft.toml``. Arguments and errors as the class's.
+
+        Args:
+            path: of the file.
+            capabilities: as the class's.
+            transport: as the class's.
+            sync_transport: as the class's.
+            keyless: the keys needn't be there, for whoever only looks, blocks or locks: a provider that's asked all the
+                same refuses.
+        """
         self = cls.__new__(cls)
-        self._set_up(read_file(Path(path)), capabilities, transport, sync_transport)
+        self._set_up(read_file(Path(path), keyless=keyless), capabilities, transport, sync_transport)
         return self
 
     def _set_up(

@@ -587,3 +587,42 @@ def test_the_command_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_command_is_installed() -> None:
     assert shutil.which("failsoft", path=str(Path(sys.executable).parent)) is not None
+
+
+KEYED = """
+[ledger]
+url = "sqlite:///l.db"
+
+[adapters.gpt]
+provider = "openai"
+model = "gpt-4.1-2025-04-14"
+api_key = { env = "NO_SUCH_KEY" }
+headers = { x-tenant-key = { file = "nowhere" } }
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (("block", "adapter:gpt", "--why", "emergency"), 0),
+        (("unblock", "adapter:gpt", "--why", "over"), 0),
+        (("status",), 0),
+        (("pins",), 0),
+        (("lock",), 0),
+        (("check",), 1),
+        (("call", "x", "{}"), 1),
+        (("lock", "--verify"), 1),
+    ],
+)
+def test_who_asks_nobody_needs_no_key(
+    command: tuple[str, ...], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    (tmp_path / "failsoft.toml").write_text(KEYED)
+    result = CliRunner().invoke(app, list(command))
+    assert result.exit_code == code, result.output
+    if code:
+        assert "NO_SUCH_KEY isn't set" in result.output.replace("\n", " ")
+    if command[0] == "block":
+        assert (tmp_path / "l.db.blocks.json").exists()

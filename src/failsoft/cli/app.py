@@ -84,7 +84,7 @@ def root(
 def check(config: Config = CONFIG, app_path: App = "", as_json: Json = False) -> None:
     """Read the configuration and say everything that's wrong with it, or what is in force."""
     with explained(as_json):
-        isolation = isolation_of(config, app_path)
+        isolation = isolation_of(config, app_path, keyless=False)
         unknown = isolation.unknown_adapters()
         if unknown:
             raise ConfigurationError(unknown)
@@ -138,7 +138,7 @@ def call(
     as_json: Json = False,
 ) -> None:
     """Make one call and show its outcome."""
-    with explained(as_json), isolation_of(config, app_path) as isolation:
+    with explained(as_json), isolation_of(config, app_path, keyless=False) as isolation:
         isolated = isolation[known(isolation, capability)]
         if deadline is not None:
             try:

@@ -24,8 +24,13 @@ Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 CONFIG: Final = Path("failsoft.toml")
 
 
-def isolation_of(config: Path, app_path: str) -> Isolation:
+def isolation_of(config: Path, app_path: str, *, keyless: bool = True) -> Isolation:
     """The application's isolation, not entered.
+
+    Args:
+        config: its configuration.
+        app_path: where it is, instead.
+        keyless: its keys needn't be here: nobody will be asked.
 
     Raises:
         ConfigurationError: its configuration is wrong, or there's no isolation at that path.
@@ -39,7 +44,7 @@ def isolation_of(config: Path, app_path: str) -> Isolation:
         if not isinstance(found, Isolation):
             raise ConfigurationError(f"--app: {app_path} is a {type(found).__name__}, not an Isolation")
         return found
-    return Isolation.from_file(config)
+    return Isolation.from_file(config, keyless=keyless)
 
 
 @contextmanager

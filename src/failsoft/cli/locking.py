@@ -54,7 +54,7 @@ def lock(
     if check and verify:
         raise typer.BadParameter("--check writes nothing, so there's no place for what --verify finds")
     with explained(as_json):
-        isolation = isolation_of(config, app_path)
+        isolation = isolation_of(config, app_path, keyless=not verify)
         if check:
             _told(differences(read_lock(isolation.lock_path), isolation.lock()), as_json, isolation.lock_path.name)
             return
