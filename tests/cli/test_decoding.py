@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from failsoft.adapters.recorded import exchanged
 from failsoft.cli.app import app
-from failsoft.cli.decoding import Decoder
+from failsoft.cli.decoding import Decoder, api_named, provider_named
 from failsoft.providers import PROVIDERS
 
 CHAT = "https://api.example/v1/chat/completions"
@@ -138,7 +138,8 @@ def test_underscores_and_an_endpoint_may_be_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--provider", "opnai", "x"], "there is none named 'opnai'"),
+        (["--provider", "opnai", "x"], "there is none named 'opnai'; did you mean 'openai'?"),
+        (["--provider", "callable", "x"], "there is none named 'callable'"),
         (
             ["--provider", "openai", "--endpoint", "nowhere", "x"],
             "openai has no 'nowhere'; it's one of chat, responses",
@@ -156,3 +157,45 @@ def test_what_cannot_be_done_is_told_in_a_sentence(arguments: list[str], told: s
 def test_standard_input_is_read() -> None:
     result = CliRunner().invoke(app, ["adapter", "decode", "--provider", "openai", "-"], input=json.dumps(row(chat())))
     assert json.loads(result.output)["served"] == "m-1"
+
+
+@pytest.mark.parametrize(
+    ("provider", "endpoint", "api"),
+    [
+        ("gemini", "generate", "generate-content"),
+        ("gemini", "streamGenerateContent", "generate-content"),
+        ("gemini", "generate_stream", "generate-content"),
+        ("bedrock", "converse_stream", "converse"),
+        ("bedrock", "invoke-stream", "invoke"),
+        ("openai", "completions", "chat"),
+        ("openai", "/v1/chat/completions?x=1", "chat"),
+        ("ollama", "generate", "generate"),
+        ("llama.cpp", "chat", "chat"),
+        ("OpenAI", "responses", "responses"),
+    ],
+)
+def test_interfaces_and_providers_are_called_by_several_words(provider: str, endpoint: str, api: str) -> None:
+    assert api_named(provider_named(provider), endpoint) == api
+
+
+def test_a_foreign_provider_that_cannot_be_loaded_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> Any:
+        raise ImportError("no such thing")
+
+    monkeypatch.setattr("failsoft.cli.decoding.find", broken)
+    result = CliRunner().invoke(app, ["adapter", "decode", "--provider", "acme", "x"])
+    assert result.exit_code == 1
+    assert "can't be loaded: ImportError" in result.output
+
+
+def test_the_rest_of_a_line_that_is_too_long_is_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("failsoft.cli.decoding.MAX_LINE", 2_000)
+    found = decoded(tmp_path, row(chat()), row(chat(content="x" * 9_000)), row(chat()))
+    assert [(each["line"], each["fault"]) for each in found] == [(1, None), (2, "not_recorded"), (3, None)]
+
+
+def test_anothers_own_place_is_not_read_as_this_providers(tmp_path: Path) -> None:
+    url = "https://api.groq.com/openai/v1/chat/completions"
+    (found,) = decoded(tmp_path, row(chat(), url), provider="anthropic")
+    assert found["fault"] == "not_an_answer"
+    assert decoded(tmp_path, row(chat(), url), provider="groq")[0]["fault"] is None

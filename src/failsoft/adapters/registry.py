@@ -63,13 +63,20 @@ _GENERIC = "openai-compatible"
 
 def speaker_of(url: str) -> tuple[Provider, str] | None:
     """Whose dialect is spoken at a URL, and by which interface: by its host first, then by its path; None: nobody's."""
-    try:
-        host = urlsplit(url).hostname
-    except ValueError:
-        return None
-    at_home = [each for each in PROVIDERS.values() if each.base_url is not None and f"//{host}" in each.base_url]
-    for each in (*at_home, PROVIDERS[_GENERIC], *PROVIDERS.values()):
+    home = at_home(url)
+    for each in (*home, PROVIDERS[_GENERIC], *PROVIDERS.values()):
         api = api_of(each, url)
         if api is not None and each.apis[api]:  # one that may be anywhere is told by no URL
             return each, api
     return None
+
+
+def at_home(url: str) -> tuple[Provider, ...]:
+    """The providers whose own place a URL's host is; this machine is nobody's."""
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        return ()
+    if host in (None, "localhost", "127.0.0.1", "::1"):
+        return ()
+    return tuple(each for each in PROVIDERS.values() if each.base_url is not None and f"//{host}" in each.base_url)

@@ -6,7 +6,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +14,58 @@ from attrs import define, field
 
 from failsoft.adapters.reading import Reading, answer_of, reading_of
 from failsoft.adapters.recorded import Exchanged, NotRecorded, exchanged
-from failsoft.adapters.registry import api_of, reader_of, speaker_of
+from failsoft.adapters.registry import api_of, at_home, reader_of, speaker_of
+from failsoft.config_file import nearest
 from failsoft.core.effects import Reply
 from failsoft.core.retry_after import retry_after_ns
 from failsoft.errors import ConfigurationError
 from failsoft.fault import FaultKind
-from failsoft.providers import PROVIDERS, Provider, find, known
+from failsoft.providers import CALLABLE, PROVIDERS, Provider, find, known
 
 MAX_LINE = 64 << 20
 """Bytes of one line: a reply is at most 16 MiB, and JSON may write a byte as six."""
 
 
 def provider_named(name: str) -> Provider:
-    """The provider of this name, ``azure_openai`` being ``azure-openai`` too.
+    """The provider of this name; ``azure_openai``, ``llama.cpp`` and ``OpenAI`` are understood too.
 
     Raises:
-        ConfigurationError: there's none.
+        ConfigurationError: there's none, or a foreign one can't be loaded.
     """
-    found = find(name.replace("_", "-"))
+    plain = name.lower().replace("_", "-").replace(".", "-")
+    try:
+        found = find(plain)
+    except Exception as error:  # a foreign distribution may raise anything as it's imported
+        raise ConfigurationError(f"--provider: {name!r} can't be loaded: {type(error).__name__}: {error}") from None
     if found is None:
-        raise ConfigurationError(f"--provider: there is none named {name!r}; it's one of {', '.join(known())}")
+        names = [each for each in known() if each != CALLABLE]
+        near = nearest(plain, names)
+        hint = f"did you mean {near!r}?" if near else f"it's one of {', '.join(names)}"
+        raise ConfigurationError(f"--provider: there is none named {name!r}; {hint}")
     return found
 
 
+_CALLED_TOO: Mapping[str, tuple[str, ...]] = {
+    "chat": ("completions",),
+    "generate-content": ("generate", "generate-stream", "generatecontent", "streamgeneratecontent"),
+    "converse": ("converse-stream",),
+    "invoke": ("invoke-stream",),
+}
+
+
 def api_named(provider: Provider, endpoint: str) -> str:
-    """The interface that ``--endpoint`` means: by its name, or by the path of a URL.
+    """The interface that ``--endpoint`` means: by its name, by what else it's called, or by a URL.
 
     Raises:
         ConfigurationError: it's none of the provider's.
     """
+    plain = endpoint.partition("?")[0]
+    word = plain.lower().replace("_", "-")
     for api, pattern in provider.apis.items():
-        if endpoint == api or re.search(pattern, "/" + endpoint.lstrip("/")):
+        if word == api or (pattern and re.search(pattern, "/" + plain.lstrip("/"))):
+            return api
+    for api in provider.apis:
+        if word in _CALLED_TOO.get(api, ()):
             return api
     raise ConfigurationError(f"--endpoint: {provider.name} has no {endpoint!r}; it's one of {', '.join(provider.apis)}")
 
@@ -89,7 +110,7 @@ class Decoder:
         """What one exchange's reply says."""
         try:
             return told(self._reading(exchange), exchange)
-        except Exception as error:  # a foreign codec may raise anything
+        except (Exception, SystemExit) as error:  # a foreign codec may raise anything
             return {"fault": "bug", "detail": f"decoding raised {type(error).__name__}"}
 
     def _reading(self, exchange: Exchanged) -> Reading:
@@ -97,6 +118,9 @@ class Decoder:
         own = reading_of(self._codec(self.provider, api, model), exchange.reply)
         if own.fault is None or own.text or own.calls or own.fault.kind not in _ANOTHER_DIALECT:
             return own
+        home = at_home(exchange.url)
+        if home and self.provider not in home:
+            return own  # it isn't this provider's
         for speaker in (speaker_of(exchange.url), _USUAL):  # a gateway that speaks another's dialect too
             if speaker is not None:
                 found = reading_of(self._codec(*speaker, model), exchange.reply)
@@ -154,5 +178,7 @@ def source_of(path: Path) -> Iterator[bytes]:
         with path.open("rb") as file:
             while line := file.readline(MAX_LINE + 1):
                 yield line
+                while len(line) > MAX_LINE and not line.endswith(b"\n"):  # the rest of one that's too long
+                    line = file.readline(MAX_LINE + 1)
     except OSError as error:
         raise ConfigurationError(f"{path}: can't be read: {error.strerror}") from None
