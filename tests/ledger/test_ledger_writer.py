@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 import threading
@@ -498,3 +499,23 @@ def test_another_file_in_its_place_is_not_written_to(tmp_path: Path) -> None:
     (tmp_path / "away").rename(ledger.path)
     until(lambda: ledger.healthy)
     ledger.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_a_ledger_that_is_made_is_its_owners_only_and_one_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+    before = os.umask(0o022)
+    try:
+        ledger = ledger_at(path)
+        ledger.open()
+        assert {each.name: each.stat().st_mode & 0o077 for each in tmp_path.iterdir()} == dict.fromkeys(
+            (each.name for each in tmp_path.iterdir()), 0
+        )
+        ledger.close()
+        path.chmod(0o640)  # an auditor's group
+        ledger = ledger_at(path)
+        ledger.open()
+        ledger.close()
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640

@@ -52,6 +52,9 @@ Q = TypeVar("Q")
 R = TypeVar("R")
 
 
+_PROBLEM = 200
+"""Characters of what a prompt() raised."""
+
 _OF_ATTEMPTS = frozenset({*(str(each) for each in FaultKind), "hedge_lost"})
 """Reasons that attempts have in their own entries of the record."""
 
@@ -208,7 +211,10 @@ class Call(Generic[Q, R]):
             # A ValueError of the capability's own says that this request can't be put to a model.
             if isinstance(error, PydanticSerializationError) or not isinstance(error, (ValueError, AssertionError)):
                 asking.capability_bug("prompt", error)
-            asking.passed_over += [PassedOver(each.name, "no_prompt") for each in route]
+            detail = f"prompt() raised {described(error)}"[
+                :_PROBLEM
+            ]  # for the caller only: no record and no event holds it
+            asking.passed_over += [PassedOver(each.name, "no_prompt", detail=detail) for each in route]
             return False
         asking.prompt = prompt
         return True

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path, PurePath
 
 NETWORK = re.compile(
@@ -15,6 +16,16 @@ NETWORK = re.compile(
 
 BALLAST = 512 * 1024
 """Bytes kept free: a commit of one small record takes some ten pages of 8 KiB in the log, and as many in the file."""
+
+
+def make_private(path: Path) -> None:
+    """A database that was just made is its owner's only, and so is what SQLite put beside it.
+
+    No file is opened: to close it would drop the locks that this process has on it.
+    """
+    for each in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        with suppress(OSError):  # on a file system without modes there's none to set
+            each.chmod(0o600)
 
 
 def network_file_system(folder: PurePath, mounts: str = "/proc/self/mountinfo") -> str | None:

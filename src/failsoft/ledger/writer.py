@@ -19,7 +19,7 @@ from failsoft.core.effects import Clock
 from failsoft.core.evidence import Record
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.appender import Appender, Settings
-from failsoft.ledger.disk import BALLAST, network_file_system
+from failsoft.ledger.disk import BALLAST, make_private, network_file_system
 from failsoft.ledger.sqlite import Connect, connect
 from failsoft.ledger.ticket import Ticket, TicketQueue
 from failsoft.processes import at_fork
@@ -99,12 +99,15 @@ class SqliteLedger:
             raise RuntimeError(f"{self.path}: the ledger is open already")
         self._refuse_network()
         self._reset()
+        new = not self.path.exists()
         try:
             with self._io:
                 self._appender.begin()
         except BaseException:
             self._appender.abandon()
             raise
+        if new:
+            make_private(self.path)
         self._opened = self.healthy = True
         self._start()
 
