@@ -41,7 +41,8 @@ class Acme:
         return "Acme()"
 
     def body(self, ask: Ask) -> dict[str, Any]:
-        return {"model": ask.pin.model, "prompt": [each.text for each in ask.prompt.messages], "as": ask.answer.schema}
+        prompt = [each.told() for each in ask.prompt.messages]
+        return {"model": ask.pin.model, "prompt": prompt, "as": ask.answer.schema, "most": ask.sampling.max_tokens}
 
     def encode(self, ask: Ask) -> HttpRequest:
         headers = (("authorization", self.key),)
@@ -155,6 +156,43 @@ class Blind(Acme):
         return super().encode(ask)
 
 
+class DropsImages(Acme):
+    def body(self, ask: Ask) -> dict[str, Any]:
+        return {**super().body(ask), "prompt": [each.text for each in ask.prompt.messages]}
+
+
+class DropsTheSystem(Acme):
+    def body(self, ask: Ask) -> dict[str, Any]:
+        return {**super().body(ask), "prompt": ask.prompt.messages[-1].text, "as": None, "most": None}
+
+
+class OtherHost(Acme):
+    def encode(self, ask: Ask) -> HttpRequest:
+        return evolve(super().encode(ask), url="https://api.acme.example/v1".replace("/v1", "v1"))
+
+
+class Stateful(Acme):
+    last = ""
+
+    def body(self, ask: Ask) -> dict[str, Any]:
+        last, self.last = self.last, ask.prompt.messages[-1].text
+        return {**super().body(ask), "before": "" if last == self.last else last}
+
+
+class Reads(Acme):
+    def encode(self, ask: Ask) -> HttpRequest:
+        time.sleep(0)
+        with open("/dev/null") as file:
+            file.read()
+        return super().encode(ask)
+
+
+class Lowers(Acme):
+    def decode(self, reply: HttpReply) -> Reply | Unusable:
+        found = super().decode(reply)
+        return Reply(found.answer.lower(), found.served) if isinstance(found, Reply) else found
+
+
 class Deafened(Acme):
     def decode(self, reply: HttpReply) -> Reply | Unusable:
         return Unusable(Fault(FaultKind.EMPTY_REPLY, status=reply.status))
@@ -210,11 +248,17 @@ class Slow(Acme):
         (Remembers, ["purity: the same reply is decoded in different ways, or changed"]),
         (Elsewhere, ["request: it asks at https://other", "request: a question is a POST"]),
         (KeyInUrl, ["request: the key stands in the URL", "request: the key isn't sent", "request: headers' names", "request: the request's repr"]),
-        (Deaf, ["request: the model isn't named", "request: what was asked isn't sent"]),
-        (NoJson, ["request: raised JSONDecodeError", "schemas: flat: prepared, and then encoding raised"]),
+        (Deaf, ["question: the model isn't named", "question: what was asked isn't sent"]),
+        (NoJson, ["question: raised JSONDecodeError", "schemas: flat: prepared, and then encoding raised"]),
         (Prepares, ["schemas: nested: prepared, and then encoding raised ConfigurationError"]),
         (AlwaysCool, ["sampling: temperature is sent", "sampling: seed is sent"]),
         (Blind, ["content: Image: refused as request_rejected", "content: Document: refused as"]),
+        (DropsImages, ["content: Image: left out without a word", "content: Document: left out"]),
+        (DropsTheSystem, ["question: the system message isn't sent", "question: the schema isn't sent", "question: the cap on"]),
+        (OtherHost, ["request: it asks another host"]),
+        (Stateful, ["purity: what was asked before changes"]),
+        (Reads, ["no io: it uses time.sleep"]),
+        (Lowers, ["round trip: "]),
         (Deafened, ["round trip: an answer isn't taken for one", "strictness: ", "faults: a reply that is rate_limited was taken for empty_reply"]),
         (Loose, ["round trip: ", "served identity: somebody is named as who answered, so the grade mustn't", "served identity: another-model-1 answered", "strictness: ", "faults: the fault of status"]),
         (Boundless, ["served identity: nobody is named", "strictness: ", "faults: status 204 without a body was taken", "faults: a fault quotes"]),

@@ -83,6 +83,8 @@ def endpoint_url(base_url: str, path: str) -> tuple[str, str]:
             "base_url: must be an absolute http or https URL without user name and fragment, "
             'such as "https://host/v1" (a key belongs in api_key)'
         )
+    if path and not path.startswith("/"):
+        raise ConfigurationError(f"an interface's path begins with a slash, not {path[:60]!r}")
     address = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}{path}"
     return address + (f"?{parts.query}" if parts.query else ""), address
 

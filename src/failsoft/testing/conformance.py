@@ -11,13 +11,16 @@ faults={FaultKind.RATE_LIMITED: HttpReply(429, {}, b'{"error": "slow down"}')},
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from random import Random
 from typing import Any
-from urllib.parse import unquote
+from unittest import mock
+from urllib.parse import unquote, urlsplit
 
 from attrs import evolve, frozen
 
@@ -37,6 +40,8 @@ SLOWEST = 2.0
 
 WORD = "zanzibar"
 """Stands in the question, and must reach the provider."""
+
+INSTRUCTION = "Say which strength it has"
 
 SCHEMAS: Mapping[str, dict[str, Any]] = {
     "flat": {
@@ -67,7 +72,7 @@ SCHEMAS: Mapping[str, dict[str, Any]] = {
 }
 """What capabilities ask for: plain fields, a choice, nested parts with bounds and a default."""
 
-_TEXTS = ('{"grade": 3, "why": "é \\" \\\\ ok"}', '{"value": "a"}', " {}\n")
+_TEXTS = ('{"grade": 3, "why": "  É \\" \\\\ A Mixed Case  "}', '{"value": "a"}', " {}\n")
 _LOOSE = ('{"a": 1, "a": 2}', '{"a": NaN}', '{"a": 1} and more', "plain words", '{"a": 1e999}')
 
 
@@ -109,7 +114,7 @@ class Kit:
 
     def ask(self, schema: str = "flat", *messages: Message, sampling: Sampling | None = None) -> Ask:
         """A question."""
-        prompt = Prompt((Message("system", "Grade it."), *(messages or (Message("user", f"a {WORD} bolt"),))))
+        prompt = Prompt((Message("system", INSTRUCTION), *(messages or (Message("user", f"a {WORD} bolt"),))))
         answer = AnswerSchema("grade-item", copy.deepcopy(SCHEMAS[schema]))
         request = json.dumps({"text": f"a {WORD} bolt"}).encode()
         return Ask(json.loads(request), request, prompt, answer, sampling or Sampling(), Pin(self.access.model))
@@ -183,6 +188,9 @@ def _purity(kit: Kit) -> Iterator[str]:
         yield "the same question is encoded in different ways"
     if before != (ask.request, ask.prompt, ask.answer.schema, ask.sampling, ask.pin):
         yield "encode changed what it was given"
+    codec.encode(kit.ask("nested", Message("user", f"another {WORD}")))
+    if _told(codec.encode(ask)) != _told(first):
+        yield "what was asked before changes how a question is encoded"
     reply = kit.answer(_TEXTS[0], kit.access.model)
     held = (reply.status, dict(reply.headers), reply.body)
     if repr(codec.decode(reply)) != repr(codec.decode(reply)) or held != (
@@ -191,6 +199,32 @@ def _purity(kit: Kit) -> Iterator[str]:
         reply.body,
     ):
         yield "the same reply is decoded in different ways, or changed"
+
+
+def _no_io(kit: Kit) -> Iterator[str]:
+    codec, ask, reply = kit.codec(), kit.ask(), kit.answer(_TEXTS[0], kit.access.model)
+    done: list[str] = []
+
+    def noted(name: str) -> Callable[..., Any]:
+        def instead(*_: Any, **__: Any) -> Any:
+            done.append(name)
+            raise OSError(f"a codec does no I/O: {name}")
+
+        return instead
+
+    with ExitStack() as stack:
+        for name in ("builtins.open", "socket.socket", "time.sleep", "subprocess.Popen"):
+            stack.enter_context(mock.patch(name, noted(name)))
+        begun = time.perf_counter()
+        with suppress(OSError):
+            codec.encode(ask)
+        with suppress(OSError):
+            codec.decode(reply)
+        took = time.perf_counter() - begun
+    for name in dict.fromkeys(done):
+        yield f"it uses {name}: a codec is pure, and waits for nothing"
+    if took > SLOWEST:
+        yield f"encoding and decoding once took {took:.1f} s"
 
 
 def _request(kit: Kit) -> Iterator[str]:
@@ -208,11 +242,25 @@ def _request(kit: Kit) -> Iterator[str]:
         yield "the request's repr shows the key"
     if any(name != name.lower() for name, _ in request.headers):
         yield "headers' names must be in lower case"
+    if urlsplit(request.url).netloc != urlsplit(kit.access.base_url).netloc:
+        yield "it asks another host: an interface's path begins with a slash"
+
+
+def _question(kit: Kit) -> Iterator[str]:
+    request = kit.codec().encode(kit.ask())
     if kit.sends_prompt and kit.access.model not in unquote(request.url) + request.body.decode():
         yield "the model isn't named"
     if WORD.encode() not in request.body:
         yield "what was asked isn't sent"
     json.loads(request.body)
+    if not kit.sends_prompt:
+        return
+    if INSTRUCTION.encode() not in request.body:
+        yield "the system message isn't sent"
+    if b"grade" not in request.body or b"why" not in request.body:
+        yield "the schema isn't sent"
+    if b"777" not in kit.codec().encode(kit.ask(sampling=Sampling(max_tokens=777))).body:
+        yield "the cap on the answer's tokens isn't sent"
 
 
 def _schemas(kit: Kit) -> Iterator[str]:
@@ -241,7 +289,10 @@ def _content(kit: Kit) -> Iterator[str]:
     for part in (Image(b"\x89PNG", "image/png"), Document(b"%PDF-1.7", "application/pdf", "sheet")):
         ask = kit.ask("flat", Message("user", (f"a {WORD} bolt", part)))
         try:
-            json.loads(kit.codec().encode(ask).body)
+            body = kit.codec().encode(ask).body
+            json.loads(body)
+            if kit.sends_prompt and base64.b64encode(part.data)[:6] not in body:
+                yield f"{type(part).__name__}: left out without a word: raise CannotAsk, or the model is asked half of it"
         except CannotAsk as refused:
             if refused.fault.kind is not FaultKind.UNSUPPORTED_CONTENT:
                 yield f"{type(part).__name__}: refused as {refused.fault.kind}, not as unsupported_content"
@@ -323,6 +374,6 @@ def _told(request: HttpRequest) -> tuple[Any, ...]:
 
 
 CHECKS: tuple[Callable[[Kit], Iterator[str]], ...] = (
-    *(_identity, _purity, _request, _schemas, _sampling, _content, _round_trip),
+    *(_identity, _purity, _no_io, _request, _question, _schemas, _sampling, _content, _round_trip),
     *(_served_identity, _strictness, _faults, _whatever_comes),
 )
