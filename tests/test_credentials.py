@@ -184,6 +184,10 @@ class _Later:
             {"auth": "tests.test_credentials:NOT_CALLABLE"},
             "adapters.a.auth: tests.test_credentials:NOT_CALLABLE is not callable",
         ),
+        (
+            {"auth": "tests.test_credentials:isolation"},
+            "adapters.a.auth: tests.test_credentials:isolation is called without arguments",
+        ),
         ({"auth": "no path"}, 'adapters.a.auth: "no path" is not an import path'),
         ({}, 'adapters.a.api_key: is missing: write api_key = { env = "OPENAI_API_KEY" }'),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -270,11 +271,31 @@ def test_a_huge_reply_passes_and_is_not_kept(tmp_path: Path, monkeypatch: pytest
     assert completed(tmp_path / "l.db")[0]["attempts"][0]["fault"] == "too_large"
 
 
-def test_what_cannot_be_had_is_told(tmp_path: Path) -> None:
+def test_what_cannot_be_had_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match="there is none named"):
         failsoft.observe(None, provider="opnai", library="httpx")
-    with pytest.raises(ConfigurationError, match="isn't installed"):
-        failsoft.observe(None, library="httpx_nowhere")  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match='"httpx" or "httpx2", not'):
+        failsoft.observe(None, library="aiohttp")  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="a served name or a Pin is wanted, not 5"):
+        failsoft.observe(None, library="httpx", pins={"a": 5})  # type: ignore[dict-item]
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "httpx2", None)
+        with pytest.raises(ConfigurationError, match="isn't installed"):
+            failsoft.observe(None, library="httpx2")
+
+
+def test_the_environments_proxies_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    with failsoft.observe(None, library="httpx", sync=True) as using:
+        through = using._transport_for_url(httpx.URL(URL))
+        assert type(through).__name__ == "ObservingTransport"
+        assert type(through._inner._pool).__name__ == "HTTPProxy"
+
+
+def test_a_ledgers_url_will_do(tmp_path: Path) -> None:
+    with client(answering(completion()), f"sqlite:///{tmp_path}/l.db", provider="azure_openai") as using:  # type: ignore[arg-type]
+        ask(using)
+    assert len(completed(tmp_path / "l.db")) == 1
 
 
 @pytest.mark.parametrize("sync", [True, False])

@@ -5,6 +5,7 @@ An adapter may be defined in the configuration or, by ``@isolation.adapter(...)`
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -221,6 +222,8 @@ def _keeper(config: AdapterConfig, place: str, problems: list[str], clock: Clock
         source = object_at(config.auth, f"{place}.auth", problems)
         if source is not None and not callable(source):
             problems.append(f"{place}.auth: {config.auth} is not callable")
+        elif source is not None and not _takes_nothing(source):
+            problems.append(f"{place}.auth: {config.auth} is called without arguments, and wants some")
         return None if source is None else CredentialKeeper(cast("Source", source), clock)
     key = config.api_key
     if not isinstance(key, Secret) or key.path is None:
@@ -255,6 +258,17 @@ def _http_codec(config: AdapterConfig, *, kept: bool) -> Codec:
         _from_outside(config.options.get("body")),
     )
     return codec_of(provider, access)
+
+
+def _takes_nothing(function: Any) -> bool:
+    """May it be called without arguments?"""
+    try:
+        inspect.signature(function).bind()
+    except TypeError:
+        return False
+    except ValueError:  # one that's written in C doesn't say
+        return True
+    return True
 
 
 def _from_outside(value: Any) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ import importlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from failsoft.errors import ConfigurationError
 from failsoft.fault import FaultKind
@@ -43,7 +43,8 @@ def observe(
     """An HTTP client for a provider's SDK, which records and changes nothing.
 
     Args:
-        ledger: the file that records go to, read by ``failsoft log``, ``show`` and ``verify``; None: events only.
+        ledger: the file that records go to, or its URL as a configuration has it; read by ``failsoft log``, ``show`` and
+            ``verify``. None: events only.
         pins: for a model that is asked for, the name that must be served (or a `Pin`); another is told by the event
             ``pin.mismatch``. Nothing is refused.
         provider: whose replies they are, by a name of `failsoft.providers.PROVIDERS`; None: by each request's host and path.
@@ -59,19 +60,27 @@ def observe(
         LedgerInvalid: the file can't be used.
     """
     httpx = _library(library)
+    provider = None if provider is None else provider.replace("_", "-")
     if provider is not None and provider not in PROVIDERS:
         raise ConfigurationError(f"provider: there is none named {provider!r}; it's one of {', '.join(PROVIDERS)}")
-    inner = options.pop("transport", None)
-    if inner is None:
-        over = {name: options.pop(name) for name in ("verify", "cert", "http1", "http2", "limits") if name in options}
-        inner = httpx.HTTPTransport(**over) if sync else httpx.AsyncHTTPTransport(**over)
-    observer = Observer(pins or {}, provider, Telemetry(), None if ledger is None else _opened(Path(ledger)))
-    if sync:
-        return httpx.Client(transport=_transport(httpx)(inner, observer), **options)
-    return httpx.AsyncClient(transport=_async_transport(httpx)(inner, observer), **options)
+    for asked, expected in (pins or {}).items():
+        if not isinstance(cast("object", expected), (str, Pin)):
+            raise ConfigurationError(f"pins: for {asked!r} a served name or a Pin is wanted, not {expected!r}")
+    client = httpx.Client(**options) if sync else httpx.AsyncClient(**options)
+    place = None if ledger is None else Path(str(ledger).removeprefix("sqlite:///"))
+    observer = Observer(pins or {}, provider, Telemetry(), None if place is None else _opened(place))
+    wrapped = (_transport if sync else _async_transport)(httpx)
+    # Around the client's own: one that's handed in would keep it from the environment's proxies.
+    client._transport = wrapped(client._transport, observer)
+    client._mounts = {
+        pattern: None if each is None else wrapped(each, observer) for pattern, each in client._mounts.items()
+    }
+    return client
 
 
 def _library(name: Library | None) -> ModuleType:
+    if name not in (None, "httpx", "httpx2"):
+        raise ConfigurationError(f'library: "httpx" or "httpx2", not {name!r}')
     for each in ("httpx2", "httpx") if name is None else (name,):
         try:
             return importlib.import_module(each)

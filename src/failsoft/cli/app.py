@@ -75,8 +75,8 @@ def root(
 ) -> None:
     """Isolates AI components.
 
-    check, call, status, block and unblock find the application by --config or --app; log, show and verify take a
-    ledger's file. A wrong command line exits with 64, whatever the command.
+    check, call, status, block, unblock, lock and pins find the application by --config or --app; log, show and verify
+    take a ledger's file. A wrong command line exits with 64, whatever the command.
     """
 
 
