@@ -207,20 +207,30 @@ def test_a_key_and_a_function_are_too_much(tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize(
-    ("provider", "grade", "by_ai"),
-    [
-        ("openai", "provider", True),
-        ("openai-compatible", "echoed", True),
-        ("openai-compatible", "gateway", False),
-        ("openai-compatible", "provider", False),
-    ],
-)
-def test_less_than_the_grade_that_is_demanded_is_refused(
-    provider: str, grade: str, by_ai: bool, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(("provider", "grade"), [("openai", "provider"), ("openai-compatible", "echoed")])
+def test_the_grade_that_is_demanded_is_met(provider: str, grade: str, tmp_path: Path) -> None:
     options = {"provider": provider, "auth": "tests.test_credentials:token", "require_grade": grade}
     with isolation(FaultTransport(GOOD), tmp_path, **options) as isolated:
+        assert isolated[GradeItem].sync(Item(description="x")).by_ai
+
+
+def test_less_than_the_grade_that_is_demanded_is_refused(tmp_path: Path) -> None:
+    """Azure states a dated name; any other is an echo."""
+    options = {"provider": "azure-openai", "base_url": "http://127.0.0.1:9", "options": {"deployment": "mine"}}
+    more = {"auth": "tests.test_credentials:token", "require_grade": "provider", "served": "mine"}
+    transport = FaultTransport(chat_answer({"grade": 3}, model="mine"))
+    with isolation(transport, tmp_path, **options, **more) as isolated:
         outcome = isolated[GradeItem].sync(Item(description="x"))
-    assert outcome.by_ai is by_ai
-    assert [each.reason for each in outcome.passed_over] == ([] if by_ai else ["served_unproven"])
+    assert [each.reason for each in outcome.passed_over] == ["served_unproven"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "grade", "best"),
+    [("openai-compatible", "gateway", "echoed"), ("cohere", "echoed", "unknown"), ("bedrock", "provider", "gateway")],
+)
+def test_a_grade_that_no_reply_can_meet_is_refused_at_once(
+    provider: str, grade: str, best: str, tmp_path: Path
+) -> None:
+    options = {"provider": provider, "model": "command-a-03-2025" if provider == "cohere" else "amazon.nova-lite-v1:0"}
+    with pytest.raises(ConfigurationError, match=f'require_grade: no reply would do: .* "{best}" at best'):
+        isolation(FaultTransport(GOOD), tmp_path, auth="tests.test_credentials:token", require_grade=grade, **options)

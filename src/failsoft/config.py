@@ -52,7 +52,7 @@ from failsoft.config_values import (
 from failsoft.credentials import SECRET_NAME
 from failsoft.durations import SECOND
 from failsoft.outcome import Pin
-from failsoft.providers import CALLABLE, facts
+from failsoft.providers import CALLABLE, GRADES, facts
 
 UNREAD: Final = ""
 """Stands for an import path that was wrong: it has been told, and nothing is imported by it."""
@@ -258,6 +258,15 @@ class AdapterConfig(Section):
         if value and info.data.get("provider") == CALLABLE:
             raise wrong("a callable adapter makes its own requests: leave it out")
         return value
+
+    @field_validator("require_grade")
+    @classmethod
+    def _can_be_met(cls, grade: str | None, info: ValidationInfo) -> str | None:
+        provider = info.data.get("provider")
+        best = "provider" if provider in (None, CALLABLE) else facts(provider).best
+        if grade is not None and GRADES.index(best) > GRADES.index(grade):
+            raise wrong(f'no reply would do: what this provider says of who served is "{best}" at best')
+        return grade
 
     @field_validator("transport")
     @classmethod

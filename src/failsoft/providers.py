@@ -27,6 +27,7 @@ class Provider:
         key: the environment variable that usually holds its key, for which a key is needed; None: it may do without.
         apis: for each of its interfaces (option ``api``), the first being the default, a regular expression that finds it
             in the path of a URL.
+        best: how far the name of who served can be believed at best: ``provider``, ``gateway``, ``echoed`` or ``unknown``.
         streams: can its replies be streamed?
         both_ends: does each of its streams end with both marks, a finish and ``[DONE]``?
     """
@@ -36,6 +37,7 @@ class Provider:
     base_url: str | None = None
     key: str | None = None
     apis: Mapping[str, str] = field(factory=lambda: MappingProxyType[str, str]({}))
+    best: str = "provider"
     streams: bool = True
     both_ends: bool = False
 
@@ -77,8 +79,14 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                     "converse": r"/model/[^/]+/converse(?:-stream)?$",
                     "invoke": r"/model/[^/]+/invoke(?:-with-response-stream)?$",
                 },
+                best="gateway",
             ),
-            _provider("openai-compatible", "openai_compatible:codec", apis={"chat": _CHAT, "responses": _RESPONSES}),
+            _provider(
+                "openai-compatible",
+                "openai_compatible:codec",
+                apis={"chat": _CHAT, "responses": _RESPONSES},
+                best="echoed",
+            ),
             _provider(
                 "azure-openai",
                 "azure_openai:codec",
@@ -95,6 +103,7 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                 base_url="https://openrouter.ai/api/v1",
                 key="OPENROUTER_API_KEY",
                 apis={"chat": _CHAT, "responses": _RESPONSES},
+                best="gateway",
             ),
             _provider(
                 "groq",
@@ -102,6 +111,7 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                 base_url="https://api.groq.com/openai/v1",
                 key="GROQ_API_KEY",
                 apis={"chat": _CHAT},
+                best="echoed",
             ),
             _provider(
                 "xai",
@@ -123,14 +133,16 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                 base_url="https://api.together.ai/v1",
                 key="TOGETHER_API_KEY",
                 apis={"chat": _CHAT},
+                best="echoed",
             ),
-            _provider("vllm", "profiles:vllm", apis={"chat": _CHAT, "responses": _RESPONSES}),
-            _provider("llama-cpp", "profiles:llama_cpp", apis={"chat": _CHAT}),
+            _provider("vllm", "profiles:vllm", apis={"chat": _CHAT, "responses": _RESPONSES}, best="echoed"),
+            _provider("llama-cpp", "profiles:llama_cpp", apis={"chat": _CHAT}, best="echoed"),
             _provider(
                 "ollama",
                 "ollama:codec",
                 base_url="http://localhost:11434",
                 apis={"chat": r"/api/chat$", "generate": r"/api/generate$", "openai": _CHAT},
+                best="echoed",
             ),
             _provider(
                 "gemini",
@@ -154,6 +166,7 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                 base_url="https://api.cohere.com/v2",
                 key="COHERE_API_KEY",
                 apis={"chat": r"/v[12]/chat$"},
+                best="unknown",
             ),
             _provider("http-json", "http_json:codec", apis={"json": r""}, streams=False),
         ]
@@ -162,6 +175,9 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
 """The built-in ones. ``callable`` isn't one of them: such an adapter is the user's own function."""
 
 CALLABLE = "callable"
+
+GRADES = ("provider", "gateway", "echoed", "unknown")
+"""How far a served name can be believed, the best first (`failsoft.outcome.Grade`, each without its second word)."""
 
 
 def find(name: str) -> Provider | None:
