@@ -326,6 +326,9 @@ def test_an_error_has_a_number_too() -> None:
     assert read({"id": "n1", "message": "m"}, 400).served.request_id == "n1"
 
 
+TRIAL = "You are using a Trial key, which is limited to"
+
+
 @pytest.mark.parametrize(
     ("body", "status", "expected", "certain"),
     [
@@ -333,6 +336,9 @@ def test_an_error_has_a_number_too() -> None:
         ({"message": "model 'x' was removed on September 15, 2025."}, 400, K.REQUEST_REJECTED, True),
         ({"message": "the model 'x' was removed"}, 404, K.NOT_FOUND, False),
         ({"message": "too many tokens: total number of tokens"}, 400, K.CONTEXT_TOO_LONG, True),
+        ({"message": f"{TRIAL} 1000 API calls / month. You can continue"}, 429, K.QUOTA_SPENT, False),
+        ({"message": "trial token rate limit exceeded, limit is 1000 api calls per month"}, 429, K.QUOTA_SPENT, False),
+        ({"message": f"{TRIAL} 10 API calls / minute. It has 1000 API calls / month"}, 429, K.RATE_LIMITED, True),
         ({"message": ["x"]}, 400, K.REQUEST_REJECTED, True),
         ({"message": "invalid api token"}, 401, K.UNAUTHENTICATED, False),
         ({"message": "m"}, 498, K.UNAUTHENTICATED, True),

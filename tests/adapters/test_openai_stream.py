@@ -180,6 +180,32 @@ def test_usage_may_come_with_a_choice_and_more_than_once() -> None:
     assert good(*said("{}"), early, late, DONE).tokens == Tokens(5, 7)
 
 
+def test_of_two_choices_the_first_ones_text_is_kept_whole() -> None:
+    usage = {"prompt_tokens": 5, "completion_tokens": 7}
+    apart = [
+        chunk("m", {"content": text}, index=index)
+        for text, index in zip(("Hel", "By", "lo", "e"), (0, 1) * 2, strict=True)
+    ]
+    apart += [chunk("m", {}, finish="length", index=1), FINISH, event({"choices": [], "usage": usage})]
+    both = [
+        event({"choices": [{"index": index, "delta": {"content": text}} for index, text in ((1, "By"), (0, text))]})
+        for text in ("Hel", "lo")
+    ]
+    legacy = [
+        event({"object": "text_completion", "choices": [{"index": index, "text": text}]})
+        for text in ("Hel", "lo")
+        for index in (0, 1)
+    ]
+    for events in (apart, [*both, FINISH, event({"choices": [], "usage": usage})], [*legacy, *apart[-2:]]):
+        reading = codec().parse(streamed(*events, DONE))
+        assert (reading.text, reading.finish, reading.tokens) == ("Hello", "stop", Tokens(5, 7))
+        assert reading.fault is not None
+        assert reading.fault.kind is K.AMBIGUOUS_REPLY
+    cut = codec().parse(streamed(*apart[:3]))
+    assert cut.fault is not None
+    assert (cut.text, cut.fault.kind) == ("Hello", K.TRUNCATED_STREAM)
+
+
 def test_groqs_own_fields_are_read() -> None:
     reply = good(
         chunk("m", {"role": "assistant"}, x_groq={"id": "req_1"}),

@@ -22,6 +22,7 @@ from failsoft.outcome import Served
 _REQUEST_IDS = ("x-request-id", "x-generation-id", "apim-request-id", "x-ds-trace-id")
 _USUAL_TYPES = (None, "application/json", "application/json; charset=utf-8")
 _JSON_TYPES = ("", "application/json", "text/json", "text/plain")  # some servers say text/plain, some nothing
+_STREAM_TYPES = ("text/event-stream", "application/x-ndjson", "application/stream+json")  # some leave it on one object
 _PAGE_TYPES = ("text/html", "application/xhtml+xml")
 _PAGE_STARTS = (b"<!doctype html", b"<html")
 _COMPLETIONS = ("chat.completion", "text_completion", "text.completion")
@@ -40,13 +41,19 @@ def request_id(reply: HttpReply, in_body: Any) -> str | None:
     return in_body[:MAX_TEXT] if in_body.__class__ is str and in_body else None
 
 
-def envelope_of(reply: HttpReply) -> dict[str, Any] | Fault:
-    """The JSON object that a reply is, or why it's none."""
+def envelope_of(reply: HttpReply, *, streams: bool = False) -> dict[str, Any] | Fault:
+    """The JSON object that a reply is, or why it's none.
+
+    Args:
+        reply: as it came.
+        streams: might it be a stream? Then an object may have come under a stream's type.
+    """
     if reply.headers.get("content-type") not in _USUAL_TYPES:
         kind = media_type(reply.headers)
         if kind in _PAGE_TYPES:
             return Fault(FaultKind.WEB_PAGE, "a web page instead of JSON", reply.status)
-        if kind not in _JSON_TYPES and not kind.endswith("+json"):
+        whole = streams and kind in _STREAM_TYPES and reply.body[:64].lstrip()[:1] == b"{"
+        if kind not in _JSON_TYPES and not kind.endswith("+json") and not whole:
             return Fault(FaultKind.MALFORMED_REPLY, "another media type than JSON", reply.status)
     try:
         body: Any = loads_text(decoded(reply.body).strip(WHITE_SPACE))
