@@ -322,6 +322,15 @@ def test_version_1_is_understood() -> None:
     assert read({**body, "text": None, "tool_calls": calls}, structured="tool").answer == '{"a":1}'
 
 
+def test_what_was_generated_before_there_were_chats_is_read_too() -> None:
+    one = {"id": "g-1", "text": "{}", "finish_reason": "COMPLETE"}
+    reading = read({"id": "r-1", "generations": [one], "prompt": "p"})
+    assert (reading.text, reading.fault, reading.served.request_id) == ("{}", None, "r-1")
+    two = read({"id": "r-1", "generations": [one, {**one, "text": "x"}]})
+    assert two.fault is not None
+    assert (two.text, two.fault.kind) == ("{}", K.AMBIGUOUS_REPLY)
+
+
 def test_an_error_has_a_number_too() -> None:
     assert read({"id": "n1", "message": "m"}, 400).served.request_id == "n1"
 

@@ -293,6 +293,7 @@ def test_a_streamed_reply_is_asked_for_as_events() -> None:
     made = gemini(streaming("models/m", base_url="https://h.example/v1?x=1"))
     request = made.encode(ask(pin=Pin("models/m")))
     assert request.url == "https://h.example/v1/models/m:streamGenerateContent?x=1&alt=sse"
+    assert gemini(access(model="tunedModels/mine-1")).url == "https://h.example/v1/tunedModels/mine-1:generateContent"
     assert (request.pulse, request.first_ns > 0, request.gap_ns > 0) == (GeminiPulse, True, True)
     other = gemini(streaming("m")).encode(ask(pin=Pin("n/../@1")))
     assert other.url == "https://h.example/v1/models/n%2F..%2F@1:streamGenerateContent?alt=sse"

@@ -13,6 +13,7 @@ from test_openai_compatible import ask
 from failsoft.adapters import event_stream
 from failsoft.adapters.openai_compatible import OpenAICompatible, openai_compatible
 from failsoft.adapters.openai_stream import ChatPulse
+from failsoft.adapters.reading import ToolCall
 from failsoft.adapters.streaming import GAP_NS, Ending, Streaming
 from failsoft.core.effects import SECOND, HttpReply, Reply, Tokens, Unusable
 from failsoft.errors import ConfigurationError
@@ -204,6 +205,19 @@ def test_of_two_choices_the_first_ones_text_is_kept_whole() -> None:
     cut = codec().parse(streamed(*apart[:3]))
     assert cut.fault is not None
     assert (cut.text, cut.fault.kind) == ("Hello", K.TRUNCATED_STREAM)
+
+
+def test_a_custom_tools_input_comes_in_pieces() -> None:
+    first = {"index": 0, "id": "1", "type": "custom", "custom": {"name": "sh", "input": "l"}}
+    last = {"index": 0, "custom": {"input": "s"}}
+    pieces = [chunk("m", {"tool_calls": [each]}) for each in (first, last)]
+    reading = codec().parse(streamed(*pieces, chunk("m", {}, finish="tool_calls")))
+    assert reading.calls == (ToolCall("sh", "ls", "1"),)
+
+
+def test_what_was_spoken_is_the_text() -> None:
+    pieces = [chunk("m", {"audio": {"id": "a", "transcript": each}}) for each in ("{", "}")]
+    assert good(*pieces, chunk("m", {"audio": {"data": "AA=="}}), FINISH).answer == b"{}"
 
 
 def test_groqs_own_fields_are_read() -> None:

@@ -1,8 +1,8 @@
 """What Anthropic's errors mean: ``{"type": "error", "error": {"type", "message", "details"?}, "request_id"?}``.
 
 The error's own type is asked before the HTTP status, and the code in its details before that: a spent budget comes as a rate
-limit. Inside a stream an error has no status at all. A few have no code of their own, and are named by the beginning of their
-text. Source: Anthropic's page of errors and its SDK's types, November 2026; 12 recorded errors.
+limit. Inside a stream an error has no status at all. A few have no code of their own: the beginning of
+their text names them. Source: Anthropic's page of errors and its SDK's types, November 2026; 12 recorded errors.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@
     prompt   the schema told in words, nothing else
 
 No reply names a model: the served one is unknown, and a pin can't be checked. ``usage.tokens`` counts what the model read
-and wrote, ``billed_units`` what's paid for, which may be a hundredth. Errors have no code: the status decides, and a few texts
-only name what it means (`BY_TEXT`). Sources: 52 recorded replies, https://docs.cohere.com/reference/chat,
+and wrote, ``billed_units`` what's paid for, which may be a hundredth. Errors have no code: the status decides, and
+a few texts only name what it means (`BY_TEXT`). Sources: 52 recorded replies, https://docs.cohere.com/reference/chat,
 https://docs.cohere.com/reference/errors.
 """
 
@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Any
 
 from failsoft.adapters.access import Access, Options
-from failsoft.adapters.base import as_text, media_type
+from failsoft.adapters.base import as_array, as_object, as_text, media_type
 from failsoft.adapters.cohere_reply import CoherePulse, Events, LineEvents, lines_of, read_v1, read_v2
 from failsoft.adapters.event_reading import take_each
 from failsoft.adapters.event_stream import events
@@ -114,6 +114,12 @@ class Cohere(ChatWays):
             return read_v2(body, forced=self._forced)
         if "text" in body and ("generation_id" in body or "response_id" in body):
             return read_v1(body, forced=self._forced)
+        generations = [as_object(each) for each in as_array(body.get("generations"))]  # before there were chats
+        if generations:
+            reading = read_v1({"generation_id": body.get("id"), **body, **generations[0]}, forced=False)
+            if len(generations) > 1:
+                reading.fault = Fault(_K.AMBIGUOUS_REPLY, "more than one answer where one was asked for", 200)
+            return reading
         return Reading(Served(), Fault(_K.NOT_AN_ANSWER, "another kind of object than a chat's", 200))
 
     def fault_of(self, reply: HttpReply, body: dict[str, Any]) -> Fault:

@@ -9,8 +9,8 @@ there's no candidate, ``promptFeedback.blockReason`` says why the prompt was blo
 
 A stream is such replies, each with the next parts, the last one with the reason. Put together they are one reply, which is
 read like any other. A stream without a reason was cut, unless the prompt was blocked; what follows the reason without one of
-its own (the first models gave each chunk one), or is of another answer (``responseId``), isn't guessed at. Of several candidates the first one
-is kept whole, beside that fault.
+its own (the first models gave each chunk one), or is of another answer (``responseId``), isn't guessed at.
+Of several candidates the first one is kept whole, beside that fault.
 
 Source: https://ai.google.dev/api/generate-content, and 219 recorded replies.
 """

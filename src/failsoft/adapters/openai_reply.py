@@ -26,6 +26,9 @@ _STREAM_TYPES = ("text/event-stream", "application/x-ndjson", "application/strea
 _PAGE_TYPES = ("text/html", "application/xhtml+xml")
 _PAGE_STARTS = (b"<!doctype html", b"<html")
 _COMPLETIONS = ("chat.completion", "text_completion", "text.completion")
+# Nova's are in the second, gpt-oss's at Bedrock in the third.
+_THOUGHTS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"))
+_ANSWER_STARTS = ("{", "[", '"')
 # Tuples: what a server sends there needn't be hashable.
 _BROKEN_OFF = ("error", "network_error", "insufficient_system_resource")
 _CALLED = ("tool_calls", "function_call", "tool_use")
@@ -82,6 +85,7 @@ def read_completion(reply: HttpReply, body: dict[str, Any], served: Served, tool
     choice = as_object(choices[0]) if choices else {}
     message = as_object(choice.get("message"))
     said = message.get("content") if message else choice.get("text")
+    said = said or as_object(message.get("audio")).get("transcript")
     reading = Reading(
         served,
         text=text_of(said),
@@ -146,10 +150,18 @@ def text_of(content: object) -> str:
 
 
 def behind_thoughts(text: str) -> str | None:
-    """What is said behind thoughts that a server left in the text, in tags; None where there are none."""
-    if not text.lstrip().startswith("<think>"):
+    """What is said behind thoughts that a server left in the text, in tags; None where there are none.
+
+    Where a chat's template ends with the opening tag, the text has the closing one only.
+    """
+    start = text.lstrip()
+    for opening, closing in _THOUGHTS:
+        if start.startswith(opening):
+            _, end, rest = start.partition(closing)
+            return rest if end else None
+    if start[:1] in _ANSWER_STARTS:
         return None
-    _, end, rest = text.partition("</think>")
+    _, end, rest = start.partition(_THOUGHTS[0][1])
     return rest if end else None
 
 

@@ -90,12 +90,12 @@ class Calls:
         if type(index) is not int:
             index = number if isinstance(number, str) and number else self._last
         self._last = index
-        function = as_object(piece.get("function"))
+        function = as_object(piece.get("function")) or as_object(piece.get("custom"))
         call, pieces = self._names.setdefault(index, {}), self._pieces.setdefault(index, [])
         for name, value in (("id", number), ("name", function.get("name"))):
             if value:
                 call.setdefault(name, value)
-        arguments = function.get("arguments")
+        arguments = function["arguments"] if "arguments" in function else function.get("input")
         if isinstance(arguments, str):
             pieces.append(arguments)
         elif arguments is not None:
@@ -179,7 +179,8 @@ class _Answer:
     def _choose(self, choice: dict[str, Any]) -> None:
         """The next piece of the first choice."""
         delta = as_object(choice.get("delta"))
-        text = _texts(delta.get("content")) or _texts(choice.get("text"))
+        spoken = as_object(delta.get("audio")).get("transcript")
+        text = _texts(delta.get("content")) or _texts(choice.get("text")) or _texts(spoken)
         refusal = _texts(delta.get("refusal"))
         calls = [as_object(each) for each in as_array(delta.get("tool_calls"))]
         if delta.get("function_call"):  # before there were tools
