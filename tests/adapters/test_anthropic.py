@@ -101,7 +101,7 @@ def test_effort_stands_beside_the_format(structured: str) -> None:
 def test_the_version_is_part_of_what_is_recorded() -> None:
     newer = made(version="2026-10-21")
     assert dict(newer.encode(ask()).headers)["anthropic-version"] == "2026-10-21"
-    assert (made().version, newer.version) == ("1+2023-06-01", "1+2026-10-21")
+    assert (made().version, newer.version) == ("2+2023-06-01", "2+2026-10-21")
     assert "temperature" not in body_of(newer)
     assert dict(newer.encode(ask()).headers)["authorization"] == f"Bearer {SECRET}"
 

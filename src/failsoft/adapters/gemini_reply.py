@@ -211,12 +211,9 @@ class Chunks:
     def ended(self) -> Fault | None:
         """The stream has ended: may it?"""
         blocked = as_object(self._envelope.get("promptFeedback")).get("blockReason")
-        if self.error:
-            return None
-        whole = self._candidate.get("finishReason") or (blocked and not self._candidate)
-        if self._others and (whole or not self._candidate):
+        if self._others and not self.error:
             return Fault(_K.AMBIGUOUS_REPLY, "more than one candidate", 200)
-        if whole:
+        if self.error or self._candidate.get("finishReason") or (blocked and not self._candidate):
             return None
         return Fault(_K.TRUNCATED_STREAM, "the stream ended before its answer did", 200)
 

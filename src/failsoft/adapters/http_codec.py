@@ -42,7 +42,7 @@ class HttpCodec(ABC):
         ConfigurationError: what `access` holds is unusable; never shows a key.
     """
 
-    version = "1"
+    version = "2"
     """Changes whenever the same ask is encoded, or the same reply read, in another way."""
 
     stream_type = EVENT_STREAM

@@ -200,11 +200,10 @@ class _Answer:
         """The stream has ended: mayn't it?"""
         if self._envelope.get("error") or self._choice.get("error"):
             return None
-        finished = bool(self._choice.get("finish_reason"))
-        whole = (finished or end is Ending.DONE) and (self._done or end is Ending.FINISH)
-        if self._others and (whole or not self._choice):
+        if self._others:
             return Fault(FaultKind.AMBIGUOUS_REPLY, "more than one choice", 200)
-        if whole:
+        finished = bool(self._choice.get("finish_reason"))
+        if (finished or end is Ending.DONE) and (self._done or end is Ending.FINISH):
             return None
         return Fault(FaultKind.TRUNCATED_STREAM, "the stream ended before its answer did", 200)
 
