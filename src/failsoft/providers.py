@@ -151,7 +151,11 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                 key="GEMINI_API_KEY",
                 apis=_GENERATE,
             ),
-            _provider("vertex", "gemini:vertex", apis=_GENERATE),
+            _provider(
+                "vertex",
+                "gemini:vertex",
+                apis={**_GENERATE, "anthropic": r"/publishers/anthropic/models/[^/]+:(?:r|streamR)awPredict$"},
+            ),
             _provider(
                 "mistral",
                 "mistral:codec",

@@ -115,7 +115,9 @@ def chat_text(body: Any) -> str:
         deltas = [each["delta"] if each.get("delta") else {"content": each.get("text")} for each in choices]
         return "".join(texts_of(each.get("content")) for each in deltas)  # Writer says all twice: beside the delta, too
     choices = body.get("choices") or [{}]
-    return texts_of((choices[0].get("message") or {}).get("content")) or choices[0].get("text") or ""
+    message = choices[0].get("message") or {}
+    spoken = (message.get("audio") or {}).get("transcript")
+    return texts_of(message.get("content")) or choices[0].get("text") or spoken or ""
 
 
 def response_text(body: Any) -> str:

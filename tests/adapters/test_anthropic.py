@@ -101,7 +101,7 @@ def test_effort_stands_beside_the_format(structured: str) -> None:
 def test_the_version_is_part_of_what_is_recorded() -> None:
     newer = made(version="2026-10-21")
     assert dict(newer.encode(ask()).headers)["anthropic-version"] == "2026-10-21"
-    assert (made().version, newer.version) == ("1+2023-06-01", "1+2026-10-21")
+    assert (made().version, newer.version) == ("2+2023-06-01", "2+2026-10-21")
     assert "temperature" not in body_of(newer)
     assert dict(newer.encode(ask()).headers)["authorization"] == f"Bearer {SECRET}"
 
@@ -406,6 +406,19 @@ ERRORS: list[tuple[int, dict[str, Any], FaultKind]] = [
         {"type": "invalid_request_error", "message": "You have reached your specified API usage limits."},
         K.QUOTA_SPENT,
     ),
+    (
+        400,
+        {"type": "invalid_request_error", "message": "Your credit balance is too low to access the Anthropic API."},
+        K.QUOTA_SPENT,
+    ),
+    (
+        400,
+        {
+            "type": "invalid_request_error",
+            "message": "input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000",
+        },
+        K.CONTEXT_TOO_LONG,
+    ),
     (400, {"type": "invalid_request_error", "message": "x: You have reached your specified"}, K.REQUEST_REJECTED),
     (401, {"type": "authentication_error"}, K.UNAUTHENTICATED),
     (402, {"type": "billing_error"}, K.QUOTA_SPENT),
@@ -436,7 +449,7 @@ def test_an_error_is_what_its_type_says(status: int, error: dict[str, Any], expe
 
 
 def test_a_limit_of_the_customers_own_and_a_missing_file_are_not_believed_at_once() -> None:
-    for status, error, _ in (ERRORS[2], ERRORS[8]):
+    for status, error, _ in (ERRORS[2], ERRORS[3], ERRORS[10]):
         fault = read({"type": "error", "error": error}, status).fault
         assert fault is not None
         assert not fault.certain

@@ -57,6 +57,21 @@ def test_a_stream_is_the_message_that_it_would_have_been() -> None:
     assert reading.served.model == MODEL
 
 
+def test_a_completion_of_before_there_were_messages_is_read_too() -> None:
+    pieces = [
+        {"type": "completion", "completion": each, "stop_reason": None, "model": "claude-2.1"} for each in ("{", "}")
+    ]
+    last = {"type": "completion", "completion": "", "stop_reason": "stop_sequence"}
+    reading = streamed(*pieces, {"type": "ping"}, last)
+    assert (reading.text, reading.fault, reading.served.model) == ("{}", None, "claude-2.1")
+    assert stream_kind(*pieces) is K.TRUNCATED_STREAM
+    assert stream_kind(*pieces, last, *pieces) is K.AMBIGUOUS_REPLY
+    whole = {"type": "completion", "id": "c", "completion": " {}", "stop_reason": "max_tokens", "model": "claude-2.1"}
+    reading = made().parse(HttpReply(200, {}, json.dumps(whole).encode()))
+    assert reading.fault is not None
+    assert (reading.text, reading.fault.kind) == (" {}", K.TRUNCATED)
+
+
 def test_a_stream_without_its_end_was_cut_and_keeps_its_text() -> None:
     for size in range(len(WHOLE)):
         assert stream_kind(*WHOLE[:size]) is K.TRUNCATED_STREAM

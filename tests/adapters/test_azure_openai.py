@@ -63,6 +63,30 @@ def test_what_is_no_url_is_refused(base: str) -> None:
         azure(base_url=base)
 
 
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "/openai/deployments/D/chat/completions?api-version=2024-10-21",
+        "/openai/deployments/D",
+        "/openai/deployments/",
+        "/models",
+        "/models/chat/completions?api-version=2024-05-01-preview",
+        "/openai/responses?api-version=2025-04-01-preview",
+        "/openai/v1/chat/completions",
+    ],
+)
+def test_a_base_url_names_the_resource_only(pasted: str) -> None:
+    for options in ({}, {"api": "models"}, {"api_version": "2024-10-21"}):
+        with pytest.raises(ConfigurationError, match=r"base_url: name the resource only.*options\.deployment"):
+            azure(base_url=PLACE + pasted, **options)
+
+
+def test_a_version_is_said_once() -> None:
+    assert azure(base_url=f"{PLACE}/openai/v1?api-version=preview").encode(ask()).url.endswith("?api-version=preview")
+    with pytest.raises(ConfigurationError, match=r"options\.api_version"):
+        azure(base_url=f"{PLACE}?api-version=2024-10-21", api_version="2024-10-21")
+
+
 def test_the_key_has_a_header_of_its_own_and_a_token_the_usual_one() -> None:
     for api in ("chat", "responses", "models"):
         codec = azure(api=api)

@@ -294,6 +294,9 @@ def test_calls_are_told_and_a_forced_one_is_the_answer() -> None:
     forced = made(structured="tool").decode(replied(answer(call, finish="tool_use")))
     assert isinstance(forced, Reply)
     assert forced.answer == b'{"fsc":"1005"}'
+    ran = {"toolUse": {"name": "nova_grounding", "toolUseId": "t2", "input": {}, "type": "server_tool_use"}}
+    grounded = read(answer(ran, {"toolResult": {"toolUseId": "t2", "content": []}}, {"text": "{}"}))
+    assert (grounded.calls, grounded.text, grounded.fault) == ((), "{}", None)
     assert read(answer({"toolUse": None}, finish="tool_use")).calls == (ToolCall("", "{}", None),)
 
 
@@ -454,6 +457,15 @@ def test_a_streamed_call_is_put_together_of_its_pieces() -> None:
     stopped = event("messageStop", {"stopReason": "tool_use"})
     reading = streamed(BEGUN, thought, closed(), start, *parts, closed(1), stopped, structured="tool")
     assert (reading.answer, reading.fault, reading.text) == ('{"fsc":"1005"}', None, "")
+
+
+def test_a_streamed_call_that_the_provider_ran_is_no_call() -> None:
+    ran = {"toolUse": {"name": "nova_grounding", "toolUseId": "t", "type": "server_tool_use"}}
+    start = event("contentBlockStart", {"contentBlockIndex": 1, "start": ran})
+    result = event("contentBlockStart", {"contentBlockIndex": 2, "start": {"toolResult": {"toolUseId": "t"}}})
+    found = event("contentBlockDelta", {"contentBlockIndex": 2, "delta": {"toolResult": [{"text": "x"}]}})
+    reading = streamed(BEGUN, piece("{}"), closed(), start, closed(1), result, found, closed(2), STOPPED)
+    assert (reading.calls, reading.text, reading.fault) == ((), "{}", None)
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,57 @@ def test_usage_stands_in_headers(headers: dict[str, str], tokens: Tokens | None)
     assert invoked({"completion": "{}", "stop_reason": "stop"}, **headers).tokens == tokens
 
 
+CHAT = {"choices": [{"message": {"content": "{}"}, "finish_reason": "stop"}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "tokens"),
+    [
+        ({**CHAT, "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}}, Tokens(7, 3)),
+        ({**CHAT, "usage": {"prompt_tokens": "7", "completion_tokens": 3}}, Tokens(None, 3)),
+        (
+            {"generation": "{}", "stop_reason": "stop", "prompt_token_count": 7, "generation_token_count": 3},
+            Tokens(7, 3),
+        ),
+        (
+            {
+                "inputTextTokenCount": 7,
+                "results": [{"tokenCount": 3, "outputText": "{}", "completionReason": "FINISH"}],
+            },
+            Tokens(7, 3),
+        ),
+        (CHAT, None),
+    ],
+)
+def test_usage_stands_in_vendors_bodies_too(body: Any, tokens: Tokens | None) -> None:
+    assert invoked(body).tokens == tokens
+
+
+def test_usage_stands_in_vendors_chunks_and_the_last_one_counts() -> None:
+    pieces = ({"generation": "{", "prompt_token_count": 7, "generation_token_count": 1},)
+    last = {"generation": "}", "prompt_token_count": None, "generation_token_count": 2, "stop_reason": "stop"}
+    assert chunks(*pieces, last).tokens == Tokens(7, 2)
+    titan = {"outputText": "{}", "index": 0, "completionReason": "FINISH"}
+    assert chunks({**titan, "inputTextTokenCount": 7, "totalOutputTextTokenCount": 3}).tokens == Tokens(7, 3)
+
+
+def test_chunks_of_a_chat_are_put_together_of_its_first_choice() -> None:
+    def piece(text: str, index: int = 0, finish: str | None = None) -> dict[str, Any]:
+        return {"choices": [{"index": index, "delta": {"content": text}, "finish_reason": finish}]}
+
+    usage = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}
+    one = chunks(piece("{"), piece("}", finish="stop"), usage)
+    assert (one.text, kind(one), one.tokens) == ("{}", None, Tokens(7, 3))
+    two = chunks(piece("{"), piece("x", 1), piece("}", finish="stop"))
+    assert (two.text, kind(two)) == ("{}", K.AMBIGUOUS_REPLY)
+
+
+def test_the_answer_stands_behind_what_gpt_oss_thinks() -> None:
+    text = '<reasoning>I think {"a":</reasoning>{"a":1}'
+    reading = invoked({"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
+    assert (reading.text, reading.answer, kind(reading)) == (text, '{"a":1}', None)
+
+
 @pytest.mark.parametrize(
     ("call", "expected"),
     [

@@ -322,8 +322,20 @@ def test_version_1_is_understood() -> None:
     assert read({**body, "text": None, "tool_calls": calls}, structured="tool").answer == '{"a":1}'
 
 
+def test_what_was_generated_before_there_were_chats_is_read_too() -> None:
+    one = {"id": "g-1", "text": "{}", "finish_reason": "COMPLETE"}
+    reading = read({"id": "r-1", "generations": [one], "prompt": "p"})
+    assert (reading.text, reading.fault, reading.served.request_id) == ("{}", None, "r-1")
+    two = read({"id": "r-1", "generations": [one, {**one, "text": "x"}]})
+    assert two.fault is not None
+    assert (two.text, two.fault.kind) == ("{}", K.AMBIGUOUS_REPLY)
+
+
 def test_an_error_has_a_number_too() -> None:
     assert read({"id": "n1", "message": "m"}, 400).served.request_id == "n1"
+
+
+TRIAL = "You are using a Trial key, which is limited to"
 
 
 @pytest.mark.parametrize(
@@ -333,6 +345,9 @@ def test_an_error_has_a_number_too() -> None:
         ({"message": "model 'x' was removed on September 15, 2025."}, 400, K.REQUEST_REJECTED, True),
         ({"message": "the model 'x' was removed"}, 404, K.NOT_FOUND, False),
         ({"message": "too many tokens: total number of tokens"}, 400, K.CONTEXT_TOO_LONG, True),
+        ({"message": f"{TRIAL} 1000 API calls / month. You can continue"}, 429, K.QUOTA_SPENT, False),
+        ({"message": "trial token rate limit exceeded, limit is 1000 api calls per month"}, 429, K.QUOTA_SPENT, False),
+        ({"message": f"{TRIAL} 10 API calls / minute. It has 1000 API calls / month"}, 429, K.RATE_LIMITED, True),
         ({"message": ["x"]}, 400, K.REQUEST_REJECTED, True),
         ({"message": "invalid api token"}, 401, K.UNAUTHENTICATED, False),
         ({"message": "m"}, 498, K.UNAUTHENTICATED, True),

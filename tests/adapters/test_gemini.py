@@ -293,6 +293,7 @@ def test_a_streamed_reply_is_asked_for_as_events() -> None:
     made = gemini(streaming("models/m", base_url="https://h.example/v1?x=1"))
     request = made.encode(ask(pin=Pin("models/m")))
     assert request.url == "https://h.example/v1/models/m:streamGenerateContent?x=1&alt=sse"
+    assert gemini(access(model="tunedModels/mine-1")).url == "https://h.example/v1/tunedModels/mine-1:generateContent"
     assert (request.pulse, request.first_ns > 0, request.gap_ns > 0) == (GeminiPulse, True, True)
     other = gemini(streaming("m")).encode(ask(pin=Pin("n/../@1")))
     assert other.url == "https://h.example/v1/models/n%2F..%2F@1:streamGenerateContent?alt=sse"
@@ -541,6 +542,21 @@ def test_chunks_are_put_together() -> None:
     assert (reading.text, reading.fault, reading.finish) == ('{"a":1}', None, "STOP")
     assert reading.tokens == Tokens(7, 5)
     assert heard(content(CALL), structured="tool").answer == '{"a":[1]}'
+
+
+def test_of_two_candidates_in_chunks_the_first_ones_text_is_kept_whole() -> None:
+    def chunk(index: int, text: str, finish: str | None) -> dict[str, Any]:
+        made = content({"text": text}, finish=finish)
+        made["candidates"][0]["index"] = index
+        return made
+
+    apart = [chunk(0, '{"a"', None), chunk(1, "x", None), chunk(0, ":1}", "STOP"), chunk(1, "y", "MAX_TOKENS")]
+    both = [{**apart[0], "candidates": [apart[at]["candidates"][0] for at in pair]} for pair in ((0, 1), (3, 2))]
+    for chunks in (apart, both):
+        for reading in (heard(*chunks), read(list(chunks))):
+            assert reading.fault is not None
+            assert (reading.text, reading.finish, reading.fault.kind) == ('{"a":1}', "STOP", K.AMBIGUOUS_REPLY)
+            assert reading.tokens is not None
 
 
 def test_each_chunk_may_have_a_reason_of_which_the_last_counts() -> None:

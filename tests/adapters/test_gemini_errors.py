@@ -33,7 +33,7 @@ BY_CODE = {
     "UNAUTHENTICATED": K.UNAUTHENTICATED,
     "PERMISSION_DENIED": K.FORBIDDEN,
     "NOT_FOUND": K.MODEL_NOT_FOUND,
-    "FAILED_PRECONDITION": K.QUOTA_SPENT,
+    "FAILED_PRECONDITION": K.REQUEST_REJECTED,
     "RESOURCE_EXHAUSTED": K.RATE_LIMITED,
     "INVALID_ARGUMENT": K.REQUEST_REJECTED,
     "OUT_OF_RANGE": K.REQUEST_REJECTED,
@@ -104,8 +104,10 @@ def test_an_error_is_what_its_table_says(body: Any, status: int, expected: Fault
     assert fault(body, status).kind is expected
 
 
-def test_no_billing_is_not_certain() -> None:
-    assert not fault(error(400, "FAILED_PRECONDITION"), 400).certain
+def test_no_billing_is_told_by_its_reason_and_a_place_that_is_not_served_is_no_matter_of_money() -> None:
+    assert fault(error(400, "FAILED_PRECONDITION"), 400).kind is K.REQUEST_REJECTED
+    unpaid = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "BILLING_DISABLED"}
+    assert fault(error(400, "FAILED_PRECONDITION", unpaid), 400).kind is K.QUOTA_SPENT
     assert fault(error(403, "PERMISSION_DENIED"), 403).certain
     assert not fault(b"no", 403).certain
 

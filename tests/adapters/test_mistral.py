@@ -315,6 +315,9 @@ def test_a_call_is_the_answer_only_where_it_was_forced() -> None:
     assert fault(completion("", "tool_calls", [CALL, CALL]), structured="tool").kind is K.AMBIGUOUS_REPLY
 
 
+TOO_LONG = "Prompt contains 40960 tokens and 0 draft tokens, too large for model with 32768 maximum context length"
+
+
 @pytest.mark.parametrize(
     ("body", "status", "expected"),
     [
@@ -325,6 +328,14 @@ def test_a_call_is_the_answer_only_where_it_was_forced() -> None:
         ({"object": "error", "type": "x", "code": "3505"}, 429, K.OVERLOADED),
         ({"object": "error", "type": "invalid_model", "code": None}, 400, K.MODEL_NOT_FOUND),
         ({"object": "error", "type": "x", "code": "1300"}, 400, K.RATE_LIMITED),
+        ({"object": "error", "code": "3051", "message": TOO_LONG}, 400, K.CONTEXT_TOO_LONG),
+        (
+            {"object": "error", "code": 3051, "message": TOO_LONG.replace(" and 0 draft tokens", "")},
+            400,
+            K.CONTEXT_TOO_LONG,
+        ),
+        ({"object": "error", "code": "3051", "message": "Image input is not enabled"}, 400, K.REQUEST_REJECTED),
+        ({"object": "error", "code": "3050", "message": TOO_LONG}, 400, K.REQUEST_REJECTED),
         ({"error": {"type": "rate_limited"}}, 400, K.RATE_LIMITED),
         ({"object": "error", "type": ["x"], "code": 1300}, 400, K.REQUEST_REJECTED),
         ({"detail": [{"loc": ["body"], "msg": "m"}]}, 422, K.REQUEST_REJECTED),

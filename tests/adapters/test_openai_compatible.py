@@ -383,10 +383,17 @@ def test_reasoning_parts_are_no_part_of_the_answer() -> None:
     assert good(completion("{}", message={"reasoning_content": "hm"})).answer == b"{}"
 
 
+def test_what_was_spoken_is_the_text() -> None:
+    assert good(completion(None, message={"audio": {"id": "a", "data": "AA==", "transcript": "{}"}})).answer == b"{}"
+
+
 def test_thoughts_that_a_server_left_in_the_text_are_no_part_of_the_answer() -> None:
     text = "\n<think>\nhm {}\n</think>\n\n{}"
     assert good(completion(text)).answer == b"{}"
     assert codec().parse(answered(completion(text))).text == text
+    for behind in ("thoughts </think>{}", "</think>\n{}", "<reasoning>{</reasoning>{}", "<thinking>x</thinking> {}"):
+        assert good(completion(behind)).answer == b"{}"
+    assert good(completion('"</think>"')).answer == b'"</think>"'
     assert kind(completion("<think>hm {}")) is K.MALFORMED_ANSWER
     assert kind(completion("<think>hm</think>")) is K.MALFORMED_ANSWER
 

@@ -197,6 +197,11 @@ def test_a_cut_call_and_a_cut_refusal_are_kept_too() -> None:
     begun = event("response.output_item.added", item={"type": "function_call", "id": "i", "name": "f", "call_id": "c"})
     pieces = [event("response.function_call_arguments.delta", delta=each, item_id="i") for each in ("{", "1")]
     other = event("response.output_item.added", item={"type": "message", "id": "m"})
+    custom = event(
+        "response.output_item.added", item={"type": "custom_tool_call", "id": "i", "name": "sh", "input": ""}
+    )
+    said = [event("response.custom_tool_call_input.delta", delta=each, item_id="i") for each in ("l", "s")]
+    assert streamed(custom, *said).calls == (ToolCall("sh", "ls", "i"),)
     assert streamed(begun, other, *pieces).calls == (ToolCall("f", "{1", "c"),)
     reading = streamed(event("response.refusal.delta", delta="I"), event("response.output_text.delta", delta=7))
     assert reading.fault is not None

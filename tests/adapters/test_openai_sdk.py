@@ -53,7 +53,8 @@ def chat_of(row: Row) -> Said:
         if (old := choice.message.function_call) is not None and old.name:
             calls.append((old.name, old.arguments or "{}"))
         content = choice.message.content
-        return content if isinstance(content, str) else "", made.model, choice.finish_reason, calls
+        spoken = choice.message.audio.transcript if choice.message.audio else ""
+        return content if isinstance(content, str) else spoken, made.model, choice.finish_reason, calls
     text, model, finish = "", None, None
     named: dict[int, list[str]] = {}
     for chunk in made:

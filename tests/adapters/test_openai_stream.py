@@ -13,6 +13,7 @@ from test_openai_compatible import ask
 from failsoft.adapters import event_stream
 from failsoft.adapters.openai_compatible import OpenAICompatible, openai_compatible
 from failsoft.adapters.openai_stream import ChatPulse
+from failsoft.adapters.reading import ToolCall
 from failsoft.adapters.streaming import GAP_NS, Ending, Streaming
 from failsoft.core.effects import SECOND, HttpReply, Reply, Tokens, Unusable
 from failsoft.errors import ConfigurationError
@@ -178,6 +179,45 @@ def test_usage_may_come_with_a_choice_and_more_than_once() -> None:
     early = chunk("m", {"content": ""}, finish="stop", usage={"prompt_tokens": 1, "completion_tokens": 1})
     late = chunk("m", {}, finish="stop", usage={"prompt_tokens": 5, "completion_tokens": 7})
     assert good(*said("{}"), early, late, DONE).tokens == Tokens(5, 7)
+
+
+def test_of_two_choices_the_first_ones_text_is_kept_whole() -> None:
+    usage = {"prompt_tokens": 5, "completion_tokens": 7}
+    apart = [
+        chunk("m", {"content": text}, index=index)
+        for text, index in zip(("Hel", "By", "lo", "e"), (0, 1) * 2, strict=True)
+    ]
+    apart += [chunk("m", {}, finish="length", index=1), FINISH, event({"choices": [], "usage": usage})]
+    both = [
+        event({"choices": [{"index": index, "delta": {"content": text}} for index, text in ((1, "By"), (0, text))]})
+        for text in ("Hel", "lo")
+    ]
+    legacy = [
+        event({"object": "text_completion", "choices": [{"index": index, "text": text}]})
+        for text in ("Hel", "lo")
+        for index in (0, 1)
+    ]
+    for events in (apart, [*both, FINISH, event({"choices": [], "usage": usage})], [*legacy, *apart[-2:]]):
+        reading = codec().parse(streamed(*events, DONE))
+        assert (reading.text, reading.finish, reading.tokens) == ("Hello", "stop", Tokens(5, 7))
+        assert reading.fault is not None
+        assert reading.fault.kind is K.AMBIGUOUS_REPLY
+    cut = codec().parse(streamed(*apart[:3]))
+    assert cut.fault is not None
+    assert (cut.text, cut.fault.kind) == ("Hello", K.AMBIGUOUS_REPLY)
+
+
+def test_a_custom_tools_input_comes_in_pieces() -> None:
+    first = {"index": 0, "id": "1", "type": "custom", "custom": {"name": "sh", "input": "l"}}
+    last = {"index": 0, "custom": {"input": "s"}}
+    pieces = [chunk("m", {"tool_calls": [each]}) for each in (first, last)]
+    reading = codec().parse(streamed(*pieces, chunk("m", {}, finish="tool_calls")))
+    assert reading.calls == (ToolCall("sh", "ls", "1"),)
+
+
+def test_what_was_spoken_is_the_text() -> None:
+    pieces = [chunk("m", {"audio": {"id": "a", "transcript": each}}) for each in ("{", "}")]
+    assert good(*pieces, chunk("m", {"audio": {"data": "AA=="}}), FINISH).answer == b"{}"
 
 
 def test_groqs_own_fields_are_read() -> None:

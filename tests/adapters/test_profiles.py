@@ -84,6 +84,24 @@ def test_openrouter_is_held_to_what_was_asked_and_keeps_nothing() -> None:
             made("openrouter", api=api, body={"provider": {}})
 
 
+@pytest.mark.parametrize(
+    ("model", "sent"),
+    [
+        ("anthropic/claude-sonnet-4.5", {"temperature"}),
+        ("anthropic/claude-3.5-haiku:beta", {"temperature"}),
+        ("anthropic/claude-opus-4.7", set()),
+        ("~anthropic/claude-sonnet-latest", set()),
+        ("amazon/nova-pro-v1", {"temperature"}),
+        ("google/gemini-2.5-pro", {"temperature", "seed"}),
+        ("meta-llama/llama-3.3-70b-instruct", {"temperature", "seed"}),
+        ("openai/gpt-5", {"seed"}),
+    ],
+)
+def test_at_openrouter_nothing_is_sent_that_a_model_takes_from_nobody(model: str, sent: set[str]) -> None:
+    body = body_of(made("openrouter", model), ask(model=model, temperature=0.5, seed=3))
+    assert {"temperature", "seed"} & body.keys() == sent
+
+
 def test_openrouter_says_which_vendor_answered() -> None:
     reply = made("openrouter").decode(reply_of(completion(provider="Vendor"), x_generation_id="gen-1"))
     assert (reply.served.upstream, reply.served.request_id) == ("Vendor", "gen-1")

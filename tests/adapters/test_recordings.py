@@ -50,7 +50,7 @@ ERRORS = {
     K.MALFORMED_REPLY: {"openai": {76, 164}},
     K.TRUNCATED_STREAM: {"openai": {166}},
     K.MALFORMED_ANSWER: {"groq": {11}},
-    K.EMPTY_REPLY: {"openai": {126}, "openrouter": {85}},
+    K.EMPTY_REPLY: {"openrouter": {85}},
     K.REFUSED: {"openai": {11, 17, 25, 192, 201, 308, 309}},
     K.FILTERED: {"azure_openai": {1, 33}},
 }

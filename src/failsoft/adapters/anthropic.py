@@ -8,6 +8,8 @@ back as it was sent. Source: Anthropic's API reference, November 2026; 205 recor
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, Final
 
 from failsoft.adapters.access import Access, Options
@@ -28,42 +30,31 @@ _DATE: Final = re.compile(r"20\d\d-[01]\d-[0-3]\d")
 _BETA: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,99}")
 
 
-class Anthropic(HttpCodec):
-    """A codec for the Messages API. Options:
-
-    - ``structured``: how the schema is asked for: ``native`` (from Claude 4.5 on), ``tool`` (before), ``prompt``;
-    - ``version``: of the API, a date; default 2023-06-01;
-    - ``beta``: names for the header ``anthropic-beta``;
-    - ``leave_out``: fields never to send; ``body``: further fields.
+class Messages(HttpCodec):
+    """Claude's messages, at whatever place.
 
     Args:
         access: how to get at it.
+        path: of the interface.
+        body: makes the bodies.
+        first: their fields that depend on the place.
+        facts: as for `HttpCodec`.
 
     Raises:
         ConfigurationError: what `access` holds is unusable.
     """
 
-    def __init__(self, access: Access) -> None:
-        options = Options(access.options)
-        options.choice("api", "messages")
-        self._api_version = options.text("version", SAMPLING_VERSION)
-        if _DATE.fullmatch(self._api_version) is None:
-            options.refuse("version", f'must be a date such as "{SAMPLING_VERSION}"')
-        beta = options.texts("beta")
-        if not all(map(_BETA.fullmatch, beta)):
-            options.refuse("beta", "must be names of letters, digits, dots and hyphens")
-        self._body = ClaudeBody(options, access.model, self._api_version)
-        options.done()
+    def __init__(self, access: Access, path: str, body: ClaudeBody, first: Mapping[str, Any], **facts: Any) -> None:
+        self._body, self._first = body, first
         self._model = access.model
-        self._first: dict[str, Any] = {} if access.streaming is None else {"stream": True}
         self._timing: tuple[Any, ...] = ()
         if access.streaming is not None:
             self._timing = (MessagePulse, access.streaming.first_ns, access.streaming.gap_ns)
-        own = {"anthropic-version": self._api_version} | ({"anthropic-beta": ",".join(beta)} if beta else {})
-        old = self._api_version <= SAMPLING_VERSION  # later ones' keys go out as bearer tokens (SDK 2.14)
-        header, prefix = ("x-api-key", "") if old else ("authorization", "Bearer ")
-        super().__init__(access, "/messages", own=own, key_header=header, key_prefix=prefix)
-        self.version = f"{type(self).version}+{self._api_version}"
+        super().__init__(access, path, **facts)
+
+    @abstractmethod
+    def place_of(self, model: str) -> tuple[str, Mapping[str, Any]]:
+        """Where a model is asked, and the first fields of the body."""
 
     def schema_dialect(self) -> str:
         """How it's asked for, and what else stands in the same field."""
@@ -83,14 +74,18 @@ class Anthropic(HttpCodec):
         Raises:
             CannotAsk: Claude can't be shown what the prompt holds.
         """
-        body = self._body.encode(ask, self.prepare(ask.answer), {"model": ask.pin.model, **self._first})
-        return HttpRequest(self.url, self.headers, body, "POST", *self._timing)
+        url, first = self.place_of(ask.pin.model)
+        body = self._body.encode(ask, self.prepare(ask.answer), first)
+        return HttpRequest(url, self.headers, body, "POST", *self._timing)
 
     def read(self, reply: HttpReply, body: dict[str, Any]) -> Reading:
         """A message, an error, or something that is no answer."""
         served = self._served(reply, body)
         if reply.status != 200 or body.get("type") == "error" or "error" in body:
-            return Reading(served, fault_of_error(reply, body))
+            return Reading(served, self.fault_of(reply, body))
+        if body.get("type") == "completion" or isinstance(body.get("completion"), str):  # before there were messages
+            text = {"type": "text", "text": body.get("completion")}
+            return read_message({**body, "content": [text]}, served, forced=False)
         if body.get("type") != "message":
             return Reading(served, Fault(FaultKind.NOT_AN_ANSWER, "another kind of object than a message", 200))
         return read_message(body, served, forced=self._body.structured == TOOL)
@@ -116,6 +111,44 @@ class Anthropic(HttpCodec):
             grade = Grade.ECHOED
         number = reply.headers.get("request-id") or body.get("request_id") or body.get("id")
         return Served(model, grade, None, as_text(number))
+
+
+class Anthropic(Messages):
+    """A codec for the Messages API. Options:
+
+    - ``structured``: how the schema is asked for: ``native`` (from Claude 4.5 on), ``tool`` (before), ``prompt``;
+    - ``version``: of the API, a date; default 2023-06-01;
+    - ``beta``: names for the header ``anthropic-beta``;
+    - ``leave_out``: fields never to send; ``body``: further fields.
+
+    Args:
+        access: how to get at it.
+
+    Raises:
+        ConfigurationError: what `access` holds is unusable.
+    """
+
+    def __init__(self, access: Access) -> None:
+        options = Options(access.options)
+        options.choice("api", "messages")
+        self._api_version = options.text("version", SAMPLING_VERSION)
+        if _DATE.fullmatch(self._api_version) is None:
+            options.refuse("version", f'must be a date such as "{SAMPLING_VERSION}"')
+        beta = options.texts("beta")
+        if not all(map(_BETA.fullmatch, beta)):
+            options.refuse("beta", "must be names of letters, digits, dots and hyphens")
+        body = ClaudeBody(options, access.model, self._api_version)
+        options.done()
+        first: dict[str, Any] = {} if access.streaming is None else {"stream": True}
+        own = {"anthropic-version": self._api_version} | ({"anthropic-beta": ",".join(beta)} if beta else {})
+        old = self._api_version <= SAMPLING_VERSION  # later ones' keys go out as bearer tokens (SDK 2.14)
+        header, prefix = ("x-api-key", "") if old else ("authorization", "Bearer ")
+        super().__init__(access, "/messages", body, first, own=own, key_header=header, key_prefix=prefix)
+        self.version = f"{type(self).version}+{self._api_version}"
+
+    def place_of(self, model: str) -> tuple[str, Mapping[str, Any]]:
+        """Where a model is asked, and what of the body says so: the body names it."""
+        return self.url, {"model": model, **self._first}
 
 
 def codec(access: Access) -> Anthropic:

@@ -13,6 +13,7 @@ completion's model; while a response states the deployment's name only. Hosts ar
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -30,6 +31,7 @@ from failsoft.adapters.pins import floating_problem
 from failsoft.adapters.reading import Reading
 from failsoft.core.effects import HttpReply, HttpRequest
 from failsoft.credentials import Credential
+from failsoft.errors import ConfigurationError
 from failsoft.outcome import Grade, Served
 
 AZURE = Dialect(grade=Grade.PROVIDER, cap="max_completion_tokens", bounds=frozenset(), limits=Limits(100, 5))
@@ -41,6 +43,10 @@ _DIALECTS = {
     "models": attrs.evolve(AZURE, cap="max_tokens"),
 }
 
+_MORE_THAN_THE_RESOURCE = re.compile(
+    r"/deployments(?:/|$)|/(?:models|responses|embeddings|(?:chat/)?completions)$", re.IGNORECASE
+)
+"""How paths end that the portal shows for copying."""
 _FOUNDRY = "2024-05-01-preview"
 _SERVED = "x-ms-served-model"
 _DEPLOYMENT = "x-ms-deployment-name"
@@ -120,6 +126,15 @@ def _place(base_url: str, api: str, deployment: str, version: str) -> tuple[str,
     """The base URL, with the API's version, and the path of an interface."""
     endpoint_url(base_url, "")  # is it a URL at all?
     parts = urlsplit(base_url)
+    if _MORE_THAN_THE_RESOURCE.search(parts.path.rstrip("/")):
+        raise ConfigurationError(
+            'base_url: name the resource only, such as "https://NAME.openai.azure.com"; the deployment is '
+            "options.deployment, the version options.api_version, the interface options.api"
+        )
+    if version and re.search(r"(?i)(?:^|&)api-version=", parts.query):
+        raise ConfigurationError(
+            "base_url: its api-version is said by options.api_version, or by default: leave it out"
+        )
     base = parts.path.rstrip("/").removesuffix("/v1").removesuffix("/openai")
     path = openai_responses.PATH if api == "responses" else openai_compatible.PATH
     if api == "models":

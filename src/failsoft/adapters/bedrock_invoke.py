@@ -26,6 +26,7 @@ from failsoft.adapters.claude_reply import read_message
 from failsoft.adapters.claude_stream import assemble
 from failsoft.adapters.ending import arguments_of, judge_ending
 from failsoft.adapters.event_reading import take_each
+from failsoft.adapters.openai_reply import behind_thoughts
 from failsoft.adapters.reading import Reading, ToolCall
 from failsoft.adapters.request_parts import RequestOptions, schema_in_words
 from failsoft.adapters.strict_json import loads
@@ -55,6 +56,12 @@ _NOT_ANSWERED: Final[Mapping[str, tuple[FaultKind, str]]] = {
 
 _LISTS: Final = ("results", "generations", "outputs", "completions", "choices")
 _TEXTS: Final = ("outputText", "generation", "completion", "text")
+_WITHIN: Final = ("data", "message", "delta")
+_COUNTS: Final = (
+    ("prompt_tokens", "prompt_token_count", "inputTextTokenCount"),
+    ("completion_tokens", "generation_token_count", "totalOutputTextTokenCount", "tokenCount"),
+)
+"""Of OpenAI's shape, of Llama's, of Titan's: what was asked, and what was written."""
 _FINISHES: Final = ("completionReason", "stop_reason", "finish_reason", "finishReason")
 
 _OWN_FIELDS: Final = frozenset({"messages", "system", "prompt", "inputText", "message"})
@@ -178,6 +185,8 @@ class _Said:
     finish: str | None = None
     refused: bool = False
     others: bool = False
+    asked: int | None = None
+    written: int | None = None
 
     def add(self, piece: dict[str, Any]) -> None:
         """One piece more of a stream."""
@@ -187,13 +196,13 @@ class _Said:
         """A whole reply, or one piece more. Is it of a shape that's known?"""
         known = next((name for name in _LISTS if isinstance(body.get(name), list)), None)
         choices = [body] if known is None else as_array(body[known])
-        index = body.get("index")
-        if len(choices) > 1 or (isinstance(index, (int, float)) and index > 0):
-            self.others = True
-        if isinstance(index, (int, float)) and index > 0:
+        self._count(body, as_object(choices[0] if choices else None))
+        firsts = [each for each in map(as_object, choices) if not _is_later(each)]
+        self.others = self.others or len(choices) > 1 or len(firsts) < len(choices)
+        if choices and not firsts:
             return True
-        choice = as_object(choices[0] if choices else None)
-        inner = {**choice, **as_object(choice.get("data")), **as_object(choice.get("message"))}
+        choice = firsts[0] if firsts else {}
+        inner = {**choice, **{name: each for part in _WITHIN for name, each in as_object(choice.get(part)).items()}}
         texts = [inner[name] for name in (*_TEXTS, "content") if isinstance(inner.get(name), str)]
         self.texts += texts[:1]
         self.calls += [_call(as_object(each)) for each in as_array(inner.get("tool_calls"))]
@@ -202,9 +211,19 @@ class _Said:
         self.finish = as_text(as_object(found).get("reason") or found) or self.finish
         return known is not None or any(name in body for name in _TEXTS)
 
+    def _count(self, body: dict[str, Any], choice: dict[str, Any]) -> None:
+        """What was used; of a stream the last one that says it. Titan counts the answer in the choice."""
+        for told in (as_object(body.get("usage")), body, choice):
+            asked, written = (_first_count(told, names) for names in _COUNTS)
+            self.asked = self.asked if asked is None else asked
+            self.written = self.written if written is None else written
+
     def reading(self, served: Served) -> Reading:
-        """What was said."""
+        """What was said, behind what was thought."""
         reading = Reading(served, None, "".join(self.texts), tuple(self.calls), self.finish)
+        reading.answer = behind_thoughts(reading.text)
+        if self.asked is not None or self.written is not None:
+            reading.tokens = Tokens(self.asked, self.written)
         if self.finish is not None:
             reading.finish = self.finish.lower()
         judge_ending(reading, _ANSWERED, _NOT_ANSWERED, forced=False)
@@ -214,6 +233,15 @@ class _Said:
         if self.others:
             reading.fault = Fault(FaultKind.AMBIGUOUS_REPLY, "more than one answer where one was asked for", 200)
         return reading
+
+
+def _first_count(told: dict[str, Any], names: tuple[str, ...]) -> int | None:
+    return next((count for name in names if (count := as_count(told.get(name))) is not None), None)
+
+
+def _is_later(choice: dict[str, Any]) -> bool:
+    index = choice.get("index")
+    return isinstance(index, (int, float)) and index > 0
 
 
 def _call(call: dict[str, Any]) -> ToolCall:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from failsoft.adapters.base import as_array, as_count, as_object, as_text, whole_text
 from failsoft.adapters.ending import arguments_of, judge_ending
+from failsoft.adapters.openai_reply import behind_thoughts
 from failsoft.adapters.reading import Reading, ToolCall
 from failsoft.core.effects import Tokens
 from failsoft.fault import FaultKind
@@ -21,11 +22,12 @@ _NOT_ANSWERED: Final[Mapping[str, tuple[FaultKind, str]]] = {
     "malformed_model_output": (FaultKind.MALFORMED_ANSWER, "the model's output couldn't be read"),
     "malformed_tool_use": (FaultKind.MALFORMED_ANSWER, "the model's call couldn't be read"),
 }
-_THINKS: Final = ("<thinking>", "</thinking>")
+_RUN_THERE: Final = "server_tool_use"
+"""The type of a call that the provider itself ran (Nova's grounding): nobody else has to."""
 
 
 def read_converse(body: dict[str, Any], served: Served, *, forced: bool) -> Reading:
-    """What it says. Reasoning is no part of the text, but for Nova's, which writes it there: the answer comes behind it.
+    """What it says. Reasoning is no part of the text, but where a model (Nova) writes it there: the answer comes behind it.
 
     Args:
         body: with ``output``, ``stopReason`` and ``usage``.
@@ -34,13 +36,13 @@ def read_converse(body: dict[str, Any], served: Served, *, forced: bool) -> Read
     """
     message = as_object(as_object(body.get("output")).get("message"))
     blocks = [as_object(each) for each in as_array(message.get("content"))]
-    calls = tuple(_call(as_object(each["toolUse"])) for each in blocks if "toolUse" in each)
+    used = [as_object(each["toolUse"]) for each in blocks if "toolUse" in each]
+    calls = tuple(_call(each) for each in used if each.get("type") != _RUN_THERE)
     reading = Reading(served, None, "".join(map(_text_of, blocks)), calls, as_text(body.get("stopReason")))
     reading.tokens = _tokens_of(as_object(body.get("usage")))
     judge_ending(reading, _ANSWERED, _NOT_ANSWERED, forced=forced)
-    opening, closing = _THINKS
-    if reading.fault is None and reading.answer is None and reading.text.startswith(opening):
-        reading.answer = reading.text.partition(closing)[2] or None
+    if reading.fault is None and reading.answer is None:
+        reading.answer = behind_thoughts(reading.text)
     return reading
 
 

@@ -64,10 +64,11 @@ class ClaudeBody:
         options: the adapter's own.
         model: decides what's left out, and how a schema is asked for where the options don't say.
         version: of Anthropic's API, as far as it decides that.
+        ways: how a schema can be asked for, the default first; empty: as the model decides.
     """
 
-    def __init__(self, options: Options, model: str, version: str = SAMPLING_VERSION) -> None:
-        ways = (NATIVE, TOOL, PROMPT) if takes_format(model) else (TOOL, NATIVE, PROMPT)
+    def __init__(self, options: Options, model: str, version: str = SAMPLING_VERSION, ways: Sequence[str] = ()) -> None:
+        ways = ways or ((NATIVE, TOOL, PROMPT) if takes_format(model) else (TOOL, NATIVE, PROMPT))
         self._wishes = RequestOptions.read(options, _OWN_FIELDS, *ways)
         self.structured = self._wishes.structured
         body = self._wishes.body

@@ -1,8 +1,8 @@
 """What Anthropic's errors mean: ``{"type": "error", "error": {"type", "message", "details"?}, "request_id"?}``.
 
 The error's own type is asked before the HTTP status, and the code in its details before that: a spent budget comes as a rate
-limit. Inside a stream an error has no status at all. Two cases have no code of their own, and are named by the beginning of
-their text. Source: Anthropic's page of errors and its SDK's types, November 2026; 12 recorded errors.
+limit. Inside a stream an error has no status at all. A few have no code of their own: the beginning of
+their text names them. Source: Anthropic's page of errors and its SDK's types, November 2026; 12 recorded errors.
 """
 
 from __future__ import annotations
@@ -41,7 +41,13 @@ BY_DETAIL: Final[Mapping[str, FaultKind]] = {
     "ramp_limit_exceeded": _K.RATE_LIMITED,
 }
 
-_TOO_LONG: Final = re.compile(r"prompt is too long: \d{1,12} tokens > \d{1,12} maximum")
+_TOO_LONG: Final = re.compile(
+    r"prompt is too long: \d{1,12} tokens > \d{1,12} maximum|input length and `max_tokens` exceed context limit\b"
+)
+_SPENT: Final = (
+    "You have reached your specified API usage limits",  # that the customer set himself
+    "Your credit balance is too low",
+)
 
 
 def fault_of_error(reply: HttpReply, body: dict[str, Any]) -> Fault:
@@ -83,9 +89,9 @@ def _by_type(kind: str) -> Fault | None:
 
 
 def _by_text(kind: str, message: str) -> Fault | None:
-    if kind == "invalid_request_error" and message.startswith("You have reached your specified API usage limits"):
-        # A limit that the customer set himself: a text may not stop a key by saying so once.
-        return Fault(_K.QUOTA_SPENT, "the workspace's own spend limit", certain=False)
+    if kind == "invalid_request_error" and message.startswith(_SPENT):
+        # A text may not stop a key by saying so once.
+        return Fault(_K.QUOTA_SPENT, "no credit, or the workspace's own spend limit", certain=False)
     if kind == "invalid_request_error" and _TOO_LONG.match(message):
         return Fault(_K.CONTEXT_TOO_LONG, "the prompt is too long")
     if kind == "not_found_error" and message.startswith("model: "):

@@ -121,7 +121,7 @@ class _Message:
             return
         if self._stopped:
             raise Refused(FaultKind.AMBIGUOUS_REPLY, "events behind the message's end")
-        if (self._start is None) != (what == "message_start"):
+        if handle is not _Message.complete and (self._start is None) != (what == "message_start"):
             raise Refused(FaultKind.AMBIGUOUS_REPLY, "events of no message, or of two")
         handle(self, event)
 
@@ -166,6 +166,15 @@ class _Message:
         usage = as_object(event.get("usage"))
         self._usage |= {name: value for name, value in usage.items() if value is not None}
 
+    def complete(self, event: dict[str, Any]) -> None:
+        """A piece of a completion, as Claude spoke before there were messages."""
+        self._start = self._start or event
+        piece = event.get("completion")
+        if isinstance(piece, str):
+            self._blocks.setdefault(0, _Block({"type": "text", "text": ""})).pieces.append(piece)
+        self._finish = event.get("stop_reason")
+        self._stopped = bool(self._finish)
+
     def stop(self, _: dict[str, Any]) -> None:
         """The end."""
         self._stopped = True
@@ -197,4 +206,5 @@ _HANDLERS: Final = {
     "content_block_stop": _Message.close,
     "message_delta": _Message.end,
     "message_stop": _Message.stop,
+    "completion": _Message.complete,
 }

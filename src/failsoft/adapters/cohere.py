@@ -8,8 +8,8 @@
     prompt   the schema told in words, nothing else
 
 No reply names a model: the served one is unknown, and a pin can't be checked. ``usage.tokens`` counts what the model read
-and wrote, ``billed_units`` what's paid for, which may be a hundredth. Errors have no code: the status decides, and two texts
-only name what it means (`BY_TEXT`). Sources: 52 recorded replies, https://docs.cohere.com/reference/chat,
+and wrote, ``billed_units`` what's paid for, which may be a hundredth. Errors have no code: the status decides, and
+a few texts only name what it means (`BY_TEXT`). Sources: 52 recorded replies, https://docs.cohere.com/reference/chat,
 https://docs.cohere.com/reference/errors.
 """
 
@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Any
 
 from failsoft.adapters.access import Access, Options
-from failsoft.adapters.base import as_text, media_type
+from failsoft.adapters.base import as_array, as_object, as_text, media_type
 from failsoft.adapters.cohere_reply import CoherePulse, Events, LineEvents, lines_of, read_v1, read_v2
 from failsoft.adapters.event_reading import take_each
 from failsoft.adapters.event_stream import events
@@ -37,6 +37,7 @@ from failsoft.adapters.request_parts import (
     tool_name,
 )
 from failsoft.adapters.status import fault_of_status
+from failsoft.adapters.stream_start import UNSAID, unlisted
 from failsoft.adapters.ways import ChatWays, Way
 from failsoft.core.effects import AnswerSchema, HttpReply
 from failsoft.fault import Fault, FaultKind
@@ -49,12 +50,14 @@ _OWN = frozenset(
     {"model", "messages", "stream", "response_format", "tools", "tool_choice", "strict_tools", "documents"}
 )
 _LINES = "application/stream+json"
+_OF_LINES = b'"event_type"'
 
 BY_TEXT: tuple[tuple[int, re.Pattern[str], FaultKind], ...] = (
     (404, re.compile(r"model '[^']{1,200}' was removed\b"), _K.MODEL_NOT_FOUND),
     (400, re.compile(r"too many tokens\b"), _K.CONTEXT_TOO_LONG),
+    (429, re.compile(r"[^.]{0,120}\b[0-9,]{1,12} API calls (?:/|per) month\b", re.IGNORECASE), _K.QUOTA_SPENT),
 )
-"""Status, how the message begins, and what it's called then. None of them stops more than the pin."""
+"""Status, how the message begins, and what it's called then. What stops more than the pin isn't certain by its text."""
 
 
 class Cohere(ChatWays):
@@ -92,9 +95,10 @@ class Cohere(ChatWays):
 
     def parse(self, reply: HttpReply) -> Reading:
         """What the reply says; also where it's lines of JSON, as version 1 streamed."""
-        if reply.status == 200 and media_type(reply.headers) == _LINES:
+        told = _lines_in(reply)
+        if told is not None:
             found = LineEvents()
-            fault = take_each(lines_of(reply.body), found.take)
+            fault = take_each(lines_of(told), found.take)
             return self._struck(self._ended(found, fault, read_v1(found.body(), forced=self._forced)))
         return super().parse(reply)
 
@@ -110,6 +114,12 @@ class Cohere(ChatWays):
             return read_v2(body, forced=self._forced)
         if "text" in body and ("generation_id" in body or "response_id" in body):
             return read_v1(body, forced=self._forced)
+        generations = [as_object(each) for each in as_array(body.get("generations"))]  # before there were chats
+        if generations:
+            reading = read_v1({"generation_id": body.get("id"), **body, **generations[0]}, forced=False)
+            if len(generations) > 1:
+                reading.fault = Fault(_K.AMBIGUOUS_REPLY, "more than one answer where one was asked for", 200)
+            return reading
         return Reading(Served(), Fault(_K.NOT_AN_ANSWER, "another kind of object than a chat's", 200))
 
     def fault_of(self, reply: HttpReply, body: dict[str, Any]) -> Fault:
@@ -117,7 +127,7 @@ class Cohere(ChatWays):
         status, text = reply.status, as_text(body.get("message")) or ""
         named = next((kind for code, begins, kind in BY_TEXT if code == status and begins.match(text)), None)
         if named is not None:
-            return Fault(named, "named by its text", status)
+            return Fault(named, "named by its text", status, certain=named is not _K.QUOTA_SPENT)
         if status == 498:  # an invalid token here, another thing elsewhere
             return Fault(_K.UNAUTHENTICATED, "an invalid token", status)
         fault = fault_of_status(
@@ -140,6 +150,14 @@ class Cohere(ChatWays):
 def codec(access: Access) -> Cohere:
     """The codec of `access`: what `failsoft.providers` names."""
     return Cohere(access)
+
+
+def _lines_in(reply: HttpReply) -> bytes | None:
+    """The lines of JSON that a reply of version 1 is; None where it's something else. Their type may be missing."""
+    kind, start = media_type(reply.headers), reply.body[:256].lstrip()
+    if reply.status != 200 or (kind != _LINES and (kind not in UNSAID or _OF_LINES not in start)):
+        return None
+    return unlisted(reply.body, _LINES) or reply.body if start[:1] == b"[" else reply.body
 
 
 def _content(message: Message) -> str | list[dict[str, Any]]:

@@ -10,7 +10,7 @@ The model stands in the path. The schema is asked for as JSON schema; ``structur
 
 At AI Studio requests say ``store: false``: projects made since 2026-10-26 keep prompts and answers for 55 days otherwise
 (https://ai.google.dev/gemini-api/docs/logs-datasets). Vertex knows no such field. Safety settings are the provider's own
-unless ``body`` says otherwise. Claude on Vertex (``rawPredict``) isn't spoken here: it's Anthropic's dialect at this place.
+unless ``body`` says otherwise. Claude on Vertex speaks Anthropic's dialect (`failsoft.adapters.vertex_claude`).
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from failsoft.adapters.request_parts import (
     tool_name,
 )
 from failsoft.adapters.strict_json import WHITE_SPACE, decoded, loads_text
+from failsoft.adapters.vertex_claude import VertexClaude
 from failsoft.adapters.ways import ManyWays, Way
 from failsoft.core.effects import AnswerSchema, Ask, HttpReply, HttpRequest
 from failsoft.fault import Fault
@@ -59,6 +60,7 @@ _OWN_IN_CONFIG = frozenset(
         *("response_mime_type", "response_json_schema", "response_schema", "candidate_count"),
     }
 )
+_MODELS, _TUNED = "models", "tunedModels/"
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/webp"})
 
 
@@ -66,21 +68,29 @@ class Gemini(ManyWays):
     """The codec of one model.
 
     Args:
-        access: how to get at it; ``access.model`` may begin with ``models/``.
+        access: how to get at it; ``access.model`` may begin with ``models/``, at AI Studio with ``tunedModels/``.
         place: of models in the URL.
         key_header: the header that carries the key.
         key_prefix: what stands before the key in it.
         own: fields of the body that this place takes besides.
+        others: interfaces of this place that other codecs speak.
 
     Raises:
         ConfigurationError: what `access` holds is unusable.
     """
 
     def __init__(
-        self, access: Access, place: str, *, key_header: str, key_prefix: str = "", own: dict[str, Any] | None = None
+        self,
+        access: Access,
+        place: str,
+        *,
+        key_header: str,
+        key_prefix: str = "",
+        own: dict[str, Any] | None = None,
+        others: tuple[str, ...] = (),
     ) -> None:
         options = Options(access.options)
-        options.choice("api", "generate-content")
+        options.choice("api", "generate-content", *others)
         request = RequestOptions.read(options, _OWN, *_SCHEMAS)
         self._request, self._config = _with_config(options, request)
         options.done()
@@ -95,7 +105,9 @@ class Gemini(ManyWays):
 
     def _path_of(self, model: str) -> str:
         name = model.removeprefix(f"{self._place}/").removeprefix("models/")
-        return f"/{self._place}/{quote(name, safe='@')}:{self._method}"
+        tuned = self._place == _MODELS and name.startswith(_TUNED)
+        place, name = (_TUNED[:-1], name.removeprefix(_TUNED)) if tuned else (self._place, name)
+        return f"/{place}/{quote(name, safe='@')}:{self._method}"
 
     def _with_query(self, url: str) -> str:
         return f"{url}{'&' if '?' in url else '?'}{self._query}" if self._query else url
@@ -171,16 +183,20 @@ class Gemini(ManyWays):
 
 def gemini(access: Access) -> Gemini:
     """Gemini at AI Studio: what `failsoft.providers` names."""
-    return Gemini(access, "models", key_header="x-goog-api-key", own={"store": False})
+    return Gemini(access, _MODELS, key_header="x-goog-api-key", own={"store": False})
 
 
-def vertex(access: Access) -> Gemini:
-    """Gemini on Vertex AI: what `failsoft.providers` names.
+def vertex(access: Access) -> Gemini | VertexClaude:
+    """Gemini on Vertex AI, or Claude as option ``api`` says: what `failsoft.providers` names.
 
     The base URL ends with project and location: ``…-aiplatform.googleapis.com/v1/projects/P/locations/L``. The key is an
     OAuth access token, which lives an hour.
     """
-    return Gemini(access, "publishers/google/models", key_header="authorization", key_prefix="Bearer ")
+    if access.options.get("api") == "anthropic":
+        return VertexClaude(access)
+    return Gemini(
+        access, "publishers/google/models", key_header="authorization", key_prefix="Bearer ", others=("anthropic",)
+    )
 
 
 def _with_config(options: Options, request: RequestOptions) -> tuple[RequestOptions, RequestOptions]:

@@ -42,7 +42,7 @@ BY_CODE: Mapping[str, FaultKind] = {
     "UNAUTHENTICATED": _K.UNAUTHENTICATED,
     "PERMISSION_DENIED": _K.FORBIDDEN,
     "NOT_FOUND": _K.MODEL_NOT_FOUND,  # nothing else is asked for by its name
-    "FAILED_PRECONDITION": _K.QUOTA_SPENT,  # no billing where the free tier isn't offered
+    "FAILED_PRECONDITION": _K.REQUEST_REJECTED,  # a place that isn't served; no billing, where no reason says so
     "RESOURCE_EXHAUSTED": _K.RATE_LIMITED,
     "INVALID_ARGUMENT": _K.REQUEST_REJECTED,
     "OUT_OF_RANGE": _K.REQUEST_REJECTED,
@@ -56,7 +56,6 @@ BY_CODE: Mapping[str, FaultKind] = {
 }
 """Of google.rpc.Code."""
 
-_UNCERTAIN = frozenset({"FAILED_PRECONDITION"})  # a place that isn't served says it too
 _OF_SCHEMA = re.compile(r"response_?(json_?)?schema|function_?declarations", re.IGNORECASE)
 _DELAY = re.compile(r"([0-9]{1,6})(?:\.([0-9]{1,9}))?s")
 
@@ -118,7 +117,7 @@ def _by_code(error: dict[str, Any], status: int) -> Fault | None:
         return None
     if kind is _K.RATE_LIMITED and status == 402:
         kind = _K.QUOTA_SPENT
-    return Fault(kind, f"status {code}", certain=code not in _UNCERTAIN)
+    return Fault(kind, f"status {code}")
 
 
 def _by_status(status: int, reply: HttpReply) -> Fault:

@@ -10,6 +10,7 @@ there's no candidate, ``promptFeedback.blockReason`` says why the prompt was blo
 A stream is such replies, each with the next parts, the last one with the reason. Put together they are one reply, which is
 read like any other. A stream without a reason was cut, unless the prompt was blocked; what follows the reason without one of
 its own (the first models gave each chunk one), or is of another answer (``responseId``), isn't guessed at.
+Of several candidates the first one is kept whole, beside that fault.
 
 Source: https://ai.google.dev/api/generate-content, and 219 recorded replies.
 """
@@ -168,6 +169,7 @@ class Chunks:
     _envelope: dict[str, Any] = field(factory=dict[str, Any])
     _candidate: dict[str, Any] = field(factory=dict[str, Any])
     _parts: list[object] = field(factory=list[object])
+    _others: bool = False
     error: dict[str, Any] = field(factory=dict[str, Any])
     """The chunk that was an error, which ends the answer; empty where none was."""
 
@@ -190,12 +192,13 @@ class Chunks:
                 self._envelope[name] = chunk[name]
         candidates = as_array(chunk.get("candidates"))
         if candidates:
-            self._choose(candidates)
+            firsts = [each for each in map(as_object, candidates) if each.get("index") in (0, None)]
+            self._others = self._others or len(candidates) > 1 or not firsts
+            if firsts:
+                self._choose(firsts[0])
 
-    def _choose(self, candidates: list[object]) -> None:
-        candidate = as_object(candidates[0])
-        if len(candidates) > 1 or candidate.get("index") not in (0, None):
-            raise Refused(_K.AMBIGUOUS_REPLY, "more than one candidate")
+    def _choose(self, candidate: dict[str, Any]) -> None:
+        """The next parts of the first candidate."""
         parts = as_array(as_object(candidate.get("content")).get("parts"))
         reason: object = candidate.get("finishReason")
         if self._candidate.get("finishReason") and not reason and any(is_said(each) for each in parts):
@@ -208,6 +211,8 @@ class Chunks:
     def ended(self) -> Fault | None:
         """The stream has ended: may it?"""
         blocked = as_object(self._envelope.get("promptFeedback")).get("blockReason")
+        if self._others and not self.error:
+            return Fault(_K.AMBIGUOUS_REPLY, "more than one candidate", 200)
         if self.error or self._candidate.get("finishReason") or (blocked and not self._candidate):
             return None
         return Fault(_K.TRUNCATED_STREAM, "the stream ended before its answer did", 200)

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from failsoft.adapters.access import Access
-from failsoft.adapters.base import USER_AGENT, endpoint_url, header_problem, media_type, secrets_of, with_token
+from failsoft.adapters.base import USER_AGENT, endpoint_url, header_problem, secrets_of, with_token
 from failsoft.adapters.openai_reply import envelope_of
 from failsoft.adapters.reading import Reading, ToolCall, answer_of
+from failsoft.adapters.stream_start import stream_in
 from failsoft.core.effects import EVENT_STREAM, AnswerSchema, Ask, HttpReply, HttpRequest, Reply, Unusable
 from failsoft.core.judge import struck
 from failsoft.credentials import Credential, Token
@@ -25,8 +26,6 @@ from failsoft.outcome import Served
 _OWN_HEADERS = frozenset(
     {"content-type", "content-length", "host", "accept", "accept-encoding", "transfer-encoding", "connection"}
 )
-
-_STREAM_STARTS = (b"data:", b"event:", b"id:", b":")
 
 
 class HttpCodec(ABC):
@@ -43,7 +42,7 @@ class HttpCodec(ABC):
         ConfigurationError: what `access` holds is unusable; never shows a key.
     """
 
-    version = "1"
+    version = "2"
     """Changes whenever the same ask is encoded, or the same reply read, in another way."""
 
     takes: tuple[type[Credential], ...] = (Token,)
@@ -159,20 +158,14 @@ class HttpCodec(ABC):
         if status != 200 and status < 400:
             kind = FaultKind.MALFORMED_REPLY if status == 204 else FaultKind.UNEXPECTED_STATUS
             return Reading(Served(), Fault(kind, "a success without an answer", status))
-        if status == 200 and self.streaming is not None and self._is_stream(reply):
-            return self._struck(self.read_stream(reply))
-        body = envelope_of(reply)
+        if status == 200 and self.streaming is not None:
+            stream = stream_in(reply, self.stream_type)
+            if stream is not None:
+                return self._struck(self.read_stream(stream))
+        body = envelope_of(reply, streams=self.streaming is not None)
         if type(body) is Fault:
             return Reading(Served(), body if status == 200 else self.fault_of(reply, {}))
         return self.read(reply, body)
-
-    def _is_stream(self, reply: HttpReply) -> bool:
-        """By its type; where that is missing or says JSON, by its start: no JSON begins so."""
-        kind = media_type(reply.headers)
-        if kind == self.stream_type:
-            return True
-        unsaid = kind in ("", "application/json") and self.stream_type == EVENT_STREAM
-        return unsaid and reply.body[:64].lstrip().startswith(_STREAM_STARTS)
 
     @abstractmethod
     def read(self, reply: HttpReply, body: dict[str, Any]) -> Reading:

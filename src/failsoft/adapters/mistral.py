@@ -14,6 +14,7 @@ recorded replies, https://docs.mistral.ai/api, https://docs.mistral.ai/resources
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -60,6 +61,11 @@ BY_CODE: Mapping[str, FaultKind] = {
     "3505": _K.OVERLOADED,
 }
 """Of ``type`` and ``code``, which is a number written as text."""
+
+_INVALID = "3051"  # arguments of any kind: only the text tells a prompt that's too long from an image that isn't taken
+_TOO_LONG = re.compile(
+    r"Prompt contains \d{1,12} tokens\b.{0,60}\btoo large for model with \d{1,12} maximum context length"
+)
 
 
 class Mistral(ChatWays):
@@ -143,6 +149,8 @@ class Mistral(ChatWays):
         """What an error means: by ``code`` or ``type``; else by its status, of which ``{"detail": …}`` says no more."""
         error = as_object(body.get("error")) or body
         codes = (error.get("code"), error.get("type"))
+        if str(codes[0]) == _INVALID and _TOO_LONG.match(as_text(error.get("message")) or ""):
+            return Fault(_K.CONTEXT_TOO_LONG, "the prompt is too long", reply.status)
         known = next((BY_CODE[each] for each in map(as_text, codes) if each is not None and each in BY_CODE), None)
         if known is not None:
             fault = Fault(known, "a known code")

@@ -58,7 +58,7 @@ class OpenAICompatible(HttpCodec):
         ConfigurationError: an argument is unusable; never shows a key.
     """
 
-    version = "3"
+    version = "4"
 
     def __init__(
         self,

@@ -35,6 +35,9 @@ BY_CODE: Mapping[str, FaultKind] = {
     "authentication_error": _K.UNAUTHENTICATED,
     "model_not_found": _K.MODEL_NOT_FOUND,
     "deploymentnotfound": _K.MODEL_NOT_FOUND,  # Azure
+    "model_decommissioned": _K.MODEL_NOT_FOUND,  # Groq, status 400
+    "model_terms_required": _K.MODEL_NOT_FOUND,  # Groq: the key is good, and other models' terms may be accepted
+    "organization_restricted": _K.FORBIDDEN,
     "insufficient_quota": _K.QUOTA_SPENT,
     "credit_balance_exhausted": _K.QUOTA_SPENT,
     "organization_spend_limit_exceeded": _K.QUOTA_SPENT,
@@ -50,6 +53,7 @@ BY_CODE: Mapping[str, FaultKind] = {
     "invalid_prompt": _K.FILTERED,
     "bio_policy": _K.FILTERED,
     "misalignment_policy_violation": _K.FILTERED,
+    "content_policy_violation": _K.FILTERED,
     "image_content_policy_violation": _K.FILTERED,
     **dict.fromkeys(_BAD_IMAGE, _K.REQUEST_REJECTED),
     "tool_use_failed": _K.MALFORMED_ANSWER,  # Groq: the model's own fault, in a 400
@@ -59,6 +63,7 @@ BY_CODE: Mapping[str, FaultKind] = {
 }
 
 _XAI_BAD_KEY = "Incorrect API key"  # xAI answers a bad key with 400 and a code that stands for anything
+_VLLM_TOO_LONG = "This model's maximum context length is "  # older ones state no param
 
 
 def fault_of_error(reply: HttpReply, body: object) -> Fault:
@@ -100,6 +105,9 @@ def _by_code(reply: HttpReply, envelope: dict[str, Any], error: dict[str, Any]) 
             return Fault(BY_CODE[code], f"code {code}")
     if reply.status == 400 and error.get("param") == "input_tokens":  # vLLM
         return Fault(_K.CONTEXT_TOO_LONG, "param input_tokens")
+    own = envelope.get("object") == "error" and error.get("code") == 400
+    if own and str(error.get("message"))[: len(_VLLM_TOO_LONG)] == _VLLM_TOO_LONG:
+        return Fault(_K.CONTEXT_TOO_LONG, "the prompt is too long")
     if reply.status == 400 and error.get("param") == "response_format" and error.get("code") is None:
         return Fault(_K.CAPABILITY_BUG, "the response schema isn't accepted")
     if reply.status == 400 and str(error.get("message"))[: len(_XAI_BAD_KEY)] == _XAI_BAD_KEY:

@@ -22,9 +22,13 @@ from failsoft.outcome import Served
 _REQUEST_IDS = ("x-request-id", "x-generation-id", "apim-request-id", "x-ds-trace-id")
 _USUAL_TYPES = (None, "application/json", "application/json; charset=utf-8")
 _JSON_TYPES = ("", "application/json", "text/json", "text/plain")  # some servers say text/plain, some nothing
+_STREAM_TYPES = ("text/event-stream", "application/x-ndjson", "application/stream+json")  # some leave it on one object
 _PAGE_TYPES = ("text/html", "application/xhtml+xml")
 _PAGE_STARTS = (b"<!doctype html", b"<html")
 _COMPLETIONS = ("chat.completion", "text_completion", "text.completion")
+# Nova's are in the second, gpt-oss's at Bedrock in the third.
+_THOUGHTS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"))
+_ANSWER_STARTS = ("{", "[", '"')
 # Tuples: what a server sends there needn't be hashable.
 _BROKEN_OFF = ("error", "network_error", "insufficient_system_resource")
 _CALLED = ("tool_calls", "function_call", "tool_use")
@@ -40,13 +44,19 @@ def request_id(reply: HttpReply, in_body: Any) -> str | None:
     return in_body[:MAX_TEXT] if in_body.__class__ is str and in_body else None
 
 
-def envelope_of(reply: HttpReply) -> dict[str, Any] | Fault:
-    """The JSON object that a reply is, or why it's none."""
+def envelope_of(reply: HttpReply, *, streams: bool = False) -> dict[str, Any] | Fault:
+    """The JSON object that a reply is, or why it's none.
+
+    Args:
+        reply: as it came.
+        streams: might it be a stream? Then an object may have come under a stream's type.
+    """
     if reply.headers.get("content-type") not in _USUAL_TYPES:
         kind = media_type(reply.headers)
         if kind in _PAGE_TYPES:
             return Fault(FaultKind.WEB_PAGE, "a web page instead of JSON", reply.status)
-        if kind not in _JSON_TYPES and not kind.endswith("+json"):
+        whole = streams and kind in _STREAM_TYPES and reply.body[:64].lstrip()[:1] == b"{"
+        if kind not in _JSON_TYPES and not kind.endswith("+json") and not whole:
             return Fault(FaultKind.MALFORMED_REPLY, "another media type than JSON", reply.status)
     try:
         body: Any = loads_text(decoded(reply.body).strip(WHITE_SPACE))
@@ -75,6 +85,7 @@ def read_completion(reply: HttpReply, body: dict[str, Any], served: Served, tool
     choice = as_object(choices[0]) if choices else {}
     message = as_object(choice.get("message"))
     said = message.get("content") if message else choice.get("text")
+    said = said or as_object(message.get("audio")).get("transcript")
     reading = Reading(
         served,
         text=text_of(said),
@@ -139,10 +150,18 @@ def text_of(content: object) -> str:
 
 
 def behind_thoughts(text: str) -> str | None:
-    """What is said behind thoughts that a server left in the text, in tags; None where there are none."""
-    if not text.lstrip().startswith("<think>"):
+    """What is said behind thoughts that a server left in the text, in tags; None where there are none.
+
+    Where a chat's template ends with the opening tag, the text has the closing one only.
+    """
+    start = text.lstrip()
+    for opening, closing in _THOUGHTS:
+        if start.startswith(opening):
+            _, end, rest = start.partition(closing)
+            return rest if end else None
+    if start[:1] in _ANSWER_STARTS:
         return None
-    _, end, rest = text.partition("</think>")
+    _, end, rest = start.partition(_THOUGHTS[0][1])
     return rest if end else None
 
 

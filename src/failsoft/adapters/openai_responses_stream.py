@@ -27,11 +27,9 @@ from failsoft.fault import Fault, FaultKind
 
 _LAST = ("response.completed", "response.incomplete", "response.failed")
 _NOTHING_YET = ("response.created", "response.in_progress", "response.queued")
-_TEXT, _REFUSAL, _ARGUMENTS = (
-    "response.output_text.delta",
-    "response.refusal.delta",
-    "response.function_call_arguments.delta",
-)
+_TEXT, _REFUSAL = "response.output_text.delta", "response.refusal.delta"
+_CALLS = ("function_call", "custom_tool_call")
+_ARGUMENTS = ("response.function_call_arguments.delta", "response.custom_tool_call_input.delta")
 
 
 class ResponsePulse(EventPulse):
@@ -100,7 +98,7 @@ class _Response:
 
     def _begin(self, item: dict[str, Any]) -> None:
         number = as_text(item.get("id"))
-        if item.get("type") == "function_call" and number is not None:
+        if item.get("type") in _CALLS and number is not None:
             self._calls[number] = item
 
     def _piece(self, kind: str, event: dict[str, Any]) -> None:
@@ -111,7 +109,7 @@ class _Response:
             self._text.append(delta)
         elif kind == _REFUSAL:
             self._refused = True
-        elif kind == _ARGUMENTS and isinstance(number, str):
+        elif kind in _ARGUMENTS and isinstance(number, str):
             self._arguments.setdefault(number, []).append(delta)
 
     def body(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ other reply. What a stream can get wrong beside that is decided here:
 2. An error event ends the answer: its own code says what it means. One that follows a cut at the token limit only
    explains it.
 3. Every chunk is of the same answer: one choice, one id, and nothing said behind the finish. What has gaps, comes twice or
-   is of another answer isn't guessed at.
+   is of another answer isn't guessed at. Where there are several choices the first one is kept whole beside that fault.
 4. Names come once: the first model that isn't empty is the one that served (Azure's first chunk states an empty one). So do
    the names of tools that are called, while their arguments come in pieces.
 5. What isn't known is passed over: other types of events, other kinds of objects, chunks without choices.
@@ -90,12 +90,12 @@ class Calls:
         if type(index) is not int:
             index = number if isinstance(number, str) and number else self._last
         self._last = index
-        function = as_object(piece.get("function"))
+        function = as_object(piece.get("function")) or as_object(piece.get("custom"))
         call, pieces = self._names.setdefault(index, {}), self._pieces.setdefault(index, [])
         for name, value in (("id", number), ("name", function.get("name"))):
             if value:
                 call.setdefault(name, value)
-        arguments = function.get("arguments")
+        arguments = function["arguments"] if "arguments" in function else function.get("input")
         if isinstance(arguments, str):
             pieces.append(arguments)
         elif arguments is not None:
@@ -139,6 +139,7 @@ class _Answer:
     _text: list[str] = field(factory=list[str])
     _refusal: list[str] = field(factory=list[str])
     _done: bool = False
+    _others: bool = False
 
     def hear(self, event: Event) -> None:
         """One event that isn't of an unknown type."""
@@ -156,7 +157,10 @@ class _Answer:
         self._name(chunk)
         choices = as_array(chunk.get("choices"))
         if choices:
-            self._choose(choices)
+            firsts = [each for each in map(as_object, choices) if each.get("index") in (0, None)]
+            self._others = self._others or len(choices) > 1 or not firsts
+            if firsts:
+                self._choose(firsts[0])
         if chunk.get("error") and self._choice.get("finish_reason") not in CUT:
             self._envelope |= {name: chunk[name] for name in ("error", "code", "type") if name in chunk}
 
@@ -172,13 +176,11 @@ class _Answer:
         if usage:
             envelope["usage"] = usage
 
-    def _choose(self, choices: list[object]) -> None:
-        """The next piece of the one choice."""
-        choice = as_object(choices[0])
-        if len(choices) > 1 or choice.get("index") not in (0, None):
-            raise Refused(FaultKind.AMBIGUOUS_REPLY, "more than one choice")
+    def _choose(self, choice: dict[str, Any]) -> None:
+        """The next piece of the first choice."""
         delta = as_object(choice.get("delta"))
-        text = _texts(delta.get("content")) or _texts(choice.get("text"))
+        spoken = as_object(delta.get("audio")).get("transcript")
+        text = _texts(delta.get("content")) or _texts(choice.get("text")) or _texts(spoken)
         refusal = _texts(delta.get("refusal"))
         calls = [as_object(each) for each in as_array(delta.get("tool_calls"))]
         if delta.get("function_call"):  # before there were tools
@@ -198,6 +200,8 @@ class _Answer:
         """The stream has ended: mayn't it?"""
         if self._envelope.get("error") or self._choice.get("error"):
             return None
+        if self._others:
+            return Fault(FaultKind.AMBIGUOUS_REPLY, "more than one choice", 200)
         finished = bool(self._choice.get("finish_reason"))
         if (finished or end is Ending.DONE) and (self._done or end is Ending.FINISH):
             return None

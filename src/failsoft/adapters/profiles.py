@@ -11,6 +11,7 @@ import attrs
 
 from failsoft.adapters.access import Access, Options
 from failsoft.adapters.base import endpoint_url
+from failsoft.adapters.claude_names import takes_sampling
 from failsoft.adapters.openai_compatible import OWN_FIELDS, PATH, OpenAICompatible, chat_codec, either
 from failsoft.adapters.openai_dialect import GRAMMAR_BOUNDS, PDF, Dialect, configured
 from failsoft.adapters.openai_responses import OpenAIResponses, responses_codec
@@ -28,10 +29,13 @@ VLLM = Dialect()
 LLAMA_CPP = Dialect(bounds=GRAMMAR_BOUNDS)
 
 _STRICT_AT_GROQ = "gpt-oss"
+_SEEDLESS = ("anthropic", "amazon")
+"""Vendors whose models have no seed, wherever they're served."""
 
 
 def openrouter(access: Access) -> OpenAICompatible | OpenAIResponses:
     """OpenRouter (its provider-routing page): whoever answers there takes all of the request's fields, and keeps nothing.
+    What a model takes from nobody isn't sent.
 
     Options: ``only`` and ``quantizations`` (lists), ``allow_fallbacks`` (false), ``data_collection`` (``"deny"``), ``zdr``
     (true: none but those who retain no data).
@@ -46,8 +50,17 @@ def openrouter(access: Access) -> OpenAICompatible | OpenAIResponses:
         "zdr": options.flag("zdr", default=True),
         **{name: listed for name, listed in lists.items() if listed},
     }
-    dialect = attrs.evolve(OPENROUTER, body={"provider": routing})
+    dialect = attrs.evolve(OPENROUTER, body={"provider": routing}, leave_out=_not_taken(access.model))
     return (responses_codec if api == "responses" else chat_codec)(access, dialect, options, ("provider",))
+
+
+def _not_taken(model: str) -> frozenset[str]:
+    """What no vendor of a model takes: under ``require_parameters`` nobody would be left to route to."""
+    vendor, _, name = model.lstrip("~").partition("/")
+    if vendor not in _SEEDLESS:
+        return frozenset()
+    samples = vendor != "anthropic" or takes_sampling(name.partition(":")[0].replace(".", "-"))
+    return frozenset({"seed"}) if samples else frozenset({"seed", "temperature", "top_p"})
 
 
 def groq(access: Access) -> OpenAICompatible:

@@ -86,7 +86,7 @@ def exchanged(row: object) -> Exchanged:
     )
 
 
-_MODEL_IN_URL = re.compile(r"/model/([^/?]+)/(?:converse|invoke)|/models/([^/?:]+):[a-zA-Z]+")
+_MODEL_IN_URL = re.compile(r"/model/([^/?]+)/(?:converse|invoke)|/(?:m|tunedM)odels/([^/?:]+):[a-zA-Z]+")
 
 
 def _in_url(url: str) -> str | None:
