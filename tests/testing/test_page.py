@@ -11,11 +11,28 @@ PAGE = Path(__file__).resolve().parents[2] / "docs/how-to/test-your-fallbacks.md
 _FILE = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+def record(folder: Path) -> None:
+    """What the page's test on real replies was answered once: the same question, asked of a provider that's none."""
+    made = folder / "recordings/test_real_replies/test_a_steel_bolt_has_a_grade.jsonl"
+    made.parent.mkdir(parents=True)
+    told = f"""
+from bolts import GradeItem, Item, isolated
+from failsoft.testing import FaultTransport, Recorder, chat_answer
+
+source = FaultTransport(chat_answer({{"grade": 8}}))
+recorder = Recorder({str(made)!r}, transport=source, sync_transport=source)
+with isolated(transport=recorder, sync_transport=recorder) as isolation:
+    assert isolation[GradeItem].sync(Item(description="bolt, steel, M8")).by_ai
+"""
+    subprocess.run([sys.executable, "-c", told], cwd=folder, check=True)
+
+
 def test_the_tests_that_the_page_shows_pass(tmp_path: Path) -> None:
     files = dict(_FILE.findall(PAGE.read_text()))
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     assert {"test_my_page.py", "test_on_the_wire.py"} <= files.keys()
+    record(tmp_path)
     run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "-W", "error"]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
