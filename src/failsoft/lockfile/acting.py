@@ -8,7 +8,7 @@ functions stand in is seen whole.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Protocol
 
 from attrs import define, field
@@ -17,12 +17,32 @@ from failsoft.lockfile.naming import Naming
 from failsoft.lockfile.source import Import, ModuleSource, Statement, chains, imports
 
 DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_VALUES: Final = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr)
+_PUTS: Final = frozenset(
+    (
+        "__setitem__",
+        "add",
+        "append",
+        "appendleft",
+        "clear",
+        "extend",
+        "insert",
+        "pop",
+        "register",
+        "remove",
+        "setdefault",
+        "update",
+    )
+)
+"""Methods by which something is put into a table or taken out, of Python's own and of most registries."""
+
+Tell = Callable[[ModuleSource, ast.AST, Mapping[str, Import]], Iterator[str]]
 
 
 class Known(Protocol):
     """The modules of the user's own. Nothing is noted of a module that's only asked about."""
 
-    touches: dict[tuple[str, int], frozenset[str]]
+    touches: dict[tuple[str, int, str], frozenset[str]]
 
     def own(self, name: str) -> ModuleSource | None:
         """A module of the user's own, by its full name; None for any other."""
@@ -55,11 +75,22 @@ class Acting:
             return self._touches(source, node) or any(self._calls_own(source, each) for each in calls)
         if isinstance(node, DEFINITIONS) and any(self._registers(source, each) for each in node.decorator_list):
             return True
-        return isinstance(node, ast.ClassDef) and self._is_heir(source, node)
+        if isinstance(node, ast.ClassDef):
+            return self._is_heir(source, node) or any(self._fills(source, each) for each in node.body)
+        return self._fills(source, node)
+
+    def _fills(self, source: ModuleSource, node: ast.stmt) -> bool:
+        """Does what gives a name its value, or a member of a class, call what puts something into what's reached?
+
+        Only what's put in counts: a constant that's computed from something reached changes nothing there.
+        """
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return any(self._meets(source, each, self._written) for each in node.decorator_list)
+        return isinstance(node, _VALUES) and self._meets(source, node, self._written)
 
     def _is_heir(self, source: ModuleSource, node: ast.ClassDef) -> bool:
         """Is a base reached, or does one act on each class that's made of it?"""
-        if any(not self._names.isdisjoint(self._told(source, _head(each))) for each in node.bases):
+        if any(not self._names.isdisjoint(self._told(source, _head(each), {})) for each in node.bases):
             return True
         return any(self._touches(where, each) for where, each in self._hooks(source, node))
 
@@ -77,24 +108,35 @@ class Acting:
 
     def _touches(self, source: ModuleSource, node: ast.AST) -> bool:
         """Does a tree mention something reached, or call what does? What stands by itself is called."""
-        key = source.name, id(node)
+        return self._meets(source, node, self._told)
+
+    def _meets(self, source: ModuleSource, node: ast.AST, tell: Tell) -> bool:
+        key = source.name, id(node), tell.__name__
         found = self.known.touches.get(key)
         if found is None:
-            found = self.known.touches[key] = frozenset(self._through_calls(source, node))
+            found = self.known.touches[key] = frozenset(self._through_calls(source, node, tell))
         return not self._names.isdisjoint(found)
 
-    def _through_calls(self, source: ModuleSource, node: ast.AST) -> Iterator[str]:
-        """The names that a tree mentions, and the bodies of what it calls, and of what those call."""
+    def _through_calls(self, source: ModuleSource, node: ast.AST, tell: Tell) -> Iterator[str]:
+        """What's told of a tree, and of the bodies of what it calls, and of what those call."""
         waiting, seen = [(source, node)], set[int]()
         while waiting:
             source, node = waiting.pop()
             if id(node) in seen:
                 continue
             seen.add(id(node))
-            yield from self._told(source, node)
             local = _local(source, node)
+            yield from tell(source, node, local)
             for head in _called(node):
                 waiting += self._followed(source, head, local)
+
+    def _written(self, source: ModuleSource, node: ast.AST, local: Mapping[str, Import]) -> Iterator[str]:
+        """What a tree puts something into."""
+        for each in ast.walk(node):
+            if isinstance(each, (ast.Attribute, ast.Subscript)) and not isinstance(each.ctx, ast.Load):
+                yield from self._told(source, each, local)
+            elif isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and each.func.attr in _PUTS:
+                yield from self._told(source, each.func.value, local)
 
     def _followed(
         self, source: ModuleSource, node: ast.expr, local: Mapping[str, Import]
@@ -103,9 +145,8 @@ class Acting:
         for chain in chains(node):
             yield from ((where, each.node) for where, each in self._naming.bound(source, chain, local))
 
-    def _told(self, source: ModuleSource, node: ast.AST) -> Iterator[str]:
+    def _told(self, source: ModuleSource, node: ast.AST, local: Mapping[str, Import]) -> Iterator[str]:
         """What a tree mentions that its module binds or imports: by its own name, and by the one it was imported as."""
-        local = _local(source, node)
         for chain in chains(node):
             what = local.get(chain[0]) or source.imported.get(chain[0])
             if what is None and not source.binding(chain[0]):

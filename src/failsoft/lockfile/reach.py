@@ -66,7 +66,9 @@ class Reach:
     pieces: dict[str, str] = field(init=False, factory=dict[str, str])
     foreign: set[str] = field(init=False, factory=set[str])
     unread: set[str] = field(init=False, factory=set[str])
-    touches: dict[tuple[str, int], frozenset[str]] = field(init=False, factory=dict[tuple[str, int], frozenset[str]])
+    touches: dict[tuple[str, int, str], frozenset[str]] = field(
+        init=False, factory=dict[tuple[str, int, str], frozenset[str]]
+    )
     _modules: dict[str, ModuleSource | None] = field(init=False, factory=dict[str, ModuleSource | None])
 
     def module(self, name: str) -> ModuleSource | None:
