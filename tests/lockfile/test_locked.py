@@ -63,6 +63,14 @@ def test_with_a_stale_lock_nothing_starts_and_what_differs_is_told(folder: Path)
     assert not (folder / "shop.db").exists()
 
 
+@pytest.mark.parametrize("key", ['on_mismatch = "record"', 'mode = "observe"', 'labels = ["CUI"]'])
+def test_nobody_switches_a_pin_off_or_shows_an_adapter_more_while_it_is_locked(folder: Path, key: str) -> None:
+    locked(folder).write(folder / "failsoft.lock")
+    change(folder, "failsoft.toml", "[adapters.gpt]", f"[adapters.gpt]\n{key}")
+    with pytest.raises(ConfigurationError, match=r"(?s)adapter gpt: .*is stale"), isolation(folder):
+        pass
+
+
 def test_without_locked_no_lock_is_asked_for_and_none_put_on_record(folder: Path) -> None:
     change(folder, "failsoft.toml", "locked = true", "locked = false")
     with isolation(folder):

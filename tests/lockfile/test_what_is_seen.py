@@ -159,6 +159,9 @@ SEEN: dict[str, tuple[str, str, str, list[str]]] = {
             "adapter local: its endpoint: http://127.0.0.1:1/v1/chat/completions became http://127.0.0.1:2/v1/chat/completions",
         ],
     ),
+    "what is asked for in its URL": (
+        "failsoft.toml", "127.0.0.1:1/v1", "127.0.0.1:1/v1?api-version=2", ["adapter local: its query: none became api-version=2"],
+    ),
     "that it may float": (
         "failsoft.toml", 'model = "small"', 'model = "small"\nfloating = true', ["adapter local: its floating: false became true"],
     ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -53,6 +54,7 @@ def _configured(name: str, own: AdapterConfig, config: Config, problems: list[st
     """What only the configuration says."""
     given = named_options(own.options)
     return {
+        "query": urlsplit(own.base_url or "").query or None,
         "floating": own.floating,
         "options": json.dumps(given, sort_keys=True, ensure_ascii=False, default=str) if own.options else None,
         "weights": _weights(name, own, config.base, problems),

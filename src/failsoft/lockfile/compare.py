@@ -177,7 +177,7 @@ def _adapter(name: str, old: LockedAdapter, new: LockedAdapter, seen: bool) -> I
         yield said("pin", f"expects {_expects(new)} instead of {_expects(old)}")
     yield from (
         said("pin", f"its {told}")
-        for told in _plain_changes(old, new, "provider", "floating", "endpoint", "codec", "call", "options")
+        for told in _plain_changes(old, new, "provider", "floating", "endpoint", "query", "codec", "call", "options")
     )
     if old.weights != new.weights:
         yield said("pin", "the file of its weights is another one")

@@ -58,7 +58,7 @@ class LockedAdapter(_Part):
     Args:
         name_class: what the model's name promises: see `failsoft.adapters.name_class.NameClass`.
         served: the names that may be served, or `served_pattern`.
-        endpoint: where it is, without a query.
+        endpoint: where it is, without its `query`, which stands beside it.
         codec: the version of how it's spoken to.
         call: of a callable one, where its function is.
         options: its options as JSON.
@@ -81,6 +81,7 @@ class LockedAdapter(_Part):
     served_pattern: str | None = None
     floating: bool = False
     endpoint: str | None = None
+    query: str | None = None
     codec: str
     call: str | None = None
     options: str | None = None
