@@ -24,6 +24,13 @@ _by_keywords = KeywordTable()
 class ClassifyItem(Capability[Item, SupplyClass]):
     """Which Federal Supply Class does this item belong to? Answer with the code of exactly one of these classes."""
 
+    golden = (  # one that its stock number decides, others that a word of the table does: a review sees which answer moved
+        Item(description="Screw, cap, hexagon head, steel", nsn="5305-00-068-0508"),
+        Item(description="Push broom, 24 inch, polypropylene bristles"),
+        Item(description="Claw hammer, 16 ounce head, fibreglass handle with cushioned grip"),
+        Item(description="Toner cartridge, black, for laser printer"),
+        Item(description="Hexagon nut, self locking, 1/4 inch"),
+    )
     sampling = Sampling(max_tokens=64)  # the code is short, but a grammar may allow white space after it
 
     def fallback(self, request: Item) -> SupplyClass:

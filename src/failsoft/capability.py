@@ -63,7 +63,7 @@ class Capability(Generic[Q, R]):
             asked once more, within the same deadline. What it's shown is put on record.
         idempotent: True: asking two providers the same question at once does no harm but cost; ``hedge_after`` needs it.
         artefacts: files that the fallback, the prompt or the acceptance rule reads, relative to the folder of the class's
-            module, ``*`` allowed: the lock holds their digests.
+            module and inside it, ``*`` allowed: the lock holds their digests.
         golden: requests whose answers by the fallback stand in the lock, so that a change of behaviour is seen.
 
     Class arguments:

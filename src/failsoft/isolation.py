@@ -58,6 +58,7 @@ from failsoft.io.transport_sync import SyncTransport
 from failsoft.isolated import Isolated, Running
 from failsoft.kill_switch import KillSwitch
 from failsoft.ledger.writer import SqliteLedger
+from failsoft.lockfile.adapter_facts import missing_weights
 from failsoft.lockfile.document import Lock
 from failsoft.lockfile.facts import InForce
 from failsoft.outcome import Grade, Pin
@@ -600,6 +601,20 @@ class Isolation:
             for index, each in enumerate(self._settings[name].adapters)
             if each not in self._adapters
         )
+
+    def lock_problems(self) -> tuple[str, ...]:
+        """What keeps this isolation from being entered where ``locked = true``: a lock that can't be used, or differs."""
+        if not self._config.locked:
+            return ()
+        try:
+            self._upkeep.held()
+        except ConfigurationError as error:
+            return tuple(error.problems)
+        return ()
+
+    def missing_weights(self) -> list[str]:
+        """A sentence for each adapter whose file of weights can't be read: no lock could be written."""
+        return missing_weights(self._config)
 
     def route_of(self, capability: str) -> tuple[str, ...]:
         """The names of a capability's adapters, in order."""

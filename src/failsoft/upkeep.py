@@ -39,8 +39,7 @@ class Upkeep:
     @property
     def lock_path(self) -> Path:
         """Where the lock is: beside the configuration, named as it is."""
-        config = self.what.config
-        return config.base / "failsoft.lock" if config.source is None else config.source.with_suffix(".lock")
+        return self.what.lock_path
 
     @property
     def retirements_path(self) -> Path:

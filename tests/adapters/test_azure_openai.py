@@ -151,6 +151,10 @@ def test_a_response_echoes_the_deployment_which_is_no_models_name() -> None:
     assert (echoed.model, echoed.grade) == ("gpt-5.4", Grade.ECHOED)
     own = served(azure("gpt-5.4", api="responses", deployment="my-gpt"), response("my-gpt"))
     assert (own.model, own.grade) == (None, Grade.UNKNOWN)
+    unnamed = served(azure("prod-0613", api="responses"), response("prod-0613"))
+    assert (unnamed.model, unnamed.grade) == (None, Grade.UNKNOWN)
+    told = served(azure("prod-0613", api="responses"), response("prod-0613"), x_ms_served_model="gpt-5-nano-2025-08-07")
+    assert (told.model, told.grade) == ("gpt-5-nano-2025-08-07", Grade.PROVIDER)
     other = served(azure("gpt-5.4", api="responses", deployment="my-gpt"), response("gpt-4o"))
     assert other.model == "gpt-4o"
     missing = served(azure("gpt-5.4", api="responses"), {**response(""), "model": None})

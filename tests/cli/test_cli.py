@@ -626,3 +626,17 @@ def test_who_asks_nobody_needs_no_key(
         assert "NO_SUCH_KEY isn't set" in result.output.replace("\n", " ")
     if command[0] == "block":
         assert (tmp_path / "l.db.blocks.json").exists()
+
+
+def test_check_says_that_a_lock_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_SUCH_KEY", "abcdefgh12345678")
+    (tmp_path / "nowhere").write_text("abcdefgh12345678")
+    (tmp_path / "failsoft.toml").write_text("locked = true\n" + KEYED)
+    assert "failsoft.lock" in CliRunner().invoke(app, ["check"]).output
+    assert CliRunner().invoke(app, ["lock"]).exit_code == 0
+    assert CliRunner().invoke(app, ["check"]).exit_code == 0
+    (tmp_path / "failsoft.toml").write_text("locked = true\n" + KEYED.replace("headers", "labels = ['CUI']\nheaders"))
+    result = CliRunner().invoke(app, ["check"])
+    assert result.exit_code == 1
+    assert "is stale" in result.output.replace("\n", " ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -402,3 +403,27 @@ def test_the_second_model_is_another_file(tmp_path: Path, monkeypatch: pytest.Mo
     assert first is not None
     assert second is not None
     assert model_server.file_digest(first) != model_server.file_digest(second)
+
+
+# --- its lock -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_of_the_table_that_changes_shows_which_golden_answer_moved(tmp_path: Path) -> None:
+    pytest.importorskip("typer")
+    shutil.copytree(FOLDER, tmp_path / "procurement", ignore=shutil.ignore_patterns("__pycache__", "*.db*", "notices"))
+    keywords = tmp_path / "procurement" / "keywords.py"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path))}
+
+    def told(*arguments: str) -> str:
+        command = [sys.executable, "-B", "-m", "failsoft", "lock", "-c", "procurement/failsoft.toml", *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True).stdout
+
+    assert "is written: 2 capabilities" in told()
+    text = keywords.read_text().replace("broom, ", "besom, ")
+    keywords.write_text(text.replace('SCREWS: """wood screw', 'SCREWS: """push broom, broom, wood screw'))
+    assert told("--check").splitlines() == [
+        "capability classify-item: the fallback's code: changed procurement.keywords:KEYWORDS "
+        "(procurement/keywords.py:12)",
+        'capability classify-item: to {"description":"Push broom, 24 inch, polypropylene bristles","nsn":null} the '
+        'fallback answered "7920", now "5305"',
+    ]

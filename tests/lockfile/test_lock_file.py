@@ -100,6 +100,10 @@ def test_each_way_to_be_wrong_is_told_with_the_way_out(text: str, told: str) -> 
     assert "failsoft lock" in problem
 
 
+def test_a_mark_that_an_editor_put_before_the_text_does_no_harm() -> None:
+    assert parse_lock(b"\xef\xbb\xbf" + TEXT.encode()) == LOCK
+
+
 def test_a_file_that_is_no_text_too_large_or_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "failsoft.lock"
     with pytest.raises(ConfigurationError, match="there is no lock: write one: failsoft lock"):
@@ -167,7 +171,7 @@ def test_who_was_seen_is_taken_over_while_the_pin_is_the_same(folder: Path) -> N
     after = isolation(folder).lock(before)
     assert after.adapters["local"].seen == seen
     assert after.adapters["gpt"].seen is None
-    change(folder, "failsoft.toml", "[adapters.gpt]", '[adapters.gpt]\nlabels = ["x"]')
+    change(folder, "failsoft.toml", "[adapters.gpt]", "[adapters.gpt]\nattempts = 2")
     assert isolation(folder).lock(after) == after
 
 

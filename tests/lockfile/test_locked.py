@@ -63,6 +63,14 @@ def test_with_a_stale_lock_nothing_starts_and_what_differs_is_told(folder: Path)
     assert not (folder / "shop.db").exists()
 
 
+@pytest.mark.parametrize("key", ['on_mismatch = "record"', 'mode = "observe"', 'labels = ["CUI"]'])
+def test_nobody_switches_a_pin_off_or_shows_an_adapter_more_while_it_is_locked(folder: Path, key: str) -> None:
+    locked(folder).write(folder / "failsoft.lock")
+    change(folder, "failsoft.toml", "[adapters.gpt]", f"[adapters.gpt]\n{key}")
+    with pytest.raises(ConfigurationError, match=r"(?s)adapter gpt: .*is stale"), isolation(folder):
+        pass
+
+
 def test_without_locked_no_lock_is_asked_for_and_none_put_on_record(folder: Path) -> None:
     change(folder, "failsoft.toml", "locked = true", "locked = false")
     with isolation(folder):
@@ -120,25 +128,18 @@ def test_a_function_is_locked_like_a_class() -> None:
     assert found.instruction_sha256
 
 
-def test_an_absolute_artefact_is_named_as_it_is_and_a_bad_pattern_told(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("1")
-    there, gone = str(tmp_path / "a.csv"), str(tmp_path / "b.csv")
-
-    class Named(Capability[Item, str]):
-        artefacts = (there,)
+def test_a_bad_pattern_is_told_and_the_lock_lies_where_the_program_runs_without_a_file() -> None:
+    class Wrong(Capability[Item, str]):
+        artefacts = ("**x/[",)
 
         def fallback(self, request: Item) -> str:
             return ""
 
-    class Wrong(Named):
-        artefacts = (gone, "**x/[")
-
-    made = Isolation({"ledger": {"url": "none"}}, capabilities=[Named])
-    assert list(made.lock().capabilities["named"].artefacts) == [there]
+    made = Isolation({"ledger": {"url": "none"}}, capabilities=[Wrong])
     assert made.lock_path == Path.cwd() / "failsoft.lock"
     with pytest.raises(ConfigurationError) as caught:
-        Isolation({"ledger": {"url": "none"}}, capabilities=[Wrong]).lock()
-    assert len(caught.value.problems) == 2
+        made.lock()
+    assert len(caught.value.problems) == 1
 
 
 class Told(Capability[Item, str]):
@@ -198,6 +199,17 @@ def run(*arguments: str, code: int = 0) -> str:
     return result.output
 
 
+def said(*arguments: str, code: int = 0) -> str:
+    """What stands on standard output, alone."""
+    from typer.testing import CliRunner
+
+    from failsoft.cli.app import app
+
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == code, result.output
+    return result.stdout
+
+
 GPT, LOCAL = "adapter gpt", "adapter local"
 
 
@@ -210,12 +222,13 @@ def test_the_command_writes_checks_and_says_what_changed(folder: Path) -> None:
     assert run("lock", "--check") == "failsoft.lock: nothing differs\n"
     change(folder, "shop/words.py", "text.lower()", "text.casefold()")
     told = "capability grade-item: the fallback's code: changed shop.words:plain"
-    assert run("lock", "--check", code=1) == f"{told}\n"
+    here = f"{told} (shop/words.py:5)"
+    assert run("lock", "--check", code=1) == said("lock", "--check", code=1) == f"{here}\n"
     found = json.loads(run("lock", "--check", "--json", code=1))
     assert (found["ok"], [each["what"] for each in found["differences"]]) == (False, ["fallback"])
     (folder / "old.lock").write_bytes((folder / "failsoft.lock").read_bytes())
-    assert f"  {told}\n" in run("lock")
-    assert run("diff", "old.lock", "failsoft.lock", code=1) == f"{told}\n"
+    assert f"  {here}\n" in run("lock")
+    assert said("diff", "old.lock", "failsoft.lock", code=1) == f"{told}\n"
     assert run("diff", "failsoft.lock", "failsoft.lock") == "failsoft.lock: nothing differs\n"
     assert json.loads(run("diff", "old.lock", "old.lock", "--json")) == {"ok": True, "differences": []}
     assert "no lock" in run("diff", "old.lock", "nowhere.lock", code=1)
@@ -223,6 +236,13 @@ def test_the_command_writes_checks_and_says_what_changed(folder: Path) -> None:
     assert json.loads(run("lock", "--json")) == {
         "ok": True, "digest": read_lock(folder / "failsoft.lock").digest, "changed": [], "unanswered": []
     }  # fmt: skip
+
+
+def test_weights_that_are_not_there_are_told_by_check_too(folder: Path) -> None:
+    run("lock")
+    assert "adapters.local" not in run("check")
+    (folder / "small.gguf").unlink()
+    assert "adapters.local.weights: small.gguf: No such file or directory\n" in run("check", code=1)
 
 
 def test_checking_and_verifying_at_once_is_a_wrong_command_line(folder: Path) -> None:

@@ -491,3 +491,72 @@ def test_what_later_pythons_call_a_type_alias_binds_its_name() -> None:
         name = ast.Name("X", ast.Store())
 
     assert list(bound_by(TypeAlias())) == ["X"]
+
+
+# --- registered through another module's functions ----------------------------------------------------------------------
+
+M = "from shop import deep, h\ndef fallback(x): return deep.REG['handler'](x)"
+HANDLER = "from shop.reg import register\n@register\ndef handler(x): return 1\ndef beside(x): return 2"
+
+
+@pytest.mark.parametrize(
+    "reg",
+    [
+        "from shop import deep\ndef register(f):\n    deep.REG[f.__name__] = f\n    return f",
+        "from shop.deep import REG\ndef register(f):\n    REG[f.__name__] = f\n    return f",
+        "from shop.deep import *\ndef register(f):\n    REG[f.__name__] = f\n    return f",
+        "def register(f):\n    from shop import deep\n    deep.REG[f.__name__] = f\n    return f",
+        "from shop.put import put\ndef register(f):\n    put(f)\n    return f",
+        "from shop import put\nclass Registry:\n    def __call__(self, f):\n        put.put(f)\n        return f\nregister = Registry()",
+        "from shop.again import register",
+    ],
+)
+def test_what_another_modules_decorator_registers_is_reached(reached: Reached, reg: str) -> None:
+    found = reached(
+        "fallback",
+        deep="REG = {}",
+        put="from shop import deep\ndef put(f): deep.REG[f.__name__] = f",
+        again="from shop.put import put\ndef register(f):\n    put(f)\n    return f",
+        reg=reg,
+        h=HANDLER,
+        m=M,
+    )
+    assert {"h:handler", "deep:REG", "m:fallback"} <= found
+    assert "h:beside" not in found
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        "from shop.reg import register\ndef handler(x): return 1\nregister(handler)",
+        "from shop.reg import named\n@named('handler')\ndef handler(x): return 1",
+        "from shop.reg import Base\nclass handler(Base):\n    x = 1",
+        "from shop.reg import register\ndef f(x): return 1\nhandler = register(f)",
+        "from shop.reg import register\nclass handler:\n    @register\n    def handler(self): return 1",
+        "from shop.reg import register\ndef f(x): return 1\nclass handler:\n    x = register(f)",
+        "from shop.reg import kept\ndef f(x): return 1\nhandler = kept(f)",
+        "from shop import reg\nclass Between(reg.Base[int]): pass\nclass handler(Between): pass",
+    ],
+)
+def test_so_is_what_is_registered_by_a_call_by_parameters_or_by_a_base(reached: Reached, handler: str) -> None:
+    reg = (
+        "from shop import deep\ndef register(f):\n    deep.REG[f.__name__] = f\n    return f\n"
+        "def named(name):\n    def wrap(f):\n        return register(f)\n    return wrap\n"
+        "def kept(f):\n    deep.REG.setdefault(f.__name__, f)\n    return f\n"
+        "class Base:\n    def __class_getitem__(cls, x): return cls\n    def __init_subclass__(cls): deep.REG[cls.__name__] = cls"
+    )
+    assert "h:handler" in reached("fallback", deep="REG = {}", reg=reg, h=handler, m=M)
+
+
+def test_a_decorator_or_a_base_that_touches_nothing_reached_reaches_nothing(reached: Reached) -> None:
+    reg = "OTHER = {}\ndef register(f):\n    OTHER[f.__name__] = f\n    return f\nclass Base:\n    def __init_subclass__(cls): OTHER[0] = cls"
+    m = "from shop import deep, h\ndef fallback(x): return deep.TABLE"
+    handler = HANDLER + "\nfrom shop.reg import Base\nclass C(Base): pass\nclass D(C): pass"
+    assert reached("fallback", deep="TABLE = {}", reg=reg, h=handler, m=m) == {"deep:TABLE", "m:fallback"}
+
+
+def test_what_is_computed_from_something_reached_puts_nothing_into_it(reached: Reached) -> None:
+    reg = "from shop import deep\ndef look(x): return deep.TABLE.get(x)"
+    m = "from shop import deep, h\ndef fallback(x): return deep.TABLE"
+    h = "from shop.reg import look\nA = look(1)\nclass C:\n    a = look(2)"
+    assert reached("fallback", deep="TABLE = {}", reg=reg, h=h, m=m) == {"deep:TABLE", "m:fallback"}

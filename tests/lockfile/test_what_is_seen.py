@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ import pytest
 
 from failsoft.errors import ConfigurationError
 from failsoft.lockfile.compare import differences
+from failsoft.lockfile.files import matching
+from failsoft.lockfile.places import place_of
+from failsoft.lockfile.words import changed_words
 from tests.lockfile.shop import change, importable, locked, make
 
 GRADE, NAME = "capability grade-item", "capability name-item"
@@ -36,7 +40,7 @@ SEEN: dict[str, tuple[str, str, str, list[str]]] = {
     ),
     "a docstring that is the prompt": (
         "shop/capabilities.py", "What is this item called?", "How is this item called?",
-        [f"{NAME}: the instruction that a model is given is worded otherwise"],
+        [f'{NAME}: the instruction that a model is given is worded otherwise: "What is this item …" → "How is this item …"'],
     ),
     "the request's schema": (
         "shop/types.py", "    text: str\n", "    text: str\n    size: int = 0\n",
@@ -155,10 +159,51 @@ SEEN: dict[str, tuple[str, str, str, list[str]]] = {
             "adapter local: its endpoint: http://127.0.0.1:1/v1/chat/completions became http://127.0.0.1:2/v1/chat/completions",
         ],
     ),
+    "what is asked for in its URL": (
+        "failsoft.toml", "127.0.0.1:1/v1", "127.0.0.1:1/v1?api-version=2", ["adapter local: its query: none became api-version=2"],
+    ),
     "that it may float": (
         "failsoft.toml", 'model = "small"', 'model = "small"\nfloating = true', ["adapter local: its floating: false became true"],
     ),
     "the file behind a label": ("small.gguf", "weights", "other", ["adapter local: the file of its weights is another one"]),
+    "that another model is taken": (
+        "failsoft.toml", 'model = "small"', 'model = "small"\non_mismatch = "record"',
+        ["adapter local: its on_mismatch: refuse became record"],
+    ),
+    "how far a name must be believed": (
+        "failsoft.toml", 'model = "small"', 'model = "small"\nrequire_grade = "echoed"',
+        ["adapter local: its require_grade: none became echoed"],
+    ),
+    "which calls it may see": (
+        "failsoft.toml", 'model = "small"', 'model = "small"\nlabels = ["CUI", "A"]',
+        ["adapter local: may see calls labelled A, CUI, before: in no way"],
+    ),
+    "a header": (
+        "failsoft.toml", 'model = "small"', 'model = "small"\nheaders = { X-Team = { env = "SHOP_KEY" } }',
+        ["adapter local: its header x-team is new"],
+    ),
+    "that it streams": ("failsoft.toml", 'model = "small"', 'model = "small"\nstream = true', ["adapter local: its stream: false became true"]),
+    "when its stream is whole": (
+        "failsoft.toml", 'model = "small"', 'model = "small"\nstream = true\nstream_end = "done"',
+        ["adapter local: its stream: false became true", "adapter local: its stream_end: none became done"],
+    ),
+    "which prompts it gets": (
+        "failsoft.toml", 'model = "small"', 'model = "small"\nmax_prompt_bytes = 100',
+        ["adapter local: its max_prompt_bytes: none became 100"],
+    ),
+    "that it may be reached in the clear": (
+        "failsoft.toml", 'model = "small"', 'model = "small"\nallow_http = true', ["adapter local: its allow_http: false became true"],
+    ),
+    "that its breaker refuses nothing": (
+        "failsoft.toml", 'model = "small"', 'model = "small"\nmode = "observe"', ["adapter local: its mode: auto became observe"],
+    ),
+    "who gives its credential": (
+        "failsoft.toml", 'model = "small"', 'model = "small"\nauth = "time:monotonic"', ["adapter local: its auth: none became time:monotonic"],
+    ),
+    "who answers without a ledger": (
+        "failsoft.toml", "[ledger]", 'on_ledger_failure = "continue"\n[ledger]', ["policy: on_ledger_failure: fallback became continue"],
+    ),
+    "who answers at a bug": ("failsoft.toml", "[ledger]", 'on_bug = "raise"\n[ledger]', ["policy: on_bug: fallback became raise"]),
     "the route": (
         "failsoft.toml", '["gpt", "local"]', '["local", "gpt"]',
         [f"{GRADE}: asks local → gpt → fallback instead of gpt → local → fallback"],
@@ -184,6 +229,12 @@ UNSEEN: dict[str, tuple[str, str, str]] = {
     "a new function beside": ("shop/rules.py", "import re\n", "import re\n\n\ndef more():\n    return 1\n"),
     "an import that nothing follows from": ("shop/rules.py", "import re\n", "import re\nimport math\n"),
     "a deadline": ("failsoft.toml", 'adapters = ["local"]', 'adapters = ["local"]\ndeadline = "9s"'),
+    "attempts and times": (
+        "failsoft.toml",
+        'model = "small"',
+        'model = "small"\nattempts = 1\nattempt_timeout = "2s"\nconcurrency = 3\nmax_waiting = 1',
+    ),
+    "where evidence is kept": ("failsoft.toml", 'url = "none"', 'url = "sqlite:///other.db"'),
     "a program's start": ("shop/rules.py", "_WORD =", 'if __name__ == "__main__":\n    print(TABLE)\n\n_WORD ='),
 }
 
@@ -213,6 +264,96 @@ def test_what_decides_nothing_is_not_seen(folder: Path, what: str) -> None:
     after = locked(folder)
     assert differences(before, after) == []
     assert before.text() == after.text()
+
+
+def test_of_a_header_the_origin_stands_in_the_lock_and_never_the_value(folder: Path) -> None:
+    change(folder, "failsoft.toml", 'model = "small"', 'model = "small"\nheaders = { x-a = { env = "SHOP_KEY" } }')
+    before = locked(folder)
+    assert before.adapters["local"].headers == {"x-a": '{"env": "SHOP_KEY"}'}
+    assert "unread-key" not in before.text()
+    change(folder, "failsoft.toml", '"SHOP_KEY" } }', '"PATH" } }')
+    assert [str(each) for each in differences(before, locked(folder))] == [
+        'adapter local: its header x-a {"env": "SHOP_KEY"} became {"env": "PATH"}'
+    ]
+
+
+def test_a_second_adapter_beside_the_first_is_told(folder: Path) -> None:
+    change(folder, "shop/capabilities.py", "    sampling =", "    idempotent = True\n    sampling =")
+    before = locked(folder)
+    change(folder, "failsoft.toml", '["gpt", "local"]', '["gpt", "local"]\nhedge_after = "1s"')
+    after = locked(folder)
+    assert [str(each) for each in differences(before, after)] == [
+        f"{GRADE}: the second adapter may be asked beside the first"
+    ]
+    assert [str(each) for each in differences(after, before)] == [
+        f"{GRADE}: the second adapter is asked only where the first gave no answer"
+    ]
+
+
+def test_what_tests_default_to_is_no_change_of_what_is_in_force(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = locked(folder)
+    monkeypatch.setenv("FAILSOFT_ON_BUG", "fallback" if os.environ.get("FAILSOFT_ON_BUG") == "raise" else "raise")
+    assert locked(folder).text() == before.text()
+
+
+def test_the_words_that_changed_are_shown_with_some_around_them_and_a_few_changes_only() -> None:
+    old = " ".join(f"w{each}" for each in range(60))
+    assert (
+        changed_words(old, old.replace("w30", "x y"))
+        == '"… w27 w28 w29 w30 w31 w32 w33 …" → "… w27 w28 w29 x y w31 w32 w33 …"'
+    )
+    assert changed_words("a b", "a b c") == '"a b" → "a b c"'
+    assert changed_words("a  b", "a b") == ""
+    many = changed_words(old, re.sub("w(.5)", r"x\1", old))
+    assert many.endswith("; and 2 more changes")
+    assert changed_words("", old).endswith(' w39 …"')
+
+
+def test_changed_pieces_are_told_with_file_and_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    before = locked(folder)
+    change(folder, "shop/words.py", "text.lower()", "text.casefold()")
+    change(folder, "shop/capabilities.py", "return self.bonus\n", "return self.bonus + 0\n")
+    assert [str(each) for each in differences(before, locked(folder), where=place_of)] == [
+        f"{GRADE}: the fallback's code: changed shop.capabilities:GradeItem._extra (shop/capabilities.py:31), "
+        "shop.words:plain (shop/words.py:5)"
+    ]
+
+
+def test_where_a_piece_stands_is_told_as_far_as_it_is_known(folder: Path) -> None:
+    with (folder / "shop/words.py").open("a") as file:
+        file.write("\nREFUSED = 1\nclass A:\n    x: int = 1\n    x = 2\n    class B:\n        y = 1\n")
+    assert place_of("shop.words:REFUSED #2") == "words.py:12"
+    assert place_of("shop.words:A.x #2") == "words.py:15"
+    assert place_of("shop.words:A.B.y") == "words.py:17"
+    unknown = ("shop.words:A.z", "shop.words:Z.z", "shop.words:z", "shop.words:A.x #3", "nowhere:x", "sys:x")
+    assert [place_of(each) for each in unknown] == [None] * 6
+    (folder / "shop/words.py").write_text("(")
+    assert place_of("shop.words:A") is None
+
+
+def test_artefacts_stay_in_the_modules_folder_and_are_never_the_lock(folder: Path, tmp_path: Path) -> None:
+    change(folder, "shop/capabilities.py", '("table.csv",)', '("../small.gguf", "/etc/hostname", "x/../../*", "C:/x")')
+    with pytest.raises(ConfigurationError) as caught:
+        locked(folder)
+    out, absolute = (
+        "leads out of the module's folder: put the file there",
+        "is an absolute path: name it relative to the module's folder",
+    )
+    assert caught.value.problems == tuple(
+        f"capabilities.grade-item: artefacts: {pattern}: {why}"
+        for pattern, why in (
+            ("../small.gguf", out),
+            ("/etc/hostname", absolute),
+            ("x/../../*", out),
+            ("C:/x", absolute),
+        )
+    )
+    lock = folder / "failsoft.lock"
+    lock.write_text("x")
+    assert sorted(matching(folder, "*", lock)) == ["failsoft.toml", "small.gguf"]
+    with pytest.raises(ValueError, match="is the lock itself"):
+        matching(folder, "failsoft.lock", lock)
 
 
 def test_another_fallback_is_named(folder: Path) -> None:

@@ -133,6 +133,29 @@ def test_what_is_no_table_is_told_line_by_line(text: str, told: list[str]) -> No
     assert list(caught.value.problems) == told
 
 
+def test_dates_that_are_mixed_up_are_told_and_to_take_over_what_cannot_have_been_read() -> None:
+    row = "opnai,m,2026-06-01,2026-01-01,,2026-11-30,s\n"
+    mixed_up = "t.csv: line 2: announced: 2026-06-01 is after retires, 2026-01-01: are the two mixed up?"
+    with pytest.raises(ConfigurationError) as caught:
+        parse(HEAD + row, "t.csv")
+    assert list(caught.value.problems) == [mixed_up]
+    with pytest.raises(ConfigurationError) as caught:
+        parse(HEAD + row + "zzz,m,,,,2026-11-29,s\n", "t.csv", TODAY)
+    assert list(caught.value.problems) == [
+        mixed_up,
+        "t.csv: line 2: as_of: 2026-11-30 is yet to come: it's the day on which the announcement was read",
+        't.csv: line 2: provider: no provider is named "opnai": did you mean "openai"?',
+        't.csv: line 3: provider: no provider is named "zzz": name it as configuration does',
+    ]
+    assert len(parse(HEAD + "openrouter,qwen/q,2026-01-01,2026-01-01,,2026-11-29,s\n", "t.csv", TODAY)) == 1
+
+
+def test_a_routers_own_announcement_counts_before_the_vendors() -> None:
+    known = Retirements((announcement(), announcement(provider="openrouter", model="openai/m", retires=None)))
+    assert known.standing("openrouter", "openai/m:free", TODAY).state is State.DEPRECATED
+    assert known.standing("openai", "m", TODAY).state is State.RETIRED
+
+
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match=r"t\.csv: can't be read: No such file"):
         read(tmp_path / "t.csv")
@@ -391,6 +414,13 @@ def test_announcements_are_taken_over_and_earlier_ones_kept(folder: Path) -> Non
     assert read(folder / "failsoft.retirements.csv") == [moved, own]
     assert "deprecated; no day is known" in run("--as-of", "2026-11-29")
     assert "2026-12-01, in 28 days" in run("--as-of", "2026-11-03")
+    (folder / "d.csv").write_bytes(b"\xef\xbb\xbf" + (folder / "b.csv").read_bytes())
+    assert run("update", "d.csv") == "failsoft.retirements.csv: 0 new announcements, 2 in all\n"
+    (folder / "later.csv").write_text(HEAD + "openai,m,,,,2999-01-01,s\n")
+    assert "later.csv: line 2: as_of: 2999-01-01 is yet to come" in run("update", "later.csv", code=1)
+    (folder / "other.toml").write_text((folder / "failsoft.toml").read_text())
+    assert run("update", "-c", "other.toml", "a.csv") == "other.retirements.csv: 1 new announcements, 1 in all\n"
+    assert run("-c", "other.toml", "update", "b.csv") == "other.retirements.csv: 1 new announcements, 2 in all\n"
     (folder / "c.csv").write_text(HEAD)
     assert "holds no announcement" in run("update", "c.csv", code=1)
     assert "its first line must be" in run("update", "failsoft.toml", code=1)

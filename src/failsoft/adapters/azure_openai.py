@@ -24,6 +24,7 @@ from failsoft.adapters.access import Access, Options
 from failsoft.adapters.base import as_text, endpoint_url, with_token
 from failsoft.adapters.http_codec import HttpCodec
 from failsoft.adapters.json_schema import Limits
+from failsoft.adapters.name_class import is_openai_name
 from failsoft.adapters.openai_compatible import OpenAICompatible
 from failsoft.adapters.openai_dialect import PDF, Dialect, configured
 from failsoft.adapters.openai_responses import OpenAIResponses
@@ -80,9 +81,10 @@ class AzureResponses(_ByToken, OpenAIResponses):
     """Responses at Azure: what they state is the deployment's name."""
 
     def served_of(self, reply: HttpReply, body: dict[str, Any]) -> Served:
-        """Who gave a reply: an echoed name, or none where the deployment has one of its own."""
+        """Who gave a reply: an echoed name, or none where that's the deployment's own, which names no model."""
         made = super().served_of(reply, body)
-        own_name = made.model == self._named != self._access.model
+        echoed = made.model == self._named
+        own_name = echoed and (self._named != self._access.model or not is_openai_name(self._access.model))
         grade = Grade.UNKNOWN if own_name or made.model is None else Grade.ECHOED
         return _served(reply, attrs.evolve(made, model=None if own_name else made.model, grade=grade))
 

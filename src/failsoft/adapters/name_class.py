@@ -64,8 +64,13 @@ _OPENAI_ALIASES: Final = (
     r"|gpt-4\.\d(?:-mini|-nano)?|gpt-[5-9](?:\.\d+)?(?:-mini|-nano|-pro|-codex|-chat)?"
     r"|o[1-9](?:-mini|-pro|-preview|-deep-research)?|davinci-002|babbage-002)$"
 )
+# At Azure an owner calls his deployment what he likes, with a date too: only what OpenAI itself calls a model says which.
+_OPENAI_DATED: Final = (
+    r"^(?:gpt-(?:\d|audio|image|realtime)[a-z0-9.-]*|chatgpt-[a-z0-9.-]+|o\d(?:-[a-z-]+)?|text-embedding-[a-z0-9-]+"
+    r"|codex-mini|computer-use-preview)-20\d\d-[01]\d-[0-3]\d$"
+)
 _ANTHROPIC_ALIASES: Final = (
-    r"^claude-(?:opus|sonnet|haiku)-4-[0-5]$|^claude-3(?:-[57])?-(?:opus|sonnet|haiku)(?:-v\d)?$"
+    r"^claude-(?:opus|sonnet|haiku)-4[.-][0-5]$|^claude-3(?:[.-][57])?-(?:opus|sonnet|haiku)(?:-v\d)?$"
 )
 
 # A name that says itself that it moves, unless a date stands in it.
@@ -100,14 +105,28 @@ _LABELS: Final = _rules(
     (NameClass.FLOATING, _MOVES),
     (NameClass.FLOATING, _OPENAI_ALIASES),
     (NameClass.FLOATING, _ANTHROPIC_ALIASES),
-    (NameClass.FLOATING, r"^deepseek-(?:chat|reasoner)$"),
+    (NameClass.FLOATING, r"^deepseek-(?:chat|reasoner)$|^(?:groq/)?compound(?:-beta)?(?:-mini)?$"),
+    (
+        NameClass.FLOATING,
+        r"^grok-(?:\d+(?:\.\d+)?|code)(?:-(?:\d|fast|mini|beta|vision|heavy|reasoning|non-reasoning))*$",
+    ),
+    (
+        NameClass.FLOATING,
+        r"^command(?:-(?:a|r|r-plus|r7b|light|nightly|light-nightly|a-reasoning|a-translate|a-vision))?$",
+    ),
+    (NameClass.FLOATING, r"^labs-(?:devstral|leanstral|mistral)"),
     *_OPENAI_PINS,
-    (NameClass.LABEL, ""),
 )
+"""What vendors call models that they move, and OpenAI's that hold: the same wherever they're asked for."""
+
+_VENDOR: Final = re.compile(r"(?:openai|anthropic|google|gemini|cohere|x-ai|xai|mistralai|mistral|deepseek)/")
+_GEMINI_NAME: Final = re.compile(r"gemini-(?:\d|flash|pro)")
 
 TABLES: Final[Mapping[str, Rules]] = {
     "openai": _rules(*_OPENAI_PINS, (NameClass.FLOATING, _MOVES), (NameClass.FLOATING, _OPENAI_ALIASES)),
-    "azure-openai": _rules(*_OPENAI_PINS, (NameClass.OPAQUE, "")),
+    "azure-openai": _rules(
+        (NameClass.FIXED, rf"^{_SNAPSHOT}$"), (NameClass.DATED, _OPENAI_DATED), (NameClass.OPAQUE, "")
+    ),
     "anthropic": _ANTHROPIC,
     "gemini": _GEMINI,
     "vertex": (*_GEMINI, *_ANTHROPIC),
@@ -150,7 +169,7 @@ TABLES: Final[Mapping[str, Rules]] = {
     # A tag moves in the registry; here it does when the operator pulls it anew. A cloud's tag is not even that.
     "ollama": _rules((NameClass.FLOATING, r"^[^:]*$|:latest$|-cloud$"), (NameClass.LABEL, "")),
 }  # fmt: skip
-"""By provider; behind any other the names are labels."""
+"""By provider; behind any other a name that no vendor's table knows is a label."""
 
 _PREFIXES: Final[Mapping[str, re.Pattern[str]]] = {
     "gemini": re.compile(r"models/|tunedModels/"),
@@ -175,9 +194,26 @@ def name_class(provider: str, model: str) -> NameClass:
     """What `model` promises at `provider`.
 
     Args:
-        provider: as configuration names it; of one that isn't in `TABLES`, names are the operator's labels.
+        provider: as configuration names it; of one that isn't in `TABLES`, names are the operator's labels, but for those
+            by which a vendor's own table knows a model that moves, with that vendor's prefix or without.
         model: the name as asked for; a long one of an unknown shape is undecided.
     """
-    name = bare(provider, model)
-    rules = TABLES.get(provider, _LABELS)
-    return next((kind for kind, pattern in rules if pattern.search(name)), NameClass.UNDECIDED)
+    if provider in TABLES:
+        return _found(TABLES[provider], bare(provider, model), NameClass.UNDECIDED)
+    vendor = _VENDOR.match(model)
+    name = model if vendor is None else model[vendor.end() :]
+    if _GEMINI_NAME.match(name):  # nobody else can run these
+        return _found(_GEMINI, name, NameClass.UNDECIDED)
+    return _found(_LABELS, name, NameClass.LABEL)
+
+
+def _found(rules: Rules, name: str, otherwise: NameClass) -> NameClass:
+    return next((kind for kind, pattern in rules if pattern.search(name)), otherwise)
+
+
+_OPENAI_NAME: Final = re.compile(f"{_OPENAI_DATED}|^{_SNAPSHOT}$|{_OPENAI_ALIASES}")
+
+
+def is_openai_name(model: str) -> bool:
+    """Does OpenAI call a model so? A deployment at Azure may be called anything."""
+    return _OPENAI_NAME.match(model) is not None

@@ -29,17 +29,25 @@ BELOW: Final[Mapping[str, str]] = {
 }
 """What a name doesn't pin though it holds still, by provider."""
 
-_EXAMPLES: Final[Mapping[str, str]] = {
-    "anthropic": "claude-sonnet-4-5-20250929",
-    "bedrock": "anthropic.claude-sonnet-4-5-20250929-v1:0",
-    "cohere": "command-a-03-2025",
-    "gemini": "gemini-2.0-flash-001",
-    "mistral": "mistral-large-2411",
-    "openrouter": "openai/gpt-4.1-2025-04-14",
-    "vertex": "gemini-2.0-flash-001",
-    "xai": "grok-4-0709",
+_OPENAI_DATED: Final = "gpt-…-YYYY-MM-DD"
+_HELD: Final[Mapping[str, str]] = {
+    "anthropic": "a dated name such as claude-…-YYYYMMDD",
+    "azure-openai": f"a dated name such as {_OPENAI_DATED}",
+    "bedrock": "a dated name such as anthropic.claude-…-YYYYMMDD-v1:0",
+    "cohere": "a dated name such as command-…-MM-YYYY",
+    "gemini": "a numbered name such as gemini-…-001",
+    "groq": "a name with the number of its parameters such as …-120b",
+    "mistral": "a dated name such as mistral-…-YYMM",
+    "ollama": "a name with its tag such as model:tag",
+    "openai": f"a dated name such as {_OPENAI_DATED}",
+    "openrouter": f"a dated name such as openai/{_OPENAI_DATED}",
+    "together": "a name with the number of its parameters such as …-120b",
+    "vertex": "a numbered name such as gemini-…-001",
+    "xai": "a dated name such as grok-…-MMDD",
 }
-_OPENAI_EXAMPLE: Final = "gpt-4.1-2025-04-14"
+"""What a name looks like that holds still, by provider: its shape, since a model's name ends with the model."""
+
+_ANYWHERE: Final = "its vendor's dated name, or one of your own for what you run"
 _UNDATED: Final = frozenset(("deepseek",))
 """Nothing there holds still by its name."""
 
@@ -58,15 +66,20 @@ def floating_problem(provider: str, model: str, *, told: bool = False) -> str | 
     if kind.holds or (kind is NameClass.OPAQUE and told):
         return None
     if kind is NameClass.OPAQUE:
+        named = (
+            f'model = that one\'s dated name ({_OPENAI_DATED}) and options.deployment = "{model}", or '
+            if provider == "azure-openai"
+            else ""
+        )
         return (
-            f'"{model}" doesn\'t say which model is behind it: write served = "{_OPENAI_EXAMPLE}", the name that the '
-            f"provider must state, or {_FLOATING}"
+            f'"{model}" doesn\'t say which model is behind it: write {named}served = the name that the provider must state, '
+            f"or {_FLOATING}"
         )
     moves = "may be moved to another model at any time" if provider in TABLES else "is known to float"
     says = moves if kind is NameClass.FLOATING else "isn't known to hold still"
     if provider in _UNDATED:
         return f'"{model}" {says}, and no name there is dated: {_FLOATING}'
-    return f'"{model}" {says}: pin a dated name such as "{_EXAMPLES.get(provider, _OPENAI_EXAMPLE)}", or {_FLOATING}'
+    return f'"{model}" {says}: pin {_HELD.get(provider, _ANYWHERE)}, or {_FLOATING}'
 
 
 def expected(provider: str, model: str, *, floating: bool = False) -> Pin:
@@ -141,12 +154,25 @@ _VARIANTS: Final[Mapping[str, str]] = {"xai": r"(?:-(?:non-)?reasoning|-high|-lo
 _TO_ANY: Final = re.compile(r"~.*|openrouter/(?:auto|free)|latest")
 
 
+_KNOWN: Final[Mapping[str, str]] = {
+    "deepseek-chat": r"deepseek-v\d+(?:\.\d+)?(?:-flash)?",
+    "deepseek-reasoner": r"deepseek-v\d+(?:\.\d+)?(?:-flash)?",
+    "compound": "groq/compound",
+    "compound-mini": "groq/compound-mini",
+    "compound-beta": "groq/compound",
+    "compound-beta-mini": "groq/compound-mini",
+}
+"""Aliases that are known to be answered by another name (recorded; and the vendors' own notes)."""
+
+
 def _resolved(provider: str, model: str) -> str:
     """What a floating name may be resolved to: a pattern."""
     if _TO_ANY.fullmatch(model) or name_class(provider, model) is NameClass.OPAQUE:
         return ".+"
     dates = f"(?:{_DATE})?"
     name = bare(provider, model)
+    if name in _KNOWN:
+        return _KNOWN[name]
     if provider == "gemini" and name.endswith("-latest"):  # gemini-flash-latest → gemini-3.6-flash
         family = _literal(name.removeprefix("gemini-").removesuffix("-latest"))
         return rf"(?:models/)?gemini-[\d.]+-{family}(?:-preview)?{dates}"

@@ -85,9 +85,9 @@ def check(config: Config = CONFIG, app_path: App = "", as_json: Json = False) ->
     """Read the configuration and say everything that's wrong with it, or what is in force."""
     with explained(as_json):
         isolation = isolation_of(config, app_path, keyless=False)
-        unknown = isolation.unknown_adapters()
-        if unknown:
-            raise ConfigurationError(unknown)
+        wrong = [*isolation.unknown_adapters(), *isolation.missing_weights(), *isolation.lock_problems()]
+        if wrong:
+            raise ConfigurationError(wrong)
         health = isolation.health()
         served = last_served(isolation.ledger_path)
         classes = {each.adapter: each.name_class.value for each in isolation.pin_standings()}

@@ -12,12 +12,13 @@ from pydantic import BaseModel
 
 from failsoft.capability import Capability
 from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of
-from failsoft.cli.telling import PROBLEM, explained, give_up, print_json, print_line
+from failsoft.cli.telling import PROBLEM, explained, print_json, print_line
 from failsoft.errors import ConfigurationError
 from failsoft.isolation import Isolation
 from failsoft.lockfile.compare import Difference, differences
 from failsoft.lockfile.document import Lock, read_lock
 from failsoft.lockfile.facts import seen_again, with_seen
+from failsoft.lockfile.places import place_of
 from failsoft.outcome import Served
 
 _OWN_QUESTIONS = ("callable", "http-json")
@@ -56,7 +57,8 @@ def lock(
     with explained(as_json):
         isolation = isolation_of(config, app_path, keyless=not verify)
         if check:
-            _told(differences(read_lock(isolation.lock_path), isolation.lock()), as_json, isolation.lock_path.name)
+            found = differences(read_lock(isolation.lock_path), isolation.lock(), where=place_of)
+            _told(found, as_json, isolation.lock_path.name)
             return
         before = _before(isolation)
         made = isolation.lock(before)
@@ -64,7 +66,7 @@ def lock(
         if verify:
             made, unanswered = _verified(isolation, made)
         made.write(isolation.lock_path)
-    found = [] if before is None else differences(before, made, seen=True)
+    found = [] if before is None else differences(before, made, seen=True, where=place_of)
     if as_json:
         changed = [asdict(each) for each in found]
         print_json({"ok": not unanswered, "digest": made.digest, "changed": changed, "unanswered": unanswered})
@@ -138,12 +140,13 @@ def _asked(isolation: Isolation, adapter: str, provider: str) -> Served | str:
 def _told(found: list[Difference], as_json: bool, name: str) -> None:
     if as_json:
         print_json({"ok": not found, "differences": [asdict(each) for each in found]})
-        if found:
-            raise typer.Exit(PROBLEM)
-    elif found:
-        give_up(False, list(map(str, found)))
     else:
-        print_line(f"{name}: nothing differs")
+        for each in found:
+            print_line(str(each))
+        if not found:
+            print_line(f"{name}: nothing differs")
+    if found:
+        raise typer.Exit(PROBLEM)
 
 
 def _notes(made: Lock) -> list[str]:

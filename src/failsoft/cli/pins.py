@@ -139,14 +139,17 @@ def update(
         Path, typer.Argument(help="A CSV of announcements: provider,model,announced,retires,replacement,as_of,source")
     ],
     context: typer.Context,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="The application's failsoft.toml.")] = None,
+    app_path: App = "",
 ) -> None:
     """Take over announcements from a file, into one beside the configuration. What was announced earlier is kept."""
     assert context.parent is not None
     given = context.parent.params
     with explained(False):
-        path = isolation_of(given["config"], given["app_path"]).retirements_path
+        isolation = isolation_of(config or given["config"], app_path or given["app_path"])
+        path = isolation.retirements_path
         kept = read(path) if path.exists() else []
-        more = read(file)
+        more = read(file, datetime.now(UTC).date())
         if not more:
             raise ConfigurationError(f"{file}: holds no announcement")
         added = len(set(more) - set(kept))

@@ -58,11 +58,20 @@ class LockedAdapter(_Part):
     Args:
         name_class: what the model's name promises: see `failsoft.adapters.name_class.NameClass`.
         served: the names that may be served, or `served_pattern`.
-        endpoint: where it is, without a query.
+        endpoint: where it is, without its `query`, which stands beside it.
         codec: the version of how it's spoken to.
         call: of a callable one, where its function is.
         options: its options as JSON.
         weights: SHA-256 of the file behind the label, where one is named.
+        labels: the calls that it may see besides unlabelled ones.
+        on_mismatch, require_grade: which answers are believed.
+        max_prompt_bytes: a larger prompt goes to the next.
+        headers: sent with each request: where each one's value comes from, by its name.
+        auth, text, served_by: import paths of what gives the credential, the answer's text, the served name.
+        allow_http: may plain http leave the machine?
+        mode: ``observe``: its breakers refuse nothing.
+        stream, stream_end: are replies streamed, and what must have come for one to be whole?
+        transport: who reads its replies.
     """
 
     provider: str
@@ -72,10 +81,24 @@ class LockedAdapter(_Part):
     served_pattern: str | None = None
     floating: bool = False
     endpoint: str | None = None
+    query: str | None = None
     codec: str
     call: str | None = None
     options: str | None = None
     weights: str | None = None
+    labels: list[str] = Field(default_factory=list)
+    on_mismatch: str = "refuse"
+    require_grade: str | None = None
+    max_prompt_bytes: int | None = None
+    headers: dict[str, str] = Field(default_factory=dict)
+    auth: str | None = None
+    text: str | None = None
+    served_by: str | None = None
+    allow_http: bool = False
+    mode: str = "auto"
+    stream: bool = False
+    stream_end: str | None = None
+    transport: str = "httpx"
     seen: Seen | None = None
 
 
@@ -100,7 +123,9 @@ class LockedCapability(_Part):
 
     Args:
         adapters: its route.
-        instruction_sha256: of the docstring, where that's what a model is told; else empty.
+        hedged: the second adapter may be asked beside the first.
+        instruction: the docstring's first 2,000 characters, where that's what a model is told; else empty.
+        instruction_sha256: of all of it, likewise.
         request_fields, response_fields: names in the schemas, to tell what changed.
         state: digest of what it, or the wired fallback, was constructed with.
         fallback_code, rule_code, prompt_code, type_code: the pieces of code that each reaches: their digests stand in
@@ -114,7 +139,9 @@ class LockedCapability(_Part):
     version: str | None = None
     adapters: list[str]
     repair: bool = False
+    hedged: bool = False
     sampling: dict[str, int | float | list[str]]
+    instruction: str = ""
     instruction_sha256: str
     request_schema_sha256: str
     request_fields: list[str]
@@ -137,11 +164,14 @@ class Lock(_Part):
 
     Args:
         failsoft, pydantic: their versions.
+        on_ledger_failure, on_bug: who answers then: as in `failsoft.config.Config`.
         code: digest of each piece of code, by module and name.
     """
 
     failsoft: str
     pydantic: str
+    on_ledger_failure: str = "fallback"
+    on_bug: str = "fallback"
     adapters: dict[str, LockedAdapter] = Field(default_factory=dict)
     capabilities: dict[str, LockedCapability] = Field(default_factory=dict)
     code: dict[str, dict[str, str]] = Field(default_factory=dict)
@@ -214,7 +244,7 @@ def read_lock(path: Path) -> Lock:
 def parse_lock(raw: bytes, name: str = "failsoft.lock") -> Lock:
     """A lock from its bytes. Arguments and errors as `read_lock`."""
     try:
-        text = raw.decode()
+        text = raw.decode("utf-8-sig")  # some editors put a mark before the text
     except UnicodeDecodeError:
         raise ConfigurationError(f"{name}: isn't UTF-8 text, so it's no lock: {_ANEW}") from None
     marker = _MARKERS.search(text)

@@ -15,22 +15,24 @@ from typing import Any, Final
 from attrs import asdict, frozen
 from pydantic import TypeAdapter
 
-from failsoft.adapters.pins import name_class
 from failsoft.capability import Capability, FunctionCapability, default_prompt
-from failsoft.config import AdapterConfig, CapabilityConfig, Config, named_options
+from failsoft.config import CapabilityConfig, Config
 from failsoft.core.contract import Contract, Snapshot, import_path, property_names
 from failsoft.core.route import GuardedAdapter
 from failsoft.errors import ConfigurationError
-from failsoft.lockfile.document import Golden, Lock, LockedAdapter, LockedCapability, Seen
-from failsoft.lockfile.plain import canonical, sha256_of, state_of
+from failsoft.lockfile.adapter_facts import locked_adapter
+from failsoft.lockfile.document import Golden, Lock, LockedCapability, Seen
+from failsoft.lockfile.files import digest_of_file, matching
+from failsoft.lockfile.plain import canonical, plain, sha256_of, state_of
 from failsoft.lockfile.reach import Reach, Walk, dunders
 from failsoft.lockfile.source import file_of
 from failsoft.prompt import Sampling
 
+TOLD: Final = 2000
+"""Characters of an instruction that are written out, so that the words that changed can be shown."""
+
 SHORT: Final = 200
 """Characters of a golden request or answer that's written out: beyond it, only its digest is."""
-
-_CHUNK: Final = 1 << 20
 
 
 @frozen
@@ -49,6 +51,12 @@ class InForce:
     settings: Mapping[str, CapabilityConfig]
     adapters: Mapping[str, GuardedAdapter]
 
+    @property
+    def lock_path(self) -> Path:
+        """Where the lock is: beside the configuration, named as it is."""
+        source = self.config.source
+        return self.config.base / "failsoft.lock" if source is None else source.with_suffix(".lock")
+
 
 def lock_of(what: InForce, before: Lock | None = None) -> Lock:
     """The lock of what is in force now.
@@ -65,17 +73,23 @@ def lock_of(what: InForce, before: Lock | None = None) -> Lock:
     code: dict[str, dict[str, str]] = {}
     capabilities: dict[str, LockedCapability] = {}
     for name in sorted(what.contracts):
-        facts = _Facts(what.contracts[name], what.settings[name], problems)
+        facts = _Facts(what.contracts[name], what.settings[name], what.lock_path, problems)
         capabilities[name] = facts.locked()
         for piece, digest in facts.reach.pieces.items():
             module, _, bound = piece.partition(":")
             code.setdefault(module, {})[bound] = digest[:16]
-    adapters = {name: _adapter(name, what, problems) for name in sorted(what.adapters)}
+    adapters = {
+        name: locked_adapter(name, what.adapters[name], what.config, problems) for name in sorted(what.adapters)
+    }
     if problems:
         raise ConfigurationError(problems)
     lock = Lock(
         failsoft=version_of("failsoft"),
         pydantic=version_of("pydantic"),
+        on_ledger_failure=what.config.on_ledger_failure,
+        on_bug=what.config.on_bug
+        if "on_bug" in what.config.model_fields_set
+        else "fallback",  # not what tests default to
         adapters=adapters,
         capabilities=capabilities,
         code={module: dict(sorted(code[module].items())) for module in sorted(code)},
@@ -109,49 +123,14 @@ def seen_again(before: Seen | None, served: str | None, grade: str, day: str) ->
     return Seen(served=served, grade=grade, first=min(before.first, day), last=max(before.last, day))
 
 
-def _adapter(name: str, what: InForce, problems: list[str]) -> LockedAdapter:
-    adapter, config = what.adapters[name], what.config.adapters.get(name)
-    codec: Any = adapter.codec
-    return LockedAdapter(
-        provider=codec.provider,
-        model=adapter.pin.model,
-        name_class=name_class(codec.provider, adapter.pin.model).value,
-        served=sorted(adapter.pin.served),
-        served_pattern=adapter.pin.served_pattern,
-        floating=config is not None and config.floating,
-        endpoint=codec.endpoint,
-        codec=codec.version,
-        call=import_path(codec.function) if adapter.invoked else None,
-        options=json.dumps(named_options(config.options), sort_keys=True, ensure_ascii=False, default=str)
-        if config is not None and config.options
-        else None,
-        weights=None if config is None else _weights(name, config, what.config.base, problems),
-    )
-
-
-def _weights(name: str, config: AdapterConfig, base: Path, problems: list[str]) -> str | None:
-    if config.weights is None:
-        return None
-    try:
-        return _digest_of(base / config.weights)
-    except OSError as error:
-        problems.append(f"adapters.{name}.weights: {config.weights}: {error.strerror or error}")
-        return None
-
-
-def _digest_of(path: Path) -> str:
-    found = sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            found.update(chunk)
-    return found.hexdigest()
-
-
 class _Facts:
     """One capability's part of a lock; what's wrong is told in `problems`."""
 
-    def __init__(self, contract: Contract[Any, Any], settings: CapabilityConfig, problems: list[str]) -> None:
+    def __init__(
+        self, contract: Contract[Any, Any], settings: CapabilityConfig, lock: Path, problems: list[str]
+    ) -> None:
         self.contract = contract
+        self.lock = lock
         self.settings = settings
         self.capability = contract.capability
         self.problems = problems
@@ -163,6 +142,7 @@ class _Facts:
     def locked(self) -> LockedCapability:
         contract = self.contract
         prompt_code = self._code(("prompt",), contract.prompt)
+        told = contract.prompt is None or self._mentions_instruction(prompt_code)
         request_schema = _schema(contract.request_type)
         return LockedCapability(
             path=import_path(self.capability),
@@ -170,7 +150,9 @@ class _Facts:
             adapters=list(self.settings.adapters),
             repair=contract.repair,
             sampling=_sampling(contract.sampling),
-            instruction_sha256=self._instruction(prompt_code),
+            hedged=self.settings.hedge_after is not None,
+            instruction=plain(self.capability.instruction[:TOLD]) if told else "",
+            instruction_sha256=sha256_of(self.capability.instruction) if told else "",
             request_schema_sha256=sha256_of(request_schema),
             request_fields=sorted(set(property_names(request_schema))),
             response_schema_sha256=sha256_of([contract.answer.schema, contract.may_refer]),
@@ -226,12 +208,8 @@ class _Facts:
         own = self.capability._body if isinstance(self.capability, FunctionCapability) else self.capability
         return [own] if self._own_fallback() else [own, self.contract.fallback]
 
-    def _instruction(self, prompt_code: list[str]) -> str:
-        """The docstring's digest, where a model is told it."""
-        told = self.contract.prompt is None or self._mentions_instruction(prompt_code)
-        return sha256_of(self.capability.instruction) if told else ""
-
     def _mentions_instruction(self, prompt_code: list[str]) -> bool:
+        """Is a model told the docstring by the capability's own prompt?"""
         names = {"instruction", "__doc__"}
         for piece in prompt_code:
             module, _, bound = piece.partition(":")
@@ -252,10 +230,13 @@ class _Facts:
         found: dict[str, str] = {}
         for pattern in self.capability.artefacts:
             try:
-                files = _files(folder, pattern)
-                found |= {name: _digest_of(path) for name, path in files.items()}
-            except (OSError, ValueError, NotImplementedError) as error:
+                files = matching(folder, pattern, self.lock)
+                found |= {name: digest_of_file(path) for name, path in files.items()}
+            except (OSError, NotImplementedError) as error:
                 self._problem("artefacts", f"{pattern}: can't be read: {error}")
+                continue
+            except ValueError as error:
+                self._problem("artefacts", f"{pattern}: {error}")
                 continue
             if not files:
                 self._problem("artefacts", f"{pattern}: there's no such file beside {self.home}")
@@ -304,16 +285,6 @@ def _attributes(node: Any) -> set[str]:
     import ast
 
     return {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
-
-
-def _files(folder: Path, pattern: str) -> dict[str, Path]:
-    """The files that a pattern finds, by the name that the lock gives them."""
-    given = Path(pattern)
-    if given.is_absolute():
-        return {pattern: given} if given.is_file() else {}
-    if not any(each in pattern for each in "*?["):
-        return {given.as_posix(): folder / given} if (folder / given).is_file() else {}
-    return {each.relative_to(folder).as_posix(): each for each in folder.glob(pattern) if each.is_file()}
 
 
 def _if_short(text: bytes) -> str | None:

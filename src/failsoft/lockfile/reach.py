@@ -2,12 +2,13 @@
 
 Theory of operation. A *piece* is one statement at a module's top level, or one member of a capability's class. Whoever
 mentions a name reaches the piece that binds it: in the same module, or through an import in another, as far as the user's
-own code goes. What a distribution brings, or the standard library, isn't walked: its version stands for it.
+own code goes (`failsoft.lockfile.naming`). What a distribution brings, or the standard library, isn't walked: its version
+stands for it.
 
 Doubt counts as reached. A class is reached whole, with all its methods. Besides what is mentioned, in all modules that are
 imported with a reached one those statements count that *act* on something reached (a loop that fills a table, a call of a
 function of the user's own), functions under a decorator of the user's own, and subclasses of a reached class: each may
-register itself.
+register itself (`failsoft.lockfile.acting`).
 
 What can't be seen: a module imported by a name that's put together at run time, a name that another module sets from
 outside. Golden inputs notice some of that; a file can be declared as an artefact.
@@ -25,9 +26,10 @@ from typing import Any, Final, get_args
 
 from attrs import define, field
 
+from failsoft.lockfile.acting import DEFINITIONS, Acting
+from failsoft.lockfile.naming import Naming
 from failsoft.lockfile.plain import contents
 from failsoft.lockfile.source import (
-    Import,
     ModuleSource,
     Statement,
     chains,
@@ -43,10 +45,7 @@ from failsoft.lockfile.source import (
     text_of,
 )
 
-_DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _CODE: Final = (type, types.FunctionType, types.MethodType, functools.partial)
-_MOST_HOPS: Final = 64
-"""Re-exports that are followed for one name: beyond it they go round in circles."""
 
 
 @define(eq=False)
@@ -60,12 +59,16 @@ class Reach:
         pieces: digest of each reached piece, by ``module:name``.
         foreign: top-level names of modules that aren't the user's own and were mentioned.
         unread: modules of the user's own whose source can't be had.
+        touches: the names that a tree mentions, or what it calls, by its module and identity: `failsoft.lockfile.acting`.
     """
 
     home: str
     pieces: dict[str, str] = field(init=False, factory=dict[str, str])
     foreign: set[str] = field(init=False, factory=set[str])
     unread: set[str] = field(init=False, factory=set[str])
+    touches: dict[tuple[str, int, str], frozenset[str]] = field(
+        init=False, factory=dict[tuple[str, int, str], frozenset[str]]
+    )
     _modules: dict[str, ModuleSource | None] = field(init=False, factory=dict[str, ModuleSource | None])
 
     def module(self, name: str) -> ModuleSource | None:
@@ -95,6 +98,10 @@ class Reach:
         if name in self._modules:
             return self._modules[name] is not None
         return (name in sys.modules or spec_of(name) is not None) and self._is_own(name)
+
+    def own(self, name: str) -> ModuleSource | None:
+        """As `module`, and nothing is noted of another: for looking further than what is reached."""
+        return self.module(name) if self.is_known(name) else None
 
     def walk(self) -> Walk:
         """A walk from roots of its own."""
@@ -209,12 +216,14 @@ class Walk:
 
     def finish(self) -> tuple[str, ...]:
         """Walk until nothing new is reached: the names of all pieces, in order."""
+        naming = Naming(self.reach.module)
         while True:
             while self._waiting:
                 source, node = self._waiting.pop()
-                local = {} if not isinstance(node, _DEFINITIONS) else dict(imports(node, source.package))
+                local = {} if not isinstance(node, DEFINITIONS) else dict(imports(node, source.package))
                 for chain in chains(node):
-                    self._follow(source, chain, local)
+                    for where, each in naming.bound(source, chain, local):
+                        self._enter(where, each)
             if not self._act():
                 return tuple(sorted(self.found))
 
@@ -232,66 +241,13 @@ class Walk:
         self.found.add(name)
         self._waiting.append((source, node))
 
-    def _follow(self, source: ModuleSource, chain: tuple[str, ...], local: dict[str, Import]) -> None:
-        """From a name to the piece that binds it, through as many imports as it takes."""
-        name, rest = chain[0], chain[1:]
-        for _ in range(_MOST_HOPS):
-            what = local.get(name) or source.imported.get(name)
-            local = {}
-            statements = source.binding(name)
-            for each in statements:
-                self._enter(source, each)
-            if what is None and not statements:
-                what = self._through_star(source, name)
-            if what is None:
-                return
-            found = self._imported(what, rest)
-            if found is None:
-                return
-            source, name, rest = found
-
-    def _through_star(self, source: ModuleSource, name: str) -> Import | None:
-        for star in source.stars:
-            other = self.reach.module(star)
-            if other is not None and (other.binding(name) or name in other.imported or other.stars):
-                return Import(star, name)
-        return None
-
-    def _imported(self, what: Import, rest: tuple[str, ...]) -> tuple[ModuleSource, str, tuple[str, ...]] | None:
-        """Where an import and the attributes after it lead: a module and a name in it; None where that's the end."""
-        module, names = what.module, rest if what.name is None else (what.name, *rest)
-        while True:
-            source = self.reach.module(module)
-            if names and self._is_module(f"{module}.{names[0]}", source, names[0]):
-                module, names = f"{module}.{names[0]}", names[1:]
-            elif source is None:
-                return None
-            elif not names:
-                for each in source.statements:  # the module itself is handed about: anything in it may be used
-                    self._enter(source, each)
-                return None
-            else:
-                return source, names[0], names[1:]
-
-    def _is_module(self, full: str, holder: ModuleSource | None, name: str) -> bool:
-        if holder is None:
-            return (
-                full in sys.modules
-                and not is_standard(full)
-                and not is_ours(full)
-                and self.reach.module(full) is not None
-            )
-        if holder.binding(name) or name in holder.imported:
-            return False
-        return spec_of(full) is not None
-
     def _act(self) -> bool:
         """Enter what acts on something reached; was there anything new?"""
         before = len(self.found)
-        names = {name for each in self._entered.values() for name in each}
+        acting = Acting(self.reach, self._entered)
         for source in self._imported_with():
             for each in source.statements:
-                if (source.name, id(each.node)) not in self._seen and self._may_matter(source, each, names):
+                if (source.name, id(each.node)) not in self._seen and acting.may_matter(source, each):
                     self._enter(source, each)
         return len(self.found) > before
 
@@ -306,55 +262,6 @@ class Walk:
                 found[name] = source
                 waiting += sorted(source.mentioned)
         return list(found.values())
-
-    def _may_matter(self, source: ModuleSource, statement: Statement, names: set[str]) -> bool:
-        """Does a statement act on what's reached, in whichever module, or register itself with it?"""
-        node = statement.node
-        if statement.acts:
-            calls = [_head(each) for each in ast.walk(node) if isinstance(each, ast.Call)]
-            return self._touches(source, node, names) or any(self._calls(source, each, names) for each in calls)
-        if isinstance(node, _DEFINITIONS) and any(self._registers(source, each) for each in node.decorator_list):
-            return True
-        return isinstance(node, ast.ClassDef) and any(self._touches(source, _head(base), names) for base in node.bases)
-
-    def _touches(self, source: ModuleSource, node: ast.AST, names: set[str]) -> bool:
-        """Does a tree mention something reached, by its own name or by one it was imported as?"""
-        for chain in chains(node):
-            what = source.imported.get(chain[0])
-            told = {*chain, what.name} if what is not None else set(chain)
-            if (what is not None or source.binding(chain[0])) and told & names:
-                return True
-        return False
-
-    def _calls(self, source: ModuleSource, call: ast.expr, names: set[str]) -> bool:
-        """Is a function of the user's own called, in a module that's reached or in one that knows what is?"""
-        if source.name in self._entered:
-            return self._own(source, call)
-        defined = [each.node for chain in chains(call) for each in source.binding(chain[0])]
-        return any(self._touches(source, each, names) for each in defined)
-
-    def _registers(self, source: ModuleSource, decorator: ast.expr) -> bool:
-        if source.name in self._entered:
-            return self._own(source, _head(decorator))
-        found = [source.imported.get(chain[0]) for chain in chains(_head(decorator))]
-        return any(each is not None and each.module in self._entered for each in found)
-
-    def _own(self, source: ModuleSource, node: ast.AST) -> bool:
-        """Does an expression mention something that the user's own code defines?"""
-        for chain in chains(node):
-            what = source.imported.get(chain[0])
-            if any(isinstance(each.node, _DEFINITIONS) for each in source.binding(chain[0])):
-                return True
-            if what is not None and self.reach.module(what.module) is not None:
-                return True
-        return False
-
-
-def _head(node: ast.expr) -> ast.expr:
-    """What is called, or given its parameters: ``register`` of ``register("x")``, ``Base`` of ``Base[Item]``."""
-    while isinstance(node, (ast.Call, ast.Subscript)):
-        node = node.func if isinstance(node, ast.Call) else node.value
-    return node
 
 
 def _line(target: Any) -> int | None:

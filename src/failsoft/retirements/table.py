@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from enum import StrEnum
 from functools import cache
@@ -21,7 +21,9 @@ from typing import Final
 from attrs import asdict, field, frozen
 
 from failsoft.adapters.name_class import TABLES, bare
+from failsoft.config_file import nearest
 from failsoft.errors import ConfigurationError
+from failsoft.providers import known
 
 COLUMNS: Final = ("provider", "model", "announced", "retires", "replacement", "as_of", "source")
 
@@ -143,8 +145,9 @@ class Retirements:
 def _places(provider: str, model: str) -> list[tuple[str, str]]:
     name = bare(provider, model)
     if provider == "openrouter":
-        vendor, _, rest = name.partition(":")[0].partition("/")
-        return [(_VENDORS.get(vendor, vendor), rest)]
+        name = name.partition(":")[0]
+        vendor, _, rest = name.partition("/")
+        return [(provider, name), (_VENDORS.get(vendor, vendor), rest)]
     if provider in TABLES:
         return [(provider, name)]
     return [(each, name) for each in ("openai", "anthropic", "gemini", "mistral", "cohere", "xai", "deepseek")]
@@ -174,8 +177,12 @@ def known_to(path: Path | None) -> Retirements:
     return found if path is None or missing else found.with_more(read(path))
 
 
-def read(path: Path) -> list[Announcement]:
+def read(path: Path, day: date | None = None) -> list[Announcement]:
     """A file's announcements.
+
+    Args:
+        path: the file.
+        day: as in `parse`.
 
     Raises:
         ConfigurationError: it can't be read, or it isn't such a table: each wrong line is told, at most ten of them.
@@ -185,15 +192,21 @@ def read(path: Path) -> list[Announcement]:
             raise ConfigurationError(
                 f"{path.name}: has more than {MAX_FILE >> 20} MiB, so it's no table of retirements"
             )
-        return parse(path.read_text(encoding="utf-8"), path.name)
+        return parse(path.read_text(encoding="utf-8-sig"), path.name, day)  # spreadsheets put a mark before the text
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path.name}: isn't UTF-8 text") from None
     except OSError as error:
         raise ConfigurationError(f"{path.name}: can't be read: {error.strerror or error}") from error
 
 
-def parse(text: str, name: str) -> list[Announcement]:
+def parse(text: str, name: str, day: date | None = None) -> list[Announcement]:
     """A table's announcements, from its text: CSV with the columns `COLUMNS`.
+
+    Args:
+        text: all of it.
+        name: how it's told.
+        day: today, where it's taken over: nothing can have been read later, nor of a provider that isn't known. Of one that
+            was taken over before neither is asked: a provider may be a distribution's that isn't installed now.
 
     Raises:
         ConfigurationError: it isn't such a table.
@@ -207,7 +220,7 @@ def parse(text: str, name: str) -> list[Announcement]:
             raise ConfigurationError(f"{name}: its first line must be {','.join(COLUMNS)}")
         for row in rows:
             if row:
-                _take(row, f"{name}: line {rows.line_num}", found, problems)
+                _take(row, f"{name}: line {rows.line_num}", found, problems, day)
     except csv.Error as error:
         problems.append(f"{name}: line {rows.line_num}: isn't CSV: {error}")
     if problems:
@@ -216,7 +229,7 @@ def parse(text: str, name: str) -> list[Announcement]:
     return found
 
 
-def _take(row: list[str], place: str, found: list[Announcement], problems: list[str]) -> None:
+def _take(row: list[str], place: str, found: list[Announcement], problems: list[str], day: date | None) -> None:
     if len(row) != len(COLUMNS):
         problems.append(f"{place}: {len(COLUMNS)} columns are wanted, not {len(row)}")
         return
@@ -233,11 +246,25 @@ def _take(row: list[str], place: str, found: list[Announcement], problems: list[
     as_of = days["as_of"]
     assert as_of is not None
     model = bare(given["provider"], given["model"])
-    found.append(
-        Announcement(
-            given["provider"], model, days["announced"], days["retires"], given["replacement"], as_of, given["source"]
-        )
+    taken = Announcement(
+        given["provider"], model, days["announced"], days["retires"], given["replacement"], as_of, given["source"]
     )
+    doubts = list(_doubts(taken, day))
+    problems += [f"{place}: {each}" for each in doubts]
+    if not doubts:
+        found.append(taken)
+
+
+def _doubts(taken: Announcement, day: date | None) -> Iterator[str]:
+    """What can't be so, though each column by itself can."""
+    if taken.announced and taken.retires and taken.announced > taken.retires:
+        yield f"announced: {taken.announced} is after retires, {taken.retires}: are the two mixed up?"
+    if day is not None and taken.as_of > day:
+        yield f"as_of: {taken.as_of} is yet to come: it's the day on which the announcement was read"
+    if day is not None and taken.provider not in known():
+        near = nearest(taken.provider, list(known()))
+        hint = f'did you mean "{near}"?' if near else "name it as configuration does"
+        yield f'provider: no provider is named "{taken.provider}": {hint}'
 
 
 def _day(text: str) -> date | None:
