@@ -265,7 +265,10 @@ class Reader:
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         with _explained(self.path):
-            yield from self._connection.execute(query, values)
+            for row in self._connection.execute(
+                query, values
+            ):  # `yield from` would close the cursor of a closed connection
+                yield row
 
     def _line(self, query: str) -> tuple[Any, ...]:
         """The one line of a table that has one."""

@@ -138,8 +138,8 @@ class Subject:
 
     def is_named_by(self, attempt: Fields) -> bool:
         """Does the reply say that it answered behind somebody else?"""
-        upstream = attempt.get("served", {}).get("upstream", "")
-        return _bare(upstream) == _bare(self.name)
+        upstream = _bare(attempt.get("served", {}).get("upstream", ""))
+        return bool(upstream) and upstream == _bare(self.name)
 
 
 def is_provider(name: str) -> bool:
