@@ -265,9 +265,8 @@ class Reader:
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         with _explained(self.path):
-            for row in self._connection.execute(
-                query, values
-            ):  # `yield from` would close the cursor of a closed connection
+            # Not `yield from`: it would close the cursor of a connection that may be closed by then.
+            for row in self._connection.execute(query, values):  # noqa: UP028
                 yield row
 
     def _line(self, query: str) -> tuple[Any, ...]:
