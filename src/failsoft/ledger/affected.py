@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from attrs import frozen
 
-from failsoft.ledger.query import REVIEWS, Fields, answering, is_served, reviewer_of
+from failsoft.ledger.query import REVIEWS, Fields, Found, answering, is_served, reviewer_of
 from failsoft.ledger.read import Entry, Reader
 from failsoft.ledger.schema import Kind
 
@@ -84,13 +84,13 @@ def affected(reader: Reader, adapter: str, since: str, until: str, served: str |
     """
     for ended in reader.records(Kind.CALL_COMPLETED, since=since, until=until):
         fields = ended.fields
-        final = _final(reader, ended)
-        source = final.fields.get("source", {})
+        final, said = _final(reader, ended, fields)
+        source = said.get("source", {})
         if source.get("kind") not in ("adapter", "frozen") or source["name"] != adapter:
             continue
         attempt = answering({**fields, "source": source})
         if served is None or is_served(attempt, served):
-            yield _decision(reader, final, attempt)
+            yield _decision(reader, final, said, attempt)
 
 
 def undeclared(reader: Reader, since: str) -> int:
@@ -98,14 +98,14 @@ def undeclared(reader: Reader, since: str) -> int:
     return sum(each.fields["count"] for each in reader.records(Kind.GAP_DECLARED, since=since))
 
 
-def _final(reader: Reader, ended: Entry) -> Entry:
+def _final(reader: Reader, ended: Entry, fields: Fields) -> Found:
     """What the caller really got."""
-    amended = reader.records(Kind.CALL_AMENDED, call_id=ended.fields["call_id"], last=1)
-    return next(amended, ended)
+    for amended in reader.records(Kind.CALL_AMENDED, call_id=fields["call_id"], last=1):
+        return amended, amended.fields
+    return ended, fields
 
 
-def _decision(reader: Reader, final: Entry, attempt: Fields) -> Decision:
-    fields = final.fields
+def _decision(reader: Reader, final: Entry, fields: Fields, attempt: Fields) -> Decision:
     reviews = reader.records(REVIEWS, call_id=fields["call_id"], last=1)
     served = attempt.get("served", {})
     return Decision(
