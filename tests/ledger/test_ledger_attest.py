@@ -120,7 +120,8 @@ class TestCannotBeAttested:
         assert looked(log, "azure_openai").exit_code == ATTESTED
 
     @pytest.mark.parametrize(
-        ("adapter", "word"), [("own", "a function of the application's"), ("nobody", "no configuration on record")]
+        ("adapter", "word"),
+        [("own", "a function of the application's"), ("given in code", "a function of the application's")],
     )
     def test_where_it_is_unknown_whom_an_adapter_asks(
         self, log: Log, process: Process, adapter: str, word: str

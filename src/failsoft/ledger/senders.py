@@ -5,7 +5,8 @@ Rules:
 1. An adapter's provider is what the configuration snapshot says that its call names; the snapshot hashes to that name.
 2. An attempt's address counts too: a provider's own host is that provider, whatever dialect the adapter is told to speak.
 3. A reply that says who answered behind a gateway is believed where it names the provider asked about: never as an alibi.
-4. A callable adapter is a function of the application's: whom it asks isn't known. Nor is it of one that no snapshot names.
+4. A callable adapter is a function of the application's, and so is one that the snapshot doesn't name, since only functions
+   become adapters in code: whom they ask isn't known. Nor is it where there's no snapshot.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Configuration:
         """The adapter of this name."""
         if self.senders is None:
             return Sender(adapter)
-        return self.senders.get(adapter, Sender(UNKNOWN))
+        return self.senders.get(adapter, Sender(CALLABLE if self.policy else UNKNOWN))
 
 
 @define
