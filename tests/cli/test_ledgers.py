@@ -10,6 +10,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,15 @@ class TestMoments:
     def test_the_last_day_of_all_has_no_end(self) -> None:
         with pytest.raises(typer.BadParameter):
             ending("9999-12-31")
+
+    def test_are_utc_where_they_say_no_zone_wherever_the_computer_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TZ", "America/New_York")
+        time.tzset()
+        try:
+            assert beginning("2026-11-23T14:00") == at(0)
+        finally:
+            monkeypatch.undo()
+            time.tzset()
 
     def test_of_another_zone_are_told_in_utc(self) -> None:
         assert written(datetime.fromisoformat("2026-11-23T09:00:00-05:00")) == at(0)

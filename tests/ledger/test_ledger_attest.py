@@ -95,6 +95,7 @@ def test_who_answers_behind_a_gateway_is_believed_where_it_is_the_one_asked_abou
     log.first.configure(snapshot(providers={"router": "openrouter"}))
     log.first.call("c1", 2, attempt("router", served={"grade": "gateway", "upstream": "OpenAI"}), route=("router",))
     log.first.call("c2", 3, attempt("router", served={"grade": "gateway", "upstream": "Azure"}), route=("router",))
+    log.first.call("c3", 4, attempt("router", served={"grade": "gateway"}), attempt("router", 2), route=("router",))
     found = looked(log)
     assert [each.call_id for each in found.sent] == ["c1"]
     assert "gateway" in found.sent[0].how
@@ -278,6 +279,21 @@ def test_a_call_that_names_a_configuration_that_isnt_there_may_have_asked_anybod
     for number, digest in enumerate(("11" * 32, "no digest")):
         process.start(f"c{number}", 2, ("claude",), config_sha256=digest)
     assert "2 calls have no end" in looked(log).reasons[0]
+
+
+def test_a_configuration_that_was_put_in_anothers_place_says_nothing(log: Log, process: Process) -> None:
+    connection = sqlite3.connect(log.path, isolation_level=None)
+    connection.execute("INSERT INTO ledger_artifact VALUES (?, 'application/json', ?)", (b"\x11" * 32, snapshot()))
+    connection.close()
+    process.start("c1", 2, ("claude",), config_sha256="11" * 32)
+    assert "1 calls have no end" in looked(log).reasons[0]
+
+
+def test_what_went_there_counts_more_than_what_cant_be_told(log: Log, process: Process) -> None:
+    process.call("c1", 2, attempt(), attempt("own", 2), route=("gpt", "own"))
+    found = looked(log)
+    assert found.exit_code == SENT
+    assert len(found.reasons) == 1
 
 
 def test_many_configurations_dont_fill_the_memory(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,6 +188,21 @@ def test_an_amendment_that_leaves_the_source_tells_the_answer(log: Log) -> None:
     assert (found.index, found.ts, found.answer, found.model) == (5, at(50), "3", "m-1")
 
 
+def test_an_amendment_may_name_another_attempt(log: Log) -> None:
+    log.first.configure()
+    tries = attempt(fault="deadline"), attempt(n=2, served={"model": "m-2", "grade": "echoed"})
+    completed = log.first.call("c1", 2, *tries, source={"kind": "fallback", "name": "f"})
+    amended(log.first, completed, 3, source=by(number=2))
+    assert [each.served for each in decisions(log)] == ["m-2"]
+
+
+def test_the_latest_review_is_told(log: Log) -> None:
+    log.first.call("c1", 2, attempt(), source=by())
+    for second, person in enumerate(("mwagner", "jdoe"), 3):
+        log.first.tell(Kind.REVIEW_RECORDED, second, call_id="c1", person={"id": person})
+    assert [each.reviewed_by for each in decisions(log)] == ["jdoe"]
+
+
 def test_a_frozen_answer_is_the_adapters_too(log: Log) -> None:
     log.first.call("c1", 2, source={"kind": "frozen", "name": "gpt"}, case={"id": "T-17"})
     (found,) = decisions(log)

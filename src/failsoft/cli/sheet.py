@@ -32,8 +32,7 @@ def harmless(value: Cell) -> str:
     if isinstance(value, int):
         return str(value)
     begins = unicodedata.normalize("NFKC", value.lstrip(" \xa0")[:1])
-    formula = begins.startswith(_STARTS_A_FORMULA) or value[:1] in _STARTS_A_FORMULA
-    return "'" * formula + printable(value)
+    return "'" * begins.startswith(_STARTS_A_FORMULA) + printable(value)
 
 
 def print_csv(columns: Iterable[str], rows: Iterable[Mapping[str, Cell]]) -> None:

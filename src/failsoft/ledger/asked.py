@@ -194,14 +194,13 @@ class Asked:
         for attempt in attempts_of(fields):
             self._attempt(entry, attempt, configuration.sender(attempt["adapter"]))
         if omitted := fields.get("attempts_omitted", 0):
-            names = {attempt["adapter"] for attempt in attempts_of(fields)}
             self.attempts["(not named)"] += omitted
-            self._not_named(entry, names)
+            self._not_named(entry)
 
-    def _not_named(self, entry: Entry, names: set[str]) -> None:
+    def _not_named(self, entry: Entry) -> None:
         """A call of very many attempts names only some: the others asked adapters of its route."""
         for start in self.reader.records(Kind.CALL_STARTED, call_id=entry.call_id):
-            if self._leads_there(start.fields, besides=names):
+            if self._leads_there(start.fields):
                 self._against(
                     f"record {entry.index}: the call made more attempts than it names, and its route leads there"
                 )
@@ -243,9 +242,9 @@ class Asked:
             if len(self.unended) < _PLACES:
                 self.unended.append(index)
 
-    def _leads_there(self, start: Fields, besides: set[str] | frozenset[str] = frozenset()) -> bool:
+    def _leads_there(self, start: Fields) -> bool:
         configuration = self.configurations.get(start["config_sha256"])
-        senders = [configuration.sender(each) for each in start.get("route", []) if each not in besides]
+        senders = [configuration.sender(each) for each in start.get("route", [])]
         return any(self.subject.is_asked_by(each) or not each.is_known for each in senders)
 
     # --- the end ------------------------------------------------------------------------------------------------------
@@ -271,9 +270,7 @@ class Asked:
 
     def _emitter(self, emitter: _Emitter) -> None:
         """A process under ``continue`` that didn't say that it ended: it may have asked, and not come to record it."""
-        if emitter.closed or emitter.opened >= self.until or self._asks_on_record_only(emitter):
-            return
-        if emitter.last >= self.until:
+        if emitter.closed or emitter.last >= self.until or self._asks_on_record_only(emitter):
             return
         if emitter.last < self.since and not alive(self.path, emitter.name):
             self.silent += 1
