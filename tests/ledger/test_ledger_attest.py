@@ -220,6 +220,19 @@ def test_a_process_that_fell_silent_before_is_told_as_a_limit(log: Log) -> None:
     live.release(remove=True)
 
 
+def test_that_nobody_had_the_log_open_is_told(log: Log, process: Process) -> None:
+    process.close(5)
+    silent = "no process had this log open"
+    assert not any(silent in each for each in looked(log, since=5).limits)
+    assert any(silent in each for each in looked(log, since=6).limits)
+
+
+def test_that_a_clock_stepped_back_is_told(log: Log, process: Process) -> None:
+    process.start("c1", 9, ("claude",))
+    process.start("c2", 5, ("claude",))
+    assert any("a clock stepped back 1 times" in each for each in looked(log).limits)
+
+
 @pytest.mark.parametrize(
     ("since", "until", "code"),
     [

@@ -96,19 +96,19 @@ def attest(
         subject.name,
         since,
         until,
-        tuple(asked.sent),
-        asked.more,
-        reasons,
-        tuple(_shown(asked, verified)),
-        tuple(_limits(asked, verified)),
-        asked.calls,
-        MappingProxyType(dict(asked.attempts)),
-        asked.wrote,
-        asked.gaps,
-        asked.orphans,
-        asked.under_way,
-        verified.size,
-        verified.root,
+        sent=tuple(asked.sent),
+        more=asked.more,
+        reasons=reasons,
+        shown=tuple(_shown(asked, verified)),
+        limits=tuple(_limits(asked, verified)),
+        calls=asked.calls,
+        attempts=MappingProxyType(dict(asked.attempts)),
+        emitters=asked.wrote,
+        gaps=asked.gaps,
+        orphans=asked.orphans,
+        under_way=asked.under_way,
+        size=verified.size,
+        root=verified.root,
     )
 
 
@@ -128,7 +128,9 @@ def _limits(asked: Asked, verified: Verification) -> Iterator[str]:
     yield "what was asked by other means than failsoft, or by one that wrote to another ledger or to none"
     yield "whether whoever was asked passed a call on to others: where replies name somebody, that was looked at"
     yield "whether the clocks were right: times are those of the processes that wrote, as they wrote a record"
-    yield from verified.notes
+    yield from (f"when exactly a record was written: {each}" for each in verified.notes)
+    if not asked.wrote:
+        yield "anything that was done in that time: no process had this log open, as far as it says"
     if asked.silent:
         yield (
             f"what {asked.silent} processes did since then that may ask without a record: they fell silent before, and "
