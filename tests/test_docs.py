@@ -9,7 +9,7 @@ import importlib
 import re
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
@@ -29,6 +29,8 @@ from failsoft.config import (
 )
 from failsoft.config_read import read_file
 from failsoft.core.breaker_settings import BreakerSettings
+from failsoft.ledger.affected import COLUMNS
+from failsoft.ledger.query import FIELDS
 from failsoft.telemetry import CATALOGUE
 from tests import faults_page
 
@@ -193,6 +195,13 @@ def test_the_events_page_is_the_catalogue() -> None:
         for name, kind in CATALOGUE.items()
     ]
     assert table("docs/reference/events.md") == expected
+
+
+@pytest.mark.parametrize(
+    ("heading", "columns"), [("## Take them along", FIELDS), ("## Find the decisions of a model", COLUMNS)]
+)
+def test_the_page_of_proofs_has_every_column_of_a_table(heading: str, columns: Mapping[str, str]) -> None:
+    assert dict(table("docs/how-to/prove.md", heading)) == dict(columns)
 
 
 def test_the_faults_page_is_the_table_of_treatments() -> None:

@@ -15,18 +15,19 @@ import typer
 from rich.live import Live
 from rich.markup import escape
 
-from failsoft.cli import adapters
+from failsoft.cli import adapters, ledgers
 from failsoft.cli import demo as demonstration
 from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of, known, recording
 from failsoft.cli.locking import add_locking
+from failsoft.cli.pinned import Pin
 from failsoft.cli.pins import add_pins
+from failsoft.cli.records import add_records
 from failsoft.cli.running import last_changes, last_modes, last_served
 from failsoft.cli.standing import as_document, as_table, routes
 from failsoft.cli.telling import (
     CODES,
     Commands,
     explained,
-    line_of,
     out,
     outcome_for_programs,
     payloads_of,
@@ -49,16 +50,10 @@ app = typer.Typer(
 )
 
 app.add_typer(adapters.group, name="adapter")
+app.add_typer(ledgers.group, name="ledger")
 
 Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
 Actor = Annotated[str | None, typer.Option("--actor", help="Who; default: your login name.")]
-
-
-def _pin(text: str) -> tuple[int, str]:
-    size, _, root = text.partition(":")
-    if not (size.isascii() and size.isdigit() and len(root) == 64 and set(root) <= set("0123456789abcdef")):
-        raise typer.BadParameter(f"{text!r} is not SIZE:ROOT (a number, a colon, 64 lower-case hex digits)")
-    return int(size), root
 
 
 def _print_version(wanted: bool) -> None:
@@ -75,8 +70,8 @@ def root(
 ) -> None:
     """Isolates AI components.
 
-    check, call, status, block, unblock, lock and pins find the application by --config or --app; log, show and verify
-    take a ledger's file. A wrong command line exits with 64, whatever the command.
+    check, call, status, block, unblock, lock and pins find the application by --config or --app; log, show, verify and
+    ledger take a ledger's file. A wrong command line exits with 64, whatever the command.
     """
 
 
@@ -281,24 +276,6 @@ def unblock(
     out.print(f"{subject} {said}", highlight=False, soft_wrap=True)
 
 
-@app.command(epilog=f"Example: failsoft log failsoft.db --last 20 --kind call.completed\n\n{CODES}")
-def log(
-    ledger: Annotated[Path, typer.Argument(help="The ledger's file.")],
-    last: Annotated[int, typer.Option(min=1, help="How many of the newest records.")] = 20,
-    kind: Annotated[str | None, typer.Option(help="Only records of this type.")] = None,
-    capability: Annotated[str | None, typer.Option(help="Only this capability's.")] = None,
-    case: Annotated[str | None, typer.Option(help="Only this case's.")] = None,
-    as_json: Json = False,
-) -> None:
-    """The newest records, oldest of them first."""
-    with reading(ledger, as_json) as reader:
-        for each in reader.records(kind=kind, capability=capability, case=case, last=last):
-            if as_json:
-                print_json({"index": each.index, **each.fields})
-            else:
-                out.print(line_of(each), highlight=False, soft_wrap=True)
-
-
 @app.command(epilog=f"Example: failsoft show failsoft.db 17   (or a call's identifier)\n\n{CODES}")
 def show(
     ledger: Annotated[Path, typer.Argument(help="The ledger's file.")],
@@ -324,10 +301,7 @@ def show(
 )
 def verify(
     ledger: Annotated[Path, typer.Argument(help="The ledger's file.")],
-    pin: Annotated[
-        list[Any] | None,
-        typer.Option(help="SIZE:ROOT that you noted earlier, elsewhere.", parser=_pin, metavar="SIZE:ROOT"),
-    ] = None,
+    pin: Pin = None,
     as_json: Json = False,
 ) -> None:
     """Check every record."""
@@ -354,5 +328,6 @@ def demo(
     raise typer.Exit(demonstration.run(out, items, most))
 
 
+add_records(app, ledgers.group)
 add_locking(app)
 add_pins(app)

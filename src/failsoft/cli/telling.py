@@ -139,9 +139,10 @@ def sharing_told(sharing: Sharing) -> str:
     )
 
 
-def line_of(entry: Entry) -> str:
+def line_of(entry: Entry, fields: Mapping[str, Any]) -> str:
     """A record on one line."""
-    fields = entry.fields
+    if entry.body is None:
+        return escape(printable(f"{entry.index:>6}  {entry.kind:<16} pruned"))
     about = fields.get("capability", {}).get("name") or fields.get("adapter") or fields.get("subject") or ""
     source = fields.get("source", {})
     said = [str(fields[key]) for key in ("outcome", "from", "to", "reason", "why") if key in fields]

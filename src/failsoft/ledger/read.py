@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import NoneType, TracebackType
@@ -17,7 +17,8 @@ from failsoft.ledger.commitment import Disclosure, digest
 from failsoft.ledger.merkle import BLOCK, Frontier
 from failsoft.ledger.schema import APPLICATION_ID, UNREADABLE, VERSION, Kind
 
-_COLUMNS = "SELECT seq, leaf, type, ts, body FROM ledger_record"
+_COLUMNS = "SELECT seq, leaf, type, ts, body, emitter, call_id FROM ledger_record"
+_OF_CASE = "(case_id = ? OR call_id IN (SELECT call_id FROM ledger_record WHERE case_id = ?))"
 
 
 @frozen
@@ -28,6 +29,8 @@ class Entry:
         index: its place, from 0.
         leaf: its hash, as stored.
         body: its exact bytes; None where it was pruned.
+        emitter: whose it is, by the index copy; None of the log's opening.
+        call_id: of which call, by the index copy; None where it's of none.
     """
 
     index: int
@@ -35,6 +38,8 @@ class Entry:
     kind: str
     ts: str
     body: bytes | None = field(repr=False)
+    emitter: str | None = None
+    call_id: str | None = None
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -146,29 +151,46 @@ class Reader:
 
     def records(
         self,
-        kind: Kind | str | None = None,
+        kind: Kind | str | Sequence[str] | None = None,
         call_id: str | None = None,
         case: str | None = None,
         capability: str | None = None,
         last: int | None = None,
+        *,
+        since: str | None = None,
+        until: str | None = None,
+        newest_first: bool = False,
     ) -> Iterator[Entry]:
-        """Records in the order of the log, those that fit all that's asked.
+        """Records in the order of the log, those that fit all that's asked, one at a time.
 
         Args:
-            kind: the type, e.g. ``"call.completed"``.
+            kind: the type, e.g. ``"call.completed"``, or several.
             call_id: of this call.
-            case: of the case with this id.
+            case: that name the case with this id, or belong to one of its calls.
             capability: of the capability with this name.
             last: only the newest so many, at least 1.
+            since: whose own time is this or later, written as in the log.
+            until: whose own time is earlier than this, written as in the log.
+            newest_first: in the opposite order.
         """
-        wanted = {"type": kind, "call_id": call_id, "case_id": case, "capability": capability}
-        given = {column: str(value) for column, value in wanted.items() if value is not None}
-        where = " AND ".join(f"{column} = ?" for column in given)
+        kinds = (kind,) if isinstance(kind, str) else tuple(kind or ())
+        asked: list[tuple[str, tuple[str | None, ...]]] = [
+            (f"type IN ({', '.join('?' * len(kinds))})", tuple(map(str, kinds))),
+            ("call_id = ?", (call_id,)),
+            (_OF_CASE, (case, case)),
+            ("capability = ?", (capability,)),
+            ("ts >= ?", (since,)),
+            ("ts < ?", (until,)),
+        ]
+        given = [(condition, values) for condition, values in asked if values and None not in values]
+        where = " AND ".join(condition for condition, _ in given)
+        values = tuple(each for _, values in given for each in values)
         query = f"{_COLUMNS} WHERE {where}" if where else _COLUMNS
+        order = "ORDER BY seq DESC" if newest_first else "ORDER BY seq"
         if last is None:
-            return self._entries(f"{query} ORDER BY seq", tuple(given.values()))
-        newest = f"SELECT * FROM ({query} ORDER BY seq DESC LIMIT ?) ORDER BY seq"  # noqa: S608 -- our own names
-        return self._entries(newest, (*given.values(), last))
+            return self._entries(f"{query} {order}", values)
+        newest = f"SELECT * FROM ({query} ORDER BY seq DESC LIMIT ?) {order}"  # noqa: S608 -- our own names
+        return self._entries(newest, (*values, last))
 
     def record(self, index: int) -> Entry:
         """The record at this place.
@@ -243,7 +265,9 @@ class Reader:
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         with _explained(self.path):
-            yield from self._connection.execute(query, values)
+            # Not `yield from`: it would close the cursor of a connection that may be closed by then.
+            for row in self._connection.execute(query, values):  # noqa: UP028
+                yield row
 
     def _line(self, query: str) -> tuple[Any, ...]:
         """The one line of a table that has one."""

@@ -106,6 +106,8 @@ class Verification:
 
 def printable(line: str) -> str:
     """What a hostile file says mustn't steer the terminal that shows it."""
+    if line.isprintable():
+        return line
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in line)
 
 

@@ -1,0 +1,60 @@
+"""Moments as people write them on a command line: a date, a moment, or how long ago."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import typer
+
+from failsoft.durations import parse_duration
+
+HOW: Final = "2026-11-01, 2026-11-01T09:30Z, or 2h ago as 2h (90m, 30d)"
+
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MOMENT: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?"
+)
+_DAYS: Final = re.compile(r"([0-9]{1,5})d")
+
+
+def beginning(text: str) -> str:
+    """The moment that something begins, as in the log: of a date its midnight, UTC.
+
+    Raises:
+        typer.BadParameter: it's none.
+    """
+    return _written(text, end=False)
+
+
+def ending(text: str) -> str:
+    """The first moment after something's end, as in the log: of a date the midnight that follows, UTC.
+
+    Raises:
+        typer.BadParameter: it's none.
+    """
+    return _written(text, end=True)
+
+
+def _written(text: str, *, end: bool) -> str:
+    try:
+        return written(_moment(text, end=end))
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(f"{text!r} is no moment: write {HOW}") from None
+
+
+def written(moment: datetime) -> str:
+    """As records have it: UTC, always six digits of a second."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def _moment(text: str, *, end: bool) -> datetime:
+    if _DATE.fullmatch(text):
+        return datetime.fromisoformat(text).replace(tzinfo=UTC) + timedelta(days=end)
+    if _MOMENT.fullmatch(text):
+        found = datetime.fromisoformat(text)
+        return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    days = _DAYS.fullmatch(text)
+    ago = timedelta(days=int(days[1])) if days else timedelta(microseconds=parse_duration(text) // 1000)
+    return datetime.now(UTC) - ago

@@ -1,0 +1,354 @@
+"""`failsoft log` and the group `failsoft ledger`: records, proofs and decisions as people, programs and spreadsheets see them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("typer")
+
+import typer
+from typer.testing import CliRunner, Result
+
+import failsoft
+from failsoft.cli.app import app
+from failsoft.cli.moments import beginning, ending, written
+from failsoft.cli.sheet import harmless
+from failsoft.ledger.affected import COLUMNS
+from failsoft.ledger.query import FIELDS
+from failsoft.ledger.schema import Kind
+from failsoft.ledger.verify import verify
+from tests.logs import Log, at, attempt, by, snapshot
+
+FORMULA = '=HYPERLINK("http://example.com","nut")'
+
+
+@pytest.fixture(autouse=True)
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Two calls of a case, by two models; one of another, by the fallback; a block with a hostile reason."""
+    monkeypatch.chdir(tmp_path)
+    log = Log(tmp_path / "x.db")
+    said = log.first
+    said.configure(snapshot(providers={"gpt": "openai", "claude": "anthropic", "own": "callable"}))
+    served = {"model": "m-1-2026", "grade": "provider"}
+    said.call("c1", 2, attempt(served=served), source=by(), case={"id": "T-17"})
+    said.call("c2", 3600, attempt("claude"), source=by("claude"), route=("claude",), case={"id": "T-17"}, answer=b"")
+    said.call("c3", 90_000, source={"kind": "fallback", "name": FORMULA}, degraded=True)
+    said.tell(
+        Kind.BLOCK_CHANGED,
+        90_001,
+        subject="adapter:gpt",
+        blocked=True,
+        actor={"id": "jdoe"},
+        why="\t@x\n\x1b[31m‮all well",
+    )
+    said.tell(Kind.REVIEW_RECORDED, 90_002, call_id="c1", person="mwagner")
+    said.close(90_003)
+    log.close()
+    return "x.db"
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
+def rows(*arguments: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(run(*arguments, "--csv").stdout)))
+
+
+def told(result: Result) -> str:
+    return " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("command", ["case", "attest", "affected"])
+def test_help_has_an_example_and_the_exit_codes(command: str) -> None:
+    said = told(run("ledger", command, "--help"))
+    assert f"Example: failsoft ledger {command}" in said
+    assert "Exit code: 0 " in said
+    assert "64 the command line is wrong" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["log", "x.db", "--json", "--csv"], "exclude each other"),
+        (["log", "x.db", "--all", "--last", "3"], "exclude each other"),
+        (["log", "x.db", "--since", "soon"], "is no moment"),
+        (["log", "x.db", "--until", "2026-13-01"], "is no moment"),
+        (["log", "x.db", "--source", "robot"], "is none of adapter, fallback, frozen"),
+        (["log", "x.db", "--fault", "timeout"], "there is no fault named 'timeout'"),
+        (["ledger"], "attest"),
+        (["ledger", "attest", "x.db", "--since", "2h"], "--never"),
+        (["ledger", "attest", "x.db", "--never", "provider=openai"], "--since"),
+        (["ledger", "attest", "x.db", "--never", "openai", "--since", "2h"], "is not provider=NAME"),
+        (["ledger", "attest", "x.db", "--never", "provider=", "--since", "2h"], "is not provider=NAME"),
+        (["ledger", "attest", "x.db", "--never", "provider=a", "--since", "2h", "--pin", "5"], "is not SIZE:ROOT"),
+        (["ledger", "affected", "x.db", "--adapter", "gpt"], "--between"),
+        (["ledger", "affected", "x.db", "--adapter", "gpt", "--between", "2h"], "--between"),
+        (["ledger", "affected", "x.db", "--adapter", "gpt", "--between", "x", "2h"], "is no moment"),
+    ],
+)
+def test_a_wrong_command_line_is_told(arguments: list[str], problem: str) -> None:
+    assert problem in told(run(*arguments, code=64))
+
+
+class TestMoments:
+    @pytest.mark.parametrize(
+        ("text", "begins", "ends"),
+        [
+            ("2026-11-23", "2026-11-23T00:00:00.000000Z", "2026-11-24T00:00:00.000000Z"),
+            ("0001-01-01", "0001-01-01T00:00:00.000000Z", "0001-01-02T00:00:00.000000Z"),
+            ("2026-11-23T14:00Z", at(0), at(0)),
+            ("2026-11-23 14:00:00", at(0), at(0)),
+            ("2026-11-23T15:00:01.5+01:00", at(1.5), at(1.5)),
+        ],
+    )
+    def test_are_written_as_in_the_log(self, text: str, begins: str, ends: str) -> None:
+        assert (beginning(text), ending(text)) == (begins, ends)
+
+    @pytest.mark.parametrize(("text", "ago"), [("2h", 2 * 3600), ("90m", 5400), ("30d", 30 * 86_400), ("1.5h", 5400)])
+    def test_may_be_so_long_ago(self, text: str, ago: int) -> None:
+        before = datetime.now(UTC)
+        moment = datetime.fromisoformat(beginning(text))
+        assert before <= moment + timedelta(seconds=ago) <= datetime.now(UTC)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "h",
+            "2",
+            "-2h",
+            "20261123",
+            "2026-W48",
+            "2026-11-31",
+            "2026-1-2",
+            "٢٠٢٦-11-23",
+            "2026-11-23T25:00",
+            "999999d",
+            "999999999999h",
+            "0001-01-01T00:00+14:00",
+            "9999-12-31T23:59-14:00",
+            "2026-11-23\n",
+        ],
+    )
+    def test_that_are_none_are_refused(self, text: str) -> None:
+        with pytest.raises(typer.BadParameter, match="is no moment"):
+            beginning(text)
+
+    def test_the_last_day_of_all_has_no_end(self) -> None:
+        with pytest.raises(typer.BadParameter):
+            ending("9999-12-31")
+
+    def test_are_utc_where_they_say_no_zone_wherever_the_computer_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TZ", "America/New_York")
+        time.tzset()
+        try:
+            assert beginning("2026-11-23T14:00") == at(0)
+        finally:
+            monkeypatch.undo()
+            time.tzset()
+
+    def test_of_another_zone_are_told_in_utc(self) -> None:
+        assert written(datetime.fromisoformat("2026-11-23T09:00:00-05:00")) == at(0)
+
+
+class TestLog:
+    def test_is_narrowed_by_all_that_is_asked(self, ledger: str) -> None:
+        assert [each["call_id"] for each in rows("log", ledger, "--source", "adapter:gpt")] == ["c1"]
+        assert [each["call_id"] for each in rows("log", ledger, "--served", "m-1*")] == ["c1"]
+        assert [each["type"] for each in rows("log", ledger, "--reviewer", "mwagner")] == ["review.recorded"]
+        assert rows("log", ledger, "--fault", "refused") == []
+        assert len(rows("log", ledger, "--adapter", "gpt", "--kind", "block.changed")) == 1
+        days = ("--since", "2026-11-24", "--until", "2026-11-24", "--kind", "call.completed")
+        assert [each["call_id"] for each in rows("log", ledger, *days)] == ["c3"]
+
+    def test_shows_twenty_unless_told_otherwise(self, tmp_path: Path) -> None:
+        log = Log(tmp_path / "long.db")
+        for number in range(30):
+            log.first.start(f"c{number}", 5)
+        path = str(log.close())
+        counts = {
+            options: len(run("log", path, *options).stdout.splitlines())
+            for options in ((), ("--last", "3"), ("--all",), ("--since", "2026-11-23"), ("--until", "2026-11-23"))
+        }
+        assert list(counts.values()) == [20, 3, 32, 32, 32]
+
+    def test_as_json_lines_is_each_record_whole(self, ledger: str) -> None:
+        lines = [json.loads(each) for each in run("log", ledger, "--all", "--json").stdout.splitlines()]
+        assert [each["index"] for each in lines] == list(range(len(lines)))
+        assert lines[4]["attempts"][0]["served"]["model"] == "m-1-2026"
+
+    def test_of_a_damaged_ledger_is_a_sentence(self, ledger: str) -> None:
+        connection = sqlite3.connect(ledger, isolation_level=None)
+        connection.execute("DROP TRIGGER ledger_record_no_update")
+        connection.execute("UPDATE ledger_record SET body = ? WHERE seq = 4", (b'{"attempts":5}',))
+        connection.close()
+        for form in ((), ("--csv",), ("--json",)):
+            result = CliRunner().invoke(app, ["log", ledger, "--fault", "refused", *form])
+            assert result.exit_code == 1
+            assert "failsoft verify" in result.output
+
+    def test_says_of_a_pruned_record_that_it_is(self, ledger: str) -> None:
+        connection = sqlite3.connect(ledger, isolation_level=None)
+        connection.execute("UPDATE ledger_record SET body = NULL WHERE seq = 4")
+        connection.close()
+        assert re.search(r"^ +4  call\.completed +pruned$", run("log", ledger).stdout, re.MULTILINE)
+
+
+class TestCase:
+    def test_shows_its_records_and_those_of_its_calls(self, ledger: str) -> None:
+        assert [each["index"] for each in rows("ledger", "case", ledger, "T-17")] == ["3", "4", "5", "6", "10"]
+        assert [each["index"] for each in rows("ledger", "case", ledger, "T-17", "--source", "adapter:claude")] == ["6"]
+        assert run("ledger", "case", ledger, "T-18").stdout == ""
+        assert len(run("ledger", "case", ledger, "T-17").stdout.splitlines()) == 5
+
+
+class TestCsv:
+    def test_has_the_documented_columns(self, ledger: str) -> None:
+        assert run("log", ledger, "--csv").stdout.splitlines()[0] == ",".join(f'"{each}"' for each in FIELDS)
+
+    def test_holds_no_formula_and_no_control_character(self, ledger: str) -> None:
+        text = run("log", ledger, "--all", "--csv").stdout
+        assert all(char == "\n" or char.isprintable() for char in text)
+        found = list(csv.DictReader(io.StringIO(text)))
+        assert len(found) == len(text.splitlines()) - 1
+        assert found[8]["answered_by"] == "'" + FORMULA
+        assert found[9]["said"] == "'\\u0009@x\\u000a\\u001b[31m\\u202eall well"
+        assert found[4]["degraded"] == "false"
+
+    @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", " =", "\xa0=", "＝", " ＠", "\t ="])
+    def test_neutralises_what_a_spreadsheet_would_run(self, start: str) -> None:
+        assert harmless(f"{start}1+1").startswith("'")
+
+    @pytest.mark.parametrize(
+        ("value", "cell"), [("a=1", "a=1"), ("", ""), (-5, "-5"), (True, "true"), ("5", "5"), (" ", " ")]
+    )
+    def test_leaves_everything_else(self, value: Any, cell: str) -> None:
+        assert harmless(value) == cell
+
+    def test_whose_reader_has_gone_changes_no_exit_code(self, ledger: str) -> None:
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "wb") as closed:
+            command = [sys.executable, "-m", "failsoft", "log", ledger, "--csv"]
+            environment = {**os.environ, "PYTHONPATH": str(Path(failsoft.__file__).parents[1])}
+            assert subprocess.run(command, stdout=closed, env=environment, check=False).returncode == 0
+
+
+class TestAttest:
+    SINCE = ("--since", "2026-11-23T14:00Z")
+
+    def test_says_that_none_went_there_and_what_that_rests_on(self, ledger: str) -> None:
+        said = told(run("ledger", "attest", ledger, "--never", "provider=mistral", *self.SINCE))
+        assert f"attested: no call was sent to mistral from {at(0)} to the last record" in said
+        assert "3 calls in that time, with 2 attempts: 1 to anthropic, 1 to openai" in said
+        assert "what it can't show: - what was asked by other means than failsoft" in said
+        assert "what stands against it" not in said
+
+    def test_names_what_went_there(self, ledger: str) -> None:
+        said = told(run("ledger", "attest", ledger, "--never", "provider=openai", *self.SINCE, code=1))
+        assert f"not so: 1 attempts went to openai from {at(0)} to the last record" in said
+        assert f"record 4 {at(2.1)} call c1: adapter gpt (the adapter is configured for it)" in said
+
+    def test_says_why_it_cant_be_told(self, ledger: str) -> None:
+        said = told(
+            run(
+                "ledger",
+                "attest",
+                ledger,
+                "--never",
+                "provider=x",
+                "--since",
+                "2026-11-20",
+                "--until",
+                "2026-11-23",
+                code=2,
+            )
+        )
+        assert (
+            "can't be attested: whether a call was sent to x from 2026-11-20T00:00:00.000000Z until 2026-11-24" in said
+        )
+        assert f"the log begins at {at(0)}" in said
+
+    def test_for_programs(self, ledger: str) -> None:
+        pin = verify(Path(ledger))
+        asked = ("--never", "provider=openai", *self.SINCE, "--pin", f"{pin.size}:{pin.root}", "--json")
+        found = json.loads(run("ledger", "attest", ledger, *asked, code=1).stdout)
+        assert (found["exit_code"], found["attempts"], found["size"]) == (1, {"anthropic": 1, "openai": 1}, pin.size)
+        assert found["sent"][0]["call_id"] == "c1"
+
+    @pytest.mark.parametrize("form", [(), ("--json",)])
+    def test_of_what_is_no_ledger_is_a_sentence(self, tmp_path: Path, form: tuple[str, ...]) -> None:
+        (tmp_path / "not.db").write_text("precious " * 2000)
+        for name in ("not.db", "nowhere.db"):
+            said = told(run("ledger", "attest", name, "--never", "provider=openai", *self.SINCE, *form, code=2))
+            assert name in said
+
+    def test_of_a_hostile_one_is_a_sentence(self, tmp_path: Path) -> None:
+        log = Log(tmp_path / "odd.db")
+        log.first.call("c1", 2, attempts="all")
+        log.close()
+        said = told(run("ledger", "attest", "odd.db", "--never", "provider=openai", *self.SINCE, code=2))
+        assert "a record's parts aren't where failsoft writes them" in said
+
+    def test_counts_what_it_doesnt_name_and_says_what_failed(self, tmp_path: Path) -> None:
+        log = Log(tmp_path / "many.db")
+        log.first.configure()
+        for number in range(11):
+            tries = [attempt(n=n, fault="rate_limited", endpoint="https://api.openai.com/v1") for n in range(1, 11)]
+            log.first.call(f"c{number}", 2, *tries)
+        log.close()
+        said = told(run("ledger", "attest", "many.db", "--never", "provider=openai", *self.SINCE, code=1))
+        assert "adapter gpt at api.openai.com, and failed: rate_limited (" in said
+        assert "and 10 more what" in said
+
+
+class TestAffected:
+    WHEN = ("--between", "2026-11-23", "2026-11-24")
+
+    def test_lists_the_decisions_of_that_time(self, ledger: str) -> None:
+        said = told(run("ledger", "affected", ledger, "--adapter", "gpt", *self.WHEN))
+        assert f"4 {at(2.1)} c1 rate for case T-17 (m-1-2026) answered: 5 reviewed by mwagner" in said
+        assert "1 decisions by gpt from 2026-11-23T00:00:00.000000Z until 2026-11-25T00:00:00.000000Z" in said
+        said = told(run("ledger", "affected", ledger, "--adapter", "claude", *self.WHEN))
+        assert "(m-1, as asked) answered: its answer isn't kept" in said
+
+    def test_as_csv_and_for_programs(self, ledger: str) -> None:
+        (row,) = rows("ledger", "affected", ledger, "--adapter", "gpt", *self.WHEN, "--served", "m-1*")
+        assert list(row) == list(COLUMNS)
+        assert (row["answer"], row["kept"], row["case"]) == ("5", "true", "T-17")
+        said = run("ledger", "affected", ledger, "--adapter", "gpt", *self.WHEN, "--json").stdout
+        assert json.loads(said)["kept"] is True
+        assert rows("ledger", "affected", ledger, "--adapter", "gpt", *self.WHEN, "--served", "m-2") == []
+
+    def test_says_what_may_be_missing(self, tmp_path: Path) -> None:
+        log = Log(tmp_path / "gap.db")
+        log.first.tell(Kind.GAP_DECLARED, 5, count=7, reason="queue_full")
+        log.close()
+        said = told(run("ledger", "affected", "gap.db", "--adapter", "gpt", *self.WHEN))
+        assert "0 decisions by gpt" in said
+        assert "7 calls have records that were never written" in said
+
+    def test_a_swapped_payload_is_a_sentence(self, ledger: str) -> None:
+        connection = sqlite3.connect(ledger, isolation_level=None)
+        connection.execute("DROP TRIGGER ledger_payload_no_update")
+        connection.execute("UPDATE ledger_payload SET data = x'00'")
+        connection.close()
+        assert "failsoft verify" in told(run("ledger", "affected", ledger, "--adapter", "gpt", *self.WHEN, code=1))

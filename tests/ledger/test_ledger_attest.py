@@ -1,0 +1,358 @@
+"""That nobody was asked: attested, disproved, or not to be told, and why."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.logs import Log, Process, at, attempt, by, snapshot
+
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger import draft
+from failsoft.ledger.attest import ATTESTED, SENT, UNDECIDED, Attestation, attest
+from failsoft.ledger.locks import LiveFile
+from failsoft.ledger.schema import Kind
+from failsoft.ledger.verify import verify
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    return Log(tmp_path / "x.db")
+
+
+@pytest.fixture
+def process(log: Log) -> Process:
+    """One under the usual policy."""
+    log.first.configure()
+    return log.first
+
+
+def looked(log: Log, provider: str = "openai", since: float = 0, until: float | None = None) -> Attestation:
+    return attest(log.close(), provider, at(since), None if until is None else at(until))
+
+
+def test_a_log_whose_calls_went_elsewhere_attests_that_none_went_there(log: Log, process: Process) -> None:
+    process.call("c1", 2, attempt("claude"), route=("claude",), source=by("claude"))
+    process.call("c2", 3, source={"kind": "fallback", "name": "f"}, degraded=True)
+    process.close(4)
+    found = looked(log)
+    assert (found.exit_code, found.sent, found.reasons) == (ATTESTED, (), ())
+    assert (found.calls, dict(found.attempts), found.emitters) == (2, {"anthropic": 1}, 1)
+    assert (found.gaps, found.orphans, found.under_way) == (0, 0, 0)
+    assert found.shown[0] == "2 calls in that time, with 1 attempts: 1 to anthropic"
+    assert any("no pin was given" in each for each in found.limits)
+
+
+def test_an_attempt_that_went_there_is_named(log: Log, process: Process) -> None:
+    process.call("c1", 2, attempt(endpoint="https://api.openai.com/v1"), source=by())
+    process.call("c2", 3, attempt(fault="attempt_timeout"))
+    found = looked(log)
+    assert found.exit_code == SENT
+    assert [(each.index, each.ts, each.call_id, each.place, each.fault) for each in found.sent] == [
+        (4, at(2.1), "c1", "api.openai.com", ""),
+        (6, at(3.1), "c2", "", "attempt_timeout"),
+    ]
+    assert {each.how for each in found.sent} == {"the adapter is configured for it"}
+
+
+def test_more_than_a_hundred_are_counted(log: Log, process: Process) -> None:
+    for number in range(11):
+        process.call(f"c{number}", 2, *(attempt(n=n) for n in range(1, 11)))
+    found = looked(log)
+    assert (len(found.sent), found.more) == (100, 10)
+
+
+@pytest.mark.parametrize(
+    ("url", "provider", "code"),
+    [
+        ("https://api.openai.com/v1", "openai", SENT),
+        ("https://API.openai.com.:443/v1", "openai", SENT),
+        ("https://api.openai.com:8443/v1", "openai", ATTESTED),
+        ("https://api.openai.com.example.com/v1", "openai", ATTESTED),
+        ("https://bedrock-runtime.us-east-1.amazonaws.com", "bedrock", SENT),
+        ("https://bedrock-runtime.us-east-1.example.com", "bedrock", ATTESTED),
+        ("http://localhost:8080/v1", "ollama", ATTESTED),
+        ("http://[", "openai", ATTESTED),
+    ],
+)
+def test_a_providers_own_host_is_the_provider_whatever_dialect_is_spoken(
+    log: Log, url: str, provider: str, code: int
+) -> None:
+    log.first.configure(snapshot(providers={"any": "openai-compatible"}))
+    log.first.call("c1", 2, attempt("any", endpoint=url), route=("any",))
+    assert looked(log, provider).exit_code == code
+
+
+def test_the_configured_place_counts_where_the_attempt_says_none(log: Log) -> None:
+    log.first.configure(snapshot(providers={"any": "vllm"}, urls={"any": "https://api.openai.com/v1"}))
+    log.first.call("c1", 2, attempt("any"), route=("any",))
+    assert looked(log).sent[0].how == "it's the provider's own host"
+
+
+def test_who_answers_behind_a_gateway_is_believed_where_it_is_the_one_asked_about(log: Log) -> None:
+    log.first.configure(snapshot(providers={"router": "openrouter"}))
+    log.first.call("c1", 2, attempt("router", served={"grade": "gateway", "upstream": "OpenAI"}), route=("router",))
+    log.first.call("c2", 3, attempt("router", served={"grade": "gateway", "upstream": "Azure"}), route=("router",))
+    log.first.call("c3", 4, attempt("router", served={"grade": "gateway"}), attempt("router", 2), route=("router",))
+    found = looked(log)
+    assert [each.call_id for each in found.sent] == ["c1"]
+    assert "gateway" in found.sent[0].how
+    assert attest(log.path, "--", at(0)).sent == ()
+
+
+class TestCannotBeAttested:
+    def told(self, log: Log, reason: str, since: float = 0, until: float | None = None) -> Attestation:
+        found = looked(log, "openai", since, until)
+        assert found.exit_code == UNDECIDED
+        assert any(reason in each for each in found.reasons), found.reasons
+        return found
+
+    def test_before_the_log_begins(self, log: Log, process: Process) -> None:
+        self.told(log, f"the log begins at {at(0)}", since=-1)
+
+    def test_of_somebody_unheard_of(self, log: Log, process: Process) -> None:
+        assert "no provider named 'opnai'" in looked(log, "opnai").reasons[0]
+
+    def test_but_of_a_foreign_provider_that_was_configured(self, log: Log) -> None:
+        log.first.configure(snapshot(providers={"a": "acme"}))
+        assert looked(log, "acme").exit_code == ATTESTED
+        assert looked(log, "azure_openai").exit_code == ATTESTED
+
+    @pytest.mark.parametrize(
+        ("adapter", "word"),
+        [("own", "a function of the application's"), ("given in code", "a function of the application's")],
+    )
+    def test_where_it_is_unknown_whom_an_adapter_asks(
+        self, log: Log, process: Process, adapter: str, word: str
+    ) -> None:
+        process.call("c1", 2, attempt(adapter), attempt(adapter, 2), route=(adapter,))
+        found = self.told(log, f"2 attempts by the adapter {adapter}: ")
+        assert word in found.reasons[0]
+
+    def test_while_a_call_is_under_way_that_may_ask_it(self, log: Log, process: Process) -> None:
+        process.start("c1", 2, ("claude", "gpt"))
+        process.start("c2", 2, ("claude",))
+        found = self.told(log, "1 calls have no end in the log")
+        assert "(started in record 3)" in found.reasons[0]
+        assert (found.under_way, found.calls) == (2, 2)
+
+    def test_where_more_are_under_way_than_are_named(self, log: Log, process: Process) -> None:
+        for number in range(12):
+            process.start(f"c{number}", 2)
+        assert "12, …)" in self.told(log, "12 calls have no end").reasons[0]
+
+    def test_where_a_call_was_orphaned_that_may_have_asked_it(self, log: Log, process: Process) -> None:
+        for number, second in (("before", 2), ("in it", 10)):
+            built = process.start(number, second)
+            process.say(draft.call_orphaned(number, built.leaf, None, None), second + 1)
+        found = self.told(log, "(started in record 5)", since=5)
+        assert (found.orphans, found.under_way) == (1, 0)
+
+    def test_where_a_call_names_only_some_of_its_attempts(self, log: Log, process: Process) -> None:
+        process.call("c1", 2, attempt("claude"), route=("claude",), attempts_omitted=3)
+        process.call("c2", 3, attempt("claude"), route=("claude", "gpt"), attempts_omitted=3)
+        found = self.told(log, "record 6: the call made more attempts than it names")
+        assert len(found.reasons) == 1
+        assert found.attempts["(not named)"] == 6
+
+    def test_where_a_process_that_may_ask_without_a_record_declares_a_gap(self, log: Log) -> None:
+        log.first.configure(snapshot("continue"))
+        log.first.say(draft.gap_declared("queue_full", 7), 5)
+        log.first.close(6)
+        assert self.told(log, "declares that 7 calls").gaps == 7
+        assert attest(log.path, "openai", at(6)).exit_code == ATTESTED
+
+    def test_where_a_process_that_may_ask_without_a_record_never_closed(self, log: Log) -> None:
+        log.first.configure(snapshot("continue"), 5)
+        self.told(log, "hasn't closed the log")
+        self.told(log, "hasn't closed the log", until=6)
+        assert attest(log.path, "openai", at(0), at(5)).exit_code == ATTESTED, "it went on to speak after that"
+
+    def test_where_nobody_knows_a_processs_policy(self, log: Log) -> None:
+        self.told(log, "hasn't closed the log")
+
+    def test_where_an_outage_that_was_made_up_for_later_lies_across_the_end(self, log: Log) -> None:
+        log.first.configure(snapshot("continue"))
+        log.first.say(draft.ledger_failure(at(5), "continue", 0, at(9)), 9)
+        log.first.close(20)
+        self.told(log, "couldn't record from", until=7)
+        assert [attest(log.path, "openai", at(0), end).exit_code for end in (at(5), at(10), None)] == [ATTESTED] * 3
+
+    def test_by_a_log_that_was_changed(self, log: Log, process: Process) -> None:
+        connection = sqlite3.connect(log.close(), isolation_level=None)
+        connection.execute("DROP TRIGGER ledger_record_no_delete")
+        connection.execute("DELETE FROM ledger_record WHERE seq = 2")
+        connection.close()
+        assert "tampered with, and proves nothing" in self.told(log, "the ledger is").reasons[0]
+
+    def test_by_what_is_no_ledger(self, tmp_path: Path) -> None:
+        found = attest(tmp_path / "nowhere.db", "openai", at(0))
+        assert found.exit_code == UNDECIDED
+        assert "no such file" in found.reasons[1]
+
+    def test_for_more_reasons_than_are_told(self, log: Log) -> None:
+        log.first.configure(snapshot("continue"))
+        for _ in range(103):
+            log.first.say(draft.gap_declared("queue_full", 1), 5)
+        log.first.close(6)
+        found = self.told(log, "and 3 reasons more")
+        assert len(found.reasons) == 101
+
+
+def test_a_gap_of_a_process_that_asks_on_record_only_hides_no_call(log: Log, process: Process) -> None:
+    process.say(draft.gap_declared("queue_full", 7), 5)
+    process.say(draft.ledger_failure(at(4), "fallback", 7), 5)
+    found = looked(log)
+    assert (found.exit_code, found.gaps) == (ATTESTED, 7)
+
+
+def test_a_process_that_fell_silent_before_is_told_as_a_limit(log: Log) -> None:
+    log.first.configure(snapshot("continue"), 2)
+    other = log.process(second=3)
+    other.configure(second=3)
+    found = looked(log, since=10)
+    assert found.exit_code == ATTESTED
+    assert any("1 processes did since then that may ask without a record" in each for each in found.limits)
+    live = LiveFile.hold(log.path, log.first.emitter.id)
+    assert attest(log.path, "openai", at(10)).exit_code == UNDECIDED, "it's there, and may be asking"
+    live.release(remove=True)
+
+
+def test_that_nobody_had_the_log_open_is_told(log: Log, process: Process) -> None:
+    process.close(5)
+    silent = "no process had this log open"
+    assert not any(silent in each for each in looked(log, since=5).limits)
+    assert any(silent in each for each in looked(log, since=6).limits)
+
+
+def test_that_a_clock_stepped_back_is_told(log: Log, process: Process) -> None:
+    process.start("c1", 9, ("claude",))
+    process.start("c2", 5, ("claude",))
+    assert any("a clock stepped back 1 times" in each for each in looked(log).limits)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "code"),
+    [
+        (0, 2, ATTESTED),
+        (0, 2.05, SENT),
+        (2.05, 2.06, SENT),
+        (2.1, None, SENT),
+        (2.2, None, ATTESTED),
+    ],
+)
+def test_a_call_lies_in_the_time_if_any_moment_of_it_does(
+    log: Log, process: Process, since: float, until: float | None, code: int
+) -> None:
+    process.call("c1", 2, attempt())
+    assert looked(log, "openai", since, until).exit_code == code
+
+
+def test_a_call_without_a_start_counts_by_its_end(log: Log, process: Process) -> None:
+    process.end("c1", 2, None, attempt())
+    assert looked(log, until=2).exit_code == ATTESTED
+    assert looked(log).exit_code == SENT
+
+
+def test_a_call_that_began_later_or_a_process_that_opened_later_is_outside(log: Log, process: Process) -> None:
+    process.start("c1", 8)
+    log.process(second=9)
+    built = process.start("c2", 10)
+    process.say(draft.call_orphaned("c2", built.leaf, None, None), 11)
+    found = looked(log, until=5)
+    assert (found.exit_code, found.calls, found.emitters) == (ATTESTED, 0, 1)
+
+
+def test_an_orphan_whose_start_is_told_nowhere_is_none(log: Log, process: Process) -> None:
+    process.tell(Kind.CALL_ORPHANED, 3, call_id="c9", refs={"started": "00" * 32})
+    assert looked(log).exit_code == UNDECIDED, "verification finds it"
+
+
+def test_an_observed_sdks_adapters_are_the_providers(log: Log) -> None:
+    log.first.configure(b'{"observed":true}')
+    log.first.call("c1", 2, attempt("openai"), route=("openai",))
+    log.first.close(3)
+    assert looked(log).exit_code == SENT
+    assert looked(log, "anthropic").exit_code == ATTESTED
+
+
+@pytest.mark.parametrize("data", [b"[]", b"{", b'{"adapters":5}', b'{"adapters":{"gpt":{}}}', b"\xff", b"[" * 100_000])
+def test_a_configuration_that_is_none_says_nothing(log: Log, data: bytes) -> None:
+    log.first.configure(data)
+    log.first.call("c1", 2, attempt("gpt"))
+    log.first.close(3)
+    found = looked(log)
+    assert found.exit_code == UNDECIDED
+    assert "no configuration on record" in found.reasons[0]
+
+
+def test_a_call_that_names_a_configuration_that_isnt_there_may_have_asked_anybody(log: Log, process: Process) -> None:
+    for number, digest in enumerate(("11" * 32, "no digest")):
+        process.start(f"c{number}", 2, ("claude",), config_sha256=digest)
+    assert "2 calls have no end" in looked(log).reasons[0]
+
+
+def test_a_configuration_that_was_put_in_anothers_place_says_nothing(log: Log, process: Process) -> None:
+    connection = sqlite3.connect(log.path, isolation_level=None)
+    connection.execute("INSERT INTO ledger_artifact VALUES (?, 'application/json', ?)", (b"\x11" * 32, snapshot()))
+    connection.close()
+    process.start("c1", 2, ("claude",), config_sha256="11" * 32)
+    assert "1 calls have no end" in looked(log).reasons[0]
+
+
+def test_what_went_there_counts_more_than_what_cant_be_told(log: Log, process: Process) -> None:
+    process.call("c1", 2, attempt(), attempt("own", 2), route=("gpt", "own"))
+    found = looked(log)
+    assert found.exit_code == SENT
+    assert len(found.reasons) == 1
+
+
+def test_many_configurations_dont_fill_the_memory(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("failsoft.ledger.senders._KEPT", 1)
+    for second in (1, 2):
+        log.first.configure(snapshot(providers={f"a{second}": "vllm"}), second)
+        log.first.call(f"c{second}", second + 0.5, attempt(f"a{second}"), route=(f"a{second}",))
+    assert looked(log).exit_code == ATTESTED
+
+
+def test_records_that_are_written_meanwhile_arent_looked_at(
+    log: Log, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def verified(path: Path, *, pins: object) -> object:
+        found = verify(path)
+        process.call("c1", 2, attempt())
+        return found
+
+    monkeypatch.setattr("failsoft.ledger.attest.verify", verified)
+    assert attest(log.path, "openai", at(0)).exit_code == ATTESTED
+    log.close()
+
+
+def test_a_pin_says_how_far_the_log_is_the_one_that_was_written(log: Log, process: Process) -> None:
+    early = verify(log.path)
+    process.call("c1", 2, attempt("claude"), route=("claude",))
+    late = verify(log.close())
+    found = attest(log.path, "openai", at(0), pins=[(early.size, early.root)])
+    assert any(f"the records from {early.size} on" in each for each in found.limits)
+    found = attest(log.path, "openai", at(0), pins=[(late.size, late.root)])
+    assert not any("pin" in each for each in found.limits)
+    assert attest(log.path, "openai", at(0), pins=[(late.size, "0" * 64)]).exit_code == UNDECIDED
+
+
+def _attempts_are_text(process: Process) -> None:
+    process.end("c1", 3, process.start("c1", 2), attempts="all")
+
+
+def _count_is_text(process: Process) -> None:
+    process.tell(Kind.GAP_DECLARED, 3, count="many", reason="x")
+
+
+@pytest.mark.parametrize("damage", [_attempts_are_text, _count_is_text])
+def test_a_record_that_hashes_well_and_isnt_one_is_a_sentence(
+    log: Log, process: Process, damage: Callable[[Process], None]
+) -> None:
+    damage(process)
+    with pytest.raises(LedgerInvalid, match="aren't where failsoft writes them"):
+        looked(log)

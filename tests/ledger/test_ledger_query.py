@@ -1,0 +1,228 @@
+"""Records by what is asked of them, one row each, and the decisions that a model made."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.logs import JSON, Log, Process, at, attempt, by
+
+from failsoft.ledger import draft
+from failsoft.ledger.affected import COLUMNS, Decision, affected, undeclared
+from failsoft.ledger.query import FIELDS, Query, find, row_of
+from failsoft.ledger.read import Reader, read
+from failsoft.ledger.record import Draft
+from failsoft.ledger.schema import Kind
+
+CASE = {"case": {"id": "T-17"}}
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    return Log(tmp_path / "x.db")
+
+
+@pytest.fixture
+def reader(log: Log) -> Iterator[Reader]:
+    """Two processes; a call of a case, two others, a review, a breaker, a block."""
+    said = log.first
+    said.configure()
+    start = said.start("c1", 2, actor={"id": "jdoe"}, labels=["CUI", "PII"], **CASE)
+    said.end(
+        "c1",
+        3,
+        start,
+        attempt(fault="attempt_timeout"),
+        attempt("claude", 2, served={"model": "m-1-2026", "grade": "provider"}),
+        source=by("claude", 2),
+        labels=["CUI", "PII"],
+        **CASE,
+    )
+    said.call("c2", 4, source={"kind": "fallback", "name": "rules:Table"}, degraded=True)
+    other = log.process(second=5)
+    other.call("c3", 6, attempt(served={"model": "m-2", "grade": "echoed"}), source=by())
+    other.tell(Kind.REVIEW_RECORDED, 7, call_id="c1", person="mwagner", decision="upheld", reason="checked")
+    other.tell(Kind.BREAKER_CHANGED, 8, adapter="gpt", layer="health", began="closed", to="open", reason="consecutive")
+    other.tell(Kind.BLOCK_CHANGED, 9, subject="adapter:gpt", blocked=True, actor={"id": "jdoe"}, why="=wrong")
+    other.tell(Kind.OVERRIDE_RECORDED, 10, call_id="c3", actor={"id": "mwagner"})
+    with read(log.close()) as reader:
+        yield reader
+
+
+def indexes(reader: Reader, last: int | None = None, **asked: Any) -> list[int]:
+    return [entry.index for entry, _ in find(reader, Query(**asked), last)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({}, list(range(14))),
+        ({"kind": "call.started"}, [3, 5, 8]),
+        ({"kind": "call.finished"}, []),
+        ({"case": "T-17"}, [3, 4, 10]),
+        ({"case": "T-17", "kind": "call.completed"}, [4]),
+        ({"capability": "rate", "since": at(4)}, [5, 6, 8, 9]),
+        ({"since": at(6.1), "until": at(8)}, [9, 10]),
+        ({"since": at(11)}, []),
+        ({"source": "adapter"}, [4, 9]),
+        ({"source": "adapter:claude"}, [4]),
+        ({"source": "fallback:rules:Table"}, [6]),
+        ({"source": "frozen"}, []),
+        ({"served": "m-1-2026"}, [4]),
+        ({"served": "m-1"}, []),
+        ({"served": "m-1*"}, [4]),
+        ({"served": "*"}, [4, 9]),
+        ({"fault": "attempt_timeout"}, [4]),
+        ({"fault": "refused"}, []),
+        ({"adapter": "claude"}, [4]),
+        ({"adapter": "gpt"}, [4, 9, 11, 12]),
+        ({"reviewer": "mwagner"}, [10, 13]),
+        ({"reviewer": "jdoe"}, []),
+        ({"adapter": "gpt", "fault": "attempt_timeout", "case": "T-17", "source": "adapter"}, [4]),
+    ],
+)
+def test_a_record_must_fit_all_that_is_asked(reader: Reader, asked: dict[str, Any], found: list[int]) -> None:
+    assert indexes(reader, **asked) == found
+
+
+def test_the_newest_come_in_the_order_of_the_log(reader: Reader) -> None:
+    assert indexes(reader, last=2) == [12, 13]
+    assert indexes(reader, last=2, kind="call.completed") == [6, 9]
+    assert indexes(reader, last=99, fault="attempt_timeout") == [4]
+
+
+def test_records_are_read_as_they_are_asked_for(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = find(reader, Query())
+    monkeypatch.setattr("failsoft.ledger.canonical.read", lambda _: {"type": "x"})
+    assert next(found)[1] == {"type": "x"}
+    monkeypatch.undo()
+    assert next(found)[1]["type"] == "emitter.opened"
+
+
+def test_a_row_says_all_that_is_in_the_record(reader: Reader) -> None:
+    rows = {each.index: row_of(each, fields) for each, fields in find(reader, Query())}
+    assert all(list(row) == list(FIELDS) for row in rows.values())
+    told = {name: value for name, value in rows[4].items() if value != ""}
+    leaf = told.pop("leaf")
+    assert leaf == reader.record(4).leaf.hex()
+    assert told == {
+        "index": 4,
+        "ts": at(3),
+        "type": "call.completed",
+        "call_id": "c1",
+        "case": "T-17",
+        "capability": "rate",
+        "labels": "CUI PII",
+        "outcome": "answered",
+        "degraded": False,
+        "source": "adapter",
+        "answered_by": "claude",
+        "model": "m-1",
+        "served": "m-1-2026",
+        "grade": "provider",
+        "adapters": "gpt claude",
+        "faults": "gpt:attempt_timeout",
+        "us": 5,
+    }
+    assert rows[3]["actor"] == "jdoe"
+    assert (rows[10]["reviewer"], rows[10]["said"]) == ("mwagner", "checked")
+    assert rows[11]["subject"] == "gpt"
+    assert (rows[12]["subject"], rows[12]["said"]) == ("adapter:gpt", "=wrong")
+
+
+def test_a_pruned_record_is_a_row_of_what_is_left(log: Log) -> None:
+    log.first.configure()
+    connection = sqlite3.connect(log.close(), isolation_level=None)
+    connection.execute("UPDATE ledger_record SET body = NULL WHERE seq = 2")
+    connection.close()
+    with read(log.path) as reader:
+        (found,) = find(reader, Query(kind="config.activated"))
+    assert found[1] == {}
+    assert row_of(*found)["index"] == 2
+
+
+# --- decisions --------------------------------------------------------------------------------------------------------
+
+
+def decisions(log: Log, first: float = 0, last: float = 99, **asked: Any) -> list[Decision]:
+    with read(log.close()) as reader:
+        return list(affected(reader, "gpt", at(first), at(last), **asked))
+
+
+def amended(process: Process, completed: Any, second: float, **fields: Any) -> None:
+    told = {"call_id": "c1", "capability": {"name": "rate"}, "degraded": False, "outcome": "answered", "us": 9}
+    told |= {"refs": {"completed": completed.leaf.hex()}, **fields}
+    process.say(Draft(Kind.CALL_AMENDED, told, (("response", JSON, b"3"),)), second)
+
+
+def test_the_decisions_of_an_adapter_are_those_that_its_answer_ended(reader: Reader, log: Log) -> None:
+    (found,) = decisions(log)
+    assert found == Decision(
+        9, at(6.1), "c3", "", "rate", "", "answered", "m-1", "m-2", "echoed", "5", "mwagner"
+    )  # fmt: skip
+    assert decisions(log, 0, 6.1) == decisions(log, 6.2, 99) == []
+    assert list(found.row()) == list(COLUMNS)
+    assert (found.row()["kept"], found.row()["answer"]) == (True, "5")
+
+
+def test_decisions_by_what_was_served(reader: Reader, log: Log) -> None:
+    assert len(decisions(log, served="m-*")) == 1
+    assert decisions(log, served="m-1") == []
+
+
+def test_what_the_caller_really_got_is_the_decision(log: Log) -> None:
+    log.first.configure()
+    completed = log.first.call("c1", 2, attempt(), source=by(), capability={"name": "rate", "version": "2"})
+    amended(log.first, completed, 50, source={"kind": "fallback", "name": "f"})
+    assert decisions(log) == []
+
+
+def test_an_amendment_that_leaves_the_source_tells_the_answer(log: Log) -> None:
+    log.first.configure()
+    completed = log.first.call("c1", 2, attempt(), source=by(), capability={"name": "rate", "version": "2"})
+    amended(log.first, completed, 50, source=by())
+    (found,) = decisions(log, 0, 10)
+    assert (found.index, found.ts, found.answer, found.model) == (5, at(50), "3", "m-1")
+
+
+def test_an_amendment_may_name_another_attempt(log: Log) -> None:
+    log.first.configure()
+    tries = attempt(fault="deadline"), attempt(n=2, served={"model": "m-2", "grade": "echoed"})
+    completed = log.first.call("c1", 2, *tries, source={"kind": "fallback", "name": "f"})
+    amended(log.first, completed, 3, source=by(number=2))
+    assert [each.served for each in decisions(log)] == ["m-2"]
+
+
+def test_the_latest_review_is_told(log: Log) -> None:
+    log.first.call("c1", 2, attempt(), source=by())
+    for second, person in enumerate(("mwagner", "jdoe"), 3):
+        log.first.tell(Kind.REVIEW_RECORDED, second, call_id="c1", person={"id": person})
+    assert [each.reviewed_by for each in decisions(log)] == ["jdoe"]
+
+
+def test_a_frozen_answer_is_the_adapters_too(log: Log) -> None:
+    log.first.call("c1", 2, source={"kind": "frozen", "name": "gpt"}, case={"id": "T-17"})
+    (found,) = decisions(log)
+    assert (found.case, found.served) == ("T-17", "")
+
+
+def test_an_answer_that_isnt_kept_says_so(log: Log) -> None:
+    log.first.call("c1", 2, attempt(), source=by(), answer=b"")
+    log.first.call("c2", 3, attempt(), source=by())
+    log.first.say(Draft(Kind.REVIEW_RECORDED, {"call_id": "c2"}), 4)
+    connection = sqlite3.connect(log.close(), isolation_level=None)
+    connection.execute("DELETE FROM ledger_payload")
+    connection.close()
+    found = decisions(log)
+    assert [each.answer for each in found] == [None, None]
+    assert (found[0].row()["kept"], found[0].row()["answer"], found[1].reviewed_by) == (False, "", "")
+
+
+def test_calls_that_were_declared_lost_are_counted(log: Log) -> None:
+    log.first.say(draft.gap_declared("queue_full", 3), 5)
+    log.first.say(draft.gap_declared("malformed", 4), 6)
+    with read(log.close()) as reader:
+        assert [undeclared(reader, at(second)) for second in (5, 6, 7)] == [7, 4, 0]
