@@ -10,12 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
-import attrs
 import typer
 from rich.live import Live
 from rich.markup import escape
 
-from failsoft.cli import adapters
+from failsoft.cli import adapters, evidence, keys
 from failsoft.cli import demo as demonstration
 from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of, known, recording
 from failsoft.cli.locking import add_locking
@@ -38,7 +37,6 @@ from failsoft.cli.telling import (
 )
 from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.isolation import Isolation
-from failsoft.ledger.verify import verify as verify_ledger
 
 app = typer.Typer(
     cls=Commands,
@@ -49,16 +47,12 @@ app = typer.Typer(
 )
 
 app.add_typer(adapters.group, name="adapter")
+app.add_typer(keys.group, name="keys")
+app.add_typer(evidence.group, name="ledger")
+app.command(epilog=evidence.EPILOG)(evidence.verify)
 
 Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
 Actor = Annotated[str | None, typer.Option("--actor", help="Who; default: your login name.")]
-
-
-def _pin(text: str) -> tuple[int, str]:
-    size, _, root = text.partition(":")
-    if not (size.isascii() and size.isdigit() and len(root) == 64 and set(root) <= set("0123456789abcdef")):
-        raise typer.BadParameter(f"{text!r} is not SIZE:ROOT (a number, a colon, 64 lower-case hex digits)")
-    return int(size), root
 
 
 def _print_version(wanted: bool) -> None:
@@ -316,29 +310,6 @@ def show(
             if payloads:
                 shown["payloads"] = payloads_of(reader, each)
             print_json(shown)
-
-
-@app.command(
-    epilog="Example: failsoft verify failsoft.db --pin 120:65db49d7…\n\n"
-    "Exit code: 0 whole; 1 tampered with, and where; 2 incomplete; 3 not a usable ledger; 64 the command line is wrong."
-)
-def verify(
-    ledger: Annotated[Path, typer.Argument(help="The ledger's file.")],
-    pin: Annotated[
-        list[Any] | None,
-        typer.Option(help="SIZE:ROOT that you noted earlier, elsewhere.", parser=_pin, metavar="SIZE:ROOT"),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Check every record."""
-    with explained(as_json, code=3):
-        found = verify_ledger(ledger, pins=pin or [])
-    if as_json:
-        print_json({**attrs.asdict(found, recurse=True), "kinds": dict(found.kinds)})
-    else:
-        for line in found.summary():
-            out.print(line, highlight=False, soft_wrap=True, markup=False)
-    raise typer.Exit(found.exit_code)
 
 
 @app.command(

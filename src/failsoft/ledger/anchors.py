@@ -72,7 +72,7 @@ class FileAnchor:
                 tail = file.read(_READ)
         except OSError:
             return None
-        found = [each for each in (_signed(text, key) for text in _NOTE.findall(tail)) if each is not None]
+        found = [each for each in (_signed(text, key) for text in notes_in(tail)) if each is not None]
         return max(found, key=lambda each: each.size, default=None)
 
 
@@ -104,6 +104,12 @@ class CommandAnchor:
     def newest(self, key: VerifierKey) -> Checkpoint | None:
         """A command gives nothing back."""
         return None
+
+
+def notes_in(data: bytes) -> list[bytes]:
+    """All that looks like a signed checkpoint in an anchor file's bytes, in order."""
+    found: list[bytes] = _NOTE.findall(data)
+    return found
 
 
 def _signed(text: bytes, key: VerifierKey) -> Checkpoint | None:

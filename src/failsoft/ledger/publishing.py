@@ -74,6 +74,11 @@ class Coverage:
     exceeded: bool
     problem: str
 
+    @property
+    def ok(self) -> bool:
+        """Are checkpoints signed, and anchored in time?"""
+        return not self.exceeded and not self.problem
+
 
 Tell = Callable[[str, dict[str, Any]], None]
 Publish = Callable[[], tuple[int, bytes | None]]

@@ -55,9 +55,8 @@ class Signer:
 
     def signed_head(self, frontier: Frontier, signature: object) -> bool:
         """Is this the key's signature of this head (or the former key's, while it's being taken over from)?"""
-        head = Checkpoint(self.key.name, frontier.size, frontier.root()).head
-        keys = [each.verifier for each in (self.key, self.former) if each is not None]
-        return type(signature) is bytes and any(verify(key, head, signature) for key in keys)
+        keys = [each for each in (self.key, self.former) if each is not None]
+        return any(signed_head(key, frontier, signature) for key in keys)
 
     def last(self) -> Checkpoint | None:
         """The last checkpoint that was signed; None if none was.
@@ -116,6 +115,12 @@ class Signer:
             os.fsync(file.fileno())
         os.replace(aside, self.state)
         sync_folder(self.state.parent)
+
+
+def signed_head(key: SigningKey, frontier: Frontier, signature: object) -> bool:
+    """Is this the key's signature of this head?"""
+    head = Checkpoint(key.name, frontier.size, frontier.root()).head
+    return type(signature) is bytes and verify(key.verifier, head, signature)
 
 
 def extends(connection: sqlite3.Connection, frontier: Frontier, earlier: Checkpoint) -> None:

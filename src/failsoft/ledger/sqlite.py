@@ -25,13 +25,14 @@ from attrs import frozen
 
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.disk import sync_folder
+from failsoft.ledger.keys import SigningKey
 from failsoft.ledger.locks import FileLock
 from failsoft.ledger.merkle import BLOCK, Frontier
 from failsoft.ledger.note import Checkpoint
 from failsoft.ledger.opening import check_log, refuse_anew
 from failsoft.ledger.record import Built
 from failsoft.ledger.schema import APPLICATION_ID, FORMAT, PAGE_SIZE, STATEMENTS, VERSION, differences
-from failsoft.ledger.signer import Signer, publish
+from failsoft.ledger.signer import Signer, publish, signed_head
 
 Connect = Callable[[str], sqlite3.Connection]
 
@@ -192,6 +193,11 @@ class LedgerFile:
         assert self.signer is not None
         with self.lock.held():
             return publish(self._open_connection(), self.signer)
+
+    def signed_by(self, key: SigningKey) -> bool:
+        """Is the head this key's?"""
+        size, data, sig = self._open_connection().execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
+        return signed_head(key, Frontier.from_bytes(size, data), sig)
 
     def open_calls(self, emitter: str) -> Iterator[OpenCall]:
         """Calls that this emitter began and that have no end in the log."""
