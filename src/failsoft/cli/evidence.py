@@ -90,8 +90,8 @@ def verify(
 
 @group.command(
     epilog="Example: failsoft ledger monitor seen.txt failsoft.db --key 'example.com/log+c2d88293+AQOh…'\n\n"
-    "Exit code: 0 consistent with what was seen before; 1 forked or rolled back; 2 there's nothing to compare, or not signed "
-    "by your key; 3 ledger or state can't be used; 64 the command line is wrong."
+    "Exit code: 0 consistent with what was seen before; 1 forked or rolled back; 2 there's nothing to compare, or not "
+    "signed by your key; 3 ledger or state can't be used; 64 the command line is wrong."
 )
 def monitor(
     state: Annotated[Path, typer.Argument(help="The file of the last checkpoint seen; made at the first look.")],
