@@ -137,7 +137,10 @@ def test_a_writer_does_not_build_on_a_head_that_others_changed(path: Path) -> No
         (lambda path: (path.parent / "signer.state").write_bytes(b"\xff"), "not UTF-8"),
         (lambda path: (path.parent / "signer.state").write_bytes(b"x"), "not a checkpoint"),
         (lambda path: (path.parent / "signer.state").write_text(Checkpoint("b", 1, bytes(32)).text), "another log"),
-        (lambda path: (path.parent / "signer.state").write_text(Checkpoint(ORIGIN, 99, bytes(32)).text), "cut or rolled"),
+        (
+            lambda path: (path.parent / "signer.state").write_text(Checkpoint(ORIGIN, 99, bytes(32)).text),
+            "cut or rolled",
+        ),
         (lambda path: (path.parent / "signer.state").write_text(Checkpoint(ORIGIN, 3, bytes(32)).text), "was forked"),
         (lambda path: path.unlink(), "there is no such file"),
     ],

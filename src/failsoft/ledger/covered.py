@@ -124,7 +124,7 @@ class Covered:
             self.report(
                 TAMPERED, f"record {index} declares another key, and no checkpoint of the former one covers it", None
             )
-        elif self.size:
+        elif 0 < self.size < size:
             tail = size - self.size
             self.report(
                 INCOMPLETE,
