@@ -15,7 +15,7 @@ from ledgers import SystemClock, call, ledger_at, rows, settled, started
 from signing import KEY, NEXT, ORIGIN, attack, recompute, signed_ledger, signing_in, write
 
 from failsoft.errors import ConfigurationError, LedgerInvalid
-from failsoft.ledger.anchors import Anchor, CommandAnchor, FileAnchor
+from failsoft.ledger.anchors import Anchor, CommandAnchor, FileAnchor, notes_in
 from failsoft.ledger.keys import SigningKey, open_checkpoint
 from failsoft.ledger.note import COSIGNATURE, Checkpoint, Note, Signature, VerifierKey
 from failsoft.ledger.read import read
@@ -390,8 +390,10 @@ def test_a_rotation_that_was_interrupted_is_finished(path: Path, monkeypatch: py
         patched.setattr(LedgerFile, "publish", refuses)
         with pytest.raises(LedgerInvalid, match="killed"):
             rotated(path)
-    assert rotated(path).size == 20
-    assert rotated(path).size == 20  # and again: nothing more happens
+    anchor = FileAnchor(path.with_name("anchored"))
+    assert rotated(path, anchors=(anchor,)).size == 20
+    assert rotated(path, anchors=(anchor,)).size == 20  # and again: nothing more happens
+    assert len(notes_in(anchor.path.read_bytes())) == 1
     assert verify(path, keys=[KEY.verifier, NEXT.verifier]).verdict == "verified"
 
 

@@ -13,19 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledgers import Faults, SteppedClock, SystemClock, call, completed, ledger_at, rows, settled, started, types, until
-from signing import KEY, NEXT, ORIGIN, attack, recompute, signed_ledger, signing_in, write
+from ledgers import Faults, SteppedClock, call, completed, ledger_at, rows, settled, started, types, until
+from signing import KEY, NEXT, ORIGIN, attack, signed_ledger, signing_in, write
 
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger import anchors as anchors_module
 from failsoft.ledger.anchors import Anchoring, CommandAnchor, FileAnchor, notes_in
 from failsoft.ledger.keys import SigningKey, open_checkpoint, verify
 from failsoft.ledger.merkle import Frontier
 from failsoft.ledger.note import Checkpoint, VerifierKey
 from failsoft.ledger.publishing import SECOND, Publisher, Signing
 from failsoft.ledger.read import read
-from failsoft.ledger.signer import Signer, SignerRefused
+from failsoft.ledger.signer import Signer, SignerRefused, publish
 from failsoft.ledger.ticket import TicketQueue
 
 
@@ -300,28 +299,48 @@ def test_a_head_that_is_not_the_keys_gets_no_checkpoint(path: Path) -> None:
     write(path, 1)
     attack(path, "UPDATE ledger_head SET sig = zeroblob(64)")
     connection = sqlite3.connect(path, isolation_level=None)
-    from failsoft.ledger.signer import publish
-
     with pytest.raises(SignerRefused, match="head isn't signed"):
         publish(connection, Signer(KEY, path.parent / "signer.state"))
     assert not connection.in_transaction
     connection.close()
 
 
-def test_a_checkpoint_of_no_records_binds_nothing(path: Path) -> None:
-    (path.parent / "signer.state").write_text(Checkpoint(ORIGIN, 0, bytes(32)).text)
+def test_a_checkpoint_of_no_records_binds_to_nothing_but_a_signed_head(path: Path) -> None:
+    nothing = Checkpoint(ORIGIN, 0, bytes(32)).text
     plain = ledger_at(path)
     plain.open()
     plain.close()
+    (path.parent / "signer.state").write_text(nothing)
     with pytest.raises(LedgerInvalid, match="isn't signed"):  # a state says that this log was signed
         signed_ledger(path).open()
+    (path.parent / "signer.state").unlink()
+    write(path, 1)
+    (path.parent / "signer.state").write_text(nothing)
+    write(path, 1)
+
+
+def test_an_error_that_ends_the_transaction_by_itself_is_told_as_it_is(path: Path) -> None:
+    write(path, 1)
+    ledger = signed_ledger(path, every_ns=60 * SECOND)
+    ledger.open()
+
+    class Ends(sqlite3.Connection):
+        def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+            if sql.startswith("INSERT INTO ledger_checkpoint"):
+                super().execute("ROLLBACK")
+                raise sqlite3.OperationalError("disk I/O error")
+            return super().execute(sql, *arguments)
+
+    connection = sqlite3.connect(path, isolation_level=None, factory=Ends)
+    with pytest.raises(sqlite3.OperationalError, match="disk I/O"):
+        publish(connection, Signer(KEY, path.parent / "signer.state"))
+    connection.close()
+    ledger.close()
 
 
 def test_a_checkpoint_that_another_process_published_is_enough(path: Path) -> None:
     write(path, 1)
     signer = Signer(KEY, path.parent / "signer.state")
-    from failsoft.ledger.signer import publish
-
     connection = sqlite3.connect(path, isolation_level=None)
     assert publish(connection, signer) == (stored(path)[-1][0], None)
     connection.close()
@@ -574,7 +593,8 @@ def test_a_close_leaves_an_anchor_that_hangs(path: Path, monkeypatch: pytest.Mon
     gate.open.set()
 
 
-def test_a_ledgers_checkpoints_reach_its_anchors(path: Path, tmp_path: Path) -> None:
+def test_a_ledgers_checkpoints_reach_its_anchors(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("failsoft.ledger.publishing.CLOSE_SECONDS", 0.01)
     anchor = FileAnchor(tmp_path / "a")
     events: list[str] = []
     failing = CommandAnchor((str(tmp_path / "none"),))
@@ -586,12 +606,8 @@ def test_a_ledgers_checkpoints_reach_its_anchors(path: Path, tmp_path: Path) -> 
     coverage = ledger.coverage()
     assert coverage is not None
     assert coverage.anchored is None
-    assert anchors_module.RETRY_SECONDS == 5
-    recompute(path)  # the same tree: nothing changes
-    ledger._appender.publisher._anchoring.end(0)  # type: ignore[union-attr]
     ledger.close()
 
 
 def test_signing_is_described_without_its_seed(tmp_path: Path) -> None:
     assert KEY.seed.hex() not in repr(Signing(KEY, tmp_path))
-    assert SystemClock.time_ns() > 0
