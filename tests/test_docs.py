@@ -23,10 +23,10 @@ from failsoft.config import (
     BreakerConfig,
     CapabilityConfig,
     Config,
-    LedgerConfig,
     LimitsConfig,
     StateConfig,
 )
+from failsoft.config_ledger import LedgerConfig
 from failsoft.config_read import read_file
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.telemetry import CATALOGUE
