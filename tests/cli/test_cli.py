@@ -571,9 +571,8 @@ def test_without_its_extra_the_command_says_how_to_get_it(monkeypatch: pytest.Mo
 def test_another_missing_module_is_no_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     from failsoft.cli import main
 
-    for name in ("failsoft.cli.app", "failsoft.cli.evidence"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setitem(sys.modules, "failsoft.ledger.verify", None)
+    monkeypatch.delitem(sys.modules, "failsoft.cli.app", raising=False)
+    monkeypatch.setitem(sys.modules, "failsoft.isolation", None)
     with pytest.raises(ModuleNotFoundError):
         main()
 
