@@ -351,6 +351,32 @@ def test_a_missing_head_covers_nothing(path: Path) -> None:
     assert "the head is missing" in told(found)
 
 
+def test_without_the_table_of_checkpoints_the_records_are_checked_all_the_same(path: Path) -> None:
+    edit(path)
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE ledger_checkpoint")
+    connection.close()
+    found = verify(path, keys=KEYS)
+    assert found.exit_code == 1
+    assert "record 3" in told(found)
+    assert "the table ledger_checkpoint is missing" in told(found)
+
+
+def test_two_processes_may_declare_the_first_key_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    plain = ledger_at(path)
+    plain.open()
+    plain.close()
+    slow, quick = signed_ledger(path), signed_ledger(path)
+    slow._appender._open()  # has seen a log that nobody signs
+    quick.open()
+    slow._appender.begin()
+    quick.close()
+    slow._appender.end()
+    assert verify(path, keys=KEYS).verdict == "verified"
+    assert len(rows(path, "SELECT 1 FROM ledger_record WHERE type = 'key.rotated'")) == 2
+
+
 # --- rotation ---------------------------------------------------------------------------------------------------------------
 
 

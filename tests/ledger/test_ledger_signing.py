@@ -26,6 +26,7 @@ from failsoft.ledger.publishing import SECOND, Publisher, Signing
 from failsoft.ledger.read import read
 from failsoft.ledger.signer import Signer, SignerRefused, publish
 from failsoft.ledger.ticket import TicketQueue
+from failsoft.ledger.verify import verify as verify_ledger
 
 
 @pytest.fixture
@@ -611,3 +612,24 @@ def test_a_ledgers_checkpoints_reach_its_anchors(path: Path, tmp_path: Path, mon
 
 def test_signing_is_described_without_its_seed(tmp_path: Path) -> None:
     assert KEY.seed.hex() not in repr(Signing(KEY, tmp_path))
+
+
+# --- killed -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", ["state", "signed", "stored", "anchored"])
+def test_a_log_whose_signer_was_killed_goes_on_and_is_verified(path: Path, tmp_path: Path, step: str) -> None:
+    """Twice: the second life begins on what the first one left."""
+    anchor = FileAnchor(tmp_path / "anchored")
+    acknowledged = 0
+    for _ in range(2):
+        command = [sys.executable, str(Path(__file__).with_name("signing_process.py")), str(tmp_path), step]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == -9, done.stderr
+        acknowledged += len(done.stdout.split())
+    write(path, 1, anchors=[anchor])
+    found = verify_ledger(path, keys=[KEY.verifier], checkpoints=notes_in(anchor.path.read_bytes()))
+    assert found.verdict == "verified", found.problems
+    assert found.kinds["call.completed"] >= acknowledged + 1
+    sizes = [each.checkpoint.size for each in (open_checkpoint(note, []) for _, note in stored(path))]
+    assert sizes == sorted(set(sizes))

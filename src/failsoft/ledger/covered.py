@@ -73,7 +73,8 @@ class Covered:
         for data in self.notes:
             self._pin(data)
         self.pinned = max(self._wanted, default=None)
-        self._stored = connection.execute("SELECT size, note FROM ledger_checkpoint ORDER BY size")
+        if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'ledger_checkpoint'").fetchone():
+            self._stored = connection.execute("SELECT size, note FROM ledger_checkpoint ORDER BY size")
         self._advance()
 
     def at(self, frontier: Frontier) -> None:
