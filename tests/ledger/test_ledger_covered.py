@@ -15,12 +15,15 @@ from ledgers import SystemClock, call, ledger_at, rows, settled, started
 from signing import KEY, NEXT, ORIGIN, attack, recompute, signed_ledger, signing_in, write
 
 from failsoft.errors import ConfigurationError, LedgerInvalid
+from failsoft.ledger import draft
 from failsoft.ledger.anchors import Anchor, CommandAnchor, FileAnchor, notes_in
 from failsoft.ledger.keys import SigningKey, open_checkpoint
+from failsoft.ledger.merkle import Frontier
 from failsoft.ledger.note import COSIGNATURE, Checkpoint, Note, Signature, VerifierKey
 from failsoft.ledger.read import read
+from failsoft.ledger.record import Emitter
 from failsoft.ledger.rotation import rotate
-from failsoft.ledger.signer import Signer
+from failsoft.ledger.signer import Signer, publish
 from failsoft.ledger.sqlite import LedgerFile
 from failsoft.ledger.verify import Verification, verify
 
@@ -262,9 +265,6 @@ def test_a_holder_of_the_key_who_rewrites_all_is_caught_by_the_pin_alone(path: P
     edit_recompute_and_drop(path)
     frontier = LedgerFile(path, signer=Signer(KEY, path.with_name("another.state")))
     ((size, data),) = rows(path, "SELECT size, frontier FROM ledger_head")
-    from failsoft.ledger.merkle import Frontier
-    from failsoft.ledger.signer import publish
-
     assert frontier.signer is not None
     sig = frontier.signer.sign_head(Frontier.from_bytes(size, data))
     attack(path, ("UPDATE ledger_head SET sig = ?", (sig,)))
@@ -453,18 +453,29 @@ def test_a_rotation_from_a_key_that_is_not_the_logs_is_named(path: Path) -> None
     assert "malformed" in told(verify(path))
 
 
+def usurp(path: Path, to: SigningKey) -> None:
+    """Another key's head and a well-formed `key.rotated`, which the former key never agreed to."""
+    file = LedgerFile(path, signer=Signer(to, path.with_name("signer.state"), former=KEY))
+    file.open(list)
+    clock = SystemClock()
+    emitter = Emitter(ORIGIN, clock, os.urandom)
+    drafts = [draft.emitter_opened("h", 1, {"a": "b"}), draft.key_rotated(str(KEY.verifier), str(to.verifier))]
+    file.append([emitter.build(each, clock.time_ns(), clock.monotonic_ns()) for each in drafts])
+    file.close()
+
+
+def test_a_rotation_that_the_former_key_did_not_sign_is_tampering(path: Path) -> None:
+    usurp(path, STRANGER)
+    found = verify(path, keys=KEYS)
+    assert [(each.code, each.what) for each in found.problems] == [
+        (1, "record 18 declares another key, and no checkpoint of the former one covers it")
+    ]
+    assert verify(path).exit_code == 0
+
+
 def test_a_process_with_the_former_key_can_append_no_more(path: Path) -> None:
     ledger = signed_ledger(path)
     ledger.open()
-    file = LedgerFile(path, signer=Signer(NEXT, path.with_name("signer.state"), former=KEY))
-    file.open(list)
-    from failsoft.ledger import draft
-    from failsoft.ledger.record import Emitter
-
-    clock = SystemClock()
-    emitter = Emitter(ORIGIN, clock, os.urandom)
-    drafts = [draft.emitter_opened("h", 1, {"a": "b"}), draft.key_rotated(str(KEY.verifier), str(NEXT.verifier))]
-    file.append([emitter.build(each, clock.time_ns(), clock.monotonic_ns()) for each in drafts])
-    file.close()
+    usurp(path, NEXT)
     assert "isn't signed by this key" in settled(ledger.submit(started())).reason
     ledger.close()
