@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
-from failsoft.config import UNREAD, AdapterConfig, BreakerConfig, CapabilityConfig, Config, LedgerConfig
+from failsoft.config import UNREAD, AdapterConfig, BreakerConfig, CapabilityConfig, Config
 from failsoft.config_file import MAX_FILE, MAX_VALUE, UNRESOLVED
+from failsoft.config_ledger import LedgerConfig
 from failsoft.config_read import Draft, read_file, read_mapping, unknown_adapters
 from failsoft.config_values import SECOND, Secret
 from failsoft.core.breaker_settings import BreakerSettings

@@ -23,10 +23,10 @@ from failsoft.config import (
     BreakerConfig,
     CapabilityConfig,
     Config,
-    LedgerConfig,
     LimitsConfig,
     StateConfig,
 )
+from failsoft.config_ledger import LedgerConfig
 from failsoft.config_read import read_file
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.ledger.affected import COLUMNS
@@ -46,6 +46,7 @@ _SHELL_COMMAND = re.compile(r"^(?:\$ )?failsoft ([^#\n]+)", re.MULTILINE)
 _INLINE_COMMAND = re.compile(r"`failsoft ([a-z][^`]*)`")
 _DEV = re.compile(r"\./dev ([a-z]+)")
 _REFERENCE = re.compile(r'\{ env = "(\w+)" \}')
+_FILE_REFERENCE = re.compile(r'\{ file = "([\w.]+)" \}')
 
 
 @frozen
@@ -140,6 +141,8 @@ def test_every_configuration_shown_is_valid(page: Path, tmp_path: Path, monkeypa
         if each.language == "toml":
             for name in _REFERENCE.findall(each.text):
                 monkeypatch.setenv(name, "secret")
+            for name in _FILE_REFERENCE.findall(each.text):
+                (tmp_path / name).write_text("secret")
             (tmp_path / "failsoft.toml").write_text(each.text)
             assert read_file(tmp_path / "failsoft.toml").problems == [], f"{page}:{each.line}"
 

@@ -244,6 +244,9 @@ async def test_what_is_emitted_is_what_the_catalogue_says_and_holds_no_payload(
         isolation._hearing.event("ledger.failed", {"reason": "r", "policy": "fallback"})
         isolation._hearing.event("ledger.recovered", {})
         isolation._hearing.event("ledger.warning", {"reason": "r"})
+        isolation._hearing.event("checkpoint.published", {"size": 3})
+        isolation._hearing.event("checkpoint.failed", {"reason": "r"})
+        isolation._hearing.event("anchor.failed", {"reason": "r"})
         isolation._hearing.loop_blocked("local", 250_000_000)
         assert isolation.running is not None
         isolation.running.world.offset += 3600 * 10**9

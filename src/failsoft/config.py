@@ -19,7 +19,6 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    PrivateAttr,
     SecretStr,
     ValidationInfo,
     field_validator,
@@ -27,6 +26,7 @@ from pydantic import (
 )
 
 from failsoft.config_file import Resolved
+from failsoft.config_ledger import LedgerConfig
 from failsoft.config_state import StateConfig
 from failsoft.config_values import (
     Count,
@@ -56,34 +56,6 @@ from failsoft.providers import CALLABLE, GRADES, facts
 
 UNREAD: Final = ""
 """Stands for an import path that was wrong: it has been told, and nothing is imported by it."""
-
-
-class LedgerConfig(Section):
-    """``[ledger]``: where evidence is kept.
-
-    Args:
-        url: ``sqlite:///relative`` (to the configuration file), ``sqlite:////absolute``, or ``none``.
-        origin: the log's name; None takes an existing log's, or one made of host and file.
-    """
-
-    url: str = "sqlite:///failsoft.db"
-    origin: Text | None = None
-    _base: Path = PrivateAttr(default_factory=Path.cwd)
-
-    @field_validator("url")
-    @classmethod
-    def _known(cls, url: str) -> str:  # never shows it: other databases' URLs hold passwords
-        if url.startswith(("postgresql:", "postgres:", "postgresql+")):
-            raise wrong('PostgreSQL is not supported yet: use "sqlite:///failsoft.db"')
-        path = url.removeprefix("sqlite:///")
-        if url != "none" and (path in (url, "", "/", ":memory:") or "?" in path or not path.isprintable()):
-            raise wrong('must be "sqlite:///file.db", "sqlite:////absolute/file.db" or "none"')
-        return url
-
-    @property
-    def path(self) -> Path | None:
-        """The ledger's file, absolute; None when there's no ledger."""
-        return None if self.url == "none" else self._base / self.url.removeprefix("sqlite:///")
 
 
 class BreakerConfig(Section):

@@ -41,6 +41,7 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _LEDGER_URL: Place = ("ledger", "url")
+_LEDGER_PATHS: frozenset[Place] = frozenset({("ledger", "key_state"), ("ledger", "anchor_file")})
 
 
 class Resolved(str):
@@ -269,6 +270,8 @@ class _Copy:
     def value(self, value: object, place: Place) -> Any:
         if isinstance(value, str) and place == _LEDGER_URL:
             return _rebased(value, self.directory, self.tree.base)
+        if isinstance(value, str) and place in _LEDGER_PATHS and self.directory != self.tree.base:
+            return os.path.relpath(self.directory / value, self.tree.base)
         if not isinstance(value, (Mapping, list, tuple, set, frozenset)):
             return value
         if len(place) > _MAX_DEPTH:

@@ -20,10 +20,10 @@ from failsoft.config import (
     BreakerConfig,
     CapabilityConfig,
     Config,
-    LedgerConfig,
     LimitsConfig,
 )
 from failsoft.config_file import UNRESOLVED, Place, Tree, load_file, load_mapping, nearest, place_text, shown
+from failsoft.config_ledger import LedgerConfig
 from failsoft.config_state import StateConfig
 from failsoft.config_values import Section
 

@@ -14,6 +14,7 @@ from failsoft.core.quality import Quality
 from failsoft.core.route import GuardedAdapter
 from failsoft.io.block_file import Block
 from failsoft.io.sharing import Sharing
+from failsoft.ledger.publishing import Coverage
 
 
 @frozen
@@ -111,12 +112,14 @@ class Health:
     """An isolation at one moment.
 
     Args:
-        ok: no capability above its degraded limit, the ledger records, and the file of blocks can be read.
+        ok: no capability above its degraded limit, the ledger records, its checkpoints are signed and anchored in time, and
+            the file of blocks can be read.
         capabilities: by name.
         adapters: by name.
         ledger: ``recording``, ``failing`` or ``off``.
         state: is it shared?
         blocks_unreadable: why the file of blocks can't be read: the last known ones hold. Empty while it can.
+        checkpoints: how far the ledger is covered by signed checkpoints, and these are anchored; None where it isn't signed.
     """
 
     ok: bool
@@ -125,6 +128,7 @@ class Health:
     ledger: Literal["recording", "failing", "off"]
     state: StateHealth
     blocks_unreadable: str = ""
+    checkpoints: Coverage | None = None
 
 
 def adapter_health(adapter: GuardedAdapter, block: Block | None, now: int) -> AdapterHealth:

@@ -63,6 +63,7 @@ from failsoft.lockfile.document import Lock
 from failsoft.lockfile.facts import InForce
 from failsoft.outcome import Grade, Pin
 from failsoft.retirements.watch import PinStanding
+from failsoft.signing import signing_of
 from failsoft.telemetry import Telemetry
 from failsoft.upkeep import Upkeep
 
@@ -160,6 +161,7 @@ class Isolation:
                 self._adapters[name] = adapter
         assembly.check_transport(config, problems)
         assembly.check_state(config, problems)
+        self._signing = signing_of(config.ledger, problems)
         settings = assembly.pick(config, found)
         self._contracts: dict[str, Contract[Any, Any]] = {}
         self._windows: dict[str, DegradedWindow] = {}
@@ -427,6 +429,7 @@ class Isolation:
             policy=self._config.on_ledger_failure,
             clock=self._clock,
             on_event=self._hearing.event,
+            signing=self._signing,
         )
         ledger.open()
         ledger.submit(
@@ -691,8 +694,11 @@ class Isolation:
         recording: Literal["recording", "failing", "off"] = (
             "off" if ledger is None else "recording" if ledger.healthy else "failing"
         )
+        checkpoints = None if ledger is None else ledger.coverage()
+        uncovered = checkpoints is not None and not checkpoints.ok
+        exceeded = any(each.exceeded for each in shares.values())
         return Health(
-            recording != "failing" and not unreadable and not any(each.exceeded for each in shares.values()),
+            recording != "failing" and not unreadable and not exceeded and not uncovered,
             {
                 name: capability_health(each, blocks.get("capability:" + name), self._quality_states(name, now))
                 for name, each in shares.items()
@@ -701,6 +707,7 @@ class Isolation:
             recording,
             state_health(self.sharing),
             unreadable,
+            checkpoints,
         )
 
     def look_at_state(self) -> tuple[Sharing, Mapping[str, Block]]:

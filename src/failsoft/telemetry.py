@@ -125,6 +125,17 @@ CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
         ),
         "ledger.recovered": EventKind(logging.WARNING, (), "The ledger records again."),
         "ledger.warning": EventKind(logging.WARNING, ("reason",), "The ledger records, on doubtful ground."),
+        "checkpoint.published": EventKind(
+            logging.INFO, ("size",), "A checkpoint of the ledger was signed, and goes to its anchors."
+        ),
+        "checkpoint.failed": EventKind(
+            logging.ERROR,
+            ("reason",),
+            "No checkpoint could be signed: records go on, and aren't covered. Look into it: the log may be another one.",
+        ),
+        "anchor.failed": EventKind(
+            logging.ERROR, ("reason",), "An anchor didn't take a checkpoint; it's tried again every 5 seconds."
+        ),
         "blocks.unreadable": EventKind(
             logging.ERROR,
             ("reason",),

@@ -572,7 +572,7 @@ def test_another_missing_module_is_no_missing_extra(monkeypatch: pytest.MonkeyPa
     from failsoft.cli import main
 
     monkeypatch.delitem(sys.modules, "failsoft.cli.app", raising=False)
-    monkeypatch.setitem(sys.modules, "failsoft.ledger.verify", None)
+    monkeypatch.setitem(sys.modules, "failsoft.isolation", None)
     with pytest.raises(ModuleNotFoundError):
         main()
 

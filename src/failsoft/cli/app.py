@@ -10,16 +10,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
-import attrs
 import typer
 from rich.live import Live
 from rich.markup import escape
 
-from failsoft.cli import adapters, ledgers
+from failsoft.cli import adapters, evidence, keys, ledgers
 from failsoft.cli import demo as demonstration
 from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of, known, recording
 from failsoft.cli.locking import add_locking
-from failsoft.cli.pinned import Pin
 from failsoft.cli.pins import add_pins
 from failsoft.cli.records import add_records
 from failsoft.cli.running import last_changes, last_modes, last_served
@@ -39,7 +37,6 @@ from failsoft.cli.telling import (
 )
 from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.isolation import Isolation
-from failsoft.ledger.verify import verify as verify_ledger
 
 app = typer.Typer(
     cls=Commands,
@@ -50,7 +47,10 @@ app = typer.Typer(
 )
 
 app.add_typer(adapters.group, name="adapter")
+app.add_typer(keys.group, name="keys")
 app.add_typer(ledgers.group, name="ledger")
+app.command(epilog=evidence.EPILOG)(evidence.verify)
+ledgers.group.command(epilog=evidence.MONITOR_EPILOG)(evidence.monitor)
 
 Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
 Actor = Annotated[str | None, typer.Option("--actor", help="Who; default: your login name.")]
@@ -293,26 +293,6 @@ def show(
             if payloads:
                 shown["payloads"] = payloads_of(reader, each)
             print_json(shown)
-
-
-@app.command(
-    epilog="Example: failsoft verify failsoft.db --pin 120:65db49d7…\n\n"
-    "Exit code: 0 whole; 1 tampered with, and where; 2 incomplete; 3 not a usable ledger; 64 the command line is wrong."
-)
-def verify(
-    ledger: Annotated[Path, typer.Argument(help="The ledger's file.")],
-    pin: Pin = None,
-    as_json: Json = False,
-) -> None:
-    """Check every record."""
-    with explained(as_json, code=3):
-        found = verify_ledger(ledger, pins=pin or [])
-    if as_json:
-        print_json({**attrs.asdict(found, recurse=True), "kinds": dict(found.kinds)})
-    else:
-        for line in found.summary():
-            out.print(line, highlight=False, soft_wrap=True, markup=False)
-    raise typer.Exit(found.exit_code)
 
 
 @app.command(

@@ -34,6 +34,7 @@ from failsoft.ledger import draft
 from failsoft.ledger.canonical import ProfileError
 from failsoft.ledger.disk import Ballast
 from failsoft.ledger.locks import LiveFile
+from failsoft.ledger.publishing import Publisher, Signing, Tell
 from failsoft.ledger.record import Built, Draft, Emitter, timestamp
 from failsoft.ledger.schema import Kind
 from failsoft.ledger.sqlite import AppendFailed, Connect, LedgerFile
@@ -88,9 +89,13 @@ class Settings:
     random_bytes: Callable[[int], bytes]
     connect: Connect
     ballast: int
+    signing: Signing | None = None
+    tell: Tell = lambda name, fields: None
 
     def named(self) -> str:
         """What a new log is called."""
+        if self.signing is not None and self.origin is None:
+            return self.signing.key.name
         return self.origin or f"{self.host}/{self.path.name}"
 
 
@@ -104,7 +109,13 @@ class Appender:
 
     def __init__(self, settings: Settings, queue: TicketQueue) -> None:
         path = settings.path
-        self.file = LedgerFile(path, settings.connect)
+        signing = settings.signing
+        self.publisher = None if signing is None else Publisher(signing, settings.clock, settings.tell)
+        self.file = (
+            LedgerFile(path, settings.connect)
+            if signing is None
+            else LedgerFile(path, settings.connect, signing.signer(), signing.anchored)
+        )
         self.queue = queue
         self.outage: Outage | None = None
         self.doubt: Batch | None = None
@@ -156,7 +167,18 @@ class Appender:
             self._undo(batch, error)
             raise
         self.doubt = None
+        if self.publisher is not None:
+            self.publisher.committed(len(batch.built))
         return batch, first
+
+    def seconds(self) -> float | None:
+        """Until a checkpoint is due; None where none will be."""
+        return None if self.publisher is None else self.publisher.seconds()
+
+    def publish(self) -> None:
+        """Publish a checkpoint, if one is due. Failing to is no failure to record."""
+        if self.publisher is not None and self.file.is_open:
+            self.publisher.publish(self.file.publish)
 
     def settle(self, batch: Batch, first: int) -> None:
         """A batch is durable: remember what follows from it, and tell the waiters."""
@@ -193,9 +215,14 @@ class Appender:
                 self._add(batch, draft.emitter_closed(self.emitter.position[0]))
                 self.file.append(batch.built)
                 goodbye = True
+                if self.publisher is not None:
+                    self.publisher.committed(len(batch.built))
+                    self.publisher.publish(self.file.publish, now=True)
         except (AppendFailed, LedgerInvalid, OSError, sqlite3.Error):
             pass  # whoever opens the ledger next finds the live file unlocked, and names the open calls
         self.abandon(remove=goodbye)
+        if self.publisher is not None:
+            self.publisher.end()
 
     def abandon(self, *, remove: bool = False) -> None:
         """Let go of the file and of the live file, as they are."""
@@ -209,6 +236,8 @@ class Appender:
     def _fill(self, batch: Batch) -> None:
         if not self._announced:
             self._add(batch, self._hello())
+            if self._settings.signing is not None and self.file.unsigned:
+                self._add(batch, draft.key_rotated(None, str(self._settings.signing.key.verifier)))
         elif not self._swept:
             self._add_orphans(batch)
         elif self.outage is not None and self.outage.full:
@@ -225,12 +254,14 @@ class Appender:
 
     def _open_file(self) -> None:
         founders: list[Emitter] = []
+        signing = self._settings.signing
+        keys = () if signing is None else (str(signing.key.verifier),)
 
         def found() -> list[Built]:
             emitter = self._new_emitter(self._settings.named())
             self.file.origin = emitter.origin
             founders.append(emitter)
-            return [self._build(each, emitter) for each in (draft.log_opened(), self._hello())]
+            return [self._build(each, emitter) for each in (draft.log_opened(keys), self._hello())]
 
         made = self.file.open(found)
         if self._settings.origin not in (None, self.file.origin):

@@ -50,9 +50,21 @@ def provider_text(value: str) -> str:
 # --- the ledger's own records -----------------------------------------------------------------------------------------
 
 
-def log_opened() -> Draft:
-    """The first record of a log."""
-    return Draft(Kind.LOG_OPENED, {"format": FORMAT})
+def log_opened(keys: Sequence[str] = ()) -> Draft:
+    """The first record of a log; `keys` are the verifier keys of those who sign it."""
+    return Draft(Kind.LOG_OPENED, {"format": FORMAT} | ({"keys": list(keys)} if keys else {}))
+
+
+def key_rotated(former: str | None, to: str, actor: str | None = None, why: str | None = None) -> Draft:
+    """From here on another key signs the log, or a first one does: verifier keys."""
+    fields: Fields = {"to": to}
+    if former is not None:
+        fields["from"] = former
+    if actor is not None:
+        fields["actor"] = {"id": _identifier(actor, "an actor's id")}
+    if why is not None:
+        fields["why"] = why
+    return Draft(Kind.KEY_ROTATED, fields)
 
 
 def emitter_opened(host: str, pid: int, lib: Mapping[str, str]) -> Draft:

@@ -14,7 +14,8 @@ from attrs import field, frozen
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger import canonical, merkle
 from failsoft.ledger.commitment import Disclosure, digest
-from failsoft.ledger.merkle import BLOCK, Frontier
+from failsoft.ledger.merkle import Frontier
+from failsoft.ledger.ranges import stored_range
 from failsoft.ledger.schema import APPLICATION_ID, UNREADABLE, VERSION, Kind
 
 _COLUMNS = "SELECT seq, leaf, type, ts, body, emitter, call_id FROM ledger_record"
@@ -248,20 +249,8 @@ class Reader:
         return merkle.consistency_proof(self._range_hash, old, self.size)
 
     def _range_hash(self, first: int, end: int) -> bytes:
-        """A range of a proof begins at a multiple of 256, or is shorter: whole blocks come from the stored subtrees."""
-        blocks, rest = Frontier(), Frontier()
-        whole = first // BLOCK + (end - first) // BLOCK
         with _explained(self.path):
-            for (block,) in self._rows(
-                "SELECT hash FROM ledger_subtree WHERE idx >= ? AND idx < ? ORDER BY idx", (first // BLOCK, whole)
-            ):
-                blocks.append(block)
-            start = first + blocks.size * BLOCK
-            for (leaf,) in self._rows(
-                "SELECT leaf FROM ledger_record WHERE seq >= ? AND seq < ? ORDER BY seq", (start, end)
-            ):
-                rest.append(leaf)
-            return Frontier(end - first, blocks.hashes + rest.hashes).root()
+            return stored_range(self._connection, first, end)
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         with _explained(self.path):

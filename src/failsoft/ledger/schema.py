@@ -66,6 +66,7 @@ REQUIRED = MappingProxyType(
         Kind.EMITTER_CLOSED: frozenset({"last"}),
         Kind.GAP_DECLARED: frozenset({"count", "reason"}),
         Kind.CONFIG_ACTIVATED: frozenset({"config_sha256"}),
+        Kind.KEY_ROTATED: frozenset({"to"}),
         Kind.BREAKER_CHANGED: frozenset({"adapter", "layer", "from", "to", "reason"}),
         Kind.BLOCK_CHANGED: frozenset({"subject", "blocked", "actor", "why"}),
         Kind.MODEL_RETIREMENT_NOTICE: frozenset({"adapter", "model"}),

@@ -25,10 +25,14 @@ from attrs import frozen
 
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.disk import sync_folder
+from failsoft.ledger.keys import SigningKey
 from failsoft.ledger.locks import FileLock
-from failsoft.ledger.merkle import BLOCK, Frontier, leaf_hash
+from failsoft.ledger.merkle import BLOCK, Frontier
+from failsoft.ledger.note import Checkpoint
+from failsoft.ledger.opening import check_log, refuse_anew
 from failsoft.ledger.record import Built
 from failsoft.ledger.schema import APPLICATION_ID, FORMAT, PAGE_SIZE, STATEMENTS, VERSION, differences
+from failsoft.ledger.signer import Signer, publish, signed_head
 
 Connect = Callable[[str], sqlite3.Connection]
 
@@ -80,12 +84,23 @@ class LedgerFile:
     Args:
         path: the database.
         connect: makes a connection from a URI: the seam where tests put faults.
+        signer: signs each head; None where the log isn't signed.
+        anchored: the newest checkpoints that anchors show, as the file is opened.
     """
 
-    def __init__(self, path: Path, connect: Connect = connect) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connect: Connect = connect,
+        signer: Signer | None = None,
+        anchored: Callable[[], Sequence[Checkpoint]] = tuple,
+    ) -> None:
         self.path = path
         self.lock = FileLock(path.with_name(path.name + ".lock"))
         self.origin = ""
+        self.signer = signer
+        self.unsigned = False
+        self._anchored = anchored
         self._connect = connect
         self._connection: sqlite3.Connection | None = None
         self._known = Frontier()
@@ -110,6 +125,7 @@ class LedgerFile:
         with self.lock.held():
             made = not self.path.exists()
             if made:
+                refuse_anew(self.path, self.signer, self._anchored)
                 self._make(found())
             if self.path.with_name(self.path.name + "-journal").exists():
                 raise LedgerInvalid(
@@ -160,6 +176,7 @@ class LedgerFile:
             unknown = committing and code not in _NOT_COMMITTED
             raise AppendFailed(f"{type(error).__name__}: {error}", full=code in _FULL, unknown=unknown) from error
         self._known = frontier
+        self.unsigned = False
         self._unchecked += _pages(batch)
         return first
 
@@ -170,6 +187,17 @@ class LedgerFile:
         self._unchecked = 0
         with contextlib.suppress(sqlite3.Error, OSError), self.lock.held():
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def publish(self) -> tuple[int, bytes | None]:
+        """Sign a checkpoint of the log as it is, and store it: see `failsoft.ledger.signer.publish`."""
+        assert self.signer is not None
+        with self.lock.held():
+            return publish(self._open_connection(), self.signer)
+
+    def signed_by(self, key: SigningKey) -> bool:
+        """Is the head this key's?"""
+        size, data, sig = self._open_connection().execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
+        return signed_head(key, Frontier.from_bytes(size, data), sig)
 
     def open_calls(self, emitter: str) -> Iterator[OpenCall]:
         """Calls that this emitter began and that have no end in the log."""
@@ -218,7 +246,9 @@ class LedgerFile:
                 for statement in STATEMENTS:
                     connection.execute(statement)
                 opened = batch[0]
-                connection.execute("INSERT INTO ledger_log VALUES (0, ?, ?, ?, NULL)", (self.origin, FORMAT, opened.ts))
+                key = None if self.signer is None else str(self.signer.key.verifier)
+                line = (self.origin, FORMAT, opened.ts, key)
+                connection.execute("INSERT INTO ledger_log VALUES (0, ?, ?, ?, ?)", line)
                 connection.execute("INSERT INTO ledger_head VALUES (0, 0, x'', NULL)")
                 self._insert(connection, batch)
                 connection.execute("COMMIT")
@@ -240,48 +270,20 @@ class LedgerFile:
         _configure(connection)
         connection.execute("BEGIN IMMEDIATE")  # nobody writes meanwhile; and it says whether writing is possible
         try:
-            origin, size = self._check_log(connection)
+            found = check_log(connection, self.path, self.signer, self._anchored)
         finally:
             self._roll_back(connection)
-        if size < self._known.size:
-            raise LedgerInvalid(f"{self.path}: {size} records, and this process had committed {self._known.size}")
-        self.origin = origin
-
-    def _check_log(self, connection: sqlite3.Connection) -> tuple[str, int]:
-        log = connection.execute("SELECT origin, format FROM ledger_log").fetchone()
-        head = connection.execute("SELECT size, frontier FROM ledger_head").fetchone()
-        if log is None or head is None:
-            raise LedgerInvalid(f"{self.path}: the ledger was emptied: its head is missing")
-        if log[1] != FORMAT:
-            raise LedgerInvalid(f"{self.path}: format {log[1]!r}, and this failsoft writes {FORMAT}")
-        count = connection.execute("SELECT coalesce(max(seq), -1) + 1 FROM ledger_record").fetchone()[0]
-        signed = connection.execute("SELECT coalesce(max(size), 0) FROM ledger_checkpoint").fetchone()[0]
-        if count != head[0] or signed > head[0] or self._frontier(connection, head[0]).to_bytes() != head[1]:
-            raise LedgerInvalid(
-                f"{self.path}: the head doesn't fit the records: it was cut or tampered with: run `failsoft verify`"
-            )
-        return log[0], head[0]
-
-    def _frontier(self, connection: sqlite3.Connection, size: int) -> Frontier:
-        """The frontier that the stored subtrees and the leaves after them give; the newest bodies are hashed, too."""
-        blocks = Frontier()
-        whole = size // BLOCK
-        for (block,) in connection.execute("SELECT hash FROM ledger_subtree WHERE idx < ? ORDER BY idx", (whole,)):
-            blocks.append(block)
-        rest = Frontier()
-        rows = connection.execute("SELECT leaf, body FROM ledger_record WHERE seq >= ? ORDER BY seq", (whole * BLOCK,))
-        for leaf, body in rows:
-            if body is None or leaf_hash(body) != leaf:
-                raise LedgerInvalid(f"{self.path}: a record's bytes were changed: run `failsoft verify` on it")
-            rest.append(leaf)
-        return Frontier(blocks.size * BLOCK + rest.size, blocks.hashes + rest.hashes)
+        if found.size < self._known.size:
+            raise LedgerInvalid(f"{self.path}: {found.size} records, and this process had committed {self._known.size}")
+        self.origin, self.unsigned = found.origin, found.unsigned
 
     def _insert(self, connection: sqlite3.Connection, batch: Sequence[Built]) -> tuple[int, Frontier]:
-        head = connection.execute("SELECT size, frontier FROM ledger_head").fetchone()
-        size, data = head or (-1, b"")
+        head = connection.execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
+        size, data, sig = head or (-1, b"", None)
         if size < self._known.size or (size == self._known.size and size and data != self._known.to_bytes()):
             raise AppendFailed("the log is not the one that this process wrote to: run `failsoft verify` on it")
         frontier = Frontier.from_bytes(size, data)
+        self._check_head(frontier, sig)
         blocks = [
             (index // BLOCK, block)
             for index, each in enumerate(batch, size)
@@ -315,8 +317,22 @@ class LedgerFile:
             [each for r in batch for each in r.artifacts],
         )
         connection.executemany("INSERT INTO ledger_subtree (idx, hash) VALUES (?, ?)", blocks)
-        connection.execute("UPDATE ledger_head SET size = ?, frontier = ?", (frontier.size, frontier.to_bytes()))
+        sig = None if self.signer is None else self.signer.sign_head(frontier)
+        connection.execute(
+            "UPDATE ledger_head SET size = ?, frontier = ?, sig = ?", (frontier.size, frontier.to_bytes(), sig)
+        )
         return size, frontier
+
+    def _check_head(self, frontier: Frontier, sig: bytes | None) -> None:
+        """What others appended meanwhile they signed, or they didn't where nobody does."""
+        if frontier.size == self._known.size:
+            return
+        if self.signer is None and sig is not None:
+            raise AppendFailed("the log is signed since: give its key, and start again")
+        if self.signer is not None and sig is None and self.unsigned:
+            return
+        if self.signer is not None and not self.signer.signed_head(frontier, sig):
+            raise AppendFailed("the log's head isn't signed by this key: run `failsoft verify` on it, with the key")
 
     @staticmethod
     def _find(connection: sqlite3.Connection, batch: Sequence[Built]) -> int | None:

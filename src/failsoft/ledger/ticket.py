@@ -133,14 +133,11 @@ class TicketQueue:
         ticket.promise.resolve(Unrecorded("withdrawn"))
         return True
 
-    def wait(self) -> bool:
-        """Wait until there's something to take; False when there isn't and the queue is shut."""
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until there's something to take, or this long; False when there's nothing and the queue is shut."""
         with self._changed:
-            while not self._waiting and not self._gaps.pending:
-                if self._shut is not None:
-                    return False
-                self._changed.wait()
-            return True
+            self._changed.wait_for(lambda: self._waiting or self._gaps.pending or self._shut is not None, seconds)
+            return bool(self._waiting or self._gaps.pending) or self._shut is None
 
     def pause(self, seconds: float) -> None:
         """Wait this long, or until the queue is shut: new records don't end it."""

@@ -1,7 +1,8 @@
 """Full verification of a ledger in SQLite, while others write to it or not: one read transaction, nothing changed.
 
-Without a pin that the verifier brings along, the most that can be said is *self-consistent*: whoever can write the file
-can write a whole new one. A pin (size and root, kept elsewhere) turns that into: nothing up to there was changed.
+Without a key or a pin that the verifier brings along, the most that can be said is *self-consistent*: whoever can write
+the file can write a whole new one. A pin (size and root, or a checkpoint, kept elsewhere) turns that into: nothing up to
+there was changed. A key turns it into: *verified*, nobody without the private key changed anything.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from attrs import define, field, frozen
 
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger import schema
+from failsoft.ledger.covered import Covered
 from failsoft.ledger.locks import alive
 from failsoft.ledger.merkle import Frontier
+from failsoft.ledger.note import Checkpoint, VerifierKey
 from failsoft.ledger.read import connect
 from failsoft.ledger.schema import PAGE_SIZE
 from failsoft.ledger.walk import OpenCall, Walk
@@ -70,6 +73,9 @@ class Verification:
         root: of the tree of the records as they are, lower-case hex.
         kinds: how many records of each type.
         in_flight: calls that are open now, in a process that's alive.
+        covered: by the largest checkpoint that a given key signed; None where none did, or no key was given.
+        head_signed: is the head signed by a given key? Then so are the records after that checkpoint.
+        witnesses: given keys of witnesses that cosigned that checkpoint.
     """
 
     exit_code: int
@@ -83,10 +89,15 @@ class Verification:
     payloads: int = 0
     in_flight: int = 0
     pinned: int | None = None
+    covered: int | None = None
+    head_signed: bool = False
+    witnesses: int = 0
 
     @property
     def verdict(self) -> str:
         """In a few words."""
+        if self.exit_code == WHOLE and self.covered is not None:
+            return "verified"
         if self.exit_code == WHOLE and self.pinned is not None:
             return f"unchanged up to the pin at {self.pinned}; the {self.size - self.pinned} after it self-consistent"
         return ("self-consistent", "tampered with", "incomplete", "unusable")[self.exit_code]
@@ -98,10 +109,17 @@ class Verification:
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.kinds.items()))
             lines += [f"origin {self.origin}", f"{self.size} records: {kinds}", f"{self.payloads} payloads"]
             lines.append(f"root {self.root}")
+            if self.covered is not None:
+                lines.append(self._coverage(self.covered))
         lines += [*self.notes, *map(str, self.problems)]
         if self.more:
             lines.append(f"and {self.more} problems more")
         return [printable(line) for line in lines]
+
+    def _coverage(self, covered: int) -> str:
+        tail = f"tail {self.size - covered}" + (", under the signed head" if self.head_signed else "")
+        witnesses = f"; cosigned by {self.witnesses} of the witnesses that you gave" if self.witnesses else ""
+        return f"covered by checkpoint {covered} of {self.size}; {tail}{witnesses}"
 
 
 def printable(line: str) -> str:
@@ -142,15 +160,29 @@ class _Findings:
         rank = (WHOLE, INCOMPLETE, TAMPERED, UNUSABLE)
         self.code = max(self.code, problem.code, key=rank.index)
 
+    def report(self, code: int, what: str, index: int | None) -> None:
+        self.add(Problem(code, what, index))
 
-def verify(path: str | Path, *, pins: Sequence[tuple[int, str]] = ()) -> Verification:
+
+def verify(
+    path: str | Path,
+    *,
+    pins: Sequence[tuple[int, str]] = (),
+    keys: Sequence[VerifierKey] = (),
+    checkpoints: Sequence[bytes] = (),
+) -> Verification:
     """Check a ledger from its first byte to its last.
 
     Args:
         path: the database file.
         pins: size and root (lower-case hex) of the log at earlier times, from the verifier's own keeping.
+        keys: of the log, and of witnesses, likewise.
+        checkpoints: signed checkpoints of the log at earlier times, likewise.
 
-    Nothing is raised for what the file holds: that's in the result.
+    Nothing is raised for what the file holds: that's in the result. The result is 0 only if each key and pin was of use.
+
+    Raises:
+        ConfigurationError: there are keys, and the extra ``signing`` isn't installed.
     """
     path = Path(path)
     try:
@@ -159,13 +191,14 @@ def verify(path: str | Path, *, pins: Sequence[tuple[int, str]] = ()) -> Verific
         return Verification(UNUSABLE, (Problem(UNUSABLE, str(error)),))
     found = _Findings()
     walk = Walk(connection, "")
+    covered = Covered(keys, pins, checkpoints, found.report)
     notes: list[str] = []
     in_flight = 0
     try:
         connection.execute("BEGIN")
         if _file(path, connection, found):
-            _walk(connection, walk, dict(pins), found)
-            _whole(connection, walk, found)
+            _walk(connection, walk, covered, found)
+            _whole(connection, walk, covered, found)
             _doubled(connection, found)
             connection.execute("COMMIT")
             in_flight = _open_calls(path, connection, walk, found)
@@ -191,7 +224,10 @@ def verify(path: str | Path, *, pins: Sequence[tuple[int, str]] = ()) -> Verific
         MappingProxyType(dict(walk.kinds)),
         walk.payloads,
         in_flight,
-        max((size for size, _ in pins), default=None),
+        covered.pinned,
+        covered.size or None,
+        covered.head_signed,
+        covered.witnesses,
     )
 
 
@@ -211,32 +247,34 @@ def _file(path: Path, connection: sqlite3.Connection, found: _Findings) -> bool:
     return True
 
 
-def _walk(connection: sqlite3.Connection, walk: Walk, pins: dict[int, str], found: _Findings) -> None:
-    log = connection.execute("SELECT origin, format FROM ledger_log").fetchall()
+def _walk(connection: sqlite3.Connection, walk: Walk, covered: Covered, found: _Findings) -> None:
+    log = connection.execute("SELECT origin, format, vkey FROM ledger_log").fetchall()
     if len(log) != 1 or log[0][1] != schema.FORMAT:
         found.add(Problem(TAMPERED, "the log's own line is missing, doubled or of another format"))
     walk.origin = str(log[0][0]) if log else ""
     walk.begin()
+    covered.begin(connection, walk.origin)
     for row in connection.execute(_ROWS):
 
         def problem(what: str, row: tuple[object, ...] = row) -> None:
             found.add(Problem(TAMPERED, what, int(str(row[0])), None if row[5] is None else str(row[5])))
 
         walk.record(row, problem)
-        pinned = pins.pop(walk.frontier.size, None) if pins else None
-        if pinned is not None and walk.frontier.root().hex() != pinned:
-            problem("the log up to here isn't the one that was pinned")
-    for size in pins:
-        found.add(Problem(TAMPERED, f"there are {walk.frontier.size} records, and {size} were pinned"))
+        if walk.frontier.size == covered.due:
+            covered.at(walk.frontier)
+    covered.end(walk.frontier.size)
+    if log and log[0][2] != walk.first_key:
+        found.add(Problem(TAMPERED, "the log's own line states another key than its first record"))
 
 
-def _whole(connection: sqlite3.Connection, walk: Walk, found: _Findings) -> None:
-    """Head, payloads and checkpoints against the records."""
+def _whole(connection: sqlite3.Connection, walk: Walk, covered: Covered, found: _Findings) -> None:
+    """Head and payloads against the records."""
     size = walk.frontier.size
     if size == 0:
         found.add(Problem(UNUSABLE, "the log is empty: not even its opening is there"))
         return
-    head = connection.execute("SELECT size, frontier FROM ledger_head").fetchone()
+    head = connection.execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
+    covered.head(Checkpoint(walk.origin, size, walk.frontier.root()), head and head[2], walk.declared)
     if head is None:
         found.add(Problem(TAMPERED, "the head is missing"))
     elif Frontier(size, walk.frontier.hashes).to_bytes() != head[1] or size != head[0]:
@@ -246,8 +284,6 @@ def _whole(connection: sqlite3.Connection, walk: Walk, found: _Findings) -> None
     kept = connection.execute("SELECT count(*) FROM ledger_payload").fetchone()[0]
     if kept > walk.payloads:
         found.add(Problem(TAMPERED, f"{kept - walk.payloads} payloads belong to no record"))
-    if connection.execute("SELECT count(*) FROM ledger_checkpoint WHERE size > ?", (size,)).fetchone()[0]:
-        found.add(Problem(TAMPERED, "a checkpoint covers more records than there are"))
 
 
 def _doubled(connection: sqlite3.Connection, found: _Findings) -> None:

@@ -29,6 +29,7 @@ from attrs import define, field
 
 from failsoft.ledger import canonical, commitment
 from failsoft.ledger.merkle import BLOCK, Frontier
+from failsoft.ledger.note import VerifierKey
 from failsoft.ledger.schema import FORMAT, RELATIONS, REQUIRED, Kind
 
 Report = Callable[[str], None]
@@ -68,6 +69,8 @@ class Walk:
 
     Args:
         connection: for payloads and the rare look back.
+        first_key: the verifier key that the log was opened with; None where it wasn't signed then.
+        declared: index and key of the last record that declares who signs.
         origin: as the log's own table states it.
     """
 
@@ -78,6 +81,8 @@ class Walk:
     emitters: dict[str, EmitterState] = field(factory=dict[str, EmitterState])
     open_calls: dict[str, OpenCall] = field(factory=dict[str, OpenCall])
     payloads: int = 0
+    first_key: str | None = None
+    declared: tuple[int, str] | None = None
     steps_back: int = 0
     _ts: str = ""
     _payloads_in_order: Iterator[tuple[float, bytes, bytes]] = field(factory=lambda: iter(()))
@@ -159,9 +164,20 @@ class Walk:
             problem("a log is opened by its first record, and by no other")
         if index:
             self._emitter(kind, fields, problem)
-        elif fields["format"] != FORMAT:
-            problem("its format is another one")
+        else:
+            self._opening(fields, problem)
         return kind
+
+    def _opening(self, fields: Fields, problem: Report) -> None:
+        if fields["format"] != FORMAT:
+            problem("its format is another one")
+        for key in fields.get("keys", ()):
+            self._declare(0, key)
+        self.first_key = fields["keys"][0] if "keys" in fields else None
+
+    def _declare(self, index: int, key: str) -> None:
+        VerifierKey.parse(key)
+        self.declared = (index, key)
 
     def _emitter(self, kind: Kind, fields: Fields, problem: Report) -> None:
         name, number, mono_us = fields["emitter"], fields["eseq"], fields["mono_us"]
@@ -202,12 +218,20 @@ class Walk:
             self._end(fields, problem)
         elif kind is Kind.CALL_AMENDED:
             self._amendment(index, fields, problem)
+        elif kind is Kind.KEY_ROTATED:
+            self._rotation(index, fields, problem)
         elif kind is Kind.CONFIG_ACTIVATED:
             self._artifact(fields["config_sha256"], problem)
         elif kind is Kind.LEDGER_FAILURE:
             self.emitters[fields["emitter"]].failure = leaf.hex()
         elif kind is Kind.LEDGER_RECOVERED and fields["refs"]["failure"] != self.emitters[fields["emitter"]].failure:
             problem("it names a failure that isn't its emitter's latest")
+
+    def _rotation(self, index: int, fields: Fields, problem: Report) -> None:
+        before = None if self.declared is None else self.declared[1]
+        if fields.get("from") != before and fields["to"] != before:  # two processes may declare the first key at once
+            problem("it rotates from a key that isn't the log's")
+        self._declare(index, fields["to"])
 
     def _end(self, fields: Fields, problem: Report) -> None:
         started = self.open_calls.pop(fields["call_id"], None)

@@ -20,6 +20,7 @@ from failsoft.core.evidence import Record
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.appender import Appender, Settings
 from failsoft.ledger.disk import BALLAST, make_private, network_file_system
+from failsoft.ledger.publishing import Coverage, Signing
 from failsoft.ledger.sqlite import Connect, connect
 from failsoft.ledger.ticket import Ticket, TicketQueue
 from failsoft.processes import at_fork
@@ -41,12 +42,13 @@ class SqliteLedger:
         policy: ``on_ledger_failure``, for the record.
         clock: gives the times in records.
         random_bytes: gives identities and salts.
-        on_event: told ``ledger.failed``, ``ledger.recovered`` and ``ledger.warning``, from the writer's thread. It must
-            not raise.
+        on_event: told ``ledger.failed``, ``ledger.recovered``, ``ledger.warning``, ``checkpoint.published``,
+            ``checkpoint.failed`` and ``anchor.failed``, from threads of the ledger's. It must not raise.
         max_queue: records that may wait; what comes beyond is dropped, and declared as a gap.
         back_off: seconds until the first new try after a failure, and at most.
         connect: makes an SQLite connection from a URI.
         ballast: bytes kept free so that a full disk can still be told.
+        signing: signs heads and checkpoints; None signs nothing.
     """
 
     healthy: bool
@@ -66,12 +68,15 @@ class SqliteLedger:
         back_off: tuple[float, float] = (0.05, 5.0),
         connect: Connect = connect,
         ballast: int = BALLAST,
+        signing: Signing | None = None,
     ) -> None:
         self.path = Path(path)
         self.policy = policy
         self.healthy = False
         label = host or platform.node() or "unnamed-host"
-        self._settings = Settings(self.path, origin, label, policy, clock, random_bytes, connect, ballast)
+        self._settings = Settings(
+            self.path, origin, label, policy, clock, random_bytes, connect, ballast, signing, self._tell_fields
+        )
         self._clock = clock
         self._on_event = on_event
         self._max_queue = max_queue
@@ -87,6 +92,11 @@ class SqliteLedger:
     def origin(self) -> str:
         """The log's name; before `open`, the one asked for."""
         return self._appender.file.origin or self._settings.named()
+
+    def coverage(self) -> Coverage | None:
+        """How far the log is covered by signed checkpoints; None where it isn't signed."""
+        publisher = self._appender.publisher
+        return None if publisher is None else publisher.coverage()
 
     def open(self) -> None:
         """Make or check the file, say who writes, name the orphans of processes that are gone, start the thread.
@@ -147,7 +157,7 @@ class SqliteLedger:
 
     def _run(self, appender: Appender, io: threading.Lock) -> None:
         queue, delay = appender.queue, self._back_off[0]
-        while appender.outage is not None or queue.wait():
+        while appender.outage is not None or queue.wait(appender.seconds()):
             if self._step(appender, io):
                 delay = self._back_off[0]
             elif queue.is_shut:
@@ -170,15 +180,20 @@ class SqliteLedger:
             if not was_out:
                 self._tell("ledger.failed", reason=str(error), policy=self.policy)
             return False
-        self.healthy = (batch.recovers or not was_out) and not appender.queue.is_shut
+        if batch.built:  # else it only woke up for a checkpoint
+            self.healthy = (batch.recovers or not was_out) and not appender.queue.is_shut
         appender.settle(batch, first)
         if batch.recovers:
             self._tell("ledger.recovered")
         with io:
+            appender.publish()
             appender.file.checkpoint()
         return True
 
     def _tell(self, name: str, **fields: Any) -> None:
+        self._tell_fields(name, fields)
+
+    def _tell_fields(self, name: str, fields: dict[str, Any]) -> None:
         if self._on_event is not None:
             self._on_event(name, fields)
 

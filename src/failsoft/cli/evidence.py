@@ -1,0 +1,102 @@
+"""Checking a ledger: `failsoft verify` and `failsoft ledger monitor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import attrs
+import typer
+
+from failsoft.cli.application import Json
+from failsoft.cli.pinned import Pin
+from failsoft.cli.telling import explained, out, print_json, print_line
+from failsoft.ledger.anchors import notes_in
+from failsoft.ledger.monitor import monitor as look
+from failsoft.ledger.note import NoteInvalid, VerifierKey
+from failsoft.ledger.verify import verify as verify_ledger
+
+EPILOG = (
+    "Example: failsoft verify failsoft.db --key 'example.com/log+c2d88293+AQOh…' --checkpoint anchors.txt\n\n"
+    "Exit code: 0 whole, and each key, pin and checkpoint was of use; 1 tampered with, and where; 2 incomplete, or not "
+    "covered by what you gave; 3 not a usable ledger; 64 the command line is wrong."
+)
+
+MONITOR_EPILOG = (
+    "Example: failsoft ledger monitor seen.txt failsoft.db --key 'example.com/log+c2d88293+AQOh…'\n\n"
+    "Exit code: 0 consistent with what was seen before; 1 forked or rolled back; 2 there's nothing to compare, or not "
+    "signed by your key; 3 ledger or state can't be used; 64 the command line is wrong."
+)
+
+_MAX_CHECKPOINTS = 1 << 24
+"""Bytes of a file of checkpoints: tens of thousands."""
+
+
+def _key(text: str) -> VerifierKey:
+    try:
+        return VerifierKey.parse(text)
+    except NoteInvalid as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _checkpoints(path: Path) -> list[bytes]:
+    """The checkpoints in a file; whatever else it holds as one, which verification refuses with the reason."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_CHECKPOINTS)
+    except OSError as error:
+        raise typer.BadParameter(f"{path}: it can't be read ({error.strerror})") from None
+    return notes_in(data) or [data]
+
+
+Keys = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--key", help="A verifier key, of the log or of a witness, from your own keeping.", parser=_key, metavar="VKEY"
+    ),
+]
+
+
+def verify(
+    ledger: Annotated[Path, typer.Argument(help="The ledger's file.")],
+    pin: Pin = None,
+    key: Keys = None,
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(help="A file of signed checkpoints, from your own keeping: one, or an anchor's."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check every record.
+
+    Keys, pins and checkpoints come from your own keeping: never from the ledger, or from whoever could change it. Without a
+    key the most that can be said is that it's self-consistent.
+    """
+    pinned = [each for path in checkpoint or [] for each in _checkpoints(path)]
+    with explained(as_json, code=3):
+        found = verify_ledger(ledger, pins=pin or [], keys=key or [], checkpoints=pinned)
+    if as_json:
+        print_json({**attrs.asdict(found, recurse=True), "kinds": dict(found.kinds)})
+    else:
+        for line in found.summary():
+            out.print(line, highlight=False, soft_wrap=True, markup=False)
+    raise typer.Exit(found.exit_code)
+
+
+def monitor(
+    state: Annotated[Path, typer.Argument(help="The file of the last checkpoint seen; made at the first look.")],
+    ledger: Annotated[Path, typer.Argument(help="The ledger's file.")],
+    key: Keys = None,
+    as_json: Json = False,
+) -> None:
+    """Hold a ledger's newest checkpoint against the last one seen, and keep it.
+
+    Run it regularly, from where the application can't write. After a fork or a rollback the state stays as it was.
+    """
+    with explained(as_json, code=3):
+        seen = look(state, ledger, key or [])
+    if as_json:
+        print_json(attrs.asdict(seen))
+    else:
+        print_line(seen.told)
+    raise typer.Exit(seen.exit_code)

@@ -1,0 +1,104 @@
+"""The group `failsoft keys`: those that sign a ledger."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from failsoft.cli.application import CONFIG, Config
+from failsoft.cli.telling import CODES, Commands, explained, print_line
+from failsoft.config_file import read_value
+from failsoft.config_read import read_file
+from failsoft.errors import ConfigurationError
+from failsoft.io.clock import SystemClock
+from failsoft.ledger.keys import SEED_SIZE, SigningKey, write_key
+from failsoft.ledger.note import NoteInvalid
+from failsoft.ledger.rotation import rotate as hand_over
+from failsoft.signing import signing_of
+
+group = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode=None, help="Keys that sign a ledger.")
+
+
+@group.command(epilog=f"Example: failsoft keys new ledger.key --name example.com/procurement\n\n{CODES}")
+def new(
+    file: Annotated[Path, typer.Argument(help="Where to keep it; never overwritten.")],
+    name: Annotated[str, typer.Option(help="The log's name (its origin): printable ASCII, no white space, no +.")],
+) -> None:
+    """Make a key, and print its public part: give that to whoever will verify the ledger."""
+    with explained(as_json=False):
+        try:
+            key = SigningKey(name, secrets.token_bytes(SEED_SIZE))
+        except ValueError:
+            raise typer.BadParameter("printable ASCII, no white space, no +", param_hint="--name") from None
+        _write(file, key)
+    print_line(str(key.verifier))
+
+
+@group.command(epilog=f"Example: failsoft keys show ledger.key\n\n{CODES}")
+def show(file: Annotated[Path, typer.Argument(help="The key's file.")]) -> None:
+    """Print a key's public part, as --key takes it."""
+    with explained(as_json=False):
+        key = _read(file)
+    print_line(str(key.verifier))
+
+
+@group.command(epilog=f'Example: failsoft keys rotate --why "yearly"\n\n{CODES}')
+def rotate(
+    why: Annotated[str, typer.Option("--why", help="The reason, for the record.")],
+    config: Config = CONFIG,
+    actor: Annotated[str | None, typer.Option("--actor", help="Who; default: your login name.")] = None,
+) -> None:
+    """Hand the ledger over to a new key, while no process has it open. The former key's file stays, under another name.
+
+    Interrupted, it can be run again.
+    """
+    with explained(as_json=False):
+        problems: list[str] = []
+        draft = read_file(config)
+        ledger = draft.config.ledger
+        signing = signing_of(ledger, problems)
+        path, file = ledger.path, ledger.key_path
+        if problems or draft.problems:
+            raise ConfigurationError([*draft.problems, *problems])
+        if signing is None or path is None or file is None:
+            raise ConfigurationError(
+                'ledger.key: the ledger has none that stands in a file: write key = { file = "…" }'
+            )
+        beside = file.with_name(file.name + ".new")
+        if not beside.exists():
+            _write(beside, SigningKey(signing.key.name, secrets.token_bytes(SEED_SIZE)))
+        to = _read(beside)
+        try:
+            done = hand_over(path, signing, to, clock=SystemClock(), actor=actor or getpass.getuser(), why=why)
+        except ValueError as error:
+            raise ConfigurationError(f"not rotated: {error}") from None
+        former = file.with_name(f"{file.name}.{signing.key.verifier.id.hex()}")
+        if not former.exists():
+            os.link(file, former)
+        os.replace(beside, file)
+    print_line(f"{to.verifier}")
+    print_line(f"signs from record {done.size} on; both keys signed the checkpoint of {done.size} records")
+    print_line(f"the former key stands in {former}")
+    for each in done.unanchored:
+        print_line(f"not anchored: {each}; the next checkpoint will be")
+
+
+def _read(file: Path) -> SigningKey:
+    try:
+        return SigningKey.parse(read_value(file))
+    except NoteInvalid as error:
+        raise ConfigurationError(f"{file}: {error}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"{file} {error}") from None
+
+
+def _write(file: Path, key: SigningKey) -> None:
+    try:
+        write_key(file, key)
+    except OSError as error:
+        raise ConfigurationError(f"{file}: the key can't be written ({error.strerror})") from None

@@ -1,0 +1,86 @@
+"""The configuration of where evidence is kept, and who signs it: ``[ledger]``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
+
+from failsoft.config_values import Secret, SecretText, Section, Text, Whole, as_names, duration_between, wrong
+
+
+class LedgerConfig(Section):
+    """``[ledger]``: where evidence is kept.
+
+    Args:
+        url: ``sqlite:///relative`` (to the configuration file), ``sqlite:////absolute``, or ``none``.
+        origin: the log's name; None takes an existing log's, the key's, or one made of host and file.
+        key: signs the log (extra ``signing``); a secret, as `failsoft keys new` writes it. None signs nothing.
+        key_state: the file of what was signed last; default: the key's file with ``.state`` after its name.
+        checkpoint_records: of a checkpoint, at most: 1 to 1,000,000; default 1,000.
+        checkpoint_every: nanoseconds between checkpoints while records come, 1 s to 24 h; default 60 s.
+        anchor_file: a file to which each checkpoint is appended.
+        anchor_command: a command that gets each checkpoint on its standard input: program and arguments.
+        max_unanchored_age: nanoseconds that a record may be held by no anchor, 1 s to 7 days; default 60 s.
+    """
+
+    url: str = "sqlite:///failsoft.db"
+    origin: Text | None = None
+    key: SecretText | None = None
+    key_state: Text | None = None
+    checkpoint_records: Whole | None = Field(default=None, ge=1, le=1_000_000)
+    checkpoint_every: Annotated[int, duration_between("1s", "24h")] | None = None
+    anchor_file: Text | None = None
+    anchor_command: Annotated[tuple[Text, ...], Field(strict=False, min_length=1), BeforeValidator(as_names)] | None = (
+        None
+    )
+    max_unanchored_age: Annotated[int, duration_between("1s", "168h")] | None = None
+    _base: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @field_validator("url")
+    @classmethod
+    def _known(cls, url: str) -> str:  # never shows it: other databases' URLs hold passwords
+        if url.startswith(("postgresql:", "postgres:", "postgresql+")):
+            raise wrong('PostgreSQL is not supported yet: use "sqlite:///failsoft.db"')
+        path = url.removeprefix("sqlite:///")
+        if url != "none" and (path in (url, "", "/", ":memory:") or "?" in path or not path.isprintable()):
+            raise wrong('must be "sqlite:///file.db", "sqlite:////absolute/file.db" or "none"')
+        return url
+
+    @model_validator(mode="after")
+    def _signed(self) -> Self:
+        if self.key is None:
+            needs = ("key_state", "checkpoint_records", "checkpoint_every", "anchor_file", "anchor_command")
+            for name in (*needs, "max_unanchored_age"):
+                if getattr(self, name) is not None:
+                    raise wrong(f'{name} means nothing without a key: write key = {{ file = "ledger.key" }}')
+        elif self.key_state is None and self._key_file is None:
+            raise wrong("a key that stands in no file needs a key_state: the file of what was signed last")
+        return self
+
+    @property
+    def _key_file(self) -> Path | None:
+        return self.key.path if isinstance(self.key, Secret) else None
+
+    @property
+    def path(self) -> Path | None:
+        """The ledger's file, absolute; None when there's no ledger."""
+        return None if self.url == "none" else self._base / self.url.removeprefix("sqlite:///")
+
+    @property
+    def key_path(self) -> Path | None:
+        """The key's file, absolute; None where there's no key, or it stands in no file."""
+        return None if self._key_file is None else self._base / self._key_file
+
+    @property
+    def state_path(self) -> Path | None:
+        """The file of what was signed last, absolute; None where there's no key."""
+        if self.key_state is not None:
+            return self._base / self.key_state
+        return None if self.key_path is None else self.key_path.with_name(self.key_path.name + ".state")
+
+    @property
+    def anchor_path(self) -> Path | None:
+        """The file to which checkpoints are appended, absolute; None where there's none."""
+        return None if self.anchor_file is None else self._base / self.anchor_file

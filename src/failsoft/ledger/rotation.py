@@ -1,0 +1,108 @@
+"""Another key takes over a log: one commit that both can be held to.
+
+One transaction holds ``key.rotated``, and the head that it leaves is the new key's: there's no moment at which the log is
+neither's. The checkpoint after it is signed by both, so whoever has only the former key can see that the former one
+agreed. A process that still has the former key can't append any more.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import frozen
+
+from failsoft.core.effects import Clock
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger import draft
+from failsoft.ledger.keys import SigningKey
+from failsoft.ledger.locks import alive
+from failsoft.ledger.publishing import Signing
+from failsoft.ledger.record import Built, Emitter
+from failsoft.ledger.signer import Signer, SignerRefused
+from failsoft.ledger.sqlite import AppendFailed, LedgerFile
+
+RandomBytes = Callable[[int], bytes]
+
+
+@frozen
+class Rotated:
+    """A log that another key took over.
+
+    Args:
+        size: of the checkpoint that both keys signed.
+        unanchored: why anchors didn't take that checkpoint; the next one goes there as ever.
+    """
+
+    size: int
+    unanchored: tuple[str, ...]
+
+
+def rotate(
+    path: Path,
+    signing: Signing,
+    to: SigningKey,
+    *,
+    clock: Clock,
+    actor: str,
+    why: str,
+    random_bytes: RandomBytes = os.urandom,
+) -> Rotated:
+    """Hand a log over to another key of the same name. One that was begun and interrupted is finished.
+
+    Args:
+        path: the database file.
+        signing: how the log is signed now: by the former key.
+        to: the new one.
+        clock: gives the times in the records.
+        actor: who does it, for the record.
+        why: the reason, likewise.
+        random_bytes: gives identities.
+
+    Raises:
+        LedgerInvalid: it's no ledger of this key, a process has it open, or it can't be written to.
+        ValueError: actor or reason can't stand in a record.
+    """
+    if not path.exists():
+        raise LedgerInvalid(f"{path}: there is no such file")
+    if any(alive(path, emitter) for emitter in _emitters(path)):
+        raise LedgerInvalid(f"{path}: a process has it open, which couldn't append any more: end it first")
+    file = LedgerFile(path, signer=Signer(to, signing.state, former=signing.key), anchored=signing.anchored)
+    try:
+        file.open(list)
+        if not file.signed_by(to):
+            file.append(_records(Emitter(file.origin, clock, random_bytes), clock, signing.key, to, actor, why))
+        size, note = file.publish()
+    except (AppendFailed, SignerRefused, OSError, sqlite3.Error) as error:
+        raise LedgerInvalid(f"{path}: {error}") from error
+    finally:
+        file.close()
+    problems: list[str] = []
+    for anchor in signing.anchors:
+        try:
+            if note is not None:
+                anchor.put(note)
+        except (OSError, subprocess.SubprocessError) as error:
+            problems.append(str(error))
+    return Rotated(size, tuple(problems))
+
+
+def _emitters(path: Path) -> list[str]:
+    """Whose live files stand beside it."""
+    start, end = f"{path.name}.", ".live"
+    names = [each.name for each in path.parent.iterdir()]
+    return [name[len(start) : -len(end)] for name in names if name.startswith(start) and name.endswith(end)]
+
+
+def _records(emitter: Emitter, clock: Clock, former: SigningKey, to: SigningKey, actor: str, why: str) -> list[Built]:
+    lib = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
+    drafts = (
+        draft.emitter_opened(platform.node() or "unnamed-host", os.getpid(), lib),
+        draft.key_rotated(str(former.verifier), str(to.verifier), actor, why),
+        draft.emitter_closed(2),
+    )
+    return [emitter.build(each, clock.time_ns(), clock.monotonic_ns()) for each in drafts]

@@ -1,0 +1,45 @@
+"""From ``[ledger]`` to what signs it: the key, its memory, the anchors."""
+
+from __future__ import annotations
+
+from failsoft.config_ledger import LedgerConfig
+from failsoft.errors import ConfigurationError
+from failsoft.ledger.anchors import Anchor, CommandAnchor, FileAnchor
+from failsoft.ledger.keys import SigningKey
+from failsoft.ledger.note import NoteInvalid
+from failsoft.ledger.publishing import Signing
+
+
+def signing_of(config: LedgerConfig, problems: list[str]) -> Signing | None:
+    """How the ledger is signed; None where it isn't, or where something is wrong, which is told."""
+    state = config.state_path
+    if config.key is None or config.path is None or state is None:
+        return None
+    try:
+        key = SigningKey.parse(config.key.get_secret_value())
+    except (NoteInvalid, ConfigurationError) as error:
+        told = error.problems[0] if isinstance(error, ConfigurationError) else str(error)
+        problems.append(f"ledger.key: {told}")
+        return None
+    if config.origin not in (None, key.name):
+        problems.append(
+            f"ledger.origin: the key is named {key.name!r}: leave the origin out, or make a key of that name"
+        )
+        return None
+    given = {
+        "records": config.checkpoint_records,
+        "every_ns": config.checkpoint_every,
+        "max_unanchored_age_ns": config.max_unanchored_age,
+    }
+    return Signing(
+        key, state, anchors=_anchors(config), **{name: each for name, each in given.items() if each is not None}
+    )
+
+
+def _anchors(config: LedgerConfig) -> tuple[Anchor, ...]:
+    anchors: list[Anchor] = []
+    if config.anchor_path is not None:
+        anchors.append(FileAnchor(config.anchor_path))
+    if config.anchor_command is not None:
+        anchors.append(CommandAnchor(config.anchor_command))
+    return tuple(anchors)

@@ -1,0 +1,481 @@
+"""What a verifier with a key, pins and checkpoints finds: the threat model's columns, and what the verifier demands."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ledgers import SystemClock, call, ledger_at, rows, settled, started
+from signing import KEY, NEXT, ORIGIN, attack, recompute, signed_ledger, signing_in, write
+
+from failsoft.errors import ConfigurationError, LedgerInvalid
+from failsoft.ledger import draft
+from failsoft.ledger.anchors import Anchor, CommandAnchor, FileAnchor, notes_in
+from failsoft.ledger.keys import SigningKey, open_checkpoint
+from failsoft.ledger.merkle import Frontier
+from failsoft.ledger.note import COSIGNATURE, Checkpoint, Note, Signature, VerifierKey
+from failsoft.ledger.read import read
+from failsoft.ledger.record import Emitter
+from failsoft.ledger.rotation import rotate
+from failsoft.ledger.signer import Signer, publish
+from failsoft.ledger.sqlite import LedgerFile
+from failsoft.ledger.verify import Verification, verify
+
+KEYS = [KEY.verifier]
+STRANGER = SigningKey(ORIGIN, bytes(reversed(range(32))))
+WITNESS = SigningKey("witness.example.com/w1", bytes(range(32, 64)))
+WITNESS_KEY = VerifierKey(WITNESS.name, COSIGNATURE, WITNESS.verifier.public)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two lives of a process: a checkpoint at the end of each, calls before and between."""
+    path = tmp_path_factory.mktemp("signed") / "x.db"
+    write(path, 3)
+    write(path, 3)
+    return path
+
+
+@pytest.fixture
+def path(original: Path, tmp_path: Path) -> Path:
+    for name in ("x.db", "signer.state"):
+        shutil.copy(original.parent / name, tmp_path / name)
+    return tmp_path / "x.db"
+
+
+def notes_of(path: Path) -> list[bytes]:
+    return [note for (note,) in rows(path, "SELECT note FROM ledger_checkpoint ORDER BY size")]
+
+
+def told(found: Verification) -> str:
+    return "; ".join(map(str, found.problems))
+
+
+# --- what is said of a whole ledger -----------------------------------------------------------------------------------------
+
+
+def test_without_a_key_it_is_self_consistent_and_never_verified(path: Path) -> None:
+    found = verify(path)
+    assert (found.exit_code, found.verdict) == (0, "self-consistent")
+    assert not any("covered" in line or "verified" in line for line in found.summary())
+
+
+def test_with_the_key_it_is_verified_and_says_how_far(path: Path) -> None:
+    found = verify(path, keys=KEYS)
+    assert (found.exit_code, found.verdict, found.covered, found.head_signed) == (0, "verified", 17, True)
+    assert "covered by checkpoint 17 of 17; tail 0, under the signed head" in found.summary()
+
+
+def test_a_tail_after_the_last_checkpoint_is_under_the_signed_head(path: Path) -> None:
+    ledger = signed_ledger(path)
+    ledger.open()
+    settled(call(ledger, "late")[1])
+    found = verify(path, keys=KEYS)
+    ledger.close()
+    assert found.exit_code == 0
+    assert "covered by checkpoint 17 of 20; tail 3, under the signed head" in found.summary()
+
+
+def test_a_pinned_checkpoint_is_a_pin_with_or_without_a_key(path: Path) -> None:
+    first, last = notes_of(path)
+    assert verify(path, checkpoints=[first]).verdict.startswith("unchanged up to the pin at 9")
+    assert verify(path, checkpoints=[first, last], keys=KEYS).verdict == "verified"
+    assert verify(path, checkpoints=[first], pins=[(17, verify(path).root)]).pinned == 17
+
+
+def test_an_unsigned_ledger_covers_nothing(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    ledger.close()
+    found = verify(tmp_path / "x.db", keys=KEYS)
+    assert (found.exit_code, found.verdict) == (2, "incomplete")
+    assert "signed nothing here" in told(found)
+
+
+def test_a_log_that_was_signed_later_is_covered_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    plain = ledger_at(path)
+    plain.open()
+    plain.close()
+    write(path, 1)
+    assert verify(path, keys=KEYS).verdict == "verified"
+
+
+def test_a_signed_head_without_a_checkpoint_is_not_enough(tmp_path: Path) -> None:
+    ledger = signed_ledger(tmp_path / "x.db")
+    ledger.open()
+    settled(call(ledger, "c")[1])
+    found = verify(tmp_path / "x.db", keys=KEYS)
+    ledger.close()
+    assert (found.exit_code, found.covered) == (2, None)
+    assert "no checkpoint is signed" in told(found)
+
+
+def test_each_given_key_must_have_been_used(path: Path) -> None:
+    for other in (STRANGER.verifier, WITNESS_KEY, SigningKey("b", bytes(32)).verifier):
+        found = verify(path, keys=[KEY.verifier, other])
+        assert found.exit_code == 2
+        assert f"the key {other.name}+{other.id.hex()} signed nothing here" in told(found)
+    assert verify(path, keys=[KEY.verifier, KEY.verifier]).exit_code == 0
+
+
+def test_only_a_strangers_key_verifies_nothing(path: Path) -> None:
+    found = verify(path, keys=[STRANGER.verifier])
+    assert (found.exit_code, found.covered) == (2, None)
+
+
+def test_a_witness_alone_covers_nothing_and_beside_the_log_is_counted(path: Path) -> None:
+    last = Note.parse(notes_of(path)[-1])
+    data = WITNESS.sign(f"cosignature/v1\ntime 9\n{last.text}".encode())
+    line = Signature(WITNESS.name, WITNESS_KEY.id, (9).to_bytes(8, "big") + data)
+    note = Note(last.text, (*last.signatures, line)).to_bytes()
+    found = verify(path, keys=[KEY.verifier, WITNESS_KEY], checkpoints=[note])
+    assert (found.exit_code, found.witnesses) == (0, 1)
+    assert any("cosigned by 1 of the witnesses" in each for each in found.summary())
+    found = verify(path, keys=[WITNESS_KEY], checkpoints=[note])
+    assert (found.exit_code, found.covered) == (2, None)
+    attack(path, ("UPDATE ledger_checkpoint SET note = ? WHERE size = 17", (note,)))
+    assert verify(path, keys=[KEY.verifier, WITNESS_KEY]).witnesses == 1
+
+
+def test_without_cryptography_a_key_cannot_be_used(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric.ed25519", None)
+    with pytest.raises(ConfigurationError, match="signing"):
+        verify(path, keys=KEYS)
+    assert verify(path).exit_code == 0
+
+
+# --- the threat model: rows without the key ---------------------------------------------------------------------------------
+
+
+def edit(path: Path) -> None:
+    body = rows(path, "SELECT body FROM ledger_record WHERE seq = 3")[0][0]
+    attack(path, ("UPDATE ledger_record SET body = ? WHERE seq = 3", (body.replace(b"answered", b"answereD"),)))
+
+
+def edit_and_recompute(path: Path) -> None:
+    edit(path)
+    recompute(path)
+
+
+def edit_recompute_and_drop(path: Path) -> None:
+    edit_and_recompute(path)
+    attack(path, "DELETE FROM ledger_checkpoint")
+
+
+def delete(path: Path) -> None:
+    attack(path, "DELETE FROM ledger_record WHERE seq = 3")
+
+
+def truncate(path: Path) -> None:
+    attack(path, "DELETE FROM ledger_record WHERE seq >= 9", *_orphans_of_payloads())
+    recompute(path)
+
+
+def truncate_and_drop(path: Path) -> None:
+    truncate(path)
+    attack(path, "DELETE FROM ledger_checkpoint WHERE size > 9")
+
+
+def truncate_further_and_drop(path: Path) -> None:
+    attack(path, "DELETE FROM ledger_record WHERE seq >= 8", *_orphans_of_payloads())
+    recompute(path)
+    attack(path, "DELETE FROM ledger_checkpoint")
+
+
+def append(path: Path) -> None:
+    """A whole life of another process, made by somebody without the key."""
+    attack(
+        path, "UPDATE ledger_head SET sig = NULL", "DELETE FROM ledger_checkpoint", "UPDATE ledger_log SET vkey = NULL"
+    )
+    saved = rows(path.with_name("saved.db"), "SELECT size, note FROM ledger_checkpoint")
+    forger = ledger_at(path, clock=SystemClock())
+    forger.open()
+    settled(call(forger, "forged")[1])
+    forger.close()
+    attack(
+        path,
+        ("UPDATE ledger_log SET vkey = ?", (str(KEY.verifier),)),
+        *(("INSERT INTO ledger_checkpoint (size, note) VALUES (?, ?)", each) for each in saved),
+    )
+
+
+def append_with_a_key_of_ones_own(path: Path) -> None:
+    """The same, declaring another key."""
+    append(path)
+    attack(path, "UPDATE ledger_log SET vkey = NULL", "DELETE FROM ledger_checkpoint")
+    (path.parent / "signer.state").unlink()
+    forger = signed_ledger(path, key=STRANGER)
+    forger.open()  # takes it for a log that is signed from now on
+    forger.close()
+    saved = rows(path.with_name("saved.db"), "SELECT size, note FROM ledger_checkpoint")
+    attack(
+        path,
+        ("UPDATE ledger_log SET vkey = ?", (str(KEY.verifier),)),
+        *(("INSERT INTO ledger_checkpoint (size, note) VALUES (?, ?)", each) for each in saved),
+    )
+
+
+def _orphans_of_payloads() -> list[str]:
+    return ["DELETE FROM ledger_payload WHERE rowid > (SELECT count(*) FROM ledger_payload) / 2"]
+
+
+ATTACKS: dict[str, tuple[Callable[[Path], None], tuple[int, int, int, int]]] = {
+    # exit codes: the file alone, with the key, with the first checkpoint pinned, with both
+    "edit a body": (edit, (1, 1, 1, 1)),
+    "edit, recompute": (edit_and_recompute, (1, 1, 1, 1)),  # a stored checkpoint tells, key or not
+    "edit, recompute, drop the checkpoints": (edit_recompute_and_drop, (0, 1, 1, 1)),
+    "delete": (delete, (1, 1, 1, 1)),
+    "truncate": (truncate, (1, 1, 1, 1)),
+    "truncate, drop later checkpoints": (truncate_and_drop, (0, 1, 0, 1)),
+    "truncate before the pin, drop": (truncate_further_and_drop, (0, 1, 1, 1)),
+    "append": (append, (0, 1, 0, 1)),
+    "append, declare another key": (append_with_a_key_of_ones_own, (1, 1, 1, 1)),
+}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_without_the_key_is_caught_as_the_threat_model_says(path: Path, name: str) -> None:
+    shutil.copy(path, path.with_name("saved.db"))
+    pin = notes_of(path)[0]
+    change, expected = ATTACKS[name]
+    change(path)
+    found = [verify(path), verify(path, keys=KEYS), verify(path, checkpoints=[pin])]
+    found.append(verify(path, keys=KEYS, checkpoints=[pin]))
+    assert tuple(each.exit_code for each in found) == expected, [told(each) for each in found]
+
+
+def test_a_whole_file_rollback_is_missed_by_the_key_and_caught_by_the_pin(path: Path) -> None:
+    shutil.copy(path, path.with_name("yesterday.db"))
+    write(path, 1)
+    newest = notes_of(path)[-1]
+    shutil.copy(path.with_name("yesterday.db"), path)
+    assert verify(path, keys=KEYS).exit_code == 0
+    assert verify(path, keys=KEYS, checkpoints=[newest]).exit_code == 1
+
+
+def test_a_holder_of_the_key_who_rewrites_all_is_caught_by_the_pin_alone(path: Path) -> None:
+    pin = notes_of(path)[0]
+    edit_recompute_and_drop(path)
+    frontier = LedgerFile(path, signer=Signer(KEY, path.with_name("another.state")))
+    ((size, data),) = rows(path, "SELECT size, frontier FROM ledger_head")
+    assert frontier.signer is not None
+    sig = frontier.signer.sign_head(Frontier.from_bytes(size, data))
+    attack(path, ("UPDATE ledger_head SET sig = ?", (sig,)))
+    connection = sqlite3.connect(path, isolation_level=None)
+    publish(connection, frontier.signer)
+    connection.close()
+    assert verify(path, keys=KEYS).verdict == "verified"
+    assert verify(path, keys=KEYS, checkpoints=[pin]).exit_code == 1
+
+
+# --- stored checkpoints, pins and the log's key -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("note", "why"),
+    [
+        (b"junk", "isn't one"),
+        (
+            KEY.sign_note(Checkpoint(ORIGIN, 5, bytes(32)).text).to_bytes(),
+            "isn't the one that its stored checkpoint states",
+        ),
+        (KEY.sign_note(Checkpoint(ORIGIN, 6, bytes(32)).text).to_bytes(), "another log or size"),
+        (KEY.sign_note(Checkpoint("b", 5, bytes(32)).text).to_bytes(), "another log or size"),
+    ],
+)
+def test_a_stored_checkpoint_that_lies_is_named_with_a_key_or_without(path: Path, note: bytes, why: str) -> None:
+    attack(path, ("INSERT INTO ledger_checkpoint (size, note) VALUES (5, ?)", (note,)))
+    for keys in ([], KEYS):
+        found = verify(path, keys=keys)
+        assert (found.exit_code, [each.index for each in found.problems]) == (1, [4])
+        assert why in told(found)
+
+
+def test_checkpoints_of_no_records_and_of_too_many_are_named(path: Path) -> None:
+    for size in (0, -5, 99):
+        attack(path, ("INSERT INTO ledger_checkpoint (size, note) VALUES (?, x'00')", (size,)))
+    found = verify(path)
+    assert [each.what for each in found.problems] == [
+        "a stored checkpoint is of no records",
+        "a stored checkpoint is of no records",
+        "a checkpoint covers more records than there are",
+    ]
+
+
+def test_a_signature_that_claims_the_key_is_forgery(path: Path) -> None:
+    note = Note.parse(notes_of(path)[-1])
+    forged = Note(note.text, (Signature(KEY.name, KEY.verifier.id, bytes(64)),)).to_bytes()
+    found = verify(path, keys=KEYS, checkpoints=[forged])
+    assert found.exit_code == 1
+    assert "isn't that of its key" in told(found)
+    attack(path, ("UPDATE ledger_checkpoint SET note = ? WHERE size = 17", (forged,)))
+    assert verify(path).exit_code == 0  # who brings no key can't know
+    assert "a signature that isn't its key's" in told(verify(path, keys=KEYS))
+
+
+def test_a_pinned_checkpoint_that_proves_nothing_is_not_passed_over(path: Path) -> None:
+    (first, _), stranger = notes_of(path), open_checkpoint(notes_of(path)[0], [])
+    signed = STRANGER.sign_note(stranger.checkpoint.text).to_bytes()
+    assert verify(path, keys=KEYS, checkpoints=[signed]).exit_code == 2
+    assert verify(path, checkpoints=[b"junk"]).exit_code == 3
+    other = KEY.sign_note(Checkpoint("b", 9, stranger.checkpoint.root).text).to_bytes()
+    assert "of another log, 'b'" in told(verify(path, checkpoints=[other]))
+    assert "17 records, and 99 were pinned" in told(verify(path, checkpoints=[first], pins=[(99, "00" * 32)]))
+    zero = KEY.sign_note(Checkpoint(ORIGIN, 0, bytes(32)).text).to_bytes()
+    assert verify(path, checkpoints=[zero]).exit_code == 1
+
+
+def test_two_pins_of_one_size_and_other_roots_do_not_hide_each_other(path: Path) -> None:
+    root = verify(path).root
+    for pins in ([(17, "00" * 32), (17, root)], [(17, root), (17, "00" * 32)]):
+        assert verify(path, pins=pins).exit_code == 1
+
+
+def test_a_replaced_key_in_the_logs_own_line_is_named(path: Path) -> None:
+    for value in (str(STRANGER.verifier), None):
+        attack(path, ("UPDATE ledger_log SET vkey = ?", (value,)))
+        assert "states another key than its first record" in told(verify(path))
+
+
+def test_a_missing_head_covers_nothing(path: Path) -> None:
+    attack(path, "DELETE FROM ledger_head")
+    found = verify(path, keys=KEYS)
+    assert found.exit_code == 1
+    assert "the head is missing" in told(found)
+
+
+def test_without_the_table_of_checkpoints_the_records_are_checked_all_the_same(path: Path) -> None:
+    edit(path)
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE ledger_checkpoint")
+    connection.close()
+    found = verify(path, keys=KEYS)
+    assert found.exit_code == 1
+    assert "record 3" in told(found)
+    assert "the table ledger_checkpoint is missing" in told(found)
+
+
+def test_two_processes_may_declare_the_first_key_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    plain = ledger_at(path)
+    plain.open()
+    plain.close()
+    slow, quick = signed_ledger(path), signed_ledger(path)
+    slow._appender._open()  # has seen a log that nobody signs
+    quick.open()
+    slow._appender.begin()
+    quick.close()
+    slow._appender.end()
+    assert verify(path, keys=KEYS).verdict == "verified"
+    assert len(rows(path, "SELECT 1 FROM ledger_record WHERE type = 'key.rotated'")) == 2
+
+
+# --- rotation ---------------------------------------------------------------------------------------------------------------
+
+
+def rotated(path: Path, to: SigningKey = NEXT, anchors: tuple[Anchor, ...] = (), **options: Any) -> Any:
+    given: dict[str, Any] = {"clock": SystemClock(), "actor": "jdoe", "why": "yearly", **options}
+    return rotate(path, signing_in(path.parent, anchors=anchors), to, **given)
+
+
+def test_after_a_rotation_each_key_covers_what_is_its_own(path: Path, tmp_path: Path) -> None:
+    anchor = FileAnchor(tmp_path / "a")
+    done = rotated(path, anchors=(anchor,))
+    assert (done.size, done.unanchored) == (20, ())
+    newest = anchor.newest(NEXT.verifier)
+    assert newest is not None
+    assert newest.size == 20
+    both = [KEY.verifier, NEXT.verifier]
+    assert verify(path, keys=both).verdict == "verified"
+    assert verify(path, keys=[NEXT.verifier]).verdict == "verified"
+    found = verify(path, keys=KEYS)
+    assert (found.exit_code, found.covered, found.head_signed) == (0, 20, False)  # all of it was the former key's
+    with pytest.raises(LedgerInvalid, match="isn't signed by the key"):
+        signed_ledger(path).open()
+    write(path, 1, key=NEXT)
+    assert verify(path, keys=both).verdict == "verified"
+    assert "4 records after the checkpoint of 20 are of a key that you didn't give" in told(verify(path, keys=KEYS))
+    with read(path) as reader:
+        (each,) = reader.records(kind="key.rotated")
+    assert each.fields["from"], each.fields["to"] == (str(KEY.verifier), str(NEXT.verifier))
+    assert (each.fields["actor"], each.fields["why"]) == ({"id": "jdoe"}, "yearly")
+
+
+def test_a_rotation_that_was_interrupted_is_finished(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(_: LedgerFile) -> Any:
+        raise OSError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LedgerFile, "publish", refuses)
+        with pytest.raises(LedgerInvalid, match="killed"):
+            rotated(path)
+    anchor = FileAnchor(path.with_name("anchored"))
+    assert rotated(path, anchors=(anchor,)).size == 20
+    assert rotated(path, anchors=(anchor,)).size == 20  # and again: nothing more happens
+    assert len(notes_in(anchor.path.read_bytes())) == 1
+    assert verify(path, keys=[KEY.verifier, NEXT.verifier]).verdict == "verified"
+
+
+def test_a_log_in_use_or_of_another_key_is_not_rotated(path: Path) -> None:
+    ledger = signed_ledger(path)
+    ledger.open()
+    with pytest.raises(LedgerInvalid, match="a process has it open"):
+        rotated(path)
+    ledger.close()
+    with pytest.raises(LedgerInvalid, match="there is no such file"):
+        rotated(path.with_name("none.db"))
+    with pytest.raises(ValueError):
+        rotated(path, actor="\n")
+    with pytest.raises(LedgerInvalid, match="isn't signed by the key"):
+        rotate(path, signing_in(path.parent, STRANGER), NEXT, clock=SystemClock(), actor="x", why="y")
+
+
+def test_an_anchor_that_did_not_take_the_rotation_is_told(path: Path, tmp_path: Path) -> None:
+    done = rotated(path, anchors=(CommandAnchor((str(tmp_path / "none"),)),))
+    assert len(done.unanchored) == 1
+
+
+def test_a_rotation_from_a_key_that_is_not_the_logs_is_named(path: Path) -> None:
+    rotated(path)
+    body = rows(path, "SELECT body FROM ledger_record WHERE type = 'key.rotated'")[0][0]
+    wrong = body.replace(str(KEY.verifier).encode(), str(STRANGER.verifier).encode())
+    attack(path, ("UPDATE ledger_record SET body = ? WHERE type = 'key.rotated'", (wrong,)))
+    assert "rotates from a key that isn't the log's" in told(verify(path))
+    junk = body.replace(str(NEXT.verifier).encode(), b"junk")
+    attack(path, ("UPDATE ledger_record SET body = ? WHERE type = 'key.rotated'", (junk,)))
+    assert "malformed" in told(verify(path))
+
+
+def usurp(path: Path, to: SigningKey) -> None:
+    """Another key's head and a well-formed `key.rotated`, which the former key never agreed to."""
+    file = LedgerFile(path, signer=Signer(to, path.with_name("signer.state"), former=KEY))
+    file.open(list)
+    clock = SystemClock()
+    emitter = Emitter(ORIGIN, clock, os.urandom)
+    drafts = [draft.emitter_opened("h", 1, {"a": "b"}), draft.key_rotated(str(KEY.verifier), str(to.verifier))]
+    file.append([emitter.build(each, clock.time_ns(), clock.monotonic_ns()) for each in drafts])
+    file.close()
+
+
+def test_a_rotation_that_the_former_key_did_not_sign_is_tampering(path: Path) -> None:
+    usurp(path, STRANGER)
+    found = verify(path, keys=KEYS)
+    assert [(each.code, each.what) for each in found.problems] == [
+        (1, "record 18 declares another key, and no checkpoint of the former one covers it")
+    ]
+    assert verify(path).exit_code == 0
+
+
+def test_a_process_with_the_former_key_can_append_no_more(path: Path) -> None:
+    ledger = signed_ledger(path)
+    ledger.open()
+    usurp(path, NEXT)
+    assert "isn't signed by this key" in settled(ledger.submit(started())).reason
+    ledger.close()

@@ -1,0 +1,166 @@
+"""A monitor keeps the last checkpoint that it saw, and demands that the next one extends it."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ledgers import ledger_at, rows
+from signing import KEY, NEXT, ORIGIN, attack, recompute, write
+
+from failsoft.ledger.monitor import monitor
+from failsoft.ledger.note import Checkpoint
+
+KEYS = [KEY.verifier]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    write(tmp_path / "x.db", 2)
+    return tmp_path / "x.db"
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "seen"
+
+
+def note_of(path: Path) -> bytes:
+    note: bytes = rows(path, "SELECT note FROM ledger_checkpoint ORDER BY size DESC LIMIT 1")[0][0]
+    return note
+
+
+def test_the_first_look_keeps_and_the_next_ones_compare(path: Path, state: Path) -> None:
+    for keys in ([], KEYS):
+        state.unlink(missing_ok=True)
+        seen = monitor(state, path, keys)
+        assert (seen.exit_code, seen.size) == (0, 7)
+        assert "first look" in seen.told
+        assert state.read_bytes() == note_of(path)
+        again = monitor(state, path, keys)
+        assert (again.exit_code, again.told) == (0, "consistent: 7 records seen before, 7 now; 0 after them")
+    write(path, 3)
+    seen = monitor(state, path, KEYS)
+    assert (seen.exit_code, seen.told) == (0, "consistent: 7 records seen before, 15 now; 0 after them")
+    assert state.read_bytes() == note_of(path)
+
+
+def test_a_rollback_to_yesterdays_copy_is_found_and_the_proof_is_kept(path: Path, state: Path) -> None:
+    shutil.copy(path, path.with_name("yesterday.db"))
+    write(path, 1)
+    assert monitor(state, path, KEYS).exit_code == 0
+    proof = state.read_bytes()
+    shutil.copy(path.with_name("yesterday.db"), path)
+    for _ in range(2):
+        seen = monitor(state, path, KEYS)
+        assert (seen.exit_code, seen.size) == (1, 11)
+        assert "rolled back" in seen.told
+    assert state.read_bytes() == proof
+
+
+def test_a_fork_is_found_though_whoever_made_it_has_the_key(path: Path, state: Path, tmp_path: Path) -> None:
+    fork = tmp_path / "fork"
+    fork.mkdir()
+    for name in ("x.db", "signer.state"):
+        shutil.copy(tmp_path / name, fork / name)
+    write(path, 1)
+    write(fork / "x.db", 1)
+    write(fork / "x.db", 1)
+    assert monitor(state, path, KEYS).exit_code == 0
+    seen = monitor(state, fork / "x.db", KEYS)
+    assert seen.exit_code == 1
+    assert "forked" in seen.told
+
+
+def test_another_tree_under_the_same_checkpoint_is_found(path: Path, state: Path) -> None:
+    assert monitor(state, path).exit_code == 0
+    body = rows(path, "SELECT body FROM ledger_record WHERE seq = 3")[0][0]
+    attack(path, ("UPDATE ledger_record SET body = ? WHERE seq = 3", (body.replace(b"answered", b"answereD"),)))
+    recompute(path)
+    assert monitor(state, path).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("note", "code", "why"),
+    [
+        (b"junk", 1, "isn't one"),
+        (KEY.sign_note(Checkpoint(ORIGIN, 99, bytes(32)).text).to_bytes(), 1, "another size"),
+        (KEY.sign_note(Checkpoint(ORIGIN, 7, bytes(32)).text).to_bytes(), 1, "forked"),
+        (KEY.sign_note(Checkpoint("b", 7, bytes(32)).text).to_bytes(), 1, "another log"),
+        (NEXT.sign_note(Checkpoint(ORIGIN, 7, bytes(32)).text).to_bytes(), 2, "isn't signed by a key"),
+    ],
+)
+def test_a_newest_checkpoint_that_lies_is_not_kept(path: Path, state: Path, note: bytes, code: int, why: str) -> None:
+    attack(path, ("UPDATE ledger_checkpoint SET note = ?", (note,)))
+    seen = monitor(state, path, KEYS)
+    assert (seen.exit_code, seen.size) == (code, None)
+    assert why in seen.told
+    assert not state.exists()
+
+
+def test_a_forged_signature_is_a_fork(path: Path, state: Path) -> None:
+    forged = note_of(path).replace(b"\n7\n", b"\n6\n")
+    attack(path, ("UPDATE ledger_checkpoint SET note = ?, size = 6", (forged,)))
+    assert "a signature that isn't its key's" in monitor(state, path, KEYS).told
+
+
+def test_another_log_in_its_place_is_found(path: Path, state: Path) -> None:
+    other = KEY.sign_note(Checkpoint("b", 2, bytes(32)).text).to_bytes()
+    state.write_bytes(other)
+    seen = monitor(state, path, KEYS)
+    assert (seen.exit_code, seen.size) == (1, 2)
+    assert "'b' was seen" in seen.told
+
+
+def test_without_a_checkpoint_there_is_nothing_to_keep_or_it_was_dropped(
+    path: Path, state: Path, tmp_path: Path
+) -> None:
+    plain = ledger_at(tmp_path / "plain.db")
+    plain.open()
+    plain.close()
+    assert monitor(state, tmp_path / "plain.db").exit_code == 2
+    assert monitor(state, path).exit_code == 0
+    attack(path, "DELETE FROM ledger_checkpoint")
+    assert monitor(state, path).exit_code == 1
+
+
+def test_a_missing_head_or_line_of_the_log_is_a_fork(path: Path, state: Path) -> None:
+    attack(path, "DELETE FROM ledger_head")
+    assert monitor(state, path).exit_code == 1
+    attack(path, "DELETE FROM ledger_log")
+    assert monitor(state, path).exit_code == 1
+
+
+@pytest.mark.parametrize("what", [b"", b"junk", b"\xff", KEY.sign_note("a\n").to_bytes()])
+def test_a_state_that_is_none_is_unusable(path: Path, state: Path, what: bytes) -> None:
+    state.write_bytes(what)
+    assert monitor(state, path).exit_code == 3
+
+
+def test_a_state_signed_by_nobody_known_is_unusable(path: Path, state: Path) -> None:
+    assert monitor(state, path).exit_code == 0
+    assert monitor(state, path, [NEXT.verifier]).exit_code == 3
+    state.write_bytes(note_of(path).replace(b"\n7\n", b"\n3\n"))
+    assert monitor(state, path, KEYS).exit_code == 3
+
+
+def test_what_cannot_be_read_or_kept_is_unusable(path: Path, state: Path, tmp_path: Path) -> None:
+    assert monitor(state, tmp_path / "none.db").exit_code == 3
+    assert monitor(tmp_path / "none" / "seen", path).exit_code == 3
+    state.mkdir()
+    assert monitor(state, path).exit_code == 3
+    (tmp_path / "cut.db").write_bytes(path.read_bytes()[:20_000])
+    assert monitor(tmp_path / "other", tmp_path / "cut.db").exit_code == 3
+
+
+def test_a_damaged_column_is_unusable(path: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Damaged(sqlite3.Connection):
+        def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+            return super().execute(sql.replace("SELECT size, note", "SELECT size, 5"), *arguments)
+
+    monkeypatch.setattr("failsoft.ledger.monitor.connect", lambda ledger: sqlite3.connect(ledger, factory=Damaged))
+    seen = monitor(state, path)
+    assert (seen.exit_code, "can't be read" in seen.told) == (3, True)
