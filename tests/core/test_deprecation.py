@@ -29,7 +29,12 @@ DATE = "Wed, 01 Jul 2026 00:00:00 GMT"
         ({"deprecation": "@99999999999999999"}, None),
         ({"deprecation": "@999999999999"}, None),
         ({"sunset": DATE}, DeprecationNotice(sunset=JULY)),
+        ({"sunset": "Wednesday, 01-Jul-26 00:00:00 GMT"}, DeprecationNotice(sunset=JULY)),
         ({"sunset": "soon"}, None),
+        (
+            {"deprecation": "@1782864000", "sunset": DATE, "x-api-warning": "retired"},
+            DeprecationNotice(JULY, JULY, "retired"),
+        ),
         (
             {"deprecation": "true", "sunset": DATE, "link": '<https://h/a>; rel="next", <https://h/b>; type="text/html"; rel="sunset"'},
             DeprecationNotice(sunset=JULY, link="https://h/b"),
