@@ -86,6 +86,12 @@ def test_half_of_twenty_calls_failing_opens_even_if_the_twentieth_succeeds() -> 
     assert state(breaker, 0) is State.OPEN
 
 
+def test_99_of_199_are_not_half() -> None:
+    breaker = make()
+    settle(breaker, 0, SUCCESS, *[SUCCESS, FAILURE] * 99)
+    assert state(breaker, 0) is State.CLOSED
+
+
 def test_exactly_half_is_enough() -> None:
     breaker = make(BreakerSettings(jitter=0))
     settle(breaker, 0, *[FAILURE, SUCCESS] * 9, SUCCESS)
@@ -217,6 +223,14 @@ def test_healthy_minutes_take_trips_back() -> None:
     assert breaker.snapshot(now + 60 * SECOND).trips == 0
 
 
+def test_healthy_minutes_count_from_the_moment_at_which_it_closed() -> None:
+    breaker = opened()
+    for permit in [admitted(breaker, 5 * SECOND), admitted(breaker, 5 * SECOND)]:
+        permit.settle(SUCCESS, 15 * SECOND)
+    assert breaker.snapshot(75 * SECOND - 1).trips == 1
+    assert breaker.snapshot(75 * SECOND).trips == 0
+
+
 def test_after_healthy_minutes_an_opening_is_a_first_one_again() -> None:
     breaker = opened()
     settle(breaker, 5 * SECOND, SUCCESS, SUCCESS)
@@ -340,6 +354,18 @@ def test_where_no_caller_has_fair_time_one_in_five_seconds_is_asked_to_leave_its
     assert asked == [False, False, True, False, False, True]
 
 
+def test_a_trial_that_went_puts_off_the_next_that_runs_on_without_its_caller() -> None:
+    breaker = opened()
+    admitted(breaker, 8 * SECOND).settle(NEUTRAL, 8 * SECOND)
+    assert not refused(breaker, 13 * SECOND - 1, remaining=SECOND).detach
+    assert refused(breaker, 13 * SECOND, remaining=SECOND).detach
+
+
+def test_a_half_open_breaker_still_shows_what_opened_it() -> None:
+    seen = opened().snapshot(5 * SECOND)
+    assert (seen.state, seen.calls, seen.failures) == (State.HALF_OPEN, 5, 5)
+
+
 def test_nobody_is_asked_to_leave_a_trial_running_while_there_is_no_place_for_one() -> None:
     breaker, now = opened(), 5 * SECOND
     for _ in range(2):
@@ -451,6 +477,13 @@ def test_an_abandoned_trial_gives_its_place_back_even_after_its_lease() -> None:
     assert state(breaker, later) is State.HALF_OPEN
 
 
+def test_trials_that_were_abandoned_have_not_failed_when_their_leases_end() -> None:
+    breaker, now = opened(), 5 * SECOND
+    for permit in [admitted(breaker, now), admitted(breaker, now)]:
+        permit.abandon()
+    assert state(breaker, now + 60 * SECOND) is State.HALF_OPEN
+
+
 def test_trials_that_counted_take_places_as_those_that_are_out_do() -> None:
     breaker = opened()
     now = 5 * SECOND
@@ -511,8 +544,8 @@ def test_a_cut_before_fair_time_is_neutral_and_after_it_a_failure() -> None:
 def test_fair_time_is_twice_the_median_within_its_bounds(took: int, fair: int) -> None:
     breaker = make()
     for _ in range(10):
-        admitted(breaker, 0).settle(SUCCESS, took * 1_000_000)
-    assert breaker.fair_time(took * 1_000_000) == fair * 1_000_000
+        admitted(breaker, 9 * SECOND).settle(SUCCESS, 9 * SECOND + took * 1_000_000)
+    assert breaker.fair_time(9 * SECOND + took * 1_000_000) == fair * 1_000_000
 
 
 def test_the_answers_of_trials_count_for_fair_time_however_long_it_was_open() -> None:
@@ -645,6 +678,16 @@ def test_a_trial_that_fails_its_check_opens_at_once_and_tells_of_it() -> None:
     admitted(breaker, 0).fail_check(SECOND)
     assert [(change.after, change.reason) for change in told[1:]] == [(State.OPEN, "recovery_check")]
     assert refused(breaker, SECOND).reason == "open"
+
+
+def test_a_permit_that_was_once_settled_twice_spoils_no_later_check() -> None:
+    breaker = make()
+    breaker.to_trial("unblocked", 0)
+    twice = admitted(breaker, 0)
+    twice.settle(NEUTRAL, 0)
+    twice.settle(NEUTRAL, 0)
+    admitted(breaker, 0).fail_check(0)
+    assert state(breaker, 0) is State.OPEN
 
 
 def test_states_modes_and_causes_go_by_these_names_in_events_and_on_record() -> None:
