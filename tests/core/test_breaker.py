@@ -481,7 +481,8 @@ def test_trials_that_were_abandoned_have_not_failed_when_their_leases_end() -> N
     breaker, now = opened(), 5 * SECOND
     for permit in [admitted(breaker, now), admitted(breaker, now)]:
         permit.abandon()
-    assert state(breaker, now + 60 * SECOND) is State.HALF_OPEN
+    seen = breaker.snapshot(now + 60 * SECOND)
+    assert (seen.state, seen.generation, seen.trips) == (State.HALF_OPEN, 2, 1)
 
 
 def test_trials_that_counted_take_places_as_those_that_are_out_do() -> None:

@@ -132,7 +132,7 @@ def test_99_failures_of_397_calls_are_less_than_half_the_rate() -> None:
 def test_advice_by_a_clock_that_lags_behind_moves_no_window_back() -> None:
     breaker, _ = make()
     settle(breaker, 60 * SECOND, *[SUCCESS] * 5)
-    assert not advise(breaker, 100 * SECOND, 1, 0)
+    assert not advise(breaker, 100 * SECOND, 1, 30 * SECOND)
     assert breaker.snapshot(60 * SECOND).calls == 5
 
 
