@@ -420,11 +420,14 @@ def test_both_the_new_and_the_refused_one_are_struck_from_replies() -> None:
     assert scene.adapters[0].secrets == ("fixed-secret", "token-number-2", "token-number-1")
 
 
-def test_a_short_one_is_a_placeholder_and_is_not_struck() -> None:
+@pytest.mark.parametrize(("token", "struck"), [("none", ()), ("12345678", ("12345678",)), ("1234567", ())])
+def test_one_of_fewer_than_eight_characters_is_a_placeholder_and_is_not_struck(
+    token: str, struck: tuple[str, ...]
+) -> None:
     scene, _, desk = keyed()
-    desk.due = ["none"]
+    desk.due = [token]
     run(scene, ok())
-    assert scene.adapters[0].secrets == ("fixed-secret",)
+    assert scene.adapters[0].secrets == ("fixed-secret", *struck)
 
 
 def test_without_one_the_adapter_is_passed_over_and_somebody_is_told() -> None:
