@@ -8,8 +8,11 @@ from failsoft.context import CallContext
 from failsoft.core.contract import Snapshot
 from failsoft.core.effects import (
     EVENT_STREAM,
+    MILLISECOND,
+    SECOND,
     AnswerSchema,
     Ask,
+    CannotAsk,
     HttpReply,
     HttpRequest,
     Promise,
@@ -24,6 +27,17 @@ from failsoft.io.drive_simulated import VirtualClock
 from failsoft.outcome import Pin, Served
 from failsoft.prompt import Message, Prompt, Sampling
 from tests.core.scripted import StubCodec, StubTicket, guarded
+
+
+def test_a_second_is_a_thousand_milliseconds_of_a_million_nanoseconds() -> None:
+    assert (MILLISECOND, SECOND) == (1_000_000, 1_000 * MILLISECOND)
+
+
+def test_an_adapter_that_cant_be_asked_says_why() -> None:
+    fault = Fault(FaultKind.UNSUPPORTED_CONTENT, "no pictures")
+    error = CannotAsk(fault)
+    assert error.fault is fault
+    assert str(error) == "no pictures"
 
 
 class TestAPromise:

@@ -231,6 +231,11 @@ class TestTheRecord:
         (passed,) = run(scene, met).passed_over
         assert alerts(scene) == ([("first", passed.reason)] if loud else [])
 
+    def test_has_an_alert_that_names_the_slip_behind_it(self) -> None:
+        scene = scene_with(attempts=1)
+        run(scene, Fault(FaultKind.ADAPTER_RAISED, error="TypeError"))
+        assert [fields["error"] for name, fields in scene.events.events if name == "attempt.alert"] == ["TypeError"]
+
 
 class TestAnotherAttempt:
     def test_is_not_a_first_one(self) -> None:
