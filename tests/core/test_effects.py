@@ -20,7 +20,7 @@ from failsoft.core.effects import (
     Tokens,
     Unusable,
 )
-from failsoft.core.evidence import Attempt, CallAmended, CallCompleted, CallStarted
+from failsoft.core.evidence import Attempt, CallAmended, CallCompleted, CallStarted, RetirementNotice
 from failsoft.core.route import GuardedAdapter
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive_simulated import VirtualClock
@@ -113,6 +113,7 @@ def kept() -> list[object]:
             "id", "grade-item", None, ticket, "answered", False, None, CallContext(), 1, prompt=CANARY, response=CANARY
         ),
         CallAmended("id", "grade-item", None, ticket, "answered", False, None, CallContext(), 1, response=CANARY),
+        RetirementNotice("a", "m-1", None, None, CANARY),
         guarded("a", VirtualClock(), type("Speaking", (StubCodec,), {"secrets": (SAID,)})()),
     ]
 
@@ -125,8 +126,9 @@ def test_what_was_said_shows_in_no_representation(each: object) -> None:
 
 def test_where_nothing_was_said_the_record_says_so() -> None:
     attempt = Attempt(1, "a", "1", None, Pin("m-1"))
-    assert [attempt.reply, attempt.detail, attempt.prompt, attempt.answer] == [None] * 4
+    assert [attempt.reply, attempt.detail, attempt.prompt, attempt.answer, attempt.us] == [None] * 4 + [0]
     ended = CallCompleted("id", "c", None, StubTicket(None), "failed", False, None, CallContext(), 1)
     assert [ended.adapter_version, ended.prompt, ended.response] == [None] * 3
     assert CallAmended("id", "c", None, StubTicket(None), "failed", False, None, CallContext(), 1).response is None
+    assert RetirementNotice("a", "m-1", None, None).text is None
     assert Unusable(Fault(FaultKind.REFUSED)).said is None
