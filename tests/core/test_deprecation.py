@@ -54,6 +54,12 @@ def test_any_header_is_read(headers: dict[str, str]) -> None:
     announced(headers)
 
 
+@pytest.mark.parametrize(("before", "found"), [(4_000, "https://h/b"), (4_090, "")])
+def test_of_a_link_header_4096_characters_are_read(before: int, found: str) -> None:
+    notice = announced({"deprecation": "true", "link": " " * before + '<https://h/b>; rel="sunset"'})
+    assert notice == DeprecationNotice(link=found)
+
+
 def test_a_long_link_is_read_in_no_time() -> None:
     announced({"deprecation": "true", "link": "<a>; " * 100_000})
     announced({"deprecation": "true", "link": "<" * 100_000})
