@@ -20,7 +20,7 @@ from failsoft import Ask, Capability, Isolation
 from failsoft.core.breaker import Breaker, BreakerSettings, Change, Permit
 from failsoft.core.effects import SECOND
 from failsoft.fault import Settlement
-from failsoft.isolation import SystemClock
+from failsoft.io.clock import SystemClock
 
 _SUCCESS, _FAILURE, _NEUTRAL = Settlement.SUCCESS, Settlement.FAILURE, Settlement.NEUTRAL
 _now = time.monotonic_ns

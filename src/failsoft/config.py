@@ -414,7 +414,8 @@ def named_options(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: named_options(each) for key, each in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
-        return [named_options(each) for each in cast("list[Any]", value)]
+        items: list[Any] = value
+        return [named_options(each) for each in items]
     return value
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from failsoft.core.breaker import Breaker, BreakerSettings, Change, Permit, Refused, State
+from failsoft.core.breaker import Breaker, BreakerSettings, Change, Mode, Permit, Refused, State
+from failsoft.core.breaker_peers import asked_at
 from failsoft.core.breaker_states import TRANSITIONS, Cause
 from failsoft.core.effects import SECOND
 from failsoft.errors import ConfigurationError
@@ -83,6 +84,12 @@ def test_half_of_twenty_calls_failing_opens_even_if_the_twentieth_succeeds() -> 
     assert state(breaker, 0) is State.CLOSED
     settle(breaker, 0, SUCCESS)
     assert state(breaker, 0) is State.OPEN
+
+
+def test_99_of_199_are_not_half() -> None:
+    breaker = make()
+    settle(breaker, 0, SUCCESS, *[SUCCESS, FAILURE] * 99)
+    assert state(breaker, 0) is State.CLOSED
 
 
 def test_exactly_half_is_enough() -> None:
@@ -216,6 +223,14 @@ def test_healthy_minutes_take_trips_back() -> None:
     assert breaker.snapshot(now + 60 * SECOND).trips == 0
 
 
+def test_healthy_minutes_count_from_the_moment_at_which_it_closed() -> None:
+    breaker = opened()
+    for permit in [admitted(breaker, 5 * SECOND), admitted(breaker, 5 * SECOND)]:
+        permit.settle(SUCCESS, 15 * SECOND)
+    assert breaker.snapshot(75 * SECOND - 1).trips == 1
+    assert breaker.snapshot(75 * SECOND).trips == 0
+
+
 def test_after_healthy_minutes_an_opening_is_a_first_one_again() -> None:
     breaker = opened()
     settle(breaker, 5 * SECOND, SUCCESS, SUCCESS)
@@ -339,6 +354,18 @@ def test_where_no_caller_has_fair_time_one_in_five_seconds_is_asked_to_leave_its
     assert asked == [False, False, True, False, False, True]
 
 
+def test_a_trial_that_went_puts_off_the_next_that_runs_on_without_its_caller() -> None:
+    breaker = opened()
+    admitted(breaker, 8 * SECOND).settle(NEUTRAL, 8 * SECOND)
+    assert not refused(breaker, 13 * SECOND - 1, remaining=SECOND).detach
+    assert refused(breaker, 13 * SECOND, remaining=SECOND).detach
+
+
+def test_a_half_open_breaker_still_shows_what_opened_it() -> None:
+    seen = opened().snapshot(5 * SECOND)
+    assert (seen.state, seen.calls, seen.failures) == (State.HALF_OPEN, 5, 5)
+
+
 def test_nobody_is_asked_to_leave_a_trial_running_while_there_is_no_place_for_one() -> None:
     breaker, now = opened(), 5 * SECOND
     for _ in range(2):
@@ -450,6 +477,14 @@ def test_an_abandoned_trial_gives_its_place_back_even_after_its_lease() -> None:
     assert state(breaker, later) is State.HALF_OPEN
 
 
+def test_trials_that_were_abandoned_have_not_failed_when_their_leases_end() -> None:
+    breaker, now = opened(), 5 * SECOND
+    for permit in [admitted(breaker, now), admitted(breaker, now)]:
+        permit.abandon()
+    seen = breaker.snapshot(now + 60 * SECOND)
+    assert (seen.state, seen.generation, seen.trips) == (State.HALF_OPEN, 2, 1)
+
+
 def test_trials_that_counted_take_places_as_those_that_are_out_do() -> None:
     breaker = opened()
     now = 5 * SECOND
@@ -499,19 +534,19 @@ def test_the_garbage_collector_may_give_back_while_the_lock_is_held() -> None:
 
 def test_a_cut_before_fair_time_is_neutral_and_after_it_a_failure() -> None:
     breaker = make()
-    short, long = admitted(breaker, 0), admitted(breaker, 0)
-    short.cut(5 * SECOND - 1)
-    assert breaker.snapshot(0).calls == 0
-    long.cut(5 * SECOND)
-    assert breaker.snapshot(0).failures == 1
+    short, long = admitted(breaker, 9 * SECOND), admitted(breaker, 9 * SECOND)
+    short.cut(14 * SECOND - 1)
+    assert breaker.snapshot(9 * SECOND).calls == 0
+    long.cut(14 * SECOND)
+    assert breaker.snapshot(9 * SECOND).failures == 1
 
 
 @pytest.mark.parametrize(("took", "fair"), [(100, 1_000), (2_000, 4_000), (40_000, 60_000)])
 def test_fair_time_is_twice_the_median_within_its_bounds(took: int, fair: int) -> None:
     breaker = make()
     for _ in range(10):
-        admitted(breaker, 0).settle(SUCCESS, took * 1_000_000)
-    assert breaker.fair_time(took * 1_000_000) == fair * 1_000_000
+        admitted(breaker, 9 * SECOND).settle(SUCCESS, 9 * SECOND + took * 1_000_000)
+    assert breaker.fair_time(9 * SECOND + took * 1_000_000) == fair * 1_000_000
 
 
 def test_the_answers_of_trials_count_for_fair_time_however_long_it_was_open() -> None:
@@ -550,6 +585,16 @@ def test_a_block_that_begins_makes_late_results_of_trials_that_are_out() -> None
     assert (seen.state, seen.late_results) == (State.HALF_OPEN, 2)
 
 
+def test_a_block_that_begins_is_told_at_once_after_what_was_due_before_it() -> None:
+    told: list[Change] = []
+    breaker = make(on_change=told.append)
+    settle(breaker, 0, *[FAILURE] * 5)
+    breaker.blocked(6 * SECOND)
+    assert [(change.reason, change.at_ns) for change in told[1:]] == [
+        ("waited", 5 * SECOND), ("blocked", 6 * SECOND),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("state", [State.CLOSED, State.OPEN])
 def test_a_block_that_begins_leaves_other_states_as_they_are(state: State) -> None:
     breaker = make() if state is State.CLOSED else opened()
@@ -583,6 +628,37 @@ def test_a_change_is_told_at_once_whatever_made_it() -> None:
 # --- listeners, fork, settings ----------------------------------------------------------------------------------------
 
 
+def test_a_snapshot_tells_at_once_of_what_was_due() -> None:
+    told: list[Change] = []
+    breaker = make(on_change=told.append)
+    settle(breaker, 0, *[FAILURE] * 5)
+    breaker.snapshot(5 * SECOND)
+    assert [change.reason for change in told] == ["consecutive", "waited"]
+
+
+def test_a_snapshot_holds_nothing_that_has_left_the_window() -> None:
+    breaker = make()
+    settle(breaker, 0, FAILURE, SUCCESS)
+    assert breaker.snapshot(60 * SECOND - 1).calls == 2
+    seen = breaker.snapshot(60 * SECOND)
+    assert (seen.calls, seen.failures) == (0, 0)
+
+
+def test_in_flight_of_a_half_open_breaker_are_its_trials() -> None:
+    breaker = make()
+    breaker.to_trial("unblocked", 0)
+    trial = admitted(breaker, 0)
+    assert breaker.snapshot(0).in_flight == 1
+    trial.settle(NEUTRAL, 0)
+    assert breaker.snapshot(0).in_flight == 0
+
+
+def test_it_knows_when_somebody_was_last_refused() -> None:
+    breaker = opened()
+    breaker.peek(3 * SECOND)
+    assert asked_at(breaker) == 3 * SECOND
+
+
 def test_changes_are_told_in_order() -> None:
     changes: list[Change] = []
     breaker = make(on_change=changes.append)
@@ -594,6 +670,34 @@ def test_changes_are_told_in_order() -> None:
         Change(State.OPEN, State.HALF_OPEN, "waited", None, 2, 5 * SECOND),
         Change(State.HALF_OPEN, State.CLOSED, "trials_succeeded", None, 3, now),
     ]
+
+
+def test_a_trial_that_fails_its_check_opens_at_once_and_tells_of_it() -> None:
+    told: list[Change] = []
+    breaker = make(on_change=told.append)
+    breaker.to_trial("unblocked", 0)
+    admitted(breaker, 0).fail_check(SECOND)
+    assert [(change.after, change.reason) for change in told[1:]] == [(State.OPEN, "recovery_check")]
+    assert refused(breaker, SECOND).reason == "open"
+
+
+def test_a_permit_that_was_once_settled_twice_spoils_no_later_check() -> None:
+    breaker = make()
+    breaker.to_trial("unblocked", 0)
+    twice = admitted(breaker, 0)
+    twice.settle(NEUTRAL, 0)
+    twice.settle(NEUTRAL, 0)
+    admitted(breaker, 0).fail_check(0)
+    assert state(breaker, 0) is State.OPEN
+
+
+def test_states_modes_and_causes_go_by_these_names_in_events_and_on_record() -> None:
+    assert [str(each) for each in State] == ["closed", "open", "half_open"]
+    assert [str(each) for each in Mode] == ["auto", "forced", "observe"]
+    assert {str(cause) for _, cause in TRANSITIONS} == {
+        "rate", "consecutive", "slow", "waited", "trials_succeeded", "trials_neutral", "trials_failed", "wrong_model",
+        "recovery_check",
+    }  # fmt: skip
 
 
 def test_every_transition_of_the_table_begins_and_ends_in_different_states() -> None:
@@ -611,6 +715,16 @@ def test_after_a_fork_the_childs_breaker_has_a_lock_of_its_own_and_no_permits() 
     assert (seen.state, seen.generation, seen.failures, seen.in_flight) == (State.CLOSED, 1, 1, 0)
     running.settle(FAILURE, 0)
     assert breaker.snapshot(0).late_results == 1
+
+
+def test_the_parents_trials_take_no_places_of_the_childs() -> None:
+    breaker = make()
+    breaker.to_trial("unblocked", 0)
+    for _ in range(2):
+        admitted(breaker, 0)
+    assert refused(breaker, 0).reason == "trials_taken"
+    breaker.after_fork()
+    assert admitted(breaker, 0).trial
 
 
 def test_the_parents_failures_are_in_no_run_of_the_childs() -> None:
@@ -635,7 +749,8 @@ def test_the_defaults_are_the_measured_ones() -> None:
     assert BreakerSettings() == BreakerSettings(
         window_s=60, buckets=12, rate=50, min_calls=20, consecutive=5, consecutive_busy=10, busy_calls=50,
         open_base_s=5, open_factor=2, open_cap_s=60, jitter=0.2, trials=3, concurrent_trials=2, successes_to_close=2,
-        healthy_for_s=60, lease_slack_s=2, fair_cap_s=60,
+        healthy_for_s=60, lease_slack_s=2, fair_cap_s=60, window="time", window_calls=100, slow_rate=0, slow_after_s=10,
+        slow_start_s=0,
     )  # fmt: skip
 
 

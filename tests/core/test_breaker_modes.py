@@ -210,6 +210,15 @@ def test_neither_has_a_slow_start(mode: Mode) -> None:
             admitted(breaker, 0)
 
 
+def test_whoever_says_auto_again_ends_no_slow_start() -> None:
+    breaker, _ = make(settings=BreakerSettings(jitter=0, slow_start_s=30))
+    breaker.to_trial("test", 0)
+    settle(breaker, 0, SUCCESS, SUCCESS)
+    admitted(breaker, 0)
+    breaker.to_mode(Mode.AUTO, 0)
+    assert breaker.acquire(0, SECOND) == Refused("slow_start", 0)
+
+
 def test_one_that_would_have_opened_has_none_either() -> None:
     breaker, changes = make(Mode.OBSERVE, BreakerSettings(jitter=0, slow_start_s=30))
     settle(breaker, 0, *[FAILURE] * 25)

@@ -293,6 +293,10 @@ def test_a_window_over_time_asks_nothing_of_the_other_ones_size() -> None:
     assert BreakerSettings(window="count", window_calls=20, min_calls=20).window_calls == 20
 
 
+def test_who_only_looks_at_a_closed_breaker_may_be_in_a_hurry() -> None:
+    assert make(SLOW)[0].peek(0, remaining_ns=1) is None
+
+
 # --- a slow start -----------------------------------------------------------------------------------------------------
 
 GENTLE = BreakerSettings(jitter=0, slow_start_s=30)

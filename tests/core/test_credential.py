@@ -11,7 +11,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failsoft.core.credential import AHEAD, LOST, CredentialKeeper, Fetch, Issued, Unavailable
+from failsoft.core.credential import LOST, CredentialKeeper, Fetch, Issued, Unavailable
 from failsoft.core.effects import Ask, HttpRequest, Promise
 from failsoft.credentials import AwsCredentials, Credential, Token, aws_environment
 from failsoft.io.drive_simulated import Simulation, VirtualClock
@@ -68,10 +68,10 @@ def test_it_is_fetched_by_the_first_and_the_others_wait_for_it() -> None:
     assert desk.calls == 1
 
 
-def test_it_is_renewed_ahead_of_its_end_by_one_while_the_others_go_on() -> None:
+def test_it_is_renewed_five_minutes_ahead_of_its_end_by_one_while_the_others_go_on() -> None:
     keeper, desk, clock = kept()
     first = fetched(keeper, clock)
-    clock.now = 3600 * SECOND - AHEAD - 1
+    clock.now = 3_300 * SECOND - 1
     assert keeper.take(clock.now) is first
     clock.now += 1
     renewal = keeper.take(clock.now)
@@ -137,7 +137,7 @@ def test_what_is_no_credential_is_told_in_our_words_and_not_asked_for_at_once_ag
     for _ in range(9):
         fetch = keeper.take(clock.now)
         assert isinstance(fetch, Fetch)
-        fetch()
+        assert fetch() is None
         assert keeper.problem == told
         assert keeper.take(clock.now) == Unavailable(told)
         begun = clock.now
@@ -148,6 +148,56 @@ def test_what_is_no_credential_is_told_in_our_words_and_not_asked_for_at_once_ag
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
     fetched(keeper, clock)
     assert keeper.problem == ""
+
+
+def test_one_that_ends_at_this_very_moment_has_expired() -> None:
+    keeper, _, clock = kept(life=0.0)
+    fetch = keeper.take(clock.now)
+    assert isinstance(fetch, Fetch)
+    fetch()
+    assert keeper.take(clock.now) == Unavailable("it returned one that has expired")
+
+
+def test_after_one_that_came_the_pauses_begin_anew() -> None:
+    keeper, desk, clock = kept()
+    desk.due = [OSError(), OSError(), OSError()]
+    for pause in (1, 2, 4):
+        fetch = keeper.take(clock.now)
+        assert isinstance(fetch, Fetch)
+        fetch()
+        clock.now += pause * SECOND
+    keeper.refused(fetched(keeper, clock))
+    desk.due = [OSError()]
+    fetch = keeper.take(clock.now)
+    assert isinstance(fetch, Fetch)
+    fetch()
+    assert isinstance(keeper.take(clock.now), Unavailable)
+    assert isinstance(keeper.take(clock.now + SECOND), Fetch)
+
+
+def test_one_that_came_late_ends_the_pause_too() -> None:
+    keeper, desk, clock = kept()
+    hanging = keeper.take(0)
+    assert isinstance(hanging, Fetch)
+    clock.now = 60 * SECOND
+    second = keeper.take(clock.now)
+    assert isinstance(second, Fetch)
+    desk.due = [OSError()]
+    second()
+    assert isinstance(keeper.take(clock.now), Unavailable)
+    hanging()
+    issued = keeper.take(clock.now)
+    assert isinstance(issued, Issued)
+    keeper.refused(issued)
+    assert isinstance(keeper.take(clock.now), Fetch)
+
+
+def test_in_a_child_the_first_to_ask_fetches_whoever_did_in_the_parent() -> None:
+    keeper, _, clock = kept()
+    assert isinstance(keeper.take(0), Fetch)
+    keeper._lock.acquire()  # a thread of the parent's that isn't in the child
+    keeper.after_fork()
+    fetched(keeper, clock)
 
 
 def test_while_renewing_fails_what_is_still_valid_is_used() -> None:
@@ -263,12 +313,15 @@ def test_a_fetch_that_hangs_is_given_up_and_what_it_brings_late_replaces_nothing
     keeper, desk, clock = kept()
     hanging = keeper.take(0)
     assert isinstance(hanging, Fetch)
-    assert isinstance(keeper.take(LOST - 1), Promise)
-    second = keeper.take(LOST)
+    assert isinstance(keeper.take(60 * SECOND - 1), Promise)
+    second = keeper.take(60 * SECOND)
     assert isinstance(second, Fetch)
     assert second is not hanging
     hanging()
-    assert isinstance(keeper.take(clock.now), Issued)
+    late = keeper.take(clock.now)
+    assert isinstance(late, Issued)
+    keeper.refused(late)
+    assert keeper.take(60 * SECOND) is second.over  # the newer one is still under way
     second()
     assert desk.calls == 2
     assert isinstance(keeper.take(clock.now), Issued)
@@ -381,6 +434,7 @@ def test_each_request_carries_the_credential_and_it_is_fetched_once() -> None:
         assert run(scene, ok()).by_ai
     assert codec.sent == ["token-number-1"] * 3
     assert desk.calls == 1
+    assert "credential.failed" not in scene.events.names
     assert scene.adapters[0].secrets == ("fixed-secret", "token-number-1")
 
 
@@ -412,11 +466,14 @@ def test_both_the_new_and_the_refused_one_are_struck_from_replies() -> None:
     assert scene.adapters[0].secrets == ("fixed-secret", "token-number-2", "token-number-1")
 
 
-def test_a_short_one_is_a_placeholder_and_is_not_struck() -> None:
+@pytest.mark.parametrize(("token", "struck"), [("none", ()), ("12345678", ("12345678",)), ("1234567", ())])
+def test_one_of_fewer_than_eight_characters_is_a_placeholder_and_is_not_struck(
+    token: str, struck: tuple[str, ...]
+) -> None:
     scene, _, desk = keyed()
-    desk.due = ["none"]
+    desk.due = [token]
     run(scene, ok())
-    assert scene.adapters[0].secrets == ("fixed-secret",)
+    assert scene.adapters[0].secrets == ("fixed-secret", *struck)
 
 
 def test_without_one_the_adapter_is_passed_over_and_somebody_is_told() -> None:

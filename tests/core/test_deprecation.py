@@ -29,7 +29,12 @@ DATE = "Wed, 01 Jul 2026 00:00:00 GMT"
         ({"deprecation": "@99999999999999999"}, None),
         ({"deprecation": "@999999999999"}, None),
         ({"sunset": DATE}, DeprecationNotice(sunset=JULY)),
+        ({"sunset": "Wednesday, 01-Jul-26 00:00:00 GMT"}, DeprecationNotice(sunset=JULY)),
         ({"sunset": "soon"}, None),
+        (
+            {"deprecation": "@1782864000", "sunset": DATE, "x-api-warning": "retired"},
+            DeprecationNotice(JULY, JULY, "retired"),
+        ),
         (
             {"deprecation": "true", "sunset": DATE, "link": '<https://h/a>; rel="next", <https://h/b>; type="text/html"; rel="sunset"'},
             DeprecationNotice(sunset=JULY, link="https://h/b"),
@@ -47,6 +52,12 @@ def test_what_a_header_announces(headers: dict[str, str], notice: DeprecationNot
 @given(st.dictionaries(st.sampled_from(["deprecation", "sunset", "x-api-warning", "link"]), st.text(max_size=60)))
 def test_any_header_is_read(headers: dict[str, str]) -> None:
     announced(headers)
+
+
+@pytest.mark.parametrize(("before", "found"), [(4_000, "https://h/b"), (4_090, "")])
+def test_of_a_link_header_4096_characters_are_read(before: int, found: str) -> None:
+    notice = announced({"deprecation": "true", "link": " " * before + '<https://h/b>; rel="sunset"'})
+    assert notice == DeprecationNotice(link=found)
 
 
 def test_a_long_link_is_read_in_no_time() -> None:

@@ -8,8 +8,11 @@ from failsoft.context import CallContext
 from failsoft.core.contract import Snapshot
 from failsoft.core.effects import (
     EVENT_STREAM,
+    MILLISECOND,
+    SECOND,
     AnswerSchema,
     Ask,
+    CannotAsk,
     HttpReply,
     HttpRequest,
     Promise,
@@ -17,13 +20,24 @@ from failsoft.core.effects import (
     Tokens,
     Unusable,
 )
-from failsoft.core.evidence import Attempt, CallAmended, CallCompleted, CallStarted
+from failsoft.core.evidence import Attempt, CallAmended, CallCompleted, CallStarted, RetirementNotice
 from failsoft.core.route import GuardedAdapter
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive_simulated import VirtualClock
 from failsoft.outcome import Pin, Served
 from failsoft.prompt import Message, Prompt, Sampling
 from tests.core.scripted import StubCodec, StubTicket, guarded
+
+
+def test_a_second_is_a_thousand_milliseconds_of_a_million_nanoseconds() -> None:
+    assert (MILLISECOND, SECOND) == (1_000_000, 1_000 * MILLISECOND)
+
+
+def test_an_adapter_that_cant_be_asked_says_why() -> None:
+    fault = Fault(FaultKind.UNSUPPORTED_CONTENT, "no pictures")
+    error = CannotAsk(fault)
+    assert error.fault is fault
+    assert str(error) == "no pictures"
 
 
 class TestAPromise:
@@ -99,6 +113,7 @@ def kept() -> list[object]:
             "id", "grade-item", None, ticket, "answered", False, None, CallContext(), 1, prompt=CANARY, response=CANARY
         ),
         CallAmended("id", "grade-item", None, ticket, "answered", False, None, CallContext(), 1, response=CANARY),
+        RetirementNotice("a", "m-1", None, None, CANARY),
         guarded("a", VirtualClock(), type("Speaking", (StubCodec,), {"secrets": (SAID,)})()),
     ]
 
@@ -111,8 +126,9 @@ def test_what_was_said_shows_in_no_representation(each: object) -> None:
 
 def test_where_nothing_was_said_the_record_says_so() -> None:
     attempt = Attempt(1, "a", "1", None, Pin("m-1"))
-    assert [attempt.reply, attempt.detail, attempt.prompt, attempt.answer] == [None] * 4
+    assert [attempt.reply, attempt.detail, attempt.prompt, attempt.answer, attempt.us] == [None] * 4 + [0]
     ended = CallCompleted("id", "c", None, StubTicket(None), "failed", False, None, CallContext(), 1)
     assert [ended.adapter_version, ended.prompt, ended.response] == [None] * 3
     assert CallAmended("id", "c", None, StubTicket(None), "failed", False, None, CallContext(), 1).response is None
+    assert RetirementNotice("a", "m-1", None, None).text is None
     assert Unusable(Fault(FaultKind.REFUSED)).said is None

@@ -363,6 +363,10 @@ def test_under_one_lease_one_process_tries(world: World) -> None:
     assert [each.state for each in world.processes].count(State.HALF_OPEN) == 1
 
 
+def test_one_that_has_heard_nothing_may_ask_from_the_first_moment(world: World) -> None:
+    assert Member(KEY, "p9/gpt", world.processes[0].adapter).asks_at == 0
+
+
 def test_the_trial_comes_when_the_opening_is_due_not_later(world: World) -> None:
     world.processes[0].fail()
     world.step()

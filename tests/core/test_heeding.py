@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from failsoft.core.effects import HttpReply
+from failsoft.core.effects import SECOND, HttpReply
 from failsoft.core.evidence import RetirementNotice
-from failsoft.core.heeding import PAUSE
 from failsoft.ledger.draft import draft_of
 from tests.core.scripted import Scene, StubLedger
 from tests.core.test_call import run
@@ -54,12 +53,17 @@ def test_it_is_told_and_recorded_once_and_the_answer_stands() -> None:
     assert "x.example" not in json.dumps(dict(draft.fields))
 
 
-def test_another_notice_is_told_too_but_not_with_every_reply() -> None:
+def test_another_notice_is_told_too_but_at_most_once_an_hour() -> None:
     scene = scene_with()
+    scene.clock.now = 7_200 * SECOND
     run(scene, said(deprecation="@1790000000"))
+    told = scene.adapters[0].noticed
+    on_its_way = told - 7_200 * SECOND
+    run(scene, said(deprecation="@1790000001"))
+    scene.clock.now = told + 3_600 * SECOND - 1 - on_its_way
     run(scene, said(deprecation="@1790000001"))
     assert len(notices(scene)) == 1
-    scene.clock.now += PAUSE
+    scene.clock.now = told + 3_600 * SECOND - on_its_way
     run(scene, said(deprecation="@1790000002"))
     assert [each.deprecated for each in notices(scene)] == ["2026-09-21T14:13:20+00:00", "2026-09-21T14:13:22+00:00"]
     assert "deprecated" in draft_of(notices(scene)[0], lambda _: None).fields
@@ -81,3 +85,12 @@ def test_an_error_may_announce_it_as_well_and_no_ledger_is_needed() -> None:
     headers = {"x-api-warning": "model m-1 is deprecated"}
     assert run(scene, HttpReply(400, headers, b"")).degraded
     assert [f["text"] for n, f in scene.events.events if n == "deprecation.announced"] == ["model m-1 is deprecated"]
+    scene.clock.now += 7_200 * SECOND
+    assert run(scene, said(**SUNSET)).by_ai
+
+
+def test_a_link_that_is_no_text_is_recorded_as_well_as_it_can_be() -> None:
+    scene = scene_with()
+    link = '<https://x.example/\udcff>; rel="sunset"'
+    assert run(scene, said(deprecation="true", link=link)).by_ai
+    assert [each.text for each in notices(scene)] == [b"https://x.example/?"]

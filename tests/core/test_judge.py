@@ -23,6 +23,7 @@ from failsoft.core.judge import places, struck
 from failsoft.errors import FallbackFailed
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive_simulated import Simulation
+from failsoft.outcome import Grade as Worth
 from failsoft.outcome import Served
 from tests.core.scripted import SECOND, Grade, GradeItem, Item, Scene, StubCodec, StubLedger, ok, scripted, status
 from tests.core.test_call import reasons, run
@@ -182,6 +183,29 @@ class TestPlaces:
         assert places(misfit('{"a": 2, "b": 1, "c": 1, "d": 1, "e": 1, "f": 1}'), KNOWN) == "doesn't fit at the answer"
 
 
+class TestTheServedIdentity:
+    @pytest.mark.parametrize(
+        ("stated", "least", "fits"),
+        [
+            (Worth.PROVIDER, Worth.PROVIDER, True),
+            (Worth.GATEWAY, Worth.PROVIDER, False),
+            (Worth.ECHOED, Worth.GATEWAY, False),
+            (Worth.GATEWAY, Worth.ECHOED, True),
+            (Worth.UNKNOWN, None, True),
+        ],
+    )
+    def test_is_worth_what_is_demanded_or_the_answer_is_refused(
+        self, stated: Worth, least: Worth | None, fits: bool
+    ) -> None:
+        class Stating(StubCodec):
+            def decode(self, reply: HttpReply) -> Reply | Unusable:
+                return Reply(reply.body, Served("m-1", stated))
+
+        outcome = run(scene_with(codec=Stating(), require_grade=least), ok(5))
+        assert outcome.by_ai is fits
+        assert reasons(outcome) == ([] if fits else [("first", "served_unproven")])
+
+
 class TestAHint:
     def test_that_the_codec_read_is_kept(self) -> None:
         class Telling(StubCodec):
@@ -317,7 +341,9 @@ class TestWhatCantBeSaid:
         (attempt,) = attempts(scene)
         assert attempt.fault == "schema_invalid"
         assert attempt.detail is not None
-        assert b"grade" in attempt.detail
+        (problem,) = json.loads(attempt.detail)
+        assert set(problem) == {"type", "loc", "msg"}
+        assert problem["loc"] == ["grade"]
 
     def test_of_a_fallbacks_bug_is_its_type(self) -> None:
         class Mute(GradeItem):

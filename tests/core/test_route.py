@@ -46,6 +46,10 @@ def test_an_adapter_in_order_is_admitted() -> None:
     assert adapter().admit(0) is None
 
 
+def test_one_of_which_nothing_is_said_is_asked_three_times_and_held_to_its_pin() -> None:
+    assert (adapter().attempts, adapter().on_mismatch) == (3, "refuse")
+
+
 def test_a_blocked_one_says_by_whom() -> None:
     assert adapter().refusal(0, frozenset(), Blocked()) == ("blocked", "by jdoe")
 

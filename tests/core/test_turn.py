@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from failsoft.core.breaker import Cause, State
+from failsoft.core.breaker import Breaker, Cause, State
 from failsoft.core.effects import Ask, CannotAsk, Exchange, HttpReply, HttpRequest, Reply, Sleep, Tokens, Unusable
 from failsoft.core.evidence import Attempt
 from failsoft.core.latch import Latch
 from failsoft.core.limits import Limits, LimitSettings
+from failsoft.core.turn import _worth_another
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive_simulated import Simulation
 from failsoft.outcome import Served
@@ -230,6 +231,33 @@ class TestTheRecord:
         scene = scene_with(attempts=1)
         (passed,) = run(scene, met).passed_over
         assert alerts(scene) == ([("first", passed.reason)] if loud else [])
+
+    def test_has_an_alert_that_names_the_slip_behind_it(self) -> None:
+        scene = scene_with(attempts=1)
+        run(scene, Fault(FaultKind.ADAPTER_RAISED, error="TypeError"))
+        assert [fields["error"] for name, fields in scene.events.events if name == "attempt.alert"] == ["TypeError"]
+
+
+def test_a_permit_is_for_as_long_as_the_attempt_may_take_whatever_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = scene_with()
+    lasting: list[int] = []
+    acquire = Breaker.acquire
+
+    def heard(self: Breaker, now: int, timeout_ns: int, **more: Any) -> Any:
+        lasting.append(timeout_ns)
+        return acquire(self, now, timeout_ns, **more)
+
+    monkeypatch.setattr(Breaker, "acquire", heard)
+    run(scene, ok())
+    scene.clock.now = 1_000 * SECOND
+    run(scene, ok())
+    assert lasting[0] == lasting[1]
+    assert lasting[0] <= scene.deadline
+
+
+@pytest.mark.parametrize("kind", [each for each in FaultKind if Fault(each).treatment.retry == "no"])
+def test_what_is_never_tried_again_is_worth_no_other_attempt_of_the_last_adapter(kind: FaultKind) -> None:
+    assert not _worth_another(Fault(kind), False, 1)
 
 
 class TestAnotherAttempt:

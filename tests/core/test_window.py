@@ -65,6 +65,30 @@ def test_what_is_in_flight_counts_to_the_end_of_the_cell_in_which_its_lease_ends
     assert window.in_flight == 0
 
 
+@pytest.mark.parametrize("ended", [0, 1, 2])
+def test_of_those_whose_leases_end_in_one_cell_each_leaves_once(ended: int) -> None:
+    window = TimeWindow(10, 3, 0)
+    entries = [window.started(0, 15) for _ in range(3)]
+    for entry in entries[:ended]:
+        window.ended(entry)
+    assert window.in_flight == 3 - ended
+    window.advance(2)
+    assert window.in_flight == 0
+
+
+def test_what_is_in_flight_no_more_is_not_taken_away_when_its_lease_ends() -> None:
+    window = TimeWindow(10, 3, 0)
+    window.started(0, 15)
+    window.forget_in_flight()
+    window.advance(2)
+    assert window.in_flight == 0
+
+
+def test_cells_for_slow_calls_exist_only_where_somebody_looks_for_them() -> None:
+    assert len(TimeWindow(10, 3, 0)._cells) == 6
+    assert len(TimeWindow(10, 3, 0, slow=True)._cells) == 12
+
+
 def test_what_ends_after_its_lease_is_not_taken_away_twice() -> None:
     window = TimeWindow(10, 3, 0)
     early, late = window.started(0, 5), window.started(0, 500)
@@ -110,6 +134,13 @@ def runs(order: StartOrder, results: str) -> list[int]:
         elif result == "n":
             order.ignored(number)
     return found
+
+
+def test_it_says_how_many_have_started() -> None:
+    order = StartOrder()
+    assert order.next == 0
+    assert [order.started() for _ in range(3)] == [0, 1, 2]
+    assert order.next == 3
 
 
 def test_failures_next_to_each_other_are_a_run() -> None:
@@ -175,6 +206,15 @@ def test_an_attempt_that_outlived_its_mark_is_in_no_run_and_leaves_others_marks_
     assert order.failed(ancient) == 0
     order.ignored(other)
     assert [order.failed(number) for number in newest[:3]] == [1, 2, 3]
+
+
+def test_an_attempt_without_a_mark_that_says_nothing_leaves_the_mark_in_its_place_alone() -> None:
+    order = StartOrder()
+    ancient, *newest = [order.started() for _ in range(MARKS + 2)]
+    heirs = newest[-3:]  # the middle one's mark was the ancient one's
+    assert [order.failed(number) for number in heirs[:2]] == [1, 2]
+    order.ignored(ancient)
+    assert order.failed(heirs[2]) == 3
 
 
 def test_a_run_may_be_as_long_as_there_are_marks() -> None:
@@ -245,6 +285,21 @@ def test_only_the_last_answers_are_remembered() -> None:
     for each in range(200):
         times.add(0, each * SECOND)
     assert times.twice_median(0) == (200 - SAMPLES + 199) * SECOND
+
+
+def test_an_answer_that_took_no_time_took_none() -> None:
+    times = AnswerTimes()
+    for _ in range(10):
+        times.add(0, 0)
+    assert times.twice_median(0) == 0
+
+
+@pytest.mark.parametrize(("duration", "milliseconds"), [(-SECOND, 0), (10**30, 67_108_863)])
+def test_a_duration_is_at_least_nothing_and_at_most_18_hours(duration: int, milliseconds: int) -> None:
+    times = AnswerTimes()
+    for _ in range(10):
+        times.add(0, duration)
+    assert times.twice_median(0) == 2 * milliseconds * MILLISECOND
 
 
 def test_an_absurd_duration_neither_raises_nor_spoils_its_neighbour() -> None:

@@ -35,7 +35,8 @@ def authorised(
             adapter.strike(found)
             return found
         if isinstance(found, Unavailable):
-            return _without(asking, adapter, found.reason)
+            _without(asking, adapter, found.reason)
+            return None
         ends = asking.budget.attempt_until(now, left, adapter.attempt_cap)
         try:
             if isinstance(found, Fetch):
@@ -46,9 +47,11 @@ def authorised(
                 yield Enter(found, ends)
         except Exception as error:
             asking.loud(FaultKind.BUG, adapter.name, error)
-            return _without(asking, adapter, "a bug")
+            _without(asking, adapter, "a bug")
+            return None
         if clock.monotonic_ns() >= ends:
-            return _without(asking, adapter, "it took too long")
+            _without(asking, adapter, "it took too long")
+            return None
 
 
 def _without(asking: Asking[Any, Any], adapter: GuardedAdapter, why: str) -> None:

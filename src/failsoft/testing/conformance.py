@@ -361,7 +361,7 @@ def _whatever_comes(kit: Kit) -> Iterator[str]:
         except Exception as error:
             yield f"decoding raised {type(error).__name__} for status {reply.status}, body {reply.body[:200]!r}"
             return
-        if not isinstance(found, (Reply, Unusable)):  # type: ignore[redundant-expr]
+        if not isinstance(found, (Reply, Unusable)):
             yield f"decode gave a {type(found).__name__}"
             return
         if time.perf_counter() - begun > SLOWEST:
