@@ -152,8 +152,8 @@ def row_of(entry: Entry, fields: Fields) -> dict[str, str | int | bool]:
 
 def attempts_of(fields: Fields) -> list[Fields]:
     """The attempts that a record tells of."""
-    found: list[Fields] = fields.get("attempts", [])
-    return found
+    attempts: list[Fields] = fields.get("attempts", [])
+    return attempts
 
 
 def answering(fields: Fields) -> Fields:
