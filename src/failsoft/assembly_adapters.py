@@ -281,8 +281,7 @@ def _from_outside(value: Any) -> tuple[str, ...]:
     if isinstance(value, dict):
         return tuple(each for inner in cast("dict[str, Any]", value).values() for each in _from_outside(inner))
     if isinstance(value, list):
-        items: list[Any] = value
-        return tuple(each for inner in items for each in _from_outside(inner))
+        return tuple(each for inner in cast("Any", value) for each in _from_outside(inner))
     return ()
 
 

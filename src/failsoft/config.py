@@ -414,8 +414,7 @@ def named_options(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: named_options(each) for key, each in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
-        items: list[Any] = value
-        return [named_options(each) for each in items]
+        return [named_options(each) for each in cast("Any", value)]
     return value
 
 
