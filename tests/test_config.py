@@ -397,6 +397,23 @@ def test_an_inline_secret_in_code_may_be_a_secretstr() -> None:
     assert of_adapter(OPENAI) == []
 
 
+@pytest.mark.parametrize(
+    ("provider", "variable"),
+    [
+        ("mistral", "MISTRAL_API_KEY"),
+        ("anthropic", "ANTHROPIC_API_KEY"),
+        ("nobody", "API_KEY"),
+        ([1], "API_KEY"),
+        (None, "API_KEY"),
+    ],
+)
+def test_the_way_out_names_the_variable_of_that_provider(provider: object, variable: str) -> None:
+    draft = read_mapping({"adapters": {"a": {"provider": provider, "model": "m", "api_key": CANARY}}})
+    (told,) = (each for each in draft.problems if each.startswith("adapters.a.api_key"))
+    assert f'{{ env = "{variable}" }}' in told
+    assert CANARY not in told
+
+
 def test_a_header_is_a_secret_as_well(tmp_path: Path) -> None:
     draft = read_file(
         write(

@@ -26,6 +26,7 @@ from failsoft.config_file import UNRESOLVED, Place, Tree, load_file, load_mappin
 from failsoft.config_ledger import LedgerConfig
 from failsoft.config_state import StateConfig
 from failsoft.config_values import Section
+from failsoft.providers import PROVIDERS
 
 
 @frozen
@@ -130,7 +131,7 @@ def _draft(tree: Tree, in_code: bool) -> Draft:
         config = Config.model_validate(table | whole)
     except ValidationError as error:
         wrong = error.errors(include_url=False)
-        problems += [_sentence(each, in_code) for each in wrong if each["input"] is not UNRESOLVED]
+        problems += [_sentence(each, table, in_code) for each in wrong if each["input"] is not UNRESOLVED]
         config = _mended(table, wrong, whole)
     return Draft(config, problems, names, routes)
 
@@ -225,12 +226,12 @@ def _kind_of(value: object) -> str:
     return next((name for type_, name in _KINDS if issubclass(type(value), type_)), type(value).__name__)
 
 
-def _sentence(error: ErrorDetails, in_code: bool) -> str:
-    """One finding of pydantic's in our words. Shows a value only through `shown`, and never a secret."""
+def _sentence(error: ErrorDetails, table: Mapping[str, Any], in_code: bool) -> str:
+    """One finding of pydantic's about this table, in our words. Shows a value only through `shown`, never a secret."""
     kind, place, given = error["type"], error["loc"], error["input"]
     bounds = error.get("ctx", {})
     if kind == "failsoft_inline":
-        problem = _inline_secret(str(place[-1]), in_code)
+        problem = _inline_secret(place, table, in_code)
     elif kind == "failsoft":
         problem = bounds["problem"]
         place = place[:-1] if place[-1] == "[key]" else place
@@ -256,10 +257,15 @@ def _sentence(error: ErrorDetails, in_code: bool) -> str:
 _EXAMPLES: Final = {"provider": '"openai-compatible"', "model": '"gpt-4.1-2025-04-14", the pinned name'}
 
 
-def _inline_secret(key: str, in_code: bool) -> str:
-    """How to write it instead: with an API key's usual variable, or one named like the header."""
-    usual = {"api_key": "OPENAI_API_KEY", "url": "DATABASE_URL"}
-    variable = usual.get(key) or re.sub(r"[^A-Z0-9]", "_", key.upper())
+def _inline_secret(place: Place, table: Mapping[str, Any], in_code: bool) -> str:
+    """How to write it instead: in the variable that the provider's own tools read, or one named like the key."""
+    key = str(place[-1])
+    usual = "DATABASE_URL" if key == "url" else None
+    if key == "api_key":
+        name: object = _table(_table(table, "adapters"), str(place[1])).get("provider")
+        meant = nearest(name, list(PROVIDERS)) if isinstance(name, str) else None
+        usual = PROVIDERS[meant].key if meant else None
+    variable = usual or re.sub(r"[^A-Z0-9]", "_", key.upper())
     home, other = ("configuration", ", or hand in a pydantic.SecretStr") if in_code else ("file", "")
     return f'a secret must not stand in the {home}; write {place_text((key,))} = {{ env = "{variable}" }}{other}'
 
