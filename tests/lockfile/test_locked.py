@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import sqlite3
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import BaseModel
 
 from failsoft import Capability, Isolation, capability
 from failsoft.errors import ConfigurationError
+from failsoft.ledger.read import read
 from failsoft.ledger.verify import verify
 from failsoft.lockfile.compare import differences
 from failsoft.lockfile.document import read_lock
@@ -35,6 +35,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield tmp_path
 
 
+def activated(ledger: Path) -> list[dict[str, Any]]:
+    with read(ledger) as reader:
+        return [json.loads(each.body or b"{}") for each in reader.records(kind="config.activated", last=100)]
+
+
 def test_without_a_lock_nothing_starts(folder: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"failsoft\.lock: there is no lock"), isolation(folder):
         pass
@@ -46,8 +51,7 @@ def test_with_a_lock_that_fits_it_starts_and_puts_its_digest_on_record(folder: P
     made.write(folder / "failsoft.lock")
     with isolation(folder):
         pass
-    rows = sqlite3.connect(folder / "shop.db").execute("SELECT body FROM ledger_record WHERE type = 'config.activated'")
-    assert [json.loads(body)["lock_sha256"] for (body,) in rows] == [made.digest]
+    assert [body["lock_sha256"] for body in activated(folder / "shop.db")] == [made.digest]
     assert verify(folder / "shop.db").exit_code == 0
 
 
@@ -75,8 +79,7 @@ def test_without_locked_no_lock_is_asked_for_and_none_put_on_record(folder: Path
     change(folder, "failsoft.toml", "locked = true", "locked = false")
     with isolation(folder):
         pass
-    rows = sqlite3.connect(folder / "shop.db").execute("SELECT body FROM ledger_record WHERE type = 'config.activated'")
-    assert ["lock_sha256" in json.loads(body) for (body,) in rows] == [False]
+    assert ["lock_sha256" in body for body in activated(folder / "shop.db")] == [False]
 
 
 # --- declared in code -----------------------------------------------------------------------------------------------------
