@@ -44,12 +44,11 @@ class Messages(HttpCodec):
         ConfigurationError: what `access` holds is unusable.
     """
 
+    pulse = MessagePulse
+
     def __init__(self, access: Access, path: str, body: ClaudeBody, first: Mapping[str, Any], **facts: Any) -> None:
         self._body, self._first = body, first
         self._model = access.model
-        self._timing: tuple[Any, ...] = ()
-        if access.streaming is not None:
-            self._timing = (MessagePulse, access.streaming.first_ns, access.streaming.gap_ns)
         super().__init__(access, path, **facts)
 
     @abstractmethod

@@ -51,6 +51,7 @@ class BedrockCodec(HttpCodec):
     """
 
     stream_type = aws_event_stream.MEDIA_TYPE
+    pulse = FramePulse
     takes = (Token, AwsCredentials)
 
     def __init__(self, access: Access, options: Options, action: str, streamed: str) -> None:
@@ -69,9 +70,6 @@ class BedrockCodec(HttpCodec):
         self._action = action if access.streaming is None else streamed
         super().__init__(evolve(access, base_url=base_url), self._path(access.model))
         self._model = access.model
-        self._timing: tuple[Any, ...] = ()
-        if access.streaming is not None:
-            self._timing = (FramePulse, access.streaming.first_ns, access.streaming.gap_ns, self.stream_type)
 
     def _path(self, model: str) -> str:
         return f"/model/{quote(model, safe='')}/{self._action}"

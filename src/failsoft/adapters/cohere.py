@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from failsoft.adapters.access import Access, Options
+from failsoft.adapters.access import Access
 from failsoft.adapters.base import as_array, as_object, as_text, media_type
 from failsoft.adapters.cohere_reply import CoherePulse, Events, LineEvents, lines_of, read_v1, read_v2
 from failsoft.adapters.event_reading import take_each
@@ -28,7 +28,6 @@ from failsoft.adapters.event_stream import events
 from failsoft.adapters.json_schema import strict_schema
 from failsoft.adapters.reading import Reading
 from failsoft.adapters.request_parts import (
-    RequestOptions,
     cannot_show,
     data_url,
     members_of,
@@ -42,7 +41,7 @@ from failsoft.adapters.ways import ChatWays, Way
 from failsoft.core.effects import AnswerSchema, HttpReply
 from failsoft.fault import Fault, FaultKind
 from failsoft.outcome import Served
-from failsoft.prompt import Content, Image, Message
+from failsoft.prompt import Content, Image
 
 _K = FaultKind
 
@@ -72,14 +71,9 @@ class Cohere(ChatWays):
 
     names = MappingProxyType({"seed": "seed", "max_tokens": "max_tokens", "stop": "stop_sequences"})
 
-    def __init__(self, access: Access) -> None:
-        options = Options(access.options)
-        options.choice("api", "chat")
-        self._request = RequestOptions.read(options, _OWN, *_SCHEMAS)
-        options.done()
-        streamed = access.streaming
-        self._timing: tuple[Any, ...] = () if streamed is None else (CoherePulse, streamed.first_ns, streamed.gap_ns)
-        super().__init__(access, "/chat")
+    path = "/chat"
+    pulse = CoherePulse
+    own = _OWN
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
@@ -87,9 +81,13 @@ class Cohere(ChatWays):
         """How a schema can be asked for here."""
         return _SCHEMAS
 
-    def content_of(self, message: Message) -> Any:
-        """A message's content. Raises CannotAsk where it holds what isn't taken."""
-        return _content(message)
+    def part_of(self, part: Content) -> dict[str, Any]:
+        """A part of a content. Raises CannotAsk where it isn't taken."""
+        if isinstance(part, str):
+            return {"type": "text", "text": part}
+        if isinstance(part, Image):
+            return {"type": "image_url", "image_url": {"url": data_url(part)}}
+        raise cannot_show(part)  # its own documents are texts, and exclude a response format
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -158,19 +156,6 @@ def _lines_in(reply: HttpReply) -> bytes | None:
     if reply.status != 200 or (kind != _LINES and (kind not in UNSAID or _OF_LINES not in start)):
         return None
     return unlisted(reply.body, _LINES) or reply.body if start[:1] == b"[" else reply.body
-
-
-def _content(message: Message) -> str | list[dict[str, Any]]:
-    content = message.content
-    return content if isinstance(content, str) else [_part(each) for each in content]
-
-
-def _part(part: Content) -> dict[str, Any]:
-    if isinstance(part, str):
-        return {"type": "text", "text": part}
-    if isinstance(part, Image):
-        return {"type": "image_url", "image_url": {"url": data_url(part)}}
-    raise cannot_show(part)  # its own documents are texts, and exclude a response format
 
 
 def _native(answer: AnswerSchema) -> bytes:

@@ -79,6 +79,8 @@ class Gemini(ManyWays):
         ConfigurationError: what `access` holds is unusable.
     """
 
+    pulse = GeminiPulse
+
     def __init__(
         self,
         access: Access,
@@ -99,7 +101,6 @@ class Gemini(ManyWays):
         self._method, self._query = (
             ("generateContent", "") if streamed is None else ("streamGenerateContent", "alt=sse")
         )
-        self._timing: tuple[Any, ...] = () if streamed is None else (GeminiPulse, streamed.first_ns, streamed.gap_ns)
         super().__init__(access, self._path_of(access.model), key_header=key_header, key_prefix=key_prefix)
         self._url = self._with_query(self.url)
 

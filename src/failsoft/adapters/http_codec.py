@@ -16,7 +16,7 @@ from failsoft.adapters.base import USER_AGENT, endpoint_url, header_problem, sec
 from failsoft.adapters.openai_reply import envelope_of
 from failsoft.adapters.reading import Reading, ToolCall, answer_of
 from failsoft.adapters.stream_start import stream_in
-from failsoft.core.effects import EVENT_STREAM, AnswerSchema, Ask, HttpReply, HttpRequest, Reply, Unusable
+from failsoft.core.effects import EVENT_STREAM, AnswerSchema, Ask, HttpReply, HttpRequest, Pulse, Reply, Unusable
 from failsoft.core.judge import struck
 from failsoft.credentials import Credential, Token
 from failsoft.errors import ConfigurationError
@@ -51,6 +51,9 @@ class HttpCodec(ABC):
     stream_type = EVENT_STREAM
     """The media type of its streamed replies."""
 
+    pulse: type[Pulse] | None = None
+    """What listens to a streamed reply; None: its parts come whenever they like."""
+
     def __init__(
         self,
         access: Access,
@@ -62,6 +65,9 @@ class HttpCodec(ABC):
     ) -> None:
         self.provider = access.provider
         self.streaming = access.streaming
+        self._timing: tuple[Any, ...] = ()  # the last arguments of each `HttpRequest`
+        if self.streaming is not None:
+            self._timing = (self.pulse, self.streaming.first_ns, self.streaming.gap_ns, self.stream_type)
         self._access = access
         self._key_header, self._key_prefix = key_header, key_prefix
         self.url, address = endpoint_url(access.base_url, path)

@@ -19,14 +19,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from failsoft.adapters.access import Access, Options
+from failsoft.adapters.access import Access
 from failsoft.adapters.base import as_array, as_object, as_text, json_text
 from failsoft.adapters.json_schema import strict_schema
 from failsoft.adapters.openai_reply import tokens_of
 from failsoft.adapters.openai_stream import ChatPulse, assemble
 from failsoft.adapters.reading import Reading, ToolCall
 from failsoft.adapters.request_parts import (
-    RequestOptions,
     cannot_show,
     data_url,
     members_of,
@@ -39,7 +38,7 @@ from failsoft.adapters.ways import ChatWays, Way
 from failsoft.core.effects import AnswerSchema, HttpReply
 from failsoft.fault import Fault, FaultKind
 from failsoft.outcome import Grade, Served
-from failsoft.prompt import Content, Image, Message
+from failsoft.prompt import Content, Image
 
 _K = FaultKind
 
@@ -80,14 +79,9 @@ class Mistral(ChatWays):
 
     names = MappingProxyType({"seed": "random_seed", "max_tokens": "max_tokens", "stop": "stop"})
 
-    def __init__(self, access: Access) -> None:
-        options = Options(access.options)
-        options.choice("api", "chat")
-        self._request = RequestOptions.read(options, _OWN, *_SCHEMAS)
-        options.done()
-        streamed = access.streaming
-        self._timing: tuple[Any, ...] = () if streamed is None else (ChatPulse, streamed.first_ns, streamed.gap_ns)
-        super().__init__(access, "/chat/completions")
+    path = "/chat/completions"
+    pulse = ChatPulse
+    own = _OWN
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
@@ -95,9 +89,15 @@ class Mistral(ChatWays):
         """How a schema can be asked for here."""
         return _SCHEMAS
 
-    def content_of(self, message: Message) -> Any:
-        """A message's content. Raises CannotAsk where it holds what isn't taken."""
-        return _content(message)
+    def part_of(self, part: Content) -> dict[str, Any]:
+        """A part of a content. Raises CannotAsk where it isn't taken."""
+        if isinstance(part, str):
+            return {"type": "text", "text": part}
+        if isinstance(part, Image):
+            return {"type": "image_url", "image_url": {"url": data_url(part)}}
+        if part.media_type != "application/pdf":
+            raise cannot_show(part)
+        return {"type": "document_url", "document_url": data_url(part), "document_name": part.name}
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -175,21 +175,6 @@ class Mistral(ChatWays):
 def codec(access: Access) -> Mistral:
     """The codec of `access`: what `failsoft.providers` names."""
     return Mistral(access)
-
-
-def _content(message: Message) -> str | list[dict[str, Any]]:
-    content = message.content
-    return content if isinstance(content, str) else [_part(each) for each in content]
-
-
-def _part(part: Content) -> dict[str, Any]:
-    if isinstance(part, str):
-        return {"type": "text", "text": part}
-    if isinstance(part, Image):
-        return {"type": "image_url", "image_url": {"url": data_url(part)}}
-    if part.media_type != "application/pdf":
-        raise cannot_show(part)
-    return {"type": "document_url", "document_url": data_url(part), "document_name": part.name}
 
 
 def _text(content: object) -> str:

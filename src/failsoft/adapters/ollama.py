@@ -41,6 +41,26 @@ _OWN_FIELDS = frozenset({"model", "messages", "prompt", "system", "images", "for
 _WAYS: tuple[Structured, ...] = ("native", "json", "prompt")  # no tool can be demanded there
 
 
+class OllamaPulse(EventPulse):
+    """Hears one stream of Ollama's."""
+
+    __slots__ = ()
+
+    def reader(self) -> LineReader:
+        """Its events are lines."""
+        return LineReader()
+
+    def is_meaningful(self, kind: str, data: str) -> bool:
+        """Does a line mean that the answer goes on?"""
+        try:
+            line = as_object(json.loads(data))
+        except (ValueError, RecursionError):
+            return False
+        message = as_object(line.get("message"))
+        said = any(message[name] for name in message if name != "role")
+        return said or any(line.get(name) for name in ("response", "thinking", "done", "error"))
+
+
 class Ollama(HttpCodec):
     """A codec for Ollama's own interfaces.
 
@@ -54,14 +74,11 @@ class Ollama(HttpCodec):
     """
 
     stream_type = MEDIA_TYPE
+    pulse = OllamaPulse
 
     def __init__(self, access: Access, dialect: Dialect, api: str) -> None:
         self.dialect = dialect
         super().__init__(access, f"/api/{api}")
-        streaming = self.streaming
-        self._timing: tuple[Any, ...] = (
-            () if streaming is None else (OllamaPulse, streaming.first_ns, streaming.gap_ns, MEDIA_TYPE)
-        )
         self._generates = api == "generate"
 
     # --- asking -------------------------------------------------------------------------------------------------------
@@ -191,26 +208,6 @@ def _images(message: Message) -> list[str]:
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------
-
-
-class OllamaPulse(EventPulse):
-    """Hears one stream of Ollama's."""
-
-    __slots__ = ()
-
-    def reader(self) -> LineReader:
-        """Its events are lines."""
-        return LineReader()
-
-    def is_meaningful(self, kind: str, data: str) -> bool:
-        """Does a line mean that the answer goes on?"""
-        try:
-            line = as_object(json.loads(data))
-        except (ValueError, RecursionError):
-            return False
-        message = as_object(line.get("message"))
-        said = any(message[name] for name in message if name != "role")
-        return said or any(line.get(name) for name in ("response", "thinking", "done", "error"))
 
 
 def assemble_lines(stream: bytes) -> Assembled:

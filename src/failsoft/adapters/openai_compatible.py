@@ -59,6 +59,7 @@ class OpenAICompatible(HttpCodec):
     """
 
     version = "4"
+    pulse = ChatPulse
 
     def __init__(
         self,
@@ -72,8 +73,6 @@ class OpenAICompatible(HttpCodec):
     ) -> None:
         self.dialect = dialect = dialect or Dialect()
         super().__init__(access, path, key_header=key_header, key_prefix=key_prefix)
-        streaming = self.streaming
-        self._timing: tuple[Any, ...] = () if streaming is None else (ChatPulse, streaming.first_ns, streaming.gap_ns)
         self._named = named
         self._grade = dialect.grade
         self._cap = dialect.cap

@@ -47,6 +47,8 @@ class OpenAIResponses(HttpCodec):
         ConfigurationError: an argument is unusable; never shows a key.
     """
 
+    pulse = ResponsePulse
+
     def __init__(
         self,
         access: Access,
@@ -59,10 +61,6 @@ class OpenAIResponses(HttpCodec):
     ) -> None:
         self.dialect = dialect
         super().__init__(access, path, key_header=key_header, key_prefix=key_prefix)
-        streaming = self.streaming
-        self._timing: tuple[Any, ...] = (
-            () if streaming is None else (ResponsePulse, streaming.first_ns, streaming.gap_ns)
-        )
         self._named = named
         self._body = {"store": False, **dialect.body}
         self._leave_out = dialect.leave_out - OWN_FIELDS

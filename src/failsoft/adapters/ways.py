@@ -6,10 +6,11 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from failsoft.adapters.access import Access, Options
 from failsoft.adapters.http_codec import HttpCodec
 from failsoft.adapters.request_parts import RequestOptions, sampling_fields, spliced, with_schema_in_words
 from failsoft.core.effects import AnswerSchema, Ask, HttpRequest
-from failsoft.prompt import Message
+from failsoft.prompt import Content, Message
 
 Way = Callable[[AnswerSchema], bytes]
 
@@ -44,22 +45,41 @@ class ManyWays(HttpCodec):
 
 
 class ChatWays(ManyWays):
-    """One whose requests are a list of messages, each with a role and a content."""
+    """One whose requests are a list of messages, each with a role and a content: a text, or a list of parts.
 
-    _timing: tuple[Any, ...] = ()
+    Args:
+        access: how to get at it.
 
+    Raises:
+        ConfigurationError: what `access` holds is unusable.
+    """
+
+    path: str
+    """Of the interface."""
+    own: frozenset[str]
+    """The fields of a body that the codec writes itself."""
     json_object = b'"response_format":{"type":"json_object"}'
     """Members of the body that ask for JSON without a schema."""
     names: Mapping[str, str]
     """What the dialect calls ``seed``, ``max_tokens`` and ``stop``."""
 
+    def __init__(self, access: Access) -> None:
+        options = Options(access.options)
+        options.choice("api", "chat")
+        self._request = RequestOptions.read(options, self.own, *self.ways())
+        options.done()
+        super().__init__(access, self.path)
+
     @abstractmethod
-    def content_of(self, message: Message) -> Any:
-        """A message's content in this dialect.
+    def part_of(self, part: Content) -> dict[str, Any]:
+        """A part of a content in this dialect.
 
         Raises:
-            CannotAsk: it holds what isn't taken.
+            CannotAsk: it isn't taken.
         """
+
+    def _content_of(self, content: str | tuple[Content, ...]) -> str | list[dict[str, Any]]:
+        return content if isinstance(content, str) else [self.part_of(each) for each in content]
 
     def encode(self, ask: Ask) -> HttpRequest:
         """The request's exact bytes.
@@ -72,7 +92,7 @@ class ChatWays(ManyWays):
             schema = self.json_object
         fields: dict[str, Any] = {
             "model": ask.pin.model,
-            "messages": [{"role": each.role, "content": self.content_of(each)} for each in messages],
+            "messages": [{"role": each.role, "content": self._content_of(each.content)} for each in messages],
             "stream": self.streaming is not None,
             **sampling_fields(ask.sampling, **self.names),
         }
