@@ -51,7 +51,6 @@ __all__ = ["Call", "OnBug", "OnLedgerFailure", "World"]
 Q = TypeVar("Q")
 R = TypeVar("R")
 
-
 _PROBLEM = 200
 """Characters of what a prompt() raised."""
 
@@ -211,9 +210,8 @@ class Call(Generic[Q, R]):
             # A ValueError of the capability's own says that this request can't be put to a model.
             if isinstance(error, PydanticSerializationError) or not isinstance(error, (ValueError, AssertionError)):
                 asking.capability_bug("prompt", error)
-            detail = f"prompt() raised {described(error)}"[
-                :_PROBLEM
-            ]  # for the caller only: no record and no event holds it
+            # For the caller only: no record and no event holds it.
+            detail = f"prompt() raised {described(error)}"[:_PROBLEM]
             asking.passed_over += [PassedOver(each.name, "no_prompt", detail=detail) for each in route]
             return False
         asking.prompt = prompt
