@@ -327,6 +327,27 @@ def test_a_fetch_that_hangs_is_given_up_and_what_it_brings_late_replaces_nothing
     assert isinstance(keeper.take(clock.now), Issued)
 
 
+def test_what_a_fetch_that_was_given_up_comes_to_says_nothing_where_something_newer_came() -> None:
+    keeper, desk, clock = kept()
+    lost = keeper.take(clock.now)
+    clock.now += LOST
+    slow = keeper.take(clock.now)
+    clock.now += LOST
+    newest = fetched(keeper, clock)
+    assert isinstance(lost, Fetch)
+    assert isinstance(slow, Fetch)
+    desk.due = [Token("old")]
+    lost()
+    desk.due = [ValueError("too late")]
+    slow()
+    assert keeper.take(clock.now) is newest
+    assert keeper.problem == ""
+    keeper.refused(newest)
+    assert isinstance(keeper.take(clock.now), Fetch)  # no pause for what the lost one came to
+    assert lost.over.done
+    assert slow.over.done
+
+
 def test_a_refused_one_is_dropped_if_it_is_still_in_use() -> None:
     keeper, _, clock = kept()
     first = fetched(keeper, clock)

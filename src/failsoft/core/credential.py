@@ -12,7 +12,7 @@ FAILED     Fetching raised, or what came is no credential or has expired already
            doubles from 1 s to 1 min: those who need it are passed over at once. What's still valid is used meanwhile.
 
 At most one fetch is under way. One that takes longer than `LOST` is given up: its thread may hang for good. What it brings
-all the same is taken if nothing newer came.
+all the same is taken if nothing newer came; if something did, what it comes to says nothing.
 
 A provider that refuses a credential (401) may have been told to: `refused` drops it, if it's still the one in use, and the
 call tries once more with another. Expiry is stated in wall-clock time and kept in monotonic time, so that a clock which is
@@ -28,7 +28,7 @@ from typing import cast, final
 
 from attrs import define, field, frozen
 
-from failsoft.core.effects import SECOND, Clock, Promise
+from failsoft.core.effects import LONG_AGO, SECOND, Clock, Promise
 from failsoft.credentials import AwsCredentials, Credential, Source, Token, UnsoundCredential
 
 AHEAD = 300 * SECOND
@@ -111,6 +111,7 @@ class CredentialKeeper:
     """
 
     __slots__ = (
+        "_brought",
         "_cancelled",
         "_clock",
         "_current",
@@ -140,6 +141,7 @@ class CredentialKeeper:
         self._lock = threading.Lock()
         self._current: Issued | None = None if first is None else self._issued(first)
         self._fetch: Fetch | None = None
+        self._brought = LONG_AGO  # when the newest fetch began that brought one
         self._failures = 0
         self._not_before = 0
         self._reason = ""
@@ -193,9 +195,10 @@ class CredentialKeeper:
             self.failed(fetch, "it returned one that has expired")
             return
         with self._lock:
-            self._current = issued
-            self._failures = self._not_before = 0
-            self._reason, self._cancelled = "", False
+            if fetch.begun >= self._brought:
+                self._current, self._brought = issued, fetch.begun
+                self._failures = self._not_before = 0
+                self._reason, self._cancelled = "", False
             self._end(fetch)
         fetch.over.resolve(True)
 
@@ -214,9 +217,10 @@ class CredentialKeeper:
         """A fetch brought nothing."""
         now = self._clock.monotonic_ns()
         with self._lock:
-            self._reason = reason
-            self._not_before = now + min(_SHORTEST_PAUSE << min(self._failures, 6), _LONGEST_PAUSE)
-            self._failures += 1
+            if fetch.begun >= self._brought:
+                self._reason = reason
+                self._not_before = now + min(_SHORTEST_PAUSE << min(self._failures, 6), _LONGEST_PAUSE)
+                self._failures += 1
             self._end(fetch)
         fetch.over.resolve(True)
 
