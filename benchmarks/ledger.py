@@ -21,9 +21,10 @@ from failsoft.core.effects import SECOND, Append, Effect, HttpRequest, Recorded,
 from failsoft.core.evidence import Attempt, CallCompleted, CallStarted
 from failsoft.fault import Fault
 from failsoft.io.drive_async import AsyncDriver
+from failsoft.ledger.location import InFile
 from failsoft.ledger.ticket import Ticket
 from failsoft.ledger.verify import verify
-from failsoft.ledger.writer import SqliteLedger
+from failsoft.ledger.writer import StoredLedger
 from failsoft.outcome import Grade, Pin, Served, Source
 from failsoft.prompt import Sampling
 
@@ -80,7 +81,7 @@ def completed(call_id: str, begin: Ticket) -> CallCompleted:
     )  # fmt: skip
 
 
-async def asyncio_tasks(ledger: SqliteLedger, calls: int) -> list[float]:
+async def asyncio_tasks(ledger: StoredLedger, calls: int) -> list[float]:
     """Each task makes one call after the other; seconds that each append took."""
     numbers, waits = iter(range(calls)), list[float]()
     driver = AsyncDriver(Nobody(), SystemClock())
@@ -101,7 +102,7 @@ async def asyncio_tasks(ledger: SqliteLedger, calls: int) -> list[float]:
     return waits
 
 
-def threads(ledger: SqliteLedger, calls: int) -> None:
+def threads(ledger: StoredLedger, calls: int) -> None:
     """The same with threads, as the sync driver waits."""
     numbers, lock = iter(range(calls)), threading.Lock()
 
@@ -128,7 +129,7 @@ def threads(ledger: SqliteLedger, calls: int) -> None:
         each.join()
 
 
-def calls_in_a_submit(ledger: SqliteLedger) -> int:
+def calls_in_a_submit(ledger: StoredLedger) -> int:
     """Python calls in the caller's thread."""
     count, evidence = 0, started("counted")
 
@@ -175,7 +176,7 @@ def main(records: int) -> None:
     figures: dict[str, float] = {}
     calls = records // 2
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        ledger = SqliteLedger(Path(folder) / "bench.db", clock=SystemClock())
+        ledger = StoredLedger(InFile(Path(folder) / "bench.db"), clock=SystemClock())
         ledger.open()
         begin = time.perf_counter()
         waits = sorted(asyncio.run(asyncio_tasks(ledger, calls)))
@@ -191,8 +192,8 @@ def main(records: int) -> None:
         tickets += [ledger.submit(started(f"timed{number}")) for number in range(2000)]
         figures["submit_us"] = (time.perf_counter() - begin) / 2000 * 1e6
         ledger.close(60)
-        figures["bytes_per_record"] = ledger.path.stat().st_size / (4 * calls)
-        figures |= in_a_process_of_its_own(ledger.path)
+        figures["bytes_per_record"] = ledger.location.path.stat().st_size / (4 * calls)
+        figures |= in_a_process_of_its_own(ledger.location.path)
     for name, value in figures.items():
         print(f"{name:28} {value:12,.1f}")
     print(json.dumps({name: round(value, 2) for name, value in figures.items()}))

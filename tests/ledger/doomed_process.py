@@ -21,7 +21,7 @@ from failsoft.core.effects import Recorded
 from failsoft.ledger import sqlite as sqlite_module
 from failsoft.ledger.appender import Appender
 from failsoft.ledger.locks import LiveFile
-from failsoft.ledger.writer import SqliteLedger
+from failsoft.ledger.writer import StoredLedger
 
 CALLS: dict[str, tuple[Any, str]] = {
     "rename": (os, "rename"),
@@ -80,25 +80,25 @@ def die_writing(log: Path, pages: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
 
-def commit(ledger: SqliteLedger, doom: Doom) -> None:
+def commit(ledger: StoredLedger, doom: Doom) -> None:
     settled(ledger.submit(started("doomed", request=b"x" * 60_000)), 120)
 
 
-def checkpoint(ledger: SqliteLedger, doom: Doom) -> None:
+def checkpoint(ledger: StoredLedger, doom: Doom) -> None:
     sqlite_module.CHECKPOINT_PAGES = 0
     commit(ledger, doom)
 
 
-def write(ledger: SqliteLedger, doom: Doom) -> None:
-    die_writing(ledger.path.with_name(ledger.path.name + "-wal"), int(doom.step))
+def write(ledger: StoredLedger, doom: Doom) -> None:
+    die_writing(ledger.location.path.with_name(ledger.location.path.name + "-wal"), int(doom.step))
     commit(ledger, doom)
 
 
-def close(ledger: SqliteLedger, doom: Doom) -> None:
+def close(ledger: StoredLedger, doom: Doom) -> None:
     ledger.close(120)
 
 
-ACTS: dict[str, Callable[[SqliteLedger, Doom], None]] = {
+ACTS: dict[str, Callable[[StoredLedger, Doom], None]] = {
     "commit": commit,
     "checkpoint": checkpoint,
     "write": write,

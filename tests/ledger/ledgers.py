@@ -12,8 +12,9 @@ from typing import Any
 
 from failsoft.context import Actor, CallContext, Case
 from failsoft.core.evidence import Attempt, CallCompleted, CallStarted
+from failsoft.ledger.location import InFile
 from failsoft.ledger.ticket import Ticket
-from failsoft.ledger.writer import SqliteLedger
+from failsoft.ledger.writer import StoredLedger
 from failsoft.outcome import Grade, Pin, Served, Source
 from failsoft.prompt import Sampling
 
@@ -41,15 +42,20 @@ class SystemClock:
     time_ns = staticmethod(time.time_ns)
 
 
-def ledger_at(path: Path | str, **options: Any) -> SqliteLedger:
+def ledger_at(path: Path | str, **options: Any) -> StoredLedger:
+    where = {
+        name: options.pop(option)
+        for name, option in (("connect_to", "connect"), ("ballast", "ballast"))
+        if option in options
+    }
+    location = InFile(Path(path), **{"ballast": 64 * 1024, **where})
     settings: dict[str, Any] = {
         "origin": "example.com/failsoft-test",
         "host": "worker-1",
         "clock": SteppedClock(),
         "back_off": (0.001, 0.01),
-        "ballast": 64 * 1024,
     }
-    return SqliteLedger(path, **{**settings, **options})
+    return StoredLedger(location, **{**settings, **options})
 
 
 CONTEXT = CallContext(Case("SPE4A7-26-R-0001", "solicitation"), Actor("u-7", "user"), frozenset({"CUI"}))
@@ -104,7 +110,7 @@ def completed(ticket: Any, call_id: str = "call-1", **changes: Any) -> CallCompl
     return CallCompleted(**{**values, **changes})
 
 
-def call(ledger: SqliteLedger, call_id: str) -> tuple[Ticket, Ticket]:
+def call(ledger: StoredLedger, call_id: str) -> tuple[Ticket, Ticket]:
     begin = ledger.submit(started(call_id))
     return begin, ledger.submit(completed(begin, call_id))
 

@@ -10,6 +10,7 @@ import typer
 
 from failsoft.cli.application import Json
 from failsoft.cli.pinned import Pin
+from failsoft.cli.place import Ledger
 from failsoft.cli.telling import explained, out, print_json, print_line
 from failsoft.ledger.anchors import notes_in
 from failsoft.ledger.monitor import monitor as look
@@ -58,7 +59,7 @@ Keys = Annotated[
 
 
 def verify(
-    ledger: Annotated[Path, typer.Argument(help="The ledger's file.")],
+    ledger: Ledger,
     pin: Pin = None,
     key: Keys = None,
     checkpoint: Annotated[
@@ -85,7 +86,7 @@ def verify(
 
 def monitor(
     state: Annotated[Path, typer.Argument(help="The file of the last checkpoint seen; made at the first look.")],
-    ledger: Annotated[Path, typer.Argument(help="The ledger's file.")],
+    ledger: Ledger,
     key: Keys = None,
     as_json: Json = False,
 ) -> None:

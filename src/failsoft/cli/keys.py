@@ -19,7 +19,7 @@ from failsoft.io.clock import SystemClock
 from failsoft.ledger.keys import SEED_SIZE, SigningKey, write_key
 from failsoft.ledger.note import NoteInvalid
 from failsoft.ledger.rotation import rotate as hand_over
-from failsoft.signing import signing_of
+from failsoft.signing import location_of, signing_of
 
 group = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode=None, help="Keys that sign a ledger.")
 
@@ -62,10 +62,10 @@ def rotate(
         draft = read_file(config)
         ledger = draft.config.ledger
         signing = signing_of(ledger, problems)
-        path, file = ledger.path, ledger.key_path
+        location, file = location_of(ledger, problems), ledger.key_path
         if problems or draft.problems:
             raise ConfigurationError([*draft.problems, *problems])
-        if signing is None or path is None or file is None:
+        if signing is None or location is None or file is None:
             raise ConfigurationError(
                 'ledger.key: the ledger has none that stands in a file: write key = { file = "…" }'
             )
@@ -74,7 +74,7 @@ def rotate(
             _write(beside, SigningKey(signing.key.name, secrets.token_bytes(SEED_SIZE)))
         to = _read(beside)
         try:
-            done = hand_over(path, signing, to, clock=SystemClock(), actor=actor or getpass.getuser(), why=why)
+            done = hand_over(location, signing, to, clock=SystemClock(), actor=actor or getpass.getuser(), why=why)
         except ValueError as error:
             raise ConfigurationError(f"not rotated: {error}") from None
         former = file.with_name(f"{file.name}.{signing.key.verifier.id.hex()}")

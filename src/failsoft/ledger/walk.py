@@ -15,15 +15,14 @@ State kept: one line for each emitter and each open call; nothing for what's fin
 from __future__ import annotations
 
 import re
-import sqlite3
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
 from types import NoneType
-from typing import Any, cast
+from typing import Any
 
 from attrs import define, field
 
@@ -31,6 +30,7 @@ from failsoft.ledger import canonical, commitment
 from failsoft.ledger.merkle import BLOCK, Frontier
 from failsoft.ledger.note import VerifierKey
 from failsoft.ledger.schema import FORMAT, RELATIONS, REQUIRED, Kind
+from failsoft.ledger.store import Payloads, Source
 
 Report = Callable[[str], None]
 Fields = dict[str, Any]
@@ -40,7 +40,6 @@ _TS = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9
 _HEX16 = re.compile(r"[0-9a-f]{32}")
 _HEX32 = re.compile(r"[0-9a-f]{64}")
 _NO_RULES = (None, frozenset[str](), frozenset[str]())
-_NO_PAYLOAD = (float("inf"), b"", b"")
 _RULES = {kind.value: (kind, REQUIRED.get(kind, frozenset()), RELATIONS.get(kind, frozenset())) for kind in Kind}
 
 
@@ -68,13 +67,13 @@ class Walk:
     """What is known after the records so far.
 
     Args:
-        connection: for payloads and the rare look back.
+        source: for payloads and the rare look back.
         first_key: the verifier key that the log was opened with; None where it wasn't signed then.
         declared: index and key of the last record that declares who signs.
         origin: as the log's own table states it.
     """
 
-    connection: sqlite3.Connection
+    source: Source
     origin: str
     frontier: Frontier = field(factory=Frontier)
     kinds: Counter[str] = field(factory=Counter[str])
@@ -85,15 +84,14 @@ class Walk:
     declared: tuple[int, str] | None = None
     steps_back: int = 0
     _ts: str = ""
-    _payloads_in_order: Iterator[tuple[float, bytes, bytes]] = field(factory=lambda: iter(()))
-    _next_payload: tuple[float, bytes, bytes] = (-1.0, b"", b"")
+    _payloads: Payloads = field(init=False)
 
-    def begin(self) -> None:
-        """Inside the transaction, before the first record."""
-        self._payloads_in_order = self.connection.execute(
-            "SELECT rowid, digest, data FROM ledger_payload NOT INDEXED ORDER BY rowid"
-        )
-        self._next_payload = next(self._payloads_in_order, _NO_PAYLOAD)
+    def __attrs_post_init__(self) -> None:
+        self._payloads = self.source.payloads()
+
+    def expect(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """These rows come next."""
+        self._payloads.expect([row[2] for row in rows if type(row[2]) is bytes])
 
     def record(self, row: tuple[Any, ...], problem: Report) -> None:
         """The next row of ``ledger_record``: seq, leaf, body, then the index copies."""
@@ -201,7 +199,7 @@ class Walk:
         state.next, state.mono_us = number + 1, mono_us
 
     def _block(self, block: int, root: bytes, problem: Report) -> None:
-        row = self.connection.execute("SELECT hash FROM ledger_subtree WHERE idx = ?", (block,)).fetchone()
+        row = self.source.execute("SELECT hash FROM ledger_subtree WHERE idx = ?", (block,)).fetchone()
         if row is None or row[0] != root:
             problem(f"the stored subtree {block}, which ends with it, is missing or wrong")
 
@@ -209,7 +207,7 @@ class Walk:
 
     def _own(self, kind: Kind, index: int, leaf: bytes, fields: Fields, problem: Report) -> None:
         if "commitments" in fields:
-            self._payloads(fields["commitments"], problem)
+            self._committed(fields["commitments"], problem)
         if kind is Kind.CALL_STARTED:
             if fields["call_id"] in self.open_calls:
                 problem("its call was started before")
@@ -245,14 +243,14 @@ class Walk:
     def _amendment(self, index: int, fields: Fields, problem: Report) -> None:
         self.open_calls.pop(fields["call_id"], None)
         refs = fields.get("refs")
-        rows = self.connection.execute(
+        rows = self.source.execute(
             "SELECT leaf FROM ledger_record WHERE call_id = ? AND type = 'call.completed' AND seq < ?",
             (fields["call_id"], index),
         )
         if refs is not None and refs["completed"] not in [leaf.hex() for (leaf,) in rows]:
             problem("it amends a record that isn't its call's")
 
-    def _payloads(self, commitments: list[Fields], problem: Report) -> None:
+    def _committed(self, commitments: list[Fields], problem: Report) -> None:
         paths = [each["path"] for each in commitments]
         if len(paths) > 1 and paths != sorted(set(paths)):
             problem("its commitments aren't sorted by path, or one is doubled")
@@ -261,7 +259,7 @@ class Walk:
             if _HEX32.fullmatch(named) is None:
                 raise ValueError
             key = bytes.fromhex(named)
-            plain = self._payload(key)
+            plain = self._payloads.get(key)
             if plain is None:
                 problem(f"its payload {each['path']!r:.40} is missing, and no record says that it was erased")
                 continue
@@ -271,21 +269,8 @@ class Walk:
             elif not commitment.is_for(plain, each["path"]):
                 problem(f"its payload {each['path']!r:.40} was committed to under another path")
 
-    def _payload(self, key: bytes) -> bytes | None:
-        """Payloads lie in the order of the records that name them: a look-up is needed only where one was erased."""
-        if self._next_payload[1] == key:
-            found = self._next_payload[2]
-            self._next_payload = next(self._payloads_in_order, _NO_PAYLOAD)
-            return found
-        row = self.connection.execute("SELECT rowid, data FROM ledger_payload WHERE digest = ?", (key,)).fetchone()
-        if row is None:
-            return None
-        while self._next_payload[0] <= row[0]:
-            self._next_payload = next(self._payloads_in_order, _NO_PAYLOAD)
-        return cast("bytes", row[1])
-
     def _artifact(self, digest: str, problem: Report) -> None:
-        row = self.connection.execute(
+        row = self.source.execute(
             "SELECT data FROM ledger_artifact WHERE sha256 = ?", (bytes.fromhex(digest),)
         ).fetchone()
         if row is None:
