@@ -159,7 +159,7 @@ class Reader:
         order = "ORDER BY seq DESC" if newest_first else "ORDER BY seq"
         if last is None:
             return self._entries(f"{query} {order}", values)
-        newest = f"SELECT * FROM ({query} ORDER BY seq DESC LIMIT ?) {order}"  # noqa: S608 -- our own names
+        newest = f"SELECT * FROM ({query} ORDER BY seq DESC LIMIT ?) AS newest {order}"  # noqa: S608 -- our own names
         return self._entries(newest, (*values, last))
 
     def record(self, index: int) -> Entry:
