@@ -18,6 +18,10 @@ CONNECT_SECONDS = 2
 """For an address to answer, log-in included."""
 
 
+_Selector = getattr(selectors, "PollSelector", selectors.DefaultSelector)
+"""One that costs no descriptor, where there is such: a command is waited for some ten times a commit."""
+
+
 class TooSlow(psycopg.OperationalError):
     """A command took longer than it may; the connection is of no use after that."""
 
@@ -34,7 +38,7 @@ class Bounded(psycopg.Connection[tuple[Any, ...]]):
     def wait(self, gen: PQGen[RV], interval: float = 0.0, *more: Any, **others: Any) -> RV:
         """As psycopg's, with a deadline. Raises `TooSlow`."""
         deadline = time.monotonic() + self.limit
-        with selectors.DefaultSelector() as selector:
+        with _Selector() as selector:
             try:
                 wants = next(gen)
                 while True:

@@ -12,10 +12,11 @@ from typing import Any
 
 from failsoft.context import Actor, CallContext, Case
 from failsoft.core.evidence import Attempt, CallCompleted, CallStarted
-from failsoft.ledger.location import InFile
+from failsoft.ledger.location import InFile, locate
 from failsoft.ledger.ticket import Ticket
 from failsoft.ledger.writer import StoredLedger
 from failsoft.outcome import Grade, Pin, Served, Source
+from failsoft.postgres_address import is_postgres
 from failsoft.prompt import Sampling
 
 START = 1_795_442_400_000_000_000  # 2026-11-23T14:00:00Z
@@ -42,13 +43,14 @@ class SystemClock:
     time_ns = staticmethod(time.time_ns)
 
 
-def ledger_at(path: Path | str, **options: Any) -> StoredLedger:
+def ledger_at(place: Path | str, **options: Any) -> StoredLedger:
     where = {
         name: options.pop(option)
         for name, option in (("connect_to", "connect"), ("ballast", "ballast"))
         if option in options
     }
-    location = InFile(Path(path), **{"ballast": 64 * 1024, **where})
+    in_database = isinstance(place, str) and is_postgres(place)
+    location = locate(place) if in_database else InFile(Path(place), **{"ballast": 64 * 1024, **where})
     settings: dict[str, Any] = {
         "origin": "example.com/failsoft-test",
         "host": "worker-1",

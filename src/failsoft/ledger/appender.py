@@ -206,8 +206,9 @@ class Appender:
             if self._announced and self.doubt is None:
                 self._open()
                 batch = Batch(self.emitter.position)
-                for each in self._open_calls.values():
-                    self._add(batch, _orphan(each))
+                for call_id, each in self._open_calls.items():
+                    if not self.store.is_orphaned(call_id):
+                        self._add(batch, _orphan(each))
                 self._add(batch, draft.emitter_closed(self.emitter.position[0]))
                 self.store.append(batch.built)
                 goodbye = True
@@ -222,10 +223,10 @@ class Appender:
 
     def abandon(self, *, remove: bool = False) -> None:
         """Let go of the file and of the live file, as they are."""
-        self.store.close()
         if self._live is not None:
             self._live.release(remove=remove)
             self._live = None
+        self.store.close()
 
     # --- what a batch holds -------------------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ from failsoft.ledger.postgres_schema import component, differences, steps
 from failsoft.ledger.record import Built
 from failsoft.ledger.schema import FORMAT
 from failsoft.ledger.signer import Signer, publish, signed_head
-from failsoft.ledger.store import AppendFailed, DatabaseFailed, Life, OpenCall, Queries
+from failsoft.ledger.store import ORPHANED, AppendFailed, DatabaseFailed, Life, OpenCall, Queries
 from failsoft.migrations import bring_up
 from failsoft.postgres_address import Address
 
@@ -180,6 +180,10 @@ class LedgerDatabase:
         """As any store."""
         return (OpenCall(*row) for row in self._open_database().execute(_OPEN_CALLS, (emitter,)))
 
+    def is_orphaned(self, call_id: str) -> bool:
+        """As any store."""
+        return self._open_database().execute(ORPHANED, (call_id,)).fetchone() is not None
+
     def hold(self, emitter: str) -> Life:
         """As any store. Shown again by each later connection."""
         self._show(self._open_database(), emitter)
@@ -199,7 +203,9 @@ class LedgerDatabase:
         try:
             if "ledger_live" not in _tables(database):
                 return False
-            return any(not _free(database, emitter) for (emitter,) in database.execute("SELECT emitter FROM ledger_live"))
+            return any(
+                not _free(database, emitter) for (emitter,) in database.execute("SELECT emitter FROM ledger_live")
+            )
         finally:
             database.close()
 

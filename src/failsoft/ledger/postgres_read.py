@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import psycopg
 
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.postgres_schema import STEPS, TABLES, component, differences
 from failsoft.ledger.store import TAMPERED, UNREADABLE, UNUSABLE, DatabaseFailed, Rows
-from failsoft.postgres import Bounded, connect as connect_to, reason
+from failsoft.postgres import Bounded, reason
+from failsoft.postgres import connect as connect_to
 from failsoft.postgres_address import Address
 
 READ_SECONDS = 600.0
@@ -29,13 +30,15 @@ class Database:
 
     Args:
         connection: whose tables are found by their bare names.
+        address: where that is.
     """
 
-    def __init__(self, connection: Bounded) -> None:
+    def __init__(self, connection: Bounded, address: Address) -> None:
         self.connection = connection
+        self.address = address
 
     @classmethod
-    def at(cls, address: Address, seconds: float) -> Database:
+    def at(cls, address: Address, seconds: float) -> Self:
         """Connect.
 
         Args:
@@ -49,7 +52,7 @@ class Database:
             connection = connect_to(address.url, seconds)
         except psycopg.Error as error:
             raise DatabaseFailed(reason(error, "it can't be reached")) from None
-        database = cls(connection)
+        database = cls(connection, address)
         database.execute("SELECT set_config('search_path', ?, false)", (f"{address.schema}, pg_temp",))
         return database
 
@@ -80,7 +83,6 @@ class PostgresSource(Database):
 
     hint_rows = ""
     hint_calls = ""
-    _address: Address
     _cursors = 0
 
     def begin(self) -> None:
@@ -114,9 +116,9 @@ class PostgresSource(Database):
     def examine(self) -> Iterator[tuple[int, str]]:
         """Schema and tables; how the server keeps them is its own business."""
         for wrong in differences(self):
-            yield TAMPERED, f"{self._address}: {wrong}"
+            yield TAMPERED, f"{self.address}: {wrong}"
         if lost := set(TABLES[:6]) - self.tables():
-            yield UNUSABLE, f"{self._address}: {', '.join(sorted(lost))} can't be read"
+            yield UNUSABLE, f"{self.address}: {', '.join(sorted(lost))} can't be read"
 
     def payloads(self) -> PayloadsAhead:
         """As any source."""
@@ -164,7 +166,6 @@ def connect(address: Address) -> PostgresSource:
         source = PostgresSource.at(address, READ_SECONDS)
     except DatabaseFailed as error:
         raise LedgerInvalid(f"{address}: {error}") from None
-    source._address = address
     try:
         source.execute("SET default_transaction_read_only = on")
         version = version_of(source, address.schema)

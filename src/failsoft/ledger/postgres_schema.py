@@ -21,6 +21,9 @@ from failsoft.ledger.store import Queries
 WRITTEN_BY = 18
 """The version of PostgreSQL that wrote the published catalogue."""
 
+_AS_ANY_SERVER_HAS_IT = ("column", "function", "relation", "table")
+_AS_ITS_SERVER_WRITES_IT = ("constraint", "index", "trigger")
+
 STEPS = (
     """
     CREATE SCHEMA IF NOT EXISTS @;
@@ -211,14 +214,14 @@ def differences(queries: Queries) -> list[str]:
     """
     wanted, found = published(), catalogue(queries)
     number = int(queries.execute("SELECT current_setting('server_version_num')").fetchone()[0])
-    written = ("column", "function", "table", *(("index", "constraint", "trigger") if number // 10_000 == WRITTEN_BY else ()))
+    compared = _AS_ANY_SERVER_HAS_IT + (_AS_ITS_SERVER_WRITES_IT if number // 10_000 == WRITTEN_BY else ())
     return [
         *(f"the {each} is missing" for each in sorted(wanted.keys() - found.keys())),
         *(f"the {each} doesn't belong here" for each in sorted(found.keys() - wanted.keys())),
         *(
             f"the {each} is not as published"
             for each in sorted(wanted.keys() & found.keys())
-            if each.startswith(written) and wanted[each] != found[each]
+            if each.startswith(compared) and wanted[each] != found[each]
         ),
     ]
 

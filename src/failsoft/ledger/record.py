@@ -24,6 +24,9 @@ from failsoft.ledger.schema import Kind
 MAX_PAYLOAD = 64 * 2**20
 """Bytes of one payload: far above any reply that a transport lets through, far below what SQLite refuses."""
 
+_POOL = 1024
+"""Random bytes that are fetched at once. A forked child is another emitter, with its own."""
+
 Fields = dict[str, Any]
 
 
@@ -77,8 +80,9 @@ class Emitter:
 
     def __init__(self, origin: str, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
         self.origin = origin
-        self.id = random_bytes(16).hex()
         self._random_bytes = random_bytes
+        self._pool = b""
+        self.id = self._random(16).hex()
         self._opened_ns = clock.monotonic_ns()
         self._next = 0
         self._mono_us = 0
@@ -100,7 +104,7 @@ class Emitter:
         """
         founding = draft.kind is Kind.LOG_OPENED
         mono_us = max(self._mono_us, (monotonic_ns - self._opened_ns) // 1000)
-        rid = uuid7(wall_ns, int.from_bytes(self._random_bytes(10), "big") >> 6)
+        rid = uuid7(wall_ns, int.from_bytes(self._random(10), "big") >> 6)
         ts = timestamp(wall_ns)
         document: Fields = {
             **draft.fields,
@@ -131,6 +135,13 @@ class Emitter:
             tuple((sha256(data).digest(), media, data) for media, data in draft.artifacts),
         )
 
+    def _random(self, size: int) -> bytes:
+        """Fetched by the page: to ask the system for each salt costs more than to hash what it's for."""
+        if len(self._pool) < size:
+            self._pool = self._random_bytes(_POOL)
+        taken, self._pool = self._pool[:size], self._pool[size:]
+        return taken
+
     def _commit(self, draft: Draft, document: Fields) -> tuple[tuple[bytes, bytes], ...]:
         if not draft.payloads:
             return ()
@@ -139,7 +150,7 @@ class Emitter:
         for path, media, data in sorted(draft.payloads):
             if len(data) > MAX_PAYLOAD:
                 raise ProfileError(f"a payload of {len(data)} bytes, more than {MAX_PAYLOAD}")
-            disclosure = Disclosure(path, media, data, self._random_bytes(SALT_SIZE)).to_bytes()
+            disclosure = Disclosure(path, media, data, self._random(SALT_SIZE)).to_bytes()
             commitment = digest(disclosure)
             kept.append((commitment, disclosure))
             named.append({"digest": commitment.hex(), "path": path})

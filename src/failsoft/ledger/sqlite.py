@@ -33,7 +33,7 @@ from failsoft.ledger.record import Built
 from failsoft.ledger.schema import FORMAT
 from failsoft.ledger.signer import Signer, publish, signed_head
 from failsoft.ledger.sqlite_schema import APPLICATION_ID, PAGE_SIZE, STATEMENTS, VERSION, differences
-from failsoft.ledger.store import AppendFailed, OpenCall
+from failsoft.ledger.store import ORPHANED, AppendFailed, OpenCall
 
 Connect = Callable[[str], sqlite3.Connection]
 
@@ -221,6 +221,10 @@ class LedgerFile:
             (emitter,),
         )
         return (OpenCall(*row) for row in rows)
+
+    def is_orphaned(self, call_id: str) -> bool:
+        """As any store."""
+        return self._open_connection().execute(ORPHANED, (call_id,)).fetchone() is not None
 
     def hold(self, emitter: str) -> LiveFile:
         """As any store."""

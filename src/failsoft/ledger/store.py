@@ -51,6 +51,9 @@ class AppendFailed(Exception):
         self.unknown = unknown
 
 
+ORPHANED = "SELECT 1 FROM ledger_record WHERE call_id = ? AND type = 'call.orphaned'"
+
+
 @frozen
 class OpenCall:
     """A call that began and didn't end."""
@@ -243,6 +246,10 @@ class Store(Protocol):
 
     def open_calls(self, emitter: str) -> Iterator[OpenCall]:
         """Calls that this emitter began and that have no end in the log."""
+        ...
+
+    def is_orphaned(self, call_id: str) -> bool:
+        """Did somebody take whoever made this call for gone?"""
         ...
 
     def hold(self, emitter: str) -> Life:

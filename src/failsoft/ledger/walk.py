@@ -6,7 +6,9 @@ Rules:
 2. Record 0 opens the log, and no other does. All records name its origin.
 3. An emitter begins with ``emitter.opened`` at 0, counts by one, its time never falls, and nothing follows its
    ``emitter.closed``.
-4. A call is started once and ends at most once; its end names the start's leaf, an amendment the end's.
+4. A call is started once and ends at most once; its end names the start's leaf, an amendment the end's. That it was
+   orphaned is what another process concluded: the call's own emitter, which had lost its database for a while, may end it
+   all the same.
 5. Each commitment has its payload, which hashes to it and has its path.
 
 State kept: one line for each emitter and each open call; nothing for what's finished.
@@ -235,10 +237,25 @@ class Walk:
         started = self.open_calls.pop(fields["call_id"], None)
         refs = fields.get("refs")
         if started is None:
-            if refs is not None:
+            if refs is not None and not self._orphaned_by_another(fields, refs["started"]):
                 problem("its call isn't open: it ended before, or was never started")
         elif refs is None or refs["started"] != started.leaf.hex():
             problem("it doesn't name the start of its call: ends were exchanged, or the start was")
+
+    def _orphaned_by_another(self, fields: Fields, started: str) -> bool:
+        """Is this the end of a call that somebody else took for orphaned?"""
+        if fields["type"] != Kind.CALL_COMPLETED:
+            return False
+        rows = self.source.execute(
+            "SELECT type, leaf, emitter FROM ledger_record WHERE call_id = ? AND seq < ?",
+            (fields["call_id"], self.frontier.size - 1),
+        ).fetchall()
+        own = fields["emitter"]
+        return (
+            sorted(kind for kind, _, _ in rows) == ["call.orphaned", "call.started"]
+            and all((emitter == own) is (kind == Kind.CALL_STARTED) for kind, _, emitter in rows)
+            and any(kind == Kind.CALL_STARTED and leaf.hex() == started for kind, leaf, _ in rows)
+        )
 
     def _amendment(self, index: int, fields: Fields, problem: Report) -> None:
         self.open_calls.pop(fields["call_id"], None)
