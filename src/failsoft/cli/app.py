@@ -17,6 +17,7 @@ from rich.markup import escape
 from failsoft.cli import adapters, evidence, keys, ledgers
 from failsoft.cli import demo as demonstration
 from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of, known, recording
+from failsoft.cli.clauses import add_clauses
 from failsoft.cli.locking import add_locking
 from failsoft.cli.pins import add_pins
 from failsoft.cli.records import add_records
@@ -309,5 +310,6 @@ def demo(
 
 
 add_records(app, ledgers.group)
+add_clauses(ledgers.group)
 add_locking(app)
 add_pins(app)
