@@ -46,6 +46,7 @@ PLANNED = [each for each in MAP.clauses if each.status is Status.PLANNED]
 
 CONTEXT = CallContext(Case("T-17", "contract", "4-801"), Actor("jdoe", "user", "mwagner"), frozenset({"CUI"}))
 LEAF = b"\1" * 32
+PINS = Pin("m-1", ("m-1",)), Pin("m-2", (), r"m-2-\d+")
 
 CLAIMS = re.compile(
     r"\b(compl(y|ies|ied|ying|iant)|satisf\w+|meets?|met|fulfil\w*|guarante\w+|conform\w*|certif(y|ies|ied)|assures?|ensures?)\b",
@@ -60,41 +61,63 @@ def named(clause: Clause) -> str:
 
 def said() -> Iterator[Draft]:
     """Every type of record that failsoft writes, with all that it can say."""
-    pins = Pin("m-1", ("m-1",)), Pin("m-2", (), r"m-2-\d+")
     attempts = tuple(
         evidence.Attempt(
-            n,
-            "gpt",
-            "1",
-            "https://example.com/v1",
-            pin,
-            Sampling(temperature=0.5, seed=1, max_tokens=9, stop=("x",)),
-            Served("m-1", Grade.PROVIDER, "fp", "req-1", "vendor"),
-            200,
-            "invalid_json",
-            Tokens(1, 2),
-            5,
-            "retry",
-            b"{}",
-            b"why",
-            b"{}",
+            n=n,
+            adapter="gpt",
+            adapter_version="1",
+            endpoint="https://example.com/v1",
+            pin=pin,
+            sampling=Sampling(temperature=0.5, seed=1, max_tokens=9, stop=("x",)),
+            served=Served("m-1", Grade.PROVIDER, "fp", "req-1", "vendor"),
+            status=200,
+            fault="invalid_json",
+            tokens=Tokens(1, 2),
+            us=5,
+            why="retry",
+            reply=b"{}",
+            detail=b"why",
+            prompt=b"{}",
         )
-        for n, pin in enumerate(pins, 1)
+        for n, pin in enumerate(PINS, 1)
     )
-    source = Source("adapter", "gpt", 1)
-    call = ("c1", "rate", "1")
-    started = evidence.CallStarted(*call, b"{}", 9, ("gpt",), CONTEXT, "00" * 32)
+    call: dict[str, Any] = {"call_id": "c1", "capability": "rate", "capability_version": "1", "context": CONTEXT}
+    started = evidence.CallStarted(**call, request=b"{}", deadline_ms=9, route=("gpt",), config_sha256="00" * 32)
     ticket = Ticket(TicketQueue(1), started, 0, 0)
+    ended: dict[str, Any] = {
+        **call,
+        "outcome": "answered",
+        "source": Source("adapter", "gpt", 1),
+        "us": 5,
+        "response": b"1",
+    }
     known: list[evidence.Record] = [
         started,
-        evidence.ConfigActivated(b"{}", (("rate", "1"),), tuple(("gpt", "1", pin) for pin in pins), "00" * 32),
         evidence.CallCompleted(
-            *call, ticket, "answered", False, source, CONTEXT, 5, "1", attempts, (("own", "blocked"),), b"{}", b"1"
+            **ended,
+            started=ticket,
+            degraded=False,
+            adapter_version="1",
+            attempts=attempts,
+            passed_over=(("own", "blocked"),),
+            prompt=b"{}",
         ),
-        evidence.CallAmended(*call, ticket, "answered", True, source, CONTEXT, 5, b"1"),
-        evidence.BreakerChanged("gpt", "quality", "closed", "open", "why", 9, "rate"),
-        evidence.BlockChanged("adapter:gpt", True, "jdoe", "why", "2026-11-24T00:00:00Z", "forced"),
-        evidence.RetirementNotice("gpt", "m-1", "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", b"why"),
+        evidence.CallAmended(**ended, completed=ticket, degraded=True),
+        evidence.ConfigActivated(
+            snapshot=b"{}",
+            capabilities=(("rate", "1"),),
+            adapters=tuple(("gpt", "1", pin) for pin in PINS),
+            lock="00" * 32,
+        ),
+        evidence.BreakerChanged(
+            adapter="gpt", layer="quality", before="closed", after="open", reason="why", until_ms=9, capability="rate"
+        ),
+        evidence.BlockChanged(
+            subject="adapter:gpt", blocked=True, actor="jdoe", why="why", until="2026-11-24T00:00:00Z", mode="forced"
+        ),
+        evidence.RetirementNotice(
+            adapter="gpt", model="m-1", deprecated="2026-01-01T00:00:00Z", sunset="2027-01-01T00:00:00Z", text=b"why"
+        ),
     ]
     yield from (draft.draft_of(each, lambda _: LEAF) for each in known)
     yield draft.log_opened(["key"])
