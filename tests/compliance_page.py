@@ -60,8 +60,7 @@ def _frameworks(known: ClauseMap) -> Iterator[str]:
 def _row(clause: Clause) -> str:
     planned = clause.status is Status.PLANNED
     records = "; ".join(
-        f"`{kind}`" + (f" ({', '.join(f'`{path}`' for path in paths)})" if paths else "")
-        for kind, paths in clause.records.items()
+        f"`{kind}` ({', '.join(f'`{path}`' for path in paths)})" for kind, paths in clause.records.items()
     )
     shown = "; ".join(each if planned else f"`{each}`" for each in clause.commands)
     return "\n".join(

@@ -4,7 +4,8 @@ The data stands in ``clauses.toml`` beside this. Rules:
 
 1. A row says what records *support*, and what remains the organisation's own duty. No row says that a rule is kept: that's
    for those to judge who answer for it.
-2. A row is of *today*, or *planned*: then some of its records aren't written yet, or its command doesn't exist.
+2. A row is of *today*, or *planned*: then some of its records aren't written yet, or its command doesn't exist. Its fields
+   are those of the specification.
 3. Paragraphs are numbered by a text of the rule, which each row names: another text may number them otherwise.
 4. A row says how its clause was read: in the primary text, on a secondary page, or not at all; and on which day.
 """
@@ -70,7 +71,9 @@ FieldPath = Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$")]
 
 Command = Annotated[str, Field(pattern=r"^failsoft [a-z][^|`\x00-\x1f\x7f]*$")]
 
-Records = Annotated[Mapping[Kind, tuple[FieldPath, ...]], AfterValidator(MappingProxyType)]
+FieldPaths = Annotated[tuple[FieldPath, ...], Field(min_length=1)]
+
+Records = Annotated[Mapping[Kind, FieldPaths], Field(min_length=1), AfterValidator(MappingProxyType)]
 
 
 class _Frozen(BaseModel):
@@ -106,7 +109,7 @@ class Clause(_Frozen):
     Args:
         rule_text: the id of the text that numbers it.
         checked: when it was read so.
-        records: by type, the fields that bear on it. Of what's planned fields may still be open.
+        records: by type, the fields that bear on it.
         commands: complete, with names that stand for the reader's own.
     """
 
@@ -125,7 +128,7 @@ class Clause(_Frozen):
     @property
     def recorded(self) -> tuple[str, ...]:
         """Each type of record with its fields, as text."""
-        return tuple(f"{kind}: {', '.join(paths)}" if paths else kind for kind, paths in self.records.items())
+        return tuple(f"{kind}: {', '.join(paths)}" for kind, paths in self.records.items())
 
     def is_of(self, clause: str) -> bool:
         """Is it this clause, or a part of it: ``AU-9`` has ``AU-9(3)``, and ``AU-1`` hasn't ``AU-12``."""
@@ -154,8 +157,6 @@ class ClauseMap(_Frozen):
                 raise ValueError(f"{where}: there's no framework {each.framework}")
             if each.rule_text not in self.rule_texts:
                 raise ValueError(f"{where}: there's no text {each.rule_text}")
-            if each.status is Status.TODAY and not (each.records and all(each.records.values())):
-                raise ValueError(f"{where}: a row of today names records, and fields of each")
         if len({(each.framework, each.clause, each.asks) for each in self.clauses}) < len(self.clauses):
             raise ValueError("a row stands here twice")
         return self
