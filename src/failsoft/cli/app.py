@@ -52,6 +52,7 @@ app.add_typer(keys.group, name="keys")
 app.add_typer(ledgers.group, name="ledger")
 app.command(epilog=evidence.EPILOG)(evidence.verify)
 ledgers.group.command(epilog=evidence.MONITOR_EPILOG)(evidence.monitor)
+add_clauses(ledgers.group)
 
 Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
 Actor = Annotated[str | None, typer.Option("--actor", help="Who; default: your login name.")]
@@ -310,6 +311,5 @@ def demo(
 
 
 add_records(app, ledgers.group)
-add_clauses(ledgers.group)
 add_locking(app)
 add_pins(app)
