@@ -17,6 +17,7 @@ from rich.markup import escape
 from failsoft.cli import adapters, evidence, keys, ledgers
 from failsoft.cli import demo as demonstration
 from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of, known, recording
+from failsoft.cli.clauses import add_clauses
 from failsoft.cli.locking import add_locking
 from failsoft.cli.pins import add_pins
 from failsoft.cli.place import Ledger
@@ -52,6 +53,7 @@ app.add_typer(keys.group, name="keys")
 app.add_typer(ledgers.group, name="ledger")
 app.command(epilog=evidence.EPILOG)(evidence.verify)
 ledgers.group.command(epilog=evidence.MONITOR_EPILOG)(evidence.monitor)
+add_clauses(ledgers.group)
 
 Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
 Actor = Annotated[str | None, typer.Option("--actor", help="Who; default: your login name.")]
