@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Generator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -204,8 +205,7 @@ def in_a_file(calls: int, folder: Path) -> dict[str, float]:
 def in_postgres(calls: int) -> dict[str, float]:
     """A real server beside, as tests start it."""
     sys.path.insert(0, str(Path(__file__).parent.parent))
-    from tests.postgres_server import postgres_server
-
+    postgres_server: Any = import_module("tests.postgres_server").postgres_server
     figures: dict[str, float] = {}
     with postgres_server() as server:
         for tasks in (1, 64, 256):
