@@ -14,6 +14,7 @@ from failsoft.ledger.disk import BALLAST
 from failsoft.ledger.opening import Anchored
 from failsoft.ledger.signer import Signer
 from failsoft.ledger.store import Source, Store
+from failsoft.ledger.vault import Sealing
 from failsoft.postgres_address import Address, is_postgres
 
 Warn = Callable[[str], None]
@@ -24,6 +25,11 @@ def _silent(reason: str) -> None: ...
 
 class Location(Protocol):
     """A ledger's place, whether there's one or not. ``str`` of it may be shown: it holds no password."""
+
+    @property
+    def sealing(self) -> Sealing | None:
+        """What opens its payloads; None: they're in clear, or stay closed."""
+        ...
 
     def exists(self) -> bool:
         """Is anything there? A database that can't be reached is taken to be."""
@@ -49,11 +55,13 @@ class InFile:
     Args:
         connect_to: makes a connection to write: the seam where tests put faults.
         ballast: bytes kept free, so that a full disk can still be told.
+        sealing: what opens its payloads.
     """
 
     path: Path
     connect_to: sqlite.Connect = sqlite.connect
     ballast: int = BALLAST
+    sealing: Sealing | None = None
 
     def __str__(self) -> str:
         return str(self.path)
@@ -73,9 +81,14 @@ class InFile:
 
 @frozen
 class InDatabase:
-    """A ledger in a PostgreSQL database. Needs the extra ``postgres``."""
+    """A ledger in a PostgreSQL database. Needs the extra ``postgres``.
+
+    Args:
+        sealing: what opens its payloads.
+    """
 
     address: Address = field(repr=False)
+    sealing: Sealing | None = None
 
     def __str__(self) -> str:
         return str(self.address)

@@ -40,8 +40,8 @@ SECONDS = 10.0
 
 _RECORD = "COPY ledger_record FROM STDIN (FORMAT BINARY)"
 _RECORD_TYPES = ("int8", "bytea", "bytea", "text", "int8", "text", "text", "text", "text", "text", "text")
-_PAYLOAD = "COPY ledger_payload (digest, data) FROM STDIN (FORMAT BINARY)"
-_PAYLOAD_TYPES = ("bytea", "bytea")
+_PAYLOAD = "COPY ledger_payload FROM STDIN (FORMAT BINARY)"
+_PAYLOAD_TYPES = ("bytea", "bytea", "bytea", "bytea")
 
 _OPEN_CALLS = """
 SELECT call_id, leaf, capability, case_id FROM ledger_record AS began
@@ -281,7 +281,7 @@ class LedgerDatabase:
                 for seq, r in enumerate(batch, grown.first)
             ),
         )
-        if payloads := [pair for r in batch for pair in r.payloads]:
+        if payloads := [each for r in batch for each in r.payloads]:
             _copy(database, _PAYLOAD, _PAYLOAD_TYPES, payloads)
         for artifact in [each for r in batch for each in r.artifacts]:
             database.execute("INSERT INTO ledger_artifact VALUES (?, ?, ?) ON CONFLICT DO NOTHING", artifact)

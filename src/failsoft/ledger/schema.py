@@ -61,6 +61,7 @@ REQUIRED = MappingProxyType(
         Kind.CALL_COMPLETED: frozenset({"call_id", "capability", "degraded", "outcome", "us"}),
         Kind.CALL_AMENDED: frozenset({"call_id", "capability", "degraded", "outcome", "us"}),
         Kind.CALL_ORPHANED: frozenset({"call_id", "refs"}),
+        Kind.PAYLOAD_ERASED: frozenset({"basis", "person"}),
         Kind.LEDGER_FAILURE: frozenset({"from", "policy", "lost_at_most"}),
         Kind.LEDGER_RECOVERED: frozenset({"from", "to"}),
     }

@@ -328,7 +328,8 @@ class LedgerFile:
             ],
         )
         connection.executemany(
-            "INSERT INTO ledger_payload (digest, data) VALUES (?, ?)", [pair for r in batch for pair in r.payloads]
+            "INSERT INTO ledger_payload (digest, dek, nonce, data) VALUES (?, ?, ?, ?)",
+            [each for r in batch for each in r.payloads],
         )
         connection.executemany(
             "INSERT OR IGNORE INTO ledger_artifact (sha256, media, data) VALUES (?, ?, ?)",
@@ -388,6 +389,6 @@ def _close(connection: sqlite3.Connection) -> None:
 
 def _pages(batch: Sequence[Built]) -> int:
     """Pages that a commit writes: what it fills, one of the index for each payload, and the ends of the other trees."""
-    payloads = [len(data) for record in batch for _, data in record.payloads]
+    payloads = [len(each[3]) for record in batch for each in record.payloads]
     filled = sum(payloads) + sum(len(record.body) + 512 for record in batch)
     return 8 + len(payloads) + filled // PAGE_SIZE
