@@ -18,6 +18,7 @@ from failsoft.cli import adapters, evidence, keys, ledgers
 from failsoft.cli import demo as demonstration
 from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of, known, recording
 from failsoft.cli.clauses import add_clauses
+from failsoft.cli.keeping import add_keeping
 from failsoft.cli.locking import add_locking
 from failsoft.cli.pins import add_pins
 from failsoft.cli.place import Ledger
@@ -312,5 +313,6 @@ def demo(
 
 
 add_records(app, ledgers.group)
+add_keeping(ledgers.group)
 add_locking(app)
 add_pins(app)

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from failsoft.errors import ConfigurationError, FailsoftError, LedgerInvalid
+from failsoft.errors import ConfigurationError, FailsoftError, LedgerInvalid, PayloadSealed
 from failsoft.io.sharing import Sharing
 from failsoft.ledger.location import Location, locate
 from failsoft.ledger.read import Entry, Reader, read
@@ -170,7 +170,11 @@ def payloads_of(reader: Reader, entry: Entry) -> dict[str, str]:
     """What stands behind a record's commitments, by path."""
     found: dict[str, str] = {}
     for each in entry.fields.get("commitments", []):
-        payload = reader.payload(each["digest"])
+        try:
+            payload = reader.payload(each["digest"])
+        except PayloadSealed as error:
+            found[each["path"]] = f"encrypted ({error})"
+            continue
         found[each["path"]] = "erased" if payload is None else payload[2].decode("utf-8", "replace")
     return found
 

@@ -38,6 +38,9 @@ from failsoft.postgres_address import Address
 SECONDS = 10.0
 """What a command may take, the wait for other writers included."""
 
+FORGOTTEN = 1000
+"""Payloads that are deleted at once."""
+
 _RECORD = "COPY ledger_record FROM STDIN (FORMAT BINARY)"
 _RECORD_TYPES = ("int8", "bytea", "bytea", "text", "int8", "text", "text", "text", "text", "text", "text")
 _PAYLOAD = "COPY ledger_payload FROM STDIN (FORMAT BINARY)"
@@ -196,6 +199,18 @@ class LedgerDatabase:
         for (emitter,) in database.execute("SELECT emitter FROM ledger_live WHERE emitter <> ? ORDER BY 1", (own,)):
             if database.execute("SELECT pg_try_advisory_lock(?::bigint)", (lock_of(emitter),)).fetchone()[0]:
                 yield emitter, _Shown(self, emitter)
+
+    def forget(self, digests: Sequence[bytes]) -> bool:
+        """As any store: rows are deleted, and cleared away where the role owns the table. The server's own
+        log has them still.
+        """
+        database = self._open_database()
+        for at in range(0, len(digests), FORGOTTEN):
+            chunk = list(digests[at : at + FORGOTTEN])
+            database.execute("DELETE FROM ledger_payload WHERE digest = ANY(?)", (chunk,))
+        with contextlib.suppress(DatabaseFailed):
+            database.execute("VACUUM ledger_payload")
+        return True
 
     def anybody(self) -> bool:
         """As any store."""

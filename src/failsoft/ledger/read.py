@@ -215,6 +215,10 @@ class Reader:
             raise ValueError(f"the payload of {key.hex()} is not what was committed to")
         return plain
 
+    def keeps(self, commitment: str) -> bool:
+        """Is anything kept behind a commitment, encrypted or not?"""
+        return self._one("SELECT 1 FROM ledger_payload WHERE digest = ?", (bytes.fromhex(commitment),)) is not None
+
     def _unsealed(self, commitment: bytes, dek: bytes, nonce: bytes, data: bytes) -> bytes | None:
         sealing = self.location.sealing
         if sealing is None:

@@ -62,6 +62,9 @@ REQUIRED = MappingProxyType(
         Kind.CALL_AMENDED: frozenset({"call_id", "capability", "degraded", "outcome", "us"}),
         Kind.CALL_ORPHANED: frozenset({"call_id", "refs"}),
         Kind.PAYLOAD_ERASED: frozenset({"basis", "person"}),
+        Kind.LEGAL_HOLD_SET: frozenset({"case", "person", "why"}),
+        Kind.LEGAL_HOLD_CLEARED: frozenset({"case", "person", "why"}),
+        Kind.CASE_EVENT: frozenset({"case", "date", "event", "person"}),
         Kind.LEDGER_FAILURE: frozenset({"from", "policy", "lost_at_most"}),
         Kind.LEDGER_RECOVERED: frozenset({"from", "to"}),
     }

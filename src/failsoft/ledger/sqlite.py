@@ -41,6 +41,9 @@ CHECKPOINT_PAGES = 1024
 """Pages of 8 KiB, as estimated, that the write-ahead log may hold before it's moved into the database. Counted in pages, not
 in bytes of records: a commit of one small record writes some ten, and a log without a bound fills the disk by itself."""
 
+FORGOTTEN = 1000
+"""Payloads that are deleted at once: writers wait meanwhile."""
+
 _FULL = {sqlite3.SQLITE_FULL}
 _NOT_COMMITTED = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY}
 
@@ -233,6 +236,23 @@ class LedgerFile:
     def gone(self, own: str) -> Iterator[tuple[str, LiveFile]]:
         """As any store."""
         return LiveFile.gone(self.path, own)
+
+    def forget(self, digests: Sequence[bytes]) -> bool:
+        """As any store: rows are overwritten (``secure_delete``), and the write-ahead log is cut."""
+        connection = self._open_connection()
+        for at in range(0, len(digests), FORGOTTEN):
+            with self.lock.held():
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    rows = [(each,) for each in digests[at : at + FORGOTTEN]]
+                    connection.executemany("DELETE FROM ledger_payload WHERE digest = ?", rows)
+                    connection.execute("COMMIT")
+                except BaseException:
+                    self._roll_back(connection)
+                    raise
+        with self.lock.held():
+            busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        return not busy
 
     def anybody(self) -> bool:
         """As any store."""

@@ -264,6 +264,17 @@ class Store(Protocol):
         """Emitters that are gone and that nobody has looked after."""
         ...
 
+    def forget(self, digests: Sequence[bytes]) -> bool:
+        """Delete the payloads behind these commitments, and what else the store holds of their bytes.
+
+        Returns:
+            False: they're deleted, and somebody who reads keeps old pages in use.
+
+        Raises:
+            sqlite3.Error, DatabaseFailed, OSError: it can't be done.
+        """
+        ...
+
     def anybody(self) -> bool:
         """Does a process have it open?"""
         ...
