@@ -20,6 +20,7 @@ from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of, kn
 from failsoft.cli.locking import add_locking
 from failsoft.cli.pins import add_pins
 from failsoft.cli.records import add_records
+from failsoft.cli.reviews import add_reviews
 from failsoft.cli.running import last_changes, last_modes, last_served
 from failsoft.cli.standing import as_document, as_table, routes
 from failsoft.cli.telling import (
@@ -70,8 +71,8 @@ def root(
 ) -> None:
     """Isolates AI components.
 
-    check, call, status, block, unblock, lock and pins find the application by --config or --app; log, show, verify and
-    ledger take a ledger's file. A wrong command line exits with 64, whatever the command.
+    check, call, review, appeal, status, block, unblock, lock and pins find the application by --config or --app; log, show,
+    verify and ledger take a ledger's file. A wrong command line exits with 64, whatever the command.
     """
 
 
@@ -309,5 +310,6 @@ def demo(
 
 
 add_records(app, ledgers.group)
+add_reviews(app, ledgers.group)
 add_locking(app)
 add_pins(app)

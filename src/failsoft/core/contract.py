@@ -71,6 +71,7 @@ class Contract(Generic[Q, R]):
         self.version = version_of(capability)
         self.sampling: Sampling = capability.sampling
         self.repair, self.idempotent = capability.repair, capability.idempotent
+        self.review = capability.review
         self.request_type, self.response_type = types_of(capability)
         self.fallback: Callable[[Q], R] = fallback or capability.fallback
         self.fallback_name = import_path(fallback or capability)
@@ -157,13 +158,21 @@ class Contract(Generic[Q, R]):
         value: R = read.value if self._wrapped else read
         return value
 
-    def check_value(self, value: object, request: Q) -> R:
+    def check_value(self, value: object, request: Q | None) -> R:
         """A fallback's value, held to the response type; validators get the request as validation context here too.
 
         Raises:
             pydantic.ValidationError: it doesn't fit.
         """
         return self._response.validate_python(value, context=request)
+
+    def parse_value(self, text: str | bytes, request: Q | None) -> R:
+        """A value of the response type from its JSON text, as a person writes it; otherwise as `check_value`.
+
+        Raises:
+            pydantic.ValidationError: it doesn't fit.
+        """
+        return self._response.validate_json(text, context=request)
 
     def dump_response(self, value: R) -> bytes:
         """An accepted value's JSON bytes, for the record."""

@@ -6,7 +6,8 @@ Rules:
 2. Record 0 opens the log, and no other does. All records name its origin.
 3. An emitter begins with ``emitter.opened`` at 0, counts by one, its time never falls, and nothing follows its
    ``emitter.closed``.
-4. A call is started once and ends at most once; its end names the start's leaf, an amendment the end's.
+4. A call is started once and ends at most once; its end names the start's leaf, an amendment the end's, and what a person
+   decides about it (`failsoft.ledger.walk_persons`) the record of its answer.
 5. Each commitment has its payload, which hashes to it and has its path.
 
 State kept: one line for each emitter and each open call; nothing for what's finished.
@@ -31,6 +32,7 @@ from failsoft.ledger import canonical, commitment
 from failsoft.ledger.merkle import BLOCK, Frontier
 from failsoft.ledger.note import VerifierKey
 from failsoft.ledger.schema import FORMAT, RELATIONS, REQUIRED, Kind
+from failsoft.ledger.walk_persons import ACTS, ANSWERS, EARLIER, check_act, check_need
 
 Report = Callable[[str], None]
 Fields = dict[str, Any]
@@ -157,7 +159,7 @@ class Walk:
             problem(f"it lacks {', '.join(sorted(required - fields.keys()))}")
         if "refs" in fields and not fields["refs"].keys() <= relations:
             problem("it refers to others by a relation that its type doesn't have")
-        if not _names_well(copies[6], copies[7], _actor(fields)):
+        if not _names_well(copies[6], copies[7], _actor(fields), fields.get("person")):
             problem("a name in it has control or format characters, isn't in NFC, or is too long")
         self._note_time(ts)
         if (kind is Kind.LOG_OPENED) != (index == 0):
@@ -210,6 +212,8 @@ class Walk:
     def _own(self, kind: Kind, index: int, leaf: bytes, fields: Fields, problem: Report) -> None:
         if "commitments" in fields:
             self._payloads(fields["commitments"], problem)
+        if "review" in fields and kind in ANSWERS:
+            check_need(fields, problem)
         if kind is Kind.CALL_STARTED:
             if fields["call_id"] in self.open_calls:
                 problem("its call was started before")
@@ -218,6 +222,8 @@ class Walk:
             self._end(fields, problem)
         elif kind is Kind.CALL_AMENDED:
             self._amendment(index, fields, problem)
+        elif kind in ACTS:
+            check_act(kind, fields, self.connection.execute(EARLIER, (fields["call_id"], index)), problem)
         elif kind is Kind.KEY_ROTATED:
             self._rotation(index, fields, problem)
         elif kind is Kind.CONFIG_ACTIVATED:
@@ -299,8 +305,8 @@ def _actor(fields: Fields) -> str | None:
     return None if actor is None else actor["id"]
 
 
-def _names_well(case: str | None, capability: str | None, actor: str | None) -> bool:
-    return _named_well(case) and _named_well(capability) and _named_well(actor)
+def _names_well(*names: str | None) -> bool:
+    return all(map(_named_well, names))
 
 
 @lru_cache(maxsize=4096)
