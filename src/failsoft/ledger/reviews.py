@@ -129,13 +129,13 @@ class CallReview:
     own: bool = False
 
     def take(self, entry: Entry, fields: Fields) -> None:
-        """The call's next record."""
+        """The call's next record: of its end, its amendment, or an act."""
         if entry.kind in _ANSWERS:
             self.answer = answer = Answer.of(entry, fields)
             self.status, self.since = "none", entry.ts
             if answer.is_given and answer.policy is not None:
                 self._stands("pending", entry)
-        elif entry.kind in ACTS:
+        else:
             self.former = entry.leaf
             if self._is_about_it(fields):
                 self.act, self.person = _NAMES[entry.kind], reviewer_of(fields) or ""

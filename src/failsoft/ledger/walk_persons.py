@@ -5,7 +5,7 @@ Rules:
 1. Whether a call's answer is in a sample follows from its identifier: a record that says otherwise was made up.
 2. A review, an override or an appeal names an earlier record of its own call that says what the caller got, and at most
    one earlier act of a person about that call.
-3. What was shown is a response that this record commits to.
+3. What was shown is the response that this record commits to, where it commits to one.
 4. A decision is one of the closed list; a new value is there exactly if it's ``changed``; an appeal decides nothing.
 """
 
@@ -44,24 +44,27 @@ def check_need(fields: Fields, problem: Report) -> None:
 
 def check_act(kind: Kind, fields: Fields, earlier: Iterable[tuple[Any, ...]], problem: Report) -> None:
     """A review, an override or an appeal, against its call's records before it: type, leaf, body of each."""
-    if not isinstance(fields["person"], str):
-        raise TypeError
     refs, shown = fields["refs"], fields.get("shown")
     named = [(type_, refs[relation]) for relation, type_ in _RELATIONS.items() if relation in refs]
-    found: bytes | None = None
+    answers: list[bytes | None] = []
     acts = set[str]()
     for type_, leaf, body in earlier:
         if [(type_, leaf.hex())] == named:
-            found = body
+            answers.append(body)
         if type_ in ACTS:
             acts.add(leaf.hex())
-    if found is None:
+    if not answers:
         problem("it's about an answer that isn't its call's: it was moved, or the answer was exchanged")
-    elif shown is not None and shown not in canonical.read(found).get("commitments", []):
+    elif answers[0] is not None and shown != _response(canonical.read(answers[0])):
         problem("what it says was shown isn't what its call answered")
     if "former" in refs and refs["former"] not in acts:
         problem("it names a former review, override or appeal that isn't its call's")
     _decision(kind, fields, problem)
+
+
+def _response(fields: Fields) -> Fields | None:
+    """The commitment to a call's response."""
+    return next((each for each in fields.get("commitments", ()) if each["path"] == "response"), None)
 
 
 def _decision(kind: Kind, fields: Fields, problem: Report) -> None:
