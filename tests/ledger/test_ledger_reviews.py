@@ -167,7 +167,7 @@ def test_whoever_waited_longest_comes_first(log: Log) -> None:
     acted(log, "appeal", 60, ends[0])
     assert [each[0] for each in stands(log)] == ["c2", "c3", "c1"]
     ended = found(log, everything=True)
-    assert [each.call_id for each in ended] == ["c1", "c2", "c3"]  # in the order of the log
+    assert [each.call_id for each in ended] == ["c1", "c2", "c3"]  # as they came
 
 
 def test_a_review_without_need_is_told_once(log: Log) -> None:

@@ -114,7 +114,7 @@ def reviews(
     as_json: Json = False,
     as_csv: Csv = False,
 ) -> None:
-    """Answers that wait for a person, longest first: a line for each. With --all in the order of the log.
+    """Answers that wait for a person, longest first: a line for each. With --all in the order in which they became such.
 
     --since and --until are about when it was answered. Times are the records' own, by the clock of who wrote them, in UTC.
     """

@@ -238,7 +238,7 @@ def pending(reader: Reader, case: str | None = None, capability: str | None = No
 
 
 def reviewed(reader: Reader, case: str | None = None, capability: str | None = None) -> Iterator[Review]:
-    """Every call that is, or was, a matter of a person's, and how it stands, in the order of the log.
+    """Every call that is, or was, a matter of a person's, and how it stands, in the order in which they became one.
 
     Args:
         reader: an open ledger.
