@@ -47,7 +47,7 @@ from failsoft.errors import CapabilityBug, FallbackFailed, LedgerUnavailable
 from failsoft.fault import FaultKind
 from failsoft.outcome import Outcome, PassedOver, Referral, Source
 from failsoft.prompt import Prompt
-from failsoft.review import ReviewNeed
+from failsoft.review import Required, ReviewNeed
 
 __all__ = ["Call", "OnBug", "OnLedgerFailure", "World"]
 
@@ -122,12 +122,12 @@ class Call(Generic[Q, R]):
             answer: Answer[R] | None = None
             if route and self._prepare(route):
                 answer = yield from self._ask_adapters(route)
-            yield from self._raise_bug()
             if answer is None:
                 outcome = yield from self._fall_back()
             else:
-                outcome = self._reviewed(self._outcome_of(answer))
-                yield from self._raise_bug()
+                outcome = self._outcome_of(answer)
+                if asking.bug is not None:
+                    yield from self._raise_bug()
                 self._response_json = answer.response_json
                 if world.ledger is not None:
                     outcome = yield from self._complete(world.ledger, outcome, answer.adapter.codec.version)
@@ -251,16 +251,17 @@ class Call(Generic[Q, R]):
         if bug is not None and self.world.on_bug == "raise":
             yield from self._fail(CapabilityBug(f"{self.contract.name}: {described(bug)}"), bug)
 
-    def _reviewed(self, outcome: Outcome[R]) -> Outcome[R]:
+    def _reviewed(self, declared: Required, outcome: Outcome[R]) -> Outcome[R]:
         """The same, saying whether a person has to look at it."""
-        self._review = need = review_need(self.contract.review, self._asking, outcome, trial=self.trial)
-        return outcome if need is None or not need.required else evolve(outcome, review="pending")
+        self._review = need = review_need(declared, self._asking, outcome, trial=self.trial)
+        return evolve(outcome, review="pending") if need.required else outcome
 
     def _outcome_of(self, answer: Answer[R]) -> Outcome[R]:
         adapter = answer.adapter
         source = Source("adapter", adapter.name, answer.attempt)
         passed_over = tuple(self._asking.passed_over)
-        return Outcome(answer.value, source, False, self.call_id, adapter.pin, answer.served, passed_over)
+        outcome = Outcome(answer.value, source, False, self.call_id, adapter.pin, answer.served, passed_over)
+        return outcome if self.contract.review is None else self._reviewed(self.contract.review, outcome)
 
     def _fallback_outcome(self) -> Outcome[R]:
         contract = self.contract
@@ -274,14 +275,15 @@ class Call(Generic[Q, R]):
             raise FallbackFailed(contract.name, reason, self._asking.passed_over) from error
         source = Source("fallback", contract.fallback_name)
         outcome = Outcome(value, source, True, self.call_id, passed_over=tuple(self._asking.passed_over))
-        return self._reviewed(outcome)
+        return outcome if contract.review is None else self._reviewed(contract.review, outcome)
 
     def _fall_back(self) -> Generator[Effect, Any, Outcome[R]]:
+        yield from self._raise_bug()
         try:
             outcome = self._fallback_outcome()
         except FallbackFailed as failed:
             return (yield from self._fail(failed, failed.__cause__))
-        yield from self._raise_bug()
+        yield from self._raise_bug()  # the review's condition may have one
         self.world.events.emit(
             "fallback.used",
             capability=self.contract.name,

@@ -16,10 +16,8 @@ from failsoft.outcome import Outcome
 from failsoft.review import Required, ReviewNeed, sampled
 
 
-def review_need(
-    declared: Required | None, asking: Asking[Any, Any], outcome: Outcome[Any], *, trial: bool
-) -> ReviewNeed | None:
-    """Is this outcome to be reviewed, and by which rule? None where the capability declares nothing.
+def review_need(declared: Required, asking: Asking[Any, Any], outcome: Outcome[Any], *, trial: bool) -> ReviewNeed:
+    """Is this outcome to be reviewed, and by which rule?
 
     Args:
         declared: by the capability.
@@ -27,8 +25,6 @@ def review_need(
         outcome: what the caller gets.
         trial: a breaker's trial: nobody gets it.
     """
-    if declared is None:
-        return None
     if trial:
         return ReviewNeed(False, "trial")
     if declared.when is not None:
