@@ -25,7 +25,21 @@ from failsoft.ledger.verify import verify
 
 SHARED = {"store": "file", "shared": True, "reason": ""}
 COMMANDS = [
-    *("check", "call", "review", "appeal", "status", "block", "unblock", "log", "show", "verify", "demo", "lock", "diff"),
+    *(
+        "check",
+        "call",
+        "review",
+        "appeal",
+        "status",
+        "block",
+        "unblock",
+        "log",
+        "show",
+        "verify",
+        "demo",
+        "lock",
+        "diff",
+    ),
     "pins",
 ]
 

@@ -100,6 +100,11 @@ def test_a_review_is_recorded(call_id: str) -> None:
     assert verify("app.db").exit_code == 0
 
 
+@pytest.mark.usefixtures("call_id")
+def test_whoever_makes_a_call_is_told_that_its_answer_waits() -> None:
+    assert "it waits for a person: failsoft review" in told(run("call", "rate-item", '{"description": "nut"}'))
+
+
 def test_for_programs(call_id: str) -> None:
     found = json.loads(run("review", call_id, "--decision", "rejected", *WHO, "--json").stdout)
     with read("app.db") as reader:

@@ -215,6 +215,13 @@ def test_an_act_about_no_call_at_all_is_in_no_list(log: Log) -> None:
         assert standing(reader, "c8").answer is None
 
 
+def test_how_it_stood_before_a_record(log: Log) -> None:
+    end = call(log, "c1", 2)
+    acted(log, "review", 4, end)
+    with read(log.path) as reader:
+        assert [standing(reader, "c1", before).status for before in (3, 4, 5)] == ["none", "pending", "accepted"]
+
+
 def test_the_list_is_of_a_case_or_a_capability(log: Log) -> None:
     call(log, "c1", 2, case={"id": "T-17"})
     call(log, "c2", 3, capability={"name": "grade"})
@@ -407,6 +414,19 @@ def test_an_act_needs_an_answer_that_came_before_it(log: Log, act: str) -> None:
 def test_it_names_one_answer_by_its_own_relation(log: Log, refs: dict[str, Any]) -> None:
     end, _ = one_reviewed(log)
     acted(log, "review", 5, end, refs=dict.fromkeys(refs, end.leaf.hex()))
+    assert problems(log) == ["it's about an answer that isn't its call's: it was moved, or the answer was exchanged"]
+
+
+def test_an_answer_that_comes_later_is_none_yet(log: Log) -> None:
+    other = log.process()
+    begin = other.start("c1", 2)
+    told = {"call_id": "c1", "capability": {"name": "rate"}, "outcome": "answered", "degraded": False, "us": 5}
+    payloads = (("response", "application/json", b"5"),)
+    end = log._built(
+        other.emitter, Draft(Kind.CALL_COMPLETED, {**told, "refs": {"started": begin.leaf.hex()}}, payloads), 3
+    )
+    acted(log, "review", 4, end)
+    log.file.append([end])
     assert problems(log) == ["it's about an answer that isn't its call's: it was moved, or the answer was exchanged"]
 
 

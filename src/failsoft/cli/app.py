@@ -154,6 +154,8 @@ def call(
         style="dim",
         soft_wrap=True,
     )
+    if outcome.review is not None:
+        out.print("  it waits for a person: failsoft review", highlight=False, style="dim")
     for each in outcome.passed_over:
         out.print(f"  passed over {escape(str(each))}", highlight=False, style="dim", soft_wrap=True)
 
