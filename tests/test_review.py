@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failsoft import Capability, Outcome, Required, capability
+from failsoft import Capability, ConfigurationError, Isolation, Outcome, Required, capability
+from failsoft.core.contract import Contract
 from failsoft.outcome import Source
 from failsoft.review import by_ai, degraded, sampled
 
@@ -99,6 +100,20 @@ def test_whatever_is_called_so_is_one(when: Any) -> None:
 def test_a_share_is_more_than_nothing_and_at_most_all(sample: Any) -> None:
     with pytest.raises(TypeError, match=r"Required\(sample=…\)"):
         Required(sample=sample)
+
+
+class Own(Capability[str, int]):
+    def __init__(self, review: Any) -> None:
+        self.review = review
+
+    def fallback(self, request: str) -> int:
+        return 0
+
+
+def test_an_instance_may_have_its_own() -> None:
+    assert Contract(Own(Required(sample=0.5))).review == Required(sample=0.5)
+    with pytest.raises(ConfigurationError, match=r"own\.review must be Required"):
+        Isolation({"ledger": {"url": "none"}}, capabilities=[Own("always")])
 
 
 def test_the_short_form_takes_it_too() -> None:

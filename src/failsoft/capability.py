@@ -174,7 +174,7 @@ def _check_concrete(cls: type[Capability[Any, Any]]) -> None:
         raise TypeError(f"{cls.__name__}.name: {problem}")
     _check_bools(cls.__name__, repair=cls.repair, idempotent=cls.idempotent)
     _check_locked(cls.__name__, cls.artefacts, cls.golden)
-    _check_review(cls.__name__, cls.review)
+    check_review(cls.__name__, cls.review)
     if cls.fallback is cast("Any", Capability).fallback:
         request, response = (_type_name(each) for each in cls._types)
         raise TypeError(
@@ -206,8 +206,12 @@ def _check_locked(where: str, artefacts: object, golden: object) -> None:
         raise TypeError(f"{where}.golden must be a tuple of requests, such as (Item(…),), not {golden!r:.60}")
 
 
-def _check_review(where: str, review: object) -> None:
-    """A class, or True, would pass for a declaration and demand nothing."""
+def check_review(where: str, review: object) -> None:
+    """A class, or True, would pass for a declaration and demand nothing.
+
+    Raises:
+        TypeError: it's none.
+    """
     if review is not None and not isinstance(review, Required):
         raise TypeError(
             f"{where}.review must be Required(…), such as Required() or Required(sample=0.05), not {review!r:.60}"
@@ -339,7 +343,7 @@ def capability(
             raise TypeError(f"{function.__name__}: {problem}")
         _check_bools(function.__name__, repair=repair, idempotent=idempotent)
         _check_locked(function.__name__, artefacts, golden)
-        _check_review(function.__name__, review)
+        check_review(function.__name__, review)
         return FunctionCapability(function, declared, own_name, version, repair, idempotent, artefacts, golden, review)
 
     return make if body is None else make(body)
