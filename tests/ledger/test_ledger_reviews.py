@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledgers import completed, ledger_at, settled, started
+from test_ledger_tampering import put_back, recompute
 from tests.logs import TEXT, Log, at, by
 
 from failsoft.context import Actor, Case
@@ -400,6 +401,23 @@ def one_reviewed(log: Log) -> tuple[Built, Built]:
 def test_a_review_that_was_moved_to_another_call_is_found(log: Log) -> None:
     end, _ = one_reviewed(log)
     acted(log, "review", 5, end, call_id="c2")
+    assert problems(log) == ["it's about an answer that isn't its call's: it was moved, or the answer was exchanged"]
+
+
+def test_one_that_was_moved_in_the_file_with_leaves_and_head_made_to_fit_is_found(log: Log) -> None:
+    end, _ = one_reviewed(log)
+    acted(log, "review", 5, end)
+    log.close()
+    connection = sqlite3.connect(log.path, isolation_level=None)
+    for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+        connection.execute(f"DROP TRIGGER {name}")
+    moved = (
+        "UPDATE ledger_record SET call_id = 'c2', body = CAST(replace(CAST(body AS TEXT), '\"c1\"', '\"c2\"') AS BLOB)"
+    )
+    connection.execute(f"{moved} WHERE type = 'review.recorded'")
+    recompute(connection)
+    put_back(connection)
+    connection.close()
     assert problems(log) == ["it's about an answer that isn't its call's: it was moved, or the answer was exchanged"]
 
 

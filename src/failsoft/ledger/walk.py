@@ -305,8 +305,8 @@ def _actor(fields: Fields) -> str | None:
     return None if actor is None else actor["id"]
 
 
-def _names_well(*names: str | None) -> bool:
-    return all(map(_named_well, names))
+def _names_well(case: str | None, capability: str | None, actor: str | None, person: str | None) -> bool:
+    return _named_well(case) and _named_well(capability) and _named_well(actor) and _named_well(person)
 
 
 @lru_cache(maxsize=4096)
