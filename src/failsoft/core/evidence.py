@@ -266,6 +266,21 @@ class CaseEvent:
     person: str
 
 
+@define(eq=False)
+class LedgerTransferred:
+    """The ledger is being copied to another place.
+
+    Args:
+        to: where, without a password.
+        person: who decided.
+        why: their reason.
+    """
+
+    to: str
+    person: str
+    why: str
+
+
 Act = Literal["review", "override", "appeal"]
 """What a person does about an answer: looks at it as planned, decides otherwise, asks that it be looked at again."""
 
@@ -322,4 +337,5 @@ Record = (
     | PayloadErased
     | LegalHold
     | CaseEvent
+    | LedgerTransferred
 )

@@ -10,11 +10,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
+from typing import Any
 
 from failsoft.context import CallContext
 from failsoft.context import identifier as checked_identifier
 from failsoft.core import evidence
 from failsoft.core.effects import Ticket
+from failsoft.ledger import keeping_draft
 from failsoft.ledger.canonical import real
 from failsoft.ledger.person_draft import need_of, person_acted
 from failsoft.ledger.record import Draft, Fields
@@ -130,23 +132,10 @@ def draft_of(record: evidence.Record, leaf_of: LeafOf) -> Draft:
             return _completed(record, leaf_of)
         case evidence.CallAmended():
             return _amended(record, leaf_of)
-        case evidence.PersonActed():
-            return person_acted(record)
-        case evidence.ConfigActivated():
-            return _config(record)
-        case evidence.BreakerChanged():
-            return _breaker(record)
-        case evidence.BlockChanged():
-            return _block(record)
-        case evidence.RetirementNotice():
-            return _notice(record)
-        case evidence.PayloadErased():
-            return _erased(record)
-        case evidence.LegalHold():
-            return _hold(record)
-        case evidence.CaseEvent():
-            return _case_event(record)
-    raise TypeError(f"{type(record).__name__} is no evidence")
+    builder = _BUILDERS.get(type(record))
+    if builder is None:
+        raise TypeError(f"{type(record).__name__} is no evidence")
+    return builder(record)
 
 
 def _started(record: evidence.CallStarted) -> Draft:
@@ -247,29 +236,18 @@ def _notice(record: evidence.RetirementNotice) -> Draft:
     return Draft(Kind.MODEL_RETIREMENT_NOTICE, fields, _present("notice", TEXT, record.text))
 
 
-def _erased(record: evidence.PayloadErased) -> Draft:
-    fields: Fields = {
-        "basis": provider_text(record.basis),
-        **_people(person=record.person, approved_by=record.approved_by),
-    }
-    if record.case is not None:
-        fields["case"] = _named("a case's", id=record.case)
-    if record.keys:
-        fields["deks"] = list(record.keys)
-    if record.digests:
-        fields["digests"] = list(record.digests)
-    return Draft(Kind.PAYLOAD_ERASED, fields)
-
-
-def _hold(record: evidence.LegalHold) -> Draft:
-    fields: Fields = {"case": _named("a case's", id=record.case), "why": provider_text(record.why)}
-    kind = Kind.LEGAL_HOLD_SET if record.held else Kind.LEGAL_HOLD_CLEARED
-    return Draft(kind, {**fields, **_people(person=record.person)})
-
-
-def _case_event(record: evidence.CaseEvent) -> Draft:
-    fields: Fields = {"case": _named("a case's", id=record.case), "date": record.date, **_people(person=record.person)}
-    return Draft(Kind.CASE_EVENT, {**fields, "event": _identifier(record.event, "an event")})
+_BUILDERS: Mapping[type, Callable[[Any], Draft]] = {
+    evidence.ConfigActivated: _config,
+    evidence.PersonActed: person_acted,
+    evidence.BreakerChanged: _breaker,
+    evidence.BlockChanged: _block,
+    evidence.RetirementNotice: _notice,
+    evidence.PayloadErased: keeping_draft.erased,
+    evidence.LegalHold: keeping_draft.hold,
+    evidence.CaseEvent: keeping_draft.case_event,
+    evidence.LedgerTransferred: keeping_draft.transferred,
+}
+"""How evidence is told that refers to no ticket."""
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
@@ -372,10 +350,6 @@ def _sampling(sampling: Sampling) -> Fields:
     if sampling.stop:
         fields["stop"] = [provider_text(each) for each in sampling.stop]
     return fields
-
-
-def _people(**names: str | None) -> Fields:
-    return {key: _identifier(name, "a person") for key, name in names.items() if name is not None}
 
 
 def _present(path: str, media: str, data: bytes | None) -> tuple[tuple[str, str, bytes], ...]:
