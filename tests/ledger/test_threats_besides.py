@@ -406,10 +406,10 @@ def test_a_line_of_the_file_of_keys_that_is_damaged_is_told(world: World) -> Non
     assert sealing is not None
     saved = sealing.path.read_bytes()
     connection = sqlite3.connect(sealing.path, isolation_level=None)
-    connection.execute("CREATE TABLE more AS SELECT * FROM ledger_dek")
+    connection.execute("CREATE TABLE more (dek, scope, scope_id, kek, wrapped, state)")
+    connection.execute("INSERT INTO more SELECT dek, scope, 5, kek, wrapped, state FROM ledger_dek")
     connection.execute("DROP TABLE ledger_dek")
     connection.execute("ALTER TABLE more RENAME TO ledger_dek")
-    connection.execute("UPDATE ledger_dek SET scope_id = 5")
     connection.close()
     try:
         found = verify(world.attacked.place)
