@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ledgers import CONTEXT, SystemClock, completed, ledger_at, rows, settled, started
+from ledgers import CONTEXT, Faults, SystemClock, completed, ledger_at, rows, settled, started
 from signing import KEY as LOG_KEY
 from signing import attack, signing_in
 from tests.postgres_server import PostgresServer
 
 from failsoft.context import CallContext, Case
 from failsoft.core.effects import Recorded
+from failsoft.core.evidence import PayloadErased
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger import erasure as erasure_module
 from failsoft.ledger.erasure import Acting, Erased, ErasureRefused, erase, happened, hold
@@ -292,15 +294,76 @@ def test_a_case_that_is_erased_while_the_log_is_verified_is_no_tampering(
     if store == "database":
         place = InDatabase(Address.parse(f"{postgres.url}&schema=erased_meanwhile"), sealing)
     wrote(place, CONTEXT, "c1")
-    walked = KeptPayloads.end
-    size = verify(place).size
+    eraser = ledger_at(place, clock=SystemClock())
+    eraser.open()
+    walked, size = KeptPayloads.end, verify(place).size
+    with read(place) as reader:
+        key = reader.call("c1")[0].fields["dek"]
 
     def slow(self: KeptPayloads, report: Any) -> None:
         monkeypatch.setattr(KeptPayloads, "end", walked)
-        erased(place)
+        assert isinstance(settled(eraser.submit(PayloadErased(CASE, (key,), (), "b", "p"))), Recorded)
+        vault = Vault(sealing, "example.com/failsoft-test")
+        vault.shred(CASE)
+        vault.close()
         walked(self, report)
 
     monkeypatch.setattr(KeptPayloads, "end", slow)
     found = verify(place)
+    eraser.close()
     assert (found.exit_code, found.size) == (0, size), found.summary()
-    assert verify(place).size == size + 3
+    assert verify(place).size == size + 2
+
+
+def test_what_a_case_said_while_it_was_being_erased_is_erased_by_the_next_run(
+    place: InFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has the case's key in hand until it is destroyed."""
+    application = ledger_at(place, clock=SystemClock())
+    application.open()
+    settled(application.submit(started("c1", request=CANARY)))
+    shred = Vault.shred
+
+    def late(self: Vault, case: str) -> None:
+        begin = application.submit(started("c2", request=CANARY))
+        assert isinstance(settled(application.submit(completed(begin, "c2"))), Recorded)
+        shred(self, case)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Vault, "shred", late)
+        assert erased(place).payloads == 1
+    found = verify(place)
+    assert (found.exit_code, found.payloads) == (0, 4)
+    assert "4 payloads are encrypted and weren't opened: their content wasn't checked" in found.summary()
+    again = erased(place)
+    assert (again.payloads, again.records) == (4, ())
+    found = verify(place)
+    assert (found.exit_code, found.payloads) == (0, 0)
+    assert "5 payloads were erased, as the log says" in found.summary()
+    application.close()
+
+
+def test_an_erasure_may_be_of_no_case(place: InFile) -> None:
+    wrote(place, CONTEXT, "c1")
+    acting(place).record(PayloadErased(None, (), ("00" * 32,), "found in a test", "u-7"))
+    with read(place) as reader:
+        (record,) = reader.records("payload.erased")
+    assert "case" not in record.fields
+    assert verify(place).exit_code == 0
+
+
+class TestAFileThatCantForget:
+    def test_what_could_not_be_deleted_is_there_still_and_goes_by_the_next_run(self, tmp_path: Path) -> None:
+        wrote(InFile(tmp_path / "x.db"), CONTEXT, "c1")
+        faults = Faults()
+        store = LedgerFile(tmp_path / "x.db", faults.connect)
+        store.open(list)
+        digests = [digest for (digest,) in rows(tmp_path / "x.db", "SELECT digest FROM ledger_payload")]
+        faults.raises["COMMIT"] = (sqlite3.SQLITE_FULL, "no room")
+        with pytest.raises(sqlite3.OperationalError, match="no room"):
+            store.forget(digests)
+        assert len(rows(tmp_path / "x.db", "SELECT 1 FROM ledger_payload")) == 4
+        faults.raises.clear()
+        assert store.forget(digests)
+        assert rows(tmp_path / "x.db", "SELECT 1 FROM ledger_payload") == []
+        store.close()
