@@ -24,12 +24,14 @@ from failsoft.ledger import postgres as postgres_module
 from failsoft.ledger import postgres_schema
 from failsoft.ledger.attest import attest
 from failsoft.ledger.location import InDatabase, locate
+from failsoft.ledger.merkle import Frontier
 from failsoft.ledger.monitor import monitor
+from failsoft.ledger.postgres import prepare
 from failsoft.ledger.postgres_read import Database
 from failsoft.ledger.publishing import SECOND
 from failsoft.ledger.read import read
 from failsoft.ledger.rotation import rotate
-from failsoft.ledger.store import DatabaseFailed
+from failsoft.ledger.store import AppendFailed, DatabaseFailed
 from failsoft.ledger.verify import verify
 from failsoft.ledger.writer import StoredLedger
 from failsoft.outcome import Pin
@@ -427,6 +429,34 @@ class TestWhoMayDoWhat:
             with pytest.raises(DatabaseFailed, match=r"refused \((42501|P0001)\)"):
                 rows(role, statement)
 
+    def test_a_role_is_prepared_to_write_and_no_more(self, url: str, postgres: PostgresServer) -> None:
+        role = 'a "quoted" role'
+        postgres.execute('CREATE ROLE "a ""quoted"" role" LOGIN')
+        try:
+            prepare(Address.parse(url), role)
+            as_role = url.replace("://postgres:@", "://a%20%22quoted%22%20role@")
+            wrote(as_role, "c1")
+            whole(url)
+            with pytest.raises(DatabaseFailed, match=r"refused \(42501\)"):
+                rows(as_role, "DELETE FROM ledger_record")
+            prepare(Address.parse(url), role)  # again: nothing more happens
+            wrote(as_role, "c2")
+        finally:
+            postgres.execute('DROP OWNED BY "a ""quoted"" role"; DROP ROLE "a ""quoted"" role"')
+
+    def test_who_may_not_read_is_told(self, url: str, postgres: PostgresServer) -> None:
+        wrote(url, "c1")
+        postgres.execute("CREATE ROLE stranger LOGIN")
+        try:
+            with (
+                pytest.raises(LedgerInvalid, match=r"it can't be read .*42501"),
+                read(url.replace("://postgres:@", "://stranger@")),
+            ):
+                pass
+            assert verify(url.replace("://postgres:@", "://stranger@")).exit_code == 3
+        finally:
+            postgres.execute("DROP ROLE stranger")
+
     def test_guards_keep_even_the_owner_from_an_accident(self, url: str) -> None:
         wrote(url, "c1")
         for statement in (
@@ -517,6 +547,45 @@ class TestTampering:
         attack(url, "DELETE FROM ledger_record WHERE seq = 3", "UPDATE ledger_head SET size = 3")
         assert isinstance(settled(ledger.submit(started("c2"))), Unrecorded)
 
+    @pytest.mark.parametrize(
+        ("statements", "told"),
+        [
+            (["UPDATE ledger_head SET size = size + 1, frontier = '\\x00'"], "ValueError"),
+            (["UPDATE ledger_head SET size = size - 1"], "not the one that this process wrote to"),
+            (["INSERT INTO ledger_record (seq, leaf) VALUES (4, decode(repeat('00', 32), 'hex'))"], "23505"),
+        ],
+    )
+    def test_what_is_changed_under_a_writer_is_not_built_upon(
+        self, url: str, ledger: StoredLedger, statements: list[str], told: str
+    ) -> None:
+        settled(call(ledger, "c1")[1])
+        attack(url, *statements)
+        result = settled(ledger.submit(started("c2")))
+        assert isinstance(result, Unrecorded)
+        assert told in result.reason
+        assert len(kinds(url)) == 4 + ("INSERT" in statements[0])
+
+    def test_a_log_cut_back_while_its_writer_had_no_connection_is_refused(self, url: str, ledger: StoredLedger) -> None:
+        settled(call(ledger, "c1")[1])
+        end_connections(url)
+        before = rows(url, "SELECT size, frontier FROM ledger_head")[0]
+        frontier = Frontier()
+        for (leaf,) in rows(url, "SELECT leaf FROM ledger_record WHERE seq < 3 ORDER BY seq"):
+            frontier.append(leaf)
+        assert before[0] == 4
+        attack(
+            url,
+            "DELETE FROM ledger_record WHERE seq = 3",
+            f"UPDATE ledger_head SET size = 3, frontier = decode('{frontier.to_bytes().hex()}', 'hex')",
+        )
+        until(lambda: "had committed 4" in str(getattr(settled(ledger.submit(started("c2"))), "reason", "")))
+
+    def test_a_store_that_is_closed_takes_nothing(self, url: str) -> None:
+        store = postgres_module.LedgerDatabase(Address.parse(url))
+        with pytest.raises(AppendFailed, match="is not open"):
+            store.append([])
+        assert not store.spare.spend()
+
     def test_another_servers_way_of_writing_definitions_is_no_tampering(
         self, url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -537,6 +606,13 @@ class TestVersions:
         with pytest.raises(LedgerInvalid, match="there is no ledger in this database"), read(url):
             pass
         assert verify(url).exit_code == 3
+
+    def test_a_database_without_any_tables_of_ours_is_none(self, postgres: PostgresServer) -> None:
+        postgres.execute("CREATE DATABASE empty_one")
+        place = postgres.url.replace("/postgres?", "/empty_one?")
+        assert place != postgres.url
+        found = verify(place)
+        assert (found.exit_code, "there is no ledger in this database" in str(found.problems)) == (3, True)
 
     def test_tables_of_a_later_version_are_refused(self, url: str, postgres: PostgresServer) -> None:
         wrote(url)
