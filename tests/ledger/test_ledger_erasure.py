@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from failsoft.core.effects import Recorded
 from failsoft.core.evidence import PayloadErased
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger import erasure as erasure_module
+from failsoft.ledger.copying import copy
 from failsoft.ledger.erasure import Acting, Erased, ErasureRefused, erase, happened, hold
 from failsoft.ledger.kept import KeptPayloads
 from failsoft.ledger.location import InDatabase, InFile, Location
@@ -212,6 +213,30 @@ class TestInterrupted:
         assert "it's malformed" in " ".join(verify(clear).summary())
 
 
+class TestWhereNothingIs:
+    """Acts about a log don't found one."""
+
+    def nowhere(self, store: str, server: PostgresServer, folder: Path) -> Location:
+        address = Address.parse(f"{server.url}&schema=nothing_is_here")
+        return InFile(folder / "none.db") if store == "file" else InDatabase(address)
+
+    @pytest.mark.parametrize("store", ["file", "database"])
+    def test_there_is_nothing_to_act_on_and_nothing_is_made(
+        self, store: str, postgres: PostgresServer, tmp_path: Path
+    ) -> None:
+        place = self.nowhere(store, postgres, tmp_path)
+        for act in (
+            lambda: hold(acting(place), CASE, held=True, person="u-9", why="claim"),
+            lambda: happened(acting(place), CASE, event="closed", date="2026-01-01", person="u-9"),
+            lambda: erased(place),
+            lambda: copy(acting(place), InFile(tmp_path / "to.db"), person="u-9", why="w"),
+        ):
+            with pytest.raises(LedgerInvalid, match="there is no "):
+                act()
+        assert verify(place).exit_code == 3
+        assert not (tmp_path / "none.db").exists()
+
+
 class TestHolds:
     def test_a_hold_forbids_it_until_it_is_lifted(self, place: InFile) -> None:
         wrote(place, CONTEXT, "c1")
@@ -255,10 +280,30 @@ class TestRetention:
 
     def test_a_class_by_kind_comes_before_the_default(self) -> None:
         rules = Retention(kinds={"letter": "contract-file"}, default="contractor")
-        assert rules.forbids(CaseFile(kind="letter"), 0) is None
-        assert rules.forbids(CaseFile(kind="solicitation"), 0) is not None
+        assert rules.forbids(CaseFile({"letter"}), 0) is None
+        assert rules.forbids(CaseFile({"solicitation"}), 0) is not None
         assert Retention().forbids(CaseFile(), 0) is None
         assert Retention().ends(CaseFile()) is None
+
+    def test_a_case_of_several_kinds_is_held_to_all_of_them(self) -> None:
+        rules = Retention(kinds={"letter": "contract-file", "contract": "contractor", "claim": "investigation"})
+        paid = {"final-payment": date(2026, 1, 1)}
+        mixed = CaseFile({"letter", "contract"}, events=paid)
+        assert rules.ends(mixed) == date(2026, 1, 1) + timedelta(days=2192)
+        assert "contractor" in (rules.forbids(mixed, at("2028-12-31")) or "")
+        assert rules.forbids(mixed, at("2029-01-01")) is None
+        mixed = CaseFile({"letter", "contract", "claim"}, events=paid)
+        assert rules.ends(mixed) is None
+        assert "until its closed is on record" in (rules.forbids(mixed, at("2099-01-01")) or "")
+        assert rules.forbids(CaseFile({"letter", "unheard"}, events=paid), at("2026-01-02")) is None
+
+    def test_a_later_record_does_not_lift_what_an_earlier_one_brought_with_it(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        wrote(place, CallContext(Case(CASE, "letter")), "c2")
+        wrote(place, CallContext(Case(CASE)), "c3")
+        rules = Retention(kinds={"solicitation": "contractor", "letter": "contract-file"})
+        with pytest.raises(ErasureRefused, match="of the class contractor"):
+            erased(place, retention=rules)
 
     def test_a_class_of_ones_own(self) -> None:
         rules = Retention(
@@ -282,7 +327,7 @@ class TestRetention:
         assert verify(place).exit_code == 0
         with read(place) as reader:
             case = CaseFile.of(each.fields for each in reader.records(case=CASE))
-        assert (case.kind, case.events) == ("solicitation", {"final-payment": date(2001, 1, 1)})
+        assert (case.kinds, case.events) == ({"solicitation"}, {"final-payment": date(2001, 1, 1)})
 
 
 @pytest.mark.parametrize("store", ["file", "database"])

@@ -580,6 +580,19 @@ class TestTampering:
         )
         until(lambda: "had committed 4" in str(getattr(settled(ledger.submit(started("c2"))), "reason", "")))
 
+    def test_a_log_whose_line_goes_while_it_is_opened_is_damaged(
+        self, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wrote(url, "c1")
+
+        def meanwhile(_: Any) -> list[str]:
+            attack(url, "DELETE FROM ledger_log")
+            return []
+
+        monkeypatch.setattr(postgres_module, "differences", meanwhile)
+        with pytest.raises(LedgerInvalid, match=r"the log is damaged \(TypeError\)"):
+            ledger_at(url, **PATIENT).open()
+
     def test_a_store_that_is_closed_takes_nothing(self, url: str) -> None:
         store = postgres_module.LedgerDatabase(Address.parse(url))
         with pytest.raises(AppendFailed, match="is not open"):
