@@ -131,6 +131,20 @@ class TestInterrupted:
         with read(to) as reader:
             assert len(list(reader.records("ledger.transferred"))) == 1
 
+    def test_a_file_whose_maker_was_killed_is_made_anew(
+        self, file: InFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wrote(file)
+        to = InFile(tmp_path / "to.db")
+        with monkeypatch.context() as patched:
+            patched.setattr("failsoft.ledger.receiving.STATEMENTS", ("CREATE TABLE half (a)", "and then the end"))
+            with pytest.raises(LedgerInvalid):
+                copied(file, to)
+        assert to.path.exists()
+        copied(file, to)
+        assert all_of(file) == all_of(to)
+        assert to.path.stat().st_mode & 0o777 == 0o600
+
     def test_what_is_there_must_be_its_beginning(
         self, file: InFile, database: InDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
