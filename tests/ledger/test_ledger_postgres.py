@@ -503,6 +503,15 @@ class TestTampering:
             (["DELETE FROM ledger_log"], "the log's own line"),
             (["CREATE INDEX ledger_more ON ledger_record (ts)"], "the index ledger_more doesn't belong here"),
             (["DROP INDEX ledger_record_call"], "the index ledger_record_call is missing"),
+            (
+                [
+                    "DROP INDEX ledger_record_call",
+                    "CREATE INDEX ledger_record_call ON ledger_record (call_id) WHERE length(call_id) > 2",
+                ],
+                "the index ledger_record_call is not as published",
+            ),
+            (["ALTER TABLE ledger_record DROP CONSTRAINT ledger_record_rid_key"], "ledger_record_rid_key is missing"),
+            (["CREATE RULE ledger_r AS ON INSERT TO ledger_record DO INSTEAD NOTHING"], "ledger_record is not as"),
             (["ALTER TABLE ledger_record ENABLE ROW LEVEL SECURITY"], "the table ledger_record is not as published"),
             (
                 ["ALTER TABLE ledger_record DISABLE TRIGGER ledger_record_kept"],
