@@ -147,7 +147,7 @@ def _marked(annotation: Any, path: Path, seen: tuple[Any, ...]) -> Iterator[tupl
     elif origin in (Union, types.UnionType):
         for member in typing.get_args(annotation):
             yield from _marked(member, path, seen)
-    elif origin is not None:
+    elif isinstance(origin, type):  # a literal has none
         elements = [each for each in typing.get_args(annotation) if each is not Ellipsis]
         for each in elements[1:] if issubclass(origin, Mapping) else elements:
             yield from _marked(each, (*path, EACH), seen)
