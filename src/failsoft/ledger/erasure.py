@@ -86,7 +86,7 @@ class Acting:
         lost = [each for each in results if not isinstance(each, Recorded)]
         if lost:
             raise LedgerInvalid(f"{self.location}: it couldn't be recorded ({getattr(lost[0], 'reason', lost[0])})")
-        return [each.index for each in results if isinstance(each, Recorded)]
+        return [each.index for each in results if isinstance(each, Recorded) and each.index is not None]
 
 
 @frozen
