@@ -1,19 +1,22 @@
-"""Checking a ledger: `failsoft verify` and `failsoft ledger monitor`."""
+"""Checking a ledger or a bundle: `failsoft verify`; and `failsoft ledger monitor`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import attrs
 import typer
 
 from failsoft.cli.application import Json
 from failsoft.cli.pinned import Pin
-from failsoft.cli.telling import explained, out, print_json, print_line
+from failsoft.cli.telling import explained, give_up, out, print_json, print_line
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger import verify_bundle
 from failsoft.ledger.anchors import notes_in
 from failsoft.ledger.monitor import monitor as look
 from failsoft.ledger.note import NoteInvalid, VerifierKey
+from failsoft.ledger.read import connect
 from failsoft.ledger.verify import verify as verify_ledger
 
 EPILOG = (
@@ -39,7 +42,7 @@ def _key(text: str) -> VerifierKey:
         raise typer.BadParameter(str(error)) from None
 
 
-def _checkpoints(path: Path) -> list[bytes]:
+def checkpoints_in(path: Path) -> list[bytes]:
     """The checkpoints in a file; whatever else it holds as one, which verification refuses with the reason."""
     try:
         with path.open("rb") as file:
@@ -58,7 +61,7 @@ Keys = Annotated[
 
 
 def verify(
-    ledger: Annotated[Path, typer.Argument(help="The ledger's file.")],
+    ledger: Annotated[Path, typer.Argument(help="The ledger's file, or a bundle's.")],
     pin: Pin = None,
     key: Keys = None,
     checkpoint: Annotated[
@@ -67,12 +70,14 @@ def verify(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check every record.
+    """Check every record of a ledger, or everything in a bundle.
 
     Keys, pins and checkpoints come from your own keeping: never from the ledger, or from whoever could change it. Without a
     key the most that can be said is that it's self-consistent.
     """
-    pinned = [each for path in checkpoint or [] for each in _checkpoints(path)]
+    pinned = [each for path in checkpoint or [] for each in checkpoints_in(path)]
+    if _is_bundle(ledger):
+        _verify_bundle(ledger, key or [], pinned, pin or [], as_json)
     with explained(as_json, code=3):
         found = verify_ledger(ledger, pins=pin or [], keys=key or [], checkpoints=pinned)
     if as_json:
@@ -81,6 +86,36 @@ def verify(
         for line in found.summary():
             out.print(line, highlight=False, soft_wrap=True, markup=False)
     raise typer.Exit(found.exit_code)
+
+
+def _is_bundle(path: Path) -> bool:
+    """Does it begin as one? Only what SQLite doesn't take for its own is looked into by any other way."""
+    try:
+        connect(path).close()
+        return False
+    except LedgerInvalid:
+        pass
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"PK\3\4"
+    except OSError:
+        return False
+
+
+def _verify_bundle(
+    path: Path, keys: list[VerifierKey], pinned: list[bytes], pins: list[tuple[int, str]], as_json: bool
+) -> NoReturn:
+    try:
+        data = verify_bundle.read_file(str(path), verify_bundle.MAX_BYTES)
+        found = verify_bundle.verify(data, [str(each) for each in keys], pinned, pins)
+    except verify_bundle.Wrong as error:
+        give_up(as_json, [str(error)], error.code)
+    if as_json:
+        print_json(found._asdict())
+    else:
+        for line in found.lines():
+            print_line(line)
+    raise typer.Exit(found.code)
 
 
 def monitor(

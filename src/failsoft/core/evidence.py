@@ -206,4 +206,28 @@ class RetirementNotice:
     text: bytes | None = field(default=None, repr=False)
 
 
-Record = ConfigActivated | CallStarted | CallCompleted | CallAmended | BreakerChanged | BlockChanged | RetirementNotice
+@define(eq=False)
+class ExportCreated:
+    """Somebody was given a part of the log, as an evidence bundle.
+
+    Args:
+        recipient: who gets it.
+        person: who made it.
+        manifest_sha256: of its manifest, lower-case hex.
+    """
+
+    recipient: str
+    person: str
+    manifest_sha256: str
+
+
+Record = (
+    ConfigActivated
+    | CallStarted
+    | CallCompleted
+    | CallAmended
+    | BreakerChanged
+    | BlockChanged
+    | RetirementNotice
+    | ExportCreated
+)

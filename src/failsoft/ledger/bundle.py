@@ -23,7 +23,7 @@ from failsoft.ledger.canonical import dump
 from failsoft.ledger.keys import SigningKey
 from failsoft.ledger.read import Reader
 from failsoft.ledger.report import Told, report
-from failsoft.ledger.selection import Selection, Wanted, select
+from failsoft.ledger.selection import NotWhole, Selection, Wanted, select
 
 FORMAT = verify_bundle.FORMAT
 
@@ -84,7 +84,10 @@ def make(reader: Reader, wanted: Wanted, key: SigningKey | None = None, question
     files["manifest.json"] = manifest
     if key is not None:
         files["manifest.note"] = key.sign_note(f"{FORMAT}\n{origin}\n{digest}\n").to_bytes()
-    data = archive.write(files)
+    try:
+        data = archive.write(files)
+    except ValueError as error:
+        raise NotWhole(f"{reader.path}: {error}: ask for fewer calls at once") from None
     found = verify_bundle.verify(data, () if key is None else (str(key.verifier),))
     if found.code in (verify_bundle.TAMPERED, verify_bundle.UNUSABLE):
         raise LedgerInvalid(

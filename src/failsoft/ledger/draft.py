@@ -137,6 +137,8 @@ def draft_of(record: evidence.Record, leaf_of: LeafOf) -> Draft:
             return _block(record)
         case evidence.RetirementNotice():
             return _notice(record)
+        case evidence.ExportCreated():
+            return _export(record)
     raise TypeError(f"{type(record).__name__} is no evidence")
 
 
@@ -236,6 +238,14 @@ def _notice(record: evidence.RetirementNotice) -> Draft:
     if record.sunset is not None:
         fields["sunset"] = record.sunset
     return Draft(Kind.MODEL_RETIREMENT_NOTICE, fields, _present("notice", TEXT, record.text))
+
+
+def _export(record: evidence.ExportCreated) -> Draft:
+    fields: Fields = {
+        **_named("an export's", recipient=record.recipient, person=record.person),
+        "manifest_sha256": record.manifest_sha256,
+    }
+    return Draft(Kind.EXPORT_CREATED, fields)
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------

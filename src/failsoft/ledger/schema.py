@@ -76,6 +76,7 @@ REQUIRED = MappingProxyType(
         Kind.CALL_ORPHANED: frozenset({"call_id", "refs"}),
         Kind.LEDGER_FAILURE: frozenset({"from", "policy", "lost_at_most"}),
         Kind.LEDGER_RECOVERED: frozenset({"from", "to"}),
+        Kind.EXPORT_CREATED: frozenset({"recipient", "person", "manifest_sha256"}),
     }
 )
 """Keys that a record of each type has besides the common ones."""

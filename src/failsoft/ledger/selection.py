@@ -176,11 +176,15 @@ def _covering(reader: Reader, last: int) -> tuple[Checkpoint, bytes]:
     try:
         checkpoint = Checkpoint.parse(Note.parse(note).text)
     except NoteInvalid as error:
-        raise LedgerInvalid(f"{reader.path}: its newest checkpoint isn't one ({error}): run `failsoft verify`") from None
+        raise LedgerInvalid(
+            f"{reader.path}: its newest checkpoint isn't one ({error}): run `failsoft verify`"
+        ) from None
     if checkpoint.size > reader.size or reader.root_at(checkpoint.size) != checkpoint.root:
         raise LedgerInvalid(f"{reader.path}: its newest checkpoint is of another log: run `failsoft verify` on it")
     if checkpoint.size <= last:
-        raise NotCovered(f"{reader.path}: the newest checkpoint is of {checkpoint.size} records, and record {last} isn't one")
+        raise NotCovered(
+            f"{reader.path}: the newest checkpoint is of {checkpoint.size} records, and record {last} isn't one"
+        )
     return checkpoint, note
 
 
@@ -219,8 +223,10 @@ class _Gathered:
 
     def changes(self) -> None:
         """What refers to the calls, what was in force, what changed since: one look at all records of such types."""
-        starts = {each.index: each.fields for each in self.of_calls() if each.kind == Kind.CALL_STARTED}
-        pins = _asked(each.fields for each in self.of_calls())
+        starts = {
+            each.index: each.fields["config_sha256"] for each in self.of_calls() if each.kind == Kind.CALL_STARTED
+        }
+        asked = _Asked.of(each.fields for each in self.of_calls())
         leaves = {each.leaf.hex() for each in self.entries.values()}
         first = min(self.entries)
         in_force: dict[str, Entry] = {}
@@ -228,26 +234,25 @@ class _Gathered:
             if entry.body is None:
                 continue
             fields = entry.fields
-            if entry.kind in REFERRING:
-                if entry.index in self.entries or leaves & set(fields.get("refs", {}).values()):
-                    self._take(entry, leaves)
-            elif entry.kind == Kind.KEY_ROTATED:
+            if entry.kind == Kind.KEY_ROTATED:
                 self.entries[entry.index] = entry
-            elif entry.kind == Kind.CONFIG_ACTIVATED:
-                if any(entry.index < at and of["config_sha256"] == fields["config_sha256"] for at, of in starts.items()):
-                    in_force[fields["config_sha256"]] = entry
-                if entry.index > first and _asks_otherwise(fields, pins):
-                    self._take(entry, leaves)
             elif entry.kind == Kind.LOCK_CHANGED and entry.index < first:
                 in_force["lock"] = entry
-            elif entry.index > first and _is_about(fields, pins, leaves):
+            elif entry.kind == Kind.CONFIG_ACTIVATED:
+                digest = fields["config_sha256"]
+                if any(entry.index < at and digest == named for at, named in starts.items()):
+                    in_force[digest] = entry
+            if leaves & set(fields.get("refs", {}).values()) or (entry.index > first and asked.concerns(entry, fields)):
                 self._take(entry, leaves)
         for entry in in_force.values():
-            self.entries[entry.index] = entry
-            for digest in (entry.fields.get("config_sha256"), entry.fields.get("lock_sha256")):
-                artifact = None if digest is None else self.reader.artifact(digest)
-                if artifact is not None:
-                    self.artifacts[digest] = artifact[1]
+            self._with_artifacts(entry)
+
+    def _with_artifacts(self, entry: Entry) -> None:
+        self.entries[entry.index] = entry
+        for name in ("config_sha256", "lock_sha256"):
+            digest = entry.fields.get(name)
+            if digest is not None and (artifact := self.reader.artifact(digest)) is not None:
+                self.artifacts[digest] = artifact[1]
 
     def _take(self, entry: Entry, leaves: set[str]) -> None:
         self.entries[entry.index] = entry
@@ -308,27 +313,35 @@ class _Shown:
                 raise LookupError(f"no payload of these calls has the path {pattern!r}: there are {there}")
 
 
-def _asked(records: Iterable[Fields]) -> dict[str, list[Fields]]:
-    """The adapters that were asked, and each one's pins then."""
-    pins: dict[str, list[Fields]] = {}
-    for fields in records:
-        for each in attempts_of(fields):
-            pins.setdefault(each["adapter"], []).append(each["pin"])
-    return pins
+@define
+class _Asked:
+    """The adapters that the calls asked, and each one's pins then."""
 
+    pins: dict[str, list[Fields]] = field(factory=dict[str, list[Fields]])
 
-def _asks_otherwise(fields: Fields, pins: dict[str, list[Fields]]) -> bool:
-    """Does this configuration have an adapter ask for another model than it was? Only the first that does is told."""
-    for each in fields.get("adapters", []):
-        known = pins.get(each["name"])
-        if known and each["pin"] not in known:
-            known.append(each["pin"])
-            return True
-    return False
+    @classmethod
+    def of(cls, records: Iterable[Fields]) -> _Asked:
+        """By what the calls' records say."""
+        made = cls()
+        for fields in records:
+            for each in attempts_of(fields):
+                made.pins.setdefault(each["adapter"], []).append(each["pin"])
+        return made
 
+    def concerns(self, entry: Entry, fields: Fields) -> bool:
+        """Does this record say that something about one of them changed?"""
+        if entry.kind == Kind.CONFIG_ACTIVATED:
+            return self._otherwise(fields)
+        return fields.get("adapter") in self.pins or any(
+            fields.get("subject") == f"adapter:{name}" for name in self.pins
+        )
 
-def _is_about(fields: Fields, pins: Mapping[str, object], leaves: set[str]) -> bool:
-    """Is it about an adapter that was asked, or does it refer to what is here?"""
-    if leaves & set(fields.get("refs", {}).values()):
-        return True
-    return fields.get("adapter") in pins or any(fields.get("subject") == f"adapter:{name}" for name in pins)
+    def _otherwise(self, fields: Fields) -> bool:
+        """Does this configuration have one ask for another model than so far?"""
+        found = False
+        for each in fields.get("adapters", []):
+            known = self.pins.get(each["name"])
+            if known is not None and each["pin"] not in known:
+                known.append(each["pin"])
+                found = True
+        return found

@@ -602,11 +602,8 @@ class _Bundle:
             (code for code, _ in self.problems), key=(WHOLE, INCOMPLETE, TAMPERED, UNUSABLE).index, default=WHOLE
         )
         verdict = ("verified" if by_log else "self-consistent", "tampered with", "incomplete", "unusable")[code]
-        origin, size, root = self.checkpoint
-        number = len(self.manifest.call_ids)
-        return Result(
-            code, verdict, origin, size, root.hex(), number, len(self.manifest.records), self.notes, self.problems
-        )
+        here, calls, records = self.checkpoint, len(self.manifest.call_ids), len(self.manifest.records)
+        return Result(code, verdict, here.origin, here.size, here.root.hex(), calls, records, self.notes, self.problems)
 
     def _guard(self, name: str, check: Any, *values: Any) -> None:
         try:
@@ -796,9 +793,7 @@ class _Bundle:
                 named = fields.get("refs", {}).get(relation)
                 other = targets and named != self.leaves[targets[0][0]]
                 if other and (named is not None or relation == "started"):
-                    raise Wrong(
-                            f"records/{seq}.json doesn't name the call's own record of this relation: {relation}"
-                        )
+                    raise Wrong(f"records/{seq}.json doesn't name the call's own record of this relation: {relation}")
                 if targets and targets[0][0] > seq:
                     raise Wrong(f"records/{seq}.json stands before what it refers to")
                 if not targets and named is not None:
