@@ -1,7 +1,7 @@
-"""HTML put together so that nothing which stands in a ledger can become markup: text is escaped unless this made it.
+r"""HTML put together so that nothing which stands in a ledger can become markup: text is escaped unless this made it.
 
 What steers a reader without being seen (control and format characters, such as those that turn the direction of writing) is
-shown as ``\\uXXXX``.
+shown as ``\uXXXX``.
 """
 
 from __future__ import annotations

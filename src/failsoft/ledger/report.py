@@ -13,7 +13,7 @@ from attrs import frozen
 from failsoft.ledger.markup import Markup, joined, tag, text
 from failsoft.ledger.selection import Selection
 from failsoft.ledger.sheet import Told as Call
-from failsoft.ledger.sheet import attempts_table, brief, calls_of, facts, sheet, table
+from failsoft.ledger.sheet import attempts_table, brief, calls_of, facts, parts_table, sheet, table
 from failsoft.ledger.wording import duration, moment
 
 
@@ -37,18 +37,23 @@ class Told:
 _STYLE = """
 :root { --ink: #1a1a1a; --dim: #555; --line: #bbb; --shade: #f4f4f1; }
 * { box-sizing: border-box; }
-body { margin: 0; color: var(--ink); background: #fff; font: 11pt/1.45 Georgia, "Times New Roman", "DejaVu Serif", serif; }
+body { margin: 0; color: var(--ink); background: #fff; }
+body { font: 1rem/1.45 Georgia, "Times New Roman", "DejaVu Serif", serif; }
 table.frame { width: 100%; border-collapse: collapse; } table.frame > * > tr > td { padding: 0; }
 main { max-width: 46rem; margin: 0 auto; padding: 1.2rem; }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: .6rem 0 .4rem; } h2 { font-size: 1.3rem; margin: 1.6rem 0 .4rem; }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: .6rem 0 .4rem; }
+h2 { font-size: 1.3rem; margin: 1.6rem 0 .4rem; }
 h3 { font-size: 1.02rem; margin: 1.1rem 0 .25rem; padding-top: .45rem; border-top: 1px solid var(--line); }
 p, ul, ol { margin: .3rem 0 .5rem; } ul, ol { padding-left: 1.3rem; } li { margin: .15rem 0; }
-p, li, td, th, pre, h1, h2 { overflow-wrap: anywhere; }
-.lead { font-size: 1.05rem; } .note, .caption, footer { color: var(--dim); font-size: .92rem; } .caption { margin-bottom: 0; }
+p, li, td, pre, h1, h2 { overflow-wrap: anywhere; } .list td:nth-child(2) { min-width: 5.5em; }
+.lead { font-size: 1.05rem; }
+.note, .caption { color: var(--dim); font-size: .92rem; } .caption { margin-bottom: 0; }
 .value { font-size: 1.15rem; font-weight: bold; white-space: pre-wrap; }
 .withheld { border: 1px dashed #777; background: repeating-linear-gradient(135deg, #f4f4f1 0 8px, #fff 8px 16px);
   padding: .4rem .7rem; font-style: italic; }
-pre { white-space: pre-wrap; background: var(--shade); padding: .5rem .7rem; font: 9pt/1.4 "DejaVu Sans Mono", Consolas, monospace; }
+pre { white-space: pre-wrap; background: var(--shade); padding: .5rem .7rem;
+  font: 9pt/1.4 "DejaVu Sans Mono", Consolas, monospace; }
+.said { white-space: pre-wrap; border-left: 3px solid var(--line); padding-left: .8rem; }
 table.facts, table.list { width: 100%; border-collapse: collapse; margin: .4rem 0 .6rem; font-size: .95rem; }
 table.facts th { width: 30%; text-align: left; font-weight: normal; color: var(--dim); }
 table.facts th, table.facts td, table.list th, table.list td { padding: .22rem .5rem; border-bottom: 1px solid #ddd;
@@ -61,7 +66,8 @@ table.facts td { white-space: pre-wrap; } table.list { font-size: .85rem; } tabl
 .room { height: 0; } .marking.print { display: none; }
 @media print {
   @page { margin: 12mm 16mm; }
-  body { font-size: 10pt; } main { max-width: none; padding: 0; } .marking.screen { display: none; }
+  html { font-size: 9.4pt; } body { line-height: 1.36; } h3 { margin-top: .8rem; }
+  main { max-width: none; padding: 0; } .marking.screen { display: none; }
   .marking.print { display: block; position: fixed; left: 0; right: 0; height: 7mm; } .marked .room { height: 9mm; }
   .marking.top { top: 0; } .marking.bottom { bottom: 0; }
   .sheet, .after { break-before: page; } .first { break-before: auto; }
@@ -179,7 +185,9 @@ def _limits(told: Told, calls: Sequence[Call]) -> Markup:
         )
     hidden = len(selection.withheld) + len(selection.erased)
     if hidden:
-        lines.append(f"{hidden} parts are withheld or no longer kept; each is marked where it belongs.")
+        lines.append(
+            f"{hidden} parts are withheld or no longer kept; each is marked where it belongs, or in the lists further down."
+        )
     if not told.signed:
         lines.append("That the question above and this page are the log's: nobody signed them, only the records.")
     lines.append(
@@ -199,7 +207,7 @@ def _after(told: Told, calls: Sequence[Call]) -> Markup:
         if len(calls) > 1:
             parts.append(tag("h3", _named(number, each)))
         parts.append(facts(_times(each)))
-        parts.append(attempts_table(each))
+        parts += [attempts_table(each), parts_table(each)]
     return joined([tag("div", *parts, cls="after"), tag("div", *_verifying(told), cls="after")])
 
 
@@ -219,7 +227,7 @@ def _verifying(told: Told) -> list[Markup]:
     steps = [
         "Get verify.py from a release of failsoft, not from this copy, and compare its SHA-256: "
         + told.verifier_sha256,
-        f"Get the log's verifier key (its name is {checkpoint.origin}) from whoever keeps it for you, and not from whoever sent "
+        f"Get the log's verifier key (its name is {checkpoint.origin}) from whoever keeps it for you, not from whoever sent "
         "you this copy. If you kept a signed checkpoint of this log, have it ready.",
         "On a computer with Python 3.8 or later, without a network if you like, run the command below.",
         "It ends with “verified”, or says what is wrong and in which file. “self-consistent” means that no key was given.",

@@ -271,30 +271,66 @@ def brief(selection: Selection, entry: Entry | None, path: str) -> str:
     plain = selection.disclosures.get(named[0]["digest"])
     if plain is None:
         return "no longer kept" if named[0]["digest"] in selection.erased else "withheld"
-    said = " ".join(Disclosure.from_bytes(plain).data[:400].decode("utf-8", "replace").split())
+    disclosure = Disclosure.from_bytes(plain)
+    value = _flat(disclosure)
+    said = disclosure.data[:400].decode("utf-8", "replace") if value is None else "; ".join(each for _, each in value)
+    said = " ".join(said.split())
     return said if len(said) <= 80 else said[:79] + "…"
 
 
+def parts_table(told: Told) -> Markup:
+    """Each payload of the call: shown, withheld or no longer kept, and in which file."""
+    rows: list[tuple[object, ...]] = []
+    records = [told.started, told.completed, told.end, *told.people]
+    for index, entry in sorted({each.index: each for each in records if each is not None}.items()):
+        for each in entry.fields.get("commitments", []):
+            digest = each["digest"]
+            if digest in told.selection.disclosures:
+                rows.append((index, each["path"], f"disclosures/{digest}.bin"))
+            else:
+                rows.append((index, each["path"], _ERASED if digest in told.selection.erased else _WITHHELD))
+    return table(("record", "part", "where it stands in this copy"), rows)
+
+
 def _shown(disclosure: Disclosure) -> Markup:
+    flat = _flat(disclosure)
+    if flat is not None:
+        return tag("p", flat[0][1], cls="value") if flat[0][0] == "" else facts(flat)
     try:
         said = disclosure.data.decode()
     except UnicodeDecodeError:
         return tag(
             "p", f"{len(disclosure.data)} bytes ({disclosure.media}): they stand in this copy's files.", cls="withheld"
         )
-    try:
-        value = json.loads(said) if len(said) <= SHOWN and disclosure.media == "application/json" else None
-    except (ValueError, RecursionError):
-        value = None
-    if isinstance(value, dict) and value and all(isinstance(each, (str, int, float)) for each in value.values()):
-        return facts([(str(name), _scalar(each)) for name, each in value.items()])
-    if isinstance(value, (str, int, float)):
-        return tag("p", _scalar(value), cls="value")
-    if value is not None:
-        said = json.dumps(value, indent=2, ensure_ascii=False)
     rest = len(said) - SHOWN
     cut = [tag("p", f"Cut here: {rest} characters more stand in this copy's files.", cls="note")] if rest > 0 else []
-    return joined([tag("pre", said[:SHOWN]), *cut])
+    plain = disclosure.media.startswith("text/plain")
+    return joined([tag("p", said[:SHOWN], cls="said") if plain else tag("pre", _laid_out(said)[:SHOWN]), *cut])
+
+
+def _flat(disclosure: Disclosure) -> list[tuple[str, str]] | None:
+    """Names and values of a JSON object without others in it; a single value under no name. None: it's neither."""
+    if len(disclosure.data) > SHOWN or disclosure.media != "application/json":
+        return None
+    try:
+        value = json.loads(disclosure.data)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(value, dict):
+        items: list[tuple[str, Any]] = list(value.items())
+        if items and all(isinstance(each, (str, int, float)) for _, each in items) and "" not in value:
+            return [(name, _scalar(each)) for name, each in items]
+    return [("", _scalar(value))] if isinstance(value, (str, int, float)) else None
+
+
+def _laid_out(said: str) -> str:
+    """JSON over several lines; other text as it is."""
+    if len(said) > SHOWN:
+        return said
+    try:
+        return json.dumps(json.loads(said), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return said
 
 
 def _scalar(value: object) -> str:
@@ -310,6 +346,7 @@ def attempts_table(told: Told) -> Markup:
     """What was tried, for whoever looks closer."""
     if not told.attempts:
         return tag("p", "No AI was asked.")
+    used = told.answering.get("n")
     head = ("No.", "connection", "asked for", "reply from", "believed", "how it ended", "request number", "time")
     rows = [
         (
@@ -318,7 +355,7 @@ def attempts_table(told: Told) -> Markup:
             each["pin"]["model"],
             each.get("served", {}).get("model", "–"),
             each.get("served", {}).get("grade", "–"),
-            spelled(each["fault"]) if "fault" in each else "answer used" if each is told.answering else "answered",
+            spelled(each["fault"]) if "fault" in each else "answer used" if each["n"] == used else "answered",
             each.get("served", {}).get("request_id", "–"),
             duration(each["us"]),
         )

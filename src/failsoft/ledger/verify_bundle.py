@@ -505,7 +505,7 @@ def read_manifest(files: dict[str, bytes]) -> Manifest:
         if fields.get("format") != FORMAT and type(fields.get("format")) is str:
             raise Wrong("it's of another format: {}".format(fields["format"][:80]), UNUSABLE)
         required = {"call_ids", "files", "format", "origin", "records", "size"}
-        _need(required <= set(fields) <= required | {"question", "withheld"})
+        _need(required <= set(fields) <= required | {"question", "withheld"} and fields["format"] == FORMAT)
         listed, records, size = fields["files"], fields["records"], fields["size"]
         _need(type(fields["origin"]) is str and type(fields.get("question", "")) is str)
         _need(type(size) is int and size > 0 and type(records) is list and type(listed) is list)
@@ -776,30 +776,28 @@ class _Bundle:
             if begins and fields.get("config_sha256") not in activated:
                 self.problem(f"records/{seq}.json: the configuration in force isn't here", INCOMPLETE)
         for call_id in sorted(calls):
-            try:
-                self._call([(each, self.records[each]) for each in calls[call_id]])
-            except Wrong as error:
-                self.problem(f"call {call_id[:80]}: {error}", error.code)
+            for code, what in self._call([(each, self.records[each]) for each in calls[call_id]]):
+                self.problem(f"call {call_id[:80]}: {what}", code)
 
-    def _call(self, records: Sequence[tuple[int, dict[str, Any]]]) -> None:
-        def of(kind: str) -> list[tuple[int, dict[str, Any]]]:
-            return [each for each in records if each[1]["type"] == kind]
+    def _call(self, records: Sequence[tuple[int, dict[str, Any]]]) -> Iterator[tuple[int, str]]:
+        def of(*kinds: str) -> list[int]:
+            return [seq for seq, fields in records if fields["type"] in kinds]
 
-        started, ends = of("call.started"), of("call.completed") + of("call.orphaned")
+        started, ends, amended = of("call.started"), of("call.completed", "call.orphaned"), of("call.amended")
         if len(started) > 1 or len(ends) > 1:
-            raise Wrong("it was started or ended more than once")
-        for relation, targets, sources in (("started", started, ends), ("completed", ends, of("call.amended"))):
-            for seq, fields in sources:
-                named = fields.get("refs", {}).get(relation)
-                other = targets and named != self.leaves[targets[0][0]]
-                if other and (named is not None or relation == "started"):
-                    raise Wrong(f"records/{seq}.json doesn't name the call's own record of this relation: {relation}")
-                if targets and targets[0][0] > seq:
-                    raise Wrong(f"records/{seq}.json stands before what it refers to")
-                if not targets and named is not None:
-                    raise Wrong(f"the record that records/{seq}.json refers to isn't here", INCOMPLETE)
-        if not any(fields["type"] in ENDS for _, fields in records):
-            raise Wrong("it has no end here" if records else "none of its records is here", INCOMPLETE)
+            yield TAMPERED, "it was started or ended more than once"
+        if not ends + amended:
+            yield INCOMPLETE, "it has no end here" if records else "none of its records is here"
+        for relation, targets, sources in (("started", started, ends), ("completed", ends, amended)):
+            for seq in sources:
+                named = self.records[seq].get("refs", {}).get(relation)
+                if not targets:
+                    if named is not None:
+                        yield INCOMPLETE, f"the record that records/{seq}.json refers to ({relation}) isn't here"
+                elif targets[0] > seq:
+                    yield TAMPERED, f"records/{seq}.json stands before what it refers to"
+                elif named != self.leaves[targets[0]] and (named is not None or relation == "started"):
+                    yield TAMPERED, f"records/{seq}.json names another record than the call's own ({relation})"
 
     def _payloads(self) -> None:
         """What a call's records commit to is disclosed, or said to be withheld; and it's what was committed to."""
