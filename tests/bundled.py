@@ -83,8 +83,7 @@ class Office:
             "refs": {"started": started.leaf.hex()},
             **fields,
         }
-        if not closing["attempts"]:
-            del closing["attempts"]
+        closing = {key: value for key, value in closing.items() if value is not None and value != []}
         payloads = [said("prompt", f'[{{"content":"Is it? {SECRET}"}}]'), said("response", answer)]
         payloads += [said(f"reply/{each['n']}", '{"id":"chatcmpl-1"}') for each in tried]
         return self.first.say(Draft(Kind.CALL_COMPLETED, closing, tuple(payloads)), second + 0.4)

@@ -12,6 +12,7 @@ import sys
 import zipfile
 from base64 import b64encode
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -486,6 +487,9 @@ def test_payloads_are_those_of_the_calls_and_what_was_committed_to(forge: Forge)
     assert code_of(zipped(forge.made())) == 2
     forge.payloads[artifact] = data + b" "
     assert code_of(zipped(forge.made())) == 1
+    forge.payloads[artifact] = data
+    forge.payloads[f"artifacts/{sha256(b'x').hexdigest()}"] = b"x"
+    assert code_of(zipped(forge.made())) == 1
 
 
 def disclosure(path: bytes, media: bytes, data: bytes, salt: bytes = bytes(32)) -> bytes:
@@ -601,6 +605,23 @@ def test_lines_of_keys_that_nobody_gave_are_passed_over(forge: Forge) -> None:
     other = note + "— somebody.else AAAAAAAA\n".encode()
     moved = {name: data.replace(note, other) for name, data in files.items() if name != "manifest.json"}
     assert code_of(zipped(signed(listed({**files, **moved})))) == 0
+
+
+def test_a_key_may_have_signed_twice(forge: Forge) -> None:
+    files = forge.made()
+    note = files["checkpoint.txt"]
+    twice = note + note.partition(b"\n\n")[2]
+    moved = {name: data.replace(note, twice) for name, data in files.items() if name != "manifest.json"}
+    assert code_of(zipped(signed(listed({**files, **moved})))) == 0
+
+
+def test_a_checkpoints_root_has_32_bytes(forge: Forge) -> None:
+    files = forge.made()
+    note = KEY.sign_note(f"{ORIGIN}\n12\nAAAA\n").to_bytes()
+    moved = {
+        name: data.replace(files["checkpoint.txt"], note) for name, data in files.items() if name != "manifest.json"
+    }
+    assert code_of(zipped(signed(listed({**files, **moved})))) == 1
 
 
 def test_a_signature_that_claims_a_key_must_be_its_own(forge: Forge) -> None:

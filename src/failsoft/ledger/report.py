@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from failsoft.ledger.markup import Markup, joined, tag, text
+from failsoft.ledger.query import reviewer_of
 from failsoft.ledger.selection import Selection
 from failsoft.ledger.sheet import Told as Call
 from failsoft.ledger.sheet import attempts_table, brief, calls_of, facts, parts_table, sheet, table
@@ -163,8 +164,7 @@ def _by(call: Call) -> str:
 
 
 def _who(call: Call) -> list[str]:
-    said = [each.fields.get("person") or each.fields.get("actor", {}) for each in call.people]
-    return [each if isinstance(each, str) else each.get("id", "") for each in said]
+    return [reviewer_of(each.fields) or "somebody" for each in call.people]
 
 
 def _limits(told: Told, calls: Sequence[Call]) -> Markup:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from attrs import frozen
 
 from failsoft.ledger.commitment import Disclosure
 from failsoft.ledger.markup import Markup, joined, tag
-from failsoft.ledger.query import attempts_of
+from failsoft.ledger.query import attempts_of, reviewer_of
 from failsoft.ledger.read import Entry
 from failsoft.ledger.selection import Selection
 from failsoft.ledger.wording import (
@@ -35,6 +35,7 @@ Fields = dict[str, Any]
 SHOWN = 6000
 """Characters of one payload that a page shows; its file holds all."""
 
+_ENDS = ("call.completed", "call.orphaned", "call.amended")
 _WITHHELD = "Withheld: it's on record, and not shown in this copy."
 _ERASED = "No longer kept: it was on record, and was erased since."
 _NONE = "Nothing of the kind is on record."
@@ -80,29 +81,27 @@ class Told:
 
 def calls_of(selection: Selection) -> Iterator[Told]:
     """The calls of a bundle, in the order in which they began."""
+    records: dict[str, list[Entry]] = {each: [] for each in selection.call_ids}
+    for index in selection.own:
+        entry = selection.entries[index]
+        records[entry.call_id or ""].append(entry)
+    later = [selection.entries[each] for each in selection.later]
+    elsewhere = [(each, set(each.fields.get("refs", {}).values())) for each in later if each.kind in PEOPLE]
+    changes = tuple(each for each in later if each.kind not in PEOPLE)
     found: list[Told] = []
-    for call_id in selection.call_ids:
-        own = [selection.entries[each] for each in selection.own if selection.entries[each].call_id == call_id]
+    for call_id, own in records.items():
         leaves = {each.leaf.hex() for each in own}
-        later = [selection.entries[each] for each in selection.later]
-        started = next((each for each in own if each.kind == "call.started"), None)
-        ends = [each for each in own if each.kind in ("call.completed", "call.orphaned", "call.amended")]
-        completed = next((each for each in own if each.kind == "call.completed"), None)
         people = [each for each in own if each.kind in PEOPLE]
-        people += [
-            each
-            for each in later
-            if each.kind in PEOPLE and each not in own and leaves & set(each.fields.get("refs", {}).values())
-        ]
+        people += [each for each, refs in elsewhere if each.call_id != call_id and leaves & refs]
         found.append(
             Told(
                 selection,
                 call_id,
-                started,
-                ends[-1],
-                completed,
+                next((each for each in own if each.kind == "call.started"), None),
+                [each for each in own if each.kind in _ENDS][-1],
+                next((each for each in own if each.kind == "call.completed"), None),
                 tuple(people),
-                tuple(each for each in later if each.kind not in PEOPLE and each.index > own[0].index),
+                tuple(each for each in changes if each.index > own[0].index),
             )
         )
     return iter(sorted(found, key=lambda each: (each.started or each.end).index))
@@ -208,8 +207,7 @@ def _people(told: Told) -> list[Markup]:
 
 def _person(selection: Selection, entry: Entry) -> Iterator[Markup]:
     fields = entry.fields
-    said = fields.get("person") or fields.get("actor", {})
-    who = said if isinstance(said, str) else said.get("id", "somebody")
+    who = reviewer_of(fields) or "somebody"
     decision = f" and decided: {spelled(str(fields['decision']))}" if "decision" in fields else ""
     yield tag("p", tag("strong", who), f" {PEOPLE[entry.kind]} on {moment(entry.ts)}{decision}.")
     for key in ("why", "reason"):
@@ -217,7 +215,7 @@ def _person(selection: Selection, entry: Entry) -> Iterator[Markup]:
             yield tag("p", f"Reason given: {fields[key]}")
     titles = {"reason": "Reason given", "shown": "What was shown to them", "response": "What they put in its place"}
     for each in fields.get("commitments", []):
-        yield tag("p", titles.get(each["path"], each["path"]) + ":", cls="caption")
+        yield tag("p", f"{titles.get(each['path'], each['path'])}:", cls="caption")
         yield payload(selection, entry, each["path"])
 
 
@@ -317,8 +315,8 @@ def _flat(disclosure: Disclosure) -> list[tuple[str, str]] | None:
     except (ValueError, RecursionError):
         return None
     if isinstance(value, dict):
-        items: list[tuple[str, Any]] = list(value.items())
-        if items and all(isinstance(each, (str, int, float)) for _, each in items) and "" not in value:
+        items = list(cast("dict[str, Any]", value).items())
+        if items and all(isinstance(each, (str, int, float)) and name for name, each in items):
             return [(name, _scalar(each)) for name, each in items]
     return [("", _scalar(value))] if isinstance(value, (str, int, float)) else None
 

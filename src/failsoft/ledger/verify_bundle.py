@@ -130,12 +130,12 @@ def read_json(body: bytes, limit: int) -> dict[str, Any]:
         raise Wrong("it's empty or too long")
     try:
         text = body.decode("utf-8")
-        document = json.loads(
+        document: dict[str, Any] = json.loads(
             text, object_pairs_hook=_once, parse_int=_integer, parse_float=_no_number, parse_constant=_no_number
         )
     except (ValueError, RecursionError):
         raise Wrong("it isn't strict JSON in UTF-8") from None
-    if type(document) is not dict:
+    if document.__class__ is not dict:
         raise Wrong("it isn't an object")
     _profile(document, 1)
     try:
@@ -166,22 +166,23 @@ def _no_number(text: str) -> NoReturn:
 
 
 def _profile(value: Any, depth: int) -> None:
-    if depth > 32:
+    kind = value.__class__
+    if depth > 32 and kind in (dict, list):
         raise Wrong("it's nested deeper than 32")
-    if type(value) is dict:
+    if kind is dict:
         for key, each in value.items():
             if KEY.fullmatch(key) is None:
                 raise Wrong("a key of it is none")
-            _profile(each, depth + 1 if type(each) in (dict, list) else depth)
-    elif type(value) is list:
+            _profile(each, depth + 1)
+    elif kind is list:
         if not value:
             raise Wrong("a list of it is empty")
         for each in value:
-            _profile(each, depth + 1 if type(each) in (dict, list) else depth)
-    elif type(value) is int:
+            _profile(each, depth + 1)
+    elif kind is int:
         if abs(value) > 2**53 - 1:
             raise Wrong("an integer of it is beyond 2^53 - 1")
-    elif type(value) not in (str, bool):
+    elif kind not in (str, bool):
         raise Wrong("a value of it is null")
 
 
@@ -260,7 +261,7 @@ def read_note(data: bytes) -> Note:
     lines = below.split("\n")
     if CONTROL.search(whole) or not gap or not text or lines.pop() != "" or not 1 <= len(lines) <= 64:
         raise Wrong("not a signed note")
-    signatures = []
+    signatures: list[tuple[str, bytes, bytes]] = []
     for line in lines:
         parts = line.split(" ")
         if len(parts) != 3 or parts[0] != "\u2014" or KEY_NAME.fullmatch(parts[1]) is None:
@@ -501,40 +502,50 @@ def read_manifest(files: dict[str, bytes]) -> Manifest:
     if data is None:
         raise Wrong("manifest.json is missing")
     try:
-        fields = read_json(data, MAX_MANIFEST)
-        if fields.get("format") != FORMAT and type(fields.get("format")) is str:
-            raise Wrong("it's of another format: {}".format(fields["format"][:80]), UNUSABLE)
-        required = {"call_ids", "files", "format", "origin", "records", "size"}
-        _need(required <= set(fields) <= required | {"question", "withheld"} and fields["format"] == FORMAT)
-        listed, records, size = fields["files"], fields["records"], fields["size"]
-        _need(type(fields["origin"]) is str and type(fields.get("question", "")) is str)
-        _need(type(size) is int and size > 0 and type(records) is list and type(listed) is list)
-        _need(all(type(each) is int and 0 <= each < size for each in records))
-        _need(records == sorted(set(records)), "its records aren't in order, or one is there twice")
-        for each in listed:
-            _need(type(each) is dict and set(each) == {"name", "sha256"})
-            _need(type(each["name"]) is str and type(each["sha256"]) is str)
-        names = [each["name"] for each in listed]
-        _need(names == sorted(set(names)), "its files aren't in order, or one is there twice")
+        manifest, listed = _manifest(read_json(data, MAX_MANIFEST))
     except Wrong as error:
         raise Wrong(f"manifest.json: {error}", error.code) from None
     there = set(files) - {"manifest.json", "manifest.note"}
-    for name in sorted(there ^ set(names)):
-        raise Wrong("{}: {}".format(shown(name), "it's not in the manifest" if name in there else "it's missing"))
-    for each in listed:
-        if hashlib.sha256(files[each["name"]]).hexdigest() != each["sha256"]:
-            raise Wrong(f"{each['name']}: it's not the file that the manifest lists")
-    wanted = {f"records/{each}.json" for each in records} | {f"proofs/{each}.tlog-proof" for each in records}
-    if {each for each in names if each.startswith(("records/", "proofs/"))} != wanted:
+    for name in sorted(there ^ set(listed)):
+        why = "it's not in the manifest" if name in there else "it's missing"
+        raise Wrong(f"{shown(name)}: {why}")
+    for name, digest in listed.items():
+        if hashlib.sha256(files[name]).hexdigest() != digest:
+            raise Wrong(f"{name}: it's not the file that the manifest lists")
+    wanted = {f"records/{each}.json" for each in manifest.records}
+    wanted |= {f"proofs/{each}.tlog-proof" for each in manifest.records}
+    if {each for each in listed if each.startswith(("records/", "proofs/"))} != wanted:
         raise Wrong("manifest.json: its records, and the files of records and proofs, aren't the same")
     for name in ("checkpoint.txt", "report.html", "verify.py"):
         if name not in files:
             raise Wrong(f"{name}: it's missing")
-    try:
-        call_ids, withheld = set(_texts(fields["call_ids"])), set(_texts(fields.get("withheld", []), HEX64))
-    except Wrong as error:
-        raise Wrong(f"manifest.json: {error}") from None
-    return Manifest(call_ids, fields["origin"], size, records, withheld)
+    return manifest
+
+
+def _manifest(fields: dict[str, Any]) -> tuple[Manifest, dict[str, str]]:
+    """What it says, and the files that it lists: their digests by their names."""
+    if fields.get("format") != FORMAT and type(fields.get("format")) is str:
+        raise Wrong(f"it's of another format: {fields['format'][:80]}", UNUSABLE)
+    required = {"call_ids", "files", "format", "origin", "records", "size"}
+    _need(required <= set(fields) <= required | {"question", "withheld"} and fields["format"] == FORMAT)
+    records, size = fields["records"], fields["size"]
+    listed: Any = fields["files"]
+    _need(type(fields["origin"]) is str and type(fields.get("question", "")) is str)
+    _need(type(size) is int and size > 0 and type(records) is list and type(listed) is list)
+    _need(all(type(each) is int and 0 <= each < size for each in records))
+    _need(records == sorted(set(records)), "its records aren't in order, or one is there twice")
+    files = [_listed_file(each) for each in listed]
+    _texts([name for name, _ in files])
+    withheld = _texts(fields["withheld"], HEX64) if "withheld" in fields else []
+    manifest = Manifest(set(_texts(fields["call_ids"])), fields["origin"], size, records, set(withheld))
+    return manifest, dict(files)
+
+
+def _listed_file(value: Any) -> tuple[str, str]:
+    _need(value.__class__ is dict and set(value) == {"name", "sha256"})
+    name, digest = value["name"], value["sha256"]
+    _need(type(name) is str and type(digest) is str)
+    return name, digest
 
 
 def verify(
@@ -852,7 +863,8 @@ def _disclosure(data: bytes, digest: str, path: str) -> None:
     """salt[32], then path and media type with their lengths in 4 bytes, then the payload with its length in 8."""
     if hashlib.sha256(b"failsoft/field/v1\0" + data).hexdigest() != digest:
         raise Wrong("it isn't what was committed to")
-    at, parts = 32, []
+    at = 32
+    parts: list[bytes] = []
     for _ in range(2):
         length = int.from_bytes(data[at : at + 4], "big")
         parts.append(data[at + 4 : at + 4 + length])
@@ -929,4 +941,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main())  # pragma: no cover -- run by tests as a process of its own
