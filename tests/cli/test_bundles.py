@@ -5,6 +5,8 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 from hashlib import sha256
@@ -22,11 +24,40 @@ from failsoft.cli.app import app
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.bundle import verifier
 from failsoft.ledger.keys import write_key
+from failsoft.ledger.merkle import Frontier, leaf_hash
+from failsoft.ledger.note import Checkpoint
 from failsoft.ledger.read import read
 from failsoft.ledger.verify import verify
-from tests.bundled import CASE, KEY, NEXT, Office, office, unzipped
+from tests.bundled import CASE, KEY, NEXT, Office, canonical, office, unzipped
 
 VKEY = str(KEY.verifier)
+INTERPRETERS = ("python3.8", "python3.9", "python3.10", "python3.12", "python3.13", "python3.14")
+
+
+def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def attack(path: Path, statement: tuple[str, tuple[Any, ...]]) -> None:
+    """Whoever may write the file: its guards are taken away."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+        connection.execute(f"DROP TRIGGER {name}")
+    connection.execute(*statement)
+    connection.close()
+
+
+def recompute(path: Path) -> None:
+    """Leaves and head made to fit the records as they are."""
+    frontier = Frontier()
+    for seq, body in rows(path, "SELECT seq, body FROM ledger_record ORDER BY seq"):
+        frontier.append(leaf_hash(body))
+        attack(path, ("UPDATE ledger_record SET leaf = ? WHERE seq = ?", (leaf_hash(body), seq)))
+    attack(path, ("UPDATE ledger_head SET frontier = ?", (frontier.to_bytes(),)))
 
 
 @pytest.fixture(autouse=True)
@@ -255,6 +286,42 @@ def test_what_is_no_ledger_and_no_bundle_is_told(log: Office) -> None:
     assert done["verdict"] == "tampered with"
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attempts": "x"},
+        {"attempts": [1]},
+        {"attempts": [{"adapter": {}, "pin": {}}]},
+        {"source": 5},
+        {"passed_over": [{}]},
+        {"outcome": {"a": 1}},
+        {"us": "x"},
+        {"labels": {"a": 1}},
+        {"refs": "x"},
+        {"commitments": "x"},
+        {"commitments": [{"digest": "x", "path": "y"}]},
+        {"case": "x"},
+        {"capability": 5},
+        {"emitter": {}},
+    ],
+)
+def test_a_ledger_whose_holder_wrote_nonsense_is_told_or_bundled_as_it_is(log: Office, changes: dict[str, Any]) -> None:
+    log.close()
+    body = {**json.loads(rows(Path("x.db"), "SELECT body FROM ledger_record WHERE seq = 4")[0][0]), **changes}
+    attack(Path("x.db"), ("UPDATE ledger_record SET body = ? WHERE seq = 4", (canonical(body),)))
+    recompute(Path("x.db"))
+    attack(Path("x.db"), ("UPDATE ledger_checkpoint SET note = ?", (_signed_again(),)))
+    done = make("--call", "c1", "-c", "failsoft.toml")
+    assert done.exit_code in (0, 1)
+    assert (done.exit_code == 0) == Path("b.zip").exists()
+    assert done.exit_code == 0 or "run `failsoft verify` on it" in done.stderr
+
+
+def _signed_again() -> bytes:
+    with read("x.db") as reader:
+        return KEY.sign_note(Checkpoint(KEY.name, reader.size, reader.root).text).to_bytes()
+
+
 def test_a_bundle_that_grows_beyond_what_is_read_is_unusable(log: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     from failsoft.ledger import verify_bundle
 
@@ -289,3 +356,20 @@ def test_the_standalone_command_says_the_same_as_failsoft(log: Office) -> None:
     assert alone().returncode == 64
     assert alone("b.zip", "--checkpoint", "none").returncode == 3
     assert os.path.exists("b.zip")
+
+
+def test_other_pythons_say_the_same(log: Office) -> None:
+    log.close()
+    make("--call", "c1", "-c", "failsoft.toml", "--question", "Wären’s zwei?")
+    Path("verify.py").write_bytes(verifier())
+    expected = run("verify", "b.zip", "--key", VKEY).output.split()
+    path = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
+    here = [each for each in INTERPRETERS if shutil.which(each)]
+    here = [each for each in here if subprocess.run([each, "-V"], capture_output=True, check=False).returncode == 0]
+    if not here:
+        pytest.skip(f"none of {', '.join(INTERPRETERS)} is here")
+    for python in here:
+        command = [python, "-I", "-S", "verify.py", "b.zip", "--key", VKEY]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=path)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == expected, python

@@ -254,6 +254,17 @@ def test_later_changes_are_told_of_what_was_asked_and_of_nothing_else(bare: Offi
     assert "Nothing about what was asked is on record after it" in said
 
 
+def test_a_change_of_one_adapter_is_no_news_of_another(bare: Office) -> None:
+    bare.call("c1", 2, "1", "2")
+    other = attempt("claude", pin=PIN)
+    bare.call("c2", 3, "1", "2", tried=(other,), source=by("claude"))
+    bare.first.tell(Kind.DRIFT_DETECTED, 9, adapter="claude")
+    said = sheet_of(page_of(bare))
+    first, second = said.partition("Decision 2")[::2]
+    assert "claude: its answers were found to have changed" not in first
+    assert "claude: its answers were found to have changed" in second
+
+
 def test_people_are_told_with_what_they_were_shown(bare: Office) -> None:
 
     done = bare.call("c1", 2, "1", "2")
