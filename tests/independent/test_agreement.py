@@ -14,6 +14,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from struct import unpack
 from typing import Any
 
 import pytest
@@ -116,6 +117,18 @@ def test_every_byte_of_headers_and_directory_matters(whole: bytes) -> None:
         changed = bytearray(whole)
         changed[place] ^= 1 << chooser.randrange(8)
         assert code_of(bytes(changed)) == (3 if place < 4 else 1), place
+
+
+def test_every_bit_of_the_archives_end_and_of_an_entry_matters(whole: bytes) -> None:
+    end = len(whole) - 22
+    (start,) = unpack("<I", whole[-6:-2])
+    first = min(unzipped(whole))
+    places = [*range(end, len(whole)), *range(start, start + 46 + len(first)), *range(4, 30 + len(first))]
+    for place in places:
+        for bit in range(8):
+            changed = bytearray(whole)
+            changed[place] ^= 1 << bit
+            assert code_of(bytes(changed)) == 1, place
 
 
 def test_a_flipped_byte_of_any_file_is_found_and_named(whole: bytes) -> None:
@@ -379,6 +392,7 @@ CHANGES: list[tuple[int, dict[str, Any], int]] = [
     (10, {"eseq": 12}, 1),
     (10, {"mono_us": None}, 1),
     (11, {"mono_us": 0}, 1),
+    (1, {"mono_us": 0}, 0),
     (2, {"mono_us": 2**53 - 1}, 1),
     (1, {"type": "case.event"}, 1),
     (10, {"type": "emitter.opened"}, 1),

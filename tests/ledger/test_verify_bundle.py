@@ -154,6 +154,10 @@ def test_the_command_says_what_it_found(log: Office, capsys: pytest.CaptureFixtu
     code, said = told(capsys, "b.zip", "--key", VKEY, "--checkpoint", "kept.txt")
     assert (code, said.split("\n")[0]) == (0, "verified")
     assert "2 calls, 12 records of 12 at the log's checkpoint" in said
+    assert f"root {verify(Path('b.zip').read_bytes()).root}" in said
+    assert "checkpoint.txt is signed by example.com/procurement+" in said
+    assert "your checkpoint of 12 records is the bundle's own" in said
+    assert "all records of the log up to its checkpoint are here" in said
     code, said = told(capsys, "b.zip", "--json", "--pin", f"12:{'0' * 64}")
     assert (code, json.loads(said)["verdict"]) == (1, "tampered with")
     for missing in (("none.zip",), ("b.zip", "--checkpoint", "none.txt"), (".",), ("b.zip", "--checkpoint", "\0")):
