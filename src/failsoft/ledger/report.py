@@ -69,7 +69,8 @@ table.facts td { white-space: pre-wrap; } table.list { font-size: .85rem; } tabl
   @page { margin: 12mm 16mm; }
   html { font-size: 9.4pt; } body { line-height: 1.36; } h3 { margin-top: .8rem; }
   main { max-width: none; padding: 0; } .marking.screen { display: none; }
-  .marking.print { display: block; position: fixed; left: 0; right: 0; height: 7mm; } .marked .room { height: 9mm; }
+  .marking.print { display: block; position: fixed; left: 0; right: 0; }
+  .marked .room { height: calc(var(--lines) * 6.5mm + 3mm); }
   .marking.top { top: 0; } .marking.bottom { bottom: 0; }
   .sheet, .after { break-before: page; } .first { break-before: auto; }
   h1, h2, h3, .caption { break-after: avoid; } tr, .withheld, .limits { break-inside: avoid; }
@@ -98,7 +99,7 @@ def report(told: Told) -> bytes:
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{banners}{body}</body>\n</html>\n"
+        f"<title>{text(title)}</title>\n<style>{_STYLE}:root {{ --lines: {1 + len(marking) // 60}; }}\n</style>\n</head>\n<body>\n{banners}{body}</body>\n</html>\n"
     ).encode()
 
 
