@@ -18,11 +18,12 @@ from failsoft.context import Actor, CallContext, Case
 from failsoft.core.evidence import Attempt, CallCompleted, CallStarted, ConfigActivated
 from failsoft.ledger.bundle import make, verifier
 from failsoft.ledger.keys import SigningKey
+from failsoft.ledger.location import locate
 from failsoft.ledger.publishing import Signing
 from failsoft.ledger.read import read
 from failsoft.ledger.selection import Wanted
 from failsoft.ledger.ticket import Ticket
-from failsoft.ledger.writer import SqliteLedger
+from failsoft.ledger.writer import StoredLedger
 from failsoft.outcome import Grade, Pin, Served, Source
 
 CALLS = 50
@@ -39,7 +40,7 @@ class SystemClock:
     time_ns = staticmethod(time.time_ns)
 
 
-def call(ledger: SqliteLedger, call_id: str, case: str) -> Ticket:
+def call(ledger: StoredLedger, call_id: str, case: str) -> Ticket:
     """One that a local model answered."""
     context = CallContext(Case(case), Actor("u-7"), frozenset({"CUI"}))
     digest = sha256(SNAPSHOT).hexdigest()
@@ -59,8 +60,8 @@ def call(ledger: SqliteLedger, call_id: str, case: str) -> Ticket:
 
 def fill(path: Path, key: SigningKey, records: int) -> None:
     """The log: the case's calls, spread evenly among others'."""
-    ledger = SqliteLedger(
-        path, clock=SystemClock(), signing=Signing(key, path.with_name("state")), max_queue=2 * records
+    ledger = StoredLedger(
+        locate(path), clock=SystemClock(), signing=Signing(key, path.with_name("state")), max_queue=2 * records
     )
     ledger.open()
     ledger.submit(ConfigActivated(SNAPSHOT, (("classify-item", "1"),), (("local", "1", PIN),)))

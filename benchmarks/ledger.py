@@ -1,6 +1,6 @@
 """What the ledger costs: group commit under many tasks, verification, memory, and the caller's share of a submit.
 
-Run ``python benchmarks/ledger.py [records]``: lines for people, and last a single JSON object.
+Run ``python benchmarks/ledger.py [records] [--postgres]``: lines for people, and last a single JSON object.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Generator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ from failsoft.core.effects import SECOND, Append, Effect, HttpRequest, Recorded,
 from failsoft.core.evidence import Attempt, CallCompleted, CallStarted
 from failsoft.fault import Fault
 from failsoft.io.drive_async import AsyncDriver
+from failsoft.ledger.location import InFile, locate
 from failsoft.ledger.ticket import Ticket
 from failsoft.ledger.verify import verify
-from failsoft.ledger.writer import SqliteLedger
+from failsoft.ledger.writer import StoredLedger
 from failsoft.outcome import Grade, Pin, Served, Source
 from failsoft.prompt import Sampling
 
@@ -80,7 +82,7 @@ def completed(call_id: str, begin: Ticket) -> CallCompleted:
     )  # fmt: skip
 
 
-async def asyncio_tasks(ledger: SqliteLedger, calls: int) -> list[float]:
+async def asyncio_tasks(ledger: StoredLedger, calls: int, tasks: int) -> list[float]:
     """Each task makes one call after the other; seconds that each append took."""
     numbers, waits = iter(range(calls)), list[float]()
     driver = AsyncDriver(Nobody(), SystemClock())
@@ -93,15 +95,15 @@ async def asyncio_tasks(ledger: SqliteLedger, calls: int) -> list[float]:
 
     async def task() -> None:
         for number in numbers:
-            begin = ledger.submit(started(f"c{number}"))
+            begin = ledger.submit(started(f"{tasks}-{number}"))
             await one(begin)
-            await one(ledger.submit(completed(f"c{number}", begin)))
+            await one(ledger.submit(completed(f"{tasks}-{number}", begin)))
 
-    await asyncio.gather(*(task() for _ in range(TASKS)))
+    await asyncio.gather(*(task() for _ in range(tasks)))
     return waits
 
 
-def threads(ledger: SqliteLedger, calls: int) -> None:
+def threads(ledger: StoredLedger, calls: int) -> None:
     """The same with threads, as the sync driver waits."""
     numbers, lock = iter(range(calls)), threading.Lock()
 
@@ -128,7 +130,7 @@ def threads(ledger: SqliteLedger, calls: int) -> None:
         each.join()
 
 
-def calls_in_a_submit(ledger: SqliteLedger) -> int:
+def calls_in_a_submit(ledger: StoredLedger) -> int:
     """Python calls in the caller's thread."""
     count, evidence = 0, started("counted")
 
@@ -163,36 +165,61 @@ def verification(path: str) -> None:
     print(json.dumps(figures))
 
 
-def in_a_process_of_its_own(path: Path) -> dict[str, float]:
+def in_a_process_of_its_own(place: str) -> dict[str, float]:
     """Peak memory only ever rises: verification's own is seen in a process that did nothing else."""
-    command = [sys.executable, __file__, "--verify", str(path)]
+    command = [sys.executable, __file__, "--verify", place]
     figures: dict[str, float] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     return figures
 
 
-def main(records: int) -> None:
-    """Measure and print."""
+def grouped(ledger: StoredLedger, calls: int, tasks: int) -> dict[str, float]:
+    """Group commit under so many tasks: records a second, and what one append takes."""
+    begin = time.perf_counter()
+    waits = sorted(asyncio.run(asyncio_tasks(ledger, calls, tasks)))
+    return {
+        f"asyncio_{tasks}_records_per_s": 2 * calls / (time.perf_counter() - begin),
+        f"asyncio_{tasks}_p50_ms": 1000 * waits[len(waits) // 2],
+        f"asyncio_{tasks}_p99_ms": 1000 * waits[len(waits) * 99 // 100],
+    }
+
+
+def in_a_file(calls: int, folder: Path) -> dict[str, float]:
+    """SQLite."""
+    path = folder / "bench.db"
+    ledger = StoredLedger(InFile(path), clock=SystemClock())
+    ledger.open()
+    figures = grouped(ledger, calls, TASKS)
+    begin = time.perf_counter()
+    threads(ledger, calls)
+    figures["threads_64_records_per_s"] = 2 * calls / (time.perf_counter() - begin)
+    tickets = [ledger.submit(started(f"posted{number}")) for number in range(100)]
+    figures["calls_in_a_submit"] = calls_in_a_submit(ledger)
+    begin = time.perf_counter()
+    tickets += [ledger.submit(started(f"timed{number}")) for number in range(2000)]
+    figures["submit_us"] = (time.perf_counter() - begin) / 2000 * 1e6
+    ledger.close(60)
+    figures["bytes_per_record"] = path.stat().st_size / (4 * calls)
+    return figures | in_a_process_of_its_own(str(path))
+
+
+def in_postgres(calls: int) -> dict[str, float]:
+    """A real server beside, as tests start it."""
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+    postgres_server: Any = import_module("tests.postgres_server").postgres_server
     figures: dict[str, float] = {}
-    calls = records // 2
+    with postgres_server() as server:
+        for tasks in (1, 64, 256):
+            ledger = StoredLedger(locate(server.url), clock=SystemClock(), origin="bench")
+            ledger.open()
+            figures |= grouped(ledger, calls if tasks > 1 else min(calls, 1000), tasks)
+            ledger.close(60)
+        return figures | in_a_process_of_its_own(server.url)
+
+
+def main(records: int, *, postgres: bool) -> None:
+    """Measure and print."""
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        ledger = SqliteLedger(Path(folder) / "bench.db", clock=SystemClock())
-        ledger.open()
-        begin = time.perf_counter()
-        waits = sorted(asyncio.run(asyncio_tasks(ledger, calls)))
-        figures["asyncio_64_records_per_s"] = 2 * calls / (time.perf_counter() - begin)
-        figures["asyncio_64_p50_ms"] = 1000 * waits[len(waits) // 2]
-        figures["asyncio_64_p99_ms"] = 1000 * waits[len(waits) * 99 // 100]
-        begin = time.perf_counter()
-        threads(ledger, calls)
-        figures["threads_64_records_per_s"] = 2 * calls / (time.perf_counter() - begin)
-        tickets = [ledger.submit(started(f"posted{number}")) for number in range(100)]
-        figures["calls_in_a_submit"] = calls_in_a_submit(ledger)
-        begin = time.perf_counter()
-        tickets += [ledger.submit(started(f"timed{number}")) for number in range(2000)]
-        figures["submit_us"] = (time.perf_counter() - begin) / 2000 * 1e6
-        ledger.close(60)
-        figures["bytes_per_record"] = ledger.path.stat().st_size / (4 * calls)
-        figures |= in_a_process_of_its_own(ledger.path)
+        figures = in_postgres(records // 2) if postgres else in_a_file(records // 2, Path(folder))
     for name, value in figures.items():
         print(f"{name:28} {value:12,.1f}")
     print(json.dumps({name: round(value, 2) for name, value in figures.items()}))
@@ -202,4 +229,5 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--verify"]:
         verification(sys.argv[2])
     else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 40_000)
+        given = [each for each in sys.argv[1:] if each != "--postgres"]
+        main(int(given[0]) if given else 40_000, postgres="--postgres" in sys.argv)

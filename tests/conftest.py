@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.postgres_server import PostgresServer, postgres_server
+
 ROOT = Path(__file__).parent.parent
 
 # No deadlines: on a busy machine they'd fail tests for being slow. CI repeats itself exactly; a developer's runs explore.
@@ -25,6 +27,13 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder of real inputs: set FAILSOFT_DATA, or put shared/data beside the checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real server, one for the whole run: each test has a scope or a schema of its own in it."""
+    with postgres_server() as server:
+        yield server
 
 
 @pytest.fixture

@@ -918,7 +918,7 @@ def test_a_config_made_in_code_is_taken_as_it_is() -> None:
 @pytest.mark.parametrize("url", ["", "sqlite://x", "sqlite:///", "sqlite:////", "sqlite:///:memory:", "sqlite:///a?b", "sqlite:///a\0", "mysql://h"])  # fmt: skip
 def test_a_ledgers_url_names_a_file_or_none(url: str) -> None:
     assert problems(ledger={"url": url}) == [
-        'ledger.url: must be "sqlite:///file.db", "sqlite:////absolute/file.db" or "none"'
+        'ledger.url: must be "sqlite:///file.db", "sqlite:////absolute/file.db", "postgresql://host/database" or "none"'
     ]
 
 

@@ -32,7 +32,7 @@ from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.ledger.affected import COLUMNS
 from failsoft.ledger.query import FIELDS
 from failsoft.telemetry import CATALOGUE
-from tests import faults_page
+from tests import compliance_page, faults_page
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -209,6 +209,11 @@ def test_the_page_of_proofs_has_every_column_of_a_table(heading: str, columns: M
 
 def test_the_faults_page_is_the_table_of_treatments() -> None:
     assert faults_page.PAGE.read_text(encoding="utf-8") == faults_page.page(), "write it anew: tests/faults_page.py"
+
+
+def test_the_compliance_page_is_the_map() -> None:
+    page = compliance_page.PAGE.read_text(encoding="utf-8")
+    assert page == compliance_page.page(), "write it anew: python -m tests.compliance_page"
 
 
 @pytest.mark.parametrize(

@@ -443,7 +443,7 @@ class TestBlocking:
             '[ledger]\nurl = "none"\n[adapters.a]\nprovider="openai-compatible"\nmodel="m"\nbase_url="http://127.0.0.1/"\n'
         )
         isolation = Isolation.from_file(tmp_path / "failsoft.toml")
-        assert isolation.ledger_path is None
+        assert isolation.ledger is None
         isolation.block("adapter:a", why="w")
         assert (tmp_path / "failsoft.toml.blocks.json").exists()
 

@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
-from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, model_validator
 
-from failsoft.config_values import Secret, SecretText, Section, Text, Whole, as_names, duration_between, wrong
+from failsoft.config_values import (
+    Secret,
+    SecretText,
+    Section,
+    Text,
+    Whole,
+    as_names,
+    database_address,
+    duration_between,
+    unwrapped,
+    wrong,
+)
+
+_NO_URL: Final = 'must be "sqlite:///file.db", "sqlite:////absolute/file.db", "postgresql://host/database" or "none"'
+
+
+def _url(value: object) -> object:
+    """Never shown: a database's address may hold a password."""
+    given = unwrapped(value)
+    if isinstance(given, str) and (given == "none" or given.startswith("sqlite:")):
+        path = given.removeprefix("sqlite:///")
+        if given != "none" and (path in (given, "", "/", ":memory:") or "?" in path or not path.isprintable()):
+            raise wrong(_NO_URL)
+        return given
+    return database_address(value, _NO_URL)
 
 
 class LedgerConfig(Section):
     """``[ledger]``: where evidence is kept.
 
     Args:
-        url: ``sqlite:///relative`` (to the configuration file), ``sqlite:////absolute``, or ``none``.
+        url: ``sqlite:///relative`` (to the configuration file), ``sqlite:////absolute``, ``postgresql://…`` (extra
+            ``postgres``; one with a password is a secret; ``schema=NAME`` among its parameters names another schema than
+            ``failsoft``), or ``none``.
         origin: the log's name; None takes an existing log's, the key's, or one made of host and file.
         key: signs the log (extra ``signing``); a secret, as `failsoft keys new` writes it. None signs nothing.
         key_state: the file of what was signed last; default: the key's file with ``.state`` after its name.
@@ -23,9 +49,12 @@ class LedgerConfig(Section):
         anchor_file: a file to which each checkpoint is appended.
         anchor_command: a command that gets each checkpoint on its standard input: program and arguments.
         max_unanchored_age: nanoseconds that a record may be held by no anchor, 1 s to 7 days; default 60 s.
+        payload_key: encrypts payloads, by a key of each case (extra ``signing``); a secret, as `failsoft keys new --payload`
+            writes it. None keeps them in clear.
+        case_keys: the file of the cases' keys; default: the ledger's file with ``.keys`` after its name.
     """
 
-    url: str = "sqlite:///failsoft.db"
+    url: Annotated[str | SecretStr, BeforeValidator(_url)] = "sqlite:///failsoft.db"
     origin: Text | None = None
     key: SecretText | None = None
     key_state: Text | None = None
@@ -36,17 +65,9 @@ class LedgerConfig(Section):
         None
     )
     max_unanchored_age: Annotated[int, duration_between("1s", "168h")] | None = None
+    payload_key: SecretText | None = None
+    case_keys: Text | None = None
     _base: Path = PrivateAttr(default_factory=Path.cwd)
-
-    @field_validator("url")
-    @classmethod
-    def _known(cls, url: str) -> str:  # never shows it: other databases' URLs hold passwords
-        if url.startswith(("postgresql:", "postgres:", "postgresql+")):
-            raise wrong('PostgreSQL is not supported yet: use "sqlite:///failsoft.db"')
-        path = url.removeprefix("sqlite:///")
-        if url != "none" and (path in (url, "", "/", ":memory:") or "?" in path or not path.isprintable()):
-            raise wrong('must be "sqlite:///file.db", "sqlite:////absolute/file.db" or "none"')
-        return url
 
     @model_validator(mode="after")
     def _signed(self) -> Self:
@@ -59,14 +80,33 @@ class LedgerConfig(Section):
             raise wrong("a key that stands in no file needs a key_state: the file of what was signed last")
         return self
 
+    @model_validator(mode="after")
+    def _sealed(self) -> Self:
+        if self.payload_key is None and self.case_keys is not None:
+            raise wrong('case_keys means nothing without a payload_key: write payload_key = { file = "payload.key" }')
+        if self.payload_key is not None and self.case_keys is None and not self._plain.startswith("sqlite:"):
+            raise wrong('a ledger in a database needs a file for its cases\' keys: write case_keys = "cases.keys"')
+        return self
+
     @property
     def _key_file(self) -> Path | None:
         return self.key.path if isinstance(self.key, Secret) else None
 
     @property
     def path(self) -> Path | None:
-        """The ledger's file, absolute; None when there's no ledger."""
-        return None if self.url == "none" else self._base / self.url.removeprefix("sqlite:///")
+        """The ledger's file, absolute; None when it's in a database, or there's no ledger."""
+        url = self._plain
+        return self._base / url.removeprefix("sqlite:///") if url.startswith("sqlite:") else None
+
+    @property
+    def database(self) -> str | None:
+        """The database's address; None where the ledger is in a file, or there's none."""
+        url = self._plain
+        return None if url == "none" or url.startswith("sqlite:") else url
+
+    @property
+    def _plain(self) -> str:
+        return str(unwrapped(self.url))
 
     @property
     def key_path(self) -> Path | None:
@@ -79,6 +119,15 @@ class LedgerConfig(Section):
         if self.key_state is not None:
             return self._base / self.key_state
         return None if self.key_path is None else self.key_path.with_name(self.key_path.name + ".state")
+
+    @property
+    def keys_path(self) -> Path | None:
+        """The file of the cases' keys, absolute; None where payloads are kept in clear."""
+        if self.payload_key is None:
+            return None
+        if self.case_keys is not None:
+            return self._base / self.case_keys
+        return None if self.path is None else self.path.with_name(self.path.name + ".keys")
 
     @property
     def anchor_path(self) -> Path | None:

@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 from typing import Annotated, Final, Literal
-from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BeforeValidator, SecretStr
 
-from failsoft.config_file import Resolved
-from failsoft.config_values import Label, Secret, Section, duration_between, wrong
-from failsoft.credentials import SECRET_NAME
+from failsoft.config_values import Label, Section, database_address, duration_between, unwrapped
 from failsoft.durations import SECOND
 
 _NO_STATE_URL: Final = 'must be "file", "none" or "postgresql://host/database"'
 
 
 def _state_url(value: object) -> object:
-    """A database's address may hold a password: as a secret it's kept from every snapshot and repr."""
-    given = value.get_secret_value() if isinstance(value, SecretStr) else value
-    if not isinstance(given, str):
-        raise wrong(_NO_STATE_URL)
-    if given in ("file", "none"):
-        return given
-    if not given.startswith(("postgresql://", "postgres://")):
-        raise wrong(_NO_STATE_URL)
-    if isinstance(value, SecretStr):
-        return value
-    if isinstance(value, Resolved):
-        return Secret(value, value.origin)
-    try:
-        parts = urlsplit(given)
-        secret = bool(parts.password) or any(SECRET_NAME.search(each) for each, _ in parse_qsl(parts.query))
-    except ValueError:
-        raise wrong(_NO_STATE_URL) from None
-    if secret:
-        raise wrong("an address with a password is a secret", "failsoft_inline")
-    return given
+    given = unwrapped(value)
+    return given if given in ("file", "none") else database_address(value, _NO_STATE_URL)
 
 
 class StateConfig(Section):

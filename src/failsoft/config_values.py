@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, cast
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +23,7 @@ from pydantic_core import PydanticCustomError
 
 from failsoft.capability import name_problem
 from failsoft.config_file import Resolved, nearest, shown
+from failsoft.credentials import SECRET_NAME
 from failsoft.durations import SECOND, parse_duration
 from failsoft.providers import CALLABLE, find, known
 
@@ -56,6 +58,35 @@ class Secret(SecretStr):
 def wrong(problem: str, kind: str = "failsoft") -> PydanticCustomError:
     """A problem in our own words, as pydantic carries it."""
     return PydanticCustomError(kind, "{problem}", {"problem": problem})  # pyright: ignore[reportArgumentType]
+
+
+def unwrapped(value: object) -> object:
+    """What stands behind a secret, or the value itself."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+def database_address(value: object, otherwise: str) -> object:
+    """A PostgreSQL database's address. It may hold a password: as a secret it's kept from every snapshot and repr.
+
+    Args:
+        value: what stands in the configuration.
+        otherwise: what's told where it's no such address.
+    """
+    given = unwrapped(value)
+    if not isinstance(given, str) or not given.startswith(("postgresql://", "postgres://")):
+        raise wrong(otherwise)
+    if isinstance(value, SecretStr):
+        return value
+    if isinstance(value, Resolved):
+        return Secret(value, value.origin)
+    try:
+        parts = urlsplit(given)
+        secret = bool(parts.password) or any(SECRET_NAME.search(each) for each, _ in parse_qsl(parts.query))
+    except ValueError:
+        raise wrong(otherwise) from None
+    if secret:
+        raise wrong("an address with a password is a secret", "failsoft_inline")
+    return given
 
 
 def _text(value: str) -> str:

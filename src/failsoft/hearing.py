@@ -15,7 +15,7 @@ from failsoft.core.degraded import DegradedShare
 from failsoft.core.effects import Clock
 from failsoft.core.evidence import BlockChanged, BreakerChanged
 from failsoft.io.sharing import Sharer
-from failsoft.ledger.writer import SqliteLedger
+from failsoft.ledger.writer import StoredLedger
 from failsoft.telemetry import Telemetry
 
 
@@ -32,7 +32,7 @@ class Hearing:
 
     telemetry: Telemetry
     clock: Clock
-    ledger: SqliteLedger | None = None
+    ledger: StoredLedger | None = None
     sharer: Sharer | None = None
 
     def changed(self, adapter: str, change: Told, capability: str | None = None) -> None:

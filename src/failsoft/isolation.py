@@ -57,13 +57,14 @@ from failsoft.io.transport_async import AsyncTransport
 from failsoft.io.transport_sync import SyncTransport
 from failsoft.isolated import Isolated, Running
 from failsoft.kill_switch import KillSwitch
-from failsoft.ledger.writer import SqliteLedger
+from failsoft.ledger.location import Location
+from failsoft.ledger.writer import StoredLedger
 from failsoft.lockfile.adapter_facts import missing_weights
 from failsoft.lockfile.document import Lock
 from failsoft.lockfile.facts import InForce
 from failsoft.outcome import Grade, Pin
 from failsoft.retirements.watch import PinStanding
-from failsoft.signing import signing_of
+from failsoft.signing import location_of, signing_of
 from failsoft.telemetry import Telemetry
 from failsoft.upkeep import Upkeep
 
@@ -141,7 +142,7 @@ class Isolation:
         self._entered = 0
         self.running: Running | None = None
         self._fast: AsyncTransport | None = None
-        self._ledger: SqliteLedger | None = None
+        self._ledger: StoredLedger | None = None
         self._sharer: Sharer | None = None
         self._warned = False
         problems = list(draft.problems)
@@ -161,6 +162,7 @@ class Isolation:
                 self._adapters[name] = adapter
         assembly.check_transport(config, problems)
         assembly.check_state(config, problems)
+        self._location = location_of(config.ledger, problems)
         self._signing = signing_of(config.ledger, problems)
         settings = assembly.pick(config, found)
         self._contracts: dict[str, Contract[Any, Any]] = {}
@@ -361,7 +363,7 @@ class Isolation:
     def _route(self, capability: str) -> Route:
         settings = self._settings[capability]
         adapters = tuple(self._adapters[each] for each in settings.adapters)
-        fair = fair_share(settings.deadline, len(adapters), ledger=self.ledger_path is not None)
+        fair = fair_share(settings.deadline, len(adapters), ledger=self.ledger is not None)
         quality = {each.name: self._quality_of(capability, each.name) for each in adapters}
         return Route(adapters, fair, settings.hedge_after, quality, self._admission_of(capability))
 
@@ -418,12 +420,12 @@ class Isolation:
         through = ThroughLoop(self._fast, self._clock, self._background)
         return dict.fromkeys(names, self._fast), {} if foreign_sync is not None else dict.fromkeys(names, through)
 
-    def _open_ledger(self, snapshot: bytes, lock: Lock | None) -> SqliteLedger | None:
-        path = self._config.ledger.path
-        if path is None:
+    def _open_ledger(self, snapshot: bytes, lock: Lock | None) -> StoredLedger | None:
+        location = self.ledger
+        if location is None:
             return None
-        ledger = SqliteLedger(
-            path,
+        ledger = StoredLedger(
+            location,
             origin=self._config.ledger.origin,
             host=self._config.host or socket.gethostname(),
             policy=self._config.on_ledger_failure,
@@ -529,9 +531,9 @@ class Isolation:
         return {name: each.pin for name, each in self._adapters.items()}
 
     @property
-    def ledger_path(self) -> Path | None:
-        """The ledger's file; None where it's off."""
-        return self._config.ledger.path
+    def ledger(self) -> Location | None:
+        """Where the ledger is, for `failsoft.ledger.read.read`; None where it's off."""
+        return self._location
 
     @property
     def lock_path(self) -> Path:

@@ -24,7 +24,7 @@ from failsoft.core.evidence import Attempt, CallCompleted, CallStarted, ConfigAc
 from failsoft.core.judge import struck
 from failsoft.fault import FaultKind
 from failsoft.io.clock import SystemClock
-from failsoft.ledger.writer import SqliteLedger
+from failsoft.ledger.writer import StoredLedger
 from failsoft.outcome import Pin, Source
 from failsoft.providers import PROVIDERS, Provider
 from failsoft.telemetry import Telemetry
@@ -52,7 +52,7 @@ class Observer:
     pins: Mapping[str, str | Pin]
     provider: str | None
     telemetry: Telemetry
-    ledger: SqliteLedger | None
+    ledger: StoredLedger | None
     _clock: SystemClock = field(factory=SystemClock)
     _random: random.Random = field(factory=random.Random)
     _digest: str = field(init=False, default=hashlib.sha256(_SNAPSHOT).hexdigest())

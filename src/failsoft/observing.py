@@ -22,7 +22,8 @@ from typing import Any, Literal, cast
 from failsoft.errors import ConfigurationError
 from failsoft.fault import FaultKind
 from failsoft.io.clock import SystemClock
-from failsoft.ledger.writer import SqliteLedger
+from failsoft.ledger.location import Location, locate
+from failsoft.ledger.writer import StoredLedger
 from failsoft.observer import Observer, Watch
 from failsoft.outcome import Pin
 from failsoft.providers import PROVIDERS
@@ -67,8 +68,7 @@ def observe(
         if not isinstance(cast("object", expected), (str, Pin)):
             raise ConfigurationError(f"pins: for {asked!r} a served name or a Pin is wanted, not {expected!r}")
     client = httpx.Client(**options) if sync else httpx.AsyncClient(**options)
-    place = None if ledger is None else Path(str(ledger).removeprefix("sqlite:///"))
-    observer = Observer(pins or {}, provider, Telemetry(), None if place is None else _opened(place))
+    observer = Observer(pins or {}, provider, Telemetry(), None if ledger is None else _opened(locate(ledger)))
     wrapped = (_transport if sync else _async_transport)(httpx)
     # Around the client's own: one that's handed in would keep it from the environment's proxies.
     client._transport = wrapped(client._transport, observer)
@@ -89,10 +89,10 @@ def _library(name: Library | None) -> ModuleType:
     raise ConfigurationError(f"library: {name} isn't installed")
 
 
-def _opened(path: Path) -> SqliteLedger:
+def _opened(location: Location) -> StoredLedger:
     telemetry = Telemetry()
-    ledger = SqliteLedger(
-        path, policy="continue", clock=SystemClock(), on_event=lambda name, fields: telemetry.emit(name, **fields)
+    ledger = StoredLedger(
+        location, policy="continue", clock=SystemClock(), on_event=lambda name, fields: telemetry.emit(name, **fields)
     )
     ledger.open()
     return ledger

@@ -23,6 +23,7 @@ from failsoft.cli import bundles
 from failsoft.cli.app import app
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.bundle import verifier
+from failsoft.ledger.erasure import Acting
 from failsoft.ledger.keys import write_key
 from failsoft.ledger.merkle import Frontier, leaf_hash
 from failsoft.ledger.note import Checkpoint
@@ -265,7 +266,7 @@ def test_a_record_that_cannot_be_made_leaves_no_file(log: Office, monkeypatch: p
     def refuse(*_: object) -> None:
         raise LedgerInvalid("x.db: full")
 
-    monkeypatch.setattr(bundles, "visit", refuse)
+    monkeypatch.setattr(Acting, "record", refuse)
     done = make("--call", "c1", "-c", "failsoft.toml", "--recipient", "r")
     assert done.exit_code == 1
     assert "x.db: full" in done.stderr

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from fleet_process import Item, RateItem
-from postgres_server import PostgresServer
+from tests.postgres_server import PostgresServer
 
 from failsoft import ConfigurationError, Isolation
 from failsoft.core.effects import Ask

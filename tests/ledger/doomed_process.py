@@ -18,10 +18,12 @@ from typing import Any
 from ledgers import SystemClock, call, ledger_at, settled, started
 
 from failsoft.core.effects import Recorded
+from failsoft.ledger import postgres
 from failsoft.ledger import sqlite as sqlite_module
 from failsoft.ledger.appender import Appender
 from failsoft.ledger.locks import LiveFile
-from failsoft.ledger.writer import SqliteLedger
+from failsoft.ledger.postgres_read import Database
+from failsoft.ledger.writer import StoredLedger
 
 CALLS: dict[str, tuple[Any, str]] = {
     "rename": (os, "rename"),
@@ -53,6 +55,19 @@ class Doom:
 
         return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, factory=Doomed)
 
+    def follow_a_database(self) -> None:
+        """What is done in PostgreSQL goes through two functions."""
+        run, copy = Database.execute, postgres._copy
+
+        def execute(database: Database, query: str, values: Any = (), /) -> Any:
+            return self._around(query, run, database, query, values)
+
+        def copied(database: Database, statement: str, *arguments: Any) -> None:
+            self._around(statement, copy, database, statement, *arguments)
+
+        Database.execute = execute  # type: ignore[method-assign]
+        postgres._copy = copied
+
     def _wrapped(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *arguments, **named: self._around(self.step, function, *arguments, **named)
 
@@ -80,25 +95,25 @@ def die_writing(log: Path, pages: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
 
-def commit(ledger: SqliteLedger, doom: Doom) -> None:
+def commit(ledger: StoredLedger, doom: Doom) -> None:
     settled(ledger.submit(started("doomed", request=b"x" * 60_000)), 120)
 
 
-def checkpoint(ledger: SqliteLedger, doom: Doom) -> None:
+def checkpoint(ledger: StoredLedger, doom: Doom) -> None:
     sqlite_module.CHECKPOINT_PAGES = 0
     commit(ledger, doom)
 
 
-def write(ledger: SqliteLedger, doom: Doom) -> None:
-    die_writing(ledger.path.with_name(ledger.path.name + "-wal"), int(doom.step))
+def write(ledger: StoredLedger, doom: Doom) -> None:
+    die_writing(ledger.location.path.with_name(ledger.location.path.name + "-wal"), int(doom.step))
     commit(ledger, doom)
 
 
-def close(ledger: SqliteLedger, doom: Doom) -> None:
+def close(ledger: StoredLedger, doom: Doom) -> None:
     ledger.close(120)
 
 
-ACTS: dict[str, Callable[[SqliteLedger, Doom], None]] = {
+ACTS: dict[str, Callable[[StoredLedger, Doom], None]] = {
     "commit": commit,
     "checkpoint": checkpoint,
     "write": write,
@@ -118,7 +133,8 @@ def arm_at_the_sweep(doom: Doom) -> None:
 
 def main(path: str, deed: str, moment: str, step: str, act: str) -> None:
     doom = Doom(deed, moment, step)
-    ledger = ledger_at(Path(path), clock=SystemClock(), connect=doom.connect)
+    ledger = ledger_at(path, clock=SystemClock(), connect=doom.connect)
+    doom.follow_a_database()
     doom.armed = act == "open"
     if act == "sweep":
         arm_at_the_sweep(doom)

@@ -12,9 +12,11 @@ from typing import Any
 
 from failsoft.context import Actor, CallContext, Case
 from failsoft.core.evidence import Attempt, CallCompleted, CallStarted
+from failsoft.ledger.location import InFile, Location, locate
 from failsoft.ledger.ticket import Ticket
-from failsoft.ledger.writer import SqliteLedger
+from failsoft.ledger.writer import StoredLedger
 from failsoft.outcome import Grade, Pin, Served, Source
+from failsoft.postgres_address import is_postgres
 from failsoft.prompt import Sampling
 
 START = 1_795_442_400_000_000_000  # 2026-11-23T14:00:00Z
@@ -41,15 +43,24 @@ class SystemClock:
     time_ns = staticmethod(time.time_ns)
 
 
-def ledger_at(path: Path | str, **options: Any) -> SqliteLedger:
+def ledger_at(place: Path | str | Location, **options: Any) -> StoredLedger:
+    where = {
+        name: options.pop(option)
+        for name, option in (("connect_to", "connect"), ("ballast", "ballast"))
+        if option in options
+    }
+    location: Location
+    if isinstance(place, Path) or (isinstance(place, str) and not is_postgres(place)):
+        location = InFile(Path(place), **{"ballast": 64 * 1024, **where})
+    else:
+        location = locate(place)
     settings: dict[str, Any] = {
         "origin": "example.com/failsoft-test",
         "host": "worker-1",
         "clock": SteppedClock(),
         "back_off": (0.001, 0.01),
-        "ballast": 64 * 1024,
     }
-    return SqliteLedger(path, **{**settings, **options})
+    return StoredLedger(location, **{**settings, **options})
 
 
 CONTEXT = CallContext(Case("SPE4A7-26-R-0001", "solicitation"), Actor("u-7", "user"), frozenset({"CUI"}))
@@ -104,7 +115,7 @@ def completed(ticket: Any, call_id: str = "call-1", **changes: Any) -> CallCompl
     return CallCompleted(**{**values, **changes})
 
 
-def call(ledger: SqliteLedger, call_id: str) -> tuple[Ticket, Ticket]:
+def call(ledger: StoredLedger, call_id: str) -> tuple[Ticket, Ticket]:
     begin = ledger.submit(started(call_id))
     return begin, ledger.submit(completed(begin, call_id))
 

@@ -20,12 +20,12 @@ class Process:
     What it prints goes to a file, so that it outlives a kill, to the last whole line.
     """
 
-    def __init__(self, script: str, path: Path, *arguments: str) -> None:
-        self._told = path.parent / f"told-{'-'.join(arguments)}.txt"
+    def __init__(self, script: str, place: Path | str, *arguments: str, folder: Path | None = None) -> None:
+        self._told = (folder or Path(place).parent) / f"told-{'-'.join(arguments)}.txt"
         self._errors = self._told.with_suffix(".err")
         with self._told.open("wb") as out, self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, str(FOLDER / script), str(path), *arguments],
+                [sys.executable, str(FOLDER / script), str(place), *arguments],
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=errors,

@@ -13,8 +13,8 @@ from failsoft.ledger.anchors import Anchor
 from failsoft.ledger.keys import SigningKey
 from failsoft.ledger.merkle import Frontier, leaf_hash
 from failsoft.ledger.publishing import Signing
-from failsoft.ledger.schema import STATEMENTS
-from failsoft.ledger.writer import SqliteLedger
+from failsoft.ledger.sqlite_schema import STATEMENTS
+from failsoft.ledger.writer import StoredLedger
 
 ORIGIN = "example.com/failsoft-test"
 KEY = SigningKey(ORIGIN, bytes(range(32)))
@@ -25,7 +25,7 @@ def signing_in(folder: Path, key: SigningKey = KEY, **options: Any) -> Signing:
     return Signing(key, folder / "signer.state", **options)
 
 
-def signed_ledger(path: Path, anchors: Sequence[Anchor] = (), key: SigningKey = KEY, **options: Any) -> SqliteLedger:
+def signed_ledger(path: Path, anchors: Sequence[Anchor] = (), key: SigningKey = KEY, **options: Any) -> StoredLedger:
     given = {name: options.pop(name) for name in ("records", "every_ns", "max_unanchored_age_ns") if name in options}
     signing = signing_in(path.parent, key, anchors=tuple(anchors), **given)
     return ledger_at(path, **{"signing": signing, "clock": SystemClock(), **options})

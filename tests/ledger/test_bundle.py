@@ -9,25 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledgers import SystemClock, rows
+from ledgers import SystemClock, completed, rows, settled, started
 from signing import attack
 from tests.bundled import CASE, CONFIG, KEY, NEXT, ORIGIN, SECRET, Office, bundle, office, unzipped
 
-from failsoft.core.evidence import ExportCreated
-from failsoft.errors import LedgerInvalid
+from failsoft.core.evidence import ConfigActivated, ExportCreated
+from failsoft.errors import LedgerInvalid, PayloadSealed
 from failsoft.ledger import archive
 from failsoft.ledger import bundle as bundling
-from failsoft.ledger import visit as visiting
 from failsoft.ledger.archive import write
-from failsoft.ledger.bundle import verifier
+from failsoft.ledger.bundle import Bundle, verifier
 from failsoft.ledger.canonical import ProfileError, dump
+from failsoft.ledger.erasure import Acting, erase, happened, hold
+from failsoft.ledger.location import InFile
 from failsoft.ledger.note import Checkpoint
 from failsoft.ledger.publishing import Signing
 from failsoft.ledger.read import read
 from failsoft.ledger.schema import Kind
 from failsoft.ledger.selection import NotCovered, NotWhole, Wanted, fits
+from failsoft.ledger.vault import PayloadKey, Sealing
 from failsoft.ledger.verify import verify
-from failsoft.ledger.visit import visit
+from failsoft.ledger.writer import StoredLedger
 
 VECTORS = Path(__file__).parents[3] / "shared" / "spec" / "vectors" / "ledger.json"
 PUBLISHED = Path(__file__).parents[2] / "docs" / "how-to" / "bundle.md"
@@ -345,82 +347,81 @@ def test_a_documents_limit_may_be_another() -> None:
 # --- who got it -----------------------------------------------------------------------------------------------------------
 
 
-def signing(path: Path) -> Signing:
-    return Signing(KEY, path.with_name(path.name + ".state"))
+def acting(path: Path) -> Acting:
+    return Acting(path, SystemClock(), Signing(KEY, path.with_name(path.name + ".state")), "worker-2")
 
 
-def test_a_visit_records_and_leaves_a_checkpoint(path: Path) -> None:
-    visit(path, signing(path), SystemClock(), ExportCreated("auditor", "m.smith", "ab" * 32), "worker-2")
+def test_an_export_is_on_record_under_a_checkpoint(path: Path) -> None:
+    acting(path).record(ExportCreated("auditor", "m.smith", "ab" * 32))
     with read(path) as reader:
         (entry,) = reader.records(kind="export.created")
         assert entry.fields["recipient"] == "auditor"
         assert entry.fields["person"] == "m.smith"
         assert entry.fields["manifest_sha256"] == "ab" * 32
-        opened = next(reader.records(kind="emitter.opened", last=1))
-        assert opened.fields["host"] == "worker-2"
         size = reader.size
     found = verify(path, keys=[KEY.verifier])
     assert (found.covered, found.size) == (size, size)
 
 
-def test_a_visit_without_anything_to_record_covers_what_is_there(tmp_path: Path) -> None:
+def test_a_ledger_that_is_opened_and_closed_covers_its_calls(tmp_path: Path) -> None:
     log = office(tmp_path / "x.db")
-    log.first.start("c3", 200, case=CASE)
     log.close()
-    visit(log.path, signing(log.path), SystemClock())
+    acting(log.path).record()
     assert bundle(log.path, Wanted(calls=("c1",))).found.verdict == "verified"
 
 
-def test_a_visit_makes_no_log(tmp_path: Path) -> None:
-    with pytest.raises(LedgerInvalid, match="no such file"):
-        visit(tmp_path / "none.db", signing(tmp_path / "none.db"), SystemClock())
-    assert not (tmp_path / "none.db").exists()
+# --- payloads under a key ---------------------------------------------------------------------------------------------------
 
 
-def test_what_cannot_be_recorded_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(LedgerInvalid, match="couldn't be recorded"):
-        visit(path, signing(path), SystemClock(), ExportCreated("a\nb", "m", "ab" * 32))
-    monkeypatch.setattr(visiting, "PATIENCE", 0.0)
-
-    class Deaf:
-        def wait(self, seconds: float) -> bool:
-            return False
-
-        def set(self) -> None: ...
-
-    monkeypatch.setattr(visiting.threading, "Event", Deaf)
-    ledger = _Opened()
-    with pytest.raises(LedgerInvalid, match="within 0 s"):
-        visiting._recorded(ledger, ExportCreated("a", "m", "ab" * 32))  # type: ignore[arg-type]
+@pytest.fixture
+def sealed(tmp_path: Path) -> InFile:
+    """A call whose payloads are encrypted."""
+    location = InFile(tmp_path / "s.db", sealing=Sealing(PayloadKey(bytes(range(32))), tmp_path / "s.keys"))
+    ledger = StoredLedger(location, clock=SystemClock(), signing=Signing(KEY, tmp_path / "s.state"))
+    ledger.open()
+    ledger.submit(ConfigActivated(CONFIG, (), ()))
+    begin = ledger.submit(started("c1", config_sha256=sha256(CONFIG).hexdigest()))
+    settled(ledger.submit(completed(begin, "c1")))
+    ledger.close()
+    return location
 
 
-class _Opened:
-    path = "x.db"
-
-    def submit(self, record: object) -> Any:
-        class Ticket:
-            class promise:
-                @staticmethod
-                def on_done(callback: object) -> None: ...
-
-        return Ticket
+def bundled(location: InFile, *withhold: str) -> Bundle:
+    with read(location) as reader:
+        return bundling.make(reader, Wanted(calls=("c1",), withhold=withhold), KEY)
 
 
-def test_a_checkpoint_that_cannot_be_signed_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from failsoft.ledger.signer import Signer
-
-    def refuse(*_: object) -> bytes:
-        raise OSError("no room")
-
-    monkeypatch.setattr(Signer, "sign", refuse)
-    with pytest.raises(LedgerInvalid, match="no checkpoint could be signed: no room"):
-        visit(path, signing(path), SystemClock())
+def test_encrypted_payloads_are_disclosed_in_clear_where_their_key_is_here(sealed: InFile) -> None:
+    made = bundled(sealed)
+    assert made.found.verdict == "verified"
+    assert b"NUT,SELF-LOCKING,HEXAGON" in made.data
+    assert b"NUT,SELF-LOCKING,HEXAGON" not in sealed.path.read_bytes()
 
 
-def test_an_event_of_another_kind_is_no_problem_of_a_visit(path: Path, tmp_path: Path) -> None:
-    state = signing(path)
-    from failsoft.ledger.anchors import FileAnchor
+def test_without_their_key_what_is_withheld_needs_none(sealed: InFile) -> None:
+    closed = InFile(sealed.path)
+    with pytest.raises(PayloadSealed):
+        bundled(closed)
+    made = bundled(closed, "re*", "prompt")
+    assert (made.found.code, made.found.problems[0][1]) == (
+        2,
+        "4 payloads are withheld, or no longer kept: what they said isn't here",
+    )
 
-    anchored = Signing(KEY, state.state, anchors=(FileAnchor(tmp_path / "anchors"),))
-    visit(path, anchored, SystemClock())
-    assert (tmp_path / "anchors").exists()
+
+def test_an_erased_case_is_told_as_one(sealed: InFile) -> None:
+    able = Acting(sealed, SystemClock(), Signing(KEY, sealed.path.with_name("s.state")))
+    hold(able, CASE["id"], held=True, person="k.l", why="claim 26-104")
+    hold(able, CASE["id"], held=False, person="k.l", why="settled")
+    happened(able, CASE["id"], event="final-payment", date="2026-11-01", person="k.l")
+    hold(able, "another", held=True, person="k.l", why="not this")
+    erase(able, CASE["id"], basis="letter of 2 November", person="m.smith")
+    files = unzipped(bundled(sealed).data)
+    page = files["report.html"].decode()
+    assert "m.smith had what was asked and answered erased: letter of 2 November" in page
+    assert "k.l forbade to erase anything of this case: claim 26-104" in page
+    assert "k.l lifted that again: settled" in page
+    assert "k.l put on record what happened with this case: final-payment" in page
+    assert "not this" not in page
+    assert page.count("No longer kept") >= 4
+    assert paths(files) == []

@@ -12,10 +12,11 @@ from ledgers import Faults, ledger_at, rows, settled, started, types, until
 
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger import writer as writer_module
+from failsoft.ledger import sqlite as sqlite_module
 from failsoft.ledger.disk import Ballast, network_file_system, sync_folder
 from failsoft.ledger.locks import FileLock, LiveFile, alive
-from failsoft.ledger.sqlite import AppendFailed, LedgerFile
+from failsoft.ledger.sqlite import LedgerFile
+from failsoft.ledger.store import AppendFailed
 from failsoft.ledger.verify import verify
 from failsoft.processes import is_locked
 
@@ -53,7 +54,7 @@ def test_a_path_of_windows_that_names_a_server_is_on_the_network() -> None:
 
 
 def test_a_ledger_on_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "network_file_system", lambda _: "nfs4")
+    monkeypatch.setattr(sqlite_module, "network_file_system", lambda _: "nfs4")
     with pytest.raises(LedgerInvalid, match="PostgreSQL"):
         ledger_at(tmp_path / "x.db").open()
     assert not list(tmp_path.iterdir())
@@ -63,7 +64,7 @@ def test_mounts_that_cannot_be_read_are_a_warning(tmp_path: Path, monkeypatch: p
     def unreadable(_: Path) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(writer_module, "network_file_system", unreadable)
+    monkeypatch.setattr(sqlite_module, "network_file_system", unreadable)
     events: list[str] = []
     for on_event in (None, lambda name, _fields: events.append(name)):
         ledger = ledger_at(tmp_path / "x.db", on_event=on_event)
@@ -121,7 +122,7 @@ def test_a_creation_that_was_interrupted_is_begun_again(tmp_path: Path) -> None:
     ledger = ledger_at(tmp_path / "x.db")
     ledger.open()
     ledger.close()
-    assert verify(ledger.path).exit_code == 0
+    assert verify(ledger.location.path).exit_code == 0
 
 
 def test_an_error_of_the_file_system_in_creation_is_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,9 +139,9 @@ def test_a_ledger_cut_back_between_two_openings_of_one_process_is_refused(tmp_pa
     ledger.open()
     ledger.close()
     before = (tmp_path / "x.db").read_bytes()
-    file = LedgerFile(ledger.path)
+    file = LedgerFile(ledger.location.path)
     file.open(list)
-    file._known.size = 99
+    file._head._known.size = 99
     file.close()
     assert (tmp_path / "x.db").read_bytes() == before
     with pytest.raises(LedgerInvalid, match="had committed 99"):
@@ -255,7 +256,7 @@ def test_the_file_and_its_connection_are_set_up_as_published(tmp_path: Path) -> 
     for _ in range(2):  # made, and opened again
         ledger.open()
         with ledger._io:
-            connection = ledger._appender.file._connection
+            connection = ledger._appender.store._connection
             assert connection is not None
             pragmas = (
                 "journal_mode", "synchronous", "page_size", "recursive_triggers", "secure_delete", "trusted_schema",
@@ -330,15 +331,15 @@ def test_a_disk_that_is_really_full_says_so_and_loses_nothing_acknowledged(small
         recorded.append(result)
     assert isinstance(result, Unrecorded)
     assert "full" in result.reason
-    until(lambda: "ledger.failure" in types(ledger.path))
+    until(lambda: "ledger.failure" in types(ledger.location.path))
     assert not ledger.healthy
-    count = rows(ledger.path, "SELECT count(*) FROM ledger_record WHERE type = 'call.started'")[0][0]
+    count = rows(ledger.location.path, "SELECT count(*) FROM ledger_record WHERE type = 'call.started'")[0][0]
     assert count == len(recorded)
     subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
     until(lambda: ledger.healthy)
     assert isinstance(settled(ledger.submit(started("after"))), Recorded)
     ledger.close()
-    found = verify(ledger.path)
+    found = verify(ledger.location.path)
     assert found.exit_code == 0, found.summary()
     assert found.kinds["call.started"] == len(recorded) + 2
     assert found.kinds["ledger.failure"] == found.kinds["ledger.recovered"] == 1

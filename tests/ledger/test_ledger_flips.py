@@ -12,7 +12,7 @@ from ledgers import call, ledger_at, seeded
 
 from failsoft.core.evidence import ConfigActivated
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger import verify as verify_module
+from failsoft.ledger import sqlite_read as sqlite_module
 from failsoft.ledger.canonical import ProfileError
 from failsoft.ledger.read import read
 from failsoft.ledger.verify import TAMPERED, UNUSABLE, WHOLE, verify
@@ -37,7 +37,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @pytest.fixture(autouse=True)
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """No write-ahead log with anything in it stands beside these files: nobody need be started to look."""
-    monkeypatch.setattr(verify_module, "_own_wal", lambda _: True)
+    monkeypatch.setattr(sqlite_module, "_own_wal", lambda _: True)
 
 
 def flipped(whole: bytes, path: Path) -> Iterator[tuple[int, int]]:

@@ -13,6 +13,7 @@ from signing import KEY, NEXT, ORIGIN, attack, recompute, write
 
 from failsoft.ledger.monitor import monitor
 from failsoft.ledger.note import Checkpoint
+from failsoft.ledger.sqlite_read import SqliteSource
 
 KEYS = [KEY.verifier]
 
@@ -157,10 +158,10 @@ def test_what_cannot_be_read_or_kept_is_unusable(path: Path, state: Path, tmp_pa
 
 
 def test_a_damaged_column_is_unusable(path: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Damaged(sqlite3.Connection):
+    class Damaged(SqliteSource):
         def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
             return super().execute(sql.replace("SELECT size, note", "SELECT size, 5"), *arguments)
 
-    monkeypatch.setattr("failsoft.ledger.monitor.connect", lambda ledger: sqlite3.connect(ledger, factory=Damaged))
+    monkeypatch.setattr("failsoft.ledger.sqlite_read.connect", lambda ledger: sqlite3.connect(ledger, factory=Damaged))
     seen = monitor(state, path)
     assert (seen.exit_code, "can't be read" in seen.told) == (3, True)

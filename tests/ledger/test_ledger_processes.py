@@ -123,8 +123,8 @@ def test_a_child_that_records_nothing_leaves_no_trace(tmp_path: Path) -> None:
     in_child(ledger.close)
     settled(call(ledger, "after")[1])
     ledger.close()
-    assert types(ledger.path).count("emitter.opened") == 1
-    assert verify(ledger.path).exit_code == 0
+    assert types(ledger.location.path).count("emitter.opened") == 1
+    assert verify(ledger.location.path).exit_code == 0
 
 
 def test_a_child_of_a_ledger_that_is_not_open_can_open_it(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_child_of_a_ledger_that_is_not_open_can_open_it(tmp_path: Path) -> Non
         ledger.close()
 
     in_child(child)
-    assert verify(ledger.path).exit_code == 0
+    assert verify(ledger.location.path).exit_code == 0
 
 
 def test_the_parents_lock_ends_with_the_parent_though_a_child_lives_on(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_the_parents_lock_ends_with_the_parent_though_a_child_lives_on(tmp_path:
         os._exit(0)
     os.read(begun, 1)  # until then the child may still have its copy of the lock
     ledger._appender.abandon()  # what the kernel does when a process is killed
-    other = ledger_at(ledger.path, clock=SystemClock())
+    other = ledger_at(ledger.location.path, clock=SystemClock())
     other.open()
     other.close()
     os.write(tell, b"x")
@@ -163,7 +163,7 @@ def test_the_parents_lock_ends_with_the_parent_though_a_child_lives_on(tmp_path:
     os.close(told)
     os.close(begun)
     os.close(begin)
-    assert types(ledger.path).count("call.orphaned") == 1
+    assert types(ledger.location.path).count("call.orphaned") == 1
     ledger._queue.shut("the test is over")
 
 
@@ -186,7 +186,7 @@ def test_a_fork_in_the_middle_of_a_stuck_commit_leaves_the_child_without_a_ledge
     faults.gate.set()
     assert isinstance(settled(stuck), Recorded)
     ledger.close()
-    assert verify(ledger.path).exit_code == 0
+    assert verify(ledger.location.path).exit_code == 0
 
 
 def test_verifying_works_while_a_process_writes(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_a_child_seen_from_inside_has_its_own_emitter_and_queue(tmp_path: Path) 
     assert parent is not None
     parent.join(10)
     ledger.close()
-    found = verify(ledger.path)
+    found = verify(ledger.location.path)
     assert found.exit_code == 0, found.summary()
     assert found.kinds["emitter.opened"] == found.kinds["emitter.closed"] == 2
 
@@ -235,7 +235,7 @@ def test_a_child_that_closes_at_once_never_writes(tmp_path: Path) -> None:
     parents_queue.shut("the parent is closed")
     assert parent is not None
     parent.join(10)
-    assert types(ledger.path).count("emitter.opened") == 1
+    assert types(ledger.location.path).count("emitter.opened") == 1
 
 
 def test_two_threads_wake_a_sleeping_ledger_once(tmp_path: Path) -> None:
@@ -285,6 +285,6 @@ def test_orphans_that_cannot_be_written_are_named_later(tmp_path: Path) -> None:
     faults.raises.clear()
     appender.settle(*appender.step())
     appender.end()
-    assert types(first.path).count("call.orphaned") == 1
-    assert verify(first.path).exit_code == 0
+    assert types(first.location.path).count("call.orphaned") == 1
+    assert verify(first.location.path).exit_code == 0
     first._queue.shut("the test is over")  # whereupon its thread says goodbye, and names the call as well

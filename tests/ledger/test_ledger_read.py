@@ -10,9 +10,9 @@ from ledgers import call, ledger_at, settled, started
 
 from failsoft.core.evidence import ConfigActivated
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger import merkle
-from failsoft.ledger import read as read_module
-from failsoft.ledger.read import Reader, connect, read
+from failsoft.ledger import merkle, sqlite_read
+from failsoft.ledger.read import Reader, read
+from failsoft.ledger.sqlite_read import connect
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_an_artifact_is_found_by_its_digest(tmp_path: Path) -> None:
     for snapshot in (b'{"a":1}', b'{"a":2}'):
         settled(ledger.submit(ConfigActivated(snapshot, (), ())))
     ledger.close()
-    with read(ledger.path) as reader:
+    with read(ledger.location.path) as reader:
         named = [each.fields["config_sha256"] for each in reader.records("config.activated")]
         assert [reader.artifact(each) for each in named] == [
             ("application/json", b'{"a":1}'),
@@ -132,7 +132,7 @@ def test_what_is_no_ledger_says_what_it_is(path: Path, tmp_path: Path, change: A
 def test_a_reader_sees_one_moment(tmp_path: Path) -> None:
     ledger = ledger_at(tmp_path / "x.db")
     ledger.open()
-    with read(ledger.path) as reader:
+    with read(ledger.location.path) as reader:
         assert reader.size == 2
         settled(ledger.submit(started()))
         assert reader.size == len(list(reader.records())) == 2
@@ -149,14 +149,14 @@ def test_a_pruned_record_and_a_swapped_payload_say_so(tmp_path: Path) -> None:
     ledger.open()
     settled(call(ledger, "c1")[1])
     ledger.close()
-    with read(ledger.path) as reader:
+    with read(ledger.location.path) as reader:
         digest = reader.call("c1")[0].fields["commitments"][0]["digest"]
-    connection = sqlite3.connect(ledger.path, isolation_level=None)
+    connection = sqlite3.connect(ledger.location.path, isolation_level=None)
     connection.execute("DROP TRIGGER ledger_payload_no_update")
     connection.execute("UPDATE ledger_record SET body = NULL WHERE seq = 3")
     connection.execute("UPDATE ledger_payload SET data = x'00'")
     connection.close()
-    with read(ledger.path) as reader:
+    with read(ledger.location.path) as reader:
         with pytest.raises(LookupError, match="pruned"):
             _ = reader.record(3).fields
         with pytest.raises(ValueError, match="committed to"):
@@ -164,6 +164,6 @@ def test_a_pruned_record_and_a_swapped_payload_say_so(tmp_path: Path) -> None:
 
 
 def test_a_file_that_sqlite_cannot_open_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_module, "address", lambda _: "file:///nowhere/at/all?mode=ro")
+    monkeypatch.setattr(sqlite_read, "address", lambda *_: "file:///nowhere/at/all?mode=ro")
     with pytest.raises(LedgerInvalid, match="can't be read"), read(path):
         pass

@@ -20,6 +20,7 @@ from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.anchors import Anchoring, CommandAnchor, FileAnchor, notes_in
 from failsoft.ledger.keys import SigningKey, open_checkpoint, verify
+from failsoft.ledger.location import InFile
 from failsoft.ledger.merkle import Frontier
 from failsoft.ledger.note import Checkpoint, VerifierKey
 from failsoft.ledger.publishing import SECOND, Publisher, Signing
@@ -142,7 +143,7 @@ def test_a_writer_does_not_build_on_a_head_that_others_changed(path: Path) -> No
             "cut or rolled",
         ),
         (lambda path: (path.parent / "signer.state").write_text(Checkpoint(ORIGIN, 3, bytes(32)).text), "was forked"),
-        (lambda path: path.unlink(), "there is no such file"),
+        (lambda path: path.unlink(), "there is no such ledger"),
     ],
 )
 def test_a_log_that_is_not_the_signed_one_is_not_opened(path: Path, spoil: Callable[[Path], Any], why: str) -> None:
@@ -150,7 +151,7 @@ def test_a_log_that_is_not_the_signed_one_is_not_opened(path: Path, spoil: Calla
     spoil(path)
     with pytest.raises(LedgerInvalid, match=why):
         signed_ledger(path).open()
-    if why == "there is no such file":
+    if why == "there is no such ledger":
         assert not path.exists()
 
 
@@ -190,7 +191,7 @@ def test_a_snapshot_of_the_machine_is_found_by_the_anchor(path: Path, tmp_path: 
         signed_ledger(path, anchors=[anchor]).open()
     path.unlink()
     (tmp_path / "signer.state").unlink()
-    with pytest.raises(LedgerInvalid, match="there is no such file"):
+    with pytest.raises(LedgerInvalid, match="there is no such ledger"):
         signed_ledger(path, anchors=[anchor]).open()
 
 
@@ -332,10 +333,14 @@ def test_an_error_that_ends_the_transaction_by_itself_is_told_as_it_is(path: Pat
                 raise sqlite3.OperationalError("disk I/O error")
             return super().execute(sql, *arguments)
 
-    connection = sqlite3.connect(path, isolation_level=None, factory=Ends)
+    def ends(uri: str) -> sqlite3.Connection:
+        return sqlite3.connect(uri, uri=True, isolation_level=None, factory=Ends)
+
+    store = InFile(path, ends).store(Signer(KEY, path.parent / "signer.state"))
+    store.open(list)
     with pytest.raises(sqlite3.OperationalError, match="disk I/O"):
-        publish(connection, Signer(KEY, path.parent / "signer.state"))
-    connection.close()
+        store.publish()
+    store.close()
     ledger.close()
 
 

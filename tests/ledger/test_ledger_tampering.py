@@ -17,7 +17,8 @@ from failsoft.errors import LedgerInvalid
 from failsoft.ledger import canonical
 from failsoft.ledger.merkle import Frontier, leaf_hash, root_of
 from failsoft.ledger.read import read
-from failsoft.ledger.verify import Problem, Verification, _Findings, _header_holds, _own_wal, verify
+from failsoft.ledger.sqlite_read import SqliteSource, _header_holds, _own_wal
+from failsoft.ledger.verify import Problem, Verification, _Findings, verify
 from failsoft.ledger.walk import Walk
 
 CALLS = 140  # so that a block of 256 leaves is complete
@@ -55,7 +56,7 @@ def attacker(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def put_back(connection: sqlite3.Connection) -> None:
-    from failsoft.ledger.schema import STATEMENTS
+    from failsoft.ledger.sqlite_schema import STATEMENTS
 
     for statement in STATEMENTS:
         if statement.startswith("CREATE TRIGGER"):
@@ -578,18 +579,18 @@ def test_payloads_may_lie_in_another_order_than_the_records_that_name_them(
     ],
 )
 def test_a_clock_steps_back_by_a_second_or_more(before: str, later: str, back: bool) -> None:
-    walk = Walk(sqlite3.connect(":memory:"), "")
+    walk = Walk(sqlite3.connect(":memory:", factory=SqliteSource), "")
     for ts in (before, later, later):
         walk._note_time(ts)
-    walk.connection.close()
+    walk.source.close()
     assert walk.steps_back == int(back)
 
 
 def test_small_steps_back_are_measured_from_the_latest_time_that_was_seen() -> None:
-    walk = Walk(sqlite3.connect(":memory:"), "")
+    walk = Walk(sqlite3.connect(":memory:", factory=SqliteSource), "")
     for ts in ("2026-11-23T14:00:01.000000Z", "2026-11-23T14:00:00.500000Z", "2026-11-23T14:00:00.000000Z"):
         walk._note_time(ts)
-    walk.connection.close()
+    walk.source.close()
     assert walk.steps_back == 1
 
 
@@ -599,7 +600,7 @@ def test_a_clock_that_stepped_back_is_noted_and_no_problem(tmp_path: Path) -> No
     settled(ledger.submit(started("c1")))
     ledger._clock.wall -= 3_600_000_000_000  # type: ignore[attr-defined]
     ledger.close()
-    found = verify(ledger.path)
+    found = verify(ledger.location.path)
     assert found.exit_code == 0
     assert "stepped back 1 times" in said(found)
 
@@ -609,7 +610,7 @@ def test_verifying_a_live_ledger_sees_calls_in_flight_and_changes_nothing(tmp_pa
     ledger.open()
     settled(ledger.submit(started("open")))
     wal = (tmp_path / "x.db-wal").stat().st_size
-    found = verify(ledger.path)
+    found = verify(ledger.location.path)
     assert (found.exit_code, found.in_flight) == (0, 1)
     assert (tmp_path / "x.db-wal").stat().st_size == wal
     ledger.close()
@@ -627,7 +628,7 @@ def test_a_call_that_ends_while_it_is_verified_is_no_problem(tmp_path: Path, mon
         walked(self, row, problem)
 
     monkeypatch.setattr(Walk, "record", slow)
-    found = verify(ledger.path)
+    found = verify(ledger.location.path)
     assert (found.exit_code, found.in_flight, found.size) == (0, 1, 3)
 
 
@@ -644,11 +645,11 @@ def test_a_call_that_ends_while_it_is_verified_is_no_problem(tmp_path: Path, mon
 def test_a_ledger_that_cant_be_read_now_is_unusable_not_tampered_with(
     path: Path, monkeypatch: pytest.MonkeyPatch, code: int, exit_code: int, told: str
 ) -> None:
-    class Refusing(sqlite3.Connection):
+    class Refusing(SqliteSource):
         def execute(self, *_: Any) -> Any:
             raise error(code, "no")
 
-    monkeypatch.setattr("failsoft.ledger.verify.connect", lambda path: sqlite3.connect(path, factory=Refusing))
+    monkeypatch.setattr("failsoft.ledger.sqlite_read.connect", lambda path: sqlite3.connect(path, factory=Refusing))
     found = verify(path)
     assert found.exit_code == exit_code
     assert told in said(found)

@@ -58,12 +58,12 @@ def test_a_call_is_recorded_and_its_end_names_its_start(tmp_path: Path) -> None:
     begin, end = call(ledger, "c1")
     assert isinstance(settled(end), Recorded)
     ledger.close()
-    with read(ledger.path) as reader:
+    with read(ledger.location.path) as reader:
         first, second = reader.call("c1")
         assert second.fields["refs"] == {"started": first.leaf.hex()}
         assert begin.promise.value == Recorded(first.index, first.leaf)
         assert first.fields["emitter"] == second.fields["emitter"]
-    whole(ledger.path)
+    whole(ledger.location.path)
 
 
 def test_every_type_of_evidence_is_recorded_and_verified(tmp_path: Path) -> None:
@@ -75,8 +75,8 @@ def test_every_type_of_evidence_is_recorded_and_verified(tmp_path: Path) -> None
     ledger.submit(BreakerChanged("gpt", "health", "closed", "open", "5 of 10", 30_000))
     settled(ledger.submit(BlockChanged("adapter:gpt", True, "u-7", "an order")))
     ledger.close()
-    whole(ledger.path)
-    with read(ledger.path) as reader:
+    whole(ledger.location.path)
+    with read(ledger.location.path) as reader:
         (config,) = reader.records("config.activated")
         assert reader.artifact(config.fields["config_sha256"]) == ("application/json", b'{"a":1}')
         (amended,) = reader.records("call.amended")
@@ -90,8 +90,8 @@ def test_a_ledger_can_be_closed_and_opened_again_as_another_emitter(tmp_path: Pa
         call(ledger, f"c{_}")
         ledger.close()
         ledger.close()
-    assert len(rows(ledger.path, "SELECT DISTINCT emitter FROM ledger_record WHERE emitter IS NOT NULL")) == 3
-    whole(ledger.path)
+    assert len(rows(ledger.location.path, "SELECT DISTINCT emitter FROM ledger_record WHERE emitter IS NOT NULL")) == 3
+    whole(ledger.location.path)
 
 
 def test_a_records_time_is_that_of_its_submission_however_late_it_is_written(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_records_time_is_that_of_its_submission_however_late_it_is_written(tmp
     settled(first)
     settled(second)
     ledger.close()
-    with read(ledger.path) as reader:
+    with read(ledger.location.path) as reader:
         (one,), (two,) = (
             [each for each in reader.call(name) if each.kind == "call.started"] for name in ("first", "second")
         )
@@ -149,8 +149,8 @@ def test_calls_left_open_at_close_are_orphaned_by_the_one_who_began_them(tmp_pat
     ledger.open()
     settled(ledger.submit(started("left")))
     ledger.close()
-    assert types(ledger.path)[-2:] == ["call.orphaned", "emitter.closed"]
-    whole(ledger.path)
+    assert types(ledger.location.path)[-2:] == ["call.orphaned", "emitter.closed"]
+    whole(ledger.location.path)
 
 
 def test_a_malformed_record_fails_alone_and_is_declared(tmp_path: Path) -> None:
@@ -170,10 +170,10 @@ def test_a_malformed_record_fails_alone_and_is_declared(tmp_path: Path) -> None:
     assert bad.withdraw()
     assert isinstance(settled(held), Recorded)
     ledger.close()
-    with read(ledger.path) as reader:
+    with read(ledger.location.path) as reader:
         gaps = [each.fields for each in reader.records("gap.declared")]
     assert [(gap["reason"], gap["count"]) for gap in gaps] == [("malformed", 3)]
-    whole(ledger.path)
+    whole(ledger.location.path)
 
 
 @pytest.mark.parametrize("statement", ["BEGIN", "UPDATE", "COMMIT"])
@@ -195,11 +195,11 @@ def test_a_failed_commit_tells_its_waiters_lowers_health_and_is_made_good(
     ledger.close()
     assert [name for name, _ in events] == ["ledger.failed", "ledger.recovered"]
     assert "no such luck" in events[0][1]["reason"]
-    kinds = types(ledger.path)
+    kinds = types(ledger.location.path)
     assert [kinds.count(each) for each in ("call.started", "call.completed", "ledger.failure", "ledger.recovered")] == [
         1, 1, 1, 1,
     ]  # fmt: skip
-    whole(ledger.path)
+    whole(ledger.location.path)
 
 
 def test_between_two_tries_it_waits_and_new_records_do_not_end_that(tmp_path: Path) -> None:
@@ -250,8 +250,8 @@ def test_a_commit_of_unknown_outcome_that_did_happen_is_found_and_not_doubled(tm
     faults.after.clear()
     until(lambda: ledger.healthy)
     ledger.close()
-    assert types(ledger.path).count("call.started") == 1
-    whole(ledger.path)
+    assert types(ledger.location.path).count("call.started") == 1
+    whole(ledger.location.path)
 
 
 def test_a_record_withdrawn_during_an_outage_is_never_written(tmp_path: Path) -> None:
@@ -265,12 +265,12 @@ def test_a_record_withdrawn_during_an_outage_is_never_written(tmp_path: Path) ->
     faults.raises.clear()
     until(lambda: ledger.healthy)
     ledger.close()
-    kinds = types(ledger.path)
+    kinds = types(ledger.location.path)
     assert "call.started" not in kinds
     assert "call.completed" in kinds
-    with read(ledger.path) as reader:
+    with read(ledger.location.path) as reader:
         assert "refs" not in reader.call("c1")[0].fields
-    whole(ledger.path)
+    whole(ledger.location.path)
 
 
 def test_what_does_not_fit_the_queue_in_an_outage_is_declared(tmp_path: Path) -> None:
@@ -284,14 +284,14 @@ def test_what_does_not_fit_the_queue_in_an_outage_is_declared(tmp_path: Path) ->
     faults.raises.clear()
     until(lambda: ledger.healthy)
     ledger.close()
-    with read(ledger.path) as reader:
+    with read(ledger.location.path) as reader:
         (gap,) = reader.records("gap.declared")
         (failure,) = reader.records("ledger.failure")
         kept = len(list(reader.records("call.started")))
     assert gap.fields["count"] == 11 - kept
     assert failure.fields["lost_at_most"] == gap.fields["count"]
     assert failure.fields["policy"] == "fallback"
-    whole(ledger.path)
+    whole(ledger.location.path)
 
 
 def test_a_full_disk_still_says_so_and_recovery_waits_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,21 +301,21 @@ def test_a_full_disk_still_says_so_and_recovery_waits_for_room(tmp_path: Path, m
     ballast = tmp_path / "x.db.ballast"
     assert ballast.stat().st_size == 64 * 1024
     room = {"left": False}
-    fill = type(ledger._appender._ballast).fill
-    monkeypatch.setattr(type(ledger._appender._ballast), "fill", lambda self: room["left"] and fill(self))
+    fill = type(ledger._appender.store.spare).fill
+    monkeypatch.setattr(type(ledger._appender.store.spare), "fill", lambda self: room["left"] and fill(self))
     faults.raises["COMMIT"] = (FULL, "database or disk is full")
     assert isinstance(settled(ledger.submit(started("c1"))), Unrecorded)
     until(lambda: not ballast.exists())
     faults.raises.clear()
-    until(lambda: "ledger.failure" in types(ledger.path))
+    until(lambda: "ledger.failure" in types(ledger.location.path))
     assert not ledger.healthy
-    assert "call.started" not in types(ledger.path)
+    assert "call.started" not in types(ledger.location.path)
     room["left"] = True
     until(lambda: ledger.healthy)
     ledger.close()
     assert ballast.exists()
-    assert types(ledger.path)[2:5] == ["ledger.failure", "call.started", "ledger.recovered"]
-    whole(ledger.path)
+    assert types(ledger.location.path)[2:5] == ["ledger.failure", "call.started", "ledger.recovered"]
+    whole(ledger.location.path)
 
 
 def test_closing_in_an_outage_gives_up_and_leaves_the_live_file_for_the_next(tmp_path: Path) -> None:
@@ -329,13 +329,13 @@ def test_closing_in_an_outage_gives_up_and_leaves_the_live_file_for_the_next(tmp
     ledger.close()
     assert ticket.withdraw()
     assert len(list(tmp_path.glob("*.live"))) == 1
-    assert verify(ledger.path).exit_code == 2
+    assert verify(ledger.location.path).exit_code == 2
     other = ledger_at(tmp_path / "x.db")
     other.open()
     other.close()
-    assert types(ledger.path).count("call.orphaned") == 1
+    assert types(ledger.location.path).count("call.orphaned") == 1
     assert not list(tmp_path.glob("*.live"))
-    whole(ledger.path)
+    whole(ledger.location.path)
 
 
 def test_a_stuck_commit_does_not_hold_up_close_for_ever(tmp_path: Path) -> None:
@@ -352,14 +352,14 @@ def test_a_stuck_commit_does_not_hold_up_close_for_ever(tmp_path: Path) -> None:
     faults.gate.set()
     assert thread is not None
     thread.join(10)
-    whole(ledger.path)
+    whole(ledger.location.path)
 
 
 def test_the_log_replaced_under_a_running_writer_is_noticed(tmp_path: Path) -> None:
     ledger = ledger_at(tmp_path / "x.db")
     ledger.open()
     settled(ledger.submit(started("c1")))
-    connection = sqlite3.connect(ledger.path, isolation_level=None)
+    connection = sqlite3.connect(ledger.location.path, isolation_level=None)
     for trigger in ("ledger_record_no_delete", "ledger_head_no_update"):
         connection.execute(f"DROP TRIGGER {trigger}")
     connection.execute("DELETE FROM ledger_record WHERE seq = 2")
@@ -373,7 +373,7 @@ def test_another_tree_of_the_same_size_under_a_running_writer_is_noticed(tmp_pat
     ledger = ledger_at(tmp_path / "x.db")
     ledger.open()
     settled(ledger.submit(started("c1")))
-    connection = sqlite3.connect(ledger.path, isolation_level=None)
+    connection = sqlite3.connect(ledger.location.path, isolation_level=None)
     connection.execute("UPDATE ledger_head SET frontier = zeroblob(64)")
     connection.close()
     assert "not the one" in settled(ledger.submit(started("c2"))).reason
@@ -419,24 +419,24 @@ def test_the_constructor_does_no_io_and_a_repr_shows_no_payload(tmp_path: Path) 
 def test_checkpoints_move_the_write_ahead_log_into_the_file(tmp_path: Path) -> None:
     ledger = ledger_at(tmp_path / "x.db")
     ledger.open()
-    before = ledger.path.stat().st_size
+    before = ledger.location.path.stat().st_size
     ticket = ledger.submit(started(request=b"x" * (9 * 2**20)))
     settled(ticket)
-    until(lambda: ledger.path.stat().st_size >= before + 9 * 2**20)
+    until(lambda: ledger.location.path.stat().st_size >= before + 9 * 2**20)
     ledger.close()
-    whole(ledger.path)
+    whole(ledger.location.path)
 
 
 def test_a_bug_below_does_not_kill_the_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = ledger_at(tmp_path / "x.db")
     ledger.open()
-    monkeypatch.setattr(ledger._appender.file, "append", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(ledger._appender.store, "append", lambda *_, **__: 1 / 0)
     assert settled(ledger.submit(started("c1"))) == Unrecorded("division by zero")
     monkeypatch.undo()
     until(lambda: ledger.healthy)
     ledger.close()
-    assert types(ledger.path).count("call.started") == 1
-    whole(ledger.path)
+    assert types(ledger.location.path).count("call.started") == 1
+    whole(ledger.location.path)
 
 
 def test_an_unknown_outcome_at_the_end_leaves_the_goodbye_to_others(tmp_path: Path) -> None:
@@ -447,7 +447,7 @@ def test_an_unknown_outcome_at_the_end_leaves_the_goodbye_to_others(tmp_path: Pa
     settled(ledger.submit(started("c1")))
     until(lambda: ledger._appender.doubt is not None)
     ledger.close()
-    assert types(ledger.path) == ["log.opened", "emitter.opened"]
+    assert types(ledger.location.path) == ["log.opened", "emitter.opened"]
     assert len(list(tmp_path.glob("*.live"))) == 1
 
 
@@ -478,25 +478,25 @@ def test_waiters_queued_behind_a_failure_are_told_as_well(tmp_path: Path) -> Non
 def test_a_file_that_is_taken_away_is_noticed_and_one_that_comes_back_is_written_to_again(tmp_path: Path) -> None:
     ledger = ledger_at(tmp_path / "x.db")
     ledger.open()
-    ledger.path.rename(tmp_path / "away")
+    ledger.location.path.rename(tmp_path / "away")
     assert isinstance(settled(ledger.submit(started("c1"))), Unrecorded)
     assert not ledger.healthy
-    (tmp_path / "away").rename(ledger.path)
+    (tmp_path / "away").rename(ledger.location.path)
     until(lambda: ledger.healthy)
     ledger.close()
-    assert types(ledger.path).count("call.started") == 1
-    whole(ledger.path)
+    assert types(ledger.location.path).count("call.started") == 1
+    whole(ledger.location.path)
 
 
 def test_another_file_in_its_place_is_not_written_to(tmp_path: Path) -> None:
     ledger = ledger_at(tmp_path / "x.db")
     ledger.open()
-    ledger.path.rename(tmp_path / "away")
-    ledger.path.write_bytes(b"another")
+    ledger.location.path.rename(tmp_path / "away")
+    ledger.location.path.write_bytes(b"another")
     reason = settled(ledger.submit(started("c1")))
     assert isinstance(reason, Unrecorded)
     assert "another file" in reason.reason
-    (tmp_path / "away").rename(ledger.path)
+    (tmp_path / "away").rename(ledger.location.path)
     until(lambda: ledger.healthy)
     ledger.close()
 

@@ -240,7 +240,10 @@ def test_later_changes_are_told_of_what_was_asked_and_of_nothing_else(bare: Offi
         adapters=[also, {**also, "name": "gpt", "pin": {"model": "z"}}],
     )
     bare.first.tell(Kind.DRIFT_DETECTED, 9, adapter="other", refs={"of": done.leaf.hex()})
-    bare.first.tell(Kind.PAYLOAD_ERASED, 10, refs={"of": done.leaf.hex()})
+    bare.first.tell(Kind.LOCK_CHANGED, 10, refs={"of": done.leaf.hex()})
+    digest = done.payloads[0][0].hex()
+    bare.first.tell(Kind.PAYLOAD_ERASED, 11, digests=[digest], person="e.f", basis="by request")
+    bare.first.tell(Kind.PAYLOAD_ERASED, 12, digests=["0" * 64], person="g.h", basis="another's")
     bare.call("c2", 20, "1", "2", tried=(), source={"kind": "fallback", "name": "rules"})
     said = sheet_of(page_of(bare, Wanted(calls=("c1", "c2"))))
     assert said.count("is asked for another model from here on: z") == 1
@@ -249,7 +252,9 @@ def test_later_changes_are_told_of_what_was_asked_and_of_nothing_else(bare: Offi
     assert "the model m-1-2026 will go, on 2027-01-01" in said
     assert (said.count("will go"), said.count("will go, on")) == (2, 1)
     assert "other: its answers were found to have changed" in said
-    assert "a record of the type payload.erased refers to it" in said
+    assert "a record of the type lock.changed refers to it" in said
+    assert said.count("e.f had what was asked and answered erased: by request") == 1
+    assert "another's" not in said
     assert "Answered through acme" in said
     assert "Nothing about what was asked is on record after it" in said
 

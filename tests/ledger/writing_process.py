@@ -6,7 +6,6 @@ Arguments: path, name, how many times eight calls; or path, ``leave-open``, how 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from ledgers import SystemClock, call, completed, ledger_at, settled, started
 
@@ -14,7 +13,7 @@ from failsoft.core.effects import Recorded
 
 
 def main(path: str, name: str, calls: int) -> None:
-    ledger = ledger_at(Path(path), clock=SystemClock())
+    ledger = ledger_at(path, clock=SystemClock())
     ledger.open()
     for number in range(calls):
         batch = [call(ledger, f"{name}-{number}-{each}") for each in range(8)]
@@ -28,7 +27,7 @@ def main(path: str, name: str, calls: int) -> None:
 
 def leave_open(path: str, count: int) -> None:
     """Begin calls and wait to be killed."""
-    ledger = ledger_at(Path(path), clock=SystemClock())
+    ledger = ledger_at(path, clock=SystemClock())
     ledger.open()
     tickets = [ledger.submit(started(f"left-{number}")) for number in range(count)]
     tickets.append(ledger.submit(completed(tickets[0], "left-0")))

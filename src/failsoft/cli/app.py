@@ -17,8 +17,11 @@ from rich.markup import escape
 from failsoft.cli import adapters, bundles, evidence, keys, ledgers
 from failsoft.cli import demo as demonstration
 from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of, known, recording
+from failsoft.cli.clauses import add_clauses
+from failsoft.cli.keeping import add_keeping
 from failsoft.cli.locking import add_locking
 from failsoft.cli.pins import add_pins
+from failsoft.cli.place import Ledger
 from failsoft.cli.records import add_records
 from failsoft.cli.running import last_changes, last_modes, last_served
 from failsoft.cli.standing import as_document, as_table, routes
@@ -52,6 +55,7 @@ app.add_typer(ledgers.group, name="ledger")
 app.command(epilog=evidence.EPILOG)(evidence.verify)
 ledgers.group.command(epilog=evidence.MONITOR_EPILOG)(evidence.monitor)
 ledgers.group.command(epilog=bundles.EPILOG)(bundles.bundle)
+add_clauses(ledgers.group)
 
 Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
 Actor = Annotated[str | None, typer.Option("--actor", help="Who; default: your login name.")]
@@ -85,7 +89,7 @@ def check(config: Config = CONFIG, app_path: App = "", as_json: Json = False) ->
         if wrong:
             raise ConfigurationError(wrong)
         health = isolation.health()
-        served = last_served(isolation.ledger_path)
+        served = last_served(isolation.ledger)
         classes = {each.adapter: each.name_class.value for each in isolation.pin_standings()}
     unchecked = [name for name, each in health.adapters.items() if not each.pin_checked]
     if as_json:
@@ -190,7 +194,7 @@ def _tell_status(isolation: Isolation, as_json: bool) -> None:
     now = datetime.now(UTC)
     sharing, held = isolation.look_at_state()
     blocks = {subject: str(each) for subject, each in held.items()}
-    changes, modes = last_changes(isolation.ledger_path), last_modes(isolation.ledger_path)
+    changes, modes = last_changes(isolation.ledger), last_modes(isolation.ledger)
     configured = {name: each.mode for name, each in isolation.health().adapters.items() if each.mode != "auto"}
     found = routes(isolation, now)
     if as_json:
@@ -279,7 +283,7 @@ def unblock(
 
 @app.command(epilog=f"Example: failsoft show failsoft.db 17   (or a call's identifier)\n\n{CODES}")
 def show(
-    ledger: Annotated[Path, typer.Argument(help="The ledger's file.")],
+    ledger: Ledger,
     record: Annotated[str, typer.Argument(help="A record's index, or a call's identifier.")],
     payloads: Annotated[bool, typer.Option(help="Show what stands behind the commitments.")] = True,
 ) -> None:
@@ -310,5 +314,6 @@ def demo(
 
 
 add_records(app, ledgers.group)
+add_keeping(ledgers.group)
 add_locking(app)
 add_pins(app)

@@ -13,19 +13,17 @@ from attrs import frozen
 
 from failsoft.cli.application import Json
 from failsoft.cli.evidence import checkpoints_in
-from failsoft.cli.records import Ledger
+from failsoft.cli.place import Ledger
 from failsoft.cli.telling import explained, give_up, looking_into, print_json, print_line
-from failsoft.config_read import read_file
 from failsoft.context import identifier
 from failsoft.core.evidence import ExportCreated
 from failsoft.errors import ConfigurationError, LedgerInvalid
-from failsoft.io.clock import SystemClock
+from failsoft.keeping import acting_on
 from failsoft.ledger.bundle import Bundle, make, verifier
+from failsoft.ledger.erasure import Acting
 from failsoft.ledger.keys import SigningKey
-from failsoft.ledger.publishing import Signing
+from failsoft.ledger.location import InFile, Location
 from failsoft.ledger.selection import NotCovered, NotWhole, Wanted
-from failsoft.ledger.visit import visit
-from failsoft.signing import signing_of
 
 EPILOG = (
     "Example: failsoft ledger bundle failsoft.db --case T-17 -o T-17.zip --config failsoft.toml --recipient auditor\n\n"
@@ -42,13 +40,11 @@ class _Signs:
 
     Args:
         key: signs the manifest.
-        signing: how the ledger is signed, where it's the configuration's own; None where it's a copy.
-        host: how records name this machine.
+        acting: writes to the ledger; None where that's a copy, or another one.
     """
 
     key: SigningKey
-    signing: Signing | None
-    host: str | None
+    acting: Acting | None
 
 
 def bundle(
@@ -81,7 +77,7 @@ def bundle(
 
     Without --config nobody vouches for the question, the report and the choice of records: only for the records.
     """
-    _usable(ledger, output, bool(case or call), disclose, withhold, question)
+    _usable(output, bool(case or call), disclose, withhold, question)
     with explained(as_json):
         who = _named(recipient, person, config)
         since = [each for path in since_checkpoint or [] for each in checkpoints_in(path)]
@@ -103,7 +99,6 @@ def bundle(
 
 
 def _usable(
-    ledger: Path,
     output: Path,
     named: bool,
     disclose: list[str] | None,
@@ -134,37 +129,40 @@ def _named(recipient: str | None, person: str | None, config: Path | None) -> tu
         raise ConfigurationError(str(error)) from None
 
 
-def _signs(config: Path, ledger: Path) -> _Signs:
-    draft = read_file(config, keyless=True)
-    problems = list(draft.problems)
-    signing = signing_of(draft.config.ledger, problems)
-    if problems:
-        raise ConfigurationError(problems)
-    if signing is None:
+def _signs(config: Path, ledger: Location) -> _Signs:
+    acting, _ = acting_on(config)
+    if acting.signing is None:
         raise ConfigurationError('ledger.key: the ledger has none: write key = { file = "ledger.key" }')
-    own = draft.config.ledger.path
-    same = own is not None and own.exists() and ledger.exists() and own.samefile(ledger)
-    return _Signs(signing.key, signing if same else None, draft.config.host)
+    return _Signs(acting.signing.key, acting if _same(acting.location, ledger) else None)
 
 
-def _made(ledger: Path, wanted: Wanted, signs: _Signs | None, question: str | None) -> Bundle:
+def _same(own: Location, other: Location) -> bool:
+    """Is it one ledger, whatever opens its payloads?"""
+    if isinstance(own, InFile) and isinstance(other, InFile):
+        return own.exists() and other.exists() and own.path.samefile(other.path)
+    return str(own) == str(other)
+
+
+def _made(ledger: Location, wanted: Wanted, signs: _Signs | None, question: str | None) -> Bundle:
     key = None if signs is None else signs.key
+    acting = None if signs is None else signs.acting
+    place = ledger if acting is None else acting.location  # which may know how to open its payloads
     try:
-        with looking_into(ledger) as reader:
+        with looking_into(place) as reader:
             return make(reader, wanted, key, question)
     except (NotCovered, NotWhole) as error:
-        if signs is None or signs.signing is None:
-            if isinstance(error, NotCovered):
-                raise NotCovered(
-                    f"{error}: give the configuration that names the ledger and its key (--config): then one is signed"
-                ) from None
+        if acting is None and isinstance(error, NotCovered):
+            raise NotCovered(
+                f"{error}: give the configuration that names the ledger and its key (--config): then one is signed"
+            ) from None
+        if acting is None:
             raise
-    visit(ledger, signs.signing, SystemClock(), host=signs.host)
-    with looking_into(ledger) as reader:
+    acting.record()  # opened and closed: who's gone is said, and a checkpoint is signed
+    with looking_into(place) as reader:
         return make(reader, wanted, key, question)
 
 
-def _hand_over(ledger: Path, output: Path, made: Bundle, signs: _Signs | None, who: tuple[str, str] | None) -> None:
+def _hand_over(ledger: Location, output: Path, made: Bundle, signs: _Signs | None, who: tuple[str, str] | None) -> None:
     """First it's written aside, then on record, and then there under its name."""
     aside = output.with_name(output.name + ".part")
     try:
@@ -176,12 +174,12 @@ def _hand_over(ledger: Path, output: Path, made: Bundle, signs: _Signs | None, w
         raise LedgerInvalid(f"{aside}: the bundle can't be written ({error.strerror})") from None
     try:
         if who is not None and signs is not None:
-            if signs.signing is None:
+            if signs.acting is None:
                 raise LedgerInvalid(
                     f"{ledger}: it's not the ledger of the configuration, so that it can't be put on record who gets this: "
                     "leave --recipient out, or bundle from the application's own ledger"
                 )
-            visit(ledger, signs.signing, SystemClock(), ExportCreated(*who, made.manifest_sha256), signs.host)
+            signs.acting.record(ExportCreated(*who, made.manifest_sha256))
         os.link(aside, output)
     except OSError as error:
         raise LedgerInvalid(f"{output}: the bundle can't be put there ({error.strerror})") from None

@@ -10,13 +10,14 @@ import typer
 
 from failsoft.cli.application import Json
 from failsoft.cli.pinned import Pin
+from failsoft.cli.place import Ledger
 from failsoft.cli.telling import explained, give_up, out, print_json, print_line
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger import verify_bundle
+from failsoft.ledger import sqlite_read, verify_bundle
 from failsoft.ledger.anchors import notes_in
+from failsoft.ledger.location import InFile, Location
 from failsoft.ledger.monitor import monitor as look
 from failsoft.ledger.note import NoteInvalid, VerifierKey
-from failsoft.ledger.read import connect
 from failsoft.ledger.verify import verify as verify_ledger
 
 EPILOG = (
@@ -61,7 +62,7 @@ Keys = Annotated[
 
 
 def verify(
-    ledger: Annotated[Path, typer.Argument(help="The ledger's file, or a bundle's.")],
+    ledger: Ledger,
     pin: Pin = None,
     key: Keys = None,
     checkpoint: Annotated[
@@ -76,8 +77,8 @@ def verify(
     key the most that can be said is that it's self-consistent.
     """
     pinned = [each for path in checkpoint or [] for each in checkpoints_in(path)]
-    if _is_bundle(ledger):
-        _verify_bundle(ledger, key or [], pinned, pin or [], as_json)
+    if (bundle := _bundle_at(ledger)) is not None:
+        _verify_bundle(bundle, key or [], pinned, pin or [], as_json)
     with explained(as_json, code=3):
         found = verify_ledger(ledger, pins=pin or [], keys=key or [], checkpoints=pinned)
     if as_json:
@@ -88,18 +89,20 @@ def verify(
     raise typer.Exit(found.exit_code)
 
 
-def _is_bundle(path: Path) -> bool:
-    """Does it begin as one? Only what SQLite doesn't take for its own is looked into by any other way."""
+def _bundle_at(place: Location) -> Path | None:
+    """The file, if it begins as a bundle. Only what SQLite doesn't take for its own is looked into by any other way."""
+    if not isinstance(place, InFile):
+        return None
     try:
-        connect(path).close()
-        return False
+        sqlite_read.connect(place.path).close()
+        return None
     except LedgerInvalid:
         pass
     try:
-        with path.open("rb") as file:
-            return file.read(4) == b"PK\3\4"
+        with place.path.open("rb") as file:
+            return place.path if file.read(4) == b"PK\3\4" else None
     except OSError:
-        return False
+        return None
 
 
 def _verify_bundle(
@@ -120,7 +123,7 @@ def _verify_bundle(
 
 def monitor(
     state: Annotated[Path, typer.Argument(help="The file of the last checkpoint seen; made at the first look.")],
-    ledger: Annotated[Path, typer.Argument(help="The ledger's file.")],
+    ledger: Ledger,
     key: Keys = None,
     as_json: Json = False,
 ) -> None:

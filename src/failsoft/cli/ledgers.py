@@ -10,7 +10,8 @@ import typer
 from failsoft.cli.application import Json
 from failsoft.cli.moments import HOW, beginning, ending
 from failsoft.cli.pinned import Pin
-from failsoft.cli.records import Csv, Ledger, Served, one_form
+from failsoft.cli.place import Ledger
+from failsoft.cli.records import Csv, Served, one_form
 from failsoft.cli.sheet import print_csv
 from failsoft.cli.telling import CODES, Commands, explained, print_json, print_line, reading
 from failsoft.ledger.affected import COLUMNS, Decision, affected, undeclared

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from failsoft.cli.application import Json
 from failsoft.cli.moments import HOW, beginning, ending
+from failsoft.cli.place import Ledger
 from failsoft.cli.sheet import print_csv
 from failsoft.cli.telling import CODES, line_of, out, print_json, reading
 from failsoft.fault import FaultKind
+from failsoft.ledger.location import Location
 from failsoft.ledger.query import FIELDS, Found, Query, find, row_of
 
 USUAL: Final = 20
@@ -35,7 +36,6 @@ def _fault(text: str) -> str:
     return text
 
 
-Ledger = Annotated[Path, typer.Argument(help="The ledger's file.")]
 Csv = Annotated[bool, typer.Option("--csv", help="As a table for a spreadsheet.")]
 Since = Annotated[
     Any, typer.Option(help=f"Only from then on, by the records' own time: {HOW}.", parser=beginning, metavar="WHEN")
@@ -110,7 +110,7 @@ def case(
     _show(ledger, query, None, as_json=as_json, as_csv=as_csv)
 
 
-def _show(ledger: Path, query: Query, last: int | None, *, as_json: bool, as_csv: bool) -> None:
+def _show(ledger: Location, query: Query, last: int | None, *, as_json: bool, as_csv: bool) -> None:
     one_form(as_json=as_json, as_csv=as_csv)
     with reading(ledger, as_json) as reader:
         found: Iterator[Found] = find(reader, query, last)

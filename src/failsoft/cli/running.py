@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from failsoft.cli.telling import looking_into
-from failsoft.ledger.locks import alive
+from failsoft.ledger.location import Location
 
 
-def last_changes(ledger: Path | None) -> list[dict[str, Any]]:
+def last_changes(ledger: Location | None) -> list[dict[str, Any]]:
     """Of each process that has the ledger open: the last change of each layer of each adapter."""
 
     def layer(fields: Mapping[str, Any]) -> tuple[str, str]:
@@ -19,13 +18,13 @@ def last_changes(ledger: Path | None) -> list[dict[str, Any]]:
     return _newest(ledger, "breaker.changed", layer)
 
 
-def last_modes(ledger: Path | None) -> list[dict[str, Any]]:
+def last_modes(ledger: Location | None) -> list[dict[str, Any]]:
     """Of each process that has the ledger open: which adapters it forces or observes."""
     told = _newest(ledger, "block.changed", lambda fields: (fields["subject"], str("mode" in fields)))
     return [each for each in told if each.get("mode", "auto") != "auto"]
 
 
-def last_served(ledger: Path | None) -> dict[str, dict[str, Any]]:
+def last_served(ledger: Location | None) -> dict[str, dict[str, Any]]:
     """By adapter: what the newest recorded reply revealed of who gave it (``model``, ``grade``, …)."""
     if ledger is None or not ledger.exists():
         return {}
@@ -39,13 +38,13 @@ def last_served(ledger: Path | None) -> dict[str, dict[str, Any]]:
 
 
 def _newest(
-    ledger: Path | None, kind: str, key_of: Callable[[Mapping[str, Any]], tuple[str, str]]
+    ledger: Location | None, kind: str, key_of: Callable[[Mapping[str, Any]], tuple[str, str]]
 ) -> list[dict[str, Any]]:
     if ledger is None or not ledger.exists():
         return []
     with looking_into(ledger) as reader:
         opened = {each.fields["emitter"]: each.fields["pid"] for each in reader.records(kind="emitter.opened")}
-        running = {emitter: pid for emitter, pid in opened.items() if alive(ledger, emitter)}
+        running = {emitter: pid for emitter, pid in opened.items() if reader.alive(emitter)}
         found: dict[tuple[str, str, str], dict[str, Any]] = {}
         for each in reader.records(kind=kind, last=500):
             fields = each.fields

@@ -92,7 +92,7 @@ class Route:
 def routes(isolation: Isolation, now: datetime) -> list[Route]:
     """Every capability with its adapters, as they stand."""
     blocks = {subject: str(each) for subject, each in isolation.blocks.items()}
-    changes = last_changes(isolation.ledger_path)
+    changes = last_changes(isolation.ledger)
     found: dict[str, Route] = {}
     for name, health in isolation.health().capabilities.items():
         route = found[name] = Route(name, health.limit, block=blocks.get(f"capability:{name}"))
@@ -100,9 +100,9 @@ def routes(isolation: Isolation, now: datetime) -> list[Route]:
             block = blocks.get(f"adapter:{adapter}")
             layers = [] if block is None else [Layer("block", "blocked", block, None, 0)]
             route.adapters.append(Standing(adapter, layers=[*layers, *_layers(changes, name, adapter)]))
-    path = isolation.ledger_path
-    if path is not None and path.exists():
-        with looking_into(path) as reader:
+    ledger = isolation.ledger
+    if ledger is not None and ledger.exists():
+        with looking_into(ledger) as reader:
             _count(reader, found, _written(now - WINDOW))
     return list(found.values())
 

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import attrs
@@ -17,8 +16,9 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from failsoft.errors import ConfigurationError, FailsoftError, LedgerInvalid
+from failsoft.errors import ConfigurationError, FailsoftError, LedgerInvalid, PayloadSealed
 from failsoft.io.sharing import Sharing
+from failsoft.ledger.location import Location, locate
 from failsoft.ledger.read import Entry, Reader, read
 from failsoft.ledger.verify import printable
 from failsoft.outcome import Outcome
@@ -85,20 +85,20 @@ def explained(as_json: bool, code: int = PROBLEM) -> Iterator[None]:
 
 
 @contextmanager
-def reading(ledger: Path, as_json: bool) -> Iterator[Reader]:
+def reading(ledger: str | Location, as_json: bool) -> Iterator[Reader]:
     """A ledger, open for reading."""
     with explained(as_json), looking_into(ledger) as reader:
         yield reader
 
 
 @contextmanager
-def looking_into(ledger: Path) -> Iterator[Reader]:
+def looking_into(ledger: str | Location) -> Iterator[Reader]:
     """A ledger, open for reading. A record whose parts aren't where failsoft writes them says that it's damaged."""
     try:
         with read(ledger) as reader:
             yield reader
     except (TypeError, ValueError, AttributeError, KeyError):
-        raise LedgerInvalid(f"{ledger}: a record is damaged: run `failsoft verify` on it") from None
+        raise LedgerInvalid(f"{locate(ledger)}: a record is damaged: run `failsoft verify` on it") from None
 
 
 def give_up(as_json: bool, problems: list[str], code: int = PROBLEM) -> NoReturn:
@@ -170,7 +170,11 @@ def payloads_of(reader: Reader, entry: Entry) -> dict[str, str]:
     """What stands behind a record's commitments, by path."""
     found: dict[str, str] = {}
     for each in entry.fields.get("commitments", []):
-        payload = reader.payload(each["digest"])
+        try:
+            payload = reader.payload(each["digest"])
+        except PayloadSealed as error:
+            found[each["path"]] = f"encrypted ({error})"
+            continue
         found[each["path"]] = "erased" if payload is None else payload[2].decode("utf-8", "replace")
     return found
 

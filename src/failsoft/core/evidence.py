@@ -221,6 +221,61 @@ class ExportCreated:
     manifest_sha256: str
 
 
+@define(eq=False)
+class PayloadErased:
+    """Payloads of a case are being destroyed: on record before the first one is.
+
+    Args:
+        case: whose; None where single payloads are meant.
+        keys: names of the keys that are destroyed, lower-case hex.
+        digests: commitments whose payloads lie under no key, lower-case hex.
+        basis: why, in the words of who decided.
+        person: who decided.
+        approved_by: who else agreed, where that's asked for.
+    """
+
+    case: str | None
+    keys: tuple[str, ...]
+    digests: tuple[str, ...]
+    basis: str
+    person: str
+    approved_by: str | None = None
+
+
+@define(eq=False)
+class LegalHold:
+    """Nothing of a case may be erased or pruned from here on; or it may again.
+
+    Args:
+        case: which.
+        held: True: from here on; False: not any more.
+        person: who says so.
+        why: their reason.
+    """
+
+    case: str
+    held: bool
+    person: str
+    why: str
+
+
+@define(eq=False)
+class CaseEvent:
+    """Something happened with a case outside of failsoft, from which on its records are to be kept for a time.
+
+    Args:
+        case: which.
+        event: what: ``final-payment``, ``cancellation``, ``closed``, …
+        date: when, ISO 8601.
+        person: who says so.
+    """
+
+    case: str
+    event: str
+    date: str
+    person: str
+
+
 Record = (
     ConfigActivated
     | CallStarted
@@ -230,4 +285,7 @@ Record = (
     | BlockChanged
     | RetirementNotice
     | ExportCreated
+    | PayloadErased
+    | LegalHold
+    | CaseEvent
 )

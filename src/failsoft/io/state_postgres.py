@@ -19,14 +19,11 @@ from contextlib import suppress
 from typing import Any
 
 import psycopg
-from psycopg import conninfo, errors, waiting
-from psycopg.abc import RV, PQGen
+from psycopg import conninfo
 
 from failsoft.core.shared import BOUND, LONGEST_BODY, Fact, Facts, LeaseAsk, Seen, StateLost, leased, sound
 from failsoft.migrations import bring_up
-
-CONNECT_SECONDS = 2
-"""For the address to answer, log-in included."""
+from failsoft.postgres import Bounded, connect, reason
 
 SET_UP_SECONDS = 5.0
 """For the tables to be looked at, or made: another process may be at it."""
@@ -94,29 +91,6 @@ _inherited: list[object] = []
 """A parent's connections, in a forked child: never closed here, since that would end the parent's."""
 
 
-class _Connection(psycopg.Connection[tuple[Any, ...]]):
-    """One whose commands end in time."""
-
-    limit: float = SET_UP_SECONDS
-
-    def wait(self, gen: PQGen[RV], interval: float = 0.0, *more: Any, **others: Any) -> RV:
-        """As psycopg's, with a deadline. Raises StateLost; the connection is of no use after that."""
-        deadline = time.monotonic() + self.limit
-        with selectors.DefaultSelector() as selector:
-            try:
-                wants = next(gen)
-                while True:
-                    selector.register(self.pgconn.socket, wants)
-                    ready = selector.select(max(0.0, deadline - time.monotonic()))
-                    selector.unregister(self.pgconn.socket)
-                    if not ready:
-                        raise StateLost("too slow")
-                    wants = gen.send(waiting.Ready(ready[0][1]))
-            except StopIteration as ended:
-                result: RV = ended.value
-                return result
-
-
 class PostgresStore:
     """A store of shared state in a PostgreSQL database.
 
@@ -133,7 +107,7 @@ class PostgresStore:
         self._url = url
         self._scope = scope
         self._timeout = timeout
-        self._connection: _Connection | None = None
+        self._connection: Bounded | None = None
         self._told = False
         self._pipe = _pipe()
 
@@ -141,13 +115,7 @@ class PostgresStore:
         """Connect, make the tables where they're missing, and listen."""
         self._connection = None
         try:
-            connection = _Connection.connect(
-                self._url,
-                autocommit=True,
-                connect_timeout=CONNECT_SECONDS,
-                application_name="failsoft",
-                client_encoding="utf8",  # of a database in another encoding too
-            )
+            connection = connect(self._url, SET_UP_SECONDS)
         except psycopg.Error as error:
             raise _lost(error, "can't be reached") from None
         self._connection = connection
@@ -220,7 +188,7 @@ class PostgresStore:
         except psycopg.Error as error:
             raise _lost(error, "the connection was lost") from None
 
-    def _read(self, connection: _Connection) -> None:
+    def _read(self, connection: Bounded) -> None:
         try:
             connection.pgconn.consume_input()
             while (heard := connection.pgconn.notifies()) is not None:
@@ -246,9 +214,7 @@ def problem(url: str) -> str | None:
 
 
 def _lost(error: psycopg.Error, otherwise: str) -> StateLost:
-    if isinstance(error, errors.QueryCanceled):
-        return StateLost("too slow")
-    return StateLost(otherwise if error.sqlstate is None else f"refused ({error.sqlstate})")
+    return StateLost(reason(error, otherwise))
 
 
 def _pipe() -> tuple[int, int]:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from attrs import frozen
 
+from failsoft.errors import PayloadSealed
 from failsoft.ledger.query import REVIEWS, Fields, Found, answering, is_served, reviewer_of
 from failsoft.ledger.read import Entry, Reader
 from failsoft.ledger.schema import Kind
@@ -127,6 +128,9 @@ def _decision(reader: Reader, final: Entry, fields: Fields, attempt: Fields) -> 
 def _answer(reader: Reader, fields: Fields) -> str | None:
     for each in fields.get("commitments", []):
         if each["path"] == "response":
-            payload = reader.payload(each["digest"])
+            try:
+                payload = reader.payload(each["digest"])
+            except PayloadSealed:
+                return None
             return None if payload is None else payload[2].decode("utf-8", "replace")
     return None

@@ -20,10 +20,8 @@ from __future__ import annotations
 
 import os
 import platform
-import sqlite3
 from collections.abc import Callable
 from importlib import metadata
-from pathlib import Path
 
 from attrs import define, field, frozen
 
@@ -32,13 +30,14 @@ from failsoft.core.effects import Ticket as AnyTicket
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger import draft
 from failsoft.ledger.canonical import ProfileError
-from failsoft.ledger.disk import Ballast
-from failsoft.ledger.locks import LiveFile
+from failsoft.ledger.opening import Anchored
 from failsoft.ledger.publishing import Publisher, Signing, Tell
 from failsoft.ledger.record import Built, Draft, Emitter, timestamp
 from failsoft.ledger.schema import Kind
-from failsoft.ledger.sqlite import AppendFailed, Connect, LedgerFile
+from failsoft.ledger.signer import Signer
+from failsoft.ledger.store import UNREADABLE, AppendFailed, Life, Store
 from failsoft.ledger.ticket import Gaps, Ticket, TicketQueue
+from failsoft.ledger.vault import Sealing, Vault, VaultFailed
 
 BATCH = 512
 """Records of a group commit: beyond that, a commit takes longer without costing less for each record."""
@@ -72,31 +71,34 @@ class Batch:
     tickets: list[Ticket] = field(factory=list[Ticket])
     places: list[int] = field(factory=list[int])
     gaps: Gaps = field(factory=Gaps)
-    gone: list[LiveFile] = field(factory=list[LiveFile])
+    gone: list[Life] = field(factory=list[Life])
     failure: bytes | None = None
     recovers: bool = False
 
 
+MakeStore = Callable[[Signer | None, Anchored], Store]
+"""Gives the store of one emitter."""
+
+
 @frozen
 class Settings:
-    """Where an emitter writes, and as whom: see `failsoft.ledger.writer.SqliteLedger`, which is given these."""
+    """Where an emitter writes, and as whom: see `failsoft.ledger.writer.StoredLedger`, which is given these."""
 
-    path: Path
+    store: MakeStore
     origin: str | None
     host: str
     policy: str
     clock: Clock
     random_bytes: Callable[[int], bytes]
-    connect: Connect
-    ballast: int
     signing: Signing | None = None
+    sealing: Sealing | None = None
     tell: Tell = lambda name, fields: None
 
-    def named(self) -> str:
+    def named(self, store: Store) -> str:
         """What a new log is called."""
         if self.signing is not None and self.origin is None:
             return self.signing.key.name
-        return self.origin or f"{self.host}/{self.path.name}"
+        return self.origin or f"{self.host}/{store.label}"
 
 
 class Appender:
@@ -108,22 +110,19 @@ class Appender:
     """
 
     def __init__(self, settings: Settings, queue: TicketQueue) -> None:
-        path = settings.path
         signing = settings.signing
         self.publisher = None if signing is None else Publisher(signing, settings.clock, settings.tell)
-        self.file = (
-            LedgerFile(path, settings.connect)
-            if signing is None
-            else LedgerFile(path, settings.connect, signing.signer(), signing.anchored)
+        self.store = (
+            settings.store(None, tuple) if signing is None else settings.store(signing.signer(), signing.anchored)
         )
         self.queue = queue
+        self.vault: Vault | None = None
         self.outage: Outage | None = None
         self.doubt: Batch | None = None
         self._settings = settings
         self._clock = settings.clock
-        self._ballast = Ballast(path.with_name(path.name + ".ballast"), settings.ballast)
         self._emitter: Emitter | None = None
-        self._live: LiveFile | None = None
+        self._live: Life | None = None
         self._announced = False
         self._swept = False
         self._open_calls: dict[str, Built] = {}
@@ -145,9 +144,9 @@ class Appender:
         try:
             while not (self._announced and self._swept):
                 self.settle(*self.step())
-        except (AppendFailed, OSError, sqlite3.Error) as error:
-            raise LedgerInvalid(f"{self.file.path}: the ledger can't be written ({error})") from error
-        self._ballast.fill()
+        except (AppendFailed, OSError, *UNREADABLE) as error:
+            raise LedgerInvalid(f"{self.store.name}: the ledger can't be written ({error})") from error
+        self.store.spare.fill()
 
     def step(self) -> tuple[Batch, int]:
         """Make the next batch durable; the batch, for `settle`, and the index of its first record.
@@ -162,7 +161,7 @@ class Appender:
             if batch is None:
                 batch = Batch(self.emitter.position)
                 self._fill(batch)
-            first = self.file.append(batch.built, doubtful=batch is self.doubt) if batch.built else 0
+            first = self.store.append(batch.built, doubtful=batch is self.doubt) if batch.built else 0
         except Exception as error:
             self._undo(batch, error)
             raise
@@ -177,8 +176,8 @@ class Appender:
 
     def publish(self) -> None:
         """Publish a checkpoint, if one is due. Failing to is no failure to record."""
-        if self.publisher is not None and self.file.is_open:
-            self.publisher.publish(self.file.publish)
+        if self.publisher is not None and self.store.is_open:
+            self.publisher.publish(self.store.publish)
 
     def settle(self, batch: Batch, first: int) -> None:
         """A batch is durable: remember what follows from it, and tell the waiters."""
@@ -210,15 +209,16 @@ class Appender:
             if self._announced and self.doubt is None:
                 self._open()
                 batch = Batch(self.emitter.position)
-                for each in self._open_calls.values():
-                    self._add(batch, _orphan(each))
+                for call_id, each in self._open_calls.items():
+                    if not self.store.is_orphaned(call_id):
+                        self._add(batch, _orphan(each))
                 self._add(batch, draft.emitter_closed(self.emitter.position[0]))
-                self.file.append(batch.built)
+                self.store.append(batch.built)
                 goodbye = True
                 if self.publisher is not None:
                     self.publisher.committed(len(batch.built))
-                    self.publisher.publish(self.file.publish, now=True)
-        except (AppendFailed, LedgerInvalid, OSError, sqlite3.Error):
+                    self.publisher.publish(self.store.publish, now=True)
+        except (AppendFailed, LedgerInvalid, OSError, *UNREADABLE):
             pass  # whoever opens the ledger next finds the live file unlocked, and names the open calls
         self.abandon(remove=goodbye)
         if self.publisher is not None:
@@ -226,17 +226,23 @@ class Appender:
 
     def abandon(self, *, remove: bool = False) -> None:
         """Let go of the file and of the live file, as they are."""
-        self.file.close()
         if self._live is not None:
             self._live.release(remove=remove)
             self._live = None
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Of connections; they're made again when there's something to write."""
+        self.store.close()
+        if self.vault is not None:
+            self.vault.close()
 
     # --- what a batch holds -------------------------------------------------------------------------------------------
 
     def _fill(self, batch: Batch) -> None:
         if not self._announced:
             self._add(batch, self._hello())
-            if self._settings.signing is not None and self.file.unsigned:
+            if self._settings.signing is not None and self.store.unsigned:
                 self._add(batch, draft.key_rotated(None, str(self._settings.signing.key.verifier)))
         elif not self._swept:
             self._add_orphans(batch)
@@ -246,11 +252,11 @@ class Appender:
             self._add_submitted(batch)
 
     def _open(self) -> None:
-        with self.file.lock.held():
-            if not self.file.is_open:
+        with self.store.held():
+            if not self.store.is_open:
                 self._open_file()
             if self._live is None:
-                self._live = LiveFile.hold(self.file.path, self.emitter.id)
+                self._live = self.store.hold(self.emitter.id)
 
     def _open_file(self) -> None:
         founders: list[Emitter] = []
@@ -258,27 +264,31 @@ class Appender:
         keys = () if signing is None else (str(signing.key.verifier),)
 
         def found() -> list[Built]:
-            emitter = self._new_emitter(self._settings.named())
-            self.file.origin = emitter.origin
+            emitter = self._new_emitter(self._settings.named(self.store))
+            self.store.origin = emitter.origin
             founders.append(emitter)
             return [self._build(each, emitter) for each in (draft.log_opened(keys), self._hello())]
 
-        made = self.file.open(found)
-        if self._settings.origin not in (None, self.file.origin):
+        made = self.store.open(found)
+        if self._settings.origin not in (None, self.store.origin):
             raise LedgerInvalid(
-                f"{self.file.path}: this is the log of {self.file.origin!r}, not of {self._settings.origin!r}: "
+                f"{self.store.name}: this is the log of {self.store.origin!r}, not of {self._settings.origin!r}: "
                 "give that origin, or another file"
             )
         if made:
             self._emitter, self._announced = founders[0], True
         elif self._emitter is None:
-            self._emitter = self._new_emitter(self.file.origin)
+            self._emitter = self._new_emitter(self.store.origin)
 
     def _new_emitter(self, origin: str) -> Emitter:
-        return Emitter(origin, self._clock, self._settings.random_bytes)
+        settings = self._settings
+        if settings.sealing is None:
+            return Emitter(origin, self._clock, settings.random_bytes)
+        self.vault = Vault(settings.sealing, origin, settings.random_bytes)
+        return Emitter(origin, self._clock, settings.random_bytes, self.vault.key_of)
 
     def _hello(self) -> Draft:
-        lib = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version, "failsoft": _version()}
+        lib = {"python": platform.python_version(), **self.store.lib, "failsoft": _version()}
         return draft.emitter_opened(self._settings.host, os.getpid(), lib)
 
     def _build(self, what: Draft, emitter: Emitter | None = None) -> Built:
@@ -290,17 +300,17 @@ class Appender:
         return built
 
     def _add_orphans(self, batch: Batch) -> None:
-        with self.file.lock.held():
-            for emitter, live in LiveFile.gone(self.file.path, self.emitter.id):
+        with self.store.held():
+            for emitter, live in self.store.gone(self.emitter.id):
                 batch.gone.append(live)
-                for call in self.file.open_calls(emitter):
+                for call in self.store.open_calls(emitter):
                     self._add(batch, draft.call_orphaned(call.call_id, call.leaf, call.capability, call.case_id))
         self._swept = True
 
     def _add_to_full_disk(self, batch: Batch, outage: Outage) -> None:
         if outage.failure is None:
             self._add_failure(batch, outage, None)
-        elif self._ballast.fill():
+        elif self.store.spare.fill():
             self._add_submitted(batch)
         else:
             raise AppendFailed("the disk is full", full=True)
@@ -331,6 +341,8 @@ class Appender:
         assert record is not None
         try:
             built = self.emitter.build(draft.draft_of(record, _leaf_of), ticket.wall_ns, ticket.monotonic_ns)
+        except (VaultFailed, LedgerInvalid):  # it's no record's own: nothing can be recorded
+            raise
         except Exception as error:  # whatever it is, it's this record's own, and the others go on
             self.queue.drop(ticket, "malformed", _told(error))
             return False
@@ -343,7 +355,7 @@ class Appender:
         if self.outage is None:
             self.outage = Outage(timestamp(self._clock.time_ns()))
         if isinstance(error, AppendFailed) and error.full:
-            self.outage.full = self._ballast.spend() or self.outage.full
+            self.outage.full = self.store.spare.spend() or self.outage.full
         if batch is not None and (batch is self.doubt or (isinstance(error, AppendFailed) and error.unknown)):
             self.doubt = batch
         elif batch is not None:
@@ -353,7 +365,7 @@ class Appender:
                 self._swept = False
             self.queue.return_gaps(batch.gaps)
             self.queue.give_back(batch.tickets)
-        self.file.close()  # a connection that saw an error isn't asked again
+        self.store.close()  # a connection that saw an error isn't asked again
 
 
 def _leaf_of(ticket: AnyTicket) -> bytes | None:

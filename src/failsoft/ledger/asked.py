@@ -16,11 +16,9 @@ State kept: a line for each emitter, each configuration and each call that's ope
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 from attrs import define, field, frozen
 
-from failsoft.ledger.locks import alive
 from failsoft.ledger.query import Fields, attempts_of
 from failsoft.ledger.read import Entry, Reader
 from failsoft.ledger.schema import Kind
@@ -85,12 +83,10 @@ class Asked:
     """What is known after the records so far.
 
     Args:
-        path: the ledger's file: beside it stands who is alive.
         since: the first moment, written as in the log.
         until: the first moment after; `END`: none.
     """
 
-    path: Path
     reader: Reader
     subject: Subject
     since: str
@@ -115,17 +111,11 @@ class Asked:
     orphans: int = 0
     under_way: int = 0
     silent: int = 0
+    wrote: int = 0
+    """Processes that had the log open in that time, as far as they said."""
 
     def __attrs_post_init__(self) -> None:
         self.configurations = Configurations(self.reader)
-
-    @property
-    def wrote(self) -> int:
-        """Processes that had the log open in that time, as far as they said."""
-        return sum(
-            each.opened < self.until and (each.last >= self.since or (not each.closed and alive(self.path, each.name)))
-            for each in self.emitters.values()
-        )
 
     def _against(self, reason: str) -> None:
         if len(self.reasons) < SHOWN:
@@ -259,6 +249,8 @@ class Asked:
                 self._unended(index)
         for emitter in self.emitters.values():
             self._emitter(emitter)
+            there = emitter.last >= self.since or (not emitter.closed and self.reader.alive(emitter.name))
+            self.wrote += emitter.opened < self.until and there
         if self.unended:
             places = ", ".join(map(str, self.unended)) + (", …" if self.unended_count > len(self.unended) else "")
             self._against(
@@ -272,7 +264,7 @@ class Asked:
         """A process under ``continue`` that didn't say that it ended: it may have asked, and not come to record it."""
         if emitter.closed or emitter.last >= self.until or self._asks_on_record_only(emitter):
             return
-        if emitter.last < self.since and not alive(self.path, emitter.name):
+        if emitter.last < self.since and not self.reader.alive(emitter.name):
             self.silent += 1
             return
         self._against(

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.asked import END, KINDS, Asked, Sent
+from failsoft.ledger.location import Location, locate
 from failsoft.ledger.read import read
 from failsoft.ledger.senders import Subject, is_provider
 from failsoft.ledger.verify import TAMPERED, UNUSABLE, Verification, verify
@@ -59,12 +60,17 @@ class Attestation:
 
 
 def attest(
-    path: str | Path, provider: str, since: str, until: str | None = None, *, pins: Sequence[tuple[int, str]] = ()
+    ledger: str | Path | Location,
+    provider: str,
+    since: str,
+    until: str | None = None,
+    *,
+    pins: Sequence[tuple[int, str]] = (),
 ) -> Attestation:
     """Look whether a call was sent to a provider. The ledger is verified on the way.
 
     Args:
-        path: the database file.
+        ledger: its file, or its URL as a configuration has it.
         provider: its name, as adapters name it.
         since: the first moment, written as in the log.
         until: the first moment after, written as in the log; None: to the end of the log.
@@ -73,14 +79,14 @@ def attest(
     Raises:
         LedgerInvalid: a record hashes as it should, and isn't one that failsoft writes.
     """
-    path = Path(path)
-    verified = verify(path, pins=pins)
+    location = locate(ledger)
+    verified = verify(location, pins=pins)
     if verified.exit_code in (TAMPERED, UNUSABLE):
         why = (f"the ledger is {verified.verdict}, and proves nothing", *map(str, verified.problems))
         return Attestation(UNDECIDED, provider, since, until, reasons=why)
     subject = Subject.named(provider)
-    with read(path) as reader:
-        asked = Asked(path, reader, subject, since, until or END)
+    with read(location) as reader:
+        asked = Asked(reader, subject, since, until or END)
         try:
             for entry in reader.records(KINDS):
                 if entry.index >= verified.size:  # it was written since
@@ -88,7 +94,7 @@ def attest(
                 asked.record(entry)
             asked.end()
         except (TypeError, ValueError, AttributeError, LookupError):
-            raise LedgerInvalid(f"{path}: a record's parts aren't where failsoft writes them") from None
+            raise LedgerInvalid(f"{location}: a record's parts aren't where failsoft writes them") from None
     unheard = () if is_provider(provider) or provider in asked.configurations.providers else (_unheard(provider),)
     reasons = (*unheard, *asked.reasons, *([f"and {asked.reasons_more} reasons more"] if asked.reasons_more else []))
     return Attestation(

@@ -70,12 +70,13 @@ def make(reader: Reader, wanted: Wanted, key: SigningKey | None = None, question
         NotCovered: no signed checkpoint covers the calls.
         NotWhole: a call isn't finished, or a record isn't there any more.
         LedgerInvalid: the log is damaged or changed, or isn't this key's.
+        PayloadSealed: a payload that's to be shown is encrypted, and its key isn't here.
         ValueError: a record is malformed; or it's more than a bundle holds; or the question is no valid text.
     """
     selection = select(reader, wanted)
     origin = selection.checkpoint.origin
     if key is not None and key.name != origin:
-        raise LedgerInvalid(f"{reader.path}: this is the log of {origin!r:.80}, and the key is {key.name!r:.80}'s")
+        raise LedgerInvalid(f"{reader.location}: this is the log of {origin!r:.80}, and the key is {key.name!r:.80}'s")
     files = _evidence(reader, selection)
     files["verify.py"] = verifier()
     files["report.html"] = report(Told(selection, question, sha256(files["verify.py"]).hexdigest(), key is not None))
@@ -87,11 +88,11 @@ def make(reader: Reader, wanted: Wanted, key: SigningKey | None = None, question
     try:
         data = archive.write(files)
     except ValueError as error:
-        raise NotWhole(f"{reader.path}: {error}: ask for fewer calls at once") from None
+        raise NotWhole(f"{reader.location}: {error}: ask for fewer calls at once") from None
     found = verify_bundle.verify(data, () if key is None else (str(key.verifier),))
     if found.code in (verify_bundle.TAMPERED, verify_bundle.UNUSABLE):
         raise LedgerInvalid(
-            f"{reader.path}: what it holds can't be proved ({found.problems[0][1]}): run `failsoft verify` on it"
+            f"{reader.location}: what it holds can't be proved ({found.problems[0][1]}): run `failsoft verify` on it"
         )
     return Bundle(
         data, digest, selection.call_ids, len(selection.entries), selection.checkpoint.size, key is not None, found

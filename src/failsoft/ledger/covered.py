@@ -12,14 +12,15 @@ Whoever verifies brings keys and pins along, from their own keeping. Rules:
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from typing import cast
 
 from attrs import define, field
 
 from failsoft.ledger.keys import open_checkpoint, verify
 from failsoft.ledger.merkle import Frontier
 from failsoft.ledger.note import ED25519, Checkpoint, NoteInvalid, VerifierKey
+from failsoft.ledger.store import Source
 
 TAMPERED, INCOMPLETE, UNUSABLE = 1, 2, 3
 
@@ -61,7 +62,7 @@ class Covered:
     _stored: Iterator[tuple[int, bytes]] = field(factory=lambda: iter(()))
     _next: tuple[int, bytes] = _NONE_LEFT
 
-    def begin(self, connection: sqlite3.Connection, origin: str) -> None:
+    def begin(self, source: Source, origin: str) -> None:
         """Inside the transaction, before the first record.
 
         Raises:
@@ -73,8 +74,9 @@ class Covered:
         for data in self.notes:
             self._pin(data)
         self.pinned = max(self._wanted, default=None)
-        if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'ledger_checkpoint'").fetchone():
-            self._stored = connection.execute("SELECT size, note FROM ledger_checkpoint ORDER BY size")
+        if "ledger_checkpoint" in source.tables():
+            stored = source.stream("SELECT size, note FROM ledger_checkpoint ORDER BY size")
+            self._stored = cast("Iterator[tuple[int, bytes]]", stored)
         self._advance()
 
     def at(self, frontier: Frontier) -> None:

@@ -139,6 +139,12 @@ def draft_of(record: evidence.Record, leaf_of: LeafOf) -> Draft:
             return _notice(record)
         case evidence.ExportCreated():
             return _export(record)
+        case evidence.PayloadErased():
+            return _erased(record)
+        case evidence.LegalHold():
+            return _hold(record)
+        case evidence.CaseEvent():
+            return _case_event(record)
     raise TypeError(f"{type(record).__name__} is no evidence")
 
 
@@ -248,6 +254,31 @@ def _export(record: evidence.ExportCreated) -> Draft:
     return Draft(Kind.EXPORT_CREATED, fields)
 
 
+def _erased(record: evidence.PayloadErased) -> Draft:
+    fields: Fields = {
+        "basis": provider_text(record.basis),
+        **_people(person=record.person, approved_by=record.approved_by),
+    }
+    if record.case is not None:
+        fields["case"] = _named("a case's", id=record.case)
+    if record.keys:
+        fields["deks"] = list(record.keys)
+    if record.digests:
+        fields["digests"] = list(record.digests)
+    return Draft(Kind.PAYLOAD_ERASED, fields)
+
+
+def _hold(record: evidence.LegalHold) -> Draft:
+    fields: Fields = {"case": _named("a case's", id=record.case), "why": provider_text(record.why)}
+    kind = Kind.LEGAL_HOLD_SET if record.held else Kind.LEGAL_HOLD_CLEARED
+    return Draft(kind, {**fields, **_people(person=record.person)})
+
+
+def _case_event(record: evidence.CaseEvent) -> Draft:
+    fields: Fields = {"case": _named("a case's", id=record.case), "date": record.date, **_people(person=record.person)}
+    return Draft(Kind.CASE_EVENT, {**fields, "event": _identifier(record.event, "an event")})
+
+
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
@@ -346,6 +377,10 @@ def _sampling(sampling: Sampling) -> Fields:
     if sampling.stop:
         fields["stop"] = [provider_text(each) for each in sampling.stop]
     return fields
+
+
+def _people(**names: str | None) -> Fields:
+    return {key: _identifier(name, "a person") for key, name in names.items() if name is not None}
 
 
 def _present(path: str, media: str, data: bytes | None) -> tuple[tuple[str, str, bytes], ...]:

@@ -109,5 +109,13 @@ def alive(database: Path, emitter: str) -> bool:
         os.close(descriptor)
 
 
+def anybody(database: Path) -> bool:
+    """Does a process have the database open, as far as live files tell?"""
+    start, end = f"{database.name}.", ".live"
+    names = [each.name for each in database.parent.iterdir()]
+    emitters = [name[len(start) : -len(end)] for name in names if name.startswith(start) and name.endswith(end)]
+    return any(alive(database, each) for each in emitters)
+
+
 def _escaped(name: str) -> str:
     return "".join(f"[{char}]" if char in "*?[" else char for char in name)

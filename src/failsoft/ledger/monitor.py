@@ -7,7 +7,6 @@ checkpoint that somebody else kept. This keeps it, in a file of its own.
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,11 +15,11 @@ from attrs import frozen
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.disk import sync_folder
 from failsoft.ledger.keys import Signed, open_checkpoint
+from failsoft.ledger.location import Location, locate
 from failsoft.ledger.merkle import Frontier
 from failsoft.ledger.note import MAX_NOTE, NoteInvalid, VerifierKey
-from failsoft.ledger.read import connect
-from failsoft.ledger.schema import UNREADABLE
 from failsoft.ledger.signer import SignerRefused, extends
+from failsoft.ledger.store import UNREADABLE, Source
 
 CONSISTENT, FORKED, INCOMPLETE, UNUSABLE = 0, 1, 2, 3
 """Exit codes."""
@@ -47,14 +46,14 @@ class _Ended(Exception):
         self.code = code
 
 
-def monitor(state: Path, ledger: Path, keys: Sequence[VerifierKey] = ()) -> Seen:
+def monitor(state: Path, ledger: str | Path | Location, keys: Sequence[VerifierKey] = ()) -> Seen:
     """Compare a ledger's newest checkpoint with the last one seen, and keep it if it's an extension.
 
     Nothing is kept unless all is well: what was seen before a fork stays as the proof of it.
 
     Args:
         state: the file of the last one seen; made at the first look, which has nothing to compare with.
-        ledger: the database file.
+        ledger: its file, or its URL as a configuration has it.
         keys: of the log and of witnesses: one of the log's must have signed both. None accepts whoever signed.
 
     Raises:
@@ -65,17 +64,19 @@ def monitor(state: Path, ledger: Path, keys: Sequence[VerifierKey] = ()) -> Seen
         before = _state(state, keys)
         kept = None if before is None else before.checkpoint.size
         try:
-            connection = connect(ledger)
+            source = locate(ledger).connect()
         except LedgerInvalid as error:
             raise _Ended(UNUSABLE, str(error)) from None
         try:
-            connection.execute("BEGIN")
-            now, note = _newest(connection, keys, kept)
-            told = _compared(connection, before, now)
+            source.begin()
+            now, note = _newest(source, keys, kept)
+            told = _compared(source, before, now)
         except (*UNREADABLE, TypeError, ValueError) as error:
-            raise _Ended(UNUSABLE, f"{ledger}: it can't be read ({error}): run `failsoft verify` on it") from None
+            raise _Ended(
+                UNUSABLE, f"{locate(ledger)}: it can't be read ({error}): run `failsoft verify` on it"
+            ) from None
         finally:
-            connection.close()
+            source.close()
         _keep(state, note)
         return Seen(CONSISTENT, told, now.checkpoint.size)
     except _Ended as ended:
@@ -97,8 +98,8 @@ def _state(state: Path, keys: Sequence[VerifierKey]) -> Signed | None:
     return found
 
 
-def _newest(connection: sqlite3.Connection, keys: Sequence[VerifierKey], kept: int | None) -> tuple[Signed, bytes]:
-    row = connection.execute("SELECT size, note FROM ledger_checkpoint ORDER BY size DESC LIMIT 1").fetchone()
+def _newest(source: Source, keys: Sequence[VerifierKey], kept: int | None) -> tuple[Signed, bytes]:
+    row = source.execute("SELECT size, note FROM ledger_checkpoint ORDER BY size DESC LIMIT 1").fetchone()
     if row is None:
         if kept is not None:
             raise _Ended(FORKED, f"rolled back: a checkpoint of {kept} records was seen, and there's none any more")
@@ -116,10 +117,10 @@ def _newest(connection: sqlite3.Connection, keys: Sequence[VerifierKey], kept: i
     return found, row[1]
 
 
-def _compared(connection: sqlite3.Connection, before: Signed | None, now: Signed) -> str:
+def _compared(source: Source, before: Signed | None, now: Signed) -> str:
     newest = now.checkpoint
-    origin = connection.execute("SELECT origin FROM ledger_log").fetchone()
-    size, data = connection.execute("SELECT size, frontier FROM ledger_head").fetchone() or (0, b"")
+    origin = source.execute("SELECT origin FROM ledger_log").fetchone()
+    size, data = source.execute("SELECT size, frontier FROM ledger_head").fetchone() or (0, b"")
     if origin is None or origin[0] != newest.origin:
         raise _Ended(FORKED, f"the newest checkpoint is of another log, {newest.origin!r:.80}")
     if before is not None and before.checkpoint.origin != newest.origin:
@@ -133,9 +134,9 @@ def _compared(connection: sqlite3.Connection, before: Signed | None, now: Signed
         )
     head = Frontier.from_bytes(size, data)
     try:
-        extends(connection, head, newest)
+        extends(source, head, newest)
         if before is not None:
-            extends(connection, head, before.checkpoint)
+            extends(source, head, before.checkpoint)
     except SignerRefused as error:
         raise _Ended(FORKED, f"forked or rolled back: {error}") from None
     if before is None:

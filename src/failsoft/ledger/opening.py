@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from attrs import frozen
 
@@ -13,6 +11,7 @@ from failsoft.ledger.merkle import BLOCK, Frontier, leaf_hash
 from failsoft.ledger.note import Checkpoint
 from failsoft.ledger.schema import FORMAT
 from failsoft.ledger.signer import Signer, SignerRefused
+from failsoft.ledger.store import Queries
 
 Anchored = Callable[[], Sequence[Checkpoint]]
 """The newest checkpoints that anchors show."""
@@ -31,7 +30,7 @@ class Found:
     unsigned: bool
 
 
-def refuse_anew(path: Path, signer: Signer | None, anchored: Anchored) -> None:
+def refuse_anew(name: str, signer: Signer | None, anchored: Anchored) -> None:
     """A log that was signed isn't begun again because its file is gone.
 
     Raises:
@@ -40,51 +39,51 @@ def refuse_anew(path: Path, signer: Signer | None, anchored: Anchored) -> None:
     try:
         signed = None if signer is None else signer.last()
     except SignerRefused as error:
-        raise LedgerInvalid(f"{path}: {error}") from None
+        raise LedgerInvalid(f"{name}: {error}") from None
     if signed is not None or any(anchored()):
         raise LedgerInvalid(
-            f"{path}: there is no such file, and checkpoints of this log were signed: put the file back, or begin a log of "
+            f"{name}: there is no such ledger, and checkpoints of this log were signed: put it back, or begin a log of "
             "another name, with a key of its own"
         )
 
 
-def check_log(connection: sqlite3.Connection, path: Path, signer: Signer | None, anchored: Anchored) -> Found:
+def check_log(connection: Queries, name: str, signer: Signer | None, anchored: Anchored) -> Found:
     """Do head, records, signatures and the signer's memory fit together? Inside a transaction.
 
     Raises:
         LedgerInvalid: they don't.
-        sqlite3.Error: the file can't be read. (TypeError, ValueError: likewise.)
+        sqlite3.Error, DatabaseFailed: it can't be read. (TypeError, ValueError: likewise.)
     """
     log = connection.execute("SELECT origin, format, vkey FROM ledger_log").fetchone()
     head = connection.execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
     if log is None or head is None:
-        raise LedgerInvalid(f"{path}: the ledger was emptied: its head is missing")
+        raise LedgerInvalid(f"{name}: the ledger was emptied: its head is missing")
     if log[1] != FORMAT:
-        raise LedgerInvalid(f"{path}: format {log[1]!r}, and this failsoft writes {FORMAT}")
+        raise LedgerInvalid(f"{name}: format {log[1]!r}, and this failsoft writes {FORMAT}")
     count = connection.execute("SELECT coalesce(max(seq), -1) + 1 FROM ledger_record").fetchone()[0]
     covered = connection.execute("SELECT coalesce(max(size), 0) FROM ledger_checkpoint").fetchone()[0]
-    frontier = _frontier(connection, path, head[0])
+    frontier = _frontier(connection, name, head[0])
     if count != head[0] or covered > head[0] or frontier.to_bytes() != head[1]:
         raise LedgerInvalid(
-            f"{path}: the head doesn't fit the records: it was cut or tampered with: run `failsoft verify`"
+            f"{name}: the head doesn't fit the records: it was cut or tampered with: run `failsoft verify`"
         )
     unsigned = log[2] is None and covered == 0 and head[2] is None
     if signer is None:
         if not unsigned:
-            raise LedgerInvalid(f"{path}: this log is signed: give its key (`ledger.key`)")
+            raise LedgerInvalid(f"{name}: this log is signed: give its key (`ledger.key`)")
     elif signer.key.name != log[0]:
         raise LedgerInvalid(
-            f"{path}: this is the log of {log[0]!r}, and the key is named {signer.key.name!r}: make one with "
+            f"{name}: this is the log of {log[0]!r}, and the key is named {signer.key.name!r}: make one with "
             "`failsoft keys new --name`"
         )
     else:
-        unsigned = _check_signed(connection, path, signer, anchored, frontier, head[2], unsigned)
+        unsigned = _check_signed(connection, name, signer, anchored, frontier, head[2], unsigned)
     return Found(log[0], head[0], unsigned)
 
 
 def _check_signed(
-    connection: sqlite3.Connection,
-    path: Path,
+    connection: Queries,
+    name: str,
     signer: Signer,
     anchored: Anchored,
     frontier: Frontier,
@@ -103,11 +102,11 @@ def _check_signed(
             )
         signer.check(connection, frontier, seen)
     except SignerRefused as error:
-        raise LedgerInvalid(f"{path}: {error}") from None
+        raise LedgerInvalid(f"{name}: {error}") from None
     return False
 
 
-def _frontier(connection: sqlite3.Connection, path: Path, size: int) -> Frontier:
+def _frontier(connection: Queries, name: str, size: int) -> Frontier:
     """The frontier that the stored subtrees and the leaves after them give; the newest bodies are hashed, too."""
     blocks = Frontier()
     whole = size // BLOCK
@@ -117,6 +116,6 @@ def _frontier(connection: sqlite3.Connection, path: Path, size: int) -> Frontier
     rows = connection.execute("SELECT leaf, body FROM ledger_record WHERE seq >= ? ORDER BY seq", (whole * BLOCK,))
     for leaf, body in rows:
         if body is None or leaf_hash(body) != leaf:
-            raise LedgerInvalid(f"{path}: a record's bytes were changed: run `failsoft verify` on it")
+            raise LedgerInvalid(f"{name}: a record's bytes were changed: run `failsoft verify` on it")
         rest.append(leaf)
     return Frontier(blocks.size * BLOCK + rest.size, blocks.hashes + rest.hashes)

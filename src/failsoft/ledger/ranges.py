@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from failsoft.ledger.merkle import BLOCK, Frontier
+from failsoft.ledger.store import Queries
 
 
-def stored_range(connection: sqlite3.Connection, first: int, end: int) -> bytes:
+def stored_range(connection: Queries, first: int, end: int) -> bytes:
     """The root of the leaves from `first` to before `end`, as stored: a verifier of the proof finds out if it's wrong.
 
     A range of a proof begins at a multiple of 256, or is shorter: whole blocks come from the stored subtrees.

@@ -11,12 +11,15 @@ from typing import Any
 
 from attrs import field, frozen
 
-from failsoft.errors import LedgerInvalid
+from failsoft.errors import LedgerInvalid, PayloadSealed
 from failsoft.ledger import canonical, merkle
 from failsoft.ledger.commitment import Disclosure, digest
+from failsoft.ledger.location import Location, locate
 from failsoft.ledger.merkle import Frontier
 from failsoft.ledger.ranges import stored_range
-from failsoft.ledger.schema import APPLICATION_ID, UNREADABLE, VERSION, Kind
+from failsoft.ledger.schema import Kind
+from failsoft.ledger.store import UNREADABLE, DatabaseFailed, Source
+from failsoft.ledger.vault import Vault
 
 _COLUMNS = "SELECT seq, leaf, type, ts, body, emitter, call_id FROM ledger_record"
 _OF_CASE = "(case_id = ? OR call_id IN (SELECT call_id FROM ledger_record WHERE case_id = ?))"
@@ -55,53 +58,15 @@ class Entry:
         return canonical.read(self.body)
 
 
-def address(path: Path) -> str:
-    """The URI that opens a database for reading only, with everything escaped that a path may contain."""
-    return f"{path.absolute().as_uri()}?mode=ro"
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """A read-only connection to a ledger.
-
-    Raises:
-        LedgerInvalid: it isn't one, or it can't be read.
-    """
-    if path.with_name(path.name + "-journal").exists():
-        raise LedgerInvalid(f"{path}: a rollback journal stands beside it, which no ledger has")
-    if not path.exists():
-        raise LedgerInvalid(f"{path}: there is no such file")
-    if path.stat().st_size == 0:
-        raise LedgerInvalid(f"{path}: the file is empty")
-    try:
-        connection = sqlite3.connect(address(path), uri=True, isolation_level=None, timeout=5.0)
-    except sqlite3.Error as error:
-        raise LedgerInvalid(f"{path}: it can't be read ({error})") from None
-    try:
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute("PRAGMA cell_size_check = ON")
-        mark = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if mark != APPLICATION_ID:
-            raise LedgerInvalid(f"{path}: not a ledger")
-        if version != VERSION:
-            raise LedgerInvalid(f"{path}: format {version}, and this failsoft reads {VERSION}")
-    except UNREADABLE as error:
-        connection.close()
-        raise LedgerInvalid(f"{path}: it can't be read ({error})") from None
-    except LedgerInvalid:
-        connection.close()
-        raise
-    return connection
-
-
 @contextmanager
-def _explained(path: Path) -> Generator[None, None, None]:
+def _explained(ledger: Location) -> Generator[None, None, None]:
     """What a damaged file leads to is told as what it is."""
     try:
         yield
     except (*UNREADABLE, TypeError, ValueError) as error:
-        why = str(error) if isinstance(error, sqlite3.Error) else "what it holds isn't of its column's kind"
-        raise LedgerInvalid(f"{path}: it can't be read ({why}): run `failsoft verify` on it") from None
+        told = isinstance(error, (sqlite3.Error, DatabaseFailed))
+        why = str(error) if told else "what it holds isn't of its column's kind"
+        raise LedgerInvalid(f"{ledger}: it can't be read ({why}): run `failsoft verify` on it") from None
 
 
 class Reader:
@@ -110,26 +75,34 @@ class Reader:
     Whatever is asked of it raises `failsoft.errors.LedgerInvalid` where the file turns out to be damaged.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self._opened: sqlite3.Connection | None = None
+    def __init__(self, ledger: str | Path | Location) -> None:
+        self.location = locate(ledger)
+        self._opened: Source | None = None
+        self._vault: Vault | None = None
 
     def __enter__(self) -> Reader:
-        connection = connect(self.path)
-        connection.execute("BEGIN")
-        self._opened = connection
+        source = self.location.connect()
+        try:
+            with _explained(self.location):
+                source.begin()
+        except BaseException:
+            source.close()
+            raise
+        self._opened = source
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._connection.close()
+        self._source.close()
         self._opened = None
+        if self._vault is not None:
+            self._vault.close()
 
     @property
-    def _connection(self) -> sqlite3.Connection:
+    def _source(self) -> Source:
         if self._opened is None:
-            raise RuntimeError("use the reader inside `with read(path) as reader:`")
+            raise RuntimeError("use the reader inside `with read(ledger) as reader:`")
         return self._opened
 
     @property
@@ -140,14 +113,14 @@ class Reader:
     @property
     def size(self) -> int:
         """How many records."""
-        with _explained(self.path):
+        with _explained(self.location):
             return int(self._line("SELECT size FROM ledger_head")[0])
 
     @property
     def root(self) -> bytes:
         """The tree's root, as the head states it."""
         size, data = self._line("SELECT size, frontier FROM ledger_head")
-        with _explained(self.path):
+        with _explained(self.location):
             return Frontier.from_bytes(size, data).root()
 
     def records(
@@ -190,7 +163,7 @@ class Reader:
         order = "ORDER BY seq DESC" if newest_first else "ORDER BY seq"
         if last is None:
             return self._entries(f"{query} {order}", values)
-        newest = f"SELECT * FROM ({query} ORDER BY seq DESC LIMIT ?) {order}"  # noqa: S608 -- our own names
+        newest = f"SELECT * FROM ({query} ORDER BY seq DESC LIMIT ?) AS newest {order}"  # noqa: S608 -- our own names
         return self._entries(newest, (*values, last))
 
     def record(self, index: int) -> Entry:
@@ -201,7 +174,7 @@ class Reader:
         """
         entry = next(self._entries(f"{_COLUMNS} WHERE seq = ?", (index,)), None)
         if entry is None:
-            raise LookupError(f"there is no record {index} in {self.path}")
+            raise LookupError(f"there is no record {index} in {self.location}")
         return entry
 
     def call(self, call_id: str) -> list[Entry]:
@@ -224,26 +197,48 @@ class Reader:
         return disclosure.path, disclosure.media, disclosure.data
 
     def disclosure(self, commitment: str | bytes) -> bytes | None:
-        """The disclosure behind a commitment, as it's carried elsewhere; None where it isn't kept (any more).
+        """The bytes that a commitment was made of, without its tag; None where they aren't kept (any more).
 
         Args:
             commitment: the digest, as in a record (lower-case hex) or as bytes.
 
         Raises:
             ValueError: what's kept is not what was committed to.
+            PayloadSealed: it's encrypted, and its key isn't here.
         """
         key = bytes.fromhex(commitment) if isinstance(commitment, str) else commitment
-        row = next(self._rows("SELECT data FROM ledger_payload WHERE digest = ?", (key,)), None)
+        row = self._one("SELECT dek, nonce, data FROM ledger_payload WHERE digest = ?", (key,))
         if row is None:
             return None
-        if type(row[0]) is not bytes or digest(row[0]) != key:
+        plain = row[2] if row[0] is None else self._unsealed(key, *row)
+        if plain is not None and (type(plain) is not bytes or digest(plain) != key):
             raise ValueError(f"the payload of {key.hex()} is not what was committed to")
-        return row[0]
+        return plain
+
+    def keeps(self, commitment: str) -> bool:
+        """Is anything kept behind a commitment, encrypted or not?"""
+        return self._one("SELECT 1 FROM ledger_payload WHERE digest = ?", (bytes.fromhex(commitment),)) is not None
+
+    def _unsealed(self, commitment: bytes, dek: bytes, nonce: bytes, data: bytes) -> bytes | None:
+        sealing = self.location.sealing
+        if sealing is None:
+            raise PayloadSealed(f"{self.location}: its payloads are encrypted: name the ledger by its failsoft.toml")
+        if self._vault is None:
+            self._vault = Vault(sealing, self.origin)
+        kept = self._vault.find(dek)
+        if kept is not None and kept.shredded:
+            return None
+        if kept is None or kept.key is None:
+            raise PayloadSealed(f"{sealing.path}: it doesn't hold the key {dek.hex()}, or another payload key wraps it")
+        plain = kept.key.open(data, commitment, nonce)
+        if plain is None:
+            raise ValueError(f"the payload of {commitment.hex()} is not what was committed to")
+        return plain
 
     def artifact(self, sha256: str | bytes) -> tuple[str, bytes] | None:
         """Media type and data of an artifact (a configuration snapshot); None where there's none."""
         key = bytes.fromhex(sha256) if isinstance(sha256, str) else sha256
-        row = next(self._rows("SELECT media, data FROM ledger_artifact WHERE sha256 = ?", (key,)), None)
+        row = self._one("SELECT media, data FROM ledger_artifact WHERE sha256 = ?", (key,))
         return None if row is None else (row[0], row[1])
 
     def of_emitter(self, emitter: str, number: int) -> Entry | None:
@@ -252,9 +247,9 @@ class Reader:
 
     def checkpoint(self) -> bytes | None:
         """The newest signed checkpoint that's stored; None where there's none. Nothing of it is verified."""
-        row = next(self._rows("SELECT note FROM ledger_checkpoint ORDER BY size DESC LIMIT 1"), None)
+        row = self._one("SELECT note FROM ledger_checkpoint ORDER BY size DESC LIMIT 1")
         if row is not None and type(row[0]) is not bytes:
-            raise LedgerInvalid(f"{self.path}: its newest checkpoint is damaged: run `failsoft verify` on it")
+            raise LedgerInvalid(f"{self.location}: its newest checkpoint is damaged: run `failsoft verify` on it")
         return None if row is None else row[0]
 
     def root_at(self, size: int) -> bytes:
@@ -286,35 +281,45 @@ class Reader:
         return merkle.consistency_proof(self._range_hash, old, self.size if size is None else size)
 
     def _range_hash(self, first: int, end: int) -> bytes:
-        with _explained(self.path):
-            return stored_range(self._connection, first, end)
+        with _explained(self.location):
+            return stored_range(self._source, first, end)
+
+    def _one(self, query: str, values: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
+        with _explained(self.location):
+            row: tuple[Any, ...] | None = self._source.execute(query, values).fetchone()
+            return row
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-        with _explained(self.path):
+        with _explained(self.location):
             # Not `yield from`: it would close the cursor of a connection that may be closed by then.
-            for row in self._connection.execute(query, values):  # noqa: UP028
+            for row in self._source.stream(query, values):  # noqa: UP028
                 yield row
 
-    def _line(self, query: str) -> tuple[Any, ...]:
+    def alive(self, emitter: str) -> bool:
+        """Is this emitter's process there?"""
+        with _explained(self.location):
+            return self._source.alive(emitter)
+
+    def _line(self, query: str, values: tuple[Any, ...] = ()) -> tuple[Any, ...]:
         """The one line of a table that has one."""
-        for row in self._rows(query):
+        if (row := self._one(query, values)) is not None:
             return row
-        raise LedgerInvalid(f"{self.path}: a line is missing that every ledger has: run `failsoft verify` on it")
+        raise LedgerInvalid(f"{self.location}: a line is missing that every ledger has: run `failsoft verify` on it")
 
     def _entries(self, query: str, values: tuple[Any, ...]) -> Iterator[Entry]:
         for row in self._rows(query, values):
             if type(row[1]) is not bytes or type(row[4]) not in (bytes, NoneType):
-                raise LedgerInvalid(f"{self.path}: record {row[0]} is damaged: run `failsoft verify` on it")
+                raise LedgerInvalid(f"{self.location}: record {row[0]} is damaged: run `failsoft verify` on it")
             yield Entry(*row)
 
 
-def read(path: str | Path) -> Reader:
+def read(ledger: str | Path | Location) -> Reader:
     """A reader of this ledger, as a context manager.
 
     Args:
-        path: the database file.
+        ledger: its file, or its URL as a configuration has it.
 
     Raises:
         LedgerInvalid: on entering: it's no ledger, or it can't be read.
     """
-    return Reader(path)
+    return Reader(ledger)

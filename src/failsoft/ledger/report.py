@@ -99,7 +99,8 @@ def report(told: Told) -> bytes:
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{text(title)}</title>\n<style>{_STYLE}:root {{ --lines: {1 + len(marking) // 60}; }}\n</style>\n</head>\n<body>\n{banners}{body}</body>\n</html>\n"
+        f"<title>{text(title)}</title>\n<style>{_STYLE}:root {{ --lines: {1 + len(marking) // 60}; }}\n</style>\n"
+        f"</head>\n<body>\n{banners}{body}</body>\n</html>\n"
     ).encode()
 
 

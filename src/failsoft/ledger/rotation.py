@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sqlite3
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -20,11 +19,11 @@ from failsoft.core.effects import Clock
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger import draft
 from failsoft.ledger.keys import SigningKey
-from failsoft.ledger.locks import alive
+from failsoft.ledger.location import Location, locate
 from failsoft.ledger.publishing import Signing
 from failsoft.ledger.record import Built, Emitter
 from failsoft.ledger.signer import Signer, SignerRefused
-from failsoft.ledger.sqlite import AppendFailed, LedgerFile
+from failsoft.ledger.store import UNREADABLE, AppendFailed, Store
 
 RandomBytes = Callable[[int], bytes]
 
@@ -43,7 +42,7 @@ class Rotated:
 
 
 def rotate(
-    path: Path,
+    ledger: str | Path | Location,
     signing: Signing,
     to: SigningKey,
     *,
@@ -55,7 +54,7 @@ def rotate(
     """Hand a log over to another key of the same name. One that was begun and interrupted is finished.
 
     Args:
-        path: the database file.
+        ledger: its file, or its URL as a configuration has it.
         signing: how the log is signed now: by the former key.
         to: the new one.
         clock: gives the times in the records.
@@ -67,20 +66,23 @@ def rotate(
         LedgerInvalid: it's no ledger of this key, a process has it open, or it can't be written to.
         ValueError: actor or reason can't stand in a record.
     """
-    if not path.exists():
-        raise LedgerInvalid(f"{path}: there is no such file")
-    if any(alive(path, emitter) for emitter in _emitters(path)):
-        raise LedgerInvalid(f"{path}: a process has it open, which couldn't append any more: end it first")
-    file = LedgerFile(path, signer=Signer(to, signing.state, former=signing.key), anchored=signing.anchored)
+    location = locate(ledger)
+    if not location.exists():
+        raise LedgerInvalid(f"{location}: there is no such file")
+    store = location.store(Signer(to, signing.state, former=signing.key), signing.anchored)
     try:
-        file.open(list)
-        if not file.signed_by(to):
-            file.append(_records(Emitter(file.origin, clock, random_bytes), clock, signing.key, to, actor, why))
-        size, note = file.publish()
-    except (AppendFailed, SignerRefused, OSError, sqlite3.Error) as error:
-        raise LedgerInvalid(f"{path}: {error}") from error
+        if store.anybody():
+            raise LedgerInvalid(f"{location}: a process has it open, which couldn't append any more: end it first")
+        store.open(list)
+        if not store.signed_by(to):
+            store.append(
+                _records(store, Emitter(store.origin, clock, random_bytes), clock, signing.key, to, actor, why)
+            )
+        size, note = store.publish()
+    except (AppendFailed, SignerRefused, OSError, *UNREADABLE) as error:
+        raise LedgerInvalid(f"{location}: {error}") from error
     finally:
-        file.close()
+        store.close()
     problems: list[str] = []
     for anchor in signing.anchors:
         try:
@@ -91,15 +93,10 @@ def rotate(
     return Rotated(size, tuple(problems))
 
 
-def _emitters(path: Path) -> list[str]:
-    """Whose live files stand beside it."""
-    start, end = f"{path.name}.", ".live"
-    names = [each.name for each in path.parent.iterdir()]
-    return [name[len(start) : -len(end)] for name in names if name.startswith(start) and name.endswith(end)]
-
-
-def _records(emitter: Emitter, clock: Clock, former: SigningKey, to: SigningKey, actor: str, why: str) -> list[Built]:
-    lib = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
+def _records(
+    store: Store, emitter: Emitter, clock: Clock, former: SigningKey, to: SigningKey, actor: str, why: str
+) -> list[Built]:
+    lib = {"python": platform.python_version(), **store.lib}
     drafts = (
         draft.emitter_opened(platform.node() or "unnamed-host", os.getpid(), lib),
         draft.key_rotated(str(former.verifier), str(to.verifier), actor, why),

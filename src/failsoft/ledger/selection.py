@@ -8,7 +8,7 @@ What goes in, all of it before one signed checkpoint:
 3. the records just before and after each of the calls', of the same emitter, whose numbers have no gap; how each of those
    emitters opened, how the log was, and each change of its key;
 4. what was recorded later about the adapters that were asked: another model seen, drift, an end announced, a block, the
-   first configuration that asks for another model.
+   first configuration that asks for another model; and about the calls' cases: erasures, holds, events.
 
 Payloads are those of the calls' records alone; each is disclosed, or named as withheld.
 """
@@ -31,8 +31,11 @@ Fields = dict[str, Any]
 REFERRING = (Kind.REVIEW_RECORDED, Kind.OVERRIDE_RECORDED, Kind.APPROVAL_RECORDED, Kind.APPEAL_RECORDED)
 CHANGES = (
     *(Kind.MODEL_IDENTITY_CHANGED, Kind.DRIFT_DETECTED, Kind.MODEL_RETIREMENT_NOTICE, Kind.ROLLBACK_EXECUTED),
-    *(Kind.BLOCK_CHANGED, Kind.CONFIG_ACTIVATED, Kind.LOCK_CHANGED, Kind.KEY_ROTATED, Kind.PAYLOAD_ERASED),
+    *(Kind.BLOCK_CHANGED, Kind.CONFIG_ACTIVATED, Kind.LOCK_CHANGED, Kind.KEY_ROTATED),
 )
+KEEPING = (Kind.PAYLOAD_ERASED, Kind.LEGAL_HOLD_SET, Kind.LEGAL_HOLD_CLEARED, Kind.CASE_EVENT)
+"""What became of a case and of what's kept of it."""
+
 _ENDS = (Kind.CALL_COMPLETED, Kind.CALL_ORPHANED, Kind.CALL_AMENDED)
 
 
@@ -103,6 +106,7 @@ def select(reader: Reader, wanted: Wanted) -> Selection:
         NotCovered: no signed checkpoint covers them all.
         NotWhole: a call isn't finished, or a record isn't there any more.
         LedgerInvalid: the log is damaged, or doesn't extend a checkpoint that the receiver has.
+        PayloadSealed: a payload that's to be shown is encrypted, and its key isn't here.
         ValueError: a record is malformed.
     """
     own = _of_calls(reader, wanted)
@@ -150,13 +154,15 @@ def _of_calls(reader: Reader, wanted: Wanted) -> list[Entry]:
     for what, entries in asked:
         some = {each.index: each for each in entries()}
         if not some:
-            raise LookupError(f"{reader.path}: no record of a {what}")
+            raise LookupError(f"{reader.location}: no record of a {what}")
         found |= some
     for call_id in {each.call_id for each in found.values() if each.call_id is not None}:
         found |= {each.index: each for each in reader.call(call_id)}
     for entry in found.values():
         if entry.body is None:
-            raise NotWhole(f"{reader.path}: record {entry.index} of what was asked for was pruned: it can't be bundled")
+            raise NotWhole(
+                f"{reader.location}: record {entry.index} of what was asked for was pruned: it can't be bundled"
+            )
     return list(found.values())
 
 
@@ -172,18 +178,18 @@ def _finished(call_id: str, entries: Sequence[Entry]) -> None:
 def _covering(reader: Reader, last: int) -> tuple[Checkpoint, bytes]:
     note = reader.checkpoint()
     if note is None:
-        raise NotCovered(f"{reader.path}: no signed checkpoint is stored")
+        raise NotCovered(f"{reader.location}: no signed checkpoint is stored")
     try:
         checkpoint = Checkpoint.parse(Note.parse(note).text)
     except NoteInvalid as error:
         raise LedgerInvalid(
-            f"{reader.path}: its newest checkpoint isn't one ({error}): run `failsoft verify`"
+            f"{reader.location}: its newest checkpoint isn't one ({error}): run `failsoft verify`"
         ) from None
     if checkpoint.size > reader.size or reader.root_at(checkpoint.size) != checkpoint.root:
-        raise LedgerInvalid(f"{reader.path}: its newest checkpoint is of another log: run `failsoft verify` on it")
+        raise LedgerInvalid(f"{reader.location}: its newest checkpoint is of another log: run `failsoft verify` on it")
     if checkpoint.size <= last:
         raise NotCovered(
-            f"{reader.path}: the newest checkpoint is of {checkpoint.size} records, and record {last} isn't one"
+            f"{reader.location}: the newest checkpoint is of {checkpoint.size} records, and record {last} isn't one"
         )
     return checkpoint, note
 
@@ -196,10 +202,10 @@ def _extended(reader: Reader, checkpoint: Checkpoint, notes: Iterable[bytes]) ->
         except NoteInvalid as error:
             raise LookupError(f"--since-checkpoint: {error}") from None
         if each.size > checkpoint.size:
-            raise NotCovered(f"{reader.path}: the checkpoint that you gave is newer than the newest one here")
+            raise NotCovered(f"{reader.location}: the checkpoint that you gave is newer than the newest one here")
         if each.origin != checkpoint.origin or (each.size and reader.root_at(each.size) != each.root):
             raise LedgerInvalid(
-                f"{reader.path}: the log doesn't extend the checkpoint of {each.size} records that you gave: it's of "
+                f"{reader.location}: the log doesn't extend the checkpoint of {each.size} records that you gave: it's of "
                 "another log, or this one was forked, cut or changed"
             )
         if 0 < each.size < checkpoint.size:
@@ -230,7 +236,7 @@ class _Gathered:
         leaves = {each.leaf.hex() for each in self.entries.values()}
         first = min(self.entries)
         in_force: dict[str, Entry] = {}
-        for entry in self.reader.records(kind=(*REFERRING, *CHANGES)):
+        for entry in self.reader.records(kind=(*REFERRING, *CHANGES, *KEEPING)):
             if entry.body is None:
                 continue
             fields = entry.fields
@@ -276,7 +282,7 @@ class _Gathered:
             if entry.index >= size:
                 break
             if entry.body is None:
-                raise NotWhole(f"{self.reader.path}: record {entry.index} was pruned: leave --all-records out")
+                raise NotWhole(f"{self.reader.location}: record {entry.index} was pruned: leave --all-records out")
             self.entries[entry.index] = entry
 
 
@@ -297,13 +303,12 @@ class _Shown:
             path, digest = each["path"], each["digest"]
             self.paths.add(path)
             chosen = self.wanted.disclose is None or fits(path, self.wanted.disclose)
-            plain = self.reader.disclosure(digest)
-            if plain is None:
+            if not chosen or fits(path, self.wanted.withhold):
+                (self.withheld if self.reader.keeps(digest) else self.erased).append(digest)
+            elif (plain := self.reader.disclosure(digest)) is None:
                 self.erased.append(digest)
-            elif chosen and not fits(path, self.wanted.withhold):
-                self.disclosures[digest] = plain
             else:
-                self.withheld.append(digest)
+                self.disclosures[digest] = plain
 
     def end(self) -> None:
         """A pattern that fits nothing is a slip: what was meant to be withheld would be shown."""
@@ -315,15 +320,20 @@ class _Shown:
 
 @define
 class _Asked:
-    """The adapters that the calls asked, and each one's pins then."""
+    """The adapters that the calls asked, each one's pins then; the calls' cases and payloads."""
 
     pins: dict[str, list[Fields]] = field(factory=dict[str, list[Fields]])
+    cases: set[str] = field(factory=set[str])
+    digests: set[str] = field(factory=set[str])
 
     @classmethod
     def of(cls, records: Iterable[Fields]) -> _Asked:
         """By what the calls' records say."""
         made = cls()
         for fields in records:
+            if "case" in fields:
+                made.cases.add(fields["case"]["id"])
+            made.digests |= {each["digest"] for each in fields.get("commitments", [])}
             for each in attempts_of(fields):
                 made.pins.setdefault(each["adapter"], []).append(each["pin"])
         return made
@@ -332,6 +342,9 @@ class _Asked:
         """Does this record say that something about one of them changed?"""
         if entry.kind == Kind.CONFIG_ACTIVATED:
             return self._otherwise(fields)
+        if entry.kind in KEEPING:
+            told: set[str] = set(fields.get("digests", []))
+            return fields.get("case", {}).get("id") in self.cases or bool(told & self.digests)
         return fields.get("adapter") in self.pins or any(
             fields.get("subject") == f"adapter:{name}" for name in self.pins
         )

@@ -241,7 +241,12 @@ def _change(told: Told, entry: Entry, asked: dict[str, Fields]) -> Iterator[str]
         return
     subject = fields.get("adapter") or str(fields.get("subject", "")).partition(":")[2]
     named = {"" if told.completed is None else told.completed.leaf.hex(), told.end.leaf.hex()}
-    if subject in asked or named & set(fields.get("refs", {}).values()):
+    named |= {told.fields["case"]["id"]} if "case" in told.fields else set()
+    named |= {
+        each["digest"] for part in (told.started, told.end) if part for each in part.fields.get("commitments", [])
+    }
+    about = {fields.get("case", {}).get("id"), *fields.get("refs", {}).values(), *fields.get("digests", [])}
+    if subject in asked or named & about:
         yield f"{moment(entry.ts)}: {changed(entry.kind, fields)}"
 
 

@@ -19,7 +19,6 @@ All of it happens under the ledger's lock, so processes that share a log share t
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from failsoft.ledger.keys import SigningKey, verify
 from failsoft.ledger.merkle import Frontier, consistency_proof, verify_consistency
 from failsoft.ledger.note import MAX_NOTE, Checkpoint, Note, NoteInvalid
 from failsoft.ledger.ranges import stored_range
+from failsoft.ledger.store import Queries
 
 
 class SignerRefused(Exception):
@@ -77,7 +77,7 @@ class Signer:
             raise SignerRefused(f"{self.state}: the signer's state is of another log, {found.origin!r:.80}")
         return found
 
-    def check(self, connection: sqlite3.Connection, frontier: Frontier, anchored: Sequence[Checkpoint] = ()) -> None:
+    def check(self, connection: Queries, frontier: Frontier, anchored: Sequence[Checkpoint] = ()) -> None:
         """Does the tree extend what was signed last, and what anchors show?
 
         Raises:
@@ -92,7 +92,7 @@ class Signer:
         for each in (*([last] if last else []), *anchored):
             extends(connection, frontier, each)
 
-    def sign(self, connection: sqlite3.Connection, frontier: Frontier) -> bytes:
+    def sign(self, connection: Queries, frontier: Frontier) -> bytes:
         """The signed checkpoint of this tree; remembered first.
 
         Raises:
@@ -123,7 +123,7 @@ def signed_head(key: SigningKey, frontier: Frontier, signature: object) -> bool:
     return type(signature) is bytes and verify(key.verifier, head, signature)
 
 
-def extends(connection: sqlite3.Connection, frontier: Frontier, earlier: Checkpoint) -> None:
+def extends(connection: Queries, frontier: Frontier, earlier: Checkpoint) -> None:
     """Is the tree with this frontier an extension of an earlier one?
 
     Raises:
@@ -139,8 +139,8 @@ def extends(connection: sqlite3.Connection, frontier: Frontier, earlier: Checkpo
         raise SignerRefused(f"the first {old} records aren't those that were signed: the log was forked")
 
 
-def publish(connection: sqlite3.Connection, signer: Signer) -> tuple[int, bytes | None]:
-    """Sign and store a checkpoint of the log as it is, in a transaction of its own.
+def publish(connection: Queries, signer: Signer) -> tuple[int, bytes | None]:
+    """Sign and store a checkpoint of the log as it is, inside a transaction that nobody writes beside.
 
     Returns:
         The log's size and the signed checkpoint; None for that where there's one of this size.
@@ -148,23 +148,15 @@ def publish(connection: sqlite3.Connection, signer: Signer) -> tuple[int, bytes 
     Raises:
         SignerRefused: the head isn't this key's, or the tree not the one that was signed.
         OSError: the signer's state can't be written.
-        sqlite3.Error: it can't be stored.
+        sqlite3.Error, DatabaseFailed: it can't be stored.
     """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        size, data, signature = connection.execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
-        frontier = Frontier.from_bytes(size, data)
-        if not signer.signed_head(frontier, signature):
-            raise SignerRefused("the log's head isn't signed by this key: others than its writers changed it")
-        stored = connection.execute("SELECT coalesce(max(size), 0) FROM ledger_checkpoint").fetchone()[0]
-        if stored == size:
-            connection.execute("ROLLBACK")
-            return size, None
-        note = signer.sign(connection, frontier)
-        connection.execute("INSERT INTO ledger_checkpoint (size, note) VALUES (?, ?)", (size, note))
-        connection.execute("COMMIT")
-        return size, note
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+    size, data, signature = connection.execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
+    frontier = Frontier.from_bytes(size, data)
+    if not signer.signed_head(frontier, signature):
+        raise SignerRefused("the log's head isn't signed by this key: others than its writers changed it")
+    stored = connection.execute("SELECT coalesce(max(size), 0) FROM ledger_checkpoint").fetchone()[0]
+    if stored == size:
+        return size, None
+    note = signer.sign(connection, frontier)
+    connection.execute("INSERT INTO ledger_checkpoint (size, note) VALUES (?, ?)", (size, note))
+    return size, note

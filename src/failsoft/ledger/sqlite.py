@@ -18,21 +18,22 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from attrs import frozen
-
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger.disk import sync_folder
+from failsoft.ledger.disk import BALLAST, Ballast, make_private, network_file_system, sync_folder
+from failsoft.ledger.head import Grown, Head
 from failsoft.ledger.keys import SigningKey
-from failsoft.ledger.locks import FileLock
-from failsoft.ledger.merkle import BLOCK, Frontier
+from failsoft.ledger.locks import FileLock, LiveFile, anybody
+from failsoft.ledger.merkle import Frontier
 from failsoft.ledger.note import Checkpoint
 from failsoft.ledger.opening import check_log, refuse_anew
 from failsoft.ledger.record import Built
-from failsoft.ledger.schema import APPLICATION_ID, FORMAT, PAGE_SIZE, STATEMENTS, VERSION, differences
+from failsoft.ledger.schema import FORMAT
 from failsoft.ledger.signer import Signer, publish, signed_head
+from failsoft.ledger.sqlite_schema import APPLICATION_ID, PAGE_SIZE, STATEMENTS, VERSION, differences
+from failsoft.ledger.store import ORPHANED, AppendFailed, OpenCall
 
 Connect = Callable[[str], sqlite3.Connection]
 
@@ -40,32 +41,11 @@ CHECKPOINT_PAGES = 1024
 """Pages of 8 KiB, as estimated, that the write-ahead log may hold before it's moved into the database. Counted in pages, not
 in bytes of records: a commit of one small record writes some ten, and a log without a bound fills the disk by itself."""
 
+FORGOTTEN = 1000
+"""Payloads that are deleted at once: writers wait meanwhile."""
+
 _FULL = {sqlite3.SQLITE_FULL}
 _NOT_COMMITTED = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY}
-
-
-class AppendFailed(Exception):
-    """A batch isn't durable, as far as is known.
-
-    Args:
-        full: for want of room.
-        unknown: it may be durable all the same.
-    """
-
-    def __init__(self, reason: str, *, full: bool = False, unknown: bool = False) -> None:
-        super().__init__(reason)
-        self.full = full
-        self.unknown = unknown
-
-
-@frozen
-class OpenCall:
-    """A call that began and didn't end."""
-
-    call_id: str
-    leaf: bytes
-    capability: str | None
-    case_id: str | None
 
 
 def connect(uri: str) -> sqlite3.Connection:
@@ -79,13 +59,15 @@ def address(path: Path, mode: str) -> str:
 
 
 class LedgerFile:
-    """One SQLite file that holds a log. The constructor touches nothing.
+    """One SQLite file that holds a log: a `failsoft.ledger.store.Store`. The constructor touches nothing.
 
     Args:
         path: the database.
         connect: makes a connection from a URI: the seam where tests put faults.
         signer: signs each head; None where the log isn't signed.
         anchored: the newest checkpoints that anchors show, as the file is opened.
+        ballast: bytes kept free so that a full disk can still be told.
+        warn: told what may be wrong with the file system.
     """
 
     def __init__(
@@ -94,38 +76,70 @@ class LedgerFile:
         connect: Connect = connect,
         signer: Signer | None = None,
         anchored: Callable[[], Sequence[Checkpoint]] = tuple,
+        ballast: int = BALLAST,
+        warn: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self.path = path
         self.lock = FileLock(path.with_name(path.name + ".lock"))
+        self.spare = Ballast(path.with_name(path.name + ".ballast"), ballast)
         self.origin = ""
         self.signer = signer
-        self.unsigned = False
         self._anchored = anchored
         self._connect = connect
+        self._warn = warn
         self._connection: sqlite3.Connection | None = None
-        self._known = Frontier()
+        self._head = Head(signer)
         self._unchecked = 0
         self._identity: tuple[int, int] | None = None
+
+    @property
+    def name(self) -> str:
+        """Its path."""
+        return str(self.path)
+
+    @property
+    def label(self) -> str:
+        """Its file's name."""
+        return self.path.name
+
+    @property
+    def lib(self) -> Mapping[str, str]:
+        """SQLite's version."""
+        return {"sqlite": sqlite3.sqlite_version}
+
+    @property
+    def unsigned(self) -> bool:
+        """Has nobody signed the log so far?"""
+        return self._head.unsigned
 
     @property
     def is_open(self) -> bool:
         """Is there a connection?"""
         return self._connection is not None
 
+    def held(self) -> contextlib.AbstractContextManager[None]:
+        """The lock of all who have this file open."""
+        return self.lock.held()
+
+    def vet(self) -> None:
+        """No ledger is kept on a network file system."""
+        try:
+            kind = network_file_system(self.path.absolute().parent.resolve())
+        except OSError:
+            self._warn("can't tell whether the file system is local")
+            return
+        if kind is not None:
+            raise LedgerInvalid(
+                f"{self.path}: on a network file system ({kind}), whose locks can't be relied on: "
+                "keep the ledger on a local disk, or in PostgreSQL"
+            )
+
     def open(self, found: Callable[[], Sequence[Built]]) -> bool:
-        """Check the file, or make it; True if it was made.
-
-        Args:
-            found: gives the first records of a new log.
-
-        Raises:
-            LedgerInvalid: it's no ledger that can be written to.
-            OSError: the lock file can't be made.
-        """
+        """As any store. Raises OSError where the lock file can't be made."""
         with self.lock.held():
             made = not self.path.exists()
             if made:
-                refuse_anew(self.path, self.signer, self._anchored)
+                refuse_anew(self.name, self.signer, self._anchored)
                 self._make(found())
             if self.path.with_name(self.path.name + "-journal").exists():
                 raise LedgerInvalid(
@@ -142,18 +156,12 @@ class LedgerFile:
                     raise
             self._connection = connection
             self._identity = self._found()
+            if made:
+                make_private(self.path)
         return made
 
     def append(self, batch: Sequence[Built], *, doubtful: bool = False) -> int:
-        """Make records durable, all or none; the index of the first.
-
-        Args:
-            batch: what to append, in order; not empty.
-            doubtful: the very same batch may be in the log already.
-
-        Raises:
-            AppendFailed: it isn't durable, as far as is known.
-        """
+        """As any store."""
         committing = False
         try:
             with self.lock.held():
@@ -165,7 +173,7 @@ class LedgerFile:
                     if doubtful and (at := self._find(connection, batch)) is not None:
                         connection.execute("ROLLBACK")
                         return at
-                    first, frontier = self._insert(connection, batch)
+                    grown = self._insert(connection, batch)
                     committing = True
                     connection.execute("COMMIT")
                 except BaseException:
@@ -175,12 +183,11 @@ class LedgerFile:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             unknown = committing and code not in _NOT_COMMITTED
             raise AppendFailed(f"{type(error).__name__}: {error}", full=code in _FULL, unknown=unknown) from error
-        self._known = frontier
-        self.unsigned = False
+        self._head.committed(grown)
         self._unchecked += _pages(batch)
-        return first
+        return grown.first
 
-    def checkpoint(self) -> None:
+    def tidy(self) -> None:
         """Move the write-ahead log into the database, if there's enough of it. Failing to is no failure to record."""
         if self._unchecked < CHECKPOINT_PAGES or self._connection is None:
             return
@@ -192,7 +199,15 @@ class LedgerFile:
         """Sign a checkpoint of the log as it is, and store it: see `failsoft.ledger.signer.publish`."""
         assert self.signer is not None
         with self.lock.held():
-            return publish(self._open_connection(), self.signer)
+            connection = self._open_connection()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                published = publish(connection, self.signer)
+                connection.execute("COMMIT")
+            except BaseException:
+                self._roll_back(connection)
+                raise
+            return published
 
     def signed_by(self, key: SigningKey) -> bool:
         """Is the head this key's?"""
@@ -209,6 +224,39 @@ class LedgerFile:
             (emitter,),
         )
         return (OpenCall(*row) for row in rows)
+
+    def is_orphaned(self, call_id: str) -> bool:
+        """As any store."""
+        return self._open_connection().execute(ORPHANED, (call_id,)).fetchone() is not None
+
+    def hold(self, emitter: str) -> LiveFile:
+        """As any store."""
+        return LiveFile.hold(self.path, emitter)
+
+    def gone(self, own: str) -> Iterator[tuple[str, LiveFile]]:
+        """As any store."""
+        return LiveFile.gone(self.path, own)
+
+    def forget(self, digests: Sequence[bytes]) -> bool:
+        """As any store: rows are overwritten (``secure_delete``), and the write-ahead log is cut."""
+        connection = self._open_connection()
+        for at in range(0, len(digests), FORGOTTEN):
+            with self.lock.held():
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    rows = [(each,) for each in digests[at : at + FORGOTTEN]]
+                    connection.executemany("DELETE FROM ledger_payload WHERE digest = ?", rows)
+                    connection.execute("COMMIT")
+                except BaseException:
+                    self._roll_back(connection)
+                    raise
+        with self.lock.held():
+            busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        return not busy
+
+    def anybody(self) -> bool:
+        """As any store."""
+        return anybody(self.path)
 
     def close(self) -> None:
         """Let go of the file; what's left in the write-ahead log moves into the database if nobody else is at it."""
@@ -270,25 +318,15 @@ class LedgerFile:
         _configure(connection)
         connection.execute("BEGIN IMMEDIATE")  # nobody writes meanwhile; and it says whether writing is possible
         try:
-            found = check_log(connection, self.path, self.signer, self._anchored)
+            found = check_log(connection, self.name, self.signer, self._anchored)
         finally:
             self._roll_back(connection)
-        if found.size < self._known.size:
-            raise LedgerInvalid(f"{self.path}: {found.size} records, and this process had committed {self._known.size}")
-        self.origin, self.unsigned = found.origin, found.unsigned
+        self._head.opened(self.name, found)
+        self.origin = found.origin
 
-    def _insert(self, connection: sqlite3.Connection, batch: Sequence[Built]) -> tuple[int, Frontier]:
+    def _insert(self, connection: sqlite3.Connection, batch: Sequence[Built]) -> Grown:
         head = connection.execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
-        size, data, sig = head or (-1, b"", None)
-        if size < self._known.size or (size == self._known.size and size and data != self._known.to_bytes()):
-            raise AppendFailed("the log is not the one that this process wrote to: run `failsoft verify` on it")
-        frontier = Frontier.from_bytes(size, data)
-        self._check_head(frontier, sig)
-        blocks = [
-            (index // BLOCK, block)
-            for index, each in enumerate(batch, size)
-            if (block := frontier.append(each.leaf)) is not None
-        ]
+        grown = self._head.grow(head, batch)
         connection.executemany(
             "INSERT INTO ledger_record (seq, leaf, body, emitter, eseq, rid, type, ts, call_id, case_id, capability)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -306,33 +344,23 @@ class LedgerFile:
                     r.case_id,
                     r.capability,
                 )
-                for index, r in enumerate(batch, size)
+                for index, r in enumerate(batch, grown.first)
             ],
         )
         connection.executemany(
-            "INSERT INTO ledger_payload (digest, data) VALUES (?, ?)", [pair for r in batch for pair in r.payloads]
+            "INSERT INTO ledger_payload (digest, dek, nonce, data) VALUES (?, ?, ?, ?)",
+            [each for r in batch for each in r.payloads],
         )
         connection.executemany(
             "INSERT OR IGNORE INTO ledger_artifact (sha256, media, data) VALUES (?, ?, ?)",
             [each for r in batch for each in r.artifacts],
         )
-        connection.executemany("INSERT INTO ledger_subtree (idx, hash) VALUES (?, ?)", blocks)
-        sig = None if self.signer is None else self.signer.sign_head(frontier)
+        connection.executemany("INSERT INTO ledger_subtree (idx, hash) VALUES (?, ?)", grown.blocks)
         connection.execute(
-            "UPDATE ledger_head SET size = ?, frontier = ?, sig = ?", (frontier.size, frontier.to_bytes(), sig)
+            "UPDATE ledger_head SET size = ?, frontier = ?, sig = ?",
+            (grown.frontier.size, grown.frontier.to_bytes(), grown.signature),
         )
-        return size, frontier
-
-    def _check_head(self, frontier: Frontier, sig: bytes | None) -> None:
-        """What others appended meanwhile they signed, or they didn't where nobody does."""
-        if frontier.size == self._known.size:
-            return
-        if self.signer is None and sig is not None:
-            raise AppendFailed("the log is signed since: give its key, and start again")
-        if self.signer is not None and sig is None and self.unsigned:
-            return
-        if self.signer is not None and not self.signer.signed_head(frontier, sig):
-            raise AppendFailed("the log's head isn't signed by this key: run `failsoft verify` on it, with the key")
+        return grown
 
     @staticmethod
     def _find(connection: sqlite3.Connection, batch: Sequence[Built]) -> int | None:
@@ -381,6 +409,6 @@ def _close(connection: sqlite3.Connection) -> None:
 
 def _pages(batch: Sequence[Built]) -> int:
     """Pages that a commit writes: what it fills, one of the index for each payload, and the ends of the other trees."""
-    payloads = [len(data) for record in batch for _, data in record.payloads]
+    payloads = [len(each[3]) for record in batch for each in record.payloads]
     filled = sum(payloads) + sum(len(record.body) + 512 for record in batch)
     return 8 + len(payloads) + filled // PAGE_SIZE

@@ -1,4 +1,4 @@
-"""Full verification of a ledger in SQLite, while others write to it or not: one read transaction, nothing changed.
+"""Full verification of a ledger, whatever its store, while others write to it or not: one read transaction, nothing changed.
 
 Without a key or a pin that the verifier brings along, the most that can be said is *self-consistent*: whoever can write
 the file can write a whole new one. A pin (size and root, or a checkpoint, kept elsewhere) turns that into: nothing up to
@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
 
 from attrs import define, field, frozen
 
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger import schema
 from failsoft.ledger.covered import Covered
-from failsoft.ledger.locks import alive
+from failsoft.ledger.location import Location, locate
 from failsoft.ledger.merkle import Frontier
 from failsoft.ledger.note import Checkpoint, VerifierKey
-from failsoft.ledger.read import connect
-from failsoft.ledger.schema import PAGE_SIZE
+from failsoft.ledger.store import UNREADABLE, DatabaseFailed, Source
+from failsoft.ledger.vault import Sealing
 from failsoft.ledger.walk import OpenCall, Walk
 
 WHOLE, TAMPERED, INCOMPLETE, UNUSABLE = 0, 1, 2, 3
@@ -33,12 +32,10 @@ WHOLE, TAMPERED, INCOMPLETE, UNUSABLE = 0, 1, 2, 3
 SHOWN = 100
 """Problems that are kept; the others are counted."""
 
-_ROWS = (
-    "SELECT seq, leaf, body, emitter, eseq, rid, type, ts, call_id, case_id, capability"
-    " FROM ledger_record NOT INDEXED ORDER BY seq"
-)
+CHUNK = 200
+"""Records that are fetched at once."""
 
-_WAL_HEADER = "import sys; sys.stdout.buffer.write(open(sys.argv[1], 'rb').read(32))"
+_COLUMNS = "seq, leaf, body, emitter, eseq, rid, type, ts, call_id, case_id, capability"
 
 
 @frozen
@@ -142,7 +139,7 @@ _OF_THE_READING = frozenset(
 )
 """What SQLite says where it's the reading that failed: no word about the file."""
 
-_OF_THE_FILE = (*schema.UNREADABLE, TypeError, ValueError, AttributeError, LookupError, ArithmeticError)
+_OF_THE_STORE = (*UNREADABLE, TypeError, ValueError, AttributeError, LookupError, ArithmeticError)
 """What reading a damaged file raises. A column of it may hold what no column of its kind does: that fails anywhere."""
 
 
@@ -165,7 +162,7 @@ class _Findings:
 
 
 def verify(
-    path: str | Path,
+    ledger: str | Path | Location,
     *,
     pins: Sequence[tuple[int, str]] = (),
     keys: Sequence[VerifierKey] = (),
@@ -174,45 +171,51 @@ def verify(
     """Check a ledger from its first byte to its last.
 
     Args:
-        path: the database file.
+        ledger: its file, or its URL as a configuration has it.
         pins: size and root (lower-case hex) of the log at earlier times, from the verifier's own keeping.
         keys: of the log, and of witnesses, likewise.
         checkpoints: signed checkpoints of the log at earlier times, likewise.
 
-    Nothing is raised for what the file holds: that's in the result. The result is 0 only if each key and pin was of use.
+    Nothing is raised for what the ledger holds: that's in the result. The result is 0 only if each key and pin was of use.
 
     Raises:
         ConfigurationError: there are keys, and the extra ``signing`` isn't installed.
     """
-    path = Path(path)
     try:
-        connection = connect(path)
+        location = locate(ledger)
+        source = location.connect()
     except LedgerInvalid as error:
         return Verification(UNUSABLE, (Problem(UNUSABLE, str(error)),))
     found = _Findings()
-    walk = Walk(connection, "")
+    walk = Walk(source, "")
     covered = Covered(keys, pins, checkpoints, found.report)
     notes: list[str] = []
     in_flight = 0
     try:
-        connection.execute("BEGIN")
-        if _file(path, connection, found):
-            _walk(connection, walk, covered, found)
-            _whole(connection, walk, covered, found)
-            _doubled(connection, found)
-            connection.execute("COMMIT")
-            in_flight = _open_calls(path, connection, walk, found)
-    except _OF_THE_FILE as error:
-        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _OF_THE_READING:
-            found.add(Problem(UNUSABLE, f"{path}: it can't be read ({error})"))
+        source.begin()
+        for code, what in source.examine():
+            found.add(Problem(code, what))
+        if found.code != UNUSABLE:
+            _walk(source, location.sealing, walk, covered, found)
+            _whole(source, walk, covered, found)
+            _doubled(source, found)
+            source.end()
+            in_flight = _open_calls(source, walk, found)
+    except _OF_THE_STORE as error:
+        if _is_of_the_reading(error):
+            found.add(Problem(UNUSABLE, f"{location}: it can't be read ({error})"))
         else:
-            found.add(Problem(TAMPERED, f"the file is cut or damaged ({error})", walk.frontier.size))
+            found.add(Problem(TAMPERED, f"{location}: cut or damaged ({error})", walk.frontier.size))
     except subprocess.TimeoutExpired:
-        found.add(Problem(UNUSABLE, f"{path}: its write-ahead log couldn't be read in time"))
+        found.add(Problem(UNUSABLE, f"{location}: its write-ahead log couldn't be read in time"))
     finally:
-        connection.close()
+        source.close()
     if walk.steps_back:
         notes.append(f"a clock stepped back {walk.steps_back} times: the order of the log is what counts")
+    if walk.payloads.erased:
+        notes.append(f"{walk.payloads.erased} payloads were erased, as the log says")
+    if walk.payloads.sealed:
+        notes.append(f"{walk.payloads.sealed} payloads are encrypted and weren't opened: their content wasn't checked")
     return Verification(
         found.code,
         tuple(found.problems),
@@ -222,7 +225,7 @@ def verify(
         walk.frontier.size,
         walk.frontier.root().hex(),
         MappingProxyType(dict(walk.kinds)),
-        walk.payloads,
+        walk.payloads.count,
         in_flight,
         covered.pinned,
         covered.size or None,
@@ -231,49 +234,44 @@ def verify(
     )
 
 
-def _file(path: Path, connection: sqlite3.Connection, found: _Findings) -> bool:
-    """The file apart from its records; False where those can't be read."""
-    for wrong in schema.differences(connection):
-        found.add(Problem(TAMPERED, f"{path}: {wrong}"))
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    if lost := {"ledger_log", "ledger_record", "ledger_head", "ledger_payload", "ledger_artifact"} - tables:
-        found.add(Problem(UNUSABLE, f"{path}: {', '.join(sorted(lost))} can't be read"))
-        return False
-    if not _own_wal(path):
-        found.add(Problem(TAMPERED, f"{path}: the -wal file beside it isn't this database's"))
-    for (line,) in connection.execute("PRAGMA integrity_check(20)"):
-        if line != "ok":
-            found.add(Problem(TAMPERED, f"{path}: integrity check: {line}"))
-    return True
+def _is_of_the_reading(error: BaseException) -> bool:
+    """Is it no word about the ledger?"""
+    if isinstance(error, DatabaseFailed):
+        return not error.damaged
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _OF_THE_READING
 
 
-def _walk(connection: sqlite3.Connection, walk: Walk, covered: Covered, found: _Findings) -> None:
-    log = connection.execute("SELECT origin, format, vkey FROM ledger_log").fetchall()
+def _walk(source: Source, sealing: Sealing | None, walk: Walk, covered: Covered, found: _Findings) -> None:
+    log = source.execute("SELECT origin, format, vkey FROM ledger_log").fetchall()
     if len(log) != 1 or log[0][1] != schema.FORMAT:
         found.add(Problem(TAMPERED, "the log's own line is missing, doubled or of another format"))
     walk.origin = str(log[0][0]) if log else ""
-    walk.begin()
-    covered.begin(connection, walk.origin)
-    for row in connection.execute(_ROWS):
+    covered.begin(source, walk.origin)
+    walk.payloads.begin(sealing, walk.origin)
+    rows = source.stream(f"SELECT {_COLUMNS} FROM ledger_record {source.hint_rows} ORDER BY seq")  # noqa: S608 -- our own
+    while chunk := list(islice(rows, CHUNK)):
+        walk.expect(chunk)
+        for row in chunk:
 
-        def problem(what: str, row: tuple[object, ...] = row) -> None:
-            found.add(Problem(TAMPERED, what, int(str(row[0])), None if row[5] is None else str(row[5])))
+            def problem(what: str, row: tuple[object, ...] = row) -> None:
+                found.add(Problem(TAMPERED, what, int(str(row[0])), None if row[5] is None else str(row[5])))
 
-        walk.record(row, problem)
-        if walk.frontier.size == covered.due:
-            covered.at(walk.frontier)
+            walk.record(row, problem)
+            if walk.frontier.size == covered.due:
+                covered.at(walk.frontier)
     covered.end(walk.frontier.size)
+    walk.payloads.end(found.report)
     if log and log[0][2] != walk.first_key:
         found.add(Problem(TAMPERED, "the log's own line states another key than its first record"))
 
 
-def _whole(connection: sqlite3.Connection, walk: Walk, covered: Covered, found: _Findings) -> None:
+def _whole(source: Source, walk: Walk, covered: Covered, found: _Findings) -> None:
     """Head and payloads against the records."""
     size = walk.frontier.size
     if size == 0:
         found.add(Problem(UNUSABLE, "the log is empty: not even its opening is there"))
         return
-    head = connection.execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
+    head = source.execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
     covered.head(Checkpoint(walk.origin, size, walk.frontier.root()), head and head[2], walk.declared)
     if head is None:
         found.add(Problem(TAMPERED, "the head is missing"))
@@ -281,69 +279,39 @@ def _whole(connection: sqlite3.Connection, walk: Walk, covered: Covered, found: 
         found.add(
             Problem(TAMPERED, f"the head states {head[0]} records with another tree than the {size} that are there")
         )
-    kept = connection.execute("SELECT count(*) FROM ledger_payload").fetchone()[0]
-    if kept > walk.payloads:
-        found.add(Problem(TAMPERED, f"{kept - walk.payloads} payloads belong to no record"))
+    kept = source.execute("SELECT count(*) FROM ledger_payload").fetchone()[0]
+    if kept > walk.payloads.count:
+        found.add(Problem(TAMPERED, f"{kept - walk.payloads.count} payloads belong to no record"))
 
 
-def _doubled(connection: sqlite3.Connection, found: _Findings) -> None:
-    rows = connection.execute(
-        "SELECT max(seq), call_id FROM ledger_record INDEXED BY ledger_record_call WHERE call_id IS NOT NULL"
-        " GROUP BY call_id HAVING sum(type = 'call.started') > 1"
-        " OR sum(type IN ('call.completed', 'call.orphaned')) > 1"
+def _doubled(source: Source, found: _Findings) -> None:
+    def count(kind: str) -> str:
+        return f"count(CASE WHEN type = 'call.{kind}' THEN 1 END) > 1"
+
+    rows = source.stream(
+        f"SELECT max(seq), call_id FROM ledger_record {source.hint_calls} WHERE call_id IS NOT NULL GROUP BY call_id"  # noqa: S608
+        f" HAVING {count('started')} OR {count('completed')} OR {count('orphaned')}"
     )
     for index, call_id in rows:
         found.add(Problem(TAMPERED, f"call {call_id!r:.60} was started or ended more than once", index))
 
 
-def _open_calls(path: Path, connection: sqlite3.Connection, walk: Walk, found: _Findings) -> int:
+def _open_calls(source: Source, walk: Walk, found: _Findings) -> int:
     """Calls that were open at the moment that was read: in flight, or left open by somebody who's gone."""
     in_flight = 0
     living: dict[str, bool] = {}
     for call_id, call in walk.open_calls.items():
         if call.emitter not in living:
-            living[call.emitter] = not walk.emitters[call.emitter].ended and alive(path, call.emitter)
-        if living[call.emitter] or _ended_since(connection, call_id, call):
+            living[call.emitter] = not walk.emitters[call.emitter].ended and source.alive(call.emitter)
+        if living[call.emitter] or _ended_since(source, call_id, call):
             in_flight += 1
         else:
             found.add(Problem(INCOMPLETE, f"call {call_id!r:.60} has no end in the log", call.index))
     return in_flight
 
 
-def _ended_since(connection: sqlite3.Connection, call_id: str, call: OpenCall) -> bool:
-    row = connection.execute(
+def _ended_since(source: Source, call_id: str, call: OpenCall) -> bool:
+    row = source.execute(
         "SELECT 1 FROM ledger_record WHERE call_id = ? AND seq > ? AND type != 'call.started'", (call_id, call.index)
     ).fetchone()
     return row is not None
-
-
-def _own_wal(path: Path) -> bool:
-    """Is the write-ahead log, where there's one, SQLite's own for this database?
-
-    It's read by another process: this one may hold the ledger open, and closes no descriptor of its files.
-    """
-    wal = path.with_name(path.name + "-wal")
-    command = [sys.executable, "-I", "-S", "-c", _WAL_HEADER, str(wal.absolute())]
-    for _ in range(3):  # it may be cut, removed or begun anew by a writer just now
-        try:
-            if wal.stat().st_size == 0:
-                return True
-        except FileNotFoundError:
-            return True
-        header = subprocess.run(command, capture_output=True, check=False, timeout=30).stdout  # noqa: S603 -- our text
-        if len(header) == 32 and _header_holds(header):
-            return True
-    return False
-
-
-def _header_holds(header: bytes) -> bool:
-    """Mark, format, page size and checksum of a write-ahead log (sqlite.org/fileformat2.html, section 4)."""
-    words = [int.from_bytes(header[at : at + 4], "big") for at in range(0, 32, 4)]
-    if words[0] not in (0x377F0682, 0x377F0683) or words[1] != 3_007_000 or words[2] != PAGE_SIZE:
-        return False
-    order: Literal["big", "little"] = "big" if header[3] & 1 else "little"
-    first = second = 0
-    for at in range(0, 24, 8):
-        first = (first + int.from_bytes(header[at : at + 4], order) + second) & 0xFFFFFFFF
-        second = (second + int.from_bytes(header[at + 4 : at + 8], order) + first) & 0xFFFFFFFF
-    return words[6:] == [first, second]

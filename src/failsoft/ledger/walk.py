@@ -6,8 +6,10 @@ Rules:
 2. Record 0 opens the log, and no other does. All records name its origin.
 3. An emitter begins with ``emitter.opened`` at 0, counts by one, its time never falls, and nothing follows its
    ``emitter.closed``.
-4. A call is started once and ends at most once; its end names the start's leaf, an amendment the end's.
-5. Each commitment has its payload, which hashes to it and has its path.
+4. A call is started once and ends at most once; its end names the start's leaf, an amendment the end's. That it was
+   orphaned is what another process concluded: the call's own emitter, which had lost its database for a while, may end it
+   all the same.
+5. What it commits to is kept: see `failsoft.ledger.kept`.
 
 State kept: one line for each emitter and each open call; nothing for what's finished.
 """
@@ -15,22 +17,23 @@ State kept: one line for each emitter and each open call; nothing for what's fin
 from __future__ import annotations
 
 import re
-import sqlite3
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
 from types import NoneType
-from typing import Any, cast
+from typing import Any
 
 from attrs import define, field
 
-from failsoft.ledger import canonical, commitment
+from failsoft.ledger import canonical
+from failsoft.ledger.kept import KeptPayloads
 from failsoft.ledger.merkle import BLOCK, Frontier
 from failsoft.ledger.note import VerifierKey
 from failsoft.ledger.schema import FORMAT, RELATIONS, REQUIRED, Kind
+from failsoft.ledger.store import Source
 
 Report = Callable[[str], None]
 Fields = dict[str, Any]
@@ -40,7 +43,6 @@ _TS = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9
 _HEX16 = re.compile(r"[0-9a-f]{32}")
 _HEX32 = re.compile(r"[0-9a-f]{64}")
 _NO_RULES = (None, frozenset[str](), frozenset[str]())
-_NO_PAYLOAD = (float("inf"), b"", b"")
 _RULES = {kind.value: (kind, REQUIRED.get(kind, frozenset()), RELATIONS.get(kind, frozenset())) for kind in Kind}
 
 
@@ -68,32 +70,30 @@ class Walk:
     """What is known after the records so far.
 
     Args:
-        connection: for payloads and the rare look back.
+        source: for payloads and the rare look back.
         first_key: the verifier key that the log was opened with; None where it wasn't signed then.
         declared: index and key of the last record that declares who signs.
         origin: as the log's own table states it.
     """
 
-    connection: sqlite3.Connection
+    source: Source
     origin: str
     frontier: Frontier = field(factory=Frontier)
     kinds: Counter[str] = field(factory=Counter[str])
     emitters: dict[str, EmitterState] = field(factory=dict[str, EmitterState])
     open_calls: dict[str, OpenCall] = field(factory=dict[str, OpenCall])
-    payloads: int = 0
     first_key: str | None = None
     declared: tuple[int, str] | None = None
     steps_back: int = 0
     _ts: str = ""
-    _payloads_in_order: Iterator[tuple[float, bytes, bytes]] = field(factory=lambda: iter(()))
-    _next_payload: tuple[float, bytes, bytes] = (-1.0, b"", b"")
+    payloads: KeptPayloads = field(init=False)
 
-    def begin(self) -> None:
-        """Inside the transaction, before the first record."""
-        self._payloads_in_order = self.connection.execute(
-            "SELECT rowid, digest, data FROM ledger_payload NOT INDEXED ORDER BY rowid"
-        )
-        self._next_payload = next(self._payloads_in_order, _NO_PAYLOAD)
+    def __attrs_post_init__(self) -> None:
+        self.payloads = KeptPayloads(self.source)
+
+    def expect(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """These rows come next."""
+        self.payloads.rows.expect([row[2] for row in rows if type(row[2]) is bytes])
 
     def record(self, row: tuple[Any, ...], problem: Report) -> None:
         """The next row of ``ledger_record``: seq, leaf, body, then the index copies."""
@@ -201,7 +201,7 @@ class Walk:
         state.next, state.mono_us = number + 1, mono_us
 
     def _block(self, block: int, root: bytes, problem: Report) -> None:
-        row = self.connection.execute("SELECT hash FROM ledger_subtree WHERE idx = ?", (block,)).fetchone()
+        row = self.source.execute("SELECT hash FROM ledger_subtree WHERE idx = ?", (block,)).fetchone()
         if row is None or row[0] != root:
             problem(f"the stored subtree {block}, which ends with it, is missing or wrong")
 
@@ -209,7 +209,7 @@ class Walk:
 
     def _own(self, kind: Kind, index: int, leaf: bytes, fields: Fields, problem: Report) -> None:
         if "commitments" in fields:
-            self._payloads(fields["commitments"], problem)
+            self.payloads.check(index, fields["commitments"], fields.get("dek"), problem)
         if kind is Kind.CALL_STARTED:
             if fields["call_id"] in self.open_calls:
                 problem("its call was started before")
@@ -222,6 +222,8 @@ class Walk:
             self._rotation(index, fields, problem)
         elif kind is Kind.CONFIG_ACTIVATED:
             self._artifact(fields["config_sha256"], problem)
+        elif kind is Kind.PAYLOAD_ERASED:
+            self._erasure(index, fields)
         elif kind is Kind.LEDGER_FAILURE:
             self.emitters[fields["emitter"]].failure = leaf.hex()
         elif kind is Kind.LEDGER_RECOVERED and fields["refs"]["failure"] != self.emitters[fields["emitter"]].failure:
@@ -233,59 +235,49 @@ class Walk:
             problem("it rotates from a key that isn't the log's")
         self._declare(index, fields["to"])
 
+    def _erasure(self, index: int, fields: Fields) -> None:
+        if not all(_HEX16.fullmatch(each) for each in fields.get("deks", ())):
+            raise ValueError
+        if not all(_HEX32.fullmatch(each) for each in fields.get("digests", ())):
+            raise ValueError
+        self.payloads.forget(index, fields)
+
     def _end(self, fields: Fields, problem: Report) -> None:
         started = self.open_calls.pop(fields["call_id"], None)
         refs = fields.get("refs")
         if started is None:
-            if refs is not None:
+            if refs is not None and not self._orphaned_by_another(fields, refs["started"]):
                 problem("its call isn't open: it ended before, or was never started")
         elif refs is None or refs["started"] != started.leaf.hex():
             problem("it doesn't name the start of its call: ends were exchanged, or the start was")
 
+    def _orphaned_by_another(self, fields: Fields, started: str) -> bool:
+        """Is this the end of a call that somebody else took for orphaned?"""
+        if fields["type"] != Kind.CALL_COMPLETED:
+            return False
+        rows = self.source.execute(
+            "SELECT type, leaf, emitter FROM ledger_record WHERE call_id = ? AND seq < ?",
+            (fields["call_id"], self.frontier.size - 1),
+        ).fetchall()
+        own = fields["emitter"]
+        return (
+            sorted(kind for kind, _, _ in rows) == ["call.orphaned", "call.started"]
+            and all((emitter == own) is (kind == Kind.CALL_STARTED) for kind, _, emitter in rows)
+            and any(kind == Kind.CALL_STARTED and leaf.hex() == started for kind, leaf, _ in rows)
+        )
+
     def _amendment(self, index: int, fields: Fields, problem: Report) -> None:
         self.open_calls.pop(fields["call_id"], None)
         refs = fields.get("refs")
-        rows = self.connection.execute(
+        rows = self.source.execute(
             "SELECT leaf FROM ledger_record WHERE call_id = ? AND type = 'call.completed' AND seq < ?",
             (fields["call_id"], index),
         )
         if refs is not None and refs["completed"] not in [leaf.hex() for (leaf,) in rows]:
             problem("it amends a record that isn't its call's")
 
-    def _payloads(self, commitments: list[Fields], problem: Report) -> None:
-        paths = [each["path"] for each in commitments]
-        if len(paths) > 1 and paths != sorted(set(paths)):
-            problem("its commitments aren't sorted by path, or one is doubled")
-        for each in commitments:
-            named = each["digest"]
-            if _HEX32.fullmatch(named) is None:
-                raise ValueError
-            key = bytes.fromhex(named)
-            plain = self._payload(key)
-            if plain is None:
-                problem(f"its payload {each['path']!r:.40} is missing, and no record says that it was erased")
-                continue
-            self.payloads += 1
-            if sha256(commitment.TAG + plain).digest() != key:
-                problem(f"its payload {each['path']!r:.40} isn't what was committed to")
-            elif not commitment.is_for(plain, each["path"]):
-                problem(f"its payload {each['path']!r:.40} was committed to under another path")
-
-    def _payload(self, key: bytes) -> bytes | None:
-        """Payloads lie in the order of the records that name them: a look-up is needed only where one was erased."""
-        if self._next_payload[1] == key:
-            found = self._next_payload[2]
-            self._next_payload = next(self._payloads_in_order, _NO_PAYLOAD)
-            return found
-        row = self.connection.execute("SELECT rowid, data FROM ledger_payload WHERE digest = ?", (key,)).fetchone()
-        if row is None:
-            return None
-        while self._next_payload[0] <= row[0]:
-            self._next_payload = next(self._payloads_in_order, _NO_PAYLOAD)
-        return cast("bytes", row[1])
-
     def _artifact(self, digest: str, problem: Report) -> None:
-        row = self.connection.execute(
+        row = self.source.execute(
             "SELECT data FROM ledger_artifact WHERE sha256 = ?", (bytes.fromhex(digest),)
         ).fetchone()
         if row is None:

@@ -12,16 +12,16 @@ import platform
 import threading
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from failsoft.core.effects import Clock
 from failsoft.core.evidence import Record
-from failsoft.errors import LedgerInvalid
 from failsoft.ledger.appender import Appender, Settings
-from failsoft.ledger.disk import BALLAST, make_private, network_file_system
+from failsoft.ledger.location import Location
+from failsoft.ledger.opening import Anchored
 from failsoft.ledger.publishing import Coverage, Signing
-from failsoft.ledger.sqlite import Connect, connect
+from failsoft.ledger.signer import Signer
+from failsoft.ledger.store import Store
 from failsoft.ledger.ticket import Ticket, TicketQueue
 from failsoft.processes import at_fork
 
@@ -29,15 +29,14 @@ _FORK_WAIT = 5.0
 """Seconds that a fork waits for a commit under way."""
 
 
-class SqliteLedger:
-    """A ledger in one SQLite file, shared by as many processes of one machine as like.
+class StoredLedger:
+    """A ledger that this process writes to, beside as many others as like.
 
     Implements `failsoft.core.effects.Ledger`. The constructor does no I/O and starts no thread.
 
     Args:
-        path: the database file; made where there's none. Beside it stand ``.lock``, ``.ballast`` and, for each process
-            that has it open, ``.<emitter>.live``.
-        origin: the log's name; default: an existing log's own, or ``<host>/<file name>``.
+        location: where it is, or will be made.
+        origin: the log's name; default: an existing log's own, or ``<host>/<file or database name>``.
         host: label of this machine in records; default: its host name.
         policy: ``on_ledger_failure``, for the record.
         clock: gives the times in records.
@@ -46,8 +45,6 @@ class SqliteLedger:
             ``checkpoint.failed`` and ``anchor.failed``, from threads of the ledger's. It must not raise.
         max_queue: records that may wait; what comes beyond is dropped, and declared as a gap.
         back_off: seconds until the first new try after a failure, and at most.
-        connect: makes an SQLite connection from a URI.
-        ballast: bytes kept free so that a full disk can still be told.
         signing: signs heads and checkpoints; None signs nothing.
     """
 
@@ -56,7 +53,7 @@ class SqliteLedger:
 
     def __init__(
         self,
-        path: str | Path,
+        location: Location,
         *,
         origin: str | None = None,
         host: str | None = None,
@@ -66,16 +63,14 @@ class SqliteLedger:
         on_event: Callable[[str, dict[str, Any]], None] | None = None,
         max_queue: int = 10_000,
         back_off: tuple[float, float] = (0.05, 5.0),
-        connect: Connect = connect,
-        ballast: int = BALLAST,
         signing: Signing | None = None,
     ) -> None:
-        self.path = Path(path)
         self.policy = policy
         self.healthy = False
         label = host or platform.node() or "unnamed-host"
+        self.location = location
         self._settings = Settings(
-            self.path, origin, label, policy, clock, random_bytes, connect, ballast, signing, self._tell_fields
+            self._store, origin, label, policy, clock, random_bytes, signing, location.sealing, self._tell_fields
         )
         self._clock = clock
         self._on_event = on_event
@@ -91,7 +86,7 @@ class SqliteLedger:
     @property
     def origin(self) -> str:
         """The log's name; before `open`, the one asked for."""
-        return self._appender.file.origin or self._settings.named()
+        return self._appender.store.origin or self._settings.named(self._appender.store)
 
     def coverage(self) -> Coverage | None:
         """How far the log is covered by signed checkpoints; None where it isn't signed."""
@@ -99,25 +94,22 @@ class SqliteLedger:
         return None if publisher is None else publisher.coverage()
 
     def open(self) -> None:
-        """Make or check the file, say who writes, name the orphans of processes that are gone, start the thread.
+        """Make or check the store, say who writes, name the orphans of processes that are gone, start the thread.
 
         Raises:
             LedgerInvalid: not a ledger, a newer one, cut, tampered with, on a network file system, or not writable.
             RuntimeError: it's open.
         """
         if self._opened:
-            raise RuntimeError(f"{self.path}: the ledger is open already")
-        self._refuse_network()
+            raise RuntimeError(f"{self._appender.store.name}: the ledger is open already")
         self._reset()
-        new = not self.path.exists()
+        self._appender.store.vet()
         try:
             with self._io:
                 self._appender.begin()
         except BaseException:
             self._appender.abandon()
             raise
-        if new:
-            make_private(self.path)
         self._opened = self.healthy = True
         self._start()
 
@@ -187,8 +179,11 @@ class SqliteLedger:
             self._tell("ledger.recovered")
         with io:
             appender.publish()
-            appender.file.checkpoint()
+            appender.store.tidy()
         return True
+
+    def _store(self, signer: Signer | None, anchored: Anchored) -> Store:
+        return self.location.store(signer, anchored, lambda reason: self._tell("ledger.warning", reason=reason))
 
     def _tell(self, name: str, **fields: Any) -> None:
         self._tell_fields(name, fields)
@@ -196,18 +191,6 @@ class SqliteLedger:
     def _tell_fields(self, name: str, fields: dict[str, Any]) -> None:
         if self._on_event is not None:
             self._on_event(name, fields)
-
-    def _refuse_network(self) -> None:
-        try:
-            kind = network_file_system(self.path.absolute().parent.resolve())
-        except OSError:
-            self._tell("ledger.warning", reason="can't tell whether the file system is local")
-            return
-        if kind is not None:
-            raise LedgerInvalid(
-                f"{self.path}: on a network file system ({kind}), whose locks can't be relied on: "
-                "keep the ledger on a local disk, or in PostgreSQL"
-            )
 
     # --- a life, and the next one after a fork ------------------------------------------------------------------------
 
@@ -226,15 +209,15 @@ class SqliteLedger:
     _waking = threading.Lock()
 
     def before_fork(self) -> bool:
-        """Let go of the file: SQLite's connections and their locks don't survive a fork. False where that can't be."""
+        """Let go of the store: connections and their locks don't survive a fork. False where that can't be."""
         if not self._io.acquire(timeout=_FORK_WAIT):
             return False
-        self._appender.file.close()
+        self._appender.let_go()
         self._queue.before_fork()
         return True
 
     def after_fork_in_parent(self) -> None:
-        """Go on; the thread opens the file again when it has something to write."""
+        """Go on; the thread opens the store again when it has something to write."""
         self._queue.after_fork()
         self._io.release()
 
@@ -255,13 +238,13 @@ class SqliteLedger:
             self._queue.shut("the ledger is not open")
 
 
-_ledgers: weakref.WeakSet[SqliteLedger] = weakref.WeakSet()
+_ledgers: weakref.WeakSet[StoredLedger] = weakref.WeakSet()
 _inherited: list[Appender] = []
-_held: list[tuple[SqliteLedger, bool]] = []
+_held: list[tuple[StoredLedger, bool]] = []
 
 
 def _before_fork() -> None:
-    SqliteLedger._waking.acquire()
+    StoredLedger._waking.acquire()
     _held.extend((ledger, ledger.before_fork()) for ledger in list(_ledgers))
 
 
@@ -270,14 +253,14 @@ def _after_fork_in_parent() -> None:
         if clean:
             ledger.after_fork_in_parent()
     _held.clear()
-    SqliteLedger._waking.release()
+    StoredLedger._waking.release()
 
 
 def _after_fork_in_child() -> None:
     for ledger, clean in _held:
         ledger.after_fork_in_child(clean)
     _held.clear()
-    SqliteLedger._waking.release()
+    StoredLedger._waking.release()
 
 
 at_fork(before=_before_fork, in_parent=_after_fork_in_parent, in_child=_after_fork_in_child)

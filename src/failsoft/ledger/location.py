@@ -1,0 +1,131 @@
+"""Where a ledger is: a file, or a database. What a configuration, a command line or a program names it by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from attrs import field, frozen
+
+from failsoft.errors import ConfigurationError, LedgerInvalid
+from failsoft.ledger import sqlite, sqlite_read
+from failsoft.ledger.disk import BALLAST
+from failsoft.ledger.opening import Anchored
+from failsoft.ledger.signer import Signer
+from failsoft.ledger.store import Source, Store
+from failsoft.ledger.vault import Sealing
+from failsoft.postgres_address import Address, is_postgres
+
+Warn = Callable[[str], None]
+
+
+def _silent(reason: str) -> None: ...
+
+
+class Location(Protocol):
+    """A ledger's place, whether there's one or not. ``str`` of it may be shown: it holds no password."""
+
+    @property
+    def sealing(self) -> Sealing | None:
+        """What opens its payloads; None: they're in clear, or stay closed."""
+        ...
+
+    def exists(self) -> bool:
+        """Is anything there? A database that can't be reached is taken to be."""
+        ...
+
+    def connect(self) -> Source:
+        """To read it.
+
+        Raises:
+            LedgerInvalid: it's no ledger, or it can't be read.
+        """
+        ...
+
+    def store(self, signer: Signer | None = None, anchored: Anchored = tuple, warn: Warn = _silent) -> Store:
+        """To write to it, as one emitter."""
+        ...
+
+
+@frozen
+class InFile:
+    """A ledger in an SQLite file.
+
+    Args:
+        connect_to: makes a connection to write: the seam where tests put faults.
+        ballast: bytes kept free, so that a full disk can still be told.
+        sealing: what opens its payloads.
+    """
+
+    path: Path
+    connect_to: sqlite.Connect = sqlite.connect
+    ballast: int = BALLAST
+    sealing: Sealing | None = None
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def exists(self) -> bool:
+        """As any."""
+        return self.path.exists()
+
+    def connect(self) -> Source:
+        """As any."""
+        return sqlite_read.connect(self.path)
+
+    def store(self, signer: Signer | None = None, anchored: Anchored = tuple, warn: Warn = _silent) -> Store:
+        """As any."""
+        return sqlite.LedgerFile(self.path, self.connect_to, signer, anchored, self.ballast, warn)
+
+
+@frozen
+class InDatabase:
+    """A ledger in a PostgreSQL database. Needs the extra ``postgres``.
+
+    Args:
+        sealing: what opens its payloads.
+    """
+
+    address: Address = field(repr=False)
+    sealing: Sealing | None = None
+
+    def __str__(self) -> str:
+        return str(self.address)
+
+    def exists(self) -> bool:
+        """As any."""
+        return True
+
+    def connect(self) -> Source:
+        """As any."""
+        from failsoft.ledger import postgres_read
+
+        return postgres_read.connect(self.address)
+
+    def store(self, signer: Signer | None = None, anchored: Anchored = tuple, warn: Warn = _silent) -> Store:
+        """As any."""
+        from failsoft.ledger import postgres
+
+        return postgres.LedgerDatabase(self.address, signer, anchored)
+
+
+def locate(ledger: str | Path | Location) -> Location:
+    """The place that's named.
+
+    Args:
+        ledger: a path, or a URL as a configuration has it: ``sqlite:///…``, ``postgresql://…``.
+
+    Raises:
+        LedgerInvalid: it's no address of a database, or the extra that it needs isn't installed.
+    """
+    if isinstance(ledger, Path):
+        return InFile(ledger)
+    if not isinstance(ledger, str):
+        return ledger
+    if not is_postgres(ledger):
+        return InFile(Path(ledger.removeprefix("sqlite:///")))
+    try:
+        return InDatabase(Address.parse(ledger))
+    except ConfigurationError as error:
+        raise LedgerInvalid(f"the ledger's address: {error.problems[0]}") from None

@@ -1,0 +1,284 @@
+"""Where a log is kept, as the rest of the ledger sees it: SQLite in a file, or PostgreSQL.
+
+A *store* is written to by one emitter (`failsoft.ledger.appender`); a *source* is read at one moment. Both hold the same
+records, the same bytes and the same tree; queries are in the SQL that both understand, with ``?`` for a value.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from attrs import frozen
+
+from failsoft.ledger.keys import SigningKey
+from failsoft.ledger.record import Built
+
+TAMPERED, UNUSABLE = 1, 3
+
+
+class DatabaseFailed(Exception):
+    """A database server didn't do what it was asked. Its message never shows an address, which may hold a password.
+
+    Args:
+        damaged: it's the data: they can't be read.
+        unknown: it may have done it all the same.
+    """
+
+    def __init__(self, reason: str, *, damaged: bool = False, unknown: bool = False) -> None:
+        super().__init__(reason)
+        self.damaged = damaged
+        self.unknown = unknown
+
+
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError, DatabaseFailed)
+"""What a query raises on a damaged store: the second where SQLite's message quotes bytes of it that are no text."""
+
+
+class AppendFailed(Exception):
+    """A batch isn't durable, as far as is known.
+
+    Args:
+        full: for want of room.
+        unknown: it may be durable all the same.
+    """
+
+    def __init__(self, reason: str, *, full: bool = False, unknown: bool = False) -> None:
+        super().__init__(reason)
+        self.full = full
+        self.unknown = unknown
+
+
+ORPHANED = "SELECT 1 FROM ledger_record WHERE call_id = ? AND type = 'call.orphaned'"
+
+
+@frozen
+class OpenCall:
+    """A call that began and didn't end."""
+
+    call_id: str
+    leaf: bytes
+    capability: str | None
+    case_id: str | None
+
+
+class Rows(Protocol):
+    """What a query gives."""
+
+    def fetchone(self) -> Any:
+        """The next row; None where there's none left."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """All that's left."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Queries(Protocol):
+    """Answers queries. Raises what stands in `UNREADABLE`."""
+
+    def execute(self, query: str, values: Sequence[Any] = (), /) -> Rows:
+        """Run one statement; its rows are in memory."""
+        ...
+
+
+PayloadRow = tuple[bytes | None, bytes | None, bytes]
+"""Name of the key, nonce, data: a disclosure in clear where there's no key."""
+
+
+class Payloads(Protocol):
+    """Payloads, as a walk over the records asks for them."""
+
+    def expect(self, bodies: Sequence[bytes]) -> None:
+        """These records come next: what they name may be fetched at once."""
+        ...
+
+    def get(self, digest: bytes) -> PayloadRow | None:
+        """What's kept behind a commitment, unchecked; None where there's nothing."""
+        ...
+
+
+class Source(Queries, Protocol):
+    """A log that's read. Raises what stands in `UNREADABLE`."""
+
+    hint_rows: str
+    """What stands after ``FROM ledger_record`` where all rows are read in their order."""
+
+    hint_calls: str
+    """What stands there where they're read by call."""
+
+    def begin(self) -> None:
+        """All that's asked from here on is of one moment."""
+        ...
+
+    def end(self) -> None:
+        """What's asked from here on is of its own moment."""
+        ...
+
+    def stream(self, query: str, values: Sequence[Any] = (), /) -> Iterator[tuple[Any, ...]]:
+        """As `execute`, for results of any length: some rows at a time are in memory."""
+        ...
+
+    def tables(self) -> set[str]:
+        """The names of the tables that are there."""
+        ...
+
+    def examine(self) -> Iterator[tuple[int, str]]:
+        """What's wrong with the store, apart from its records: exit code and sentence. After `UNUSABLE` nothing follows."""
+        ...
+
+    def payloads(self) -> Payloads:
+        """For one walk."""
+        ...
+
+    def alive(self, emitter: str) -> bool:
+        """Is this emitter's process there? Asked without taking anything from anybody."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class Life(Protocol):
+    """What shows that an emitter is alive, or that it's gone."""
+
+    def release(self, *, remove: bool) -> None:
+        """Let go; with `remove`, there's nothing left to look after."""
+        ...
+
+
+class Spare(Protocol):
+    """Room kept free, so that a full disk can still be told."""
+
+    def fill(self) -> bool:
+        """Take the room; False where there's too little."""
+        ...
+
+    def spend(self) -> bool:
+        """Give it up; False where that was done before."""
+        ...
+
+
+class Store(Protocol):
+    """A log that one emitter writes to. The constructor touches nothing. Everything waits; one thread at a time."""
+
+    origin: str
+    """The log's name; empty until it was opened."""
+
+    @property
+    def unsigned(self) -> bool:
+        """Has nobody signed the log so far?"""
+        ...
+
+    @property
+    def name(self) -> str:
+        """How messages call it. Never shows a password."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """What a new log may be named after, the host before it."""
+        ...
+
+    @property
+    def lib(self) -> Mapping[str, str]:
+        """What it's kept with, and its version; known once it's open."""
+        ...
+
+    @property
+    def spare(self) -> Spare:
+        """Room kept for bad times."""
+        ...
+
+    @property
+    def is_open(self) -> bool:
+        """Can it be appended to?"""
+        ...
+
+    def held(self) -> AbstractContextManager[None]:
+        """Nobody else opens, sweeps or writes inside, where the store can't see to that by itself."""
+        ...
+
+    def vet(self) -> None:
+        """Before anything is made there: can this place be relied on?
+
+        Raises:
+            LedgerInvalid: it can't.
+        """
+        ...
+
+    def open(self, found: Callable[[], Sequence[Built]]) -> bool:
+        """Check it, or make it; True if it was made.
+
+        Args:
+            found: gives the first records of a new log.
+
+        Raises:
+            LedgerInvalid: it's no ledger that can be written to.
+            OSError, DatabaseFailed: it can't be reached.
+        """
+        ...
+
+    def append(self, batch: Sequence[Built], *, doubtful: bool = False) -> int:
+        """Make records durable, all or none; the index of the first.
+
+        Args:
+            batch: what to append, in order; not empty.
+            doubtful: the very same batch may be in the log already.
+
+        Raises:
+            AppendFailed: it isn't durable, as far as is known.
+        """
+        ...
+
+    def tidy(self) -> None:
+        """After a commit, whose waiters have been told. Failing to is no failure to record."""
+        ...
+
+    def publish(self) -> tuple[int, bytes | None]:
+        """Sign a checkpoint of the log as it is, and store it: see `failsoft.ledger.signer.publish`."""
+        ...
+
+    def signed_by(self, key: SigningKey) -> bool:
+        """Is the head this key's?"""
+        ...
+
+    def open_calls(self, emitter: str) -> Iterator[OpenCall]:
+        """Calls that this emitter began and that have no end in the log."""
+        ...
+
+    def is_orphaned(self, call_id: str) -> bool:
+        """Did somebody take whoever made this call for gone?"""
+        ...
+
+    def hold(self, emitter: str) -> Life:
+        """Say that this emitter is alive, until the process ends."""
+        ...
+
+    def gone(self, own: str) -> Iterator[tuple[str, Life]]:
+        """Emitters that are gone and that nobody has looked after."""
+        ...
+
+    def forget(self, digests: Sequence[bytes]) -> bool:
+        """Delete the payloads behind these commitments, and what else the store holds of their bytes.
+
+        Returns:
+            False: they're deleted, and somebody who reads keeps old pages in use.
+
+        Raises:
+            sqlite3.Error, DatabaseFailed, OSError: it can't be done.
+        """
+        ...
+
+    def anybody(self) -> bool:
+        """Does a process have it open?"""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...

@@ -1,0 +1,592 @@
+"""A ledger in a real PostgreSQL: the same records as in a file, many writers, and what becomes of it when the server goes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from ledgers import SteppedClock, SystemClock, call, completed, ledger_at, seeded, settled, started, until
+from processes import Process
+from signing import KEY, NEXT, signing_in
+from tests.postgres_server import PostgresServer
+
+from failsoft.core.effects import Recorded, Unrecorded
+from failsoft.core.evidence import BreakerChanged, ConfigActivated
+from failsoft.errors import ConfigurationError, LedgerInvalid
+from failsoft.ledger import postgres as postgres_module
+from failsoft.ledger import postgres_schema
+from failsoft.ledger.attest import attest
+from failsoft.ledger.location import InDatabase, locate
+from failsoft.ledger.monitor import monitor
+from failsoft.ledger.postgres_read import Database
+from failsoft.ledger.publishing import SECOND
+from failsoft.ledger.read import read
+from failsoft.ledger.rotation import rotate
+from failsoft.ledger.store import DatabaseFailed
+from failsoft.ledger.verify import verify
+from failsoft.ledger.writer import StoredLedger
+from failsoft.outcome import Pin
+from failsoft.postgres_address import Address
+
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+SCHEMAS = (f"ledger_{number}" for number in count())
+PATIENT = {"clock": SystemClock(), "back_off": (0.01, 0.05)}
+
+
+@pytest.fixture
+def url(postgres: PostgresServer) -> str:
+    """A place for a ledger that nobody else uses."""
+    return f"{postgres.url}&schema={next(SCHEMAS)}"
+
+
+def schema_of(url: str) -> str:
+    return url.rpartition("=")[2]
+
+
+def rows(url: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    database = Database.at(Address.parse(url), 10)
+    try:
+        return database.execute(query, values).fetchall()
+    finally:
+        database.close()
+
+
+def attack(url: str, *statements: str) -> None:
+    """Whoever owns the tables: guards are set aside for a while."""
+    with psycopg.connect(Address.parse(url).url, autocommit=True) as connection:
+        connection.execute(f"SET search_path TO {schema_of(url)}".encode())
+        connection.execute(b"SET session_replication_role = replica")
+        for each in statements:
+            connection.execute(each.encode())
+
+
+def end_connections(url: str) -> None:
+    """The server ends those of whoever has this ledger open."""
+    query = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+    with psycopg.connect(Address.parse(url).url, autocommit=True) as connection:
+        connection.execute(query.encode())
+
+
+def kinds(url: str) -> list[str]:
+    return [kind for (kind,) in rows(url, "SELECT type FROM ledger_record ORDER BY seq")]
+
+
+def whole(url: str) -> None:
+    found = verify(url)
+    assert found.exit_code == 0, found.summary()
+    for (emitter,) in rows(url, "SELECT DISTINCT emitter FROM ledger_record WHERE emitter IS NOT NULL"):
+        numbers = rows(url, "SELECT eseq FROM ledger_record WHERE emitter = ? ORDER BY seq", emitter)
+        assert [number for (number,) in numbers] == list(range(len(numbers)))
+
+
+def wrote(url: str, *names: str, **options: Any) -> None:
+    """A life of one process."""
+    ledger = ledger_at(url, **{**PATIENT, **options})
+    ledger.open()
+    for each in names:
+        assert isinstance(settled(call(ledger, each)[1]), Recorded)
+    ledger.close()
+
+
+def recovers(ledger: StoredLedger) -> None:
+    """Wait until it records again."""
+    numbers = count()
+    until(lambda: isinstance(settled(ledger.submit(started(f"after-{next(numbers)}"))), Recorded), 60)
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[StoredLedger]:
+    made = ledger_at(url, **PATIENT)
+    made.open()
+    yield made
+    made.close()
+
+
+class TestTheSameLog:
+    def test_both_stores_hold_the_same_bytes(self, url: str, tmp_path: Path) -> None:
+        bodies: list[list[bytes]] = []
+        for place in (url, tmp_path / "x.db"):
+            ledger = ledger_at(place, clock=SteppedClock(), random_bytes=seeded())
+            ledger.open()
+            settled(ledger.submit(ConfigActivated(b'{"a":1}', (("classify-item", "1"),), (("gpt", "1", Pin("m")),))))
+            for number in range(300):
+                settled(call(ledger, f"c{number}")[1])
+            settled(ledger.submit(BreakerChanged("gpt", "health", "closed", "open", "5 of 10", 30_000)))
+            ledger.close()
+            assert verify(place).exit_code == 0
+            with read(place) as reader:
+                bodies.append([each.body or b"" for each in reader.records()])
+                assert len(reader.inclusion(400)) == 10
+        in_database, in_file = ([body for body in each if b'"emitter.opened"' not in body] for each in bodies)
+        assert len(in_database) == 604
+        calls = [
+            [body.partition(b'"mono_us"')[0] for body in each if b'"call.' not in body]
+            for each in (in_database, in_file)
+        ]
+        assert calls[0] == calls[1]
+
+    def test_what_is_read_is_what_a_file_gives(self, url: str, ledger: StoredLedger) -> None:
+        begin, end = call(ledger, "c1")
+        settled(end)
+        with read(url) as reader:
+            first, second = reader.call("c1")
+            assert second.fields["refs"] == {"started": first.leaf.hex()}
+            assert begin.promise.value == Recorded(first.index, first.leaf)
+            named = {each["path"]: each["digest"] for each in second.fields["commitments"]}
+            payload = reader.payload(named["response"])
+            assert payload == ("response", "application/json", b'{"fsc":"5310"}')
+            assert reader.payload("00" * 32) is None
+            assert reader.artifact("00" * 32) is None
+            assert [each.index for each in reader.records(last=2)] == [2, 3]
+            assert [each.index for each in reader.records(("call.started", "call.completed"), case="SPE4A7-26-R-0001")]
+            assert list(reader.records(since="2100-01-01")) == []
+            assert reader.size == 4
+            assert reader.origin == "example.com/failsoft-test"
+
+    def test_a_reader_sees_one_moment(self, url: str, ledger: StoredLedger) -> None:
+        with read(url) as reader:
+            before = reader.size
+            settled(call(ledger, "c1")[1])
+            assert (reader.size, len(list(reader.records()))) == (before, before)
+
+    def test_a_long_result_comes_in_pieces(
+        self, url: str, monkeypatch: pytest.MonkeyPatch, ledger: StoredLedger
+    ) -> None:
+        for number in range(5):
+            settled(call(ledger, f"c{number}")[1])
+        monkeypatch.setattr("failsoft.ledger.postgres_read.FETCHED", 3)
+        with read(url) as reader:
+            assert [each.index for each in reader.records()] == list(range(12))
+
+    def test_origin_and_emitter_say_what_it_is_kept_in(self, url: str) -> None:
+        ledger = ledger_at(url, **PATIENT, origin=None)
+        ledger.open()
+        assert ledger.origin == "worker-1/postgres"
+        ledger.close()
+        with read(url) as reader:
+            (opened,) = reader.records("emitter.opened")
+            assert opened.fields["lib"]["postgresql"].startswith("18")
+        with pytest.raises(LedgerInvalid, match="this is the log of 'worker-1/postgres'"):
+            ledger_at(url, **PATIENT).open()
+
+    def test_attestation_reads_it_too(self, url: str, ledger: StoredLedger) -> None:
+        settled(call(ledger, "c1")[1])
+        assert attest(url, "anthropic", "2020-01-01T00:00:00.000000Z").emitters == 1
+
+
+class TestManyWriters:
+    def test_several_processes_write_one_whole_log(self, url: str, tmp_path: Path) -> None:
+        with ExitStack() as running:
+            writers = [
+                running.enter_context(Process("writing_process.py", url, f"p{number}", "8", folder=tmp_path))
+                for number in range(8)
+            ]
+            for each in writers:
+                each.end()
+        whole(url)
+        found = verify(url)
+        assert found.kinds["call.completed"] == 8 * 8 * 8
+        assert found.kinds["emitter.opened"] == found.kinds["emitter.closed"] == 8
+        log = {index: leaf.hex() for index, leaf in rows(url, "SELECT seq, leaf FROM ledger_record")}
+        assert all(log[index] == leaf for each in writers for index, leaf in each.acknowledged())
+        assert rows(url, "SELECT * FROM ledger_live") == []
+
+    def test_what_others_append_is_built_upon(self, url: str) -> None:
+        one, two = (ledger_at(url, **PATIENT) for _ in range(2))
+        one.open()
+        two.open()
+        for number in range(4):
+            settled(call((one, two)[number % 2], f"c{number}")[1])
+        one.close()
+        two.close()
+        whole(url)
+
+    def test_a_killed_process_is_seen_to_be_gone_and_its_calls_are_orphaned_once(
+        self, url: str, tmp_path: Path
+    ) -> None:
+        with Process("writing_process.py", url, "leave-open", "3", folder=tmp_path) as victim:
+            victim.until_lines(1)
+            assert verify(url).in_flight == 2
+            wrote(url, "beside it")
+            assert "call.orphaned" not in kinds(url)
+            victim.kill()
+        until(lambda: verify(url).exit_code == 2)
+        wrote(url, "next")
+        wrote(url, "next but one")
+        assert kinds(url).count("call.orphaned") == 2
+        whole(url)
+
+    def test_a_process_that_only_lost_its_connection_ends_the_calls_that_others_took_for_orphaned(
+        self, url: str, ledger: StoredLedger
+    ) -> None:
+        begin = ledger.submit(started("slow"))
+        settled(begin)
+        settled(ledger.submit(started("slower")))
+        end_connections(url)
+        wrote(url, "beside it")
+        assert kinds(url).count("call.orphaned") == 2
+        recovers(ledger)
+        settled(ledger.submit(completed(begin, "slow")))
+        assert kinds(url)[-1] == "call.completed"
+        ledger.close()
+        whole(url)
+
+    def test_an_end_after_an_orphaning_must_be_the_starters_own(self, url: str, ledger: StoredLedger) -> None:
+        begin = ledger.submit(started("slow"))
+        settled(begin)
+        end_connections(url)
+        other = ledger_at(url, **PATIENT)
+        other.open()
+        settled(other.submit(completed(begin, "slow")))
+        other.close()
+        found = verify(url)
+        assert (found.exit_code, "its call isn't open" in str(found.problems)) == (1, True)
+
+    def test_a_fork_becomes_another_emitter(self, url: str, ledger: StoredLedger) -> None:
+        settled(call(ledger, "parent")[1])
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                status = 0 if isinstance(settled(call(ledger, "child")[1]), Recorded) else 1
+                ledger.close()
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        assert isinstance(settled(call(ledger, "parent again")[1]), Recorded)
+        ledger.close()
+        assert len(rows(url, "SELECT DISTINCT emitter FROM ledger_record WHERE emitter IS NOT NULL")) == 2
+        whole(url)
+
+
+STEPS = ["BEGIN", "SELECT pg_advisory_xact_lock", "COPY", "SELECT ledger_advance", "COMMIT"]
+
+
+class TestKilled:
+    @pytest.mark.parametrize(
+        ("moment", "step"), [*((moment, step) for step in STEPS for moment in ("before", "after"))]
+    )
+    def test_at_any_step_of_a_commit_nothing_acknowledged_is_lost(
+        self, url: str, tmp_path: Path, moment: str, step: str
+    ) -> None:
+        with Process("doomed_process.py", url, "die", moment, step, "commit", folder=tmp_path) as victim:
+            victim.end(-signal.SIGKILL)
+        told = victim.acknowledged()
+        assert len(told) == 3
+        wrote(url, "next")
+        wrote(url, "next but one")
+        log = {index: leaf.hex() for index, leaf in rows(url, "SELECT seq, leaf FROM ledger_record")}
+        assert all(log[index] == leaf for index, leaf in told)
+        durable = (moment, step) == ("after", "COMMIT")
+        assert [
+            name for (name,) in rows(url, "SELECT call_id FROM ledger_record WHERE type = 'call.orphaned' ORDER BY 1")
+        ] == (["doomed", "left"] if durable else ["left"])
+        whole(url)
+
+    @pytest.mark.parametrize(
+        ("moment", "step"), [("before", "COMMIT"), ("after", "COMMIT"), ("after", "SELECT pg_advisory_lock")]
+    )
+    def test_while_it_founds_the_log(self, url: str, tmp_path: Path, moment: str, step: str) -> None:
+        with Process("doomed_process.py", url, "die", moment, step, "open", folder=tmp_path) as victim:
+            victim.end(-signal.SIGKILL)
+        wrote(url, "next")
+        assert kinds(url).count("log.opened") == 1
+        whole(url)
+
+
+class TestWithoutAServer:
+    def test_an_answer_to_commit_that_never_came_is_found_out(
+        self, url: str, ledger: StoredLedger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lost = {"left": 2}
+        run = Database.execute
+
+        def execute(self: Database, query: str, values: Any = (), /) -> Any:
+            result = run(self, query, values)
+            if query == "COMMIT" and lost["left"]:
+                lost["left"] -= 1
+                self.close()
+                raise DatabaseFailed("the connection was lost", unknown=True)
+            return result
+
+        monkeypatch.setattr(Database, "execute", execute)
+        begin, _ = call(ledger, "c1")
+        assert isinstance(settled(begin), (Unrecorded, Recorded))
+        until(lambda: kinds(url).count("call.completed") == 1)
+        recovers(ledger)
+        ledger.close()
+        assert kinds(url).count("call.started") >= 2
+        assert len(rows(url, "SELECT 1 FROM ledger_record WHERE call_id = 'c1'")) == 2
+        whole(url)
+
+    def test_a_server_that_dies_and_comes_back_loses_nothing(self, url: str, postgres: PostgresServer) -> None:
+        events: list[str] = []
+        ledger = ledger_at(url, **PATIENT, on_event=lambda name, _: events.append(name))
+        ledger.open()
+        told = [settled(call(ledger, f"c{number}")[1]) for number in range(5)]
+        postgres.kill()
+        lost = settled(ledger.submit(started("meanwhile")))
+        assert isinstance(lost, Unrecorded)
+        assert not ledger.healthy
+        postgres.start()
+        until(lambda: ledger.healthy, 60)
+        told.append(settled(call(ledger, "again")[1]))
+        ledger.close()
+        assert events == ["ledger.failed", "ledger.recovered"]
+        assert {"ledger.failure", "ledger.recovered"} <= set(kinds(url))
+        log = dict(rows(url, "SELECT seq, leaf FROM ledger_record"))
+        assert all(log[each.index] == each.leaf for each in told)
+        whole(url)
+
+    def test_a_paused_server_is_given_up_in_time(
+        self, url: str, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(postgres_module, "SECONDS", 0.3)
+        ledger = ledger_at(url, **PATIENT)
+        ledger.location = Impatient(Address.parse(url))
+        ledger.open()
+        with postgres.paused():
+            assert settled(ledger.submit(started("paused"))) == Unrecorded("too slow")
+        until(lambda: ledger.healthy, 60)
+        ledger.close()
+        whole(url)
+
+    def test_a_server_that_takes_no_more_connections_is_an_outage(self, url: str, postgres: PostgresServer) -> None:
+        ledger = ledger_at(url, **PATIENT)
+        ledger.open()
+        others: list[psycopg.Connection[Any]] = []
+        end_connections(url)
+        try:
+            with suppress(psycopg.OperationalError):
+                while True:
+                    others.append(psycopg.connect(postgres.url))
+            # With its own connection gone and none to be had, nothing is durable; or it was first, and all is well.
+            assert settled(ledger.submit(started("full")))
+        finally:
+            for each in others:
+                each.close()
+        recovers(ledger)
+        ledger.close()
+        whole(url)
+
+    def test_one_that_cant_be_reached_is_named_without_its_password(self) -> None:
+        away = "postgresql://u:canary-7f3a@127.0.0.1:9/d?connect_timeout=1"
+        for act in (ledger_at(away).open, read(away).__enter__):
+            with pytest.raises(LedgerInvalid) as caught:
+                act()
+            assert "postgresql://127.0.0.1:9/d" in str(caught.value)
+            assert "canary" not in str(caught.value)
+        found = verify(away)
+        assert (found.exit_code, "canary" in str(found.summary())) == (3, False)
+
+
+class Impatient(InDatabase):
+    def store(self, signer: Any = None, anchored: Any = tuple, warn: Any = None) -> Any:
+        return postgres_module.LedgerDatabase(self.address, signer, anchored, seconds=0.3)
+
+
+class TestWhoMayDoWhat:
+    @pytest.fixture
+    def role(self, url: str, postgres: PostgresServer) -> Iterator[str]:
+        wrote(url, "the owner's")
+        schema = schema_of(url)
+        role = f"writer_of_{schema}"
+        postgres.execute(f"CREATE ROLE {role} LOGIN")
+        for each in postgres_schema.grants(schema, role):
+            postgres.execute(each)
+        yield url.replace("://postgres:@", f"://{role}@")
+        postgres.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+    def test_a_writer_needs_no_right_to_change_anything(self, role: str, url: str, tmp_path: Path) -> None:
+        ledger = ledger_at(role, **PATIENT)
+        ledger.open()
+        settled(ledger.submit(ConfigActivated(b'{"a":1}', (), ())))
+        for number in range(130):
+            call(ledger, f"c{number}")
+        settled(call(ledger, "last")[1])
+        ledger.close()
+        whole(url)
+        for statement in (
+            "UPDATE ledger_record SET body = ''",
+            "DELETE FROM ledger_record",
+            "UPDATE ledger_head SET size = 1",
+            "DELETE FROM ledger_payload",
+            "TRUNCATE ledger_artifact",
+            "DROP TABLE ledger_record",
+            "ALTER TABLE ledger_record DISABLE TRIGGER ALL",
+            "SELECT ledger_advance(1, 2, '', NULL)",
+        ):
+            with pytest.raises(DatabaseFailed, match=r"refused \((42501|P0001)\)"):
+                rows(role, statement)
+
+    def test_guards_keep_even_the_owner_from_an_accident(self, url: str) -> None:
+        wrote(url, "c1")
+        for statement in (
+            "UPDATE ledger_record SET body = '\\x00'::bytea",
+            "DELETE FROM ledger_record",
+            "TRUNCATE ledger_record",
+            "UPDATE ledger_head SET size = 1",
+            "DELETE FROM ledger_head",
+            "UPDATE ledger_payload SET data = ''",
+            "DELETE FROM ledger_artifact WHERE true OR true",
+            "UPDATE ledger_log SET origin = 'x'",
+            "SELECT ledger_advance(6, 7, '', NULL)",
+            "SELECT ledger_advance(5, 5, '', NULL)",
+            "SELECT ledger_advance(4, (SELECT size FROM ledger_head), '', NULL)",
+        ):
+            if "artifact" in statement:
+                rows(url, "INSERT INTO ledger_artifact VALUES (decode(repeat('00', 32), 'hex'), 'x', '') RETURNING 1")
+            with pytest.raises(DatabaseFailed, match=r"P0001"):
+                rows(url, statement)
+
+    def test_who_may_not_make_tables_is_told_how(self, url: str, postgres: PostgresServer) -> None:
+        postgres.execute("CREATE ROLE nobody_here LOGIN")
+        try:
+            with pytest.raises(LedgerInvalid, match="42501"):
+                ledger_at(url.replace("://postgres:@", "://nobody_here@"), **PATIENT).open()
+        finally:
+            postgres.execute("DROP ROLE nobody_here")
+
+
+class TestTampering:
+    @pytest.mark.parametrize(
+        ("statements", "told"),
+        [
+            (
+                ["UPDATE ledger_record SET body = overlay(body placing '\\x41'::bytea from 20) WHERE seq = 3"],
+                "hash to its leaf",
+            ),
+            (["DELETE FROM ledger_record WHERE seq = 2"], "are missing"),
+            (["UPDATE ledger_record SET call_id = 'other' WHERE seq = 2"], "index copy"),
+            (["DELETE FROM ledger_payload WHERE digest = (SELECT min(digest) FROM ledger_payload)"], "missing"),
+            (["UPDATE ledger_payload SET data = data || '\\x00'::bytea"], "isn't what was committed to"),
+            (["UPDATE ledger_head SET size = size - 1"], "the head states"),
+            (["DELETE FROM ledger_head"], "the head is missing"),
+            (["DELETE FROM ledger_log"], "the log's own line"),
+            (["CREATE INDEX ledger_more ON ledger_record (ts)"], "the index ledger_more doesn't belong here"),
+            (["DROP INDEX ledger_record_call"], "the index ledger_record_call is missing"),
+            (["ALTER TABLE ledger_record ENABLE ROW LEVEL SECURITY"], "the table ledger_record is not as published"),
+            (
+                ["ALTER TABLE ledger_record DISABLE TRIGGER ledger_record_kept"],
+                "trigger ledger_record.ledger_record_kept",
+            ),
+            (["ALTER TABLE ledger_record ADD COLUMN more text"], "the column ledger_record.more doesn't belong here"),
+            (["ALTER TABLE ledger_log ALTER COLUMN created DROP NOT NULL"], "the column ledger_log.created is not as"),
+            (["CREATE TABLE child () INHERITS (ledger_record)"], "the table ledger_record is not as published"),
+            (["CREATE VIEW ledger_view AS SELECT 1"], "the relation ledger_view doesn't belong here"),
+            (
+                ["CREATE OR REPLACE FUNCTION ledger_left(gone text) RETURNS void LANGUAGE sql AS ''"],
+                "function ledger_left",
+            ),
+            (
+                [
+                    "ALTER TABLE ledger_record RENAME TO hidden",
+                    "CREATE VIEW ledger_record AS SELECT * FROM hidden WHERE seq <> 2",
+                ],
+                "ledger_record",
+            ),
+        ],
+        ids=lambda value: value[0][:48] if isinstance(value, list) else "",
+    )
+    def test_it_is_found_and_named(self, url: str, statements: list[str], told: str) -> None:
+        wrote(url, "c1", "c2")
+        attack(url, *statements)
+        found = verify(url)
+        assert found.exit_code in (1, 3)
+        assert told in " ".join(found.summary())
+
+    @pytest.mark.parametrize(
+        "statement", ["DELETE FROM ledger_head", "ALTER TABLE ledger_record ENABLE ROW LEVEL SECURITY"]
+    )
+    def test_nothing_is_appended_to_what_was_tampered_with(self, url: str, statement: str) -> None:
+        wrote(url, "c1")
+        attack(url, statement)
+        with pytest.raises(LedgerInvalid):
+            ledger_at(url, **PATIENT).open()
+
+    def test_a_log_cut_back_under_a_writer_is_refused(self, url: str, ledger: StoredLedger) -> None:
+        settled(call(ledger, "c1")[1])
+        attack(url, "DELETE FROM ledger_record WHERE seq = 3", "UPDATE ledger_head SET size = 3")
+        assert isinstance(settled(ledger.submit(started("c2"))), Unrecorded)
+
+    def test_another_servers_way_of_writing_definitions_is_no_tampering(
+        self, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wrote(url, "c1")
+        monkeypatch.setattr(postgres_schema, "WRITTEN_BY", 17)
+        attack(url, "ALTER TABLE ledger_record DISABLE TRIGGER ledger_record_kept")
+        assert verify(url).exit_code == 0
+
+    def test_the_published_catalogue_is_what_the_steps_make(self, url: str) -> None:
+        wrote(url)
+        database = Database.at(Address.parse(url), 10)
+        assert postgres_schema.catalogue(database) == postgres_schema.published()
+        database.close()
+
+
+class TestVersions:
+    def test_a_database_without_a_ledger_is_none(self, url: str) -> None:
+        with pytest.raises(LedgerInvalid, match="there is no ledger in this database"), read(url):
+            pass
+        assert verify(url).exit_code == 3
+
+    def test_tables_of_a_later_version_are_refused(self, url: str, postgres: PostgresServer) -> None:
+        wrote(url)
+        name = postgres_schema.component(schema_of(url))
+        postgres.execute(f"INSERT INTO failsoft.migration (component, version) VALUES ('{name}', 99)")
+        with pytest.raises(ConfigurationError, match="upgrade"):
+            ledger_at(url, **PATIENT).open()
+        with pytest.raises(LedgerInvalid, match="format 99"), read(url):
+            pass
+
+    def test_a_schemas_name_is_checked(self) -> None:
+        with pytest.raises(LedgerInvalid, match="the schema's name"):
+            locate("postgresql://h/d?schema=Robert'); DROP")
+        with pytest.raises(LedgerInvalid, match="no address"):
+            locate("postgresql://h/d?canary=1")
+
+
+class TestSigned:
+    def test_heads_and_checkpoints_are_signed_verified_monitored_and_handed_over(
+        self, url: str, tmp_path: Path
+    ) -> None:
+        signing = signing_in(tmp_path, every_ns=60 * SECOND)
+        wrote(url, "c1", "c2", signing=signing)
+        keys = [KEY.verifier]
+        found = verify(url, keys=keys)
+        assert (found.exit_code, found.verdict, found.head_signed) == (0, "verified", True)
+        assert monitor(tmp_path / "seen.txt", url, keys).exit_code == 0
+        with pytest.raises(LedgerInvalid, match="give its key"):
+            ledger_at(url, **PATIENT).open()
+        wrote(url, "c3", signing=signing)
+        assert monitor(tmp_path / "seen.txt", url, keys).told.startswith("consistent")
+        done = rotate(url, signing, NEXT, clock=SystemClock(), actor="u-7", why="yearly")
+        assert verify(url, keys=[KEY.verifier, NEXT.verifier]).verdict == "verified"
+        assert done.size == len(kinds(url))
+        attack(url, "UPDATE ledger_head SET sig = NULL")
+        assert verify(url, keys=[NEXT.verifier]).exit_code == 1
+
+    def test_a_log_that_a_process_has_open_isnt_handed_over(self, url: str, tmp_path: Path) -> None:
+        signing = signing_in(tmp_path, every_ns=60 * SECOND)
+        with pytest.raises(LedgerInvalid, match="there is no ledger"):
+            rotate(url, signing, NEXT, clock=SystemClock(), actor="u-7", why="yearly")
+        ledger = ledger_at(url, **PATIENT, signing=signing)
+        ledger.open()
+        with pytest.raises(LedgerInvalid, match="a process has it open"):
+            rotate(url, signing, NEXT, clock=SystemClock(), actor="u-7", why="yearly")
+        ledger.close()
+
+    def test_a_signed_log_whose_tables_are_gone_isnt_begun_anew(self, url: str, tmp_path: Path) -> None:
+        signing = signing_in(tmp_path, every_ns=60 * SECOND)
+        wrote(url, "c1", signing=signing)
+        attack(url, *(f"DELETE FROM {each}" for each in postgres_schema.TABLES))
+        with pytest.raises(LedgerInvalid, match="checkpoints of this log were signed"):
+            ledger_at(url, **PATIENT, signing=signing).open()
