@@ -16,6 +16,7 @@ from failsoft.errors import (
 )
 from failsoft.outcome import Outcome, Referral
 from failsoft.prompt import Document, Image, Message, Prompt, Sampling
+from failsoft.review import Required
 
 if TYPE_CHECKING:
     from failsoft.core.effects import Ask
@@ -42,6 +43,7 @@ __all__ = [
     "Outcome",
     "Prompt",
     "Referral",
+    "Required",
     "Sampling",
     "capability",
     "context",

@@ -13,7 +13,7 @@ from ledgers import SystemClock, completed, rows, settled, started
 from signing import attack
 from tests.bundled import CASE, CONFIG, KEY, NEXT, ORIGIN, SECRET, Office, bundle, office, unzipped
 
-from failsoft.core.evidence import ConfigActivated, ExportCreated
+from failsoft.core.evidence import Act, ConfigActivated, ExportCreated, PersonActed
 from failsoft.errors import LedgerInvalid, PayloadSealed
 from failsoft.ledger import archive
 from failsoft.ledger import bundle as bundling
@@ -30,6 +30,7 @@ from failsoft.ledger.selection import NotCovered, NotWhole, Wanted, fits
 from failsoft.ledger.vault import PayloadKey, Sealing
 from failsoft.ledger.verify import verify
 from failsoft.ledger.writer import StoredLedger
+from failsoft.review import Decision
 
 VECTORS = Path(__file__).parents[3] / "shared" / "spec" / "vectors" / "ledger.json"
 PUBLISHED = Path(__file__).parents[2] / "docs" / "how-to" / "bundle.md"
@@ -407,6 +408,28 @@ def test_without_their_key_what_is_withheld_needs_none(sealed: InFile) -> None:
         2,
         "4 payloads are withheld, or no longer kept: what they said isn't here",
     )
+
+
+def test_what_people_did_as_the_application_records_it_is_bundled_and_verified(tmp_path: Path) -> None:
+    ledger = StoredLedger(InFile(tmp_path / "r.db"), clock=SystemClock(), signing=Signing(KEY, tmp_path / "r.state"))
+    ledger.open()
+    ledger.submit(ConfigActivated(CONFIG, (), ()))
+    begin = ledger.submit(started("c1", config_sha256=sha256(CONFIG).hexdigest()))
+    done = ledger.submit(completed(begin, "c1"))
+    leaf = settled(done).leaf
+    acts: list[tuple[Act, Decision | None]] = [("review", "accepted"), ("override", "changed"), ("appeal", None)]
+    for act, decision in acts:
+        said = PersonActed(
+            *(act, "c1", "classify-item", "1", None, ("CUI",), "m.smith", "completed", leaf, None, None, decision),
+            *(None, False, 1500, f"why this {act}".encode(), None, b'{"fsc":"5305"}' if act == "override" else None),
+        )
+        settled(ledger.submit(said))
+    ledger.close()
+    made = bundled(InFile(tmp_path / "r.db"))
+    assert made.found.verdict == "verified"
+    page = unzipped(made.data)["report.html"].decode()
+    for part in ("why this review", "why this override", "why this appeal", "5305", "m.smith"):
+        assert part in page, part
 
 
 def test_an_erased_case_is_told_as_one(sealed: InFile) -> None:

@@ -271,14 +271,19 @@ def test_a_change_of_one_adapter_is_no_news_of_another(bare: Office) -> None:
 
 
 def test_people_are_told_with_what_they_were_shown(bare: Office) -> None:
-
     done = bare.call("c1", 2, "1", "2")
-    parts = (payload("reason", "because", "text/plain"), payload("shown", '{"a":"b"}'), payload("extra", "1"))
+    parts = (
+        payload("reason", "because", "text/plain"),
+        payload("shown", '{"a":"b"}'),
+        payload("changed", '"2"'),
+        payload("extra", "1"),
+    )
     fields: dict[str, Any] = {
         "call_id": "c1",
         "refs": {"completed": done.leaf.hex()},
         "actor": {"id": "a.b"},
         "why": "so",
+        "own": True,
     }
     bare.first.say(Draft(Kind.REVIEW_RECORDED, fields, parts), 5)
     bare.first.tell(Kind.APPEAL_RECORDED, 6, refs={"completed": done.leaf.hex()}, person="c.d", decision="not_accepted")
@@ -286,8 +291,15 @@ def test_people_are_told_with_what_they_were_shown(bare: Office) -> None:
     assert "a.b reviewed it on" in said
     assert "Reason given: so" in said
     assert "What was shown to them: a b" in said
+    assert "What they put in its place: 2" in said
+    assert "It's the same person who had asked." in said
     assert "extra: 1" in said
     assert "c.d appealed against it on 2026-11-23 14:00:06 UTC and decided: not accepted." in said
+
+
+def test_a_decision_that_is_asked_for_and_missing_is_told(bare: Office) -> None:
+    bare.call("c1", 2, "1", "2", review={"required": True, "policy": "always", "status": "pending"})
+    assert "A person was to decide: the application asks for that here." in sheet_of(page_of(bare))
 
 
 def test_somebody_without_a_name_and_a_case_without_a_kind(bare: Office) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
-from hashlib import sha256
+from hashlib import sha256, sha512
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,13 @@ from failsoft.ledger import merkle, verify_bundle
 from failsoft.ledger.keys import SigningKey
 from failsoft.ledger.note import NoteInvalid, VerifierKey
 from failsoft.ledger.verify_bundle import (
+    NEUTRAL,
     ORDER,
+    P,
     Wrong,
+    _add,
+    _encoded,
+    _point,
     decode64,
     ed25519,
     extends,
@@ -61,6 +66,26 @@ def test_ed25519_is_that_of_the_rfc(public: str, message: str, signature: str) -
         assert not ed25519(key, said, bytes(changed))
     s = int.from_bytes(signed[32:], "little") + ORDER
     assert not ed25519(key, said, signed[:32] + s.to_bytes(32, "little"))
+
+
+def test_a_key_has_one_encoding() -> None:
+    """Of y = 0, a point of order 4: the prime itself would stand for it too, and a signature be made without a secret."""
+    point = _point(bytes(32))
+    assert point is not None
+    multiples = [NEUTRAL]
+    for _ in range(3):
+        multiples.append(_add(multiples[-1], point))
+    accepted = {False: 0, True: 0}
+    for canonical in (True, False):
+        public = bytes(32) if canonical else P.to_bytes(32, "little")
+        for number in range(40):
+            message = bytes([number])
+            for r in map(_encoded, multiples):
+                k = int.from_bytes(sha512(r + public + message).digest(), "little") % ORDER
+                if _encoded(multiples[-k % 4]) == r:
+                    accepted[canonical] += ed25519(public, message, r + bytes(32))
+    assert accepted[True] > 0
+    assert accepted[False] == 0
 
 
 def test_ed25519_agrees_with_another_library_on_random_messages() -> None:

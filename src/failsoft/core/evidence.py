@@ -11,10 +11,11 @@ from typing import Literal
 
 from attrs import define, field
 
-from failsoft.context import CallContext
+from failsoft.context import Actor, CallContext, Case
 from failsoft.core.effects import Ticket, Tokens
 from failsoft.outcome import Pin, Served, Source
 from failsoft.prompt import Sampling
+from failsoft.review import Decision, ReviewNeed
 
 Why = Literal["retry", "repair", "hedge"]
 
@@ -105,6 +106,7 @@ class CallCompleted:
         prompt: the rendered prompt's JSON bytes, where an adapter was asked.
         response: the accepted value's JSON bytes.
         us: microseconds from the call's start.
+        review: whether a person has to look at the answer; None: the capability declares nothing, or there's no answer.
     """
 
     call_id: str
@@ -121,6 +123,7 @@ class CallCompleted:
     passed_over: tuple[tuple[str, str], ...] = ()
     prompt: bytes | None = field(default=None, repr=False)
     response: bytes | None = field(default=None, repr=False)
+    review: ReviewNeed | None = None
 
 
 @define(eq=False)
@@ -129,6 +132,7 @@ class CallAmended:
 
     Args:
         completed: the ticket of the record that it amends.
+        review: as of `CallCompleted`, of what the caller really got.
     """
 
     call_id: str
@@ -141,6 +145,7 @@ class CallAmended:
     context: CallContext
     us: int
     response: bytes | None = field(default=None, repr=False)
+    review: ReviewNeed | None = None
 
 
 @define(eq=False)
@@ -276,11 +281,56 @@ class CaseEvent:
     person: str
 
 
+Act = Literal["review", "override", "appeal"]
+"""What a person does about an answer: looks at it as planned, decides otherwise, asks that it be looked at again."""
+
+
+@define(eq=False)
+class PersonActed:
+    """A person reviewed a call's answer, overrode it, or appealed against it.
+
+    Args:
+        capability: of the call; likewise its version, its case and its labels.
+        person: who, as the application says.
+        relation: the type of record that `answer` is of: ``completed``, or ``amended``.
+        answer: the leaf of the record that says what the caller got: 32 bytes.
+        former: the leaf of the call's latest review, override or appeal so far; None: there was none.
+        actor: who has it recorded, where the context says.
+        decision: None for an appeal.
+        shown: the digest of the commitment to the response that was shown, lower-case hex; None: the record has none.
+        own: the person is the call's own actor.
+        spent_ms: milliseconds that it took the person.
+        reason: why, in the person's words: kept as a payload, since it may quote data.
+        display: what else was shown, likewise: its media type and its bytes.
+        changed: the new value's JSON bytes, likewise.
+    """
+
+    act: Act
+    call_id: str
+    capability: str
+    capability_version: str | None
+    case: Case | None
+    labels: tuple[str, ...]
+    person: str
+    relation: Literal["completed", "amended"]
+    answer: bytes
+    former: bytes | None
+    actor: Actor | None
+    decision: Decision | None
+    shown: str | None
+    own: bool
+    spent_ms: int | None
+    reason: bytes = field(repr=False)
+    display: tuple[str, bytes] | None = field(default=None, repr=False)
+    changed: bytes | None = field(default=None, repr=False)
+
+
 Record = (
     ConfigActivated
     | CallStarted
     | CallCompleted
     | CallAmended
+    | PersonActed
     | BreakerChanged
     | BlockChanged
     | RetirementNotice

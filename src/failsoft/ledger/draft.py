@@ -16,6 +16,7 @@ from failsoft.context import identifier as checked_identifier
 from failsoft.core import evidence
 from failsoft.core.effects import Ticket
 from failsoft.ledger.canonical import real
+from failsoft.ledger.person_draft import need_of, person_acted
 from failsoft.ledger.record import Draft, Fields
 from failsoft.ledger.schema import FORMAT, Kind
 from failsoft.outcome import Pin, Served, Source
@@ -111,7 +112,7 @@ def ledger_recovered(began: str, ended: str, failure: bytes) -> Draft:
 # --- evidence ---------------------------------------------------------------------------------------------------------
 
 
-def draft_of(record: evidence.Record, leaf_of: LeafOf) -> Draft:
+def draft_of(record: evidence.Record, leaf_of: LeafOf) -> Draft:  # noqa: C901 -- a line for each kind of evidence
     """What this evidence will say.
 
     Args:
@@ -129,6 +130,8 @@ def draft_of(record: evidence.Record, leaf_of: LeafOf) -> Draft:
             return _completed(record, leaf_of)
         case evidence.CallAmended():
             return _amended(record, leaf_of)
+        case evidence.PersonActed():
+            return person_acted(record)
         case evidence.ConfigActivated():
             return _config(record)
         case evidence.BreakerChanged():
@@ -304,6 +307,8 @@ def _ended(record: evidence.CallCompleted | evidence.CallAmended, version: str |
     fields |= {"outcome": record.outcome, "degraded": record.degraded, "us": record.us}
     if record.source is not None:
         fields["source"] = _source(record.source, version)
+    if record.review is not None:
+        fields["review"] = need_of(record.review)
     return fields
 
 

@@ -215,6 +215,13 @@ class Reader:
             raise ValueError(f"the payload of {key.hex()} is not what was committed to")
         return plain
 
+    def readable(self, commitment: str | bytes) -> tuple[str, str, bytes] | None:
+        """As `payload`, and None as well where it's encrypted and its key isn't here."""
+        try:
+            return self.payload(commitment)
+        except PayloadSealed:
+            return None
+
     def keeps(self, commitment: str) -> bool:
         """Is anything kept behind a commitment, encrypted or not?"""
         return self._one("SELECT 1 FROM ledger_payload WHERE digest = ?", (bytes.fromhex(commitment),)) is not None

@@ -65,6 +65,9 @@ REQUIRED = MappingProxyType(
         Kind.LEGAL_HOLD_SET: frozenset({"case", "person", "why"}),
         Kind.LEGAL_HOLD_CLEARED: frozenset({"case", "person", "why"}),
         Kind.CASE_EVENT: frozenset({"case", "date", "event", "person"}),
+        Kind.REVIEW_RECORDED: frozenset({"call_id", "capability", "commitments", "decision", "person", "refs"}),
+        Kind.OVERRIDE_RECORDED: frozenset({"call_id", "capability", "commitments", "decision", "person", "refs"}),
+        Kind.APPEAL_RECORDED: frozenset({"call_id", "capability", "commitments", "person", "refs"}),
         Kind.LEDGER_FAILURE: frozenset({"from", "policy", "lost_at_most"}),
         Kind.LEDGER_RECOVERED: frozenset({"from", "to"}),
         Kind.EXPORT_CREATED: frozenset({"recipient", "person", "manifest_sha256"}),
@@ -77,6 +80,9 @@ RELATIONS = MappingProxyType(
         Kind.CALL_COMPLETED: frozenset({"started"}),
         Kind.CALL_AMENDED: frozenset({"completed"}),
         Kind.CALL_ORPHANED: frozenset({"started"}),
+        Kind.REVIEW_RECORDED: frozenset({"completed", "amended", "former"}),
+        Kind.OVERRIDE_RECORDED: frozenset({"completed", "amended", "former"}),
+        Kind.APPEAL_RECORDED: frozenset({"completed", "amended", "former"}),
         Kind.LEDGER_RECOVERED: frozenset({"failure"}),
     }
 )

@@ -35,6 +35,7 @@ Fields = dict[str, Any]
 SHOWN = 6000
 """Characters of one payload that a page shows; its file holds all."""
 
+_TITLES = {"reason": "Reason given", "shown": "What was shown to them", "changed": "What they put in its place"}
 _ENDS = ("call.completed", "call.orphaned", "call.amended")
 _WITHHELD = "Withheld: it's on record, and not shown in this copy."
 _ERASED = "No longer kept: it was on record, and was erased since."
@@ -196,12 +197,10 @@ def _model(told: Told) -> list[Markup]:
 
 def _people(told: Told) -> list[Markup]:
     if not told.people:
-        return [
-            tag(
-                "p",
-                "No person's decision about this is on record, up to the end of the log that this copy vouches for.",
-            )
-        ]
+        said = "No person's decision about this is on record, up to the end of the log that this copy vouches for."
+        if told.end.fields.get("review", {}).get("required") is True:
+            said += " A person was to decide: the application asks for that here."
+        return [tag("p", said)]
     return [part for each in told.people for part in _person(told.selection, each)]
 
 
@@ -213,9 +212,10 @@ def _person(selection: Selection, entry: Entry) -> Iterator[Markup]:
     for key in ("why", "reason"):
         if isinstance(fields.get(key), str):
             yield tag("p", f"Reason given: {fields[key]}")
-    titles = {"reason": "Reason given", "shown": "What was shown to them", "response": "What they put in its place"}
+    if fields.get("own") is True:
+        yield tag("p", "It's the same person who had asked.", cls="note")
     for each in fields.get("commitments", []):
-        yield tag("p", f"{titles.get(each['path'], each['path'])}:", cls="caption")
+        yield tag("p", f"{_TITLES.get(each['path'], each['path'])}:", cls="caption")
         yield payload(selection, entry, each["path"])
 
 

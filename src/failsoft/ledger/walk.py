@@ -8,7 +8,7 @@ Rules:
    ``emitter.closed``.
 4. A call is started once and ends at most once; its end names the start's leaf, an amendment the end's. That it was
    orphaned is what another process concluded: the call's own emitter, which had lost its database for a while, may end it
-   all the same.
+   all the same. What a person decides about it (`failsoft.ledger.walk_persons`) names the record of its answer.
 5. What it commits to is kept: see `failsoft.ledger.kept`.
 
 State kept: one line for each emitter and each open call; nothing for what's finished.
@@ -34,6 +34,7 @@ from failsoft.ledger.merkle import BLOCK, Frontier
 from failsoft.ledger.note import VerifierKey
 from failsoft.ledger.schema import FORMAT, RELATIONS, REQUIRED, Kind
 from failsoft.ledger.store import Source
+from failsoft.ledger.walk_persons import ACTS, ANSWERS, EARLIER, check_act, check_need
 
 Report = Callable[[str], None]
 Fields = dict[str, Any]
@@ -157,7 +158,7 @@ class Walk:
             problem(f"it lacks {', '.join(sorted(required - fields.keys()))}")
         if "refs" in fields and not fields["refs"].keys() <= relations:
             problem("it refers to others by a relation that its type doesn't have")
-        if not _names_well(copies[6], copies[7], _actor(fields)):
+        if not _names_well(copies[6], copies[7], _actor(fields), fields.get("person")):
             problem("a name in it has control or format characters, isn't in NFC, or is too long")
         self._note_time(ts)
         if (kind is Kind.LOG_OPENED) != (index == 0):
@@ -210,6 +211,8 @@ class Walk:
     def _own(self, kind: Kind, index: int, leaf: bytes, fields: Fields, problem: Report) -> None:
         if "commitments" in fields:
             self.payloads.check(index, fields["commitments"], fields.get("dek"), problem)
+        if "review" in fields and kind in ANSWERS:
+            check_need(fields, problem)
         if kind is Kind.CALL_STARTED:
             if fields["call_id"] in self.open_calls:
                 problem("its call was started before")
@@ -218,11 +221,17 @@ class Walk:
             self._end(fields, problem)
         elif kind is Kind.CALL_AMENDED:
             self._amendment(index, fields, problem)
+        elif kind in ACTS:
+            check_act(kind, fields, self.source.execute(EARLIER, (fields["call_id"], index)), problem)
         elif kind is Kind.KEY_ROTATED:
             self._rotation(index, fields, problem)
         elif kind is Kind.CONFIG_ACTIVATED:
             self._artifact(fields["config_sha256"], problem)
-        elif kind is Kind.PAYLOAD_ERASED:
+        else:
+            self._of_the_ledger(kind, index, leaf, fields, problem)
+
+    def _of_the_ledger(self, kind: Kind, index: int, leaf: bytes, fields: Fields, problem: Report) -> None:
+        if kind is Kind.PAYLOAD_ERASED:
             self._erasure(index, fields)
         elif kind is Kind.LEDGER_FAILURE:
             self.emitters[fields["emitter"]].failure = leaf.hex()
@@ -291,8 +300,8 @@ def _actor(fields: Fields) -> str | None:
     return None if actor is None else actor["id"]
 
 
-def _names_well(case: str | None, capability: str | None, actor: str | None) -> bool:
-    return _named_well(case) and _named_well(capability) and _named_well(actor)
+def _names_well(case: str | None, capability: str | None, actor: str | None, person: str | None) -> bool:
+    return _named_well(case) and _named_well(capability) and _named_well(actor) and _named_well(person)
 
 
 @lru_cache(maxsize=4096)
