@@ -297,6 +297,13 @@ def test_a_signed_manifest_that_is_none_is_refused(forge: Forge, changes: dict[s
     assert code_of(zipped(signed(listed(files, **changes)))) == code
 
 
+def test_files_are_listed_in_order_and_once(forge: Forge) -> None:
+    files = forge.made()
+    names = json.loads(files["manifest.json"])["files"]
+    for other in (names[::-1], [*names, names[-1]], [names[1], names[0], *names[2:]]):
+        assert code_of(zipped(signed(listed(files, files=other)))) == 1
+
+
 def test_a_manifest_that_is_not_canonical_or_too_large_is_refused(forge: Forge) -> None:
     files = forge.made()
     for data in (b"{}", b"[]", b"null", files["manifest.json"] + b" ", b"\xef\xbb\xbf" + files["manifest.json"], b""):
