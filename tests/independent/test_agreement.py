@@ -372,6 +372,8 @@ def test_a_body_at_the_limits_is_taken(forge: Forge) -> None:
     forge.change(len(forge.bodies) - 1, filler="x" * room)
     assert len(forge.bodies[-1]) == 61_440
     assert code_of(zipped(forge.made())) == 0
+    forge.change(len(forge.bodies) - 1, filler="x" * (room + 1))
+    assert code_of(zipped(forge.made())) == 1
 
 
 CHANGES: list[tuple[int, dict[str, Any], int]] = [
@@ -395,6 +397,7 @@ CHANGES: list[tuple[int, dict[str, Any], int]] = [
     (10, {"eseq": -1}, 1),
     (10, {"eseq": "9"}, 1),
     (10, {"eseq": 3}, 1),
+    (10, {"eseq": 8}, 1),
     (10, {"eseq": 0}, 1),
     (10, {"eseq": 12}, 1),
     (10, {"mono_us": None}, 1),
