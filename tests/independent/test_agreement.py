@@ -433,6 +433,7 @@ CHANGES: list[tuple[int, dict[str, Any], int]] = [
     (7, {"config_sha256": None}, 2),
     (2, {"config_sha256": "1" * 64}, 2),
     (2, {"type": "case.event"}, 2),
+    (5, {"config_sha256": "1" * 64}, 0),
     (5, {"call_id": "c1"}, 1),
     (6, {"call_id": "c1"}, 1),
 ]
@@ -509,6 +510,7 @@ def test_payloads_are_those_of_the_calls_and_what_was_committed_to(forge: Forge)
     artifact = next(name for name in forge.payloads if name.startswith("artifacts/"))
     data = forge.payloads.pop(artifact)
     assert code_of(zipped(forge.made())) == 2
+    assert code_of(zipped(forge.drop(5).made())) == 2
     forge.payloads[artifact] = data + b" "
     assert code_of(zipped(forge.made())) == 1
     forge.payloads[artifact] = data
