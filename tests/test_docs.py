@@ -28,6 +28,7 @@ from failsoft.config import (
 )
 from failsoft.config_ledger import LedgerConfig
 from failsoft.config_read import read_file
+from failsoft.config_retention import RetentionClassConfig, RetentionConfig
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.ledger.affected import COLUMNS
 from failsoft.ledger.query import FIELDS
@@ -227,6 +228,8 @@ def test_the_compliance_page_is_the_map() -> None:
         ("## Top level", Config),
         ("## [ledger]", LedgerConfig),
         ("## [state]", StateConfig),
+        ("## [retention]", RetentionConfig),
+        ("## [retention.classes.NAME]", RetentionClassConfig),
         ("## [adapters.NAME]", AdapterConfig),
         ("## [adapters.NAME.breaker]", BreakerConfig),
         ("## [adapters.NAME.limits]", LimitsConfig),
@@ -236,7 +239,7 @@ def test_the_compliance_page_is_the_map() -> None:
 def test_the_configuration_page_names_every_key(heading: str, section: type) -> None:
     fields = section.model_fields  # type: ignore[attr-defined]
     tables = {
-        Config: {"ledger", "state", "adapters", "capabilities", "base", "source"},
+        Config: {"ledger", "state", "retention", "adapters", "capabilities", "base", "source"},
         AdapterConfig: {"breaker", "limits"},
     }
     keys = {each.alias or name for name, each in fields.items() if name not in tables.get(section, ())}

@@ -1,18 +1,26 @@
-"""`failsoft ledger erase`, `hold` and `event`: what is kept of a case, and what isn't any more."""
+"""`failsoft ledger erase`, `hold`, `event`, `copy` and `prepare`: what is kept of a case, and where."""
 
 from __future__ import annotations
 
 import getpass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import attrs
 import typer
 
 from failsoft.cli.application import CONFIG, Config, Json
-from failsoft.cli.telling import CODES, explained, print_json, print_line
+from failsoft.cli.place import Ledger, located
+from failsoft.cli.telling import CODES, err, explained, print_json, print_line
 from failsoft.errors import ConfigurationError
+from failsoft.io.clock import SystemClock
 from failsoft.keeping import acting_on
+from failsoft.ledger.copying import copy
 from failsoft.ledger.erasure import Acting, erase, happened, hold
+from failsoft.ledger.location import InDatabase
+from failsoft.ledger.store import DatabaseFailed
 
 Case = Annotated[str, typer.Option(help="The case's identifier.")]
 Person = Annotated[str | None, typer.Option(help="Who decided; default: your login name.")]
@@ -96,6 +104,61 @@ def event_command(
     print_line(f"{event} of {case} on {on} (record {place})")
 
 
+def copy_command(
+    source: Annotated[
+        str, typer.Argument(metavar="FROM", help="The ledger; where it's signed, the failsoft.toml that names it.")
+    ],
+    to: Annotated[
+        Any, typer.Argument(metavar="TO", help="Where there's none yet: a file, or postgresql://…", parser=located)
+    ],
+    why: Annotated[str, typer.Option("--why", help="The reason, for the record.")],
+    person: Person = None,
+    as_json: Json = False,
+) -> None:
+    """Copy a ledger to another store: the same records, the same bytes, the same tree. Interrupted, it can be run again.
+
+    End the processes that write to it first: what they write later isn't in the copy. That it's copied is on record in both.
+    The file of the cases' keys isn't copied: it stays where it is, for whichever of them you go on with.
+    """
+    with explained(as_json), _names(), _progress(as_json) as progress:
+        acting = _acting(Path(source)) if source.endswith(".toml") else Acting(source, SystemClock())
+        done = copy(acting, to, person=person or getpass.getuser(), why=why, progress=progress)
+    if as_json:
+        print_json(attrs.asdict(done))
+        return
+    print_line(f"{done.size} records, root {done.root}" + (f" ({done.begun} of them were there)" if done.begun else ""))
+
+
+def prepare_command(
+    ledger: Ledger,
+    writer: Annotated[str, typer.Option(help="The database role that applications write as.")],
+) -> None:
+    """Make a ledger's tables in PostgreSQL as their owner, and let a role write to it that can't change anything."""
+    with explained(as_json=False):
+        if not isinstance(ledger, InDatabase):
+            raise ConfigurationError(f"{ledger}: only a database has roles")
+        from failsoft.ledger.postgres import prepare
+
+        try:
+            prepare(ledger.address, writer)
+        except DatabaseFailed as error:
+            raise ConfigurationError(f"{ledger}: {error}") from None
+    print_line(f"{writer} can write to {ledger}, and change nothing")
+
+
+@contextmanager
+def _progress(as_json: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar where somebody looks."""
+    if as_json or not err.is_terminal:
+        yield lambda done, size: None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=err) as bar:
+        task = bar.add_task("records", total=None)
+        yield lambda done, size: bar.update(task, completed=done, total=size)
+
+
 class _names:  # noqa: N801 -- reads as what it is, around a few lines
     """A name that can't stand in a record is the command line's mistake."""
 
@@ -106,6 +169,8 @@ class _names:  # noqa: N801 -- reads as what it is, around a few lines
             raise ConfigurationError(f"not recorded: {error}") from None
 
 
+_COPY = f'Example: failsoft ledger copy failsoft.toml postgresql://db/ledger --why "one database"\n\n{CODES}'
+_PREPARE = f"Example: failsoft ledger prepare postgresql://owner@db/ledger --writer app\n\n{CODES}"
 _ERASE = f'Example: failsoft ledger erase --case T-17 --why "GDPR 17, letter of 2026-11-02"\n\n{CODES}'
 _HOLD = f'Example: failsoft ledger hold --case T-17 --why "claim 26-104"\n\n{CODES}'
 _EVENT = f"Example: failsoft ledger event --case T-17 --event final-payment --on 2026-11-01\n\n{CODES}"
@@ -116,3 +181,5 @@ def add_keeping(group: typer.Typer) -> None:
     group.command(name="erase", epilog=_ERASE)(erase_command)
     group.command(name="hold", epilog=_HOLD)(hold_command)
     group.command(name="event", epilog=_EVENT)(event_command)
+    group.command(name="copy", epilog=_COPY)(copy_command)
+    group.command(name="prepare", epilog=_PREPARE)(prepare_command)

@@ -12,6 +12,7 @@ from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.ledger import sqlite, sqlite_read
 from failsoft.ledger.disk import BALLAST
 from failsoft.ledger.opening import Anchored
+from failsoft.ledger.receiving import FileReceiver, Receiver
 from failsoft.ledger.signer import Signer
 from failsoft.ledger.store import Source, Store
 from failsoft.ledger.vault import Sealing
@@ -47,6 +48,14 @@ class Location(Protocol):
         """To write to it, as one emitter."""
         ...
 
+    def receiver(self) -> Receiver:
+        """To fill it from another one.
+
+        Raises:
+            LedgerInvalid: something else stands there.
+        """
+        ...
+
 
 @frozen
 class InFile:
@@ -78,6 +87,10 @@ class InFile:
         """As any."""
         return sqlite.LedgerFile(self.path, self.connect_to, signer, anchored, self.ballast, warn)
 
+    def receiver(self) -> Receiver:
+        """As any."""
+        return FileReceiver(self.path)
+
 
 @frozen
 class InDatabase:
@@ -108,6 +121,12 @@ class InDatabase:
         from failsoft.ledger import postgres
 
         return postgres.LedgerDatabase(self.address, signer, anchored)
+
+    def receiver(self) -> Receiver:
+        """As any."""
+        from failsoft.ledger.postgres_receiving import DatabaseReceiver
+
+        return DatabaseReceiver(self.address)
 
 
 def locate(ledger: str | Path | Location) -> Location:

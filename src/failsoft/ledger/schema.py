@@ -65,6 +65,7 @@ REQUIRED = MappingProxyType(
         Kind.LEGAL_HOLD_SET: frozenset({"case", "person", "why"}),
         Kind.LEGAL_HOLD_CLEARED: frozenset({"case", "person", "why"}),
         Kind.CASE_EVENT: frozenset({"case", "date", "event", "person"}),
+        Kind.LEDGER_TRANSFERRED: frozenset({"to", "person", "why"}),
         Kind.REVIEW_RECORDED: frozenset({"call_id", "capability", "commitments", "decision", "person", "refs"}),
         Kind.OVERRIDE_RECORDED: frozenset({"call_id", "capability", "commitments", "decision", "person", "refs"}),
         Kind.APPEAL_RECORDED: frozenset({"call_id", "capability", "commitments", "person", "refs"}),

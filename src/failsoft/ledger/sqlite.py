@@ -289,7 +289,7 @@ class LedgerFile:
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {VERSION}")
                 connection.execute("PRAGMA journal_mode = WAL")
-                _configure(connection)
+                configure(connection)
                 connection.execute("BEGIN IMMEDIATE")
                 for statement in STATEMENTS:
                     connection.execute(statement)
@@ -315,7 +315,7 @@ class LedgerFile:
             raise LedgerInvalid(f"{self.path}: {'; '.join(wrong[:5])}: run `failsoft verify` on it")
         if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise LedgerInvalid(f"{self.path}: this file system doesn't allow SQLite's write-ahead log")
-        _configure(connection)
+        configure(connection)
         connection.execute("BEGIN IMMEDIATE")  # nobody writes meanwhile; and it says whether writing is possible
         try:
             found = check_log(connection, self.name, self.signer, self._anchored)
@@ -390,7 +390,8 @@ class LedgerFile:
             raise LedgerInvalid(f"{self.path}: the ledger can't be written ({error})") from None
 
 
-def _configure(connection: sqlite3.Connection) -> None:
+def configure(connection: sqlite3.Connection) -> None:
+    """What every connection that writes needs."""
     for pragma in (
         "synchronous = FULL",
         "wal_autocheckpoint = 0",
