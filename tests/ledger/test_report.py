@@ -164,6 +164,13 @@ def test_withheld_parts_are_shown_as_withheld(log: Office) -> None:
     assert "by hand" not in page
 
 
+def test_what_is_public_of_a_withheld_part_is_told(bare: Office) -> None:
+    bare.call("c1", 2, '{"nsn":"1"}', '"2"', facts={"fsc": "5310", "sure": True, "all": ["a", 2]})
+    said = sheet_of(page_of(bare, Wanted(calls=("c1",), withhold=("response",))))
+    assert "In clear on record, as public: all a, 2 fsc 5310 sure true" in said
+    assert said.count("In clear on record") == 1
+
+
 def test_the_last_pages_tell_what_was_tried_and_how_to_verify(log: Office) -> None:
     page = page_of(log, Wanted(calls=("c1",)))
     after = " ".join(Reader(page).said.partition("What was tried")[2].split())

@@ -259,11 +259,22 @@ def payload(selection: Selection, entry: Entry | None, path: str) -> Markup:
     if not named:
         return tag("p", _NONE, cls="withheld")
     digest = named[0]["digest"]
-    if digest in selection.erased:
-        return tag("p", _ERASED, cls="withheld")
     if digest not in selection.disclosures:
-        return tag("p", _WITHHELD, cls="withheld")
+        said = _ERASED if digest in selection.erased else _WITHHELD
+        return joined([tag("p", said, cls="withheld"), *_in_clear(entry, path)])
     return _shown(Disclosure.from_bytes(selection.disclosures[digest]))
+
+
+def _in_clear(entry: Entry | None, path: str) -> Iterator[Markup]:
+    """What the application marked as public of a request or an answer: that stands in the record itself."""
+    told: Fields = {} if entry is None or path not in ("request", "response") else entry.fields.get("facts", {})
+    if told:
+        yield tag("p", "In clear on record, as public:", cls="caption")
+        yield facts([(name, _plain(value)) for name, value in told.items()])
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(_scalar, cast("list[object]", value))) if isinstance(value, list) else _scalar(value)
 
 
 def brief(selection: Selection, entry: Entry | None, path: str) -> str:
