@@ -12,6 +12,7 @@ import pytest
 from ledgers import SystemClock, completed, rows, settled, started
 from signing import attack
 from tests.bundled import CASE, CONFIG, KEY, NEXT, ORIGIN, SECRET, Office, bundle, office, unzipped
+from tests.postgres_server import PostgresServer
 
 from failsoft.core.evidence import Act, ConfigActivated, ExportCreated, PersonActed
 from failsoft.errors import LedgerInvalid, PayloadSealed
@@ -21,7 +22,7 @@ from failsoft.ledger.archive import write
 from failsoft.ledger.bundle import Bundle, verifier
 from failsoft.ledger.canonical import ProfileError, dump
 from failsoft.ledger.erasure import Acting, erase, happened, hold
-from failsoft.ledger.location import InFile
+from failsoft.ledger.location import InFile, locate
 from failsoft.ledger.note import Checkpoint
 from failsoft.ledger.publishing import Signing
 from failsoft.ledger.read import read
@@ -448,3 +449,24 @@ def test_an_erased_case_is_told_as_one(sealed: InFile) -> None:
     assert "not this" not in page
     assert page.count("No longer kept") >= 4
     assert paths(files) == []
+
+
+def test_a_ledger_in_postgresql_is_bundled_alike(postgres: PostgresServer, tmp_path: Path) -> None:
+    location = locate(f"{postgres.url}&schema=bundled")
+    ledger = StoredLedger(location, clock=SystemClock(), signing=Signing(KEY, tmp_path / "p.state"), origin=ORIGIN)
+    ledger.open()
+    ledger.submit(ConfigActivated(CONFIG, (), ()))
+    for number in range(300):
+        begin = ledger.submit(started(f"c{number}", config_sha256=sha256(CONFIG).hexdigest()))
+        done = ledger.submit(completed(begin, f"c{number}"))
+    settled(done, 60)
+    ledger.close()
+    with read(location) as reader:
+        made = bundling.make(reader, Wanted(calls=("c7",), disclose=("response",)), KEY)
+        again = bundling.make(reader, Wanted(calls=("c7",), disclose=("response",)), KEY)
+    assert made.data == again.data
+    assert made.size > 600
+    assert [code for code, _ in made.found.problems] == [2]
+    Acting(location, SystemClock(), Signing(KEY, tmp_path / "p.state")).record(ExportCreated("a", "b", "ab" * 32))
+    with read(location) as reader:
+        assert len(list(reader.records(kind="export.created"))) == 1
