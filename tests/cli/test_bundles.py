@@ -25,10 +25,12 @@ from failsoft.errors import LedgerInvalid
 from failsoft.ledger.bundle import verifier
 from failsoft.ledger.erasure import Acting
 from failsoft.ledger.keys import write_key
+from failsoft.ledger.location import InDatabase, InFile
 from failsoft.ledger.merkle import Frontier, leaf_hash
 from failsoft.ledger.note import Checkpoint
 from failsoft.ledger.read import read
 from failsoft.ledger.verify import verify
+from failsoft.postgres_address import Address
 from tests.bundled import CASE, KEY, NEXT, Office, canonical, office, unzipped
 
 VKEY = str(KEY.verifier)
@@ -182,6 +184,16 @@ def test_a_copy_is_bundled_with_the_key_and_never_written_to(log: Office) -> Non
     assert not Path("c.zip").exists()
     assert not Path("c.zip.part").exists()
     assert Path("x.db").read_bytes() == before
+
+
+def test_one_ledger_is_known_by_its_place(log: Office, tmp_path: Path) -> None:
+    file, other = InFile(tmp_path / "x.db"), InFile(tmp_path / "none.db")
+    database = InDatabase(Address.parse("postgresql://host/a"))
+    assert bundles._same(file, InFile(Path("x.db")))
+    assert not bundles._same(file, other)
+    assert not bundles._same(file, database)
+    assert bundles._same(database, InDatabase(Address.parse("postgresql://host/a")))
+    assert not bundles._same(database, InDatabase(Address.parse("postgresql://host/b")))
 
 
 def test_without_a_configuration_it_says_what_nobody_vouches_for(log: Office) -> None:
