@@ -47,9 +47,7 @@ class TestMarks:
 
         assert marks_of(Offer, "x") == Marks((("price",), ("part",), ("partNumber",)), (("secret",),))
 
-    @pytest.mark.parametrize(
-        "kind", [str, Plain, list[Plain], dict[str, int], Plain | Referral, int | None, Literal["a"], tuple[int, ...]]
-    )
+    @pytest.mark.parametrize("kind", [str, Plain, list[Plain], dict[str, int], Plain | Referral, int | None, Literal["a"], tuple[int, ...]])
     def test_where_nothing_is_marked_there_is_no_plan(self, kind: Any) -> None:
         assert plan_of(kind, kind, "rate") is None
 

@@ -21,7 +21,7 @@ from failsoft.ledger.record import Draft
 from failsoft.ledger.report import Told, report
 from failsoft.ledger.schema import Kind
 from failsoft.ledger.selection import Wanted, select
-from failsoft.ledger.sheet import SHOWN
+from failsoft.ledger.shown import SHOWN
 from failsoft.ledger.wording import GRADES, OUTCOMES, PASSED_OVER, changed, duration, passed_over, pinned
 from failsoft.outcome import Grade
 

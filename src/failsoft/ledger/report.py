@@ -14,7 +14,8 @@ from failsoft.ledger.markup import Markup, joined, tag, text
 from failsoft.ledger.query import reviewer_of
 from failsoft.ledger.selection import Selection
 from failsoft.ledger.sheet import Told as Call
-from failsoft.ledger.sheet import attempts_table, brief, calls_of, facts, parts_table, sheet, table
+from failsoft.ledger.sheet import attempts_table, calls_of, parts_table, sheet
+from failsoft.ledger.shown import brief, facts, table
 from failsoft.ledger.wording import duration, moment
 
 
