@@ -282,6 +282,8 @@ def _call(call_id: str, capability: str, version: str | None, context: CallConte
     if context.case is not None:
         case = context.case
         fields["case"] = _named("a case's", id=case.id, kind=case.kind, series=case.series)
+    if context.trace is not None:
+        fields["trace"] = {"trace_id": context.trace.trace_id, "span_id": context.trace.span_id}
     if context.labels:
         fields["labels"] = sorted(_identifier(each, "a label") for each in context.labels)
     return fields
