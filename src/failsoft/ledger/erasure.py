@@ -222,6 +222,9 @@ def _forget(acting: Acting, digests: list[str]) -> bool:
         store.open(list)
         return store.forget([bytes.fromhex(each) for each in digests])
     except (OSError, *UNREADABLE) as error:
-        raise LedgerInvalid(f"{store.name}: it's on record, and not done ({error}): run it again") from None
+        way = (
+            "run it again" if "42501" not in str(error) else "run it again as a role that may delete payloads (--owner)"
+        )
+        raise LedgerInvalid(f"{store.name}: it's on record, and not done ({error}): {way}") from None
     finally:
         store.close()
