@@ -19,7 +19,7 @@ from failsoft.ledger.merkle import Frontier
 from failsoft.ledger.ranges import stored_range
 from failsoft.ledger.schema import Kind
 from failsoft.ledger.store import UNREADABLE, DatabaseFailed, Source
-from failsoft.ledger.vault import Vault
+from failsoft.ledger.vault import Vault, VaultFailed
 
 _COLUMNS = "SELECT seq, leaf, type, ts, body, emitter, call_id FROM ledger_record"
 _OF_CASE = "(case_id = ? OR call_id IN (SELECT call_id FROM ledger_record WHERE case_id = ?))"
@@ -232,7 +232,10 @@ class Reader:
             raise PayloadSealed(f"{self.location}: its payloads are encrypted: name the ledger by its failsoft.toml")
         if self._vault is None:
             self._vault = Vault(sealing, self.origin)
-        kept = self._vault.find(dek)
+        try:
+            kept = self._vault.find(dek)
+        except VaultFailed as error:
+            raise LedgerInvalid(str(error)) from None
         if kept is not None and kept.shredded:
             return None
         if kept is None or kept.key is None:
