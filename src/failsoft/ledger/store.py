@@ -171,8 +171,13 @@ class Spare(Protocol):
 class Store(Protocol):
     """A log that one emitter writes to. The constructor touches nothing. Everything waits; one thread at a time."""
 
-    origin: str
-    """The log's name; empty until it was opened."""
+    @property
+    def origin(self) -> str:
+        """The log's name; empty until it was opened."""
+        ...
+
+    @origin.setter
+    def origin(self, value: str) -> None: ...
 
     @property
     def unsigned(self) -> bool:
