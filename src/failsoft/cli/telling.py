@@ -159,11 +159,7 @@ def line_of(entry: Entry, fields: Mapping[str, Any]) -> str:
     about = fields.get("capability", {}).get("name") or fields.get("adapter") or fields.get("subject") or ""
     source = fields.get("source", {})
     need = fields.get("review", {})
-    said = [
-        str(fields[key])
-        for key in ("outcome", "from", "to", "reason", "why", "basis", "event", "date")
-        if key in fields
-    ]
+    said = [str(fields[key]) for key in _SAID if key in fields]
     if "blocked" in fields:
         said.insert(0, f"{'blocked' if fields['blocked'] else 'unblocked'} by {fields['actor']['id']}:")
     if "person" in fields:
