@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from failsoft.audit import Audit
 from failsoft.capability import Capability, capability
 from failsoft.context import Actor, Case, context
 from failsoft.errors import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Actor",
     "Ask",
+    "Audit",
     "Capability",
     "Case",
     "ConfigurationError",

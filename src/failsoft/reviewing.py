@@ -107,7 +107,7 @@ def record_act(
     telemetry: Telemetry,
     call_id: str,
     said: Said,
-) -> int:
+) -> int | None:
     """Put on record what a person did about a call's answer; the record's place in the log, when it's durable.
 
     Args:
@@ -129,7 +129,7 @@ def record_act(
     if problems:
         raise ConfigurationError(problems)
     found = _look_up(ledger.location, call_id)
-    record = _record(found, call_id, said, _changed(found, contracts, said))
+    record = _record(found, call_id, said, _changed(found, contracts, said), contracts)
     index = _durable(ledger, record)
     telemetry.emit(
         "review.recorded",
@@ -186,9 +186,12 @@ def _unanswered(reader: Reader, call_id: str, answer: Answer | None) -> str:
     return f"call {call_id} is still open, or its end isn't on record: there's no answer to review yet"
 
 
-def _record(found: _Found, call_id: str, said: Said, changed: bytes | None) -> PersonActed:
+def _record(
+    found: _Found, call_id: str, said: Said, changed: bytes | None, contracts: Mapping[str, Contract[Any, Any]]
+) -> PersonActed:
     answer, person = found.answer, identifier(said.person, "person")
     case = answer.case
+    contract = contracts.get(answer.capability["name"])
     return PersonActed(
         act=said.act,
         call_id=call_id,
@@ -208,6 +211,7 @@ def _record(found: _Found, call_id: str, said: Said, changed: bytes | None) -> P
         reason=said.reason.encode(),
         display=said.display,
         changed=changed,
+        audit=None if contract is None else contract.audit,
     )
 
 
@@ -235,7 +239,7 @@ def _request(found: _Found, contract: Contract[Any, Any]) -> Any:
         return None
 
 
-def _durable(ledger: StoredLedger, record: PersonActed) -> int:
+def _durable(ledger: StoredLedger, record: PersonActed) -> int | None:
     """Wait until it's on record.
 
     Raises:

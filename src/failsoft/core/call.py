@@ -172,6 +172,7 @@ class Call(Generic[Q, R]):
                 tuple(each.name for each in route),
                 self.context,
                 self.world.config_sha256,
+                self.contract.audit,
             )
         )
         policy = self.world.on_ledger_failure
@@ -358,6 +359,7 @@ class Call(Generic[Q, R]):
                 (now - self.started) // 1000,
                 None if spoken is None else self._response_json,
                 None if spoken is None else self._review,
+                self.contract.audit,
             )
         )
 
@@ -380,6 +382,7 @@ class Call(Generic[Q, R]):
             self._prompt_json if attempts else None,
             None if outcome is None else self._response_json,
             None if outcome is None else self._review,
+            self.contract.audit,
         )
 
     def _post(self, result: CallResult) -> None:
@@ -397,7 +400,7 @@ def _result_of(outcome: Outcome[Any]) -> CallResult:
     return "referred" if isinstance(outcome.value, Referral) else "answered"
 
 
-def _recorded_at(outcome: Outcome[R], index: int) -> Outcome[R]:
+def _recorded_at(outcome: Outcome[R], index: int | None) -> Outcome[R]:
     return Outcome(
         outcome.value,
         outcome.source,

@@ -24,6 +24,7 @@ from attrs import define, field
 from pydantic import BaseModel, ConfigDict, PydanticUserError, RootModel, TypeAdapter, ValidationError, create_model
 from pydantic_core import PydanticCustomError, to_json
 
+from failsoft.audit import plan_of
 from failsoft.capability import Capability, FunctionCapability, check_review, types_of, version_of
 from failsoft.core.effects import AnswerSchema
 from failsoft.outcome import Referral
@@ -75,6 +76,7 @@ class Contract(Generic[Q, R]):
         self.review = capability.review
         check_review(self.name, self.review)  # an instance may have its own
         self.request_type, self.response_type = types_of(capability)
+        self.audit = plan_of(self.request_type, self.response_type, self.name)
         self.fallback: Callable[[Q], R] = fallback or capability.fallback
         self.fallback_name = import_path(fallback or capability)
         asks = type(capability).prompt is not Capability[Any, Any].prompt

@@ -11,6 +11,7 @@ from typing import Literal
 
 from attrs import define, field
 
+from failsoft.audit import AuditPlan
 from failsoft.context import Actor, CallContext, Case
 from failsoft.core.effects import Ticket, Tokens
 from failsoft.outcome import Pin, Served, Source
@@ -48,6 +49,7 @@ class CallStarted:
         deadline_ms: milliseconds the caller gave.
         route: the adapters admissible now, in order.
         config_sha256: digest of the configuration in force, lower-case hex.
+        audit: what of the request is put on record, and how; None: all of it, committed.
     """
 
     call_id: str
@@ -58,6 +60,7 @@ class CallStarted:
     route: tuple[str, ...]
     context: CallContext
     config_sha256: str
+    audit: AuditPlan | None = None
 
 
 @define(eq=False)
@@ -124,6 +127,7 @@ class CallCompleted:
     prompt: bytes | None = field(default=None, repr=False)
     response: bytes | None = field(default=None, repr=False)
     review: ReviewNeed | None = None
+    audit: AuditPlan | None = None
 
 
 @define(eq=False)
@@ -146,6 +150,7 @@ class CallAmended:
     us: int
     response: bytes | None = field(default=None, repr=False)
     review: ReviewNeed | None = None
+    audit: AuditPlan | None = None
 
 
 @define(eq=False)
@@ -209,6 +214,21 @@ class RetirementNotice:
     deprecated: str | None
     sunset: str | None
     text: bytes | None = field(default=None, repr=False)
+
+
+@define(eq=False)
+class ExportCreated:
+    """Somebody was given a part of the log, as an evidence bundle.
+
+    Args:
+        recipient: who gets it.
+        person: who made it.
+        manifest_sha256: of its manifest, lower-case hex.
+    """
+
+    recipient: str
+    person: str
+    manifest_sha256: str
 
 
 @define(eq=False)
@@ -323,6 +343,7 @@ class PersonActed:
     reason: bytes = field(repr=False)
     display: tuple[str, bytes] | None = field(default=None, repr=False)
     changed: bytes | None = field(default=None, repr=False)
+    audit: AuditPlan | None = None
 
 
 Record = (
@@ -334,6 +355,7 @@ Record = (
     | BreakerChanged
     | BlockChanged
     | RetirementNotice
+    | ExportCreated
     | PayloadErased
     | LegalHold
     | CaseEvent

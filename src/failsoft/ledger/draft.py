@@ -12,6 +12,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
+from failsoft.audit import Fact, Marks
 from failsoft.context import CallContext
 from failsoft.context import identifier as checked_identifier
 from failsoft.core import evidence
@@ -32,6 +33,9 @@ ATTEMPTS_KEPT = 16
 
 ATTEMPTS_BYTES = 40_000
 """What the attempts may take of a record's 61,440 bytes."""
+
+FACTS_BYTES = 8_000
+"""What the public fields may take of it."""
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
@@ -132,6 +136,8 @@ def draft_of(record: evidence.Record, leaf_of: LeafOf) -> Draft:
             return _completed(record, leaf_of)
         case evidence.CallAmended():
             return _amended(record, leaf_of)
+        case _:
+            pass
     builder = _BUILDERS.get(type(record))
     if builder is None:
         raise TypeError(f"{type(record).__name__} is no evidence")
@@ -147,7 +153,14 @@ def _started(record: evidence.CallStarted) -> Draft:
         fields["actor"] = _named("an actor's", id=actor.id, kind=actor.kind, on_behalf_of=actor.on_behalf_of)
     if record.route:
         fields["route"] = [_identifier(each, "an adapter's name") for each in record.route]
-    return Draft(Kind.CALL_STARTED, fields, (("request", JSON, record.request),))
+    if record.audit is None:
+        return Draft(Kind.CALL_STARTED, fields, (("request", JSON, record.request),))
+    marks = record.audit.request
+    return Draft(
+        Kind.CALL_STARTED,
+        {**fields, **facts_of(marks, record.request)},
+        (("request", JSON, marks.kept(record.request)),),
+    )
 
 
 def _completed(record: evidence.CallCompleted, leaf_of: LeafOf) -> Draft:
@@ -168,20 +181,23 @@ def _completed(record: evidence.CallCompleted, leaf_of: LeafOf) -> Draft:
         ]
     if (leaf := leaf_of(record.started)) is not None:
         fields["refs"] = {"started": leaf.hex()}
-    payloads = [*_present("prompt", JSON, record.prompt), *_present("response", JSON, record.response)]
+    payloads = _response(record, fields)
+    if record.audit is not None and record.audit.hides:
+        return Draft(Kind.CALL_COMPLETED, fields, payloads)
+    payloads += _present("prompt", JSON, record.prompt)
     for each in attempts:
         if each.reply is not None:
-            payloads.append((f"reply/{each.n}", _media(each.reply), each.reply))
+            payloads += ((f"reply/{each.n}", _media(each.reply), each.reply),)
         payloads += _present(f"error/{each.n}", TEXT, each.detail)
         payloads += _present(f"prompt/{each.n}", JSON, each.prompt)
-    return Draft(Kind.CALL_COMPLETED, fields, tuple(payloads))
+    return Draft(Kind.CALL_COMPLETED, fields, payloads)
 
 
 def _amended(record: evidence.CallAmended, leaf_of: LeafOf) -> Draft:
     fields = _ended(record, None)
     if (leaf := leaf_of(record.completed)) is not None:
         fields["refs"] = {"completed": leaf.hex()}
-    return Draft(Kind.CALL_AMENDED, fields, _present("response", JSON, record.response))
+    return Draft(Kind.CALL_AMENDED, fields, _response(record, fields))
 
 
 def _config(record: evidence.ConfigActivated) -> Draft:
@@ -246,6 +262,7 @@ _BUILDERS: Mapping[type, Callable[[Any], Draft]] = {
     evidence.LegalHold: keeping_draft.hold,
     evidence.CaseEvent: keeping_draft.case_event,
     evidence.LedgerTransferred: keeping_draft.transferred,
+    evidence.ExportCreated: keeping_draft.exported,
 }
 """How evidence is told that refers to no ticket."""
 
@@ -265,6 +282,8 @@ def _call(call_id: str, capability: str, version: str | None, context: CallConte
     if context.case is not None:
         case = context.case
         fields["case"] = _named("a case's", id=case.id, kind=case.kind, series=case.series)
+    if context.trace is not None:
+        fields["trace"] = {"trace_id": context.trace.trace_id, "span_id": context.trace.span_id}
     if context.labels:
         fields["labels"] = sorted(_identifier(each, "a label") for each in context.labels)
     return fields
@@ -278,6 +297,40 @@ def _ended(record: evidence.CallCompleted | evidence.CallAmended, version: str |
     if record.review is not None:
         fields["review"] = need_of(record.review)
     return fields
+
+
+def _response(
+    record: evidence.CallCompleted | evidence.CallAmended, fields: Fields
+) -> tuple[tuple[str, str, bytes], ...]:
+    """The answer as a payload; what of it is public goes into the record."""
+    if record.response is None or record.audit is None:
+        return _present("response", JSON, record.response)
+    fields |= facts_of(record.audit.response, record.response)
+    return (("response", JSON, record.audit.response.kept(record.response)),)
+
+
+def facts_of(marks: Marks, text: bytes) -> Fields:
+    """What's public of a request or a response, in clear, as far as a record has room for it."""
+    found = marks.facts(text)
+    told: Fields = {}
+    room = FACTS_BYTES
+    for name, value in found.items():
+        plain = [_fact(each) for each in value] if isinstance(value, list) else _fact(value)
+        room -= len(name) + len(json.dumps(plain, ensure_ascii=False).encode())
+        if room >= 0:
+            told[name] = plain
+    fields: Fields = {"facts": told} if told else {}
+    if len(told) < len(found):
+        fields["facts_omitted"] = len(found) - len(told)
+    return fields
+
+
+def _fact(value: Fact) -> str | int | bool:
+    if isinstance(value, str):
+        return provider_text(value)
+    if isinstance(value, float):
+        return real(value)
+    return value if abs(value) < 2**53 else str(value)
 
 
 def _source(source: Source, version: str | None) -> Fields:

@@ -70,8 +70,9 @@ def person_acted(record: PersonActed) -> Draft:
         fields["spent_ms"] = record.spent_ms
     payloads = [(REASON, _TEXT, record.reason)]
     if record.changed is not None:
-        payloads.append((CHANGED, _JSON, record.changed))
-    if record.display is not None:
+        changed = record.changed if record.audit is None else record.audit.response.kept(record.changed)
+        payloads.append((CHANGED, _JSON, changed))
+    if record.display is not None and not (record.audit is not None and record.audit.hides):
         payloads.append((DISPLAY, *record.display))
     return Draft(KINDS[record.act], fields, tuple(payloads))
 
