@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
@@ -20,17 +21,18 @@ from tests.postgres_server import PostgresServer
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.core.evidence import BreakerChanged, ConfigActivated
 from failsoft.errors import ConfigurationError, LedgerInvalid
+from failsoft.ledger import draft, postgres_schema
 from failsoft.ledger import postgres as postgres_module
-from failsoft.ledger import postgres_schema
 from failsoft.ledger.attest import attest
 from failsoft.ledger.erasure import Acting, erase
 from failsoft.ledger.location import InDatabase, locate
 from failsoft.ledger.merkle import Frontier
 from failsoft.ledger.monitor import monitor
-from failsoft.ledger.postgres import prepare
+from failsoft.ledger.postgres import LedgerDatabase, prepare
 from failsoft.ledger.postgres_read import Database
 from failsoft.ledger.publishing import SECOND
 from failsoft.ledger.read import read
+from failsoft.ledger.record import Built, Emitter
 from failsoft.ledger.rotation import rotate
 from failsoft.ledger.store import AppendFailed, DatabaseFailed
 from failsoft.ledger.verify import verify
@@ -97,6 +99,18 @@ def wrote(url: str, *names: str, **options: Any) -> None:
     for each in names:
         assert isinstance(settled(call(ledger, each)[1]), Recorded)
     ledger.close()
+
+
+def founders(store: LedgerDatabase) -> Callable[[], list[Built]]:
+    """What opens a log."""
+
+    def found() -> list[Built]:
+        store.origin = "example.com/failsoft-test"
+        emitter, clock = Emitter(store.origin, SystemClock(), os.urandom), SystemClock()
+        drafts = [draft.log_opened(()), draft.emitter_opened("h", 1, {"a": "b"})]
+        return [emitter.build(each, clock.time_ns(), clock.monotonic_ns()) for each in drafts]
+
+    return found
 
 
 def recovers(ledger: StoredLedger) -> None:
@@ -202,6 +216,24 @@ class TestManyWriters:
         assert all(log[index] == leaf for each in writers for index, leaf in each.acknowledged())
         assert rows(url, "SELECT * FROM ledger_live") == []
 
+    def test_of_two_that_would_found_it_at_once_one_does(self, url: str) -> None:
+        first, second = (postgres_module.LedgerDatabase(Address.parse(url)) for _ in range(2))
+        made: list[bool] = []
+        other = threading.Thread(target=lambda: made.append(second.open(founders(second))))
+        waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+        def slowly() -> list[Built]:
+            other.start()
+            until(lambda: bool(rows(url, waiting)) or not other.is_alive())
+            return founders(first)()
+
+        assert first.open(slowly)
+        other.join()
+        assert made == [False]
+        assert kinds(url) == ["log.opened", "emitter.opened"]
+        first.close()
+        second.close()
+
     def test_what_others_append_is_built_upon(self, url: str) -> None:
         one, two = (ledger_at(url, **PATIENT) for _ in range(2))
         one.open()
@@ -241,6 +273,13 @@ class TestManyWriters:
         assert kinds(url)[-1] == "call.completed"
         ledger.close()
         whole(url)
+
+    def test_a_process_that_has_its_connection_back_is_seen_to_be_alive(self, url: str, ledger: StoredLedger) -> None:
+        settled(ledger.submit(started("slow")))
+        end_connections(url)
+        recovers(ledger)
+        wrote(url, "beside it")
+        assert "call.orphaned" not in kinds(url)
 
     def test_an_end_after_an_orphaning_must_be_the_starters_own(self, url: str, ledger: StoredLedger) -> None:
         begin = ledger.submit(started("slow"))
