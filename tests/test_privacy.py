@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sqlite3
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -267,8 +268,6 @@ def test_after_an_erasure_nothing_opens_what_is_left_of_it(home: Callable[[bool]
 
 
 def wrapped_in(home: Home) -> list[bytes]:
-    import sqlite3
-
     assert home.place.sealing is not None
     connection = sqlite3.connect(home.place.sealing.path)
     try:
