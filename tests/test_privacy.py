@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -32,10 +33,18 @@ from tests.postgres_server import PostgresServer
 
 KEY = PayloadKey(bytes(range(100, 132)))
 PLACES = ("request", "prompt", "reply", "error", "response", "reason", "changed", "shown")
-CANARIES = {place: f"canary-{place}-5e1f0c93" for place in PLACES}
+CANARIES: dict[str, str] = {}
+"""What to look for: another one in each test, since all tests share a server, and its log."""
+
 SCHEMAS = (f"private_{number}" for number in count())
 STORES = ("file", "database")
 CASE = "T-17"
+
+
+@pytest.fixture(autouse=True)
+def canaries() -> None:
+    token = secrets.token_hex(6)
+    CANARIES.update({place: f"canary-{place}-{token}" for place in PLACES})
 
 
 class Item(BaseModel, frozen=True):
