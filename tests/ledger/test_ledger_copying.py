@@ -245,3 +245,16 @@ class TestRefused:
             assert len(receiver.queries.execute("SELECT 1 FROM ledger_artifact").fetchall()) == 1
         finally:
             receiver.close()
+
+    def test_what_sqlite_itself_has_rolled_back_is_told(self, file: InFile) -> None:
+        receiver = file.receiver()
+        try:
+            receiver.queries.execute(
+                "CREATE TEMP TRIGGER full BEFORE INSERT ON main.ledger_payload BEGIN SELECT RAISE(ROLLBACK, 'full'); END"
+            )
+            with pytest.raises(UNREADABLE, match="full"):
+                receiver.take({"ledger_payload": [(bytes(32), None, None, b"x")]})
+            receiver.queries.execute("DROP TRIGGER temp.full")
+            receiver.take({"ledger_payload": [(bytes(32), None, None, b"x")]})
+        finally:
+            receiver.close()

@@ -29,7 +29,7 @@ from failsoft.ledger.location import InDatabase, locate
 from failsoft.ledger.merkle import Frontier
 from failsoft.ledger.monitor import monitor
 from failsoft.ledger.postgres import LedgerDatabase, prepare
-from failsoft.ledger.postgres_read import Database
+from failsoft.ledger.postgres_read import Database, PostgresSource
 from failsoft.ledger.publishing import SECOND
 from failsoft.ledger.read import read
 from failsoft.ledger.record import Built, Emitter
@@ -418,6 +418,18 @@ class TestWithoutAServer:
         recovers(ledger)
         ledger.close()
         whole(url)
+
+    def test_one_that_goes_while_it_is_read_is_no_word_about_the_ledger(
+        self, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wrote(url, "c1")
+        monkeypatch.setattr(
+            PostgresSource, "begin", lambda self: self.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        )
+        found = verify(url)
+        assert (found.exit_code, "it can't be read" in str(found.problems)) == (3, True)
+        with pytest.raises(LedgerInvalid, match="it can't be read"), read(url):
+            pass
 
     def test_one_that_cant_be_reached_is_named_without_its_password(self) -> None:
         away = "postgresql://u:canary-7f3a@127.0.0.1:9/d?connect_timeout=1"

@@ -166,6 +166,7 @@ class TestWriting:
                 digest = reader.call("c1")[0].fields["commitments"][0]["digest"]
                 with pytest.raises(PayloadSealed):
                     reader.payload(digest)
+                assert reader.readable(digest) is None
                 assert reader.keeps(digest)
             found = verify(other)
             assert (found.exit_code, "4 payloads are encrypted" in " ".join(found.summary())) == (0, True)

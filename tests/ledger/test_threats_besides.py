@@ -19,6 +19,7 @@ from failsoft.errors import LedgerInvalid
 from failsoft.ledger import canonical
 from failsoft.ledger.canonical import MAX_BYTES
 from failsoft.ledger.keys import SigningKey
+from failsoft.ledger.merkle import Frontier
 from failsoft.ledger.note import Checkpoint
 from failsoft.ledger.publishing import SECOND
 from failsoft.ledger.read import read
@@ -348,6 +349,17 @@ def test_a_log_that_declares_another_key_than_the_verifiers_is_not_verified(of_k
     now.tables["ledger_log"][0][4] = str(KEY.verifier)
     of_key.attacked.put(now)
     assert "states another key than its first record" in told(verify(of_key.attacked.place))
+
+
+def test_a_pin_between_stored_checkpoints_is_held_against_the_log(of_key: World) -> None:
+    sizes = [row[0] for row in of_key.newest.checkpoints]
+    frontier = Frontier()
+    for row in of_key.newest.records[: sizes[0] + 1]:
+        frontier.append(row[1])
+    assert sizes[0] < frontier.size < sizes[1]
+    for root, code in ((frontier.root(), WHOLE), (bytes(32), TAMPERED)):
+        found = verify(of_key.attacked.place, keys=[KEY.verifier], pins=[(frontier.size, root.hex())])
+        assert (found.exit_code, found.covered) == (code, sizes[-1])
 
 
 def test_a_pinned_checkpoint_of_another_origin_is_tampering(of_key: World) -> None:
