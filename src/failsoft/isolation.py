@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
 import httpx
@@ -577,6 +577,11 @@ class Isolation:
             if problems:
                 raise ConfigurationError(problems)
         return made
+
+    @property
+    def contracts(self) -> Mapping[str, Contract[Any, Any]]:
+        """Each capability made ready, with the fallback that's wired for it, by name: what a replay runs."""
+        return MappingProxyType(self._contracts)
 
     def contracts_of(self, adapter: str) -> tuple[Contract[Any, Any], ...]:
         """The capabilities in whose routes an adapter stands."""

@@ -3,6 +3,7 @@
 snapshot        the application's request, validated and detached from what anybody may still change
 read_answer     a model's answer text → a value of the response type
 check_value     a fallback's value, held to the response type too
+render          the prompt for a request
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from attrs import define, field
 from pydantic import BaseModel, ConfigDict, PydanticUserError, RootModel, TypeAdapter, ValidationError, create_model
 from pydantic_core import PydanticCustomError, to_json
 
-from failsoft.capability import Capability, FunctionCapability, types_of, version_of
+from failsoft.capability import Capability, FunctionCapability, default_prompt, types_of, version_of
 from failsoft.core.effects import AnswerSchema
 from failsoft.outcome import Referral
 from failsoft.prompt import Prompt, Sampling
@@ -139,6 +140,20 @@ class Contract(Generic[Q, R]):
         """
         return self._request.validate_json(text)
 
+    def render(self, snapshot: Snapshot[Q]) -> Prompt:
+        """What a model is asked about this request: by the capability's own ``prompt()``, or the default.
+
+        Raises:
+            Exception: what ``prompt()`` raises; a ValueError says that this request can't be put to a model.
+            TypeError: it returned something else than a `Prompt`.
+        """
+        if self.prompt is None:
+            return default_prompt(self.capability, snapshot.text)
+        prompt: object = self.prompt(snapshot.lend())
+        if not isinstance(prompt, Prompt):
+            raise TypeError(f"prompt() returned {type(prompt).__name__}, not Prompt")
+        return prompt
+
     def read_answer(self, answer: bytes, request: Q) -> R:
         """A model's answer as a value of the response type; validators get the request as validation context.
 
@@ -164,6 +179,15 @@ class Contract(Generic[Q, R]):
             pydantic.ValidationError: it doesn't fit.
         """
         return self._response.validate_python(value, context=request)
+
+    def answer_by_fallback(self, snapshot: Snapshot[Q]) -> R:
+        """What the fallback says to this request, held to the response type.
+
+        Raises:
+            Exception: what the fallback raises.
+            pydantic.ValidationError: its value doesn't fit.
+        """
+        return self.check_value(self.fallback(snapshot.lend()), snapshot.lend())
 
     def dump_response(self, value: R) -> bytes:
         """An accepted value's JSON bytes, for the record."""
