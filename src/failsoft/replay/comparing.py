@@ -37,35 +37,32 @@ def unsaid_in(attempt: Attempted, verdict: Verdict, judged: Judged) -> list[str]
 def differences_of(attempt: Attempted, verdict: Verdict, judged: Judged) -> tuple[list[str], list[str]]:
     """What a reply says otherwise than the record; and what of it may be the headers' doing."""
     was, now = attempt.served, verdict.served
-    found: list[str] = []
-    told = {
-        "served model": (was.model, now.model and provider_text(now.model)),
-        "grade": (was.grade.value, now.grade.value),
-        "fingerprint": (was.fingerprint, now.fingerprint and provider_text(now.fingerprint)),
-    }
-    for name, (before, after) in told.items():
-        if before != after:
-            found.append(f"{name}: {_word(before)} then, {_word(after)} now")
-    by_headers: list[str] = []
-    used, uses = ((each and (each.input, each.output)) for each in (attempt.tokens, verdict.tokens))
-    if used is not None and uses is None:
-        by_headers.append("the body doesn't say what was used as the record does")
-    elif used != uses and (uses is None or uses != (None, None)):
-        found.append(f"tokens (in, out): {used} then, {uses} now")
+    found, by_headers = list[str](), list[str]()
     fault = None if attempt.fault in AFTER_DECODING else attempt.fault
-    if fault != verdict.fault and fault != FaultKind.CANCELLED:
+    if fault not in (verdict.fault, FaultKind.CANCELLED):
+        if fault in _BY_MEDIA_TYPE and (attempt.status or 0) < 400:
+            return [], [f"it was refused as {fault}, which may rest on its media type"]
         if fault == FaultKind.SERVED_MODEL_MISMATCH and not judged.pinned:
             by_headers.append("the pattern of its pin isn't one of today's configuration, so it isn't run")
         elif reason := _by_headers(attempt.status or 0, fault, verdict.fault, judged.provider):
             by_headers.append(reason)
         else:
             found.append(f"fault: {_word(fault)} then, {_word(verdict.fault)} now")
+    told = {
+        "served model": (was.model, now.model and provider_text(now.model)),
+        "grade": (was.grade.value, now.grade.value),
+        "fingerprint": (was.fingerprint, now.fingerprint and provider_text(now.fingerprint)),
+    }
+    found += [f"{name}: {_word(one)} then, {_word(other)} now" for name, (one, other) in told.items() if one != other]
+    used, uses = ((each and (each.input, each.output)) for each in (attempt.tokens, verdict.tokens))
+    if used is not None and uses is None:
+        by_headers.append("the body doesn't say what was used as the record does")
+    elif used != uses and uses != (None, None):
+        found.append(f"tokens (in, out): {used} then, {uses} now")
     return found, by_headers
 
 
 def _by_headers(status: int, was: str | None, now: str | None, provider: str) -> str:
-    if was in _BY_MEDIA_TYPE and status < 400:
-        return f"it was refused as {was}, which may rest on its media type"
     if status == 503 and {was, now} == _BY_A_HINT:
         return "whether it said when to come back"
     if status >= 400 and provider in _FAILS_IN_HEADERS:
