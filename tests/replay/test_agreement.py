@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from tests.replay.shop import asked, erase
+from tests.replay.shop import asked, erase, made, tampering
 
+from failsoft import FallbackFailed
 from failsoft.ledger.read import read
 from failsoft.replay.agreement import Agreement, Compared, Given, Question, Tally, Unasked, put, question, wilson
 from failsoft.testing import faults
@@ -45,6 +46,21 @@ class TestQuestions:
         found = question_of(place, call_id)
         assert isinstance(found, Unasked)
         assert found.reason == f"{why}: it was erased, or never recorded"
+
+    def test_of_a_call_that_nobody_answered_arent_put(self, place: Path) -> None:
+        broken = made(fallback=lambda self, request: 1 // 0)
+        with pytest.raises(FallbackFailed):
+            asked(place, faults.SERVER_ERROR, capability=broken)
+        with read(place) as reader:
+            (start,) = reader.records("call.started")
+            found = question(reader, str(start.call_id))
+        assert found == Unasked(str(start.call_id), "nobody was given an answer, so there's none to compare with")
+
+    def test_of_a_damaged_record_arent_put(self, place: Path) -> None:
+        call_id = asked(place).call_id
+        with tampering(place) as connection:
+            connection.execute("UPDATE ledger_record SET leaf = zeroblob(32) WHERE type = 'call.completed'")
+        assert question_of(place, call_id).reason.startswith("record 4 isn't what it was when it was written")
 
 
 def ask(place: Path, **given: Any) -> Compared:

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel, field_serializer, field_validator
 from tests.replay.shop import (
     DIFFERS,
     NOT,
     SAME,
     Item,
-    RateItem,
     Rating,
     asked,
     digest_of,
@@ -89,7 +88,10 @@ class TestTheSame:
     def test_a_repair_is_said_again(self, place: Path) -> None:
         capability = made(repair=True)
         outcome = asked(
-            place, [chat_answer({"stars": 9}), chat_answer({"stars": 3})], capability=capability, adapter={"attempts": 2}
+            place,
+            [chat_answer({"stars": 9}), chat_answer({"stars": 3})],
+            capability=capability,
+            adapter={"attempts": 2},
         )
         assert outcome.by_ai
         found = replayed(place, outcome.call_id, capability)
@@ -135,7 +137,18 @@ class TestTheSame:
             asked(place, capability=broken, on_bug="raise")
         found = replayed(place, _only_call(place), broken)
         assert found.result is SAME
-        assert "on_bug" in found.notes[0]
+        assert found.notes == ('the capability\'s own bug was raised (on_bug = "raise"), and no fallback ran',)
+
+    def test_a_failure_that_may_have_been_the_prompts(self, place: Path) -> None:
+        broken = made(prompt=lambda self, request: 1 // 0)
+        with pytest.raises(failsoft.FailsoftError):
+            asked(place, capability=broken, on_bug="raise")
+        told = step(replayed(place, _only_call(place), broken), "fallback")
+        assert told.result is NOT
+        assert told.reason == (
+            'the fallback failed then, and answers today; but under on_bug = "raise" it may have failed without its '
+            "fallback"
+        )
 
     def test_a_streamed_answer(self, place: Path) -> None:
         outcome = asked(place, failsoft_stream(), adapter={"stream": True})
@@ -144,7 +157,9 @@ class TestTheSame:
 
     def test_todays_configuration_may_say_something_else(self, place: Path) -> None:
         outcome = asked(place)
-        changed = {"adapter": {"provider": "anthropic", "model": "claude-haiku-4-5-20251001", "base_url": "https://a.example"}}
+        changed = {
+            "adapter": {"provider": "anthropic", "model": "claude-haiku-4-5-20251001", "base_url": "https://a.example"}
+        }
         assert results(replayed(place, outcome.call_id, **changed)) == ALL
 
 
@@ -184,6 +199,14 @@ class Doubting(BaseModel):
         raise TypeError("never")
 
 
+class Mute(BaseModel):
+    stars: int
+
+    @field_serializer("stars")
+    def _unsaid(self, value: int) -> int:
+        raise KeyError("never")
+
+
 def answering(response: Any, stars: Any = 0) -> type[Capability[Any, Any]]:
     """The capability with another response type."""
 
@@ -206,10 +229,15 @@ class TestADifference:
             (made(prompt=lambda self, request: Prompt.of("How many?")), "prompt", "today's prompt is another"),
             (made(prompt=lambda self, request: 1 // 0), "prompt", "prompt() raises ZeroDivisionError today"),
             (made(__doc__="How many stars, honestly?"), "prompt", "today's prompt is another"),
-            (made(accept=lambda self, request, response: _refuse(response)), "accept", "accept() refuses its answer today"),
+            (
+                made(accept=lambda self, request, response: _refuse(response)),
+                "accept",
+                "accept() refuses its answer today",
+            ),
             (made(accept=lambda self, request, response: {}["x"]), "accept", "accept() raises KeyError today"),
             (answering(Detailed), "schema", "its answer gives another response, at why"),
             (answering(Strict), "schema", "its answer doesn't fit today"),
+            (answering(Mute), "schema", "the response type raises PydanticSerializationError today"),
             (answering(Doubting), "schema", "the response type raises TypeError today"),
         ],
     )
@@ -254,7 +282,10 @@ class TestADifference:
         outcome = asked(place, chat_answer({"stars": 9}))
         found = replayed(place, outcome.call_id, made(accept=lambda self, request, response: None))
         assert step(found, "schema").reason == "its answer fits"
-        assert (step(found, "accept").result, step(found, "accept").reason) == (DIFFERS, "accept() accepts its answer today")
+        assert (step(found, "accept").result, step(found, "accept").reason) == (
+            DIFFERS,
+            "accept() accepts its answer today",
+        )
 
     def test_a_request_that_doesnt_fit_any_more(self, place: Path) -> None:
         outcome = asked(place)

@@ -35,6 +35,7 @@ from failsoft.replay.replay import Replay
 from failsoft.testing import chat_answer, faults
 
 REQUEST = b'{"name":"bolt"}'
+PROMPT = b'[{"role":"system","content":"How many stars?"},{"role":"user","content":"{\\"name\\":\\"bolt\\"}"}]'
 ANSWER = b'{"stars":3}'
 ADAPTER = {"provider": "openai-compatible", "model": "m-1", "base_url": "https://h.example/v1"}
 HELD: tuple[Any, ...] = (
@@ -83,6 +84,8 @@ def wrote(
     }
     said.say(Draft(Kind.CALL_STARTED, told, (("request", JSON, request),)), 2)
     if end is not None:
+        if "attempts" in end and not any(path == "prompt" for path, _, _ in payloads):
+            payloads = (("prompt", JSON, PROMPT), *payloads)
         ended = {
             "call_id": "c1",
             "capability": {"name": "rate-item"},
@@ -113,7 +116,9 @@ SERVED = {"model": "m-1", "grade": "echoed"}
 def test_what_is_written_here_by_hand_replays_as_what_failsoft_writes(place: Path) -> None:
     wrote(place, payloads=REPLY, end=one(served=SERVED))
     found = replayed(place, "c1")
-    assert results(found) == dict.fromkeys(("call", "request", "decode", "schema", "accept"), SAME), found.steps
+    assert results(found) == dict.fromkeys(("call", "request", "prompt", "decode", "schema", "accept"), SAME), (
+        found.steps
+    )
 
 
 class TestACallWithoutAnEnd:
@@ -121,9 +126,7 @@ class TestACallWithoutAnEnd:
         wrote(place)
         found = replayed(place, "c1")
         assert results(found) == {"call": NOT}
-        assert step(found, "call").reason == (
-            "it has no end on record: it's under way, or its end was never written"
-        )
+        assert step(found, "call").reason == ("it has no end on record: it's under way, or its end was never written")
 
     def test_is_orphaned(self, place: Path) -> None:
         log = Log(place)
@@ -171,7 +174,39 @@ class TestEndsThatAreNoAnswer:
         log_amended(place, {"kind": "fallback", "name": "tests.replay.shop:RateItem"}, b'{"stars":0}')
         found = replayed(place, "c1")
         assert found.result is SAME
-        assert set(results(found)) == {"call", "request", "decode", "schema", "accept", "fallback"}
+        assert set(results(found)) == {"call", "request", "prompt", "decode", "schema", "accept", "fallback"}
+
+    def test_an_answer_of_nobody(self, place: Path) -> None:
+        wrote(place, end={"source": None})
+        assert step(replayed(place, "c1"), "call").reason == "its record doesn't say who answered"
+
+    @pytest.mark.parametrize(
+        "end",
+        [
+            {},
+            one(n=2),
+            one(fault="cancelled"),
+            {"attempts": [*one()["attempts"], *one()["attempts"]]},
+            {**one(), "source": {"kind": "adapter", "name": "gpt"}},
+        ],
+    )
+    def test_an_answer_of_an_attempt_that_isnt_there(self, end: dict[str, Any], place: Path) -> None:
+        wrote(place, payloads=REPLY, end=end)
+        assert step(replayed(place, "c1"), "call").reason.startswith("the attempt that answered isn't on record")
+
+    def test_a_prompt_that_isnt_on_record(self, place: Path) -> None:
+        call_id = asked(place).call_id
+        with read(place) as reader:
+            (entry,) = reader.records("call.completed")
+        fields = entry.fields
+        fields["commitments"] = [each for each in fields["commitments"] if each["path"] != "prompt"]
+        body = canonical.dump(fields)
+        with tampering(place) as connection:
+            connection.execute(
+                "UPDATE ledger_record SET body = ?, leaf = ? WHERE seq = ?", (body, leaf_hash(body), entry.index)
+            )
+        told = step(replayed(place, call_id), "prompt")
+        assert (told.result, told.reason) == (NOT, "no prompt of it is on record")
 
     def test_a_response_that_isnt_on_record(self, place: Path) -> None:
         wrote(place, payloads=REPLY[:1], end=one(served=SERVED))
@@ -227,7 +262,11 @@ class TestAttempts:
         assert "schema" not in results(found)
 
     def test_that_were_broken_off(self, place: Path) -> None:
-        wrote(place, payloads=REPLY, end={**one(served=SERVED, fault="cancelled"), "source": {"kind": "fallback", "name": "x"}})
+        wrote(
+            place,
+            payloads=REPLY,
+            end={**one(served=SERVED, fault="cancelled"), "source": {"kind": "fallback", "name": "x"}},
+        )
         found = replayed(place, "c1")
         assert step(found, "decode").result is SAME
         assert found.notes == ("attempt 1 (gpt) was broken off: its answer wasn't used",)
@@ -248,6 +287,31 @@ class TestAttempts:
         assert step(found, "decode").reason.startswith("the body states no fingerprint, and the record does")
         assert results(found)["schema"] is SAME
 
+    def test_with_a_header_less_body_that_says_something_else_too(self, place: Path) -> None:
+        wrote(place, payloads=REPLY, end=one(served={"model": "m-0", "grade": "echoed", "fingerprint": "fp_1"}))
+        told = step(replayed(place, "c1"), "decode")
+        assert (told.result, told.reason) == (DIFFERS, 'served model: "m-0" then, "m-1" now')
+
+    @pytest.mark.parametrize(
+        ("used", "usage", "why"),
+        [
+            ({"in": 1, "out": 2}, None, "the body doesn't say what was used as the record does, and headers of"),
+            ({"in": 1, "out": 2}, {"prompt_tokens": 1}, "tokens (in, out): (1, 2) then, (1, None) now"),
+            (None, {"prompt_tokens": 1, "completion_tokens": 2}, "tokens (in, out): None then, (1, 2) now"),
+            ({}, {}, ""),
+        ],
+    )
+    def test_with_other_tokens(self, used: Any, usage: Any, why: str, place: Path) -> None:
+        body = {**json.loads(chat()), **({} if usage is None else {"usage": usage})}
+        payloads = (("reply/1", JSON, json.dumps(body).encode()), REPLY[1])
+        wrote(place, payloads=payloads, end=one(served=SERVED, **({} if used is None else {"tokens": used})))
+        assert step(replayed(place, "c1"), "decode").reason.startswith(why)
+
+    def test_of_an_error_that_was_taken_for_an_answer(self, place: Path) -> None:
+        config = snapshot(provider="bedrock", model="us.amazon.nova-lite-v1:0")
+        wrote(place, config, payloads=REPLY, end=one(status=400, adapter_version="2"))
+        assert step(replayed(place, "c1"), "decode").result is DIFFERS
+
     def test_of_a_function_whose_answer_is_no_json(self, place: Path) -> None:
         end = one()
         del end["attempts"][0]["status"]
@@ -256,7 +320,23 @@ class TestAttempts:
             place = place.with_name(f"{number}.db")
             wrote(place, config, payloads=(("reply/1", JSON, bytes_),), end=end)
             found = replayed(place, "c1")
-            assert results(found) == {"call": SAME, "request": SAME, "decode": NOT}, bytes_
+            assert results(found) == {"call": SAME, "request": SAME, "prompt": SAME, "decode": NOT}, bytes_
+
+
+class TestResponses:
+    @pytest.mark.parametrize(
+        ("response", "why"),
+        [
+            (b"3", "its answer gives another response"),
+            (b"{", "its answer gives another response"),
+            (b'{"stars":4,"\\u001b[2J":1}', "its answer gives another response, at stars, …"),
+            (b'{"stars": 3}', "its answer gives the same response in other bytes"),
+        ],
+    )
+    def test_that_differ_are_told_without_their_content(self, response: bytes, why: str, place: Path) -> None:
+        wrote(place, payloads=(REPLY[0], ("response", JSON, response)), end=one(served=SERVED))
+        told = step(replayed(place, "c1"), "schema")
+        assert (told.result, told.reason) == (DIFFERS, why)
 
 
 class TestConfigurations:
@@ -299,6 +379,13 @@ class TestConfigurations:
             connection.execute("DELETE FROM ledger_artifact")
         assert step(replayed(place, "c1"), "decode").result is NOT
 
+    def test_are_made_as_often_as_they_are_asked_for_where_there_are_too_many(
+        self, place: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("failsoft.replay.configured._KEPT", 0)
+        wrote(place, payloads=REPLY, end=one(served=SERVED))
+        assert replayed(place, "c1").result is SAME
+
     def test_nothing_of_one_is_imported_read_or_looked_up(self, place: Path, tmp_path: Path) -> None:
         (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
         secret = tmp_path / "key"
@@ -333,7 +420,9 @@ class TestConfigurations:
         wrote(place, payloads=payloads, end=one(pin=pin, served={**SERVED, "model": model}))
         assert results(replayed(place, "c1"))["decode"] is SAME
         other = place.with_name("y.db")
-        wrote(other, payloads=payloads, end=one(pin=pin, served={**SERVED, "model": model}, fault="served_model_mismatch"))
+        wrote(
+            other, payloads=payloads, end=one(pin=pin, served={**SERVED, "model": model}, fault="served_model_mismatch")
+        )
         told = step(replayed(other, "c1"), "decode")
         assert told.reason.startswith("the pattern of its pin isn't one of today's configuration, so it isn't run")
         assert time.monotonic() - began < 20
@@ -466,7 +555,10 @@ class TestPayloads:
         with tampering(place) as connection:
             connection.execute("UPDATE ledger_payload SET data = substr(data, 1, 20)")
         found = replayed(place, call_id)
-        assert {each.step for each in found.steps if "isn't what was committed to" in each.reason} == {"request", "decode"}
+        assert {each.step for each in found.steps if "isn't what was committed to" in each.reason} == {
+            "request",
+            "decode",
+        }
         assert found.result is NOT
 
 
@@ -481,7 +573,9 @@ def test_the_users_own_code_may_raise_anything(place: Path) -> None:
         raise Worse
 
     call_id = asked(place).call_id
-    broken = type("RateItem", (RateItem,), {"name": "rate-item", "accept": raises, "fallback": raises, "prompt": raises})
+    broken = type(
+        "RateItem", (RateItem,), {"name": "rate-item", "accept": raises, "fallback": raises, "prompt": raises}
+    )
     found = replayed(place, call_id, broken)
     assert [each.step for each in found.steps if each.result is DIFFERS] == ["prompt", "accept"]
     assert found.notes == ("the fallback fails today (Worse)",)

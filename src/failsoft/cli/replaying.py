@@ -203,10 +203,14 @@ def _consent(adapter: str, count: int, most: int, *, yes: bool, as_json: bool) -
     err.print(printable(f"{adapter} will be asked {count} times"), highlight=False, markup=False, soft_wrap=True)
     if count <= most or yes:
         return
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not _at_a_terminal():
         give_up(as_json, [f"that's more than {most}: say --yes, or --most {count}"], UNUSABLE)
     if not typer.confirm(f"That's more than {most}. Ask all the same?", err=True):
         give_up(as_json, ["nobody was asked"], UNUSABLE)
+
+
+def _at_a_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 class _Asker:

@@ -10,9 +10,13 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
+from attrs import evolve
+
 from failsoft.core.contract import Contract
+from failsoft.core.effects import Tokens
 from failsoft.fault import FaultKind
 from failsoft.ledger.draft import provider_text
+from failsoft.outcome import Served
 from failsoft.replay.configured import Judged
 from failsoft.replay.judging import AFTER_DECODING, Verdict
 from failsoft.replay.recorded import Attempted
@@ -23,15 +27,18 @@ _IDENTIFIES_IN_HEADERS = ("azure-openai", "http-json")
 _FAILS_IN_HEADERS = ("bedrock",)
 
 
-def unsaid_in(attempt: Attempted, verdict: Verdict, judged: Judged) -> list[str]:
-    """What the record says of who served and the body doesn't: it may have stood in a header."""
+def believed(attempt: Attempted, verdict: Verdict, judged: Judged) -> tuple[Served, list[str]]:
+    """Who served, what the body doesn't say taken from the record: it may have stood in a header. And what that is."""
     was, now = attempt.served, verdict.served
+    served, reasons = now, list[str]()
     elsewhere = judged.provider in _IDENTIFIES_IN_HEADERS and (was.model, was.grade) != (now.model, now.grade)
     if (was.model is not None and now.model is None) or elsewhere:
-        return ["the body doesn't say who served as the record does"]
+        served = evolve(served, model=was.model, grade=was.grade)
+        reasons.append("the body doesn't say who served as the record does")
     if was.fingerprint is not None and now.fingerprint is None:
-        return ["the body states no fingerprint, and the record does"]
-    return []
+        served = evolve(served, fingerprint=was.fingerprint)
+        reasons.append("the body states no fingerprint, and the record does")
+    return served, reasons
 
 
 def differences_of(attempt: Attempted, verdict: Verdict, judged: Judged) -> tuple[list[str], list[str]]:
@@ -54,18 +61,22 @@ def differences_of(attempt: Attempted, verdict: Verdict, judged: Judged) -> tupl
         "fingerprint": (was.fingerprint, now.fingerprint and provider_text(now.fingerprint)),
     }
     found += [f"{name}: {_word(one)} then, {_word(other)} now" for name, (one, other) in told.items() if one != other]
-    used, uses = ((each and (each.input, each.output)) for each in (attempt.tokens, verdict.tokens))
+    used, uses = _used(attempt.tokens), _used(verdict.tokens)
     if used is not None and uses is None:
         by_headers.append("the body doesn't say what was used as the record does")
-    elif used != uses and uses != (None, None):
+    elif used != uses:
         found.append(f"tokens (in, out): {used} then, {uses} now")
     return found, by_headers
+
+
+def _used(tokens: Tokens | None) -> tuple[int | None, int | None] | None:
+    return None if tokens is None or tokens == Tokens() else (tokens.input, tokens.output)
 
 
 def _by_headers(status: int, was: str | None, now: str | None, provider: str) -> str:
     if status == 503 and {was, now} == _BY_A_HINT:
         return "whether it said when to come back"
-    if status >= 400 and provider in _FAILS_IN_HEADERS:
+    if was is not None and status >= 400 and provider in _FAILS_IN_HEADERS:
         return f"the error's name ({was}) may have stood in a header"
     return ""
 

@@ -61,7 +61,7 @@ class _Nothing(Capability[None, object]):
     """What decodes replies where their capability isn't there: what it makes of an answer is nobody's concern."""
 
     def fallback(self, request: None) -> object:
-        return None
+        raise AssertionError("nobody asks it")
 
 
 @define

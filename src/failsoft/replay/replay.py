@@ -33,7 +33,7 @@ from failsoft.ledger.draft import provider_text
 from failsoft.ledger.read import Reader
 from failsoft.outcome import Pin
 from failsoft.prompt import Prompt
-from failsoft.replay.comparing import differences_of, excuses_for, other, unsaid_in
+from failsoft.replay.comparing import believed, differences_of, excuses_for, other
 from failsoft.replay.configured import Configured, Judged, Told, guarded, reply_of
 from failsoft.replay.judging import AFTER_DECODING, Bench, Verdict
 from failsoft.replay.recorded import Attempted, Damaged, End, Recorded, recorded
@@ -139,6 +139,10 @@ class _Replaying:
             reasons.append(_NO_ANSWER[call.got.outcome])
         elif call.got.kind == "frozen":
             reasons.append("it was answered by a frozen answer")
+        elif call.got.kind is None and call.got.outcome != "failed":
+            reasons.append("its record doesn't say who answered")
+        if not all(map(self._is_there, call.ends)):
+            reasons.append("the attempt that answered isn't on record, or is said to have failed")
         if call.omitted:
             reasons.append(
                 f"{call.omitted} of its attempts aren't on record: of a long call only the first and last are"
@@ -149,6 +153,11 @@ class _Replaying:
             was, now = _version(call.version), _version(self.contract.version)
             self.excuses.append(f"the capability has another version: {was} then, {now} now")
         self._note("call", _NOT if reasons else _SAME, "; ".join(reasons))
+
+    def _is_there(self, end: End) -> bool:
+        """Is the attempt that answered on record, if one did?"""
+        answered = [each.n for each in self.call.attempts if each.fault is None]
+        return end.kind != "adapter" or answered.count(end.attempt or 0) == 1
 
     def _ask(self, contract: Contract[Any, Any]) -> None:
         """Request and prompt."""
@@ -171,7 +180,9 @@ class _Replaying:
 
     def _render(self, contract: Contract[Any, Any], snapshot: Snapshot[Any]) -> None:
         payload = self.call.prompt
-        if payload is None:  # nobody was asked
+        if payload is None:
+            if self.call.attempts:
+                self._note("prompt", _NOT, "no prompt of it is on record")
             return
         try:
             prompt = contract.render(snapshot)
@@ -239,10 +250,10 @@ class _Replaying:
         codec: Any = judged.adapter.codec
         reply = reply_of(codec, attempt.status, body)
         verdict = self.bench.judge(asked, judged.adapter, reply)
-        unsaid = unsaid_in(attempt, verdict, judged)
+        served, unsaid = believed(attempt, verdict, judged)
         if unsaid:
-            believed: Any = Told(codec, attempt.served)
-            verdict = self.bench.judge(asked, evolve(judged.adapter, codec=believed), reply)
+            told: Any = Told(codec, served)
+            verdict = self.bench.judge(asked, evolve(judged.adapter, codec=told), reply)
         differences, by_headers = differences_of(attempt, verdict, judged)
         unsaid += by_headers
         if differences:
@@ -320,11 +331,14 @@ class _Replaying:
             self._compare("fallback", difference and f"the fallback gives {difference}", excuses)
 
     def _compare_failure(self, problem: str) -> None:
+        excuses = list(self.excuses)
         if self.configured.snapshot(self.call.config_sha256).raises:
-            self.notes.append('the call failed under on_bug = "raise": whether its fallback was asked isn\'t on record')
-        else:
-            difference = "" if problem else "the fallback failed then, and answers today"
-            self._compare("fallback", difference, self.excuses, same="it fails, as it did")
+            if any(each.fault == FaultKind.CAPABILITY_BUG for each in self.call.attempts):
+                self.notes.append('the capability\'s own bug was raised (on_bug = "raise"), and no fallback ran')
+                return
+            excuses.append('under on_bug = "raise" it may have failed without its fallback')
+        difference = "" if problem else "the fallback failed then, and answers today"
+        self._compare("fallback", difference, excuses, same="it fails, as it did")
 
 
 def _version(version: str | None) -> str:
