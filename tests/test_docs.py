@@ -31,6 +31,7 @@ from failsoft.config_read import read_file
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.ledger.affected import COLUMNS
 from failsoft.ledger.query import FIELDS
+from failsoft.replay.steps import STEPS
 from failsoft.telemetry import CATALOGUE
 from tests import compliance_page, faults_page
 
@@ -205,6 +206,10 @@ def test_the_events_page_is_the_catalogue() -> None:
 )
 def test_the_page_of_proofs_has_every_column_of_a_table(heading: str, columns: Mapping[str, str]) -> None:
     assert dict(table("docs/how-to/prove.md", heading)) == dict(columns)
+
+
+def test_the_page_of_replays_has_every_step() -> None:
+    assert dict(table("docs/how-to/replay.md", "## What is run again")) == dict(STEPS)
 
 
 def test_the_faults_page_is_the_table_of_treatments() -> None:

@@ -29,6 +29,7 @@ from attrs import define, field
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
+from failsoft.capability import default_prompt
 from failsoft.context import CallContext
 from failsoft.core.asking import Answer, Asking, OnBug, OnLedgerFailure, World
 from failsoft.core.budget import LEDGER_RESERVE, Budget
@@ -196,7 +197,10 @@ class Call(Generic[Q, R]):
         """Make the prompt. False where there is none: nobody is asked then."""
         contract, asking = self.contract, self._asking
         try:
-            prompt = contract.render(self.snapshot)
+            if contract.prompt is None:  # as `Contract.render` has it, one call less
+                prompt = default_prompt(contract.capability, self.snapshot.text)
+            else:
+                prompt = contract.render(self.snapshot)
             if self.world.ledger is not None:
                 self._prompt_json = prompt.to_json()  # now: a prompt that can't be recorded isn't asked
         except Exception as error:
