@@ -17,6 +17,7 @@ from failsoft.ledger.sqlite import LedgerFile
 
 START = 1_795_442_400_000_000_000  # 2026-11-23T14:00:00Z
 JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
 PROVIDERS = {"gpt": "openai", "claude": "anthropic", "own": "callable"}
 
 
@@ -127,6 +128,25 @@ class Process:
     ) -> Built:
         """One that begins then, and ends a tenth of a second later."""
         return self.end(call_id, second + 0.1, self.start(call_id, second, route), *attempts, **fields)
+
+    def act(self, kind: Kind, second: float, of: Built, **fields: Any) -> Built:
+        """A review, an override or an appeal of the answer in that record; well-formed unless told otherwise."""
+        answer = json.loads(of.body)
+        (shown,) = [each for each in answer["commitments"] if each["path"] == "response"]
+        told: dict[str, Any] = {
+            "call_id": answer["call_id"],
+            "capability": answer["capability"],
+            "person": "mwagner",
+            "refs": {"completed" if of.kind is Kind.CALL_COMPLETED else "amended": of.leaf.hex()},
+            "shown": shown,
+            **({} if kind is Kind.APPEAL_RECORDED else {"decision": "accepted"}),
+            **fields,
+        }
+        payloads = [("reason", TEXT, b"looked at")]
+        if told.get("decision") == "changed":
+            payloads.append(("changed", JSON, b"3"))
+        present = {key: value for key, value in told.items() if value is not None}
+        return self.say(Draft(kind, present, tuple(payloads)), second)
 
     def close(self, second: float) -> None:
         self.say(draft.emitter_closed(self.emitter.position[0]), second)

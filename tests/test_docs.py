@@ -28,9 +28,11 @@ from failsoft.config import (
 )
 from failsoft.config_ledger import LedgerConfig
 from failsoft.config_read import read_file
+from failsoft.config_retention import RetentionClassConfig, RetentionConfig
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.ledger.affected import COLUMNS
 from failsoft.ledger.query import FIELDS
+from failsoft.ledger.reviews import COLUMNS as REVIEWED
 from failsoft.replay.steps import STEPS
 from failsoft.telemetry import CATALOGUE
 from tests import compliance_page, faults_page
@@ -212,6 +214,10 @@ def test_the_page_of_replays_has_every_step() -> None:
     assert dict(table("docs/how-to/replay.md", "## What is run again")) == dict(STEPS)
 
 
+def test_the_page_of_reviews_has_every_column_of_its_table() -> None:
+    assert dict(table("docs/how-to/review.md", "## See what waits")) == dict(REVIEWED)
+
+
 def test_the_faults_page_is_the_table_of_treatments() -> None:
     assert faults_page.PAGE.read_text(encoding="utf-8") == faults_page.page(), "write it anew: tests/faults_page.py"
 
@@ -227,6 +233,8 @@ def test_the_compliance_page_is_the_map() -> None:
         ("## Top level", Config),
         ("## [ledger]", LedgerConfig),
         ("## [state]", StateConfig),
+        ("## [retention]", RetentionConfig),
+        ("## [retention.classes.NAME]", RetentionClassConfig),
         ("## [adapters.NAME]", AdapterConfig),
         ("## [adapters.NAME.breaker]", BreakerConfig),
         ("## [adapters.NAME.limits]", LimitsConfig),
@@ -236,7 +244,7 @@ def test_the_compliance_page_is_the_map() -> None:
 def test_the_configuration_page_names_every_key(heading: str, section: type) -> None:
     fields = section.model_fields  # type: ignore[attr-defined]
     tables = {
-        Config: {"ledger", "state", "adapters", "capabilities", "base", "source"},
+        Config: {"ledger", "state", "retention", "adapters", "capabilities", "base", "source"},
         AdapterConfig: {"breaker", "limits"},
     }
     keys = {each.alias or name for name, each in fields.items() if name not in tables.get(section, ())}

@@ -213,7 +213,8 @@ async def test_what_is_emitted_is_what_the_catalogue_says_and_holds_no_payload(
     request = Item(description=CANARY)
     with driven(tmp_path, provider, concurrency=1, max_waiting=0) as isolation:
         rate = isolation[RateItem]
-        rate.sync(request)
+        call_id = rate.sync(request).call_id
+        isolation.review(call_id, person="mwagner", decision="accepted", reason=CANARY, shown=CANARY)
         crowd(isolation, provider)
         provider.stars = 13
         for _ in range(4):

@@ -1,1 +1,1 @@
-"""A procurement office's two questions of AI, and how they are answered without it."""
+"""A procurement office's three questions of AI, and how they are answered without it."""

@@ -1,20 +1,42 @@
-"""The two capabilities of a procurement office: which class an item belongs to, and what a notice asks of a bidder."""
+"""The capabilities of a procurement office: an item's class, what a notice asks of a bidder, whether an item will do."""
 
 from __future__ import annotations
 
-from failsoft import Capability, Prompt, Referral, Sampling
+from failsoft import Capability, Prompt, Referral, Required, Sampling
+from procurement.alternatives import conflicts, names, rate
 from procurement.rules import KeywordTable, check
-from procurement.vocabulary import TITLES, Citation, Item, Notice, SetAside, Solicitation, SupplyClass
+from procurement.vocabulary import (
+    TITLES,
+    Characteristic,
+    Citation,
+    Finding,
+    Item,
+    Notice,
+    Pair,
+    Part,
+    Rating,
+    SetAside,
+    Solicitation,
+    SupplyClass,
+    Verdict,
+)
 
 __all__ = [
+    "Characteristic",
     "CheckSolicitation",
     "Citation",
     "ClassifyItem",
+    "Finding",
     "Item",
     "Notice",
+    "Pair",
+    "Part",
+    "RateAlternative",
+    "Rating",
     "SetAside",
     "Solicitation",
     "SupplyClass",
+    "Verdict",
 ]
 
 _CLASS_LIST = "\n".join(f"{code}: {title}" for code, title in TITLES.items())
@@ -71,3 +93,47 @@ class CheckSolicitation(Capability[Notice, Solicitation | Referral]):
                 raise ValueError(f"the quote for {clause.number} is not in the notice")
             if clause.number not in clause.quote:
                 raise ValueError(f"the quote for {clause.number} doesn't name it")
+
+
+class RateAlternative(Capability[Pair, Rating | Referral]):
+    """Is the offered item an acceptable alternative for the wanted one, in form, fit and function?
+
+    Name in each finding a characteristic that is stated of one of them, in the same words.
+    """
+
+    review = Required()  # whoever signs for the part decides; this prepares it
+    golden = (
+        Pair(
+            wanted=Part(
+                nsn="5310-00-111-2222",
+                name="NUT, PLAIN, HEXAGON",
+                characteristics=(Characteristic(name="THREAD SIZE", value="0.250 INCHES"),),
+            ),
+            offered=Part(
+                nsn="5310-00-333-4444",
+                name="NUT, PLAIN, HEXAGON",
+                characteristics=(Characteristic(name="THREAD SIZE", value="0.312 INCHES"),),
+            ),
+        ),
+    )
+    sampling = Sampling(max_tokens=512)
+
+    def fallback(self, request: Pair) -> Rating | Referral:
+        """Rules over what's stated of both; what they can't judge is for a person."""
+        return rate(request)
+
+    def accept(self, request: Pair, response: Rating | Referral) -> None:
+        """Each finding is about something that's stated, and no stated conflict is passed over.
+
+        Raises:
+            ValueError: one isn't, or one is.
+        """
+        if isinstance(response, Referral):
+            return
+        known = names(request)
+        for each in response.findings:
+            if " ".join(each.characteristic.upper().split()) not in known:
+                raise ValueError(f"{each.characteristic} isn't stated of either item")
+        against = conflicts(request)
+        if against and response.verdict is Verdict.ACCEPTABLE:
+            raise ValueError(f"it isn't acceptable: {against[0].characteristic} is {against[0].says}")

@@ -1,11 +1,11 @@
-"""What the two capabilities speak about: items and their supply classes, notices and what they ask of a bidder."""
+"""What the capabilities speak about: items and their classes, notices and what they ask of a bidder, alternatives."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from types import MappingProxyType
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Item(BaseModel):
@@ -119,3 +119,85 @@ class Solicitation(BaseModel):
 
     set_aside: SetAside
     clauses: tuple[Citation, ...] = Field(max_length=200)
+
+
+_PRINTED = "^[ -~]*[!-~][ -~]*$"
+"""ASCII, as catalogues are, and not only spaces."""
+
+
+class Characteristic(BaseModel):
+    """One thing that a catalogue states of an item, e.g. ``THREAD SIZE``, ``0.250 INCHES``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=_PRINTED, max_length=60)
+    value: str = Field(pattern=_PRINTED, max_length=100)
+
+
+class Part(BaseModel):
+    """An item as a catalogue states it.
+
+    Args:
+        nsn: its National Stock Number, with or without hyphens.
+        name: its approved item name, e.g. ``NUT, SELF-LOCKING, HEXAGON``.
+        characteristics: what's stated of it, each once; at most 60.
+        critical: a critical safety item, or one whose source an engineer controls.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    nsn: str = Field(pattern="^[0-9]{4}-?[0-9]{2}-?[0-9]{3}-?[0-9]{4}$")
+    name: str = Field(pattern=_PRINTED, max_length=100)
+    characteristics: tuple[Characteristic, ...] = Field(default=(), max_length=60)
+    critical: bool = False
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Part:
+        stated = [" ".join(each.name.upper().split()) for each in self.characteristics]
+        if len(set(stated)) < len(stated):
+            raise ValueError("a characteristic is stated twice")
+        return self
+
+
+class Pair(BaseModel):
+    """Two items: is the offered one an acceptable alternative for the wanted one?"""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    wanted: Part
+    offered: Part
+
+
+class Verdict(StrEnum):
+    """Whether an item will do for another."""
+
+    ACCEPTABLE = "acceptable"
+    NOT_ACCEPTABLE = "not acceptable"
+
+
+class Finding(BaseModel):
+    """What a verdict rests on.
+
+    Args:
+        characteristic: one that's stated of either item; or ``ITEM NAME``, ``NSN``.
+        says: what it says for or against, 1-300 characters.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    characteristic: str = Field(min_length=1, max_length=60)
+    says: str = Field(min_length=1, max_length=300)
+
+
+class Rating(BaseModel):
+    """Whether the offered item will do, and why.
+
+    Args:
+        verdict: yes or no.
+        findings: what it rests on, 1-20.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    verdict: Verdict
+    findings: tuple[Finding, ...] = Field(min_length=1, max_length=20)

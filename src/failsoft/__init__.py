@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from failsoft.audit import Audit
 from failsoft.capability import Capability, capability
 from failsoft.context import Actor, Case, context
 from failsoft.errors import (
@@ -16,6 +17,7 @@ from failsoft.errors import (
 )
 from failsoft.outcome import Outcome, Referral
 from failsoft.prompt import Document, Image, Message, Prompt, Sampling
+from failsoft.review import Required
 
 if TYPE_CHECKING:
     from failsoft.core.effects import Ask
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Actor",
     "Ask",
+    "Audit",
     "Capability",
     "Case",
     "ConfigurationError",
@@ -42,6 +45,7 @@ __all__ = [
     "Outcome",
     "Prompt",
     "Referral",
+    "Required",
     "Sampling",
     "capability",
     "context",

@@ -24,6 +24,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast, get_args, get_origin, 
 from pydantic_core import to_json
 
 from failsoft.prompt import Message, Prompt, Sampling
+from failsoft.review import Required
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -65,6 +66,7 @@ class Capability(Generic[Q, R]):
         artefacts: files that the fallback, the prompt or the acceptance rule reads, relative to the folder of the class's
             module and inside it, ``*`` allowed: the lock holds their digests.
         golden: requests whose answers by the fallback stand in the lock, so that a change of behaviour is seen.
+        review: `Required(...)`: a person looks at its answers, at all or at some (`failsoft.review`). None: nobody has to.
 
     Class arguments:
         abstract: ``class Team(Capability[Item, R], Generic[R], abstract=True)`` marks an intermediate class: nothing is
@@ -72,8 +74,8 @@ class Capability(Generic[Q, R]):
 
     Raises:
         TypeError: when a concrete subclass is created without a fallback, with an asynchronous one, with one that
-            doesn't take exactly the request, without type parameters, with a `repair` or `idempotent` that is no bool, or
-            with `artefacts` that are no tuple of texts, or `golden` that is no tuple.
+            doesn't take exactly the request, without type parameters, with a `repair` or `idempotent` that is no bool,
+            with `artefacts` that are no tuple of texts, `golden` that is no tuple, or a `review` that is no `Required`.
     """
 
     name: str = ""
@@ -83,6 +85,7 @@ class Capability(Generic[Q, R]):
     idempotent: bool = False
     artefacts: tuple[str, ...] = ()
     golden: tuple[Any, ...] = ()
+    review: Required | None = None
 
     _types: ClassVar[tuple[Any, Any]]
 
@@ -171,6 +174,7 @@ def _check_concrete(cls: type[Capability[Any, Any]]) -> None:
         raise TypeError(f"{cls.__name__}.name: {problem}")
     _check_bools(cls.__name__, repair=cls.repair, idempotent=cls.idempotent)
     _check_locked(cls.__name__, cls.artefacts, cls.golden)
+    check_review(cls.__name__, cls.review)
     if cls.fallback is cast("Any", Capability).fallback:
         request, response = (_type_name(each) for each in cls._types)
         raise TypeError(
@@ -200,6 +204,18 @@ def _check_locked(where: str, artefacts: object, golden: object) -> None:
         raise TypeError(f'{where}.artefacts must be a tuple of files, such as ("table.csv",), not {artefacts!r:.60}')
     if type(golden) is not tuple:
         raise TypeError(f"{where}.golden must be a tuple of requests, such as (Item(…),), not {golden!r:.60}")
+
+
+def check_review(where: str, review: object) -> None:
+    """A class, or True, would pass for a declaration and demand nothing.
+
+    Raises:
+        TypeError: it's none.
+    """
+    if review is not None and not isinstance(review, Required):
+        raise TypeError(
+            f"{where}.review must be Required(…), such as Required() or Required(sample=0.05), not {review!r:.60}"
+        )
 
 
 def _check_body(body: Callable[..., Any], where: str, arguments: int) -> None:
@@ -245,12 +261,14 @@ class FunctionCapability(Capability[Q, R], abstract=True):
         idempotent: bool,
         artefacts: tuple[str, ...],
         golden: tuple[Q, ...],
+        review: Required | None,
     ) -> None:
         self.name = name
         self.repair = repair
         self.idempotent = idempotent
         self.artefacts = artefacts
         self.golden = golden
+        self.review = review
         self._body = body
         self._own_types = declared
         self._own_version = version
@@ -283,6 +301,7 @@ def capability(
     idempotent: bool = ...,
     artefacts: tuple[str, ...] = ...,
     golden: tuple[Any, ...] = ...,
+    review: Required | None = ...,
 ) -> Callable[[Callable[[Q], R]], FunctionCapability[Q, R]]: ...
 def capability(
     body: Callable[[Q], R] | None = None,
@@ -294,6 +313,7 @@ def capability(
     idempotent: bool = False,
     artefacts: tuple[str, ...] = (),
     golden: tuple[Any, ...] = (),
+    review: Required | None = None,
 ) -> FunctionCapability[Q, R] | Callable[[Callable[[Q], R]], FunctionCapability[Q, R]]:
     """The short form: the function's body is the fallback, its docstring the default prompt's instruction.
 
@@ -305,10 +325,11 @@ def capability(
         idempotent: as `Capability.idempotent`.
         artefacts: as `Capability.artefacts`.
         golden: as `Capability.golden`.
+        review: as `Capability.review`.
 
     Raises:
         TypeError: the function is asynchronous, takes other than one argument, or lacks annotations; `repair` or
-            `idempotent` is no bool; `artefacts` is no tuple of texts, or `golden` no tuple.
+            `idempotent` is no bool; `artefacts` is no tuple of texts, `golden` no tuple, or `review` no `Required`.
     """
     frame_locals = sys._getframe(1).f_locals
 
@@ -322,6 +343,7 @@ def capability(
             raise TypeError(f"{function.__name__}: {problem}")
         _check_bools(function.__name__, repair=repair, idempotent=idempotent)
         _check_locked(function.__name__, artefacts, golden)
-        return FunctionCapability(function, declared, own_name, version, repair, idempotent, artefacts, golden)
+        check_review(function.__name__, review)
+        return FunctionCapability(function, declared, own_name, version, repair, idempotent, artefacts, golden, review)
 
     return make if body is None else make(body)

@@ -27,6 +27,7 @@ from pydantic import (
 
 from failsoft.config_file import Resolved
 from failsoft.config_ledger import LedgerConfig
+from failsoft.config_retention import RetentionConfig
 from failsoft.config_state import StateConfig
 from failsoft.config_values import (
     Count,
@@ -360,6 +361,7 @@ class Config(Section):
     Args:
         ledger: where evidence is kept.
         state: what processes share.
+        retention: how long cases are kept.
         adapters: by name.
         capabilities: by name.
         on_ledger_failure: the ledger can't record: the ``fallback`` answers, the call is ``refuse``d, or ``continue``s.
@@ -374,6 +376,7 @@ class Config(Section):
 
     ledger: LedgerConfig = Field(default_factory=LedgerConfig)
     state: StateConfig = Field(default_factory=StateConfig)
+    retention: RetentionConfig = Field(default_factory=RetentionConfig)
     adapters: dict[Annotated[str, AfterValidator(adapter_name)], AdapterConfig] = Field(default_factory=dict)
     capabilities: dict[Annotated[str, AfterValidator(capability_name)], CapabilityConfig] = Field(default_factory=dict)
     on_ledger_failure: Literal["fallback", "refuse", "continue"] = "fallback"

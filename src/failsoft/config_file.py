@@ -41,7 +41,9 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _LEDGER_URL: Place = ("ledger", "url")
-_LEDGER_PATHS: frozenset[Place] = frozenset({("ledger", "key_state"), ("ledger", "anchor_file")})
+_LEDGER_PATHS: frozenset[Place] = frozenset(
+    {("ledger", "key_state"), ("ledger", "anchor_file"), ("ledger", "case_keys")}
+)
 
 
 class Resolved(str):

@@ -49,6 +49,9 @@ class LedgerConfig(Section):
         anchor_file: a file to which each checkpoint is appended.
         anchor_command: a command that gets each checkpoint on its standard input: program and arguments.
         max_unanchored_age: nanoseconds that a record may be held by no anchor, 1 s to 7 days; default 60 s.
+        payload_key: encrypts payloads, by a key of each case (extra ``signing``); a secret, as `failsoft keys new --payload`
+            writes it. None keeps them in clear.
+        case_keys: the file of the cases' keys; default: the ledger's file with ``.keys`` after its name.
     """
 
     url: Annotated[str | SecretStr, BeforeValidator(_url)] = "sqlite:///failsoft.db"
@@ -62,6 +65,8 @@ class LedgerConfig(Section):
         None
     )
     max_unanchored_age: Annotated[int, duration_between("1s", "168h")] | None = None
+    payload_key: SecretText | None = None
+    case_keys: Text | None = None
     _base: Path = PrivateAttr(default_factory=Path.cwd)
 
     @model_validator(mode="after")
@@ -73,6 +78,14 @@ class LedgerConfig(Section):
                     raise wrong(f'{name} means nothing without a key: write key = {{ file = "ledger.key" }}')
         elif self.key_state is None and self._key_file is None:
             raise wrong("a key that stands in no file needs a key_state: the file of what was signed last")
+        return self
+
+    @model_validator(mode="after")
+    def _sealed(self) -> Self:
+        if self.payload_key is None and self.case_keys is not None:
+            raise wrong('case_keys means nothing without a payload_key: write payload_key = { file = "payload.key" }')
+        if self.payload_key is not None and self.case_keys is None and not self._plain.startswith("sqlite:"):
+            raise wrong('a ledger in a database needs a file for its cases\' keys: write case_keys = "cases.keys"')
         return self
 
     @property
@@ -106,6 +119,15 @@ class LedgerConfig(Section):
         if self.key_state is not None:
             return self._base / self.key_state
         return None if self.key_path is None else self.key_path.with_name(self.key_path.name + ".state")
+
+    @property
+    def keys_path(self) -> Path | None:
+        """The file of the cases' keys, absolute; None where payloads are kept in clear."""
+        if self.payload_key is None:
+            return None
+        if self.case_keys is not None:
+            return self._base / self.case_keys
+        return None if self.path is None else self.path.with_name(self.path.name + ".keys")
 
     @property
     def anchor_path(self) -> Path | None:

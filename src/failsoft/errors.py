@@ -52,6 +52,10 @@ class LedgerUnavailable(FailsoftError):
     """The ledger can't record, and ``on_ledger_failure`` is ``refuse``: the call was not made, or not answered."""
 
 
+class PayloadSealed(FailsoftError):
+    """A payload is encrypted, and its key isn't here."""
+
+
 class LedgerInvalid(FailsoftError):
     """A file is not a ledger that this version can use: not one, newer, cut, tampered, or on a network file system."""
 

@@ -197,7 +197,7 @@ class Isolated(Generic[Q, R]):
         Raises:
             pydantic.ValidationError: the value doesn't fit the response type.
         """
-        valid: Any = self._contract.check_value(value, request)  # type: ignore[arg-type]
+        valid: Any = self._contract.check_value(value, request)
         given = _Override(valid, isinstance(valid, Referral) if degraded is None else degraded)
         token = _overrides.set({**_overrides.get(), self._contract: given})
         try:

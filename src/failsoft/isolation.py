@@ -39,7 +39,7 @@ from failsoft.core.call import World
 from failsoft.core.contract import Contract
 from failsoft.core.degraded import DegradedWindow
 from failsoft.core.effects import Clock
-from failsoft.core.evidence import ConfigActivated
+from failsoft.core.evidence import Act, ConfigActivated
 from failsoft.core.quality import Quality
 from failsoft.core.route import GuardedAdapter, NoBlocks, Route
 from failsoft.entering import Entry
@@ -64,6 +64,8 @@ from failsoft.lockfile.document import Lock
 from failsoft.lockfile.facts import InForce
 from failsoft.outcome import Grade, Pin
 from failsoft.retirements.watch import PinStanding
+from failsoft.review import Decision
+from failsoft.reviewing import NOT_GIVEN, Said, record_act
 from failsoft.signing import location_of, signing_of
 from failsoft.telemetry import Telemetry
 from failsoft.upkeep import Upkeep
@@ -572,6 +574,7 @@ class Isolation:
         made._adapters.update(self._adapters)
         for name, each in made._settings.items():
             made._settings[name] = each.model_copy(update={"adapters": (adapter,)})
+            made._contracts[name].review = None
             problems: list[str] = []
             assembly.check_schemas(made._contracts[name], (adapter,), made._adapters, problems)
             if problems:
@@ -689,6 +692,61 @@ class Isolation:
         if self.running is None:
             raise IsolationClosed("enter the isolation first: `async with isolation:` or `with isolation:`")
         self._switch.to_mode(adapter, mode, why, actor)
+
+    # --- what people decide -------------------------------------------------------------------------------------------
+
+    def review(
+        self,
+        call_id: str,
+        *,
+        person: str,
+        decision: Decision,
+        reason: str,
+        changed: Any = NOT_GIVEN,
+        shown: str | bytes | None = None,
+        seconds: float | None = None,
+        override: bool = False,
+    ) -> int:
+        """Put on record what a person decided about a call's answer; it's durable when this returns.
+
+        The call is looked up in the ledger: any process of the application may do it, at any time. In asyncio:
+        ``await asyncio.to_thread(isolation.review, …)``.
+
+        Args:
+            call_id: the outcome's.
+            person: who decided, as the application knows them; 1 to 128 bytes. Who may is the application's business.
+            decision: ``accepted``, ``changed`` or ``rejected``.
+            reason: why, at most 64 KiB: kept as a payload.
+            changed: for ``changed`` the new value, of the capability's response type; or its `failsoft.reviewing.Json`.
+            shown: what the person saw besides the answer, at most 16 MiB: kept as a payload.
+            seconds: that it took the person.
+            override: it isn't the planned review: somebody decides otherwise than the answer, or than a review.
+
+        Returns:
+            The record's index in the ledger.
+
+        Raises:
+            ConfigurationError: one of these is wrong; no such call, one that's open, or one without an answer; no ledger.
+            pydantic.ValidationError: the new value doesn't fit the response type.
+            LedgerUnavailable: the ledger can't record now.
+            IsolationClosed: the isolation isn't entered.
+        """
+        act: Act = "override" if override else "review"
+        return self._record_act(call_id, Said(act, person, reason, decision, changed, shown, seconds))
+
+    def appeal(self, call_id: str, *, person: str, reason: str, shown: str | bytes | None = None) -> int:
+        """Put on record that somebody asks to look at a call's answer again: it's pending from then on.
+
+        Arguments, result and errors as `review`.
+        """
+        return self._record_act(call_id, Said("appeal", person, reason, shown=shown))
+
+    def _record_act(self, call_id: str, said: Said) -> int:
+        if self.running is None:
+            raise IsolationClosed("enter the isolation first: `async with isolation:` or `with isolation:`")
+        if self._ledger is None:
+            raise ConfigurationError("ledger.url: there's no ledger, so nothing can be looked up, and nothing recorded")
+        return record_act(self._ledger, self._contracts, self.telemetry, call_id, said)
 
     def health(self) -> Health:
         """How it stands: degraded share of each capability with since and why, state of each adapter, ledger."""

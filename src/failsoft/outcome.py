@@ -133,6 +133,7 @@ class Outcome(Generic[R_co]):
         passed_over: adapters not asked and attempts not used, in order.
         record: index of ``call.completed`` in the ledger; None when not durable, or with no ledger.
         call_id: the call's UUIDv7, as in the ledger.
+        review: ``pending``: a person has to look at it (`failsoft.review`); None: nobody must.
     """
 
     value: R_co
@@ -143,6 +144,7 @@ class Outcome(Generic[R_co]):
     served: Served | None = None
     passed_over: tuple[PassedOver, ...] = ()
     record: int | None = None
+    review: Literal["pending"] | None = None
 
     @property
     def by_ai(self) -> bool:

@@ -39,7 +39,7 @@ class Address:
         Raises:
             ConfigurationError: it's no such address, or the extra isn't installed. Its text isn't shown.
         """
-        conninfo = _psycopg().conninfo
+        psycopg, conninfo = _driver()
         head, _, query = url.partition("?")
         given = parse_qsl(query, keep_blank_values=True)
         schema = dict(given).get("schema", SCHEMA)
@@ -49,7 +49,7 @@ class Address:
         plain = head + ("?" + urlencode(rest) if rest else "")
         try:
             conninfo.conninfo_to_dict(plain)
-        except _psycopg().Error:
+        except psycopg.Error:
             raise ConfigurationError(
                 'it is no address of a PostgreSQL database, such as "postgresql://host/database"'
             ) from None
@@ -67,10 +67,10 @@ class Address:
         return f"postgresql://{place}/{self.database}{named}"
 
 
-def _psycopg() -> Any:
+def _driver() -> tuple[Any, Any]:
     try:
         import psycopg
-        import psycopg.conninfo
+        from psycopg import conninfo
     except ImportError:
         raise ConfigurationError('PostgreSQL needs the extra "postgres": pip install "failsoft[postgres]"') from None
-    return psycopg
+    return psycopg, conninfo

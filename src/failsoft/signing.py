@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from failsoft.config_file import NO_KEY
 from failsoft.config_ledger import LedgerConfig
 from failsoft.errors import ConfigurationError
 from failsoft.ledger.anchors import Anchor, CommandAnchor, FileAnchor
@@ -9,18 +10,36 @@ from failsoft.ledger.keys import SigningKey
 from failsoft.ledger.location import InDatabase, InFile, Location
 from failsoft.ledger.note import NoteInvalid
 from failsoft.ledger.publishing import Signing
+from failsoft.ledger.vault import PayloadKey, Sealing
 from failsoft.postgres_address import Address
 
 
 def location_of(config: LedgerConfig, problems: list[str]) -> Location | None:
     """Where the ledger is; None where there's none, or the address is wrong, which is told."""
+    sealing = _sealing_of(config, problems)
     if config.database is None:
-        return None if config.path is None else InFile(config.path)
+        return None if config.path is None else InFile(config.path, sealing=sealing)
     try:
-        return InDatabase(Address.parse(config.database))
+        return InDatabase(Address.parse(config.database), sealing)
     except ConfigurationError as error:
         problems.append(f"ledger.url: {error.problems[0]}")
         return None
+
+
+def _sealing_of(config: LedgerConfig, problems: list[str]) -> Sealing | None:
+    path = config.keys_path
+    if config.payload_key is None or path is None:
+        return None
+    text = config.payload_key.get_secret_value()
+    if text == NO_KEY:  # whoever only looks needn't have it: payloads stay closed
+        return None
+    try:
+        return Sealing(PayloadKey.parse(text), path)
+    except NoteInvalid as error:
+        problems.append(f"ledger.payload_key: {error}")
+    except ConfigurationError as error:
+        problems.append(f"ledger.payload_key: {error.problems[0]}")
+    return None
 
 
 def signing_of(config: LedgerConfig, problems: list[str]) -> Signing | None:

@@ -87,7 +87,7 @@ CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
         "capability.bug": EventKind(
             logging.ERROR,
             ("capability", "where", "error", "call_id"),
-            "The capability's own prompt, accept or validator raised; the fallback answered.",
+            "The capability's own prompt, accept or validator raised; the fallback answered. Or its review's condition did.",
         ),
         "breaker.changed": EventKind(
             logging.WARNING,
@@ -106,6 +106,11 @@ CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
             logging.WARNING,
             ("subject", "blocked", "actor", "why", "until", "mode"),
             "Somebody blocked or unblocked something, or forced or observes an adapter.",
+        ),
+        "review.recorded": EventKind(
+            logging.INFO,
+            ("act", "capability", "call_id", "person", "decision", "record"),
+            "A person reviewed an answer, overrode it or appealed against it.",
         ),
         "refusals.many": EventKind(
             logging.ERROR,

@@ -24,7 +24,24 @@ from failsoft.cli.app import app
 from failsoft.ledger.verify import verify
 
 SHARED = {"store": "file", "shared": True, "reason": ""}
-COMMANDS = ["check", "call", "status", "block", "unblock", "log", "show", "verify", "demo", "lock", "diff", "pins"]
+COMMANDS = [
+    *(
+        "check",
+        "call",
+        "review",
+        "appeal",
+        "status",
+        "block",
+        "unblock",
+        "log",
+        "show",
+        "verify",
+        "demo",
+        "lock",
+        "diff",
+    ),
+    "pins",
+]
 
 CAPABILITIES = '''
 from pydantic import BaseModel

@@ -43,7 +43,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     said = log.first
     said.configure(snapshot(providers={"gpt": "openai", "claude": "anthropic", "own": "callable"}))
     served = {"model": "m-1-2026", "grade": "provider"}
-    said.call("c1", 2, attempt(served=served), source=by(), case={"id": "T-17"})
+    first = said.call("c1", 2, attempt(served=served), source=by(), case={"id": "T-17"})
     said.call("c2", 3600, attempt("claude"), source=by("claude"), route=("claude",), case={"id": "T-17"}, answer=b"")
     said.call("c3", 90_000, source={"kind": "fallback", "name": FORMULA}, degraded=True)
     said.tell(
@@ -54,7 +54,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         actor={"id": "jdoe"},
         why="\t@x\n\x1b[31m‮all well",
     )
-    said.tell(Kind.REVIEW_RECORDED, 90_002, call_id="c1", person="mwagner")
+    said.act(Kind.REVIEW_RECORDED, 90_002, first)
     said.close(90_003)
     log.close()
     return "x.db"

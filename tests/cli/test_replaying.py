@@ -6,16 +6,17 @@ import json
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
 pytest.importorskip("typer")
 
+from pydantic import BaseModel
 from typer.testing import CliRunner, Result
 
 import failsoft
-from failsoft import Isolation
+from failsoft import Audit, Capability, Isolation, Required
 from failsoft.cli import replaying
 from failsoft.cli.app import app
 from failsoft.context import Case
@@ -219,7 +220,23 @@ class TestWhatCantBeUsed:
         assert "no record of a call nobody" in told(run("x.db", "--call", "nobody", "--against", "gpt", code=3))
 
 
-def scripted(*answers: Any, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> ScriptedProvider:
+class Letter(BaseModel, frozen=True):
+    name: str
+    sender: Annotated[str, Audit.omitted] = "unknown"
+
+
+class RateLetter(Capability[Letter, Rating]):
+    """How many stars?"""
+
+    name = "rate-item"
+
+    def fallback(self, request: Letter) -> Rating:
+        return Rating(stars=0)
+
+
+def scripted(
+    *answers: Any, monkeypatch: pytest.MonkeyPatch, capability: Any = RateItem, **changes: Any
+) -> ScriptedProvider:
     """An application whose adapter ``own`` is a script, as `scripted_app:isolation`."""
     provider = ScriptedProvider(answers, model="m-2")
     config: dict[str, Any] = {
@@ -228,7 +245,7 @@ def scripted(*answers: Any, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> 
         "on_bug": "fallback",
         **changes,
     }
-    isolation = Isolation(config, capabilities=[RateItem])
+    isolation = Isolation(config, capabilities=[capability])
     isolation.adapter("own", model="m-2", served=provider.served, attempts=1, labels={"CUI"})(provider)
     module = ModuleType("scripted_app")
     module.isolation = isolation  # type: ignore[attr-defined]
@@ -356,6 +373,23 @@ class TestAskingAgain:
         monkeypatch.setattr(app_module.isolation, "_contracts", {})
         (found, _) = documents("x.db", *OWN, code=2)
         assert found["reason"] == 'there is no capability named "rate-item" here'
+
+    def test_nor_one_of_which_a_part_is_on_no_record(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls(chat_answer({"stars": 3}))
+        provider = scripted({"stars": 3}, monkeypatch=monkeypatch, capability=RateLetter)
+        (found, _) = documents("x.db", *OWN, code=2)
+        assert (found["result"], found["reason"]) == (
+            "not asked",
+            "a part of its request is on no record (`Audit.omitted`)",
+        )
+        assert provider.asked == []
+
+    def test_nobody_reviews_what_is_asked_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls(chat_answer({"stars": 3}))
+        scripted({"stars": 3}, monkeypatch=monkeypatch, capability=made(review=Required()))
+        (found, _) = documents("x.db", *OWN)
+        with read("now.db") as reader:
+            assert "review" not in reader.call(found["new_call_id"])[-1].fields
 
     def test_more_than_so_many_need_a_yes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         calls(chat_answer({"stars": 3}), chat_answer({"stars": 3}))

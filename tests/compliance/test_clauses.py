@@ -8,6 +8,7 @@ import json
 import re
 import secrets
 import shlex
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -225,12 +226,10 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Path:
     key = SigningKey("example.com/office", secrets.token_bytes(32))
     write_key(folder / "ledger.key", key)
     (folder / "VKEY").write_text(str(key.verifier))
-    settings = {
-        "url": f"sqlite:///{folder / 'failsoft.db'}",
-        "key": {"file": str(folder / "ledger.key")},
-        "anchor_file": str(folder / "anchored.txt"),
-    }
-    with Isolation({"ledger": settings}, capabilities=[Part]) as isolation, failsoft.context(case="T-17"):
+    (folder / "failsoft.toml").write_text(
+        '[ledger]\nurl = "sqlite:///failsoft.db"\nkey = { file = "ledger.key" }\nanchor_file = "anchored.txt"\n'
+    )
+    with Isolation.from_file(folder / "failsoft.toml", capabilities=[Part]) as isolation, failsoft.context(case="T-17"):
         isolation[Part].sync("nut")
     return folder
 
@@ -241,8 +240,11 @@ READS_A_LEDGER = sorted(
 
 
 @pytest.mark.parametrize("command", READS_A_LEDGER)
-def test_a_command_of_today_shows_a_real_ledger(command: str, office: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(office)
+def test_a_command_of_today_shows_a_real_ledger(
+    command: str, office: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(office, tmp_path, dirs_exist_ok=True)  # some do more than show
+    monkeypatch.chdir(tmp_path)
     vkey = (office / "VKEY").read_text()
     result = CliRunner().invoke(app, [vkey if each == "VKEY" else each for each in shlex.split(command)[1:]])
     # whether a time can be attested depends on when this test runs
@@ -386,8 +388,8 @@ def test_an_auditor_asks_which_record_shows_a_clause() -> None:
 
 
 def test_what_is_planned_is_marked() -> None:
-    assert "(planned: not there yet)" in run("AU-9(2)").stdout
-    assert "(planned: not there yet)" not in run("AU-9(3)").stdout
+    assert "(planned: not there yet)" in run("--framework", "far").stdout
+    assert "(planned: not there yet)" not in run("--framework", "nist").stdout
 
 
 @pytest.mark.parametrize("framework", list(Framework))

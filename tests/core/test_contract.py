@@ -775,3 +775,26 @@ class TestItsNames:
     def test_accept_is_called_only_where_there_is_one(self) -> None:
         assert Contract(GradeFrozen()).accept is not None
         assert made(str, int).accept is None
+
+
+def test_a_persons_new_value_is_read_from_json_with_the_request_beside_it() -> None:
+    class Most(BaseModel):
+        stars: int
+
+        @field_validator("stars")
+        @classmethod
+        def _at_most(cls, stars: int, info: ValidationInfo) -> int:
+            if info.context is not None and stars > info.context:
+                raise ValueError("too many")
+            return stars
+
+    class Rate(Capability[int, Most | Referral]):
+        def fallback(self, request: int) -> Most | Referral:
+            return Most(stars=0)
+
+    contract: Contract[int, Any] = Contract(Rate())
+    assert contract.parse_value('{"stars": 9}', None) == Most(stars=9)
+    assert contract.parse_value(b'{"reason": "unsure"}', 3) == Referral(reason="unsure")
+    for text in ('{"stars": 9}', '{"stars": 1', "{}"):
+        with pytest.raises(ValidationError):
+            contract.parse_value(text, 3)

@@ -418,7 +418,7 @@ def test_a_row_of_the_table_that_changes_shows_which_golden_answer_moved(tmp_pat
         command = [sys.executable, "-B", "-m", "failsoft", "lock", "-c", "procurement/failsoft.toml", *arguments]
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True).stdout
 
-    assert "is written: 2 capabilities" in told()
+    assert "is written: 3 capabilities" in told()
     text = keywords.read_text().replace("broom, ", "besom, ")
     keywords.write_text(text.replace('SCREWS: """wood screw', 'SCREWS: """push broom, broom, wood screw'))
     assert told("--check").splitlines() == [

@@ -57,7 +57,7 @@ class Doom:
 
     def follow_a_database(self) -> None:
         """What is done in PostgreSQL goes through two functions."""
-        run, copy = Database.execute, postgres._copy
+        run, copy = Database.execute, postgres.copy_in
 
         def execute(database: Database, query: str, values: Any = (), /) -> Any:
             return self._around(query, run, database, query, values)
@@ -66,7 +66,7 @@ class Doom:
             self._around(statement, copy, database, statement, *arguments)
 
         Database.execute = execute  # type: ignore[method-assign]
-        postgres._copy = copied
+        postgres.copy_in = copied
 
     def _wrapped(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *arguments, **named: self._around(self.step, function, *arguments, **named)

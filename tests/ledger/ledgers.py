@@ -12,7 +12,7 @@ from typing import Any
 
 from failsoft.context import Actor, CallContext, Case
 from failsoft.core.evidence import Attempt, CallCompleted, CallStarted
-from failsoft.ledger.location import InFile, locate
+from failsoft.ledger.location import InFile, Location, locate
 from failsoft.ledger.ticket import Ticket
 from failsoft.ledger.writer import StoredLedger
 from failsoft.outcome import Grade, Pin, Served, Source
@@ -43,14 +43,17 @@ class SystemClock:
     time_ns = staticmethod(time.time_ns)
 
 
-def ledger_at(place: Path | str, **options: Any) -> StoredLedger:
+def ledger_at(place: Path | str | Location, **options: Any) -> StoredLedger:
     where = {
         name: options.pop(option)
         for name, option in (("connect_to", "connect"), ("ballast", "ballast"))
         if option in options
     }
-    in_database = isinstance(place, str) and is_postgres(place)
-    location = locate(place) if in_database else InFile(Path(place), **{"ballast": 64 * 1024, **where})
+    location: Location
+    if isinstance(place, Path) or (isinstance(place, str) and not is_postgres(place)):
+        location = InFile(Path(place), **{"ballast": 64 * 1024, **where})
+    else:
+        location = locate(place)
     settings: dict[str, Any] = {
         "origin": "example.com/failsoft-test",
         "host": "worker-1",

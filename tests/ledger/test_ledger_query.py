@@ -128,7 +128,7 @@ def test_a_row_says_all_that_is_in_the_record(reader: Reader) -> None:
         "us": 5,
     }
     assert rows[3]["actor"] == "jdoe"
-    assert (rows[10]["reviewer"], rows[10]["said"]) == ("mwagner", "checked")
+    assert (rows[10]["reviewer"], rows[10]["decision"], rows[10]["said"]) == ("mwagner", "upheld", "checked")
     assert rows[11]["subject"] == "gpt"
     assert (rows[12]["subject"], rows[12]["said"]) == ("adapter:gpt", "=wrong")
 
@@ -201,6 +201,13 @@ def test_the_latest_review_is_told(log: Log) -> None:
     for second, person in enumerate(("mwagner", "jdoe"), 3):
         log.first.tell(Kind.REVIEW_RECORDED, second, call_id="c1", person={"id": person})
     assert [each.reviewed_by for each in decisions(log)] == ["jdoe"]
+
+
+def test_who_appeals_has_decided_nothing(log: Log) -> None:
+    end = log.first.call("c1", 2, attempt(), source=by())
+    log.first.act(Kind.OVERRIDE_RECORDED, 3, end, person="boss")
+    log.first.act(Kind.APPEAL_RECORDED, 4, end, person="vendor")
+    assert [each.reviewed_by for each in decisions(log)] == ["boss"]
 
 
 def test_a_frozen_answer_is_the_adapters_too(log: Log) -> None:

@@ -137,7 +137,8 @@ def test_a_record_says_who_when_and_where_and_its_index_copies_say_the_same() ->
     assert (built.kind, built.leaf) == (Kind.CALL_STARTED, leaf_hash(built.body))
     assert (built.rid, built.ts, built.emitter, built.eseq) == (fields["rid"], fields["ts"], "ff" * 16, 1)
     assert (built.call_id, built.case_id, built.capability) == ("c1", "SPE4A7-26-R-0001", "classify-item")
-    ((digest, plain),) = built.payloads
+    ((digest, dek, nonce, plain),) = built.payloads
+    assert (dek, nonce) == (None, None)
     assert fields["commitments"] == [{"digest": digest.hex(), "path": "request"}]
     assert commitment.digest(plain) == digest
     assert Disclosure.from_bytes(plain) == Disclosure("request", draft.JSON, started().request, b"\xff" * 32)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import attrs
 
-from failsoft import Capability, Prompt, Sampling
+from failsoft import Capability, Prompt, Required, Sampling
 from shop import words
 from shop.rules import grade
 from shop.types import Item, Rating
@@ -56,6 +56,8 @@ class GradeItem(Capability[Item, Rating]):
 
 class NameItem(Capability[Item, str]):
     """What is this item called?"""
+
+    review = Required(when=lambda request, outcome: len(request.text) > 80)
 
     def fallback(self, request: Item) -> str:
         return request.text.partition(" ")[0]

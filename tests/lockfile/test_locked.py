@@ -404,3 +404,33 @@ def test_a_golden_input_that_no_model_may_see_is_answered_all_the_same(folder: P
         "capability grade-item: how the prompt is made: changed shop.capabilities:GradeItem.prompt",
         'capability grade-item: for {"text":"old"} a model is asked in other words',
     ]
+
+
+# --- who reviews
+
+
+def test_what_a_reviews_condition_reaches_and_closes_over_is_locked(folder: Path) -> None:
+    change(
+        folder,
+        "shop/words.py",
+        "REFUSED = 0",
+        "REFUSED = 0\n\ndef over(most):\n    return lambda q, o: len(q.text) > most\n",
+    )
+    written = "when=lambda request, outcome: len(request.text) > 80"
+    change(folder, "shop/capabilities.py", written, "when=words.over(80)")
+    before = locked(folder)
+    review = before.capabilities["name-item"]
+    assert review.review == "when shop.words:over.<locals>.<lambda>"
+    assert review.review_code == ["shop.words:over"]
+    change(folder, "shop/capabilities.py", "words.over(80)", "words.over(90)")
+    assert [str(each) for each in differences(before, locked(folder))] == [
+        "capability name-item: what it's constructed with is other data"
+    ]
+
+
+@pytest.mark.parametrize(("review", "told"), [("Required()", "always"), ("Required(sample=0.5)", "sample 0.5")])
+def test_a_review_without_a_condition_is_a_word_in_the_lock(folder: Path, review: str, told: str) -> None:
+    change(folder, "shop/capabilities.py", "Required(when=lambda request, outcome: len(request.text) > 80)", review)
+    found = locked(folder).capabilities
+    assert (found["name-item"].review, found["name-item"].review_code) == (told, [])
+    assert found["grade-item"].review == ""

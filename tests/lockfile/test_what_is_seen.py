@@ -88,6 +88,25 @@ SEEN: dict[str, tuple[str, str, str, list[str]]] = {
         "shop/words.py", "REFUSED = 0", "REFUSED = 1",
         [f"{GRADE}: the acceptance rule: changed shop.words:REFUSED"],
     ),
+    "a review that is switched off": (
+        "shop/capabilities.py", "    review = Required(when=lambda request, outcome: len(request.text) > 80)\n", "",
+        [
+            f"{NAME}: reviewed by a person: never, before: when shop.capabilities:NameItem.<lambda>",
+            f"{NAME}: which answers a person reviews: gone shop.capabilities:NameItem.review",
+        ],
+    ),
+    "which answers are reviewed": (
+        "shop/capabilities.py", "> 80", "> 90",
+        [f"{NAME}: which answers a person reviews: changed shop.capabilities:NameItem.review"],
+    ),
+    "a sample beside the condition": (
+        "shop/capabilities.py", "> 80)", "> 80, sample=0.05)",
+        [
+            f"{NAME}: reviewed by a person: when shop.capabilities:NameItem.<lambda>, sample 0.05, before: when "
+            "shop.capabilities:NameItem.<lambda>",
+            f"{NAME}: which answers a person reviews: changed shop.capabilities:NameItem.review",
+        ],
+    ),
     "the fallback's method": (
         "shop/capabilities.py", "min(5,", "min(4,",
         [f"{GRADE}: the fallback's code: changed shop.capabilities:GradeItem.fallback"],

@@ -18,11 +18,13 @@ from failsoft.cli import adapters, evidence, keys, ledgers
 from failsoft.cli import demo as demonstration
 from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of, known, recording
 from failsoft.cli.clauses import add_clauses
+from failsoft.cli.keeping import add_keeping
 from failsoft.cli.locking import add_locking
 from failsoft.cli.pins import add_pins
 from failsoft.cli.place import Ledger
 from failsoft.cli.records import add_records
 from failsoft.cli.replaying import add_replay
+from failsoft.cli.reviews import add_reviews
 from failsoft.cli.running import last_changes, last_modes, last_served
 from failsoft.cli.standing import as_document, as_table, routes
 from failsoft.cli.telling import (
@@ -75,8 +77,8 @@ def root(
 ) -> None:
     """Isolates AI components.
 
-    check, call, status, block, unblock, lock and pins find the application by --config or --app; log, show, verify and
-    ledger take a ledger's file. A wrong command line exits with 64, whatever the command.
+    check, call, review, appeal, status, block, unblock, lock and pins find the application by --config or --app; log, show,
+    verify and ledger take a ledger's file. A wrong command line exits with 64, whatever the command.
     """
 
 
@@ -158,6 +160,8 @@ def call(
         style="dim",
         soft_wrap=True,
     )
+    if outcome.review is not None:
+        out.print("  it waits for a person: failsoft review", highlight=False, style="dim")
     for each in outcome.passed_over:
         out.print(f"  passed over {escape(str(each))}", highlight=False, style="dim", soft_wrap=True)
 
@@ -314,5 +318,7 @@ def demo(
 
 
 add_records(app, ledgers.group)
+add_keeping(ledgers.group)
+add_reviews(app, ledgers.group)
 add_locking(app)
 add_pins(app)

@@ -16,9 +16,10 @@ from failsoft.config_file import read_value
 from failsoft.config_read import read_file
 from failsoft.errors import ConfigurationError
 from failsoft.io.clock import SystemClock
-from failsoft.ledger.keys import SEED_SIZE, SigningKey, write_key
+from failsoft.ledger.keys import SEED_SIZE, Keepable, SigningKey, write_key
 from failsoft.ledger.note import NoteInvalid
 from failsoft.ledger.rotation import rotate as hand_over
+from failsoft.ledger.vault import KEY_SIZE, PayloadKey
 from failsoft.signing import location_of, signing_of
 
 group = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode=None, help="Keys that sign a ledger.")
@@ -27,12 +28,25 @@ group = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode=None, h
 @group.command(epilog=f"Example: failsoft keys new ledger.key --name example.com/procurement\n\n{CODES}")
 def new(
     file: Annotated[Path, typer.Argument(help="Where to keep it; never overwritten.")],
-    name: Annotated[str, typer.Option(help="The log's name (its origin): printable ASCII, no white space, no +.")],
+    name: Annotated[
+        str | None, typer.Option(help="The log's name (its origin): printable ASCII, no white space, no +.")
+    ] = None,
+    payload: Annotated[bool, typer.Option("--payload", help="One that encrypts payloads, instead.")] = False,
 ) -> None:
-    """Make a key, and print its public part: give that to whoever will verify the ledger."""
+    """Make a key that signs a ledger, and print its public part: give that to whoever will verify it.
+
+    With --payload: one that opens the keys under which payloads are encrypted. There's nothing public about that one.
+    """
+    if payload is (name is not None):
+        raise typer.BadParameter("give a name for a key that signs, or --payload", param_hint="--name")
     with explained(as_json=False):
+        if payload:
+            sealing = PayloadKey(secrets.token_bytes(KEY_SIZE))
+            _write(file, sealing)
+            print_line(f"payload key {sealing.id}")
+            return
         try:
-            key = SigningKey(name, secrets.token_bytes(SEED_SIZE))
+            key = SigningKey(name or "", secrets.token_bytes(SEED_SIZE))
         except ValueError:
             raise typer.BadParameter("printable ASCII, no white space, no +", param_hint="--name") from None
         _write(file, key)
@@ -97,7 +111,7 @@ def _read(file: Path) -> SigningKey:
         raise ConfigurationError(f"{file} {error}") from None
 
 
-def _write(file: Path, key: SigningKey) -> None:
+def _write(file: Path, key: Keepable) -> None:
     try:
         write_key(file, key)
     except OSError as error:

@@ -37,6 +37,17 @@ def ending(text: str) -> str:
     return _written(text, end=True)
 
 
+def ago(text: str) -> str:
+    """The moment that was so long ago, as in the log.
+
+    Raises:
+        typer.BadParameter: it's no duration.
+    """
+    if _DATE.fullmatch(text) or _MOMENT.fullmatch(text):
+        raise typer.BadParameter(f"{text!r} is no duration: write 2d, 36h or 90m")
+    return _written(text, end=False)
+
+
 def _written(text: str, *, end: bool) -> str:
     try:
         return written(_moment(text, end=end))

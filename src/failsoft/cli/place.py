@@ -13,7 +13,8 @@ from failsoft.ledger.location import Location, locate
 from failsoft.signing import location_of
 
 
-def _located(text: str) -> Location:
+def located(text: str) -> Location:
+    """What a command line names."""
     try:
         return _configured(Path(text)) if text.endswith(".toml") else locate(text)
     except FailsoftError as error:
@@ -35,7 +36,7 @@ Ledger = Annotated[
     Any,
     typer.Argument(
         help="The ledger: its file, postgresql://…, or the failsoft.toml that names it (for an address with a password).",
-        parser=_located,
+        parser=located,
         metavar="LEDGER",
     ),
 ]

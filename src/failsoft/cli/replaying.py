@@ -24,6 +24,7 @@ from failsoft.ledger.location import Location
 from failsoft.ledger.read import Reader
 from failsoft.ledger.verify import printable
 from failsoft.replay.agreement import Agreement, Compared, Given, Question, Tally, Unasked, put, question
+from failsoft.replay.comparing import kept_of
 from failsoft.replay.recorded import started
 from failsoft.replay.replay import Replay
 from failsoft.replay.steps import EXIT, Replayed, Result, Step, worst
@@ -237,6 +238,8 @@ class _Asker:
         contract = self._isolation.contracts.get(call.capability)
         if contract is None:
             return Given(reason=f'there is no capability named "{call.capability}" here', asked=False)
+        if contract.audit is not None and contract.audit.request.omitted:
+            return Given(reason="a part of its request is on no record (`Audit.omitted`)", asked=False)
         alone = self._alone(call.capability)
         isolated = alone[contract.capability].using(deadline=self._isolation[call.capability].deadline)
         case = None if call.case is None else Case(*call.case)
@@ -253,7 +256,7 @@ class _Asker:
             return Given(reason=f"the call failed ({type(error).__name__})")
         if not outcome.by_ai:
             return Given(outcome.call_id, reason="; ".join(map(str, outcome.passed_over)))
-        return Given(outcome.call_id, contract.dump_response(outcome.value))
+        return Given(outcome.call_id, kept_of(contract.dump_response(outcome.value), contract))
 
     def _alone(self, capability: str) -> Isolation:
         found = self._entered.get(capability)

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from failsoft.errors import ConfigurationError, FailsoftError, LedgerInvalid
+from failsoft.errors import ConfigurationError, FailsoftError, LedgerInvalid, PayloadSealed
 from failsoft.io.sharing import Sharing
 from failsoft.ledger.location import Location, locate
 from failsoft.ledger.read import Entry, Reader, read
@@ -145,14 +145,20 @@ def line_of(entry: Entry, fields: Mapping[str, Any]) -> str:
         return escape(printable(f"{entry.index:>6}  {entry.kind:<16} pruned"))
     about = fields.get("capability", {}).get("name") or fields.get("adapter") or fields.get("subject") or ""
     source = fields.get("source", {})
+    need = fields.get("review", {})
     said = [str(fields[key]) for key in ("outcome", "from", "to", "reason", "why") if key in fields]
     if "blocked" in fields:
         said.insert(0, f"{'blocked' if fields['blocked'] else 'unblocked'} by {fields['actor']['id']}:")
+    if "person" in fields:
+        own = ", the call's own actor" if fields.get("own") is True else ""
+        said.insert(0, f"{fields.get('decision', 'asked')} by {fields['person']}{own}")
     if source:
         said.append(f"by {source['kind']} {source['name']}")
     served = _served(fields.get("attempts", []), source.get("attempt"))
     if served:
         said.append(f"({served})")
+    if need.get("required") is True:
+        said.append(f"to be reviewed ({need['policy']})")
     return escape(printable(f"{entry.index:>6}  {entry.ts}  {entry.kind:<16} {about:<20} {' '.join(said)}"))
 
 
@@ -170,7 +176,11 @@ def payloads_of(reader: Reader, entry: Entry) -> dict[str, str]:
     """What stands behind a record's commitments, by path."""
     found: dict[str, str] = {}
     for each in entry.fields.get("commitments", []):
-        payload = reader.payload(each["digest"])
+        try:
+            payload = reader.payload(each["digest"])
+        except PayloadSealed as error:
+            found[each["path"]] = f"encrypted ({error})"
+            continue
         found[each["path"]] = "erased" if payload is None else payload[2].decode("utf-8", "replace")
     return found
 
@@ -187,4 +197,5 @@ def outcome_for_programs(outcome: Outcome[Any]) -> dict[str, Any]:
         "passed_over": [attrs.asdict(each) for each in outcome.passed_over],
         "record": outcome.record,
         "call_id": outcome.call_id,
+        "review": outcome.review,
     }

@@ -18,6 +18,7 @@ Rules:
    `bug`); a `BaseException` is the end: permit and slot go back, the record is posted, nothing is yielded again, and the
    fallback does not run. `GeneratorExit` comes from the garbage collector, perhaps inside somebody's lock: it takes none.
 4. The fallback is last and is always reached: open breakers, full bulkheads and spent deadlines lead to it.
+5. Whether a person has to look at the answer is decided of what the caller gets, before its record: that says it too.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, Generic, NoReturn, TypeVar
 
-from attrs import define, field
+from attrs import define, evolve, field
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
@@ -39,11 +40,13 @@ from failsoft.core.effects import SECOND, Append, Detach, Effect, Ledger, Record
 from failsoft.core.evidence import CallAmended, CallCompleted, CallResult, CallStarted
 from failsoft.core.hedge import Hedge
 from failsoft.core.judge import described, places
+from failsoft.core.review import review_need
 from failsoft.core.route import GuardedAdapter, Route, plan
 from failsoft.core.turn import Turn
 from failsoft.errors import CapabilityBug, FallbackFailed, LedgerUnavailable
 from failsoft.fault import FaultKind
 from failsoft.outcome import Outcome, PassedOver, Referral, Source
+from failsoft.review import Required, ReviewNeed
 
 __all__ = ["Call", "OnBug", "OnLedgerFailure", "World"]
 
@@ -73,6 +76,8 @@ class Call(Generic[Q, R]):
     context: CallContext
     shed: bool = field(init=False, default=False)
     """Too many are under way: nobody is asked (`failsoft.core.admission`)."""
+    trial: bool = field(init=False, default=False)
+    """It's made for a breaker, and its answer is nobody's."""
     call_id: str = field(init=False, default="")
     started: int = field(init=False, default=0)
     """When it began, on the monotonic clock."""
@@ -83,6 +88,7 @@ class Call(Generic[Q, R]):
     """Why an adapter isn't asked, or its answer not given, where something isn't on record."""
     _prompt_json: bytes | None = field(init=False, default=None)
     _response_json: bytes | None = field(init=False, default=None)
+    _review: ReviewNeed | None = field(init=False, default=None)
 
     def run(self) -> Generator[Effect, Any, Outcome[R]]:
         """The call. Raises FallbackFailed, LedgerUnavailable, CapabilityBug; passes on any BaseException thrown in."""
@@ -115,12 +121,12 @@ class Call(Generic[Q, R]):
             answer: Answer[R] | None = None
             if route and self._prepare(route):
                 answer = yield from self._ask_adapters(route)
-            if asking.bug is not None and world.on_bug == "raise":
-                yield from self._fail(CapabilityBug(f"{self.contract.name}: {described(asking.bug)}"), asking.bug)
             if answer is None:
                 outcome = yield from self._fall_back()
             else:
                 outcome = self._outcome_of(answer)
+                if asking.bug is not None:
+                    yield from self._raise_bug()
                 self._response_json = answer.response_json
                 if world.ledger is not None:
                     outcome = yield from self._complete(world.ledger, outcome, answer.adapter.codec.version)
@@ -148,7 +154,9 @@ class Call(Generic[Q, R]):
         """
         deadline = 2 * adapter.breaker.fair_time(now) + SECOND
         route = Route((adapter,), self.route.fair_share, None, self.route.quality)
-        return Call(self.world, self.contract, route, deadline, self.snapshot, self.context)
+        call = Call(self.world, self.contract, route, deadline, self.snapshot, self.context)
+        call.trial = True
+        return call
 
     def _begin(self, ledger: Ledger, route: list[GuardedAdapter], now: int) -> Generator[Effect, Any, bool]:
         """Put the start on record. May a provider be asked?"""
@@ -163,6 +171,7 @@ class Call(Generic[Q, R]):
                 tuple(each.name for each in route),
                 self.context,
                 self.world.config_sha256,
+                self.contract.audit,
             )
         )
         policy = self.world.on_ledger_failure
@@ -234,11 +243,23 @@ class Call(Generic[Q, R]):
 
     # --- ends ---------------------------------------------------------------------------------------------------------
 
+    def _raise_bug(self) -> Generator[Effect, Any, None]:
+        """Where bugs of the capability's are to be loud, the call ends with one."""
+        bug = self._asking.bug
+        if bug is not None and self.world.on_bug == "raise":
+            yield from self._fail(CapabilityBug(f"{self.contract.name}: {described(bug)}"), bug)
+
+    def _reviewed(self, declared: Required, outcome: Outcome[R]) -> Outcome[R]:
+        """The same, saying whether a person has to look at it."""
+        self._review = need = review_need(declared, self._asking, outcome, trial=self.trial)
+        return evolve(outcome, review="pending") if need.required else outcome
+
     def _outcome_of(self, answer: Answer[R]) -> Outcome[R]:
         adapter = answer.adapter
         source = Source("adapter", adapter.name, answer.attempt)
         passed_over = tuple(self._asking.passed_over)
-        return Outcome(answer.value, source, False, self.call_id, adapter.pin, answer.served, passed_over)
+        outcome = Outcome(answer.value, source, False, self.call_id, adapter.pin, answer.served, passed_over)
+        return outcome if self.contract.review is None else self._reviewed(self.contract.review, outcome)
 
     def _fallback_outcome(self) -> Outcome[R]:
         contract = self.contract
@@ -251,13 +272,16 @@ class Call(Generic[Q, R]):
             reason = places(error, known) if isinstance(error, ValidationError) else described(error)
             raise FallbackFailed(contract.name, reason, self._asking.passed_over) from error
         source = Source("fallback", contract.fallback_name)
-        return Outcome(value, source, True, self.call_id, passed_over=tuple(self._asking.passed_over))
+        outcome = Outcome(value, source, True, self.call_id, passed_over=tuple(self._asking.passed_over))
+        return outcome if contract.review is None else self._reviewed(contract.review, outcome)
 
     def _fall_back(self) -> Generator[Effect, Any, Outcome[R]]:
+        yield from self._raise_bug()
         try:
             outcome = self._fallback_outcome()
         except FallbackFailed as failed:
             return (yield from self._fail(failed, failed.__cause__))
+        yield from self._raise_bug()  # the review's condition may have one
         self.world.events.emit(
             "fallback.used",
             capability=self.contract.name,
@@ -331,6 +355,8 @@ class Call(Generic[Q, R]):
                 self.context,
                 (now - self.started) // 1000,
                 None if spoken is None else self._response_json,
+                None if spoken is None else self._review,
+                self.contract.audit,
             )
         )
 
@@ -352,6 +378,8 @@ class Call(Generic[Q, R]):
             tuple((each.adapter, each.reason) for each in self._asking.passed_over if each.reason not in _OF_ATTEMPTS),
             self._prompt_json if attempts else None,
             None if outcome is None else self._response_json,
+            None if outcome is None else self._review,
+            self.contract.audit,
         )
 
     def _post(self, result: CallResult) -> None:
@@ -379,4 +407,5 @@ def _recorded_at(outcome: Outcome[R], index: int) -> Outcome[R]:
         outcome.served,
         outcome.passed_over,
         index,
+        outcome.review,
     )

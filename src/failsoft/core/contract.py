@@ -25,7 +25,8 @@ from attrs import define, field
 from pydantic import BaseModel, ConfigDict, PydanticUserError, RootModel, TypeAdapter, ValidationError, create_model
 from pydantic_core import PydanticCustomError, to_json
 
-from failsoft.capability import Capability, FunctionCapability, default_prompt, types_of, version_of
+from failsoft.audit import plan_of
+from failsoft.capability import Capability, FunctionCapability, check_review, default_prompt, types_of, version_of
 from failsoft.core.effects import AnswerSchema
 from failsoft.outcome import Referral
 from failsoft.prompt import Prompt, Sampling
@@ -63,7 +64,8 @@ class Contract(Generic[Q, R]):
         fallback: another deterministic implementation than its own, wired by configuration.
 
     Raises:
-        TypeError: a type can't be turned into a schema, or the response type leaves nothing for a model to answer.
+        TypeError: a type can't be turned into a schema, the response type leaves nothing for a model to answer, or an
+            instance's own `review` is none.
     """
 
     def __init__(self, capability: Capability[Q, R], fallback: Callable[[Q], R] | None = None) -> None:
@@ -72,7 +74,10 @@ class Contract(Generic[Q, R]):
         self.version = version_of(capability)
         self.sampling: Sampling = capability.sampling
         self.repair, self.idempotent = capability.repair, capability.idempotent
+        self.review = capability.review
+        check_review(self.name, self.review)  # an instance may have its own
         self.request_type, self.response_type = types_of(capability)
+        self.audit = plan_of(self.request_type, self.response_type, self.name)
         self.fallback: Callable[[Q], R] = fallback or capability.fallback
         self.fallback_name = import_path(fallback or capability)
         asks = type(capability).prompt is not Capability[Any, Any].prompt
@@ -172,7 +177,7 @@ class Contract(Generic[Q, R]):
         value: R = read.value if self._wrapped else read
         return value
 
-    def check_value(self, value: object, request: Q) -> R:
+    def check_value(self, value: object, request: Q | None) -> R:
         """A fallback's value, held to the response type; validators get the request as validation context here too.
 
         Raises:
@@ -188,6 +193,14 @@ class Contract(Generic[Q, R]):
             pydantic.ValidationError: its value doesn't fit.
         """
         return self.check_value(self.fallback(snapshot.lend()), snapshot.lend())
+
+    def parse_value(self, text: str | bytes, request: Q | None) -> R:
+        """A value of the response type from its JSON text, as a person writes it; otherwise as `check_value`.
+
+        Raises:
+            pydantic.ValidationError: it doesn't fit.
+        """
+        return self._response.validate_json(text, context=request)
 
     def dump_response(self, value: R) -> bytes:
         """An accepted value's JSON bytes, for the record."""

@@ -11,10 +11,12 @@ from typing import Literal
 
 from attrs import define, field
 
-from failsoft.context import CallContext
+from failsoft.audit import AuditPlan
+from failsoft.context import Actor, CallContext, Case
 from failsoft.core.effects import Ticket, Tokens
 from failsoft.outcome import Pin, Served, Source
 from failsoft.prompt import Sampling
+from failsoft.review import Decision, ReviewNeed
 
 Why = Literal["retry", "repair", "hedge"]
 
@@ -47,6 +49,7 @@ class CallStarted:
         deadline_ms: milliseconds the caller gave.
         route: the adapters admissible now, in order.
         config_sha256: digest of the configuration in force, lower-case hex.
+        audit: what of the request is put on record, and how; None: all of it, committed.
     """
 
     call_id: str
@@ -57,6 +60,7 @@ class CallStarted:
     route: tuple[str, ...]
     context: CallContext
     config_sha256: str
+    audit: AuditPlan | None = None
 
 
 @define(eq=False)
@@ -105,6 +109,7 @@ class CallCompleted:
         prompt: the rendered prompt's JSON bytes, where an adapter was asked.
         response: the accepted value's JSON bytes.
         us: microseconds from the call's start.
+        review: whether a person has to look at the answer; None: the capability declares nothing, or there's no answer.
     """
 
     call_id: str
@@ -121,6 +126,8 @@ class CallCompleted:
     passed_over: tuple[tuple[str, str], ...] = ()
     prompt: bytes | None = field(default=None, repr=False)
     response: bytes | None = field(default=None, repr=False)
+    review: ReviewNeed | None = None
+    audit: AuditPlan | None = None
 
 
 @define(eq=False)
@@ -129,6 +136,7 @@ class CallAmended:
 
     Args:
         completed: the ticket of the record that it amends.
+        review: as of `CallCompleted`, of what the caller really got.
     """
 
     call_id: str
@@ -141,6 +149,8 @@ class CallAmended:
     context: CallContext
     us: int
     response: bytes | None = field(default=None, repr=False)
+    review: ReviewNeed | None = None
+    audit: AuditPlan | None = None
 
 
 @define(eq=False)
@@ -206,4 +216,132 @@ class RetirementNotice:
     text: bytes | None = field(default=None, repr=False)
 
 
-Record = ConfigActivated | CallStarted | CallCompleted | CallAmended | BreakerChanged | BlockChanged | RetirementNotice
+@define(eq=False)
+class PayloadErased:
+    """Payloads of a case are being destroyed: on record before the first one is.
+
+    Args:
+        case: whose; None where single payloads are meant.
+        keys: names of the keys that are destroyed, lower-case hex.
+        digests: commitments whose payloads lie under no key, lower-case hex.
+        basis: why, in the words of who decided.
+        person: who decided.
+        approved_by: who else agreed, where that's asked for.
+    """
+
+    case: str | None
+    keys: tuple[str, ...]
+    digests: tuple[str, ...]
+    basis: str
+    person: str
+    approved_by: str | None = None
+
+
+@define(eq=False)
+class LegalHold:
+    """Nothing of a case may be erased or pruned from here on; or it may again.
+
+    Args:
+        case: which.
+        held: True: from here on; False: not any more.
+        person: who says so.
+        why: their reason.
+    """
+
+    case: str
+    held: bool
+    person: str
+    why: str
+
+
+@define(eq=False)
+class CaseEvent:
+    """Something happened with a case outside of failsoft, from which on its records are to be kept for a time.
+
+    Args:
+        case: which.
+        event: what: ``final-payment``, ``cancellation``, ``closed``, …
+        date: when, ISO 8601.
+        person: who says so.
+    """
+
+    case: str
+    event: str
+    date: str
+    person: str
+
+
+@define(eq=False)
+class LedgerTransferred:
+    """The ledger is being copied to another place.
+
+    Args:
+        to: where, without a password.
+        person: who decided.
+        why: their reason.
+    """
+
+    to: str
+    person: str
+    why: str
+
+
+Act = Literal["review", "override", "appeal"]
+"""What a person does about an answer: looks at it as planned, decides otherwise, asks that it be looked at again."""
+
+
+@define(eq=False)
+class PersonActed:
+    """A person reviewed a call's answer, overrode it, or appealed against it.
+
+    Args:
+        capability: of the call; likewise its version, its case and its labels.
+        person: who, as the application says.
+        relation: the type of record that `answer` is of: ``completed``, or ``amended``.
+        answer: the leaf of the record that says what the caller got: 32 bytes.
+        former: the leaf of the call's latest review, override or appeal so far; None: there was none.
+        actor: who has it recorded, where the context says.
+        decision: None for an appeal.
+        shown: the digest of the commitment to the response that was shown, lower-case hex; None: the record has none.
+        own: the person is the call's own actor.
+        spent_ms: milliseconds that it took the person.
+        reason: why, in the person's words: kept as a payload, since it may quote data.
+        display: what else was shown, likewise: its media type and its bytes.
+        changed: the new value's JSON bytes, likewise.
+    """
+
+    act: Act
+    call_id: str
+    capability: str
+    capability_version: str | None
+    case: Case | None
+    labels: tuple[str, ...]
+    person: str
+    relation: Literal["completed", "amended"]
+    answer: bytes
+    former: bytes | None
+    actor: Actor | None
+    decision: Decision | None
+    shown: str | None
+    own: bool
+    spent_ms: int | None
+    reason: bytes = field(repr=False)
+    display: tuple[str, bytes] | None = field(default=None, repr=False)
+    changed: bytes | None = field(default=None, repr=False)
+    audit: AuditPlan | None = None
+
+
+Record = (
+    ConfigActivated
+    | CallStarted
+    | CallCompleted
+    | CallAmended
+    | PersonActed
+    | BreakerChanged
+    | BlockChanged
+    | RetirementNotice
+    | PayloadErased
+    | LegalHold
+    | CaseEvent
+    | LedgerTransferred
+)

@@ -14,9 +14,12 @@ from types import MappingProxyType
 
 from attrs import frozen
 
-from failsoft.ledger.query import REVIEWS, Fields, Found, answering, is_served, reviewer_of
+from failsoft.ledger.query import Fields, Found, answering, is_served, reviewer_of
 from failsoft.ledger.read import Entry, Reader
 from failsoft.ledger.schema import Kind
+
+_DECIDED = (Kind.REVIEW_RECORDED, Kind.OVERRIDE_RECORDED)
+"""An appeal decides nothing."""
 
 COLUMNS = MappingProxyType(
     {
@@ -106,7 +109,7 @@ def _final(reader: Reader, ended: Entry, fields: Fields) -> Found:
 
 
 def _decision(reader: Reader, final: Entry, fields: Fields, attempt: Fields) -> Decision:
-    reviews = reader.records(REVIEWS, call_id=fields["call_id"], last=1)
+    reviews = reader.records(_DECIDED, call_id=fields["call_id"], last=1)
     served = attempt.get("served", {})
     return Decision(
         final.index,
@@ -127,6 +130,6 @@ def _decision(reader: Reader, final: Entry, fields: Fields, attempt: Fields) -> 
 def _answer(reader: Reader, fields: Fields) -> str | None:
     for each in fields.get("commitments", []):
         if each["path"] == "response":
-            payload = reader.payload(each["digest"])
+            payload = reader.readable(each["digest"])
             return None if payload is None else payload[2].decode("utf-8", "replace")
     return None

@@ -37,6 +37,7 @@ from failsoft.ledger.schema import Kind
 from failsoft.ledger.signer import Signer
 from failsoft.ledger.store import UNREADABLE, AppendFailed, Life, Store
 from failsoft.ledger.ticket import Gaps, Ticket, TicketQueue
+from failsoft.ledger.vault import Sealing, Vault, VaultFailed
 
 BATCH = 512
 """Records of a group commit: beyond that, a commit takes longer without costing less for each record."""
@@ -90,6 +91,7 @@ class Settings:
     clock: Clock
     random_bytes: Callable[[int], bytes]
     signing: Signing | None = None
+    sealing: Sealing | None = None
     tell: Tell = lambda name, fields: None
 
     def named(self, store: Store) -> str:
@@ -114,6 +116,7 @@ class Appender:
             settings.store(None, tuple) if signing is None else settings.store(signing.signer(), signing.anchored)
         )
         self.queue = queue
+        self.vault: Vault | None = None
         self.outage: Outage | None = None
         self.doubt: Batch | None = None
         self._settings = settings
@@ -226,7 +229,13 @@ class Appender:
         if self._live is not None:
             self._live.release(remove=remove)
             self._live = None
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Of connections; they're made again when there's something to write."""
         self.store.close()
+        if self.vault is not None:
+            self.vault.close()
 
     # --- what a batch holds -------------------------------------------------------------------------------------------
 
@@ -272,7 +281,11 @@ class Appender:
             self._emitter = self._new_emitter(self.store.origin)
 
     def _new_emitter(self, origin: str) -> Emitter:
-        return Emitter(origin, self._clock, self._settings.random_bytes)
+        settings = self._settings
+        if settings.sealing is None:
+            return Emitter(origin, self._clock, settings.random_bytes)
+        self.vault = Vault(settings.sealing, origin, settings.random_bytes)
+        return Emitter(origin, self._clock, settings.random_bytes, self.vault.key_of)
 
     def _hello(self) -> Draft:
         lib = {"python": platform.python_version(), **self.store.lib, "failsoft": _version()}
@@ -328,6 +341,8 @@ class Appender:
         assert record is not None
         try:
             built = self.emitter.build(draft.draft_of(record, _leaf_of), ticket.wall_ns, ticket.monotonic_ns)
+        except (VaultFailed, LedgerInvalid):  # it's no record's own: nothing can be recorded
+            raise
         except Exception as error:  # whatever it is, it's this record's own, and the others go on
             self.queue.drop(ticket, "malformed", _told(error))
             return False

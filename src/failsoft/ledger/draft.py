@@ -10,12 +10,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
+from typing import Any
 
+from failsoft.audit import Fact, Marks
 from failsoft.context import CallContext
 from failsoft.context import identifier as checked_identifier
 from failsoft.core import evidence
 from failsoft.core.effects import Ticket
+from failsoft.ledger import keeping_draft
 from failsoft.ledger.canonical import real
+from failsoft.ledger.person_draft import need_of, person_acted
 from failsoft.ledger.record import Draft, Fields
 from failsoft.ledger.schema import FORMAT, Kind
 from failsoft.outcome import Pin, Served, Source
@@ -29,6 +33,9 @@ ATTEMPTS_KEPT = 16
 
 ATTEMPTS_BYTES = 40_000
 """What the attempts may take of a record's 61,440 bytes."""
+
+FACTS_BYTES = 8_000
+"""What the public fields may take of it."""
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
@@ -129,15 +136,12 @@ def draft_of(record: evidence.Record, leaf_of: LeafOf) -> Draft:
             return _completed(record, leaf_of)
         case evidence.CallAmended():
             return _amended(record, leaf_of)
-        case evidence.ConfigActivated():
-            return _config(record)
-        case evidence.BreakerChanged():
-            return _breaker(record)
-        case evidence.BlockChanged():
-            return _block(record)
-        case evidence.RetirementNotice():
-            return _notice(record)
-    raise TypeError(f"{type(record).__name__} is no evidence")
+        case _:
+            pass
+    builder = _BUILDERS.get(type(record))
+    if builder is None:
+        raise TypeError(f"{type(record).__name__} is no evidence")
+    return builder(record)
 
 
 def _started(record: evidence.CallStarted) -> Draft:
@@ -149,7 +153,14 @@ def _started(record: evidence.CallStarted) -> Draft:
         fields["actor"] = _named("an actor's", id=actor.id, kind=actor.kind, on_behalf_of=actor.on_behalf_of)
     if record.route:
         fields["route"] = [_identifier(each, "an adapter's name") for each in record.route]
-    return Draft(Kind.CALL_STARTED, fields, (("request", JSON, record.request),))
+    if record.audit is None:
+        return Draft(Kind.CALL_STARTED, fields, (("request", JSON, record.request),))
+    marks = record.audit.request
+    return Draft(
+        Kind.CALL_STARTED,
+        {**fields, **facts_of(marks, record.request)},
+        (("request", JSON, marks.kept(record.request)),),
+    )
 
 
 def _completed(record: evidence.CallCompleted, leaf_of: LeafOf) -> Draft:
@@ -170,20 +181,23 @@ def _completed(record: evidence.CallCompleted, leaf_of: LeafOf) -> Draft:
         ]
     if (leaf := leaf_of(record.started)) is not None:
         fields["refs"] = {"started": leaf.hex()}
-    payloads = [*_present("prompt", JSON, record.prompt), *_present("response", JSON, record.response)]
+    payloads = _response(record, fields)
+    if record.audit is not None and record.audit.hides:
+        return Draft(Kind.CALL_COMPLETED, fields, payloads)
+    payloads += _present("prompt", JSON, record.prompt)
     for each in attempts:
         if each.reply is not None:
-            payloads.append((f"reply/{each.n}", _media(each.reply), each.reply))
+            payloads += ((f"reply/{each.n}", _media(each.reply), each.reply),)
         payloads += _present(f"error/{each.n}", TEXT, each.detail)
         payloads += _present(f"prompt/{each.n}", JSON, each.prompt)
-    return Draft(Kind.CALL_COMPLETED, fields, tuple(payloads))
+    return Draft(Kind.CALL_COMPLETED, fields, payloads)
 
 
 def _amended(record: evidence.CallAmended, leaf_of: LeafOf) -> Draft:
     fields = _ended(record, None)
     if (leaf := leaf_of(record.completed)) is not None:
         fields["refs"] = {"completed": leaf.hex()}
-    return Draft(Kind.CALL_AMENDED, fields, _present("response", JSON, record.response))
+    return Draft(Kind.CALL_AMENDED, fields, _response(record, fields))
 
 
 def _config(record: evidence.ConfigActivated) -> Draft:
@@ -238,6 +252,20 @@ def _notice(record: evidence.RetirementNotice) -> Draft:
     return Draft(Kind.MODEL_RETIREMENT_NOTICE, fields, _present("notice", TEXT, record.text))
 
 
+_BUILDERS: Mapping[type, Callable[[Any], Draft]] = {
+    evidence.ConfigActivated: _config,
+    evidence.PersonActed: person_acted,
+    evidence.BreakerChanged: _breaker,
+    evidence.BlockChanged: _block,
+    evidence.RetirementNotice: _notice,
+    evidence.PayloadErased: keeping_draft.erased,
+    evidence.LegalHold: keeping_draft.hold,
+    evidence.CaseEvent: keeping_draft.case_event,
+    evidence.LedgerTransferred: keeping_draft.transferred,
+}
+"""How evidence is told that refers to no ticket."""
+
+
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
@@ -263,7 +291,43 @@ def _ended(record: evidence.CallCompleted | evidence.CallAmended, version: str |
     fields |= {"outcome": record.outcome, "degraded": record.degraded, "us": record.us}
     if record.source is not None:
         fields["source"] = _source(record.source, version)
+    if record.review is not None:
+        fields["review"] = need_of(record.review)
     return fields
+
+
+def _response(
+    record: evidence.CallCompleted | evidence.CallAmended, fields: Fields
+) -> tuple[tuple[str, str, bytes], ...]:
+    """The answer as a payload; what of it is public goes into the record."""
+    if record.response is None or record.audit is None:
+        return _present("response", JSON, record.response)
+    fields |= facts_of(record.audit.response, record.response)
+    return (("response", JSON, record.audit.response.kept(record.response)),)
+
+
+def facts_of(marks: Marks, text: bytes) -> Fields:
+    """What's public of a request or a response, in clear, as far as a record has room for it."""
+    found = marks.facts(text)
+    told: Fields = {}
+    room = FACTS_BYTES
+    for name, value in found.items():
+        plain = [_fact(each) for each in value] if isinstance(value, list) else _fact(value)
+        room -= len(name) + len(json.dumps(plain, ensure_ascii=False).encode())
+        if room >= 0:
+            told[name] = plain
+    fields: Fields = {"facts": told} if told else {}
+    if len(told) < len(found):
+        fields["facts_omitted"] = len(found) - len(told)
+    return fields
+
+
+def _fact(value: Fact) -> str | int | bool:
+    if isinstance(value, str):
+        return provider_text(value)
+    if isinstance(value, float):
+        return real(value)
+    return value if abs(value) < 2**53 else str(value)
 
 
 def _source(source: Source, version: str | None) -> Fields:

@@ -11,7 +11,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import field, frozen
 
@@ -104,7 +104,15 @@ class SigningKey:
         return Note(text, (Signature(self.name, self.verifier.id, self.sign(text.encode())),))
 
 
-def write_key(path: Path, key: SigningKey) -> None:
+class Keepable(Protocol):
+    """A secret as a line of text."""
+
+    def to_text(self) -> str:
+        """The line, without its end."""
+        ...
+
+
+def write_key(path: Path, key: Keepable) -> None:
     """Make a key's file, for its owner's eyes only.
 
     Raises:

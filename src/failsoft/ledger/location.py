@@ -12,8 +12,10 @@ from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.ledger import sqlite, sqlite_read
 from failsoft.ledger.disk import BALLAST
 from failsoft.ledger.opening import Anchored
+from failsoft.ledger.receiving import FileReceiver, Receiver
 from failsoft.ledger.signer import Signer
 from failsoft.ledger.store import Source, Store
+from failsoft.ledger.vault import Sealing
 from failsoft.postgres_address import Address, is_postgres
 
 Warn = Callable[[str], None]
@@ -24,6 +26,11 @@ def _silent(reason: str) -> None: ...
 
 class Location(Protocol):
     """A ledger's place, whether there's one or not. ``str`` of it may be shown: it holds no password."""
+
+    @property
+    def sealing(self) -> Sealing | None:
+        """What opens its payloads; None: they're in clear, or stay closed."""
+        ...
 
     def exists(self) -> bool:
         """Is anything there? A database that can't be reached is taken to be."""
@@ -41,6 +48,14 @@ class Location(Protocol):
         """To write to it, as one emitter."""
         ...
 
+    def receiver(self) -> Receiver:
+        """To fill it from another one.
+
+        Raises:
+            LedgerInvalid: something else stands there.
+        """
+        ...
+
 
 @frozen
 class InFile:
@@ -49,11 +64,13 @@ class InFile:
     Args:
         connect_to: makes a connection to write: the seam where tests put faults.
         ballast: bytes kept free, so that a full disk can still be told.
+        sealing: what opens its payloads.
     """
 
     path: Path
     connect_to: sqlite.Connect = sqlite.connect
     ballast: int = BALLAST
+    sealing: Sealing | None = None
 
     def __str__(self) -> str:
         return str(self.path)
@@ -70,12 +87,21 @@ class InFile:
         """As any."""
         return sqlite.LedgerFile(self.path, self.connect_to, signer, anchored, self.ballast, warn)
 
+    def receiver(self) -> Receiver:
+        """As any."""
+        return FileReceiver(self.path)
+
 
 @frozen
 class InDatabase:
-    """A ledger in a PostgreSQL database. Needs the extra ``postgres``."""
+    """A ledger in a PostgreSQL database. Needs the extra ``postgres``.
+
+    Args:
+        sealing: what opens its payloads.
+    """
 
     address: Address = field(repr=False)
+    sealing: Sealing | None = None
 
     def __str__(self) -> str:
         return str(self.address)
@@ -95,6 +121,12 @@ class InDatabase:
         from failsoft.ledger import postgres
 
         return postgres.LedgerDatabase(self.address, signer, anchored)
+
+    def receiver(self) -> Receiver:
+        """As any."""
+        from failsoft.ledger.postgres_receiving import DatabaseReceiver
+
+        return DatabaseReceiver(self.address)
 
 
 def locate(ledger: str | Path | Location) -> Location:

@@ -62,7 +62,7 @@ def check_log(connection: Queries, name: str, signer: Signer | None, anchored: A
         raise LedgerInvalid(f"{name}: format {log[1]!r}, and this failsoft writes {FORMAT}")
     count = connection.execute("SELECT coalesce(max(seq), -1) + 1 FROM ledger_record").fetchone()[0]
     covered = connection.execute("SELECT coalesce(max(size), 0) FROM ledger_checkpoint").fetchone()[0]
-    frontier = _frontier(connection, name, head[0])
+    frontier = frontier_of(connection, name, head[0])
     if count != head[0] or covered > head[0] or frontier.to_bytes() != head[1]:
         raise LedgerInvalid(
             f"{name}: the head doesn't fit the records: it was cut or tampered with: run `failsoft verify`"
@@ -106,14 +106,15 @@ def _check_signed(
     return False
 
 
-def _frontier(connection: Queries, name: str, size: int) -> Frontier:
+def frontier_of(connection: Queries, name: str, size: int) -> Frontier:
     """The frontier that the stored subtrees and the leaves after them give; the newest bodies are hashed, too."""
     blocks = Frontier()
     whole = size // BLOCK
     for (block,) in connection.execute("SELECT hash FROM ledger_subtree WHERE idx < ? ORDER BY idx", (whole,)):
         blocks.append(block)
     rest = Frontier()
-    rows = connection.execute("SELECT leaf, body FROM ledger_record WHERE seq >= ? ORDER BY seq", (whole * BLOCK,))
+    query = "SELECT leaf, body FROM ledger_record WHERE seq >= ? AND seq < ? ORDER BY seq"
+    rows = connection.execute(query, (whole * BLOCK, size))
     for leaf, body in rows:
         if body is None or leaf_hash(body) != leaf:
             raise LedgerInvalid(f"{name}: a record's bytes were changed: run `failsoft verify` on it")

@@ -27,7 +27,7 @@ from failsoft.ledger.keys import SigningKey
 from failsoft.ledger.merkle import Frontier
 from failsoft.ledger.opening import Anchored, check_log, refuse_anew
 from failsoft.ledger.postgres_read import Database, failed, lock_of
-from failsoft.ledger.postgres_schema import component, differences, steps
+from failsoft.ledger.postgres_schema import component, differences, grants, steps
 from failsoft.ledger.record import Built
 from failsoft.ledger.schema import FORMAT
 from failsoft.ledger.signer import Signer, publish, signed_head
@@ -38,10 +38,13 @@ from failsoft.postgres_address import Address
 SECONDS = 10.0
 """What a command may take, the wait for other writers included."""
 
+FORGOTTEN = 1000
+"""Payloads that are deleted at once."""
+
 _RECORD = "COPY ledger_record FROM STDIN (FORMAT BINARY)"
 _RECORD_TYPES = ("int8", "bytea", "bytea", "text", "int8", "text", "text", "text", "text", "text", "text")
-_PAYLOAD = "COPY ledger_payload (digest, data) FROM STDIN (FORMAT BINARY)"
-_PAYLOAD_TYPES = ("bytea", "bytea")
+_PAYLOAD = "COPY ledger_payload FROM STDIN (FORMAT BINARY)"
+_PAYLOAD_TYPES = ("bytea", "bytea", "bytea", "bytea")
 
 _OPEN_CALLS = """
 SELECT call_id, leaf, capability, case_id FROM ledger_record AS began
@@ -122,10 +125,10 @@ class LedgerDatabase:
         """As any store."""
         database = Database.at(self.address, self._seconds)
         try:
-            self._bring_up(database)
+            set_up(database)
             version = database.execute("SELECT current_setting('server_version')").fetchone()[0]
             self.lib = {"postgresql": str(version)[:64]}
-            with _transaction(database):
+            with transaction(database):
                 # The founder's lock first: two processes that found at once would give the log two names.
                 database.execute("SELECT pg_advisory_xact_lock(hashtext(?))", (f"failsoft {self.address.schema}",))
                 made = database.execute("SELECT 1 FROM ledger_log").fetchone() is None
@@ -145,7 +148,7 @@ class LedgerDatabase:
         committing = False
         try:
             database = self._open_database()
-            with _transaction(database, commit=False):
+            with transaction(database, commit=False):
                 self._lock(database)
                 if doubtful and (at := _find(database, batch)) is not None:
                     database.execute("ROLLBACK")
@@ -167,7 +170,7 @@ class LedgerDatabase:
         """As any store."""
         assert self.signer is not None
         database = self._open_database()
-        with _transaction(database):
+        with transaction(database):
             self._lock(database)
             return publish(database, self.signer)
 
@@ -196,6 +199,18 @@ class LedgerDatabase:
         for (emitter,) in database.execute("SELECT emitter FROM ledger_live WHERE emitter <> ? ORDER BY 1", (own,)):
             if database.execute("SELECT pg_try_advisory_lock(?::bigint)", (lock_of(emitter),)).fetchone()[0]:
                 yield emitter, _Shown(self, emitter)
+
+    def forget(self, digests: Sequence[bytes]) -> bool:
+        """As any store: rows are deleted, and cleared away where the role owns the table. The server's own
+        log has them still.
+        """
+        database = self._open_database()
+        for at in range(0, len(digests), FORGOTTEN):
+            chunk = list(digests[at : at + FORGOTTEN])
+            database.execute("DELETE FROM ledger_payload WHERE digest = ANY(?)", (chunk,))
+        with contextlib.suppress(DatabaseFailed):
+            database.execute("VACUUM ledger_payload")
+        return True
 
     def anybody(self) -> bool:
         """As any store."""
@@ -233,16 +248,6 @@ class LedgerDatabase:
             raise AppendFailed("the ledger's database is not open")
         return self._database
 
-    def _bring_up(self, database: Database) -> None:
-        def run(query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
-            try:
-                cursor = database.connection.execute(query.encode(), values or None)
-                return cursor.fetchall() if cursor.description is not None else []
-            except psycopg.Error as error:
-                raise failed(error) from None
-
-        bring_up(run, component(self.address.schema), steps(self.address.schema), "ledger.url")
-
     def _make(self, database: Database, found: Callable[[], Sequence[Built]]) -> None:
         refuse_anew(self.name, self.signer, self._anchored)
         batch = found()
@@ -272,7 +277,7 @@ class LedgerDatabase:
     def _insert(self, database: Database, batch: Sequence[Built]) -> Grown:
         head = database.execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
         grown = self._head.grow(head, batch)
-        _copy(
+        copy_in(
             database,
             _RECORD,
             _RECORD_TYPES,
@@ -281,8 +286,8 @@ class LedgerDatabase:
                 for seq, r in enumerate(batch, grown.first)
             ),
         )
-        if payloads := [pair for r in batch for pair in r.payloads]:
-            _copy(database, _PAYLOAD, _PAYLOAD_TYPES, payloads)
+        if payloads := [each for r in batch for each in r.payloads]:
+            copy_in(database, _PAYLOAD, _PAYLOAD_TYPES, payloads)
         for artifact in [each for r in batch for each in r.artifacts]:
             database.execute("INSERT INTO ledger_artifact VALUES (?, ?, ?) ON CONFLICT DO NOTHING", artifact)
         for block in grown.blocks:
@@ -311,8 +316,48 @@ class _Shown:
         self.store.let_go(self.emitter, remove=remove)
 
 
+def set_up(database: Database) -> None:
+    """Make the tables where they're missing.
+
+    Raises:
+        ConfigurationError: they're those of a later version.
+        DatabaseFailed: that can't be done.
+    """
+
+    def run(query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        try:
+            cursor = database.connection.execute(query.encode(), values or None)
+            return cursor.fetchall() if cursor.description is not None else []
+        except psycopg.Error as error:
+            raise failed(error) from None
+
+    schema = database.address.schema
+    bring_up(run, component(schema), steps(schema), "ledger.url")
+
+
+def prepare(address: Address, writer: str) -> None:
+    """Make the tables, and let a role write to them that can't change anything.
+
+    Args:
+        address: as their owner.
+        writer: the role's name.
+
+    Raises:
+        DatabaseFailed: that can't be done.
+        ConfigurationError: the tables are those of a later version.
+    """
+    database = Database.at(address, SECONDS)
+    try:
+        set_up(database)
+        role = database.execute("SELECT quote_ident(?)", (writer,)).fetchone()[0]
+        for each in grants(address.schema, role):
+            database.execute(each)
+    finally:
+        database.close()
+
+
 @contextlib.contextmanager
-def _transaction(database: Database, *, commit: bool = True) -> Iterator[None]:
+def transaction(database: Database, *, commit: bool = True) -> Iterator[None]:
     """Rolled back on any error; committed at the end, unless that's done inside."""
     database.execute("BEGIN")
     try:
@@ -325,7 +370,8 @@ def _transaction(database: Database, *, commit: bool = True) -> Iterator[None]:
         raise
 
 
-def _copy(database: Database, statement: str, types: Sequence[str], rows: Any) -> None:
+def copy_in(database: Database, statement: str, types: Sequence[str], rows: Any) -> None:
+    """Run a COPY with these rows."""
     try:
         with database.connection.cursor().copy(statement.encode()) as copy:
             copy.set_types(types)

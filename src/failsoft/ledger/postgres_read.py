@@ -10,7 +10,7 @@ import psycopg
 
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.postgres_schema import STEPS, TABLES, component, differences
-from failsoft.ledger.store import TAMPERED, UNREADABLE, UNUSABLE, DatabaseFailed, Rows
+from failsoft.ledger.store import TAMPERED, UNREADABLE, UNUSABLE, DatabaseFailed, PayloadRow, Rows
 from failsoft.postgres import Bounded, reason
 from failsoft.postgres import connect as connect_to
 from failsoft.postgres_address import Address
@@ -140,20 +140,22 @@ class PayloadsAhead:
 
     def __init__(self, source: PostgresSource) -> None:
         self._source = source
-        self._ahead: dict[bytes, bytes] = {}
+        self._ahead: dict[bytes, PayloadRow] = {}
 
     def expect(self, bodies: Sequence[bytes]) -> None:
         """As any source's. What a record names is guessed from its bytes: who's wrong looks up more, or later."""
         named = [bytes.fromhex(each.decode()) for body in bodies for each in _NAMED.findall(body)]
-        rows = self._source.execute("SELECT digest, data FROM ledger_payload WHERE digest = ANY(?)", (named,))
-        self._ahead = dict(rows)
+        rows = self._source.execute(
+            "SELECT digest, dek, nonce, data FROM ledger_payload WHERE digest = ANY(?)", (named,)
+        )
+        self._ahead = {row[0]: row[1:] for row in rows}
 
-    def get(self, digest: bytes) -> bytes | None:
+    def get(self, digest: bytes) -> PayloadRow | None:
         """As any source's."""
         if digest in self._ahead:
             return self._ahead[digest]
-        row = self._source.execute("SELECT data FROM ledger_payload WHERE digest = ?", (digest,)).fetchone()
-        return None if row is None else cast("bytes", row[0])
+        row = self._source.execute("SELECT dek, nonce, data FROM ledger_payload WHERE digest = ?", (digest,)).fetchone()
+        return cast("PayloadRow | None", row)
 
 
 def connect(address: Address) -> PostgresSource:

@@ -21,7 +21,7 @@ Found = tuple[Entry, Fields]
 """A record, and what it says: nothing where it was pruned."""
 
 REVIEWS = (Kind.REVIEW_RECORDED, Kind.OVERRIDE_RECORDED, Kind.APPROVAL_RECORDED, Kind.APPEAL_RECORDED)
-"""What a person decided about a call."""
+"""What a person did about a call, or about what is in force."""
 
 FIELDS = MappingProxyType(
     {
@@ -44,6 +44,7 @@ FIELDS = MappingProxyType(
         "faults": "of attempts that failed, as adapter:fault, apart by a space",
         "us": "how long the call took, in microseconds",
         "reviewer": "who reviewed, overrode, approved or appealed",
+        "decision": "what a person decided: accepted, changed, rejected",
         "subject": "what a change is about: an adapter, a block's subject",
         "said": "the reason that stands in the record",
         "leaf": "its hash in the tree, hexadecimal",
@@ -143,6 +144,7 @@ def row_of(entry: Entry, fields: Fields) -> dict[str, str | int | bool]:
         "faults": " ".join(f"{each['adapter']}:{each['fault']}" for each in attempts if "fault" in each),
         "us": fields.get("us"),
         "reviewer": reviewer_of(fields),
+        "decision": fields.get("decision"),
         "subject": fields.get("subject") or fields.get("adapter"),
         "said": fields.get("why") or fields.get("reason"),
         "leaf": entry.leaf.hex(),

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from failsoft.errors import LedgerInvalid
+from failsoft.errors import LedgerInvalid, PayloadSealed
 from failsoft.ledger import canonical, merkle
 from failsoft.ledger.commitment import Disclosure, digest
 from failsoft.ledger.location import Location, locate
@@ -19,6 +19,7 @@ from failsoft.ledger.merkle import Frontier
 from failsoft.ledger.ranges import stored_range
 from failsoft.ledger.schema import Kind
 from failsoft.ledger.store import UNREADABLE, DatabaseFailed, Source
+from failsoft.ledger.vault import Vault
 
 _COLUMNS = "SELECT seq, leaf, type, ts, body, emitter, call_id FROM ledger_record"
 _OF_CASE = "(case_id = ? OR call_id IN (SELECT call_id FROM ledger_record WHERE case_id = ?))"
@@ -77,6 +78,7 @@ class Reader:
     def __init__(self, ledger: str | Path | Location) -> None:
         self.location = locate(ledger)
         self._opened: Source | None = None
+        self._vault: Vault | None = None
 
     def __enter__(self) -> Reader:
         source = self.location.connect()
@@ -94,6 +96,8 @@ class Reader:
     ) -> None:
         self._source.close()
         self._opened = None
+        if self._vault is not None:
+            self._vault.close()
 
     @property
     def _source(self) -> Source:
@@ -186,14 +190,57 @@ class Reader:
         Raises:
             ValueError: what's kept is not what was committed to.
         """
+        plain = self.disclosure(commitment)
+        if plain is None:
+            return None
+        disclosure = Disclosure.from_bytes(plain)
+        return disclosure.path, disclosure.media, disclosure.data
+
+    def disclosure(self, commitment: str | bytes) -> bytes | None:
+        """The bytes that a commitment was made of, without its tag; None where they aren't kept (any more).
+
+        Args:
+            commitment: the digest, as in a record (lower-case hex) or as bytes.
+
+        Raises:
+            ValueError: what's kept is not what was committed to.
+            PayloadSealed: it's encrypted, and its key isn't here.
+        """
         key = bytes.fromhex(commitment) if isinstance(commitment, str) else commitment
-        row = self._one("SELECT data FROM ledger_payload WHERE digest = ?", (key,))
+        row = self._one("SELECT dek, nonce, data FROM ledger_payload WHERE digest = ?", (key,))
         if row is None:
             return None
-        if type(row[0]) is not bytes or digest(row[0]) != key:
+        plain = row[2] if row[0] is None else self._unsealed(key, *row)
+        if plain is not None and (type(plain) is not bytes or digest(plain) != key):
             raise ValueError(f"the payload of {key.hex()} is not what was committed to")
-        disclosure = Disclosure.from_bytes(row[0])
-        return disclosure.path, disclosure.media, disclosure.data
+        return plain
+
+    def readable(self, commitment: str | bytes) -> tuple[str, str, bytes] | None:
+        """As `payload`, and None as well where it's encrypted and its key isn't here."""
+        try:
+            return self.payload(commitment)
+        except PayloadSealed:
+            return None
+
+    def keeps(self, commitment: str) -> bool:
+        """Is anything kept behind a commitment, encrypted or not?"""
+        return self._one("SELECT 1 FROM ledger_payload WHERE digest = ?", (bytes.fromhex(commitment),)) is not None
+
+    def _unsealed(self, commitment: bytes, dek: bytes, nonce: bytes, data: bytes) -> bytes | None:
+        sealing = self.location.sealing
+        if sealing is None:
+            raise PayloadSealed(f"{self.location}: its payloads are encrypted: name the ledger by its failsoft.toml")
+        if self._vault is None:
+            self._vault = Vault(sealing, self.origin)
+        kept = self._vault.find(dek)
+        if kept is not None and kept.shredded:
+            return None
+        if kept is None or kept.key is None:
+            raise PayloadSealed(f"{sealing.path}: it doesn't hold the key {dek.hex()}, or another payload key wraps it")
+        plain = kept.key.open(data, commitment, nonce)
+        if plain is None:
+            raise ValueError(f"the payload of {commitment.hex()} is not what was committed to")
+        return plain
 
     def artifact(self, sha256: str | bytes) -> tuple[str, bytes] | None:
         """Media type and data of an artifact (a configuration snapshot); None where there's none."""

@@ -20,6 +20,7 @@ from failsoft.ledger.canonical import ProfileError, dump
 from failsoft.ledger.commitment import SALT_SIZE, Disclosure, digest
 from failsoft.ledger.merkle import leaf_hash
 from failsoft.ledger.schema import Kind
+from failsoft.ledger.vault import NONCE_SIZE, CaseKey
 
 MAX_PAYLOAD = 64 * 2**20
 """Bytes of one payload: far above any reply that a transport lets through, far below what SQLite refuses."""
@@ -28,6 +29,12 @@ _POOL = 1024
 """Random bytes that are fetched at once. A forked child is another emitter, with its own."""
 
 Fields = dict[str, Any]
+
+Stored = tuple[bytes, bytes | None, bytes | None, bytes]
+"""Commitment, name of the key, nonce, data: a disclosure in clear where there's no key."""
+
+KeyOf = Callable[[str], CaseKey]
+"""Gives the key that payloads of a case are encrypted under; of what has none: ``""``."""
 
 
 @frozen
@@ -51,7 +58,7 @@ class Built:
     """A record's exact bytes, and what is stored beside them.
 
     Args:
-        payloads: commitment and disclosure of each.
+        payloads: a row of the payload table for each.
         artifacts: SHA-256, media type and data of each.
     """
 
@@ -65,7 +72,7 @@ class Built:
     call_id: str | None = None
     case_id: str | None = None
     capability: str | None = None
-    payloads: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
+    payloads: tuple[Stored, ...] = field(default=(), repr=False)
     artifacts: tuple[tuple[bytes, str, bytes], ...] = field(default=(), repr=False)
 
 
@@ -75,11 +82,19 @@ class Emitter:
     Args:
         origin: the log's name.
         clock: of this process.
-        random_bytes: gives that many random bytes; identity, record ids and salts come from it.
+        random_bytes: gives that many random bytes; identity, record ids, salts and nonces come from it.
+        key_of: payloads are encrypted; None: they're kept in clear.
     """
 
-    def __init__(self, origin: str, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        origin: str,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        key_of: KeyOf | None = None,
+    ) -> None:
         self.origin = origin
+        self._key_of = key_of
         self._random_bytes = random_bytes
         self._pool = b""
         self.id = self._random(16).hex()
@@ -142,20 +157,31 @@ class Emitter:
         taken, self._pool = self._pool[:size], self._pool[size:]
         return taken
 
-    def _commit(self, draft: Draft, document: Fields) -> tuple[tuple[bytes, bytes], ...]:
+    def _commit(self, draft: Draft, document: Fields) -> tuple[Stored, ...]:
         if not draft.payloads:
             return ()
-        kept: list[tuple[bytes, bytes]] = []
+        key = None if self._key_of is None else self._key_of(document["case"]["id"] if "case" in document else "")
+        if key is not None:
+            document["dek"] = key.name.hex()
+        kept: list[Stored] = []
         named: list[dict[str, str]] = []
         for path, media, data in sorted(draft.payloads):
             if len(data) > MAX_PAYLOAD:
                 raise ProfileError(f"a payload of {len(data)} bytes, more than {MAX_PAYLOAD}")
             disclosure = Disclosure(path, media, data, self._random(SALT_SIZE)).to_bytes()
             commitment = digest(disclosure)
-            kept.append((commitment, disclosure))
+            kept.append((commitment, *self._sealed(key, commitment, disclosure)))
             named.append({"digest": commitment.hex(), "path": path})
         document["commitments"] = named
         return tuple(kept)
+
+    def _sealed(
+        self, key: CaseKey | None, commitment: bytes, disclosure: bytes
+    ) -> tuple[bytes | None, bytes | None, bytes]:
+        if key is None:
+            return None, None, disclosure
+        nonce = self._random(NONCE_SIZE)
+        return key.name, nonce, key.seal(disclosure, commitment, nonce)
 
 
 def timestamp(time_ns: int) -> str:

@@ -61,6 +61,14 @@ REQUIRED = MappingProxyType(
         Kind.CALL_COMPLETED: frozenset({"call_id", "capability", "degraded", "outcome", "us"}),
         Kind.CALL_AMENDED: frozenset({"call_id", "capability", "degraded", "outcome", "us"}),
         Kind.CALL_ORPHANED: frozenset({"call_id", "refs"}),
+        Kind.PAYLOAD_ERASED: frozenset({"basis", "person"}),
+        Kind.LEGAL_HOLD_SET: frozenset({"case", "person", "why"}),
+        Kind.LEGAL_HOLD_CLEARED: frozenset({"case", "person", "why"}),
+        Kind.CASE_EVENT: frozenset({"case", "date", "event", "person"}),
+        Kind.LEDGER_TRANSFERRED: frozenset({"to", "person", "why"}),
+        Kind.REVIEW_RECORDED: frozenset({"call_id", "capability", "commitments", "decision", "person", "refs"}),
+        Kind.OVERRIDE_RECORDED: frozenset({"call_id", "capability", "commitments", "decision", "person", "refs"}),
+        Kind.APPEAL_RECORDED: frozenset({"call_id", "capability", "commitments", "person", "refs"}),
         Kind.LEDGER_FAILURE: frozenset({"from", "policy", "lost_at_most"}),
         Kind.LEDGER_RECOVERED: frozenset({"from", "to"}),
     }
@@ -72,6 +80,9 @@ RELATIONS = MappingProxyType(
         Kind.CALL_COMPLETED: frozenset({"started"}),
         Kind.CALL_AMENDED: frozenset({"completed"}),
         Kind.CALL_ORPHANED: frozenset({"started"}),
+        Kind.REVIEW_RECORDED: frozenset({"completed", "amended", "former"}),
+        Kind.OVERRIDE_RECORDED: frozenset({"completed", "amended", "former"}),
+        Kind.APPEAL_RECORDED: frozenset({"completed", "amended", "former"}),
         Kind.LEDGER_RECOVERED: frozenset({"failure"}),
     }
 )

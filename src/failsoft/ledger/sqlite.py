@@ -41,6 +41,9 @@ CHECKPOINT_PAGES = 1024
 """Pages of 8 KiB, as estimated, that the write-ahead log may hold before it's moved into the database. Counted in pages, not
 in bytes of records: a commit of one small record writes some ten, and a log without a bound fills the disk by itself."""
 
+FORGOTTEN = 1000
+"""Payloads that are deleted at once: writers wait meanwhile."""
+
 _FULL = {sqlite3.SQLITE_FULL}
 _NOT_COMMITTED = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY}
 
@@ -234,6 +237,23 @@ class LedgerFile:
         """As any store."""
         return LiveFile.gone(self.path, own)
 
+    def forget(self, digests: Sequence[bytes]) -> bool:
+        """As any store: rows are overwritten (``secure_delete``), and the write-ahead log is cut."""
+        connection = self._open_connection()
+        for at in range(0, len(digests), FORGOTTEN):
+            with self.lock.held():
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    rows = [(each,) for each in digests[at : at + FORGOTTEN]]
+                    connection.executemany("DELETE FROM ledger_payload WHERE digest = ?", rows)
+                    connection.execute("COMMIT")
+                except BaseException:
+                    self._roll_back(connection)
+                    raise
+        with self.lock.held():
+            busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        return not busy
+
     def anybody(self) -> bool:
         """As any store."""
         return anybody(self.path)
@@ -269,7 +289,7 @@ class LedgerFile:
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {VERSION}")
                 connection.execute("PRAGMA journal_mode = WAL")
-                _configure(connection)
+                configure(connection)
                 connection.execute("BEGIN IMMEDIATE")
                 for statement in STATEMENTS:
                     connection.execute(statement)
@@ -295,7 +315,7 @@ class LedgerFile:
             raise LedgerInvalid(f"{self.path}: {'; '.join(wrong[:5])}: run `failsoft verify` on it")
         if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise LedgerInvalid(f"{self.path}: this file system doesn't allow SQLite's write-ahead log")
-        _configure(connection)
+        configure(connection)
         connection.execute("BEGIN IMMEDIATE")  # nobody writes meanwhile; and it says whether writing is possible
         try:
             found = check_log(connection, self.name, self.signer, self._anchored)
@@ -328,7 +348,8 @@ class LedgerFile:
             ],
         )
         connection.executemany(
-            "INSERT INTO ledger_payload (digest, data) VALUES (?, ?)", [pair for r in batch for pair in r.payloads]
+            "INSERT INTO ledger_payload (digest, dek, nonce, data) VALUES (?, ?, ?, ?)",
+            [each for r in batch for each in r.payloads],
         )
         connection.executemany(
             "INSERT OR IGNORE INTO ledger_artifact (sha256, media, data) VALUES (?, ?, ?)",
@@ -369,7 +390,8 @@ class LedgerFile:
             raise LedgerInvalid(f"{self.path}: the ledger can't be written ({error})") from None
 
 
-def _configure(connection: sqlite3.Connection) -> None:
+def configure(connection: sqlite3.Connection) -> None:
+    """What every connection that writes needs."""
     for pragma in (
         "synchronous = FULL",
         "wal_autocheckpoint = 0",
@@ -388,6 +410,6 @@ def _close(connection: sqlite3.Connection) -> None:
 
 def _pages(batch: Sequence[Built]) -> int:
     """Pages that a commit writes: what it fills, one of the index for each payload, and the ends of the other trees."""
-    payloads = [len(data) for record in batch for _, data in record.payloads]
+    payloads = [len(each[3]) for record in batch for each in record.payloads]
     filled = sum(payloads) + sum(len(record.body) + 512 for record in batch)
     return 8 + len(payloads) + filled // PAGE_SIZE

@@ -13,12 +13,12 @@ from failsoft.errors import LedgerInvalid
 from failsoft.ledger.locks import alive
 from failsoft.ledger.sqlite import address
 from failsoft.ledger.sqlite_schema import APPLICATION_ID, PAGE_SIZE, VERSION, differences
-from failsoft.ledger.store import TAMPERED, UNREADABLE, UNUSABLE
+from failsoft.ledger.store import TAMPERED, UNREADABLE, UNUSABLE, PayloadRow
 
 _WAL_HEADER = "import sys; sys.stdout.buffer.write(open(sys.argv[1], 'rb').read(32))"
 _NEEDED = {"ledger_log", "ledger_record", "ledger_head", "ledger_payload", "ledger_artifact"}
-_PAYLOADS = "SELECT rowid, digest, data FROM ledger_payload NOT INDEXED ORDER BY rowid"
-_AFTER = (float("inf"), b"", b"")
+_PAYLOADS = "SELECT rowid, digest, dek, nonce, data FROM ledger_payload NOT INDEXED ORDER BY rowid"
+_AFTER: tuple[Any, ...] = (float("inf"), b"")
 
 
 class SqliteSource(sqlite3.Connection):
@@ -71,27 +71,29 @@ class PayloadsInOrder:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._rows: Iterator[tuple[float, bytes, bytes]] | None = None
+        self._rows: Iterator[tuple[Any, ...]] | None = None
         self._next = _AFTER
 
     def expect(self, bodies: Sequence[bytes]) -> None:
         """Nothing needs to be prepared."""
 
-    def get(self, digest: bytes) -> bytes | None:
+    def get(self, digest: bytes) -> PayloadRow | None:
         """As any source's."""
         if self._rows is None:
             self._rows = self._connection.execute(_PAYLOADS)
             self._next = next(self._rows, _AFTER)
         if self._next[1] == digest:
-            found = self._next[2]
+            found = self._next[2:]
             self._next = next(self._rows, _AFTER)
-            return found
-        row = self._connection.execute("SELECT rowid, data FROM ledger_payload WHERE digest = ?", (digest,)).fetchone()
+            return cast("PayloadRow", found)
+        row = self._connection.execute(
+            "SELECT rowid, dek, nonce, data FROM ledger_payload WHERE digest = ?", (digest,)
+        ).fetchone()
         if row is None:
             return None
         while self._next[0] <= row[0]:
             self._next = next(self._rows, _AFTER)
-        return cast("bytes", row[1])
+        return cast("PayloadRow", row[1:])
 
 
 def connect(path: Path) -> SqliteSource:

@@ -86,6 +86,10 @@ class Queries(Protocol):
         ...
 
 
+PayloadRow = tuple[bytes | None, bytes | None, bytes]
+"""Name of the key, nonce, data: a disclosure in clear where there's no key."""
+
+
 class Payloads(Protocol):
     """Payloads, as a walk over the records asks for them."""
 
@@ -93,7 +97,7 @@ class Payloads(Protocol):
         """These records come next: what they name may be fetched at once."""
         ...
 
-    def get(self, digest: bytes) -> bytes | None:
+    def get(self, digest: bytes) -> PayloadRow | None:
         """What's kept behind a commitment, unchecked; None where there's nothing."""
         ...
 
@@ -258,6 +262,17 @@ class Store(Protocol):
 
     def gone(self, own: str) -> Iterator[tuple[str, Life]]:
         """Emitters that are gone and that nobody has looked after."""
+        ...
+
+    def forget(self, digests: Sequence[bytes]) -> bool:
+        """Delete the payloads behind these commitments, and what else the store holds of their bytes.
+
+        Returns:
+            False: they're deleted, and somebody who reads keeps old pages in use.
+
+        Raises:
+            sqlite3.Error, DatabaseFailed, OSError: it can't be done.
+        """
         ...
 
     def anybody(self) -> bool:

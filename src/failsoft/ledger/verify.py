@@ -23,6 +23,7 @@ from failsoft.ledger.location import Location, locate
 from failsoft.ledger.merkle import Frontier
 from failsoft.ledger.note import Checkpoint, VerifierKey
 from failsoft.ledger.store import UNREADABLE, DatabaseFailed, Source
+from failsoft.ledger.vault import Sealing
 from failsoft.ledger.walk import OpenCall, Walk
 
 WHOLE, TAMPERED, INCOMPLETE, UNUSABLE = 0, 1, 2, 3
@@ -195,7 +196,7 @@ def verify(
         for code, what in source.examine():
             found.add(Problem(code, what))
         if found.code != UNUSABLE:
-            _walk(source, walk, covered, found)
+            _walk(source, location.sealing, walk, covered, found)
             _whole(source, walk, covered, found)
             _doubled(source, found)
             source.end()
@@ -211,6 +212,10 @@ def verify(
         source.close()
     if walk.steps_back:
         notes.append(f"a clock stepped back {walk.steps_back} times: the order of the log is what counts")
+    if walk.payloads.erased:
+        notes.append(f"{walk.payloads.erased} payloads were erased, as the log says")
+    if walk.payloads.sealed:
+        notes.append(f"{walk.payloads.sealed} payloads are encrypted and weren't opened: their content wasn't checked")
     return Verification(
         found.code,
         tuple(found.problems),
@@ -220,7 +225,7 @@ def verify(
         walk.frontier.size,
         walk.frontier.root().hex(),
         MappingProxyType(dict(walk.kinds)),
-        walk.payloads,
+        walk.payloads.count,
         in_flight,
         covered.pinned,
         covered.size or None,
@@ -236,12 +241,13 @@ def _is_of_the_reading(error: BaseException) -> bool:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _OF_THE_READING
 
 
-def _walk(source: Source, walk: Walk, covered: Covered, found: _Findings) -> None:
+def _walk(source: Source, sealing: Sealing | None, walk: Walk, covered: Covered, found: _Findings) -> None:
     log = source.execute("SELECT origin, format, vkey FROM ledger_log").fetchall()
     if len(log) != 1 or log[0][1] != schema.FORMAT:
         found.add(Problem(TAMPERED, "the log's own line is missing, doubled or of another format"))
     walk.origin = str(log[0][0]) if log else ""
     covered.begin(source, walk.origin)
+    walk.payloads.begin(sealing, walk.origin)
     rows = source.stream(f"SELECT {_COLUMNS} FROM ledger_record {source.hint_rows} ORDER BY seq")  # noqa: S608 -- our own
     while chunk := list(islice(rows, CHUNK)):
         walk.expect(chunk)
@@ -254,6 +260,7 @@ def _walk(source: Source, walk: Walk, covered: Covered, found: _Findings) -> Non
             if walk.frontier.size == covered.due:
                 covered.at(walk.frontier)
     covered.end(walk.frontier.size)
+    walk.payloads.end(found.report)
     if log and log[0][2] != walk.first_key:
         found.add(Problem(TAMPERED, "the log's own line states another key than its first record"))
 
@@ -273,8 +280,8 @@ def _whole(source: Source, walk: Walk, covered: Covered, found: _Findings) -> No
             Problem(TAMPERED, f"the head states {head[0]} records with another tree than the {size} that are there")
         )
     kept = source.execute("SELECT count(*) FROM ledger_payload").fetchone()[0]
-    if kept > walk.payloads:
-        found.add(Problem(TAMPERED, f"{kept - walk.payloads} payloads belong to no record"))
+    if kept > walk.payloads.count:
+        found.add(Problem(TAMPERED, f"{kept - walk.payloads.count} payloads belong to no record"))
 
 
 def _doubled(source: Source, found: _Findings) -> None:

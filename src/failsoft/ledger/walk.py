@@ -8,8 +8,8 @@ Rules:
    ``emitter.closed``.
 4. A call is started once and ends at most once; its end names the start's leaf, an amendment the end's. That it was
    orphaned is what another process concluded: the call's own emitter, which had lost its database for a while, may end it
-   all the same.
-5. Each commitment has its payload, which hashes to it and has its path.
+   all the same. What a person decides about it (`failsoft.ledger.walk_persons`) names the record of its answer.
+5. What it commits to is kept: see `failsoft.ledger.kept`.
 
 State kept: one line for each emitter and each open call; nothing for what's finished.
 """
@@ -28,11 +28,13 @@ from typing import Any
 
 from attrs import define, field
 
-from failsoft.ledger import canonical, commitment
+from failsoft.ledger import canonical
+from failsoft.ledger.kept import KeptPayloads
 from failsoft.ledger.merkle import BLOCK, Frontier
 from failsoft.ledger.note import VerifierKey
 from failsoft.ledger.schema import FORMAT, RELATIONS, REQUIRED, Kind
-from failsoft.ledger.store import Payloads, Source
+from failsoft.ledger.store import Source
+from failsoft.ledger.walk_persons import ACTS, ANSWERS, EARLIER, check_act, check_need
 
 Report = Callable[[str], None]
 Fields = dict[str, Any]
@@ -81,19 +83,18 @@ class Walk:
     kinds: Counter[str] = field(factory=Counter[str])
     emitters: dict[str, EmitterState] = field(factory=dict[str, EmitterState])
     open_calls: dict[str, OpenCall] = field(factory=dict[str, OpenCall])
-    payloads: int = 0
     first_key: str | None = None
     declared: tuple[int, str] | None = None
     steps_back: int = 0
     _ts: str = ""
-    _payloads: Payloads = field(init=False)
+    payloads: KeptPayloads = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._payloads = self.source.payloads()
+        self.payloads = KeptPayloads(self.source)
 
     def expect(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """These rows come next."""
-        self._payloads.expect([row[2] for row in rows if type(row[2]) is bytes])
+        self.payloads.rows.expect([row[2] for row in rows if type(row[2]) is bytes])
 
     def record(self, row: tuple[Any, ...], problem: Report) -> None:
         """The next row of ``ledger_record``: seq, leaf, body, then the index copies."""
@@ -157,7 +158,7 @@ class Walk:
             problem(f"it lacks {', '.join(sorted(required - fields.keys()))}")
         if "refs" in fields and not fields["refs"].keys() <= relations:
             problem("it refers to others by a relation that its type doesn't have")
-        if not _names_well(copies[6], copies[7], _actor(fields)):
+        if not _names_well(copies[6], copies[7], _actor(fields), fields.get("person")):
             problem("a name in it has control or format characters, isn't in NFC, or is too long")
         self._note_time(ts)
         if (kind is Kind.LOG_OPENED) != (index == 0):
@@ -209,7 +210,9 @@ class Walk:
 
     def _own(self, kind: Kind, index: int, leaf: bytes, fields: Fields, problem: Report) -> None:
         if "commitments" in fields:
-            self._committed(fields["commitments"], problem)
+            self.payloads.check(index, fields["commitments"], fields.get("dek"), problem)
+        if "review" in fields and kind in ANSWERS:
+            check_need(fields, problem)
         if kind is Kind.CALL_STARTED:
             if fields["call_id"] in self.open_calls:
                 problem("its call was started before")
@@ -218,10 +221,18 @@ class Walk:
             self._end(fields, problem)
         elif kind is Kind.CALL_AMENDED:
             self._amendment(index, fields, problem)
+        elif kind in ACTS:
+            check_act(kind, fields, self.source.execute(EARLIER, (fields["call_id"], index)), problem)
         elif kind is Kind.KEY_ROTATED:
             self._rotation(index, fields, problem)
         elif kind is Kind.CONFIG_ACTIVATED:
             self._artifact(fields["config_sha256"], problem)
+        else:
+            self._of_the_ledger(kind, index, leaf, fields, problem)
+
+    def _of_the_ledger(self, kind: Kind, index: int, leaf: bytes, fields: Fields, problem: Report) -> None:
+        if kind is Kind.PAYLOAD_ERASED:
+            self._erasure(index, fields)
         elif kind is Kind.LEDGER_FAILURE:
             self.emitters[fields["emitter"]].failure = leaf.hex()
         elif kind is Kind.LEDGER_RECOVERED and fields["refs"]["failure"] != self.emitters[fields["emitter"]].failure:
@@ -232,6 +243,13 @@ class Walk:
         if fields.get("from") != before and fields["to"] != before:  # two processes may declare the first key at once
             problem("it rotates from a key that isn't the log's")
         self._declare(index, fields["to"])
+
+    def _erasure(self, index: int, fields: Fields) -> None:
+        if not all(_HEX16.fullmatch(each) for each in fields.get("deks", ())):
+            raise ValueError
+        if not all(_HEX32.fullmatch(each) for each in fields.get("digests", ())):
+            raise ValueError
+        self.payloads.forget(index, fields)
 
     def _end(self, fields: Fields, problem: Report) -> None:
         started = self.open_calls.pop(fields["call_id"], None)
@@ -267,25 +285,6 @@ class Walk:
         if refs is not None and refs["completed"] not in [leaf.hex() for (leaf,) in rows]:
             problem("it amends a record that isn't its call's")
 
-    def _committed(self, commitments: list[Fields], problem: Report) -> None:
-        paths = [each["path"] for each in commitments]
-        if len(paths) > 1 and paths != sorted(set(paths)):
-            problem("its commitments aren't sorted by path, or one is doubled")
-        for each in commitments:
-            named = each["digest"]
-            if _HEX32.fullmatch(named) is None:
-                raise ValueError
-            key = bytes.fromhex(named)
-            plain = self._payloads.get(key)
-            if plain is None:
-                problem(f"its payload {each['path']!r:.40} is missing, and no record says that it was erased")
-                continue
-            self.payloads += 1
-            if sha256(commitment.TAG + plain).digest() != key:
-                problem(f"its payload {each['path']!r:.40} isn't what was committed to")
-            elif not commitment.is_for(plain, each["path"]):
-                problem(f"its payload {each['path']!r:.40} was committed to under another path")
-
     def _artifact(self, digest: str, problem: Report) -> None:
         row = self.source.execute(
             "SELECT data FROM ledger_artifact WHERE sha256 = ?", (bytes.fromhex(digest),)
@@ -301,8 +300,8 @@ def _actor(fields: Fields) -> str | None:
     return None if actor is None else actor["id"]
 
 
-def _names_well(case: str | None, capability: str | None, actor: str | None) -> bool:
-    return _named_well(case) and _named_well(capability) and _named_well(actor)
+def _names_well(case: str | None, capability: str | None, actor: str | None, person: str | None) -> bool:
+    return _named_well(case) and _named_well(capability) and _named_well(actor) and _named_well(person)
 
 
 @lru_cache(maxsize=4096)

@@ -69,7 +69,9 @@ class StoredLedger:
         self.healthy = False
         label = host or platform.node() or "unnamed-host"
         self.location = location
-        self._settings = Settings(self._store, origin, label, policy, clock, random_bytes, signing, self._tell_fields)
+        self._settings = Settings(
+            self._store, origin, label, policy, clock, random_bytes, signing, location.sealing, self._tell_fields
+        )
         self._clock = clock
         self._on_event = on_event
         self._max_queue = max_queue
@@ -210,7 +212,7 @@ class StoredLedger:
         """Let go of the store: connections and their locks don't survive a fork. False where that can't be."""
         if not self._io.acquire(timeout=_FORK_WAIT):
             return False
-        self._appender.store.close()
+        self._appender.let_go()
         self._queue.before_fork()
         return True
 

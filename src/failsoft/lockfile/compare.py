@@ -24,8 +24,8 @@ class Difference:
 
     Args:
         subject: ``capability NAME``, ``adapter NAME``, ``policy`` or ``versions``.
-        what: ``prompt``, ``request``, ``response``, ``rule``, ``fallback``, ``answer``, ``artefact``, ``sampling``,
-            ``dependency``, ``route``, ``pin``, ``data``, ``name``, ``served``, ``policy`` or ``version``.
+        what: ``prompt``, ``request``, ``response``, ``rule``, ``review``, ``fallback``, ``answer``, ``artefact``,
+            ``sampling``, ``dependency``, ``route``, ``pin``, ``data``, ``name``, ``served``, ``policy`` or ``version``.
         told: what changed.
     """
 
@@ -113,6 +113,9 @@ def _capability(name: str, old: LockedCapability, new: LockedCapability, locks: 
             yield said(what, f"the {what}'s schema: " + _fields(old, new, f"{what}_fields"))
     yield from _code("rule", "the acceptance rule", said, old.rule_code, new.rule_code, locks)
     yield from _code("rule", "the types' own checks", said, old.type_code, new.type_code, locks)
+    if old.review != new.review:
+        yield said("review", f"reviewed by a person: {new.review or 'never'}, before: {old.review or 'never'}")
+    yield from _code("review", "which answers a person reviews", said, old.review_code, new.review_code, locks)
     if old.sampling != new.sampling:
         yield said("sampling", "sampling: " + ", ".join(_sampling(old.sampling, new.sampling)))
     if old.fallback != new.fallback:

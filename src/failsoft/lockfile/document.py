@@ -132,6 +132,8 @@ class LockedCapability(_Part):
             `Lock.code`.
         artefacts: SHA-256 of each declared file.
         dependencies: version of each distribution that this code mentions.
+        review: which answers a person looks at; empty: nobody has to.
+        review_code: likewise, what its condition reaches.
         unseen: modules of the user's own whose source can't be read.
     """
 
@@ -153,6 +155,8 @@ class LockedCapability(_Part):
     rule_code: list[str]
     prompt_code: list[str]
     type_code: list[str]
+    review: str = ""
+    review_code: list[str] = Field(default_factory=list)
     unseen: list[str] = Field(default_factory=list)
     artefacts: dict[str, str] = Field(default_factory=dict)
     dependencies: dict[str, str] = Field(default_factory=dict)

@@ -163,6 +163,8 @@ class _Facts:
             rule_code=self._code(("accept",), contract.accept),
             prompt_code=prompt_code,
             type_code=self._type_code(),
+            review="" if contract.review is None else str(contract.review),
+            review_code=self._review_code(),
             artefacts=self._artefacts(),
             golden=self._golden(),
             dependencies=_versions(self.reach.foreign),
@@ -203,10 +205,24 @@ class _Facts:
         walk.root(self.contract.response_type)
         return list(walk.finish())
 
+    def _review_code(self) -> list[str]:
+        review = self.contract.review
+        if review is None or review.when is None:
+            return []
+        walk = self.reach.walk()
+        named = getattr(review.when, "__qualname__", "")
+        if named.startswith(f"{self.owner.__qualname__}."):  # written in the class's body, which holds much else
+            walk.members(self.owner, "review", named.rpartition(".")[2])
+        else:
+            walk.root(review.when)
+        return list(walk.finish())
+
     def _stateful(self) -> list[object]:
         """What may carry along something that decides what the fallback answers."""
         own = self.capability._body if isinstance(self.capability, FunctionCapability) else self.capability
-        return [own] if self._own_fallback() else [own, self.contract.fallback]
+        review = self.contract.review
+        condition = [] if review is None or review.when is None else [review.when]
+        return [own, *condition] if self._own_fallback() else [own, self.contract.fallback, *condition]
 
     def _mentions_instruction(self, prompt_code: list[str]) -> bool:
         """Is a model told the docstring by the capability's own prompt?"""

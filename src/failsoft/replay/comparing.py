@@ -95,8 +95,14 @@ def _word(value: str | None) -> str:
     return "none" if value is None else f'"{value}"'
 
 
+def kept_of(response: bytes, contract: Contract[Any, Any]) -> bytes:
+    """What of a response stands on record."""
+    return response if contract.audit is None else contract.audit.response.kept(response)
+
+
 def other(was: bytes, now: bytes, contract: Contract[Any, Any]) -> str:
     """How a response differs from the recorded one, without its content; empty where it doesn't."""
+    now = kept_of(now, contract)
     if was == now:
         return ""
     try:

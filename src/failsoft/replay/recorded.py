@@ -18,13 +18,16 @@ from attrs import field, frozen
 from pydantic import BaseModel, ConfigDict, Field
 
 from failsoft.core.effects import Tokens
+from failsoft.errors import PayloadSealed
 from failsoft.ledger.merkle import leaf_hash
 from failsoft.ledger.read import Entry, Reader
 from failsoft.ledger.schema import Kind
+from failsoft.ledger.vault import VaultFailed
 from failsoft.outcome import Grade, Pin, Served
 
 NOT_KEPT = "isn't kept: it was erased, or never recorded"
 CHANGED = "isn't what was committed to: it was changed since; run `failsoft verify` on the ledger"
+SEALED = "is encrypted, and its key isn't here: name the ledger by the failsoft.toml that says where keys are"
 
 _OF_CALLS = (Kind.CALL_STARTED, Kind.CALL_COMPLETED, Kind.CALL_AMENDED, Kind.CALL_ORPHANED)
 
@@ -296,6 +299,10 @@ def _payloads(reader: Reader, record: _Record) -> dict[str, Payload]:
 def _payload(reader: Reader, commitment: _Commitment) -> Payload:
     try:
         found = reader.payload(commitment.digest)
+    except PayloadSealed:
+        return Payload(None, SEALED)
+    except VaultFailed:
+        return Payload(None, "is encrypted, and the file of keys can't be read")
     except ValueError:
         return Payload(None, CHANGED)
     if found is None:

@@ -165,13 +165,17 @@ class _Replaying:
         if payload.data is None:
             self._note("request", _NOT, f"the request {payload.why}")
             return
+        marks = None if contract.audit is None else contract.audit.request
+        if marks is not None and marks.omitted:
+            self.excuses.append("a part of the request is on no record (`Audit.omitted`)")
         try:
             self.snapshot = contract.snapshot(contract.parse_request(payload.data))
+            text = self.snapshot.text if marks is None else marks.kept(self.snapshot.text)
         except Exception as error:  # validators are the user's own
             problem = f"the recorded request doesn't fit today's request type ({type(error).__name__})"
             self._compare("request", problem, self.excuses)
             return
-        if self.snapshot.text == payload.data:
+        if text == payload.data:
             self._note("request", _SAME)
         else:
             self._note("request", _NOT, "today's request type writes the recorded request in other bytes")
@@ -182,7 +186,7 @@ class _Replaying:
         payload = self.call.prompt
         if payload is None:
             if self.call.attempts:
-                self._note("prompt", _NOT, "no prompt of it is on record")
+                self._note("prompt", _NOT, f"no prompt of it is on record{self._hidden()}")
             return
         try:
             prompt = contract.render(snapshot)
@@ -203,8 +207,9 @@ class _Replaying:
         if attempt.prompt is not None and attempt.why == "repair":
             self._repair(attempt, before)
         if attempt.reply is None:
-            if attempt.fault is None:
-                self._note("decode", _NOT, "no reply of it is on record", attempt)
+            hidden = self._hidden()
+            if hidden or attempt.fault is None or attempt.fault in AFTER_DECODING:
+                self._note("decode", _NOT, f"no reply of it is on record{hidden}", attempt)
             else:
                 self.notes.append(f"attempt {attempt.n} ({attempt.adapter}) brought no reply: {attempt.fault}")
             return None
@@ -223,6 +228,11 @@ class _Replaying:
             else:
                 self._hold(self.contract, attempt, verdict)
         return verdict
+
+    def _hidden(self) -> str:
+        """Why prompts and replies of this capability aren't kept; empty where they are."""
+        audit = None if self.contract is None else self.contract.audit
+        return ": the capability keeps a part of it from records" if audit is not None and audit.hides else ""
 
     def _repair(self, attempt: Attempted, before: Verdict | None) -> None:
         assert attempt.prompt is not None

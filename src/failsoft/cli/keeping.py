@@ -1,0 +1,185 @@
+"""`failsoft ledger erase`, `hold`, `event`, `copy` and `prepare`: what is kept of a case, and where."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import attrs
+import typer
+
+from failsoft.cli.application import CONFIG, Config, Json
+from failsoft.cli.place import Ledger, located
+from failsoft.cli.telling import CODES, err, explained, print_json, print_line
+from failsoft.errors import ConfigurationError
+from failsoft.io.clock import SystemClock
+from failsoft.keeping import acting_on
+from failsoft.ledger.copying import copy
+from failsoft.ledger.erasure import Acting, erase, happened, hold
+from failsoft.ledger.location import InDatabase
+from failsoft.ledger.store import DatabaseFailed
+
+Case = Annotated[str, typer.Option(help="The case's identifier.")]
+Person = Annotated[str | None, typer.Option(help="Who decided; default: your login name.")]
+
+
+def _date(text: str) -> str:
+    from datetime import date
+
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a date, such as 2026-11-01") from None
+
+
+def _acting(config: Any) -> Acting:
+    return acting_on(config)[0]
+
+
+def erase_command(
+    case: Case,
+    why: Annotated[str, typer.Option("--why", help="The reason, for the record.")],
+    person: Person = None,
+    approved_by: Annotated[str | None, typer.Option(help="Who else agreed, for the record.")] = None,
+    config: Config = CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Destroy what was recorded of a case: requests, prompts, replies, answers. That they were there stays on record.
+
+    A legal hold forbids it, and so does a class of cases that mustn't be destroyed before its time ([retention]). Names
+    stay: of the case, of its calls, of models and people.
+    """
+    with explained(as_json):
+        acting, retention = acting_on(config)
+        with _names():
+            done = erase(
+                acting,
+                case,
+                basis=why,
+                person=person or getpass.getuser(),
+                approved_by=approved_by,
+                retention=retention,
+            )
+    if as_json:
+        print_json(attrs.asdict(done))
+    else:
+        print_line(f"{done.payloads} payloads of {case} destroyed, with {done.keys} keys")
+        for each in done.records:
+            print_line(f"on record: {each}")
+        if done.clear:
+            print_line(
+                f"{done.clear} of them weren't encrypted: backups of the ledger hold them still (ledger.payload_key)"
+            )
+        if not done.finished:
+            print_line("somebody was reading: old pages may still be in the write-ahead log; run it again")
+    raise typer.Exit(0 if done.finished else 1)
+
+
+def hold_command(
+    case: Case,
+    why: Annotated[str, typer.Option("--why", help="The reason, for the record.")],
+    person: Person = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Lift it again.")] = False,
+    config: Config = CONFIG,
+) -> None:
+    """Put a legal hold on a case: nothing of it is erased until somebody lifts it, whatever its class allows."""
+    with explained(as_json=False), _names():
+        place = hold(_acting(config), case, held=not clear, person=person or getpass.getuser(), why=why)
+    print_line(f"{'lifted from' if clear else 'held'}: {case} (record {place})")
+
+
+def event_command(
+    case: Case,
+    event: Annotated[str, typer.Option(help="What happened: final-payment, cancellation, closed, or one of yours.")],
+    on: Annotated[Any, typer.Option(help="When, as 2026-11-01.", parser=_date, metavar="DATE")],
+    person: Person = None,
+    config: Config = CONFIG,
+) -> None:
+    """Put on record that something happened with a case, from which on its records are kept for a time ([retention])."""
+    with explained(as_json=False), _names():
+        place = happened(_acting(config), case, event=event, date=on, person=person or getpass.getuser())
+    print_line(f"{event} of {case} on {on} (record {place})")
+
+
+def copy_command(
+    source: Annotated[
+        str, typer.Argument(metavar="FROM", help="The ledger; where it's signed, the failsoft.toml that names it.")
+    ],
+    to: Annotated[
+        Any, typer.Argument(metavar="TO", help="Where there's none yet: a file, or postgresql://…", parser=located)
+    ],
+    why: Annotated[str, typer.Option("--why", help="The reason, for the record.")],
+    person: Person = None,
+    as_json: Json = False,
+) -> None:
+    """Copy a ledger to another store: the same records, the same bytes, the same tree. Interrupted, it can be run again.
+
+    End the processes that write to it first: what they write later isn't in the copy. That it's copied is on record in both.
+    The file of the cases' keys isn't copied: it stays where it is, for whichever of them you go on with.
+    """
+    with explained(as_json), _names(), _progress(as_json) as progress:
+        acting = _acting(Path(source)) if source.endswith(".toml") else Acting(source, SystemClock())
+        done = copy(acting, to, person=person or getpass.getuser(), why=why, progress=progress)
+    if as_json:
+        print_json(attrs.asdict(done))
+        return
+    print_line(f"{done.size} records, root {done.root}" + (f" ({done.begun} of them were there)" if done.begun else ""))
+
+
+def prepare_command(
+    ledger: Ledger,
+    writer: Annotated[str, typer.Option(help="The database role that applications write as.")],
+) -> None:
+    """Make a ledger's tables in PostgreSQL as their owner, and let a role write to it that can't change anything."""
+    with explained(as_json=False):
+        if not isinstance(ledger, InDatabase):
+            raise ConfigurationError(f"{ledger}: only a database has roles")
+        from failsoft.ledger.postgres import prepare
+
+        try:
+            prepare(ledger.address, writer)
+        except DatabaseFailed as error:
+            raise ConfigurationError(f"{ledger}: {error}") from None
+    print_line(f"{writer} can write to {ledger}, and change nothing")
+
+
+@contextmanager
+def _progress(as_json: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar where somebody looks."""
+    if as_json or not err.is_terminal:
+        yield lambda done, size: None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=err) as bar:
+        task = bar.add_task("records", total=None)
+        yield lambda done, size: bar.update(task, completed=done, total=size)
+
+
+class _names:  # noqa: N801 -- reads as what it is, around a few lines
+    """A name that can't stand in a record is the command line's mistake."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ValueError):
+            raise ConfigurationError(f"not recorded: {error}") from None
+
+
+_COPY = f'Example: failsoft ledger copy failsoft.toml postgresql://db/ledger --why "one database"\n\n{CODES}'
+_PREPARE = f"Example: failsoft ledger prepare postgresql://owner@db/ledger --writer app\n\n{CODES}"
+_ERASE = f'Example: failsoft ledger erase --case T-17 --why "GDPR 17, letter of 2026-11-02"\n\n{CODES}'
+_HOLD = f'Example: failsoft ledger hold --case T-17 --why "claim 26-104"\n\n{CODES}'
+_EVENT = f"Example: failsoft ledger event --case T-17 --event final-payment --on 2026-11-01\n\n{CODES}"
+
+
+def add_keeping(group: typer.Typer) -> None:
+    """The commands of this room."""
+    group.command(name="erase", epilog=_ERASE)(erase_command)
+    group.command(name="hold", epilog=_HOLD)(hold_command)
+    group.command(name="event", epilog=_EVENT)(event_command)
+    group.command(name="copy", epilog=_COPY)(copy_command)
+    group.command(name="prepare", epilog=_PREPARE)(prepare_command)

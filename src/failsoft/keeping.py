@@ -1,0 +1,49 @@
+"""From ``[retention]`` to what may be destroyed, and from a configuration to who acts on its ledger from outside."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from failsoft.config_read import read_file
+from failsoft.config_retention import RetentionConfig
+from failsoft.errors import ConfigurationError
+from failsoft.io.clock import SystemClock
+from failsoft.ledger.erasure import Acting
+from failsoft.ledger.retention import CLASSES, Retention, RetentionClass
+from failsoft.signing import location_of, signing_of
+
+
+def retention_of(config: RetentionConfig, problems: list[str]) -> Retention:
+    """What's to be kept; what names a class that there isn't is told."""
+    own = {
+        name: RetentionClass(each.after, each.keep_days, each.erasable, each.source)
+        for name, each in config.classes.items()
+    }
+    classes = {**CLASSES, **own}
+    named = {f"retention.kinds.{kind}": name for kind, name in config.kinds.items()}
+    if config.default is not None:
+        named["retention.default"] = config.default
+    for place, name in named.items():
+        if name not in classes:
+            problems.append(f"{place}: there is no class {name!r}; there are {', '.join(sorted(classes))}")
+    return Retention(classes, dict(config.kinds), config.default)
+
+
+def acting_on(config: Path) -> tuple[Acting, Retention]:
+    """Who acts on the ledger of a configuration, and what's to be kept there.
+
+    Raises:
+        ConfigurationError: the configuration is wrong, or its ledger is off.
+    """
+    draft = read_file(config, keyless=True)
+    problems = [*draft.problems]
+    location = location_of(draft.config.ledger, problems)
+    signing = signing_of(draft.config.ledger, problems)
+    retention = retention_of(draft.config.retention, problems)
+    if location is None and not problems:
+        problems.append('ledger.url: the ledger is off ("none"): nothing was recorded')
+    if problems or location is None:
+        raise ConfigurationError(problems)
+    host = draft.config.host or socket.gethostname()
+    return Acting(location, SystemClock(), signing, host), retention

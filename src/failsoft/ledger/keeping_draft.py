@@ -1,0 +1,53 @@
+"""What the records say of what people do to a ledger: erasing, holding, copying, and what happened with a case."""
+
+from __future__ import annotations
+
+from failsoft.context import identifier
+from failsoft.core.evidence import CaseEvent, LedgerTransferred, LegalHold, PayloadErased
+from failsoft.ledger.record import Draft, Fields
+from failsoft.ledger.schema import Kind
+
+WORDS = 512
+"""Characters of a reason that are kept."""
+
+
+def erased(record: PayloadErased) -> Draft:
+    """Payloads are being destroyed."""
+    fields: Fields = {"basis": _words(record.basis), **_people(person=record.person, approved_by=record.approved_by)}
+    if record.case is not None:
+        fields["case"] = _case(record.case)
+    if record.keys:
+        fields["deks"] = list(record.keys)
+    if record.digests:
+        fields["digests"] = list(record.digests)
+    return Draft(Kind.PAYLOAD_ERASED, fields)
+
+
+def hold(record: LegalHold) -> Draft:
+    """A legal hold is set, or lifted."""
+    kind = Kind.LEGAL_HOLD_SET if record.held else Kind.LEGAL_HOLD_CLEARED
+    return Draft(kind, {"case": _case(record.case), "why": _words(record.why), **_people(person=record.person)})
+
+
+def case_event(record: CaseEvent) -> Draft:
+    """Something happened with a case."""
+    fields: Fields = {"case": _case(record.case), "date": record.date, "event": identifier(record.event, "an event")}
+    return Draft(Kind.CASE_EVENT, {**fields, **_people(person=record.person)})
+
+
+def transferred(record: LedgerTransferred) -> Draft:
+    """The ledger is being copied."""
+    fields: Fields = {"to": _words(record.to), "why": _words(record.why), **_people(person=record.person)}
+    return Draft(Kind.LEDGER_TRANSFERRED, fields)
+
+
+def _case(name: str) -> Fields:
+    return {"id": identifier(name, "a case's id")}
+
+
+def _people(**names: str | None) -> Fields:
+    return {key: identifier(name, "a person") for key, name in names.items() if name is not None}
+
+
+def _words(text: str) -> str:
+    return text[:WORDS].encode("utf-8", "replace").decode()

@@ -1,0 +1,109 @@
+"""A store that is being filled from another one: the same rows, the same bytes, no head until all of them are there.
+
+Without its head a log isn't opened by anybody, so that a copy that was interrupted isn't written to. Run again, the copy
+goes on where it ended.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger.disk import make_private
+from failsoft.ledger.locks import FileLock
+from failsoft.ledger.sqlite import address, configure, connect
+from failsoft.ledger.sqlite_schema import APPLICATION_ID, PAGE_SIZE, STATEMENTS, VERSION, differences
+from failsoft.ledger.store import Queries
+
+Row = tuple[Any, ...]
+
+TABLES = {
+    "ledger_log": 5,
+    "ledger_record": 11,
+    "ledger_payload": 4,
+    "ledger_subtree": 2,
+    "ledger_artifact": 3,
+    "ledger_checkpoint": 4,
+    "ledger_head": 4,
+}
+"""What is received, and how many columns each has."""
+
+
+class Receiver(Protocol):
+    """A store that is being filled. Raises what stands in `failsoft.ledger.store.UNREADABLE`."""
+
+    @property
+    def queries(self) -> Queries:
+        """To look at what is there."""
+        ...
+
+    def take(self, rows: dict[str, Sequence[Row]]) -> None:
+        """Rows by table, all or none."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class FileReceiver:
+    """A file of SQLite's. Made where there's none.
+
+    Raises:
+        LedgerInvalid: something else stands there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = FileLock(path.with_name(path.name + ".lock"))
+        with self._lock.held():
+            new = not path.exists()
+            self.queries = connection = connect(address(path, "rwc"))
+            try:
+                if new:
+                    _make(connection)
+                    make_private(path)
+                configure(connection)
+                mark = connection.execute("PRAGMA application_id").fetchone()[0]
+                if mark != APPLICATION_ID or differences(connection):
+                    raise LedgerInvalid(f"{path}: something else than a copy of a ledger stands there")
+            except BaseException:
+                connection.close()
+                raise
+        self._connection = connection
+
+    def take(self, rows: dict[str, Sequence[Row]]) -> None:
+        """As any receiver."""
+        with self._lock.held():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                for table, each in rows.items():
+                    marks = ", ".join("?" * TABLES[table])
+                    again = "OR IGNORE " if table == "ledger_artifact" else ""
+                    query = f"INSERT {again}INTO {table} VALUES ({marks})"  # noqa: S608 -- our own names
+                    self._connection.executemany(query, each)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """As any receiver: what's in the write-ahead log moves into the file."""
+        with self._lock.held():
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._connection.close()
+        self._lock.close()
+
+
+def _make(connection: sqlite3.Connection) -> None:
+    connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in STATEMENTS:
+        connection.execute(statement)
+    connection.execute("COMMIT")

@@ -1,0 +1,208 @@
+"""A ledger from one store to the other, and back: the same tree, whatever it holds; a copy that was interrupted goes on."""
+
+from __future__ import annotations
+
+import sqlite3
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ledgers import CONTEXT, SystemClock, completed, ledger_at, rows, settled, started
+from signing import KEY as LOG_KEY
+from signing import attack, signing_in
+from tests.postgres_server import PostgresServer
+
+from failsoft.context import CallContext
+from failsoft.core.effects import Recorded
+from failsoft.core.evidence import ConfigActivated
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger import copying as copying_module
+from failsoft.ledger.copying import Copied, copy
+from failsoft.ledger.erasure import Acting, erase
+from failsoft.ledger.location import InDatabase, InFile, Location
+from failsoft.ledger.publishing import SECOND
+from failsoft.ledger.read import read
+from failsoft.ledger.vault import PayloadKey, Sealing
+from failsoft.ledger.verify import verify
+from failsoft.postgres_address import Address
+
+SCHEMAS = (f"copy_{number}" for number in count())
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> InDatabase:
+    return InDatabase(Address.parse(f"{postgres.url}&schema={next(SCHEMAS)}"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> InFile:
+    return InFile(tmp_path / "x.db")
+
+
+def wrote(place: Location, calls: int = 3, context: CallContext = CONTEXT, **options: Any) -> None:
+    ledger = ledger_at(place, clock=SystemClock(), **options)
+    ledger.open()
+    ledger.submit(ConfigActivated(b'{"a":1}', (), ()))
+    ledger.submit(ConfigActivated(b'{"a":1}', (), ()))
+    name = ledger._appender.emitter.id[:8]
+    for number in range(calls):
+        begin = ledger.submit(started(f"{name}-{number}", context=context))
+        last = ledger.submit(completed(begin, f"{name}-{number}", context=context))
+    assert isinstance(settled(last), Recorded)
+    ledger.close()
+
+
+def copied(source: Location, to: Location, signing: Any = None, **options: Any) -> Copied:
+    acting = Acting(source, SystemClock(), signing, "worker-2")
+    return copy(acting, to, **{"person": "u-7", "why": "one database", **options})
+
+
+def all_of(place: Location) -> list[tuple[Any, ...]]:
+    source = place.connect()
+    try:
+        tables = ("record", "payload", "artifact", "checkpoint", "subtree", "head", "log")
+        return [sorted(map(str, source.execute(f"SELECT * FROM ledger_{each}").fetchall())) for each in tables]  # type: ignore[misc]
+    finally:
+        source.close()
+
+
+class TestCopying:
+    def test_there_and_back_it_is_the_same_row_by_row(self, file: InFile, database: InDatabase, tmp_path: Path) -> None:
+        wrote(file, 300)
+        told: list[tuple[int, int]] = []
+        done = copied(file, database, progress=lambda now, size: told.append((now, size)))
+        assert all_of(file) == all_of(database)
+        assert told[-1] == (done.size, done.size)
+        for place in (file, database):
+            found = verify(place)
+            assert (found.exit_code, found.size, found.root) == (0, done.size, done.root)
+        with read(database) as reader:
+            (record,) = reader.records("ledger.transferred")
+            assert (record.fields["to"], record.fields["person"]) == (str(database), "u-7")
+        back = InFile(tmp_path / "back.db")
+        copied(database, back)
+        assert all_of(database) == all_of(back)
+
+    def test_it_goes_on_in_the_new_place(self, file: InFile, database: InDatabase) -> None:
+        wrote(file)
+        copied(file, database)
+        wrote(database)
+        assert verify(database).exit_code == 0
+
+    def test_what_is_signed_encrypted_and_erased_stays_so(self, database: InDatabase, tmp_path: Path) -> None:
+        sealing = Sealing(PayloadKey(bytes(range(32))), tmp_path / "keys")
+        file = InFile(tmp_path / "x.db", sealing=sealing)
+        signing = signing_in(tmp_path, every_ns=60 * SECOND)
+        wrote(file, signing=signing)
+        erase(Acting(file, SystemClock(), signing), "SPE4A7-26-R-0001", basis="b", person="p")
+        wrote(file, signing=signing, context=CallContext())
+        to = InDatabase(database.address, sealing)
+        copied(file, to, signing)
+        found = verify(to, keys=[LOG_KEY.verifier])
+        assert (found.exit_code, found.verdict, found.head_signed) == (0, "verified", True)
+        assert all_of(file) == all_of(to)
+        wrote(to, signing=signing)
+        assert verify(to, keys=[LOG_KEY.verifier]).exit_code == 0
+
+
+class TestInterrupted:
+    @pytest.mark.parametrize("back", [False, True])
+    def test_it_goes_on_where_it_ended_and_nobody_writes_to_a_part(
+        self, file: InFile, database: InDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back: bool
+    ) -> None:
+        source, to = (database, file) if back else (file, database)
+        wrote(source, 20)
+        monkeypatch.setattr(copying_module, "CHUNK", 7)
+
+        def stop(done: int, size: int) -> None:
+            if done >= 14:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            copied(source, to, progress=stop)
+        assert verify(to).exit_code == 1
+        with pytest.raises(LedgerInvalid, match="its head is missing"):
+            ledger_at(to, clock=SystemClock()).open()
+        done = copied(source, to)
+        assert done.begun == 14
+        assert all_of(source) == all_of(to)
+        with read(to) as reader:
+            assert len(list(reader.records("ledger.transferred"))) == 1
+
+    def test_what_is_there_must_be_its_beginning(
+        self, file: InFile, database: InDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wrote(file, 20)
+        other = InFile(tmp_path / "other.db")
+        wrote(other, 30)
+        monkeypatch.setattr(copying_module, "CHUNK", 30)
+
+        def stop(done: int, size: int) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            copied(other, database, progress=stop)
+        with pytest.raises(LedgerInvalid, match="isn't the beginning"):
+            copied(file, database)
+        small = InFile(tmp_path / "small.db")
+        wrote(small, 1)
+        with pytest.raises(LedgerInvalid, match="it's a copy of another one"):
+            copied(small, database)
+
+
+class TestRefused:
+    def test_onto_a_whole_ledger_or_itself(self, file: InFile, database: InDatabase) -> None:
+        wrote(file)
+        wrote(database)
+        with pytest.raises(LedgerInvalid, match="a whole ledger is there already"):
+            copied(file, database)
+        with pytest.raises(LedgerInvalid, match="that's where it is"):
+            copied(file, file)
+
+    def test_onto_something_else(self, file: InFile, tmp_path: Path) -> None:
+        wrote(file)
+        (tmp_path / "text.db").write_bytes(b"no database" * 1000)
+        with pytest.raises(LedgerInvalid, match="file is not a database"):
+            copied(file, InFile(tmp_path / "text.db"))
+        connection = sqlite3.connect(tmp_path / "other.db")
+        connection.execute("CREATE TABLE t (a)")
+        connection.close()
+        with pytest.raises(LedgerInvalid, match="something else than a copy"):
+            copied(file, InFile(tmp_path / "other.db"))
+
+    def test_from_nowhere(self, file: InFile, tmp_path: Path) -> None:
+        with pytest.raises(LedgerInvalid, match="there is no such ledger"):
+            copied(file, InFile(tmp_path / "to.db"))
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "UPDATE ledger_record SET body = CAST(body || ' ' AS BLOB) WHERE seq = 4",
+            "UPDATE ledger_record SET leaf = zeroblob(32), body = NULL WHERE seq = 4",
+        ],
+    )
+    def test_what_was_tampered_with_is_not_made_whole(self, file: InFile, database: InDatabase, statement: str) -> None:
+        wrote(file)
+        copy_of = InFile(file.path.with_name("spare.db"))
+        copied(file, copy_of)
+        attack(copy_of.path, statement, "DELETE FROM ledger_subtree")
+        acting = Acting(copy_of, SystemClock())
+        with pytest.raises(LedgerInvalid):
+            copy(acting, database, person="p", why="w")
+        assert rows(copy_of.path, "SELECT count(*) FROM ledger_record WHERE type = 'ledger.transferred'") in (
+            [(1,)],
+            [(2,)],
+        )
+
+    def test_a_record_changed_in_the_midst_is_named(self, file: InFile, tmp_path: Path) -> None:
+        wrote(file, 400)
+        attack(file.path, "UPDATE ledger_record SET body = CAST(body || ' ' AS BLOB) WHERE seq = 4")
+        with pytest.raises(LedgerInvalid, match="record 4 was changed"):
+            copied(file, InFile(tmp_path / "to.db"))
+
+    def test_a_leaf_that_the_head_doesnt_hold_is_found_at_the_end(self, file: InFile, tmp_path: Path) -> None:
+        wrote(file, 400)
+        attack(file.path, "UPDATE ledger_record SET leaf = zeroblob(32), body = NULL WHERE seq = 4")
+        with pytest.raises(LedgerInvalid, match="aren't those of its head"):
+            copied(file, InFile(tmp_path / "to.db"))

@@ -1,0 +1,282 @@
+"""Erasing a case, and what forbids it; an erasure that was interrupted at each of its steps."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ledgers import CONTEXT, SystemClock, completed, ledger_at, rows, settled, started
+from signing import KEY as LOG_KEY
+from signing import attack, signing_in
+from tests.postgres_server import PostgresServer
+
+from failsoft.context import CallContext, Case
+from failsoft.core.effects import Recorded
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger import erasure as erasure_module
+from failsoft.ledger.erasure import Acting, Erased, ErasureRefused, erase, happened, hold
+from failsoft.ledger.location import InDatabase, InFile, Location
+from failsoft.ledger.publishing import SECOND
+from failsoft.ledger.read import read
+from failsoft.ledger.retention import CaseFile, Retention, RetentionClass
+from failsoft.ledger.sqlite import LedgerFile
+from failsoft.ledger.vault import PayloadKey, Sealing, Vault
+from failsoft.ledger.verify import verify
+from failsoft.postgres_address import Address
+
+KEY = PayloadKey(bytes(range(32)))
+CASE = "SPE4A7-26-R-0001"
+ANOTHER = CallContext(Case("T-17", "letter"))
+CANARY = b'{"description":"canary-9c2e"}'
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> InFile:
+    return InFile(tmp_path / "x.db", sealing=Sealing(KEY, tmp_path / "x.keys"))
+
+
+@pytest.fixture
+def clear(tmp_path: Path) -> InFile:
+    return InFile(tmp_path / "clear.db")
+
+
+def acting(place: Location, **options: Any) -> Acting:
+    return Acting(place, SystemClock(), host="worker-2", **options)
+
+
+def wrote(place: Location, context: CallContext, *names: str, data: bytes = CANARY) -> None:
+    ledger = ledger_at(place, clock=SystemClock())
+    ledger.open()
+    for each in names:
+        begin = ledger.submit(started(each, context=context, request=data))
+        assert isinstance(settled(ledger.submit(completed(begin, each, context=context))), Recorded)
+    ledger.close()
+
+
+def erased(place: Location, case: str = CASE, **options: Any) -> Erased:
+    return erase(acting(place), case, **{"basis": "GDPR 17", "person": "u-7", **options})
+
+
+def bytes_of(folder: Path) -> bytes:
+    return b"".join(each.read_bytes() for each in folder.iterdir() if each.is_file())
+
+
+class TestErasing:
+    @pytest.mark.parametrize("kept", ["place", "clear"])
+    def test_payloads_are_gone_from_every_file_and_the_tree_stays(
+        self, kept: str, request: pytest.FixtureRequest, tmp_path: Path
+    ) -> None:
+        place: InFile = request.getfixturevalue(kept)
+        wrote(place, CONTEXT, "c1", "c2")
+        wrote(place, ANOTHER, "c3", data=b'{"kept":1}')
+        sealed = rows(place.path, "SELECT data FROM ledger_payload ORDER BY rowid LIMIT 8")
+        before = verify(place)
+        done = erased(place, approved_by="u-8")
+        assert (done.payloads, done.finished) == (8, True)
+        assert (done.keys, done.clear) == ((1, 0) if kept == "place" else (0, 8))
+        everything = bytes_of(tmp_path)
+        assert b"canary-9c2e" not in everything
+        assert not any(bytes(data) in everything for (data,) in sealed)
+        found = verify(place, pins=[(before.size, before.root)])
+        assert (found.exit_code, found.payloads) == (0, 4)
+        assert "8 payloads were erased, as the log says" in found.summary()
+        with read(place) as reader:
+            (record,) = reader.records("payload.erased")
+            fields = record.fields
+            assert (fields["basis"], fields["person"], fields["approved_by"], fields["case"]) == (
+                "GDPR 17",
+                "u-7",
+                "u-8",
+                {"id": CASE},
+            )
+            assert record.index == done.records[0]
+            assert reader.payload(reader.call("c1")[0].fields["commitments"][0]["digest"]) is None
+            assert reader.payload(reader.call("c3")[0].fields["commitments"][0]["digest"]) is not None
+
+    def test_in_postgres(self, postgres: PostgresServer, tmp_path: Path) -> None:
+        place = InDatabase(Address.parse(f"{postgres.url}&schema=erased"), Sealing(KEY, tmp_path / "keys"))
+        wrote(place, CONTEXT, "c1")
+        wrote(place, ANOTHER, "c3")
+        assert erased(place).payloads == 4
+        assert (verify(place).exit_code, verify(place).payloads) == (0, 4)
+
+    def test_what_comes_after_an_erasure_lies_under_a_new_key(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        erased(place)
+        wrote(place, CONTEXT, "c2")
+        assert verify(place).exit_code == 0
+        with read(place) as reader:
+            assert reader.payload(reader.call("c2")[0].fields["commitments"][0]["digest"]) is not None
+        again = erased(place)
+        assert (again.payloads, again.keys, len(again.records)) == (4, 2, 1)
+        assert verify(place).exit_code == 0
+
+    def test_an_application_goes_on_while_its_case_is_erased(self, place: InFile) -> None:
+        ledger = ledger_at(place, clock=SystemClock())
+        ledger.open()
+        begin = ledger.submit(started("c1"))
+        settled(ledger.submit(completed(begin, "c1")))
+        erased(place)
+        begin = ledger.submit(started("c2"))
+        assert isinstance(settled(ledger.submit(completed(begin, "c2"))), Recorded)
+        ledger.close()
+        found = verify(place)
+        assert (found.exit_code, found.payloads) == (0, 4)
+
+    def test_a_signed_log_is_signed_on(self, place: InFile, tmp_path: Path) -> None:
+        signing = signing_in(tmp_path, every_ns=60 * SECOND)
+        ledger = ledger_at(place, clock=SystemClock(), signing=signing)
+        ledger.open()
+        begin = ledger.submit(started("c1"))
+        settled(ledger.submit(completed(begin, "c1")))
+        ledger.close()
+        with pytest.raises(LedgerInvalid, match="give its key"):
+            erased(place)
+        erase(acting(place, signing=signing), CASE, basis="b", person="p")
+        assert verify(place, keys=[LOG_KEY.verifier]).verdict == "verified"
+
+    def test_more_than_one_record_holds_is_said_in_several(
+        self, clear: InFile, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wrote(clear, CONTEXT, "c1", "c2")
+        monkeypatch.setattr(erasure_module, "NAMED", 3)
+        monkeypatch.setattr("failsoft.ledger.sqlite.FORGOTTEN", 3)
+        assert len(erased(clear).records) == 3
+        assert verify(clear).exit_code == 0
+
+    def test_a_case_that_has_nothing_is_refused(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        with pytest.raises(ErasureRefused, match="nothing of the case 'T-99'"):
+            erased(place, "T-99")
+        with pytest.raises(LedgerInvalid, match="there is no such file"):
+            erased(InFile(place.path.with_name("none.db")))
+
+    def test_a_reader_that_is_there_leaves_it_unfinished_and_the_next_run_ends_it(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        with read(place) as reader:
+            assert reader.size
+            done = erased(place)
+            assert not done.finished
+        again = erased(place)
+        assert (again.finished, again.records) == (True, ())
+        assert verify(place).exit_code == 0
+
+
+class TestInterrupted:
+    @pytest.mark.parametrize("step", ["shred", "forget"])
+    @pytest.mark.parametrize("kept", ["place", "clear"])
+    def test_it_is_seen_and_finished_by_running_it_again(
+        self, kept: str, step: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        place: InFile = request.getfixturevalue(kept)
+        wrote(place, CONTEXT, "c1")
+
+        def fails(*_: Any) -> Any:
+            raise OSError("the machine stopped")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Vault if step == "shred" else LedgerFile, step, fails)
+            if (kept, step) != ("clear", "shred"):
+                with pytest.raises(LedgerInvalid, match="run it again"):
+                    erased(place)
+                expected = 0 if (kept, step) == ("place", "forget") else 2
+                assert verify(place).exit_code == expected
+        again = erased(place)
+        assert again.records == () or (kept, step) == ("clear", "shred")
+        found = verify(place)
+        assert (found.exit_code, found.payloads) == (0, 0)
+
+    def test_nothing_is_destroyed_that_couldnt_be_put_on_record(
+        self, place: InFile, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wrote(place, CONTEXT, "c1")
+        with pytest.raises(LedgerInvalid, match="couldn't be recorded"):
+            erased(place, person="\x07")
+        found = verify(place)
+        assert (found.exit_code, found.payloads) == (0, 4)
+
+    @pytest.mark.parametrize(("name", "value"), [("deks", "x"), ("digests", "x")])
+    def test_an_erasure_that_names_nothing_is_malformed(self, clear: InFile, name: str, value: str) -> None:
+        wrote(clear, CONTEXT, "c1")
+        erased(clear)
+        body = rows(clear.path, "SELECT body FROM ledger_record WHERE type = 'payload.erased'")[0][0]
+        fields = {**json.loads(body), name: [value]}
+        changed = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+        attack(clear.path, ("UPDATE ledger_record SET body = ? WHERE type = 'payload.erased'", (changed,)))
+        assert "it's malformed" in " ".join(verify(clear).summary())
+
+
+class TestHolds:
+    def test_a_hold_forbids_it_until_it_is_lifted(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        hold(acting(place), CASE, held=True, person="u-9", why="claim 26-104")
+        with pytest.raises(ErasureRefused, match=r"legal hold is on this case \(u-9: claim 26-104\)"):
+            erased(place)
+        hold(acting(place), CASE, held=False, person="u-9", why="settled")
+        assert erased(place).payloads == 4
+        assert verify(place).exit_code == 0
+
+    def test_a_hold_on_another_case_forbids_nothing(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        hold(acting(place), "T-17", held=True, person="u-9", why="claim")
+        assert erased(place).payloads == 4
+
+
+DAY = 86_400 * SECOND
+
+
+def at(day: str) -> int:
+    return (date.fromisoformat(day) - date(1970, 1, 1)).days * DAY
+
+
+class TestRetention:
+    @pytest.mark.parametrize(
+        ("events", "day", "forbidden"),
+        [
+            ({}, "2099-01-01", "until its final-payment is on record, and 1096 days after"),
+            ({"cancellation": "2020-01-01"}, "2099-01-01", "until its final-payment"),
+            ({"final-payment": "2026-01-10"}, "2026-01-11", "until 2029-01-10"),
+            ({"final-payment": "2026-01-10"}, "2029-01-09", "until 2029-01-10"),
+            ({"final-payment": "2026-01-10"}, "2029-01-10", None),
+        ],
+    )
+    def test_a_contractors_records_are_kept_for_three_years_after_final_payment(
+        self, events: dict[str, str], day: str, forbidden: str | None
+    ) -> None:
+        case = CaseFile(events={name: date.fromisoformat(each) for name, each in events.items()})
+        told = Retention(default="contractor").forbids(case, at(day))
+        assert (told is None) if forbidden is None else (told is not None and forbidden in told)
+
+    def test_a_class_by_kind_comes_before_the_default(self) -> None:
+        rules = Retention(kinds={"letter": "contract-file"}, default="contractor")
+        assert rules.forbids(CaseFile(kind="letter"), 0) is None
+        assert rules.forbids(CaseFile(kind="solicitation"), 0) is not None
+        assert Retention().forbids(CaseFile(), 0) is None
+        assert Retention().ends(CaseFile()) is None
+
+    def test_a_class_of_ones_own(self) -> None:
+        rules = Retention(
+            {"short": RetentionClass("closed", 10, erasable=False, source="house rule 4")}, default="short"
+        )
+        case = CaseFile(events={"closed": date(2026, 1, 1)})
+        assert rules.ends(case) == date(2026, 1, 11)
+        assert "house rule 4" in (rules.forbids(case, at("2026-01-10")) or "")
+        assert rules.forbids(case, at("2026-01-11")) is None
+
+    def test_it_is_read_from_the_log(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        rules = Retention(default="contractor")
+        with pytest.raises(ErasureRefused, match=r"FAR 4\.703"):
+            erased(place, retention=rules)
+        happened(acting(place), CASE, event="final-payment", date="2031-01-01", person="u-7")
+        with pytest.raises(ErasureRefused, match="until 2034-01-01"):
+            erased(place, retention=rules)
+        happened(acting(place), CASE, event="final-payment", date="2001-01-01", person="u-7")
+        assert erased(place, retention=rules).payloads == 4
+        assert verify(place).exit_code == 0
+        with read(place) as reader:
+            case = CaseFile.of(each.fields for each in reader.records(case=CASE))
+        assert (case.kind, case.events) == ("solicitation", {"final-payment": date(2001, 1, 1)})

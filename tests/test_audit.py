@@ -1,0 +1,220 @@
+"""What's marked public stands in the record, what's marked omitted on none, and nothing else changes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypedDict
+
+import pytest
+from pydantic import BaseModel, Field
+
+import failsoft
+from failsoft import Ask, Audit, Capability, Isolation, Referral, Required
+from failsoft.audit import AuditPlan, Marks, marks_of, plan_of
+from failsoft.ledger.draft import FACTS_BYTES, facts_of
+from failsoft.ledger.read import read
+from failsoft.ledger.verify import verify
+
+
+class Person(BaseModel):
+    name: Annotated[str, Audit.omitted]
+    role: Annotated[str, Audit.public]
+
+
+class Item(BaseModel):
+    nsn: Annotated[str, Audit.public]
+    description: Annotated[str, Audit.committed]
+    contact: Person
+    others: list[Person] = Field(default_factory=list)
+    by_name: dict[str, Person] = Field(default_factory=dict)
+    note: Annotated[str | None, Audit.omitted] = None
+
+
+class Plain(BaseModel):
+    text: str
+    child: Plain | None = None
+
+
+class TestMarks:
+    def test_each_marked_field_is_found_by_its_path(self) -> None:
+        class Offer(BaseModel):
+            item: Plain
+            price: Annotated[float, Audit.public]
+            part: Annotated[str, Audit.public] = Field(alias="partNumber")
+            secret: Annotated[int, Audit.omitted] | None = None
+
+        assert marks_of(Offer, "x") == Marks((("price",), ("part",), ("partNumber",)), (("secret",),))
+
+    @pytest.mark.parametrize(
+        "kind", [str, Plain, list[Plain], dict[str, int], Plain | Referral, int | None, Literal["a"], tuple[int, ...]]
+    )
+    def test_where_nothing_is_marked_there_is_no_plan(self, kind: Any) -> None:
+        assert plan_of(kind, kind, "rate") is None
+
+    def test_dataclasses_and_typed_dictionaries_are_looked_into(self) -> None:
+        @dataclass
+        class Row:
+            code: Annotated[str, Audit.public]
+            rest: str
+
+        class Table(TypedDict):
+            rows: list[Annotated[Person, "told"]]
+            key: Annotated[str, Audit.omitted]
+
+        globals().update(Row=Row, Table=Table)  # hints are resolved by name
+        assert marks_of(Row, "x") == Marks((("code",),))
+        omitted = Marks(omitted=(("name",),))
+        assert marks_of(Person, "x") == Marks((("role",),), omitted.omitted)
+
+    def test_elements_and_union_members_may_be_marked(self) -> None:
+        class Notes(BaseModel):
+            texts: list[Annotated[str, Audit.omitted]]
+            table: dict[str, Annotated[str, Audit.omitted] | int]
+
+        assert marks_of(Notes, "x") == Marks(omitted=(("texts", "*"), ("table", "*")))
+
+    def test_a_type_that_is_marked_as_a_whole_is_refused(self) -> None:
+        with pytest.raises(TypeError, match="marked as a whole"):
+            marks_of(Annotated[str, Audit.omitted], "x")
+
+    def test_a_type_that_holds_itself_ends(self) -> None:
+        assert marks_of(Plain, "x") == Marks()
+
+    def test_what_is_public_in_a_list_is_refused(self) -> None:
+        with pytest.raises(TypeError, match=r"rate: request type: others\.\*\.role is public inside a list"):
+            plan_of(Item, str, "rate")
+
+    def test_a_name_that_no_record_can_have_is_refused(self) -> None:
+        class Odd(BaseModel):
+            größe: Annotated[int, Audit.public]
+
+        with pytest.raises(TypeError, match="can't be named in a record"):
+            marks_of(Odd, "x")
+
+    def test_omitted_fields_go_wherever_they_are(self) -> None:
+        marks = Marks(
+            omitted=(("a",), ("b", "c"), ("d", "*", "e"), ("f", "*", "*", "g"), ("h", "x"), ("i", "*"), ("j", "k", "l"))
+        )
+        text = json.dumps(
+            {
+                "a": 1,
+                "b": {"c": 2, "z": 3},
+                "d": [{"e": 4}, {"y": 5}, 6],
+                "f": [{"m": {"g": 7, "n": 8}}],
+                "h": "text",
+                "i": [1],
+                "j": {"q": 0},
+            }
+        ).encode()
+        assert json.loads(marks.kept(text)) == {
+            "b": {"z": 3},
+            "d": [{}, {"y": 5}, 6],
+            "f": [{"m": {"n": 8}}],
+            "h": "text",
+            "i": [],
+            "j": {"q": 0},
+        }
+        assert Marks().kept(b" 1 ") == b" 1 "
+
+    def test_facts_are_plain_values(self) -> None:
+        marks = Marks(public=(("a",), ("b", "c"), ("d",), ("e",), ("f",), ("g",), ("h", "i")))
+        text = json.dumps(
+            {"a": "x", "b": {"c": 1.5}, "d": [1, None, {"q": 1}, "y"], "e": None, "f": {"q": 1}, "h": 5}
+        ).encode()
+        assert marks.facts(text) == {"a": "x", "b.c": 1.5, "d": [1, "y"]}
+        assert Marks().facts(b"no JSON") == {}
+
+    def test_facts_are_written_as_records_have_them_and_bounded(self) -> None:
+        marks = Marks(public=tuple((f"f{number}",) for number in range(40)))
+        long = {f"f{number}": "x" * 600 for number in range(40)}
+        told = facts_of(marks, json.dumps(long).encode())
+        assert len(json.dumps(told)) < FACTS_BYTES + 500
+        assert all(len(each) == 512 for each in told["facts"].values())
+        assert told["facts_omitted"] == 40 - len(told["facts"])
+        mixed = facts_of(marks, json.dumps({"f0": 0.1, "f1": 2**60, "f2": True, "f3": ["\ud800", 1.5]}).encode())
+        assert mixed == {"facts": {"f0": "0.1", "f1": str(2**60), "f2": True, "f3": ["?", "1.5"]}}
+        assert facts_of(marks, b"{}") == {}
+
+
+class Class(BaseModel):
+    code: Annotated[str, Audit.public]
+    why: str
+    reader: Annotated[str, Audit.omitted] = ""
+
+
+class Offer(BaseModel):
+    nsn: Annotated[str, Audit.public]
+    description: str
+    contact: Annotated[str, Audit.omitted]
+
+
+class Classify(Capability[Offer, Class]):
+    """Which class?"""
+
+    review = Required()
+
+    def fallback(self, request: Offer) -> Class:
+        return Class(code="5310", why="a nut", reader="canary-reader")
+
+
+OFFER = Offer(nsn="5310-00-903-3994", description="NUT,SELF-LOCKING", contact="canary-contact")
+
+
+def everything(folder: Path) -> bytes:
+    return b"".join(each.read_bytes() for each in folder.iterdir() if each.is_file())
+
+
+def test_a_call_is_recorded_as_its_types_are_marked(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    isolation = Isolation(
+        {"ledger": {"url": f"sqlite:///{path}"}, "capabilities": {"classify": {"adapters": ["legacy"]}}},
+        capabilities=[Classify],
+    )
+    answers = iter([{"code": "5310", "why": "canary of a model's"}, ValueError("canary-error")])
+
+    @isolation.adapter("legacy", model="small-1")
+    def ask(question: Ask) -> Any:
+        assert "canary-contact" in question.prompt.to_json().decode(), "the model is asked all of it"
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return {**answer, "reader": "canary-reader"}
+
+    with isolation:
+        first = isolation[Classify].sync(OFFER)
+        assert (first.by_ai, first.value.reader) == (True, "canary-reader")
+        second = isolation[Classify].sync(OFFER)
+        assert second.degraded
+        isolation.review(
+            first.call_id,
+            person="u-7",
+            decision="changed",
+            reason="another",
+            changed=Class(code="5315", why="a pin", reader="canary-reader"),
+            shown="canary-reader was shown",
+        )
+    assert b"canary-contact" not in everything(tmp_path)
+    assert b"canary-reader" not in everything(tmp_path)
+    assert b"canary-error" not in everything(tmp_path)
+    assert verify(path).exit_code == 0
+    with read(path) as reader:
+        started, completed, reviewed = reader.call(first.call_id)
+        assert started.fields["facts"] == {"nsn": "5310-00-903-3994"}
+        assert completed.fields["facts"] == {"code": "5310"}
+        assert [each["path"] for each in completed.fields["commitments"]] == ["response"]
+        assert [each["path"] for each in reviewed.fields["commitments"]] == ["changed", "reason"]
+        request = reader.payload(started.fields["commitments"][0]["digest"])
+        assert request is not None
+        assert json.loads(request[2]) == {"nsn": "5310-00-903-3994", "description": "NUT,SELF-LOCKING"}
+
+
+def test_what_hides_nothing_keeps_prompts_and_replies() -> None:
+    assert not AuditPlan(Marks((("a",),)), Marks()).hides
+    assert AuditPlan(Marks(), Marks(omitted=(("a",),))).hides
+    assert AuditPlan(Marks(omitted=(("a",),)), Marks()).hides
+
+
+def test_it_is_among_the_public_names() -> None:
+    assert failsoft.Audit is Audit
