@@ -425,6 +425,11 @@ class TestAskingAgain:
         with read("x.db") as reader:
             assert [each.kind for each in reader.call(found["new_call_id"])] == ["call.started", "call.completed"]
         assert len(documents("x.db", *ALL, code=2)) == 2
+        again = run("x.db", *OWN)
+        assert "1 calls asked again themselves: they're left out" in told(again)
+        assert "own will be asked 1 times" in told(again)
+        assert "own agrees with 1 of 1" in told(again)
+        assert "own agrees with 1 of 1" in told(run("x.db", "--call", found["new_call_id"], *OWN[2:]))
 
     def test_over_http(self) -> None:
         calls(chat_answer({"stars": 3}))

@@ -258,7 +258,8 @@ class TestAttempts:
         del end["attempts"][0]["status"]
         wrote(place, payloads=REPLY, end=end)
         found = replayed(place, "c1")
-        assert step(found, "decode").reason == "the record has no HTTP status of it"
+        told = step(found, "decode")
+        assert (told.result, told.reason) == (NOT, "the record has no HTTP status of it")
         assert "schema" not in results(found)
 
     def test_that_were_broken_off(self, place: Path) -> None:

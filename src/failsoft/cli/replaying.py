@@ -182,6 +182,9 @@ def _ask_again(
             Unasked("", f"record {each} was pruned") if isinstance(each, int) else question(reader, each)
             for each in window.calls(reader)
         ]
+    if window.call is None and (left_out := sum(map(_asked_again, found))):
+        err.print(f"{left_out} calls asked again themselves: they're left out", highlight=False, soft_wrap=True)
+        found = [each for each in found if not _asked_again(each)]
     count = sum(isinstance(each, Question) for each in found)
     _consent(adapter, count, most, yes=yes, as_json=as_json)
     tally = Tally()
@@ -197,6 +200,10 @@ def _ask_again(
     else:
         _tell_agreement(adapter, tally)
     raise typer.Exit(tally.exit_code)
+
+
+def _asked_again(found: Question | Unasked) -> bool:
+    return isinstance(found, Question) and found.call.actor_kind == KIND
 
 
 def _consent(adapter: str, count: int, most: int, *, yes: bool, as_json: bool) -> None:

@@ -113,6 +113,10 @@ class _Case(_Part):
     series: str | None = None
 
 
+class _Actor(_Part):
+    kind: str | None = None
+
+
 class _Record(_Part):
     call_id: str
     commitments: list[_Commitment] = []
@@ -122,6 +126,7 @@ class _Started(_Record):
     capability: _Named
     config_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     case: _Case | None = None
+    actor: _Actor = _Actor()
     labels: list[str] = []
 
 
@@ -190,6 +195,7 @@ class Recorded:
         ts: that record's own time.
         config_sha256: the digest of the configuration that was in force.
         case: id, kind and series of its case.
+        actor_kind: what sort of person or process asked.
         ends: what its caller got: by its completed record, and by those that amend it; none: it has no end on record.
         orphaned: whoever made it is gone.
         omitted: how many of its attempts aren't on record.
@@ -203,6 +209,7 @@ class Recorded:
     version: str | None
     config_sha256: str
     case: tuple[str, str | None, str | None] | None
+    actor_kind: str | None
     labels: frozenset[str]
     request: Payload
     ends: tuple[End, ...]
@@ -267,6 +274,7 @@ def recorded(reader: Reader, call_id: str) -> Recorded:
         start.capability.version,
         start.config_sha256,
         None if start.case is None else (start.case.id, start.case.kind, start.case.series),
+        start.actor.kind,
         frozenset(start.labels),
         _payloads(reader, start).get("request", Payload(None, NOT_KEPT)),
         tuple(ends),
