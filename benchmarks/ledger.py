@@ -82,8 +82,8 @@ def completed(call_id: str, begin: Ticket) -> CallCompleted:
     )  # fmt: skip
 
 
-async def asyncio_tasks(ledger: StoredLedger, calls: int, tasks: int) -> list[float]:
-    """Each task makes one call after the other; seconds that each append took."""
+async def asyncio_tasks(ledger: StoredLedger, calls: int, tasks: int, name: str = "") -> list[float]:
+    """Each task makes one call after the other, all under this name; seconds that each append took."""
     numbers, waits = iter(range(calls)), list[float]()
     driver = AsyncDriver(Nobody(), SystemClock())
 
@@ -95,9 +95,9 @@ async def asyncio_tasks(ledger: StoredLedger, calls: int, tasks: int) -> list[fl
 
     async def task() -> None:
         for number in numbers:
-            begin = ledger.submit(started(f"{tasks}-{number}"))
+            begin = ledger.submit(started(f"{name}{tasks}-{number}"))
             await one(begin)
-            await one(ledger.submit(completed(f"{tasks}-{number}", begin)))
+            await one(ledger.submit(completed(f"{name}{tasks}-{number}", begin)))
 
     await asyncio.gather(*(task() for _ in range(tasks)))
     return waits

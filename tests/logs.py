@@ -11,8 +11,10 @@ from typing import Any
 
 from failsoft.io.clock import SystemClock
 from failsoft.ledger import draft
+from failsoft.ledger.keys import SigningKey
 from failsoft.ledger.record import Built, Draft, Emitter, timestamp
 from failsoft.ledger.schema import Kind
+from failsoft.ledger.signer import Signer
 from failsoft.ledger.sqlite import LedgerFile
 
 START = 1_795_442_400_000_000_000  # 2026-11-23T14:00:00Z
@@ -36,15 +38,16 @@ def snapshot(
 
 
 class Log:
-    """A ledger's file; its first process opens it at 0."""
+    """A ledger's file; its first process opens it at 0. With a key it's signed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, key: SigningKey | None = None) -> None:
         self.path = path
-        self.file = LedgerFile(path)
-        self.file.origin = "example.com/log"
+        signer = None if key is None else Signer(key, path.with_name(path.name + ".state"))
+        self.file = LedgerFile(path, signer=signer)
+        self.file.origin = "example.com/log" if key is None else key.name
         self.random = random.Random(7).randbytes
-        founder = self._emitter()
-        self.file.open(lambda: [self._built(founder, draft.log_opened(), 0), self._built(founder, hello(1), 0)])
+        founder, keys = self._emitter(), () if key is None else (str(key.verifier),)
+        self.file.open(lambda: [self._built(founder, draft.log_opened(keys), 0), self._built(founder, hello(1), 0)])
         self.first = Process(self, founder)
 
     def process(self, pid: int = 2, second: float = 1) -> Process:

@@ -153,7 +153,7 @@ def test_all_problems_are_listed_at_once_and_the_right_sections_are_kept(tmp_pat
         'capabilities.c.deadline: a duration has a unit: write "8s", "250ms", "2m" or "1h"',
         "host: text is wanted, not a whole number",
         "ledger.on_ledger_failure: belongs at the top level, above the first [table]",
-        'ledger.url: PostgreSQL is not supported yet: use "sqlite:///failsoft.db"',
+        'ledger.url: a secret must not stand in the file; write url = { env = "DATABASE_URL" }',
         'on_bug: there is no "rais"; did you mean "raise"?',
     ]
     assert draft.adapter_names == {"gpt", "local"}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import failsoft
-from failsoft import Actor, Case, ConfigurationError
-from failsoft.context import CallContext, current_context, identifier
+from failsoft import Actor, Capability, Case, ConfigurationError, Isolation
+from failsoft.context import CallContext, Trace, current_context, identifier
+from failsoft.ledger.read import read
 
 
 def test_outside_any_context_there_is_nothing() -> None:
@@ -107,3 +111,70 @@ def test_an_identifier_is_sound_or_refused(text: str) -> None:
         return
     assert 0 < len(sound.encode()) <= 128
     assert identifier(sound, "an id") == sound
+
+
+class Rate(Capability[str, int]):
+    """Rate."""
+
+    def fallback(self, request: str) -> int:
+        return 3
+
+
+TRACE = Trace("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
+
+
+class TestTraces:
+    def test_a_span_is_named_by_its_traceparent(self) -> None:
+        with failsoft.context(trace="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01") as found:
+            assert found.trace == TRACE
+            with failsoft.context(case="T-17"):
+                assert current_context().trace == TRACE
+        with failsoft.context(trace=TRACE) as found:
+            assert found.trace == TRACE
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            "",
+            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\n",
+            Trace("x", "y"),
+        ],
+    )
+    def test_what_is_none_is_refused(self, wrong: str | Trace) -> None:
+        with pytest.raises(ValueError, match="traceparent"), failsoft.context(trace=wrong):
+            raise NotImplementedError
+
+    def test_opentelemetrys_span_is_on_record(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        valid = True
+
+        class Api:
+            """What is used of `opentelemetry.trace`."""
+
+            @staticmethod
+            def get_current_span() -> Any:
+                told = SimpleNamespace(trace_id=int(TRACE.trace_id, 16), span_id=int(TRACE.span_id, 16), is_valid=valid)
+                return SimpleNamespace(get_span_context=lambda: told)
+
+        monkeypatch.setitem(sys.modules, "opentelemetry.trace", Api)  # type: ignore[arg-type]
+        path = tmp_path / "x.db"
+        with Isolation({"ledger": {"url": f"sqlite:///{path}"}}, capabilities=[Rate]) as isolation:
+            first = isolation[Rate].sync("x")
+            valid = False
+            second = isolation[Rate].sync("x")
+            valid = True
+            other = "00-11111111111111111111111111111111-00f067aa0ba902b7-01"
+            with failsoft.context(trace=other):
+                third = isolation[Rate].sync("x")
+        with read(path) as reader:
+            traces = [
+                [each.fields.get("trace") for each in reader.call(call.call_id)] for call in (first, second, third)
+            ]
+        assert traces == [
+            [{"trace_id": TRACE.trace_id, "span_id": TRACE.span_id}] * 2,
+            [None] * 2,
+            [{"trace_id": "1" * 32, "span_id": TRACE.span_id}] * 2,
+        ]

@@ -364,7 +364,8 @@ class Config(Section):
         retention: how long cases are kept.
         adapters: by name.
         capabilities: by name.
-        on_ledger_failure: the ledger can't record: the ``fallback`` answers, the call is ``refuse``d, or ``continue``s.
+        on_ledger_failure: the ledger can't record: the ``fallback`` answers, the call is ``refuse``d, or ``continue``s; or
+            its records wait in a ``spool`` on this host, where the ledger is in a database.
         on_bug: a capability's own ``prompt`` or ``accept`` fails: the ``fallback`` answers, or it's ``raise``d.
         host: how records name this machine; None takes the system's name.
         max_reply_bytes: of one reply, 1 KiB to 1 GiB.
@@ -379,7 +380,7 @@ class Config(Section):
     retention: RetentionConfig = Field(default_factory=RetentionConfig)
     adapters: dict[Annotated[str, AfterValidator(adapter_name)], AdapterConfig] = Field(default_factory=dict)
     capabilities: dict[Annotated[str, AfterValidator(capability_name)], CapabilityConfig] = Field(default_factory=dict)
-    on_ledger_failure: Literal["fallback", "refuse", "continue"] = "fallback"
+    on_ledger_failure: Literal["fallback", "refuse", "continue", "spool"] = "fallback"
     on_bug: Literal["fallback", "raise"] = Field(default_factory=_default_on_bug)
     host: Label | None = None
     max_reply_bytes: Whole = Field(default=16 << 20, ge=1 << 10, le=1 << 30)
@@ -391,6 +392,15 @@ class Config(Section):
     @model_validator(mode="after")
     def _locate(self) -> Self:
         self.ledger._base = self.base
+        return self
+
+    @model_validator(mode="after")
+    def _spools(self) -> Self:
+        spools = self.on_ledger_failure == "spool"
+        if spools and self.ledger.database is None:
+            raise wrong('on_ledger_failure: only a ledger in a database has a spool: write "fallback"')
+        if not spools and self.ledger.has_spool:
+            raise wrong('ledger: a spool means nothing without on_ledger_failure = "spool"')
         return self
 
     def over_aiohttp(self) -> tuple[str, ...]:

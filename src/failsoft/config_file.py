@@ -42,7 +42,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _LEDGER_URL: Place = ("ledger", "url")
 _LEDGER_PATHS: frozenset[Place] = frozenset(
-    {("ledger", "key_state"), ("ledger", "anchor_file"), ("ledger", "case_keys")}
+    {("ledger", "key_state"), ("ledger", "anchor_file"), ("ledger", "case_keys"), ("ledger", "spool")}
 )
 
 

@@ -51,6 +51,10 @@ class LedgerConfig(Section):
         max_unanchored_age: nanoseconds that a record may be held by no anchor, 1 s to 7 days; default 60 s.
         payload_key: encrypts payloads, by a key of each case (extra ``signing``); a secret, as `failsoft keys new --payload`
             writes it. None keeps them in clear.
+        spool: the folder where records wait while the database is away (``on_ledger_failure = "spool"``), on this host's own
+            disk; default: ``failsoft.spool`` beside the configuration.
+        spool_bytes: that may wait, of one process, 1 MiB to 1 TiB; default 256 MiB.
+        spool_age: nanoseconds that the oldest may wait, 1 s to 30 days; default 24 h.
         case_keys: the file of the cases' keys; default: the ledger's file with ``.keys`` after its name.
     """
 
@@ -67,6 +71,9 @@ class LedgerConfig(Section):
     max_unanchored_age: Annotated[int, duration_between("1s", "168h")] | None = None
     payload_key: SecretText | None = None
     case_keys: Text | None = None
+    spool: Text | None = None
+    spool_bytes: Whole | None = Field(default=None, ge=1 << 20, le=1 << 40)
+    spool_age: Annotated[int, duration_between("1s", "720h")] | None = None
     _base: Path = PrivateAttr(default_factory=Path.cwd)
 
     @model_validator(mode="after")
@@ -119,6 +126,16 @@ class LedgerConfig(Section):
         if self.key_state is not None:
             return self._base / self.key_state
         return None if self.key_path is None else self.key_path.with_name(self.key_path.name + ".state")
+
+    @property
+    def has_spool(self) -> bool:
+        """Is anything said of a spool?"""
+        return any(each is not None for each in (self.spool, self.spool_bytes, self.spool_age))
+
+    @property
+    def spool_path(self) -> Path:
+        """The folder where records wait, absolute."""
+        return self._base / (self.spool or "failsoft.spool")
 
     @property
     def keys_path(self) -> Path | None:

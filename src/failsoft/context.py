@@ -10,16 +10,19 @@ bring its deadline forward. What a callable adapter's function calls is inside t
 from __future__ import annotations
 
 import contextvars
+import re
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from attrs import evolve, frozen
 
 from failsoft.durations import duration_argument
 
 _MAX_BYTES = 128
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 
 def identifier(value: str, what: str) -> str:
@@ -67,10 +70,38 @@ class Actor:
 
 
 @frozen
+class Trace:
+    """The span of a distributed trace that a call belongs to (W3C Trace Context).
+
+    Args:
+        trace_id: 32 lower-case hex digits.
+        span_id: 16 lower-case hex digits.
+    """
+
+    trace_id: str
+    span_id: str
+
+    @classmethod
+    def parse(cls, traceparent: str) -> Trace:
+        """From a ``traceparent`` header.
+
+        Raises:
+            ValueError: it isn't one.
+        """
+        found = _TRACEPARENT.fullmatch(traceparent)
+        if found is None or not (found[1].strip("0") and found[2].strip("0")):
+            raise ValueError(
+                "a trace is a traceparent: 00-<32 hex digits>-<16 hex digits>-<2 hex digits>, no id all zeros"
+            )
+        return cls(found[1], found[2])
+
+
+@frozen
 class CallContext:
     """What a call carries along besides its request.
 
     Args:
+        trace: the span that it belongs to; None: none is known, or OpenTelemetry's current one, where that's loaded.
         until: nanoseconds on the monotonic clock: every call inside has ended by then; None: each has its own deadline.
     """
 
@@ -78,10 +109,24 @@ class CallContext:
     actor: Actor | None = None
     labels: frozenset[str] = frozenset()
     until: int | None = None
+    trace: Trace | None = None
 
     def remaining(self) -> float | None:
         """Seconds left, at least 0: what to give a service of one's own along as its time-out. None: no end is set."""
         return None if self.until is None else max(0.0, (self.until - time.monotonic_ns()) / 1e9)
+
+
+def in_span(context: CallContext, api: Any) -> CallContext:
+    """The context with OpenTelemetry's current span, unless it names its own.
+
+    Args:
+        context: of the call.
+        api: the module `opentelemetry.trace`.
+    """
+    span = api.get_current_span().get_span_context()
+    if context.trace is not None or not span.is_valid:
+        return context
+    return evolve(context, trace=Trace(f"{span.trace_id:032x}", f"{span.span_id:016x}"))
 
 
 _EMPTY = CallContext()
@@ -104,6 +149,7 @@ def context(
     actor: str | Actor | None = None,
     labels: Iterable[str] = (),
     deadline: str | float | None = None,
+    trace: str | Trace | None = None,
 ) -> Iterator[CallContext]:
     """Everything called inside belongs to this case, is done by this actor, and handles data with these labels.
 
@@ -112,6 +158,7 @@ def context(
         actor: who asks, or an `Actor`.
         labels: markings of the data, e.g. ``{"CUI"}``: only adapters that list each of them see the request.
         deadline: ``"2s"`` or seconds, 10 ms to 24 h, from now: all calls inside share it; a call's own may end earlier.
+        trace: the span that calls inside belong to: a ``traceparent``, or a `Trace`. Not needed under OpenTelemetry.
 
     Raises:
         ValueError: an identifier is empty, longer than 128 bytes, or has control or format characters.
@@ -127,6 +174,9 @@ def context(
     if deadline is not None:
         until = _moment(deadline)
         inner = evolve(inner, until=until if inner.until is None else min(until, inner.until))
+    if trace is not None:
+        told = trace if isinstance(trace, str) else f"00-{trace.trace_id}-{trace.span_id}-00"
+        inner = evolve(inner, trace=Trace.parse(told))
     token = _current.set(inner)
     try:
         yield inner

@@ -116,7 +116,7 @@ class Health:
             the file of blocks can be read.
         capabilities: by name.
         adapters: by name.
-        ledger: ``recording``, ``failing`` or ``off``.
+        ledger: ``recording``, ``spooling`` (records wait for the database, durable on this host), ``failing`` or ``off``.
         state: is it shared?
         blocks_unreadable: why the file of blocks can't be read: the last known ones hold. Empty while it can.
         checkpoints: how far the ledger is covered by signed checkpoints, and these are anchored; None where it isn't signed.
@@ -125,7 +125,7 @@ class Health:
     ok: bool
     capabilities: Mapping[str, CapabilityHealth]
     adapters: Mapping[str, AdapterHealth]
-    ledger: Literal["recording", "failing", "off"]
+    ledger: Literal["recording", "spooling", "failing", "off"]
     state: StateHealth
     blocks_unreadable: str = ""
     checkpoints: Coverage | None = None

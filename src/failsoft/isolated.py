@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import copy
 import random
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from attrs import define, frozen
 
-from failsoft.context import current_context
+from failsoft.context import current_context, in_span
 from failsoft.core.admission import admitted
 from failsoft.core.call import Call, World
 from failsoft.core.clock import uuid7
@@ -219,6 +220,8 @@ class Isolated(Generic[Q, R]):
         if running is None:
             raise IsolationClosed("enter the isolation first: `async with isolation:` or `with isolation:`")
         contract, context, deadline = self._contract, current_context(), self._deadline
+        if "opentelemetry.trace" in sys.modules:  # whoever traces has it loaded
+            context = in_span(context, sys.modules["opentelemetry.trace"])
         route, snapshot = running.routes[contract.name], contract.snapshot(request)
         if context.until is not None:
             deadline = min(deadline, max(1, context.until - running.world.clock.monotonic_ns()))

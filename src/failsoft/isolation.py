@@ -164,7 +164,8 @@ class Isolation:
                 self._adapters[name] = adapter
         assembly.check_transport(config, problems)
         assembly.check_state(config, problems)
-        self._location = location_of(config.ledger, problems)
+        spools = self._clock if config.on_ledger_failure == "spool" else None
+        self._location = location_of(config.ledger, problems, spools)
         self._signing = signing_of(config.ledger, problems)
         settings = assembly.pick(config, found)
         self._contracts: dict[str, Contract[Any, Any]] = {}
@@ -325,7 +326,7 @@ class Isolation:
             self.telemetry,
             NoBlocks() if blocks is None else blocks,
             ledger,
-            config.on_ledger_failure,
+            "fallback" if config.on_ledger_failure == "spool" else config.on_ledger_failure,
             config.on_bug,
             digest,
         )
@@ -706,7 +707,7 @@ class Isolation:
         shown: str | bytes | None = None,
         seconds: float | None = None,
         override: bool = False,
-    ) -> int:
+    ) -> int | None:
         """Put on record what a person decided about a call's answer; it's durable when this returns.
 
         The call is looked up in the ledger: any process of the application may do it, at any time. In asyncio:
@@ -723,7 +724,7 @@ class Isolation:
             override: it isn't the planned review: somebody decides otherwise than the answer, or than a review.
 
         Returns:
-            The record's index in the ledger.
+            The record's index in the ledger; None where it waits for its database (`on_ledger_failure = "spool"`).
 
         Raises:
             ConfigurationError: one of these is wrong; no such call, one that's open, or one without an answer; no ledger.
@@ -734,14 +735,14 @@ class Isolation:
         act: Act = "override" if override else "review"
         return self._record_act(call_id, Said(act, person, reason, decision, changed, shown, seconds))
 
-    def appeal(self, call_id: str, *, person: str, reason: str, shown: str | bytes | None = None) -> int:
+    def appeal(self, call_id: str, *, person: str, reason: str, shown: str | bytes | None = None) -> int | None:
         """Put on record that somebody asks to look at a call's answer again: it's pending from then on.
 
         Arguments, result and errors as `review`.
         """
         return self._record_act(call_id, Said("appeal", person, reason, shown=shown))
 
-    def _record_act(self, call_id: str, said: Said) -> int:
+    def _record_act(self, call_id: str, said: Said) -> int | None:
         if self.running is None:
             raise IsolationClosed("enter the isolation first: `async with isolation:` or `with isolation:`")
         if self._ledger is None:
@@ -756,8 +757,14 @@ class Isolation:
         blocks, unreadable = self._switch.looked_at()
         shares = {name: each.share(now) for name, each in self._windows.items()}
         ledger = self._ledger
-        recording: Literal["recording", "failing", "off"] = (
-            "off" if ledger is None else "recording" if ledger.healthy else "failing"
+        recording: Literal["recording", "spooling", "failing", "off"] = (
+            "off"
+            if ledger is None
+            else "failing"
+            if not ledger.healthy
+            else "spooling"
+            if ledger.spooling
+            else "recording"
         )
         checkpoints = None if ledger is None else ledger.coverage()
         uncovered = checkpoints is not None and not checkpoints.ok

@@ -5,11 +5,14 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+from attrs import evolve
+
 from failsoft.config_read import read_file
 from failsoft.config_retention import RetentionConfig
 from failsoft.errors import ConfigurationError
 from failsoft.io.clock import SystemClock
 from failsoft.ledger.erasure import Acting
+from failsoft.ledger.location import InDatabase, Location
 from failsoft.ledger.retention import CLASSES, Retention, RetentionClass
 from failsoft.signing import location_of, signing_of
 
@@ -30,8 +33,12 @@ def retention_of(config: RetentionConfig, problems: list[str]) -> Retention:
     return Retention(classes, dict(config.kinds), config.default)
 
 
-def acting_on(config: Path) -> tuple[Acting, Retention]:
+def acting_on(config: Path, ledger: Location | None = None) -> tuple[Acting, Retention]:
     """Who acts on the ledger of a configuration, and what's to be kept there.
+
+    Args:
+        config: the configuration.
+        ledger: the same ledger as another role of its database; None: as the application's.
 
     Raises:
         ConfigurationError: the configuration is wrong, or its ledger is off.
@@ -45,5 +52,7 @@ def acting_on(config: Path) -> tuple[Acting, Retention]:
         problems.append('ledger.url: the ledger is off ("none"): nothing was recorded')
     if problems or location is None:
         raise ConfigurationError(problems)
+    if isinstance(ledger, InDatabase):
+        location = evolve(ledger, sealing=location.sealing)
     host = draft.config.host or socket.gethostname()
     return Acting(location, SystemClock(), signing, host), retention

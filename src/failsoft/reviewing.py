@@ -107,7 +107,7 @@ def record_act(
     telemetry: Telemetry,
     call_id: str,
     said: Said,
-) -> int:
+) -> int | None:
     """Put on record what a person did about a call's answer; the record's place in the log, when it's durable.
 
     Args:
@@ -239,7 +239,7 @@ def _request(found: _Found, contract: Contract[Any, Any]) -> Any:
         return None
 
 
-def _durable(ledger: StoredLedger, record: PersonActed) -> int:
+def _durable(ledger: StoredLedger, record: PersonActed) -> int | None:
     """Wait until it's on record.
 
     Raises:

@@ -4,26 +4,41 @@ from __future__ import annotations
 
 from failsoft.config_file import NO_KEY
 from failsoft.config_ledger import LedgerConfig
+from failsoft.core.effects import Clock
 from failsoft.errors import ConfigurationError
 from failsoft.ledger.anchors import Anchor, CommandAnchor, FileAnchor
 from failsoft.ledger.keys import SigningKey
 from failsoft.ledger.location import InDatabase, InFile, Location
 from failsoft.ledger.note import NoteInvalid
 from failsoft.ledger.publishing import Signing
+from failsoft.ledger.spool import Spooling
 from failsoft.ledger.vault import PayloadKey, Sealing
 from failsoft.postgres_address import Address
 
 
-def location_of(config: LedgerConfig, problems: list[str]) -> Location | None:
-    """Where the ledger is; None where there's none, or the address is wrong, which is told."""
+def location_of(config: LedgerConfig, problems: list[str], spools: Clock | None = None) -> Location | None:
+    """Where the ledger is; None where there's none, or the address is wrong, which is told.
+
+    Args:
+        config: what stands in the configuration.
+        problems: what's wrong with it is added here.
+        spools: the clock, where records wait while the database is away; None: they don't.
+    """
     sealing = _sealing_of(config, problems)
     if config.database is None:
         return None if config.path is None else InFile(config.path, sealing=sealing)
     try:
-        return InDatabase(Address.parse(config.database), sealing)
+        return InDatabase(
+            Address.parse(config.database), sealing, None if spools is None else _spooling(config, spools)
+        )
     except ConfigurationError as error:
         problems.append(f"ledger.url: {error.problems[0]}")
         return None
+
+
+def _spooling(config: LedgerConfig, clock: Clock) -> Spooling:
+    given = {"max_bytes": config.spool_bytes, "max_age_ns": config.spool_age}
+    return Spooling(config.spool_path, clock, **{name: each for name, each in given.items() if each is not None})
 
 
 def _sealing_of(config: LedgerConfig, problems: list[str]) -> Sealing | None:

@@ -21,7 +21,7 @@ class Process:
     """
 
     def __init__(self, script: str, place: Path | str, *arguments: str, folder: Path | None = None) -> None:
-        self._told = (folder or Path(place).parent) / f"told-{'-'.join(arguments)}.txt"
+        self._told = (folder or Path(place).parent) / f"told-{'-'.join(arguments).replace('/', '_')[-80:]}.txt"
         self._errors = self._told.with_suffix(".err")
         with self._told.open("wb") as out, self._errors.open("wb") as errors:
             self._process = subprocess.Popen(

@@ -18,6 +18,7 @@ from failsoft.core.effects import Recorded
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger import erasure as erasure_module
 from failsoft.ledger.erasure import Acting, Erased, ErasureRefused, erase, happened, hold
+from failsoft.ledger.kept import KeptPayloads
 from failsoft.ledger.location import InDatabase, InFile, Location
 from failsoft.ledger.publishing import SECOND
 from failsoft.ledger.read import read
@@ -280,3 +281,26 @@ class TestRetention:
         with read(place) as reader:
             case = CaseFile.of(each.fields for each in reader.records(case=CASE))
         assert (case.kind, case.events) == ("solicitation", {"final-payment": date(2001, 1, 1)})
+
+
+@pytest.mark.parametrize("store", ["file", "database"])
+def test_a_case_that_is_erased_while_the_log_is_verified_is_no_tampering(
+    store: str, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealing = Sealing(KEY, tmp_path / "keys")
+    place: Location = InFile(tmp_path / "x.db", sealing=sealing)
+    if store == "database":
+        place = InDatabase(Address.parse(f"{postgres.url}&schema=erased_meanwhile"), sealing)
+    wrote(place, CONTEXT, "c1")
+    walked = KeptPayloads.end
+    size = verify(place).size
+
+    def slow(self: KeptPayloads, report: Any) -> None:
+        monkeypatch.setattr(KeptPayloads, "end", walked)
+        erased(place)
+        walked(self, report)
+
+    monkeypatch.setattr(KeptPayloads, "end", slow)
+    found = verify(place)
+    assert (found.exit_code, found.size) == (0, size), found.summary()
+    assert verify(place).size == size + 3

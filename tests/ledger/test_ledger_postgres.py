@@ -23,6 +23,7 @@ from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.ledger import postgres as postgres_module
 from failsoft.ledger import postgres_schema
 from failsoft.ledger.attest import attest
+from failsoft.ledger.erasure import Acting, erase
 from failsoft.ledger.location import InDatabase, locate
 from failsoft.ledger.monitor import monitor
 from failsoft.ledger.postgres_read import Database
@@ -426,6 +427,15 @@ class TestWhoMayDoWhat:
         ):
             with pytest.raises(DatabaseFailed, match=r"refused \((42501|P0001)\)"):
                 rows(role, statement)
+
+    def test_a_writer_cant_erase_and_the_owner_finishes_it(self, role: str, url: str, tmp_path: Path) -> None:
+        wrote(role, "c1")
+        with pytest.raises(LedgerInvalid, match=r"on record, and not done .*42501.*--owner"):
+            erase(Acting(role, SystemClock()), "SPE4A7-26-R-0001", basis="b", person="p")
+        assert verify(url).exit_code == 2
+        done = erase(Acting(url, SystemClock()), "SPE4A7-26-R-0001", basis="b", person="p")
+        assert (done.payloads, done.records) == (8, ())
+        whole(url)
 
     def test_guards_keep_even_the_owner_from_an_accident(self, url: str) -> None:
         wrote(url, "c1")

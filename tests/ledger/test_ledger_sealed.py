@@ -306,15 +306,6 @@ class TestTampering:
         with read(place) as reader, pytest.raises(ValueError, match="not what was committed to"):
             reader.payload(reader.call("c1")[0].fields["commitments"][0]["digest"])
 
-    def test_a_key_that_was_destroyed_without_a_record_is_found(self, place: InFile) -> None:
-        wrote(place, "c1")
-        assert place.sealing is not None
-        vault = Vault(place.sealing, ORIGIN)
-        vault.shred(CASE)
-        vault.close()
-        found = verify(place)
-        assert (found.exit_code, "was destroyed, and no record says so" in " ".join(found.summary())) == (1, True)
-
     @pytest.mark.parametrize("dek", ["", "D0" * 16, "d0" * 15])
     def test_a_name_that_is_none_is_malformed(self, place: InFile, dek: str) -> None:
         wrote(place, "c1")

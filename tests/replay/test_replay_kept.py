@@ -10,6 +10,7 @@ from pydantic import BaseModel, SecretStr
 from tests.replay.shop import DIFFERS, GPT, NOT, SAME, Item, RateItem, asked, isolated, made, replayed, results, step
 
 from failsoft import Audit, Capability, Isolation, Required
+from failsoft.errors import LedgerInvalid
 from failsoft.ledger.location import InFile
 from failsoft.ledger.read import read
 from failsoft.ledger.vault import PayloadKey
@@ -117,9 +118,8 @@ class TestSealedPayloads:
         assert isinstance(isolation.ledger, InFile)
         assert isolation.ledger.sealing is not None
         isolation.ledger.sealing.path.write_bytes(b"no keys" * 1000)
-        with read(isolation.ledger) as reader:
-            found = Replay(reader, isolation.contracts, isolation.pins).call(call_id)
-        assert step(found, "request").reason == "the request is encrypted, and the file of keys can't be read"
+        with read(isolation.ledger) as reader, pytest.raises(LedgerInvalid, match="the file of keys can't be used"):
+            Replay(reader, isolation.contracts, isolation.pins).call(call_id)
 
 
 def test_a_reviewed_capability_is_replayed_as_any(place: Path) -> None:

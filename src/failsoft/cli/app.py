@@ -14,7 +14,7 @@ import typer
 from rich.live import Live
 from rich.markup import escape
 
-from failsoft.cli import adapters, evidence, keys, ledgers
+from failsoft.cli import adapters, bundles, evidence, keys, ledgers
 from failsoft.cli import demo as demonstration
 from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of, known, recording
 from failsoft.cli.clauses import add_clauses
@@ -56,6 +56,7 @@ app.add_typer(keys.group, name="keys")
 app.add_typer(ledgers.group, name="ledger")
 app.command(epilog=evidence.EPILOG)(evidence.verify)
 ledgers.group.command(epilog=evidence.MONITOR_EPILOG)(evidence.monitor)
+ledgers.group.command(epilog=bundles.EPILOG)(bundles.bundle)
 add_clauses(ledgers.group)
 add_replay(ledgers.group)
 

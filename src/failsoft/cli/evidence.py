@@ -1,9 +1,9 @@
-"""Checking a ledger: `failsoft verify` and `failsoft ledger monitor`."""
+"""Checking a ledger or a bundle: `failsoft verify`; and `failsoft ledger monitor`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import attrs
 import typer
@@ -11,8 +11,11 @@ import typer
 from failsoft.cli.application import Json
 from failsoft.cli.pinned import Pin
 from failsoft.cli.place import Ledger
-from failsoft.cli.telling import explained, out, print_json, print_line
+from failsoft.cli.telling import explained, give_up, out, print_json, print_line
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger import sqlite_read, verify_bundle
 from failsoft.ledger.anchors import notes_in
+from failsoft.ledger.location import InFile, Location
 from failsoft.ledger.monitor import monitor as look
 from failsoft.ledger.note import NoteInvalid, VerifierKey
 from failsoft.ledger.verify import verify as verify_ledger
@@ -40,7 +43,7 @@ def _key(text: str) -> VerifierKey:
         raise typer.BadParameter(str(error)) from None
 
 
-def _checkpoints(path: Path) -> list[bytes]:
+def checkpoints_in(path: Path) -> list[bytes]:
     """The checkpoints in a file; whatever else it holds as one, which verification refuses with the reason."""
     try:
         with path.open("rb") as file:
@@ -68,12 +71,14 @@ def verify(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check every record.
+    """Check every record of a ledger, or everything in a bundle.
 
     Keys, pins and checkpoints come from your own keeping: never from the ledger, or from whoever could change it. Without a
     key the most that can be said is that it's self-consistent.
     """
-    pinned = [each for path in checkpoint or [] for each in _checkpoints(path)]
+    pinned = [each for path in checkpoint or [] for each in checkpoints_in(path)]
+    if (bundle := _bundle_at(ledger)) is not None:
+        _verify_bundle(bundle, key or [], pinned, pin or [], as_json)
     with explained(as_json, code=3):
         found = verify_ledger(ledger, pins=pin or [], keys=key or [], checkpoints=pinned)
     if as_json:
@@ -82,6 +87,38 @@ def verify(
         for line in found.summary():
             out.print(line, highlight=False, soft_wrap=True, markup=False)
     raise typer.Exit(found.exit_code)
+
+
+def _bundle_at(place: Location) -> Path | None:
+    """The file, if it begins as a bundle. Only what SQLite doesn't take for its own is looked into by any other way."""
+    if not isinstance(place, InFile):
+        return None
+    try:
+        sqlite_read.connect(place.path).close()
+        return None
+    except LedgerInvalid:
+        pass
+    try:
+        with place.path.open("rb") as file:
+            return place.path if file.read(4) == b"PK\3\4" else None
+    except OSError:
+        return None
+
+
+def _verify_bundle(
+    path: Path, keys: list[VerifierKey], pinned: list[bytes], pins: list[tuple[int, str]], as_json: bool
+) -> NoReturn:
+    try:
+        data = verify_bundle.read_file(str(path), verify_bundle.MAX_BYTES)
+        found = verify_bundle.verify(data, [str(each) for each in keys], pinned, pins)
+    except verify_bundle.Wrong as error:
+        give_up(as_json, [str(error)], error.code)
+    if as_json:
+        print_json(found._asdict())
+    else:
+        for line in found.lines():
+            print_line(line)
+    raise typer.Exit(found.code)
 
 
 def monitor(

@@ -44,6 +44,10 @@ def erase_command(
     why: Annotated[str, typer.Option("--why", help="The reason, for the record.")],
     person: Person = None,
     approved_by: Annotated[str | None, typer.Option(help="Who else agreed, for the record.")] = None,
+    owner: Annotated[
+        Any,
+        typer.Option(help="The ledger's database as a role that may delete payloads.", parser=located, metavar="URL"),
+    ] = None,
     config: Config = CONFIG,
     as_json: Json = False,
 ) -> None:
@@ -53,7 +57,7 @@ def erase_command(
     stay: of the case, of its calls, of models and people.
     """
     with explained(as_json):
-        acting, retention = acting_on(config)
+        acting, retention = acting_on(config, owner)
         with _names():
             done = erase(
                 acting,

@@ -91,11 +91,12 @@ def appeal(
     _recorded(call_id, index, f"pending again, asked by {person}", as_json=as_json)
 
 
-def _recorded(call_id: str, index: int, told: str, *, as_json: bool) -> None:
+def _recorded(call_id: str, index: int | None, told: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"ok": True, "call_id": call_id, "record": index})
     else:
-        print_line(f"call {call_id}: {told}; record {index}")
+        where = "waits for its database" if index is None else f"record {index}"
+        print_line(f"call {call_id}: {told}; {where}")
 
 
 def _place(loc: tuple[int | str, ...]) -> str:

@@ -397,7 +397,7 @@ def _result_of(outcome: Outcome[Any]) -> CallResult:
     return "referred" if isinstance(outcome.value, Referral) else "answered"
 
 
-def _recorded_at(outcome: Outcome[R], index: int) -> Outcome[R]:
+def _recorded_at(outcome: Outcome[R], index: int | None) -> Outcome[R]:
     return Outcome(
         outcome.value,
         outcome.source,

@@ -312,11 +312,11 @@ class Recorded:
     """A record is durable.
 
     Args:
-        index: its position in the log.
+        index: its position in the log; None where it waits for its database, durable on this host.
         leaf: its hash, 32 bytes: later records refer to it.
     """
 
-    index: int
+    index: int | None
     leaf: bytes
 
 

@@ -217,6 +217,21 @@ class RetirementNotice:
 
 
 @define(eq=False)
+class ExportCreated:
+    """Somebody was given a part of the log, as an evidence bundle.
+
+    Args:
+        recipient: who gets it.
+        person: who made it.
+        manifest_sha256: of its manifest, lower-case hex.
+    """
+
+    recipient: str
+    person: str
+    manifest_sha256: str
+
+
+@define(eq=False)
 class PayloadErased:
     """Payloads of a case are being destroyed: on record before the first one is.
 
@@ -340,6 +355,7 @@ Record = (
     | BreakerChanged
     | BlockChanged
     | RetirementNotice
+    | ExportCreated
     | PayloadErased
     | LegalHold
     | CaseEvent

@@ -74,6 +74,8 @@ class Batch:
     gone: list[Life] = field(factory=list[Life])
     failure: bytes | None = None
     recovers: bool = False
+    spooled: bytes | None = None
+    forwarded: bool = False
 
 
 MakeStore = Callable[[Signer | None, Anchored], Store]
@@ -126,6 +128,8 @@ class Appender:
         self._announced = False
         self._swept = False
         self._open_calls: dict[str, Built] = {}
+        self._spooled: bytes | None = None
+        self._spooled_at = ""
 
     @property
     def emitter(self) -> Emitter:
@@ -148,8 +152,8 @@ class Appender:
             raise LedgerInvalid(f"{self.store.name}: the ledger can't be written ({error})") from error
         self.store.spare.fill()
 
-    def step(self) -> tuple[Batch, int]:
-        """Make the next batch durable; the batch, for `settle`, and the index of its first record.
+    def step(self) -> tuple[Batch, int | None]:
+        """Make the next batch durable; the batch, for `settle`, and the index of its first record, if it has one.
 
         Raises:
             Exception: it isn't durable, as far as is known: an outage begins or goes on; see `tell`. Whatever is
@@ -171,15 +175,18 @@ class Appender:
         return batch, first
 
     def seconds(self) -> float | None:
-        """Until a checkpoint is due; None where none will be."""
-        return None if self.publisher is None else self.publisher.seconds()
+        """Until a checkpoint is due, or what waits is to be forwarded; None where neither will be."""
+        if self._spooled is not None and not self.store.spooling:
+            return 0  # that it's over is to be told
+        due = [self.store.seconds(), None if self.publisher is None else self.publisher.seconds()]
+        return min((each for each in due if each is not None), default=None)
 
     def publish(self) -> None:
         """Publish a checkpoint, if one is due. Failing to is no failure to record."""
         if self.publisher is not None and self.store.is_open:
             self.publisher.publish(self.store.publish)
 
-    def settle(self, batch: Batch, first: int) -> None:
+    def settle(self, batch: Batch, first: int | None) -> None:
         """A batch is durable: remember what follows from it, and tell the waiters."""
         for each in batch.built:
             if each.kind is Kind.EMITTER_OPENED:
@@ -192,9 +199,12 @@ class Appender:
             live.release(remove=True)
         if self.outage is not None and batch.failure is not None:
             self.outage.failure = batch.failure
-        if batch.recovers:
-            self.outage = None
-        self.queue.settle(batch.tickets, [first + place for place in batch.places])
+        if batch.spooled is not None:
+            self._spooled = batch.spooled
+        if batch.recovers or batch.forwarded:
+            self.outage = None if batch.recovers else self.outage
+            self._spooled = None
+        self.queue.settle(batch.tickets, [None if first is None else first + place for place in batch.places])
 
     def tell(self, reason: str) -> None:
         """Nobody who waits needs to: nothing becomes durable now."""
@@ -218,6 +228,7 @@ class Appender:
                 if self.publisher is not None:
                     self.publisher.committed(len(batch.built))
                     self.publisher.publish(self.store.publish, now=True)
+                self.store.tidy()
         except (AppendFailed, LedgerInvalid, OSError, *UNREADABLE):
             pass  # whoever opens the ledger next finds the live file unlocked, and names the open calls
         self.abandon(remove=goodbye)
@@ -326,6 +337,8 @@ class Appender:
         if outage is not None and outage.failure is None:
             outage.lost = sum(batch.gaps.counts().values())
             self._add_failure(batch, outage, now)
+        if outage is None:
+            self._add_spooling(batch, now)
         batch.tickets = [ticket for ticket in batch.tickets if self._add_ticket(batch, ticket)]
         batch.gaps.merge(self.queue.take_gaps())  # what was malformed just now
         for reason, count in batch.gaps.counts().items():
@@ -335,6 +348,15 @@ class Appender:
             assert failure is not None
             self._add(batch, draft.ledger_recovered(outage.began, now, failure))
             batch.recovers = True
+
+    def _add_spooling(self, batch: Batch, now: str) -> None:
+        """That records wait for their database, and that they don't any more."""
+        if self.store.spooling and self._spooled is None:
+            self._spooled_at = now
+            batch.spooled = self._add(batch, draft.ledger_failure(now, self._settings.policy, 0)).leaf
+        elif not self.store.spooling and self._spooled is not None:
+            self._add(batch, draft.ledger_recovered(self._spooled_at, now, self._spooled))
+            batch.forwarded = True
 
     def _add_ticket(self, batch: Batch, ticket: Ticket) -> bool:
         record = ticket.record

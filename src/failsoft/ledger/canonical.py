@@ -34,19 +34,23 @@ _encode = json.JSONEncoder(
 _decode = json.JSONDecoder().decode
 
 
-def dump(document: dict[str, Any]) -> bytes:
+def dump(document: dict[str, Any], limit: int = MAX_BYTES) -> bytes:
     """The canonical bytes of a document.
 
+    Args:
+        document: of the profile.
+        limit: bytes at most; a record's, where nothing else is said.
+
     Raises:
-        ProfileError: it's outside the profile, or longer than 61,440 bytes.
+        ProfileError: it's outside the profile, or longer than that.
     """
     _check_object(document, 1)
     try:
         body = _encode(document).encode()
     except UnicodeEncodeError:
         raise ProfileError("text that is not valid Unicode") from None
-    if len(body) > MAX_BYTES:
-        raise ProfileError(f"{len(body)} bytes, more than {MAX_BYTES}")
+    if len(body) > limit:
+        raise ProfileError(f"{len(body)} bytes, more than {limit}")
     return body
 
 

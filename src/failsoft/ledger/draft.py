@@ -262,6 +262,7 @@ _BUILDERS: Mapping[type, Callable[[Any], Draft]] = {
     evidence.LegalHold: keeping_draft.hold,
     evidence.CaseEvent: keeping_draft.case_event,
     evidence.LedgerTransferred: keeping_draft.transferred,
+    evidence.ExportCreated: keeping_draft.exported,
 }
 """How evidence is told that refers to no ticket."""
 
@@ -281,6 +282,8 @@ def _call(call_id: str, capability: str, version: str | None, context: CallConte
     if context.case is not None:
         case = context.case
         fields["case"] = _named("a case's", id=case.id, kind=case.kind, series=case.series)
+    if context.trace is not None:
+        fields["trace"] = {"trace_id": context.trace.trace_id, "span_id": context.trace.span_id}
     if context.labels:
         fields["labels"] = sorted(_identifier(each, "a label") for each in context.labels)
     return fields

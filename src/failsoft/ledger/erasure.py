@@ -86,7 +86,7 @@ class Acting:
         lost = [each for each in results if not isinstance(each, Recorded)]
         if lost:
             raise LedgerInvalid(f"{self.location}: it couldn't be recorded ({getattr(lost[0], 'reason', lost[0])})")
-        return [each.index for each in results if isinstance(each, Recorded)]
+        return [each.index for each in results if isinstance(each, Recorded) and each.index is not None]
 
 
 @frozen
@@ -222,6 +222,9 @@ def _forget(acting: Acting, digests: list[str]) -> bool:
         store.open(list)
         return store.forget([bytes.fromhex(each) for each in digests])
     except (OSError, *UNREADABLE) as error:
-        raise LedgerInvalid(f"{store.name}: it's on record, and not done ({error}): run it again") from None
+        way = (
+            "run it again" if "42501" not in str(error) else "run it again as a role that may delete payloads (--owner)"
+        )
+        raise LedgerInvalid(f"{store.name}: it's on record, and not done ({error}): {way}") from None
     finally:
         store.close()

@@ -1,9 +1,9 @@
-"""What the records say of what people do to a ledger: erasing, holding, copying, and what happened with a case."""
+"""What the records say of what people do to a ledger: erase, hold, copy, hand out; and of what happened with a case."""
 
 from __future__ import annotations
 
 from failsoft.context import identifier
-from failsoft.core.evidence import CaseEvent, LedgerTransferred, LegalHold, PayloadErased
+from failsoft.core.evidence import CaseEvent, ExportCreated, LedgerTransferred, LegalHold, PayloadErased
 from failsoft.ledger.record import Draft, Fields
 from failsoft.ledger.schema import Kind
 
@@ -39,6 +39,16 @@ def transferred(record: LedgerTransferred) -> Draft:
     """The ledger is being copied."""
     fields: Fields = {"to": _words(record.to), "why": _words(record.why), **_people(person=record.person)}
     return Draft(Kind.LEDGER_TRANSFERRED, fields)
+
+
+def exported(record: ExportCreated) -> Draft:
+    """Somebody was given a part of it."""
+    fields: Fields = {
+        "recipient": identifier(record.recipient, "a recipient"),
+        "manifest_sha256": record.manifest_sha256,
+        **_people(person=record.person),
+    }
+    return Draft(Kind.EXPORT_CREATED, fields)
 
 
 def _case(name: str) -> Fields:

@@ -6,6 +6,7 @@ Rules:
 2. A payload hashes to its commitment and is of its path. One that is encrypted, and whose key isn't here, isn't opened: then
    neither can be told.
 3. A key that was destroyed was destroyed by an erasure that's on record, and one that's on record was carried out.
+4. A file of keys that can't be used is told once, and the rest is checked as if it weren't there.
 
 State kept: a line for each payload that is missing until now, and for each key that was erased.
 """
@@ -15,15 +16,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import define, field
 
-from failsoft.ledger import commitment
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger import canonical, commitment
 from failsoft.ledger.store import TAMPERED, Payloads, Source
-from failsoft.ledger.vault import CaseKey, Sealing, Vault
+from failsoft.ledger.vault import Kept, Sealing, Vault, VaultFailed
 
 INCOMPLETE = 2
+
+_T = TypeVar("_T")
 
 Problem = Callable[[str], None]
 Report = Callable[[int, str, int | None], None]
@@ -48,6 +52,7 @@ class KeptPayloads:
     sealed: int = 0
     erased: int = 0
     _vault: Vault | None = None
+    _unusable: str | None = None
     _missing: dict[str, tuple[int, str, str | None]] = field(factory=dict[str, tuple[int, str, str | None]])
     _erasures: dict[str, int] = field(factory=dict[str, int])
 
@@ -95,11 +100,29 @@ class KeptPayloads:
         for name, index in self._erasures.items():
             if not self._is_gone(name):
                 report(INCOMPLETE, "the erasure that it declares isn't finished: run it again", index)
-        if self._vault is not None:
-            for each in self._vault.shredded():
-                if each.hex() not in self._erasures:
-                    report(TAMPERED, f"the key {each.hex()} was destroyed, and no record says so", None)
-            self._vault.close()
+
+    def look_for_the_destroyed(self, size: int, report: Report) -> None:
+        """Keys that are gone by now, after what was read at one moment: an erasure may have been put on record since.
+
+        Args:
+            size: of the log at that moment.
+            report: told what's wrong.
+        """
+        gone = {each.hex() for each in self._asked(Vault.shredded) or ()} - self._erasures.keys()
+        if gone:
+            since = "SELECT body FROM ledger_record WHERE type = 'payload.erased' AND seq >= ?"
+            for (body,) in self.source.execute(since, (size,)):
+                gone.difference_update(canonical.read(body).get("deks", ()))
+        for each in sorted(gone):
+            report(TAMPERED, f"the key {each} was destroyed, and no record says so", None)
+        if self._unusable is not None:
+            report(INCOMPLETE, self._unusable, None)
+
+    def close(self) -> None:
+        """Let go of the file of keys."""
+        vault, self._vault = self._vault, None
+        if vault is not None:
+            vault.close()
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -112,19 +135,29 @@ class KeptPayloads:
             return
         plain: bytes | None = data
         if name is not None:
-            case_key = self._key(name)
-            if case_key is None:
+            kept = self._find(name)
+            if kept is None or kept.key is None:
                 self.sealed += 1
                 return
-            plain = case_key.open(data, key, nonce or b"")
+            plain = kept.key.open(data, key, nonce or b"")
         if plain is None or sha256(commitment.TAG + plain).digest() != key:
             problem(f"its payload {path!r:.40} isn't what was committed to")
         elif not commitment.is_for(plain, path):
             problem(f"its payload {path!r:.40} was committed to under another path")
 
-    def _key(self, name: bytes) -> CaseKey | None:
-        kept = None if self._vault is None else self._vault.find(name)
-        return None if kept is None else kept.key
+    def _find(self, name: bytes) -> Kept | None:
+        return self._asked(lambda vault: vault.find(name))
+
+    def _asked(self, question: Callable[[Vault], _T]) -> _T | None:
+        """None where the file of keys isn't here, or can't be used."""
+        if self._vault is None:
+            return None
+        try:
+            return question(self._vault)
+        except (VaultFailed, LedgerInvalid) as error:
+            self._unusable = str(error)
+            self.close()
+            return None
 
     def _settle(self) -> None:
         gone = [
@@ -138,5 +171,5 @@ class KeptPayloads:
         if len(name) == 64:
             query = "SELECT 1 FROM ledger_payload WHERE digest = ?"
             return self.source.execute(query, (bytes.fromhex(name),)).fetchone() is None
-        kept = None if self._vault is None else self._vault.find(bytes.fromhex(name))
+        kept = self._find(bytes.fromhex(name))
         return kept is None or kept.shredded

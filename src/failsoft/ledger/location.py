@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import field, frozen
 
@@ -14,14 +14,16 @@ from failsoft.ledger.disk import BALLAST
 from failsoft.ledger.opening import Anchored
 from failsoft.ledger.receiving import FileReceiver, Receiver
 from failsoft.ledger.signer import Signer
+from failsoft.ledger.spool import Spooling
+from failsoft.ledger.spooling import SpoolingStore
 from failsoft.ledger.store import Source, Store
 from failsoft.ledger.vault import Sealing
 from failsoft.postgres_address import Address, is_postgres
 
-Warn = Callable[[str], None]
+Tell = Callable[[str, dict[str, Any]], None]
 
 
-def _silent(reason: str) -> None: ...
+def _silent(name: str, fields: dict[str, Any]) -> None: ...
 
 
 class Location(Protocol):
@@ -44,7 +46,7 @@ class Location(Protocol):
         """
         ...
 
-    def store(self, signer: Signer | None = None, anchored: Anchored = tuple, warn: Warn = _silent) -> Store:
+    def store(self, signer: Signer | None = None, anchored: Anchored = tuple, tell: Tell = _silent) -> Store:
         """To write to it, as one emitter."""
         ...
 
@@ -83,8 +85,12 @@ class InFile:
         """As any."""
         return sqlite_read.connect(self.path)
 
-    def store(self, signer: Signer | None = None, anchored: Anchored = tuple, warn: Warn = _silent) -> Store:
+    def store(self, signer: Signer | None = None, anchored: Anchored = tuple, tell: Tell = _silent) -> Store:
         """As any."""
+
+        def warn(reason: str) -> None:
+            tell("ledger.warning", {"reason": reason})
+
         return sqlite.LedgerFile(self.path, self.connect_to, signer, anchored, self.ballast, warn)
 
     def receiver(self) -> Receiver:
@@ -98,10 +104,12 @@ class InDatabase:
 
     Args:
         sealing: what opens its payloads.
+        spooling: where records wait while it's away; None: they don't.
     """
 
     address: Address = field(repr=False)
     sealing: Sealing | None = None
+    spooling: Spooling | None = None
 
     def __str__(self) -> str:
         return str(self.address)
@@ -116,11 +124,20 @@ class InDatabase:
 
         return postgres_read.connect(self.address)
 
-    def store(self, signer: Signer | None = None, anchored: Anchored = tuple, warn: Warn = _silent) -> Store:
+    def store(self, signer: Signer | None = None, anchored: Anchored = tuple, tell: Tell = _silent) -> Store:
         """As any."""
         from failsoft.ledger import postgres
 
-        return postgres.LedgerDatabase(self.address, signer, anchored)
+        store = postgres.LedgerDatabase(self.address, signer, anchored)
+        if self.spooling is None:
+            return store
+
+        def spools(reason: str | None) -> None:
+            tell("ledger.recovered", {}) if reason is None else tell(
+                "ledger.failed", {"reason": reason, "policy": "spool"}
+            )
+
+        return SpoolingStore(store, self.spooling, spools)
 
     def receiver(self) -> Receiver:
         """As any."""

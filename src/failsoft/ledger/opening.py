@@ -58,6 +58,8 @@ def check_log(connection: Queries, name: str, signer: Signer | None, anchored: A
     head = connection.execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
     if log is None or head is None:
         raise LedgerInvalid(f"{name}: the ledger was emptied: its head is missing")
+    if head[0] == 0:
+        raise LedgerInvalid(f"{name}: the ledger was emptied: not even its opening is there")
     if log[1] != FORMAT:
         raise LedgerInvalid(f"{name}: format {log[1]!r}, and this failsoft writes {FORMAT}")
     count = connection.execute("SELECT coalesce(max(seq), -1) + 1 FROM ledger_record").fetchone()[0]

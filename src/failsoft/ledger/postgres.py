@@ -114,6 +114,11 @@ class LedgerDatabase:
         """Is there a connection?"""
         return self._database is not None
 
+    @property
+    def spooling(self) -> bool:
+        """Nothing waits for anything."""
+        return False
+
     def held(self) -> contextlib.AbstractContextManager[None]:
         """What must not meet another process's is done under the server's own locks."""
         return contextlib.nullcontext()
@@ -157,7 +162,7 @@ class LedgerDatabase:
                 committing = True
                 database.execute("COMMIT")
         except DatabaseFailed as error:
-            raise AppendFailed(str(error), unknown=committing and error.unknown) from error
+            raise AppendFailed(str(error), unknown=committing and error.unknown, away=error.away) from error
         except (OverflowError, ValueError) as error:
             raise AppendFailed(f"{type(error).__name__}: {error}") from error
         self._head.committed(grown)
@@ -165,6 +170,9 @@ class LedgerDatabase:
 
     def tidy(self) -> None:
         """The server does."""
+
+    def seconds(self) -> None:
+        """As any store: nothing waits."""
 
     def publish(self) -> tuple[int, bytes | None]:
         """As any store."""

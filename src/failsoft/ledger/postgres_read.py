@@ -23,6 +23,7 @@ FETCHED = 500
 
 _NAMED = re.compile(rb'"digest":"([0-9a-f]{64})"')
 _DAMAGED = ("XX001", "XX002")
+_AWAY = ("08", "53", "57", "58")  # connection, resources, operator, system: PostgreSQL's manual, appendix A
 
 
 class Database:
@@ -51,7 +52,7 @@ class Database:
         try:
             connection = connect_to(address.url, seconds)
         except psycopg.Error as error:
-            raise DatabaseFailed(reason(error, "it can't be reached")) from None
+            raise failed(error, "it can't be reached") from None
         database = cls(connection, address)
         database.execute("SELECT set_config('search_path', ?, false)", (f"{address.schema}, pg_temp",))
         return database
@@ -69,12 +70,14 @@ class Database:
         self.connection.close()
 
 
-def failed(error: psycopg.Error) -> DatabaseFailed:
+def failed(error: psycopg.Error, otherwise: str = "the connection was lost") -> DatabaseFailed:
     """What may be said of a driver's error."""
+    kind = "08" if error.sqlstate is None else error.sqlstate[:2]  # connection exceptions have none where there's none
     return DatabaseFailed(
-        reason(error, "the connection was lost"),
+        reason(error, otherwise),
         damaged=error.sqlstate in _DAMAGED,
-        unknown=error.sqlstate is None or error.sqlstate[:2] in ("08", "57") or error.sqlstate == "40003",
+        unknown=kind in ("08", "57") or error.sqlstate == "40003",
+        away=kind in _AWAY,
     )
 
 

@@ -19,7 +19,7 @@ from failsoft.ledger.merkle import Frontier
 from failsoft.ledger.ranges import stored_range
 from failsoft.ledger.schema import Kind
 from failsoft.ledger.store import UNREADABLE, DatabaseFailed, Source
-from failsoft.ledger.vault import Vault
+from failsoft.ledger.vault import Vault, VaultFailed
 
 _COLUMNS = "SELECT seq, leaf, type, ts, body, emitter, call_id FROM ledger_record"
 _OF_CASE = "(case_id = ? OR call_id IN (SELECT call_id FROM ledger_record WHERE case_id = ?))"
@@ -232,7 +232,10 @@ class Reader:
             raise PayloadSealed(f"{self.location}: its payloads are encrypted: name the ledger by its failsoft.toml")
         if self._vault is None:
             self._vault = Vault(sealing, self.origin)
-        kept = self._vault.find(dek)
+        try:
+            kept = self._vault.find(dek)
+        except VaultFailed as error:
+            raise LedgerInvalid(str(error)) from None
         if kept is not None and kept.shredded:
             return None
         if kept is None or kept.key is None:
@@ -248,21 +251,44 @@ class Reader:
         row = self._one("SELECT media, data FROM ledger_artifact WHERE sha256 = ?", (key,))
         return None if row is None else (row[0], row[1])
 
-    def inclusion(self, index: int) -> list[bytes]:
+    def of_emitter(self, emitter: str, number: int) -> Entry | None:
+        """The record with this number (`eseq`) of an emitter, by the index copies; None where there's none."""
+        return next(self._entries(f"{_COLUMNS} WHERE emitter = ? AND eseq = ?", (emitter, number)), None)
+
+    def checkpoint(self) -> bytes | None:
+        """The newest signed checkpoint that's stored; None where there's none. Nothing of it is verified."""
+        row = self._one("SELECT note FROM ledger_checkpoint ORDER BY size DESC LIMIT 1")
+        if row is not None and type(row[0]) is not bytes:
+            raise LedgerInvalid(f"{self.location}: its newest checkpoint is damaged: run `failsoft verify` on it")
+        return None if row is None else row[0]
+
+    def root_at(self, size: int) -> bytes:
+        """The tree's root when the log had so many records, at most as many as now."""
+        return self._range_hash(0, size)
+
+    def inclusion(self, index: int, size: int | None = None) -> list[bytes]:
         """The hashes that prove the record at this place, by `failsoft.ledger.merkle.verify_inclusion`.
+
+        Args:
+            index: its place.
+            size: in the log as it was with so many records; None: as it is.
 
         Raises:
             ValueError: there's no such record.
         """
-        return merkle.inclusion_proof(self._range_hash, index, self.size)
+        return merkle.inclusion_proof(self._range_hash, index, self.size if size is None else size)
 
-    def consistency(self, old: int) -> list[bytes]:
+    def consistency(self, old: int, size: int | None = None) -> list[bytes]:
         """The hashes that prove that the first `old` records are unchanged since.
+
+        Args:
+            old: so many.
+            size: in the log as it was with so many records; None: as it is.
 
         Raises:
             ValueError: there are fewer, or `old` is 0.
         """
-        return merkle.consistency_proof(self._range_hash, old, self.size)
+        return merkle.consistency_proof(self._range_hash, old, self.size if size is None else size)
 
     def _range_hash(self, first: int, end: int) -> bytes:
         with _explained(self.location):

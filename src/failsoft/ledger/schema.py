@@ -71,6 +71,7 @@ REQUIRED = MappingProxyType(
         Kind.APPEAL_RECORDED: frozenset({"call_id", "capability", "commitments", "person", "refs"}),
         Kind.LEDGER_FAILURE: frozenset({"from", "policy", "lost_at_most"}),
         Kind.LEDGER_RECOVERED: frozenset({"from", "to"}),
+        Kind.EXPORT_CREATED: frozenset({"recipient", "person", "manifest_sha256"}),
     }
 )
 """Keys that a record of each type has besides the common ones."""

@@ -117,6 +117,11 @@ class LedgerFile:
         """Is there a connection?"""
         return self._connection is not None
 
+    @property
+    def spooling(self) -> bool:
+        """Nothing waits for anything."""
+        return False
+
     def held(self) -> contextlib.AbstractContextManager[None]:
         """The lock of all who have this file open."""
         return self.lock.held()
@@ -194,6 +199,9 @@ class LedgerFile:
         self._unchecked = 0
         with contextlib.suppress(sqlite3.Error, OSError), self.lock.held():
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def seconds(self) -> None:
+        """As any store: nothing waits."""
 
     def publish(self) -> tuple[int, bytes | None]:
         """Sign a checkpoint of the log as it is, and store it: see `failsoft.ledger.signer.publish`."""

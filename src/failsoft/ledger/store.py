@@ -25,12 +25,14 @@ class DatabaseFailed(Exception):
     Args:
         damaged: it's the data: they can't be read.
         unknown: it may have done it all the same.
+        away: it can't be reached, or has no room for us now; not: it refuses.
     """
 
-    def __init__(self, reason: str, *, damaged: bool = False, unknown: bool = False) -> None:
+    def __init__(self, reason: str, *, damaged: bool = False, unknown: bool = False, away: bool = False) -> None:
         super().__init__(reason)
         self.damaged = damaged
         self.unknown = unknown
+        self.away = away
 
 
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError, DatabaseFailed)
@@ -43,12 +45,14 @@ class AppendFailed(Exception):
     Args:
         full: for want of room.
         unknown: it may be durable all the same.
+        away: the way to the database is the matter, not the log.
     """
 
-    def __init__(self, reason: str, *, full: bool = False, unknown: bool = False) -> None:
+    def __init__(self, reason: str, *, full: bool = False, unknown: bool = False, away: bool = False) -> None:
         super().__init__(reason)
         self.full = full
         self.unknown = unknown
+        self.away = away
 
 
 ORPHANED = "SELECT 1 FROM ledger_record WHERE call_id = ? AND type = 'call.orphaned'"
@@ -224,8 +228,13 @@ class Store(Protocol):
         """
         ...
 
-    def append(self, batch: Sequence[Built], *, doubtful: bool = False) -> int:
-        """Make records durable, all or none; the index of the first.
+    @property
+    def spooling(self) -> bool:
+        """Do records wait for their database?"""
+        ...
+
+    def append(self, batch: Sequence[Built], *, doubtful: bool = False) -> int | None:
+        """Make records durable, all or none; the index of the first, or None where they wait for their database.
 
         Args:
             batch: what to append, in order; not empty.
@@ -238,6 +247,10 @@ class Store(Protocol):
 
     def tidy(self) -> None:
         """After a commit, whose waiters have been told. Failing to is no failure to record."""
+        ...
+
+    def seconds(self) -> float | None:
+        """Until `tidy` is to be called though nothing was appended; None: it needn't be."""
         ...
 
     def publish(self) -> tuple[int, bytes | None]:

@@ -184,8 +184,8 @@ class TicketQueue:
             ticket.record = None
         ticket.promise.resolve(Unrecorded(f"{reason}: {detail}"))
 
-    def settle(self, tickets: Sequence[Ticket], indices: Sequence[int]) -> None:
-        """These are durable, at these places of the log."""
+    def settle(self, tickets: Sequence[Ticket], indices: Sequence[int | None]) -> None:
+        """These are durable, at these places of the log; None: at one that isn't known yet."""
         with self._changed:
             for ticket in tickets:
                 ticket.state = TicketState.RECORDED

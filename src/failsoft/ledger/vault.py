@@ -350,8 +350,10 @@ def _connect(path: Path, *, make: bool) -> sqlite3.Connection:
 
 @contextmanager
 def _explained(path: Path) -> Generator[None, None, None]:
-    """What SQLite says of the file, as a failure of the vault."""
+    """What SQLite says of the file, or what a column of a damaged one leads to, as a failure of the vault."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
         raise VaultFailed(f"{path}: the file of keys can't be used ({error})") from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise VaultFailed(f"{path}: the file of keys is damaged ({type(error).__name__})") from None

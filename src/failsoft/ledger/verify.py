@@ -200,6 +200,7 @@ def verify(
             _whole(source, walk, covered, found)
             _doubled(source, found)
             source.end()
+            walk.payloads.look_for_the_destroyed(walk.frontier.size, found.report)
             in_flight = _open_calls(source, walk, found)
     except _OF_THE_STORE as error:
         if _is_of_the_reading(error):
@@ -210,6 +211,7 @@ def verify(
         found.add(Problem(UNUSABLE, f"{location}: its write-ahead log couldn't be read in time"))
     finally:
         source.close()
+        walk.payloads.close()
     if walk.steps_back:
         notes.append(f"a clock stepped back {walk.steps_back} times: the order of the log is what counts")
     if walk.payloads.erased:

@@ -88,6 +88,11 @@ class StoredLedger:
         """The log's name; before `open`, the one asked for."""
         return self._appender.store.origin or self._settings.named(self._appender.store)
 
+    @property
+    def spooling(self) -> bool:
+        """Do records wait for their database, durable on this host?"""
+        return self._appender.store.spooling
+
     def coverage(self) -> Coverage | None:
         """How far the log is covered by signed checkpoints; None where it isn't signed."""
         publisher = self._appender.publisher
@@ -183,7 +188,7 @@ class StoredLedger:
         return True
 
     def _store(self, signer: Signer | None, anchored: Anchored) -> Store:
-        return self.location.store(signer, anchored, lambda reason: self._tell("ledger.warning", reason=reason))
+        return self.location.store(signer, anchored, self._tell_fields)
 
     def _tell(self, name: str, **fields: Any) -> None:
         self._tell_fields(name, fields)

@@ -22,7 +22,6 @@ from failsoft.errors import PayloadSealed
 from failsoft.ledger.merkle import leaf_hash
 from failsoft.ledger.read import Entry, Reader
 from failsoft.ledger.schema import Kind
-from failsoft.ledger.vault import VaultFailed
 from failsoft.outcome import Grade, Pin, Served
 
 NOT_KEPT = "isn't kept: it was erased, or never recorded"
@@ -309,8 +308,6 @@ def _payload(reader: Reader, commitment: _Commitment) -> Payload:
         found = reader.payload(commitment.digest)
     except PayloadSealed:
         return Payload(None, SEALED)
-    except VaultFailed:
-        return Payload(None, "is encrypted, and the file of keys can't be read")
     except ValueError:
         return Payload(None, CHANGED)
     if found is None:

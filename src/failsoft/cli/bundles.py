@@ -1,0 +1,223 @@
+"""`failsoft ledger bundle`: what somebody else needs to check the record of some calls, in one file."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from attrs import frozen
+
+from failsoft.cli.application import Json
+from failsoft.cli.evidence import checkpoints_in
+from failsoft.cli.place import Ledger
+from failsoft.cli.telling import explained, give_up, looking_into, print_json, print_line
+from failsoft.context import identifier
+from failsoft.core.evidence import ExportCreated
+from failsoft.errors import ConfigurationError, LedgerInvalid
+from failsoft.keeping import acting_on
+from failsoft.ledger.bundle import Bundle, make, verifier
+from failsoft.ledger.erasure import Acting
+from failsoft.ledger.keys import SigningKey
+from failsoft.ledger.location import InFile, Location
+from failsoft.ledger.selection import NotCovered, NotWhole, Wanted
+
+EPILOG = (
+    "Example: failsoft ledger bundle failsoft.db --case T-17 -o T-17.zip --config failsoft.toml --recipient auditor\n\n"
+    "Exit code: 0 made; 1 it can't be made, and why; 2 the log lacks something that it needs: an end of a call, a signed "
+    "checkpoint; 64 the command line is wrong."
+)
+
+_LACKS = 2
+
+
+@frozen
+class _Signs:
+    """What a configuration brings along.
+
+    Args:
+        key: signs the manifest.
+        acting: writes to the ledger; None where that's a copy, or another one.
+    """
+
+    key: SigningKey
+    acting: Acting | None
+
+
+def bundle(
+    ledger: Ledger,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to make; never overwritten.")],
+    case: Annotated[list[str] | None, typer.Option(help="All calls of this case.", metavar="ID")] = None,
+    call: Annotated[list[str] | None, typer.Option(help="This call.", metavar="ID")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="The failsoft.toml that names the ledger's key.")
+    ] = None,
+    disclose: Annotated[
+        list[str] | None,
+        typer.Option(help="Show these payloads only: request, response, 'reply/*'. Default: all.", metavar="PATH"),
+    ] = None,
+    withhold: Annotated[list[str] | None, typer.Option(help="Show all but these payloads.", metavar="PATH")] = None,
+    recipient: Annotated[
+        str | None, typer.Option(help="Who gets it; that they do is put on record. Needs --config.")
+    ] = None,
+    person: Annotated[str | None, typer.Option(help="Who makes it; default: your login name.")] = None,
+    question: Annotated[str | None, typer.Option(help="What the receiver wants to know; it heads the report.")] = None,
+    since_checkpoint: Annotated[
+        list[Path] | None, typer.Option(help="A checkpoint that the receiver has: the log is shown to extend it.")
+    ] = None,
+    all_records: Annotated[
+        bool, typer.Option("--all-records", help="Every record of the log besides, without payloads.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """One file that says what was asked, answered and decided, and that can be verified without failsoft.
+
+    Without --config nobody vouches for the question, the report and the choice of records: only for the records.
+    """
+    _usable(output, bool(case or call), disclose, withhold, question)
+    with explained(as_json):
+        who = _named(recipient, person, config)
+        since = [each for path in since_checkpoint or [] for each in checkpoints_in(path)]
+        wanted = Wanted(
+            tuple(call or ()),
+            tuple(case or ()),
+            None if disclose is None else tuple(disclose),
+            tuple(withhold or ()),
+            tuple(since),
+            all_records,
+        )
+        signs = None if config is None else _signs(config, ledger)
+        try:
+            made = _made(ledger, wanted, signs, question)
+        except (NotCovered, NotWhole) as error:
+            give_up(as_json, [str(error)], _LACKS)
+        _hand_over(ledger, output, made, signs, who)
+    _tell(output, made, signs, who, as_json)
+
+
+def _usable(
+    output: Path,
+    named: bool,
+    disclose: list[str] | None,
+    withhold: list[str] | None,
+    question: str | None,
+) -> None:
+    if not named:
+        raise typer.BadParameter("say which calls: --case ID or --call ID")
+    if disclose and withhold:
+        raise typer.BadParameter("--disclose and --withhold exclude each other")
+    if output.exists():
+        raise typer.BadParameter(f"{output} is there already: nothing is overwritten", param_hint="--output")
+    if question is not None and not (question.isprintable() and 0 < len(question) <= 2000):
+        raise typer.BadParameter("at most 2000 printable characters", param_hint="--question")
+
+
+def _named(recipient: str | None, person: str | None, config: Path | None) -> tuple[str, str] | None:
+    """Who gets it from whom, checked before anything is made: a record that's refused leaves a gap."""
+    if recipient is None:
+        if person is not None:
+            raise typer.BadParameter("it goes on record with --recipient", param_hint="--person")
+        return None
+    if config is None:
+        raise typer.BadParameter("it goes on record, which needs the ledger's key: --config", param_hint="--recipient")
+    try:
+        return identifier(recipient, "--recipient"), identifier(person or getpass.getuser(), "--person")
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def _signs(config: Path, ledger: Location) -> _Signs:
+    acting, _ = acting_on(config)
+    if acting.signing is None:
+        raise ConfigurationError('ledger.key: the ledger has none: write key = { file = "ledger.key" }')
+    return _Signs(acting.signing.key, acting if _same(acting.location, ledger) else None)
+
+
+def _same(own: Location, other: Location) -> bool:
+    """Is it one ledger, whatever opens its payloads?"""
+    if isinstance(own, InFile) and isinstance(other, InFile):
+        return own.exists() and other.exists() and own.path.samefile(other.path)
+    return str(own) == str(other)
+
+
+def _made(ledger: Location, wanted: Wanted, signs: _Signs | None, question: str | None) -> Bundle:
+    key = None if signs is None else signs.key
+    acting = None if signs is None else signs.acting
+    place = ledger if acting is None else acting.location  # which may know how to open its payloads
+    try:
+        with looking_into(place) as reader:
+            return make(reader, wanted, key, question)
+    except (NotCovered, NotWhole) as error:
+        if acting is None and isinstance(error, NotCovered):
+            raise NotCovered(
+                f"{error}: give the configuration that names the ledger and its key (--config): then one is signed"
+            ) from None
+        if acting is None:
+            raise
+    acting.record()  # opened and closed: who's gone is said, and a checkpoint is signed
+    with looking_into(place) as reader:
+        return make(reader, wanted, key, question)
+
+
+def _hand_over(ledger: Location, output: Path, made: Bundle, signs: _Signs | None, who: tuple[str, str] | None) -> None:
+    """First it's written aside, then on record, and then there under its name."""
+    aside = output.with_name(output.name + ".part")
+    try:
+        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(made.data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise LedgerInvalid(f"{aside}: the bundle can't be written ({error.strerror})") from None
+    try:
+        if who is not None and signs is not None:
+            if signs.acting is None:
+                raise LedgerInvalid(
+                    f"{ledger}: it's not the ledger of the configuration, so that it can't be put on record who gets this: "
+                    "leave --recipient out, or bundle from the application's own ledger"
+                )
+            signs.acting.record(ExportCreated(*who, made.manifest_sha256))
+        os.link(aside, output)
+    except OSError as error:
+        raise LedgerInvalid(f"{output}: the bundle can't be put there ({error.strerror})") from None
+    finally:
+        aside.unlink()
+
+
+def _tell(output: Path, made: Bundle, signs: _Signs | None, who: tuple[str, str] | None, as_json: bool) -> None:
+    own = sha256(verifier()).hexdigest()
+    if as_json:
+        print_json(
+            {
+                "file": str(output),
+                "sha256": sha256(made.data).hexdigest(),
+                "manifest_sha256": made.manifest_sha256,
+                "calls": made.call_ids,
+                "records": made.records,
+                "checkpoint": made.size,
+                "signed": made.signed,
+                "recipient": None if who is None else who[0],
+                "verifier_sha256": own,
+                "verdict": made.found.verdict,
+                "problems": [what for _, what in made.found.problems],
+            }
+        )
+        return
+    print_line(f"{output}: {len(made.call_ids)} calls, {made.records} records, under a checkpoint of {made.size}")
+    print_line(f"its own verifier says: {made.found.verdict}")
+    for _, what in made.found.problems:
+        print_line(f"  {what}")
+    print_line(f"sha256 of its manifest: {made.manifest_sha256}")
+    if who is not None:
+        print_line(f"on record: {who[1]} gave it to {who[0]}")
+    if signs is None:
+        print_line("not signed: nobody vouches for its question, report and choice of records; give --config for that")
+    print_line(
+        "to verify it with nothing of failsoft's, the receiver takes verify.py from the release, with the SHA-256"
+    )
+    print_line(f"  {own}")
+    key = "VKEY" if signs is None else str(signs.key.verifier)
+    print_line(f"  python -I -S verify.py {output.name} --key '{key}'")

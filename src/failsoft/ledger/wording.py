@@ -1,0 +1,121 @@
+"""What codes in records mean, in words for people who have never seen one."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+Fields = dict[str, Any]
+
+GRADES = MappingProxyType(
+    {
+        "provider-stated": "The provider itself named this model in its reply. That is the provider's word; nobody outside "
+        "can look behind it.",
+        "gateway-stated": "A service between the application and the provider named this model. Both would have to be "
+        "believed.",
+        "echoed": "The reply only repeats the name that was asked for. It doesn't show which model answered.",
+        "unknown": "Nothing in the reply says which model answered.",
+    }
+)
+"""How far a served name can be believed, by its grade."""
+
+OUTCOMES = MappingProxyType(
+    {
+        "answered": "An answer was given.",
+        "referred": "No machine answer was given: the matter was referred to a person.",
+        "failed": "No answer was given: the application failed.",
+        "refused": "The application refused to answer, because it couldn't put on record that it did.",
+        "cancelled": "Nobody waited for the answer any more: the request was withdrawn.",
+    }
+)
+
+PASSED_OVER = MappingProxyType(
+    {
+        "blocked": "a person had switched it off",
+        "labels": "it may not see data that is marked so",
+        "latched": "it was stopped until somebody mends its set-up",
+        "throttled": "its provider had asked to wait",
+        "open": "it had failed too often just before",
+        "limited": "its quota was used up",
+        "bulkhead_full": "too many requests were under way there",
+        "no_time": "there was no time left for it",
+        "no_credential": "the application had no valid access to it",
+        "no_prompt": "the request couldn't be put to it",
+        "shed": "more was asked than it could do in time",
+        "ledger": "nothing could be put on record just then, and without a record no AI is asked",
+        "hedge_lost": "another one was quicker",
+    }
+)
+"""Why an adapter wasn't asked, or not heard."""
+
+CHANGES = MappingProxyType(
+    {
+        "model.identity_changed": "another model than before was seen to answer",
+        "drift.detected": "its answers were found to have changed",
+        "model.retirement_notice": "its provider announced that the model will go",
+        "rollback.executed": "a change to it was taken back",
+    }
+)
+
+KEEPING = MappingProxyType(
+    {
+        "payload.erased": "{who} had what was asked and answered erased: {why}",
+        "legal_hold.set": "{who} forbade to erase anything of this case: {why}",
+        "legal_hold.cleared": "{who} lifted that again: {why}",
+        "case.event": "{who} put on record what happened with this case: {why}",
+    }
+)
+"""What became of a case."""
+
+PEOPLE = MappingProxyType(
+    {
+        "review.recorded": "reviewed it",
+        "override.recorded": "overrode it",
+        "approval.recorded": "approved it",
+        "appeal.recorded": "appealed against it",
+    }
+)
+
+
+def moment(ts: str) -> str:
+    """A record's time for people: to the second, UTC."""
+    return f"{ts[:10]} {ts[11:19]} UTC"
+
+
+def duration(us: int) -> str:
+    """Microseconds for people."""
+    return f"{us / 1_000_000:.1f} s" if us >= 100_000 else f"{us / 1000:.1f} ms"
+
+
+def spelled(code: str) -> str:
+    """A code as words, where nothing better is known."""
+    return code.replace("_", " ")
+
+
+def passed_over(reason: str) -> str:
+    """Why an adapter wasn't asked."""
+    return PASSED_OVER.get(reason, f"it gave no answer that could be used ({spelled(reason)})")
+
+
+def pinned(pin: Fields) -> str:
+    """Which model a pin asks for, and what it expects."""
+    if "served_pattern" in pin:
+        return f"{pin['model']} (a reply from any model of the form {pin['served_pattern']} is accepted)"
+    others = [each for each in pin.get("served", []) if each != pin["model"]]
+    return f"{pin['model']} (a reply from {', '.join(others)} is accepted too)" if others else str(pin["model"])
+
+
+def changed(kind: str, fields: Fields) -> str:
+    """What a later record says of an adapter."""
+    if kind == "block.changed":
+        who = f"{fields['actor']['id']} switched {fields['subject'].partition(':')[2]}"
+        return f"{who} {'off' if fields['blocked'] else 'on again'}: {fields['why']}"
+    if kind == "model.retirement_notice":
+        end = f", on {fields['sunset'][:10]}" if "sunset" in fields else ""
+        return f"{fields['adapter']}: its provider announced that the model {fields['model']} will go{end}"
+    if kind in KEEPING:
+        who = fields.get("person", "somebody")
+        return KEEPING[kind].format(who=who, why=fields.get("basis") or fields.get("why") or fields.get("event", ""))
+    about = fields.get("adapter")
+    said = CHANGES.get(kind, f"a record of the type {kind} refers to it")
+    return f"{about}: {said}" if about else said

@@ -1,0 +1,382 @@
+"""Records that wait for their database: durable meanwhile, forwarded in order, never twice, within bounds."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ledgers import SteppedClock, SystemClock, call, ledger_at, seeded, settled, started, until
+from processes import Process
+from signing import KEY, signing_in
+from tests.postgres_server import PostgresServer
+
+from failsoft import Isolation
+from failsoft.core.effects import Recorded, Unrecorded
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger import draft
+from failsoft.ledger import spooling as spooling_module
+from failsoft.ledger.location import InDatabase
+from failsoft.ledger.postgres_read import Database
+from failsoft.ledger.publishing import SECOND
+from failsoft.ledger.record import Built, Emitter
+from failsoft.ledger.spool import Spool, Spooling
+from failsoft.ledger.spooling import SpoolingStore
+from failsoft.ledger.store import AppendFailed, DatabaseFailed
+from failsoft.ledger.verify import verify
+from failsoft.ledger.writer import StoredLedger
+from failsoft.postgres_address import Address
+
+SCHEMAS = (f"spool_{number}" for number in count())
+EMITTER = "0f" * 16
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spooling_module, "RETRY_NS", 5_000_000)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def place(postgres: PostgresServer, folder: Path) -> InDatabase:
+    address = Address.parse(f"{postgres.url}&schema={next(SCHEMAS)}")
+    return InDatabase(address, spooling=Spooling(folder, SystemClock()))
+
+
+class Away:
+    """The way to the database, which can be cut."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.cut = False
+        self.after_commit = 0
+        run, at = Database.execute, Database.at.__func__  # type: ignore[attr-defined]
+        away = self
+
+        def execute(database: Database, query: str, values: Any = (), /) -> Any:
+            if away.cut and type(database) is Database:
+                database.close()
+                raise DatabaseFailed("the connection was lost", unknown=True, away=True)
+            result = run(database, query, values)
+            if query == "COMMIT" and away.after_commit and type(database) is Database:
+                away.after_commit -= 1
+                away.cut = True
+                database.close()
+                raise DatabaseFailed("the connection was lost", unknown=True, away=True)
+            return result
+
+        def reached(cls: type[Database], address: Address, seconds: float) -> Database:
+            if away.cut and cls is Database:
+                raise DatabaseFailed("it can't be reached", away=True)
+            found: Database = at(cls, address, seconds)
+            return found
+
+        monkeypatch.setattr(Database, "execute", execute)
+        monkeypatch.setattr(Database, "at", classmethod(reached))
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> Away:
+    return Away(monkeypatch)
+
+
+def ledger_in(place: InDatabase, **options: Any) -> StoredLedger:
+    return ledger_at(place, **{"clock": SystemClock(), "back_off": (0.005, 0.02), "policy": "spool", **options})
+
+
+def kinds(place: InDatabase) -> list[str]:
+    source = place.connect()
+    try:
+        return [kind for (kind,) in source.execute("SELECT type FROM ledger_record ORDER BY seq")]
+    finally:
+        source.close()
+
+
+def whole(place: InDatabase) -> None:
+    found = verify(place)
+    assert found.exit_code == 0, found.summary()
+
+
+class TestAwayForAWhile:
+    def test_calls_go_on_and_the_log_is_whole_afterwards(self, place: InDatabase, folder: Path, away: Away) -> None:
+        events: list[tuple[str, Any]] = []
+        ledger = ledger_in(place, on_event=lambda name, fields: events.append((name, fields)))
+        ledger.open()
+        assert isinstance(settled(call(ledger, "before")[1]), Recorded)
+        away.cut = True
+        for number in range(5):
+            result = settled(call(ledger, f"during-{number}")[1])
+            assert isinstance(result, Recorded)
+            assert result.index is None
+        assert (ledger.healthy, ledger.spooling) == (True, True)
+        assert list(folder.glob("*.db"))
+        away.cut = False
+        until(lambda: not ledger.spooling)
+        result = settled(call(ledger, "after")[1])
+        assert isinstance(result, Recorded)
+        assert result.index is not None
+        ledger.close()
+        assert not list(folder.iterdir())
+        assert [name for name, _ in events] == ["ledger.failed", "ledger.recovered"]
+        assert events[0][1]["policy"] == "spool"
+        found = kinds(place)
+        assert found.count("call.completed") == 7
+        assert found.index("ledger.failure") < found.index("ledger.recovered")
+        whole(place)
+
+    def test_a_commit_whose_answer_never_came_is_in_the_log_once(self, place: InDatabase, away: Away) -> None:
+        ledger = ledger_in(place)
+        ledger.open()
+        away.after_commit = 1
+        result = settled(ledger.submit(started("c1")))
+        assert isinstance(result, Recorded)
+        assert result.index is None
+        away.cut = False
+        until(lambda: not ledger.spooling)
+        ledger.close()
+        assert kinds(place).count("call.started") == 1
+        whole(place)
+
+    def test_it_is_forwarded_though_nothing_more_is_recorded(self, place: InDatabase, away: Away) -> None:
+        ledger = ledger_in(place)
+        ledger.open()
+        away.cut = True
+        settled(ledger.submit(started("c1")))
+        away.cut = False
+        until(lambda: not ledger.spooling)
+        assert "call.started" in kinds(place)
+        until(lambda: "ledger.recovered" in kinds(place) or "ledger.failure" not in kinds(place))
+        ledger.close()
+        whole(place)
+
+    def test_many_batches_are_forwarded_in_their_order(
+        self, place: InDatabase, away: Away, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(spooling_module, "FORWARDED", 2)
+        ledger = ledger_in(place)
+        ledger.open()
+        away.cut = True
+        for number in range(9):
+            settled(ledger.submit(started(f"c{number}")))
+        away.cut = False
+        until(lambda: not ledger.spooling)
+        ledger.close()
+        whole(place)
+
+    def test_what_waits_at_the_end_is_forwarded_at_the_next_start(
+        self, place: InDatabase, folder: Path, away: Away
+    ) -> None:
+        ledger = ledger_in(place)
+        ledger.open()
+        away.cut = True
+        assert isinstance(settled(call(ledger, "c1")[1]), Recorded)
+        ledger.close()
+        assert list(folder.glob("*.db"))
+        away.cut = False
+        assert "call.completed" not in kinds(place)
+        ledger_in(place).open()
+        assert kinds(place).count("call.completed") == 1
+        assert not list(folder.glob(f"*{ledger._appender.emitter.id}*"))
+
+    def test_it_is_signed_when_it_is_forwarded(self, place: InDatabase, tmp_path: Path, away: Away) -> None:
+        events: list[str] = []
+        signing = signing_in(tmp_path, every_ns=60 * SECOND, records=1)
+        ledger = ledger_in(place, signing=signing, on_event=lambda name, _: events.append(name))
+        ledger.open()
+        away.cut = True
+        settled(call(ledger, "c1")[1])
+        until(lambda: "checkpoint.failed" in events)
+        away.cut = False
+        until(lambda: not ledger.spooling)
+        ledger.close()
+        found = verify(place, keys=[KEY.verifier])
+        assert (found.exit_code, found.verdict) == (0, "verified")
+
+    def test_at_the_start_the_database_must_be_there(self, place: InDatabase, away: Away) -> None:
+        away.cut = True
+        with pytest.raises(LedgerInvalid, match="can't be reached"):
+            ledger_in(place).open()
+
+    def test_what_is_wrong_with_the_log_is_no_reason_to_spool(self, place: InDatabase, folder: Path) -> None:
+        ledger = ledger_in(place)
+        ledger.open()
+        settled(call(ledger, "c1")[1])
+        database = Database.at(place.address, 5)
+        database.execute("SET session_replication_role = replica")
+        database.execute("UPDATE ledger_head SET size = 2")
+        database.close()
+        assert isinstance(settled(ledger.submit(started("c2"))), Unrecorded)
+        assert not ledger.spooling
+        assert not list(folder.glob("*.db"))
+        ledger.close()
+
+
+class TestKilled:
+    def test_what_a_killed_process_left_is_forwarded_by_the_next(
+        self, place: InDatabase, folder: Path, tmp_path: Path, postgres: PostgresServer
+    ) -> None:
+        url = f"{postgres.url}&schema={place.address.schema}"
+        with Process("spooling_process.py", url, str(folder), folder=tmp_path) as victim:
+            victim.until_lines(1)
+            postgres.kill()
+            try:
+                assert victim._process.stdin is not None
+                victim._process.stdin.write(b"\n")
+                victim._process.stdin.flush()
+                victim.until_lines(2)
+                victim.kill()
+            finally:
+                postgres.start()
+        assert list(folder.glob("*.db"))
+        other = ledger_in(InDatabase(place.address))  # of another host: it sees the lock is free, and nothing else
+        other.open()
+        assert kinds(place).count("call.orphaned") == 1
+        other.close()
+        following = ledger_in(place)
+        following.open()
+        following.close()
+        assert not list(folder.iterdir())
+        found = kinds(place)
+        assert (found.count("call.completed"), found.count("call.orphaned")) == (2, 2)
+        whole(place)
+
+
+def batch(size: int = 2) -> list[Built]:
+    emitter = Emitter("example.com/x", SteppedClock(), seeded())
+    drafts = [
+        draft.emitter_opened("host", 1, {}),
+        *(draft.draft_of(started(f"c{number}"), lambda _: None) for number in range(size - 1)),
+    ]
+    return [emitter.build(each, 1_795_442_400_000_000_000, 5) for each in drafts]
+
+
+@pytest.fixture
+def spool(folder: Path) -> Iterator[Spool]:
+    made = Spool(Spooling(folder, SteppedClock(), max_bytes=5_000, max_age_ns=1_000_000), EMITTER)
+    yield made
+    made.close()
+
+
+class TestTheFile:
+    def test_what_is_put_is_given_back_in_order_to_the_byte(self, spool: Spool) -> None:
+        one, two = batch(3), batch(2)
+        assert (spool.waiting, spool.first()) == (0, None)
+        spool.put(one)
+        spool.put(two)
+        assert spool.waiting == 2
+        assert spool.first() == (1, one)
+        spool.drop(1)
+        assert spool.first() == (2, two)
+        spool.close()
+        assert spool.first() == (2, two)
+        spool.drop(2)
+        assert spool.first() is None
+        spool.close()
+        assert not spool.path.exists()
+
+    def test_it_is_bounded_in_size(self, spool: Spool) -> None:
+        spool.put(batch())
+        room = 5_000 // sum(len(each.body) + sum(len(row[3]) for row in each.payloads) for each in batch())
+        for _ in range(room - 1):
+            spool.put(batch())
+        with pytest.raises(AppendFailed, match="the spool is full"):
+            spool.put(batch())
+        assert spool.waiting == room
+
+    def test_it_is_bounded_in_age(self, folder: Path) -> None:
+        clock = SteppedClock()
+        spool = Spool(Spooling(folder, clock, max_age_ns=1_000_000), EMITTER)
+        spool.put(batch())
+        spool.put(batch())
+        clock.wall += 2_000_000
+        with pytest.raises(AppendFailed, match="waited too long"):
+            spool.put(batch())
+        spool.close()
+
+    def test_it_is_its_owners_only(self, spool: Spool) -> None:
+        spool.put(batch())
+        assert spool.path.stat().st_mode & 0o077 == 0
+
+    def test_a_file_that_is_none_is_told(self, folder: Path) -> None:
+        spool = Spool(Spooling(folder, SteppedClock()), EMITTER)
+        folder.mkdir()
+        spool.path.write_bytes(b"no database" * 1000)
+        for act in (lambda: spool.put(batch()), spool.first, lambda: spool.drop(1), lambda: spool.waiting):
+            with pytest.raises(AppendFailed, match="the spool can't be used"):
+                act()
+        spool.close()
+        assert spool.path.exists()
+
+    def test_a_batch_that_is_damaged_is_told(self, spool: Spool) -> None:
+        spool.put(batch())
+        spool.close()
+        with closing(sqlite3.connect(spool.path)) as connection:
+            connection.execute("UPDATE record SET kind = 'unheard.of'")
+            connection.commit()
+        with pytest.raises(AppendFailed, match="can't be used"):
+            spool.first()
+
+    def test_an_error_within_a_batch_keeps_nothing_of_it(self, spool: Spool) -> None:
+        spool.put(batch())
+        broken = batch()
+        broken[1] = Built(broken[1].kind, "x", "y", None, "no number", b"", b"")  # type: ignore[arg-type]
+        with pytest.raises(AppendFailed):
+            spool.put(broken)
+        assert spool.waiting == 1
+
+
+def test_a_full_spool_fails_as_a_database_does_and_recovers(place: InDatabase, folder: Path, away: Away) -> None:
+    small = InDatabase(place.address, spooling=Spooling(folder, SystemClock(), max_bytes=1_500))
+    ledger = ledger_in(small)
+    ledger.open()
+    away.cut = True
+    results = [settled(call(ledger, f"c{number}")[1]) for number in range(4)]
+    assert any(isinstance(each, Unrecorded) for each in results)
+    assert not ledger.healthy
+    away.cut = False
+    until(lambda: ledger.healthy and not ledger.spooling)
+    assert isinstance(settled(call(ledger, "after")[1]), Recorded)
+    ledger.close()
+    whole(place)
+
+
+def test_what_a_store_is_asked_goes_to_the_database(place: InDatabase) -> None:
+    store = place.store()
+    assert isinstance(store, SpoolingStore)
+    assert (store.name, store.label) == (str(place), "postgres")
+    assert not store.anybody()
+    assert store.seconds() is None
+    store.vet()
+
+
+def test_an_isolation_says_so(place: InDatabase, folder: Path, postgres: PostgresServer, away: Away) -> None:
+    from failsoft import Capability
+
+    class Rate(Capability[str, int]):
+        """Rate."""
+
+        def fallback(self, request: str) -> int:
+            return 3
+
+    url = f"{postgres.url}&schema={place.address.schema}"
+    config = {
+        "ledger": {"url": url, "spool": str(folder), "spool_bytes": 1 << 20, "spool_age": "1h"},
+        "on_ledger_failure": "spool",
+    }
+    with Isolation(config, capabilities=[Rate]) as isolation:
+        assert isolation[Rate].sync("x").record is not None
+        away.cut = True
+        outcome = isolation[Rate].sync("x")
+        assert outcome.record is None
+        health = isolation.health()
+        assert (health.ledger, health.ok) == ("spooling", True)
+        away.cut = False
+        until(lambda: isolation.health().ledger == "recording")
+    whole(place)

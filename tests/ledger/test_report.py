@@ -1,0 +1,400 @@
+"""The page for people: what it says in plain words, what it never says, and that nothing in a ledger becomes markup."""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.bundled import CASE, PIN, SERVED, Office, bundle, office, unzipped
+from tests.bundled import said as payload
+from tests.logs import attempt, by
+
+from failsoft.core import evidence
+from failsoft.ledger.bundle import verifier
+from failsoft.ledger.markup import Markup, joined, tag, text
+from failsoft.ledger.read import read
+from failsoft.ledger.record import Draft
+from failsoft.ledger.report import Told, report
+from failsoft.ledger.schema import Kind
+from failsoft.ledger.selection import Wanted, select
+from failsoft.ledger.shown import SHOWN
+from failsoft.ledger.wording import GRADES, OUTCOMES, PASSED_OVER, changed, duration, passed_over, pinned
+from failsoft.outcome import Grade
+
+JARGON = re.compile(
+    r"merkle|hash|leaf|leaves|digest|sha-?256|checkpoint|inclusion|cryptograph|json|adapter\b|fallback", re.I
+)
+HOSTILE = "</p><script>alert(1)</script><img src=x onerror=y>\u202e\x1b[31m&\"'"
+
+
+class Reader(HTMLParser):
+    """Text, tags and attributes of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.said = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        if self.tags[-1:] != ["style"]:
+            self.said += data
+
+
+def page_of(log: Office, wanted: Wanted | None = None, question: str | None = None) -> str:
+    log.publish()
+    log.close()
+    return unzipped(bundle(log.path, wanted, question=question).data)["report.html"].decode()
+
+
+def sheet_of(page: str) -> str:
+    """The first page's text."""
+    return " ".join(Reader(page.partition("<h2>What was tried</h2>")[0]).said.split())
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Office:
+    return office(tmp_path / "x.db")
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Office:
+    made = Office(tmp_path / "y.db")
+    made.configure()
+    return made
+
+
+def test_one_decision_is_told_in_the_order_in_which_people_ask(log: Office) -> None:
+    said = sheet_of(page_of(log, Wanted(calls=("c1",)), "Why was it taken?"))
+    parts = [
+        "What is on record about a decision in the case SPE4A7-26-R-0001",
+        "Asked for this copy: Why was it taken?",
+        "The question",
+        "Put to “rate-alternative” on 2026-11-23 14:00:02 UTC, by j.doe, in the case SPE4A7-26-R-0001 (solicitation).",
+        "May the offered nut stand in for the other?",
+        "The answer",
+        "Same thread, same strength",
+        "Who or what answered",
+        "AI: a model, through the connection that the application calls “gpt”.",
+        "Which model, and how far its name can be believed",
+        "m-1-2026",
+        "the provider's word",
+        "Which person decided, and why",
+        "No person's decision about this is on record",
+        "What has changed since",
+        "gpt: another model than before was seen to answer",
+        "gpt is asked for another model from here on: m-2-2027",
+        "What this page doesn't prove",
+    ]
+    at = 0
+    for part in parts:
+        assert part in said[at:], part
+        at = said.index(part, at)
+
+
+def test_the_rules_and_the_person_are_told_as_such(log: Office) -> None:
+    said = sheet_of(page_of(log, Wanted(calls=("c2",))))
+    assert "No AI: the application's own fixed rules (“procurement.rules:same_number”)." in said
+    assert "gpt was asked, and its answer couldn't be used (attempt timeout)." in said
+    assert "No model's answer was used." in said
+    assert "m.smith overrode it on 2026-11-23 14:01:00 UTC and decided: accepted." in said
+    assert "The drawing of 2019 lists both. <b>Checked</b> by hand." in said
+
+
+def test_the_first_page_has_no_jargon(log: Office) -> None:
+    for wanted in (Wanted(calls=("c1",)), Wanted(calls=("c2",), withhold=("request",)), None):
+        page = unzipped(_made(log, wanted))["report.html"].decode()
+        assert JARGON.findall(sheet_of(page).replace("procurement.rules", "")) == []
+
+
+def _made(log: Office, wanted: Wanted | None) -> bytes:
+    log.publish()
+    return bundle(log.path, wanted).data
+
+
+def test_several_decisions_have_an_overview_and_a_page_each(log: Office) -> None:
+    page = page_of(log)
+    said = sheet_of(page)
+    assert "What is on record about 2 decisions in the case" in said
+    assert "1 of the 2 answers are an AI model's." in said
+    assert "5310-00-903-3994; MS21042-4; May the offered nut" in said
+    assert "AI: m-1-2026" in said
+    assert "no AI: fixed rules" in said
+    assert [said.count(f"Decision {number}: “rate-alternative”") for number in (1, 2, 3)] == [1, 1, 0]
+    assert "All records of the log are in this copy" in said
+
+
+def test_markings_stand_on_the_screen_and_on_each_printed_page(log: Office, bare: Office) -> None:
+    page = page_of(log)
+    assert page.count(">CUI<") == 3
+    assert re.search(r"\.marking\.print \{ display: block; position: fixed", page)
+    bare.call("c1", 2, "1", "2", labels=["CUI", "NOFORN"])
+    assert "CUI // NOFORN" in page_of(bare)
+
+
+def test_a_page_without_labels_has_no_marking(bare: Office) -> None:
+    bare.call("c1", 2, "1", "2", labels=())
+    assert 'class="marking' not in page_of(bare)
+
+
+def test_the_page_needs_nothing_and_runs_nothing(log: Office) -> None:
+    page = page_of(log)
+    seen = Reader(page)
+    assert set(seen.tags).isdisjoint({"script", "img", "link", "iframe", "object", "a", "form", "base"})
+    assert {name for name, _ in seen.attributes} == {"lang", "charset", "name", "content", "http-equiv", "class"}
+    assert not re.search(r"url\(|@import|https?:", page)
+    assert "default-src 'none'" in page
+    assert page.encode().decode("utf-8") == page
+
+
+def test_withheld_parts_are_shown_as_withheld(log: Office) -> None:
+    page = page_of(log, Wanted(calls=("c1", "c2"), disclose=("response",)))
+    assert "Withheld: it's on record, and not shown in this copy." in sheet_of(page)
+    assert "7 parts are withheld or no longer kept" in sheet_of(page)
+    assert "May the offered nut" not in page
+    assert "by hand" not in page
+
+
+def test_what_is_public_of_a_withheld_part_is_told(bare: Office) -> None:
+    bare.call("c1", 2, '{"nsn":"1"}', '"2"', facts={"fsc": "5310", "sure": True, "all": ["a", 2]})
+    said = sheet_of(page_of(bare, Wanted(calls=("c1",), withhold=("response",))))
+    assert "In clear on record, as public: all a, 2 fsc 5310 sure true" in said
+    assert said.count("In clear on record") == 1
+
+
+def test_the_last_pages_tell_what_was_tried_and_how_to_verify(log: Office) -> None:
+    page = page_of(log, Wanted(calls=("c1",)))
+    after = " ".join(Reader(page).said.partition("What was tried")[2].split())
+    for part in (
+        "began 2026-11-23T14:00:02.000000Z (record 3)",
+        "took 0.4 s",
+        "req_77",
+        "answer used",
+        "disclosures/",
+        "python -I -S verify.py BUNDLE.zip --key",
+        sha256(verifier()).hexdigest(),
+        "config.activated",
+    ):
+        assert part in after, part
+
+
+def test_a_call_without_attempts_or_payloads_says_so(bare: Office) -> None:
+    rules = {"kind": "fallback", "name": "rules"}
+    bare.call("c1", 2, "1", "2", tried=(), source=rules, passed_over=[{"adapter": "gpt", "reason": "blocked"}])
+    page = page_of(bare)
+    assert "gpt wasn't asked, or not heard: a person had switched it off." in sheet_of(page)
+    assert "No AI was asked." in page
+    assert "Nothing about what was asked is on record after it" in page
+
+
+@pytest.mark.parametrize("outcome", ["referred", "failed", "refused", "cancelled"])
+def test_other_ends_are_told(bare: Office, outcome: str) -> None:
+    bare.call("c1", 2, "1", "2", outcome=outcome, source=None, tried=(attempt(pin=PIN, fault="server_error"),))
+    said = sheet_of(page_of(bare))
+    assert OUTCOMES[outcome] in said
+    assert "Nobody: no answer was given." in said
+    assert "What was tried: gpt was asked" in said
+
+
+def test_an_orphan_an_amendment_and_a_frozen_answer_are_told(bare: Office) -> None:
+    started = bare.first.start("c1", 2, case=CASE)
+    bare.first.tell(Kind.CALL_ORPHANED, 3, call_id="c1", refs={"started": started.leaf.hex()})
+    done = bare.call("c2", 4, "1", '"late"')
+    told = {"call_id": "c2", "outcome": "answered", "degraded": False, "us": 900, "case": CASE}
+    bare.first.tell(
+        Kind.CALL_AMENDED, 5, **told, refs={"completed": done.leaf.hex()}, source={"kind": "frozen", "name": "gpt"}
+    )
+    said = sheet_of(page_of(bare))
+    assert "None is on record: the program that asked ended before there was one." in said
+    assert "This is what the caller really got." in said
+    assert "AI, earlier: an answer of “gpt” to the same question, kept and given again." in said
+    assert "Nothing of the kind is on record." in said
+    assert "AI: gpt" in said
+    assert " nobody " in said
+
+
+def test_a_call_whose_start_was_never_recorded_is_told_by_its_end(bare: Office) -> None:
+    bare.first.end("c1", 2, None, attempt(pin=PIN), case=CASE, source=by())
+    page = page_of(bare)
+    said = sheet_of(page)
+    assert "Put to “rate” on 2026-11-23 14:00:02 UTC" in said
+    assert "The reply says no name" in said
+    assert GRADES["unknown"] in said
+    assert "began" not in page.partition("What was tried")[2].partition("ended")[0]
+
+
+def test_later_changes_are_told_of_what_was_asked_and_of_nothing_else(bare: Office) -> None:
+    done = bare.call("c1", 2, "1", "2", tried=(attempt(pin=PIN, served={**SERVED, "upstream": "acme"}),))
+    bare.first.tell(Kind.BLOCK_CHANGED, 5, subject="adapter:gpt", blocked=True, actor={"id": "ops"}, why="odd answers")
+    bare.first.tell(Kind.BLOCK_CHANGED, 6, subject="adapter:gpt", blocked=False, actor={"id": "ops"}, why="mended")
+    bare.first.tell(Kind.MODEL_RETIREMENT_NOTICE, 7, adapter="gpt", model="m-1-2026", sunset="2027-01-01T00:00:00Z")
+    bare.first.tell(Kind.MODEL_RETIREMENT_NOTICE, 8, adapter="gpt", model="m-1-2026")
+    also = {"name": "other", "adapter_version": "1", "pin": PIN}
+    bare.first.tell(Kind.CONFIG_ACTIVATED, 8, config_sha256="0" * 64, adapters=[also, {**also, "name": "gpt"}])
+    bare.first.tell(
+        Kind.CONFIG_ACTIVATED,
+        8,
+        config_sha256="1" * 64,
+        adapters=[also, {**also, "name": "gpt", "pin": {"model": "z"}}],
+    )
+    bare.first.tell(Kind.DRIFT_DETECTED, 9, adapter="other", refs={"of": done.leaf.hex()})
+    bare.first.tell(Kind.LOCK_CHANGED, 10, refs={"of": done.leaf.hex()})
+    digest = done.payloads[0][0].hex()
+    bare.first.tell(Kind.PAYLOAD_ERASED, 11, digests=[digest], person="e.f", basis="by request")
+    bare.first.tell(Kind.PAYLOAD_ERASED, 12, digests=["0" * 64], person="g.h", basis="another's")
+    bare.call("c2", 20, "1", "2", tried=(), source={"kind": "fallback", "name": "rules"})
+    said = sheet_of(page_of(bare, Wanted(calls=("c1", "c2"))))
+    assert said.count("is asked for another model from here on: z") == 1
+    assert "ops switched gpt off: odd answers" in said
+    assert "ops switched gpt on again: mended" in said
+    assert "the model m-1-2026 will go, on 2027-01-01" in said
+    assert (said.count("will go"), said.count("will go, on")) == (2, 1)
+    assert "other: its answers were found to have changed" in said
+    assert "a record of the type lock.changed refers to it" in said
+    assert said.count("e.f had what was asked and answered erased: by request") == 1
+    assert "another's" not in said
+    assert "Answered through acme" in said
+    assert "Nothing about what was asked is on record after it" in said
+
+
+def test_a_change_of_one_adapter_is_no_news_of_another(bare: Office) -> None:
+    bare.call("c1", 2, "1", "2")
+    other = attempt("claude", pin=PIN)
+    bare.call("c2", 3, "1", "2", tried=(other,), source=by("claude"))
+    bare.first.tell(Kind.DRIFT_DETECTED, 9, adapter="claude")
+    said = sheet_of(page_of(bare))
+    first, second = said.partition("Decision 2")[::2]
+    assert "claude: its answers were found to have changed" not in first
+    assert "claude: its answers were found to have changed" in second
+
+
+def test_people_are_told_with_what_they_were_shown(bare: Office) -> None:
+    done = bare.call("c1", 2, "1", "2")
+    parts = (
+        payload("reason", "because", "text/plain"),
+        payload("shown", '{"a":"b"}'),
+        payload("changed", '"2"'),
+        payload("extra", "1"),
+    )
+    fields: dict[str, Any] = {
+        "call_id": "c1",
+        "refs": {"completed": done.leaf.hex()},
+        "actor": {"id": "a.b"},
+        "why": "so",
+        "own": True,
+    }
+    bare.first.say(Draft(Kind.REVIEW_RECORDED, fields, parts), 5)
+    bare.first.tell(Kind.APPEAL_RECORDED, 6, refs={"completed": done.leaf.hex()}, person="c.d", decision="not_accepted")
+    said = sheet_of(page_of(bare))
+    assert "a.b reviewed it on" in said
+    assert "Reason given: so" in said
+    assert "What was shown to them: a b" in said
+    assert "What they put in its place: 2" in said
+    assert "It's the same person who had asked." in said
+    assert "extra: 1" in said
+    assert "c.d appealed against it on 2026-11-23 14:00:06 UTC and decided: not accepted." in said
+
+
+def test_a_decision_that_is_asked_for_and_missing_is_told(bare: Office) -> None:
+    bare.call("c1", 2, "1", "2", review={"required": True, "policy": "always", "status": "pending"})
+    assert "A person was to decide: the application asks for that here." in sheet_of(page_of(bare))
+
+
+def test_somebody_without_a_name_and_a_case_without_a_kind(bare: Office) -> None:
+    case = {"id": "T"}
+    bare.call("c1", 2, "1", "2", case=case)
+    bare.call("c2", 3, "1", "2", case=case)
+    bare.first.tell(Kind.REVIEW_RECORDED, 6, call_id="c1")
+    bare.first.start("c3", 7, actor={"id": "bot", "on_behalf_of": "k.l"})
+    bare.first.end("c3", 8, None, source={"kind": "fallback", "name": "x"})
+    said = sheet_of(page_of(bare, Wanted(calls=("c1", "c2"))))
+    assert "somebody reviewed it" in said
+    assert "in the case T." in said
+
+
+def test_on_whose_behalf_somebody_asked_is_told(bare: Office) -> None:
+    started = bare.first.start("c1", 2, actor={"id": "bot", "on_behalf_of": "k.l"})
+    bare.first.end("c1", 3, started, source={"kind": "fallback", "name": "x"})
+    said = sheet_of(page_of(bare, Wanted(calls=("c1",))))
+    assert "by bot on behalf of k.l." in said
+    assert "What is on record about a decision The question Put to" in said
+
+
+def test_hostile_values_stay_text(bare: Office) -> None:
+    case = {"id": "<i>", "kind": "<u>"}
+    named = {"kind": "adapter", "name": HOSTILE, "attempt": 1}
+    tried = attempt(pin={"model": HOSTILE}, served={"model": HOSTILE, "grade": HOSTILE})
+    bare.call(
+        "c1", 2, HOSTILE, f'"{HOSTILE}"'.replace('&"', "&"), case=case, source=named, tried=(tried,), labels=["<b>CUI"]
+    )
+    page = page_of(bare, Wanted(calls=("c1",)), HOSTILE.replace("\x1b", "").replace("\u202e", ""))
+    seen = Reader(page)
+    assert set(seen.tags).isdisjoint({"script", "img", "i", "u", "b"})
+    assert "\x1b" not in page
+    assert "\u202e" not in page
+    assert "\\u202e" in page
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        (b"\xff\xfe\x00", "3 bytes (application/json)"),
+        (b'{"a":{"b":1}}', '"b": 1'),
+        (b"[1,[2]]", "[ 1, [ 2 ] ]"),
+        (b"{}", "{}"),
+        (b"not json", "not json"),
+        (b"[" * 5000, "[[["),
+        (b'{"":"x"}', '"": "x"'),
+        (b'{"a":true,"b":1.5}', "b 1.5"),
+        (b'"\\ud800"', "\\ud800"),
+        (b'"' + b"x" * SHOWN + b'"', "Cut here: 2 characters more"),
+        (b"x" * SHOWN, "xxx"),
+    ],
+)
+def test_whatever_was_asked_is_laid_out(bare: Office, asked: bytes, shown: str) -> None:
+    fields = {"call_id": "c7", "capability": {"name": "rate"}, "config_sha256": bare.first.digest, "deadline_ms": 1}
+    started = bare.first.say(Draft(Kind.CALL_STARTED, fields, (("request", "application/json", asked),)), 3)
+    bare.first.end("c7", 4, started, source={"kind": "fallback", "name": "x"})
+    assert shown in " ".join(Reader(page_of(bare, Wanted(calls=("c7",)))).said.split())
+
+
+def test_a_long_list_of_records_is_cut(bare: Office) -> None:
+    bare.call("c1", 2, "1", "2")
+    bare.log.file.append(
+        [bare.log._built(bare.first.emitter, Draft(Kind.CASE_EVENT, {"said": "x"}), 9) for _ in range(1000)]
+    )
+    assert "and 5 more" in page_of(bare, Wanted(calls=("c1",), all_records=True))
+
+
+def test_every_code_has_words() -> None:
+    assert GRADES.keys() == {str(each) for each in Grade}
+    assert OUTCOMES.keys() == set(evidence.CallResult.__args__)  # type: ignore[attr-defined]
+    assert passed_over("server_error") == "it gave no answer that could be used (server error)"
+    assert all(passed_over(each) == PASSED_OVER[each] for each in PASSED_OVER)
+    assert pinned({"model": "a", "served_pattern": "a-.*"}).endswith("of the form a-.* is accepted)")
+    assert pinned({"model": "a", "served": ["a", "b", "c"]}) == "a (a reply from b, c is accepted too)"
+    assert (duration(99_999), duration(100_000)) == ("100.0 ms", "0.1 s")
+    assert changed("rollback.executed", {}) == "a change to it was taken back"
+
+
+def test_markup_is_only_what_was_made_here() -> None:
+    assert tag("p", "<b>", tag("i", "&"), cls='"') == '<p class="&quot;">&lt;b&gt;<i>&amp;</i>\n</p>\n'
+    assert text(5) == "5"
+    assert joined([Markup("<hr>"), "<"]) == "<hr>&lt;"
+    assert text("a\tb\n\x00") == "a\tb\n\\u0000"
+
+
+def test_the_same_selection_makes_the_same_page(log: Office) -> None:
+    log.publish()
+    with read(log.path) as reader:
+        chosen = select(reader, Wanted(calls=("c1",)))
+    assert report(Told(chosen, None, "ab", True)) == report(Told(chosen, None, "ab", True))
