@@ -359,11 +359,17 @@ class TestAnotherVersion:
                 return Rating(stars=0)
 
         found = replayed(place, outcome.call_id, Other)
+        assert step(found, "request").result is NOT
         assert step(found, "request").reason == "today's request type writes the recorded request in other bytes"
         told = step(found, "prompt")
         assert told.result is NOT
         assert told.reason.startswith("today's prompt is another; but its request isn't wholly on record")
         assert step(found, "schema").result is SAME
+        Other.version = "2"
+        assert step(replayed(place, outcome.call_id, Other), "prompt").reason == (
+            'today\'s prompt is another; but the capability has another version: "1" then, "2" now and its request isn\'t '
+            "wholly on record, or the request's type has changed"
+        )
 
 
 class TestNotReplayable:

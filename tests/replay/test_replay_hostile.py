@@ -278,6 +278,11 @@ class TestAttempts:
         told = step(replayed(place, "c1"), "decode")
         assert (told.result, told.reason) == (DIFFERS, 'fault: "moon_phase" then, none now')
 
+    def test_that_were_busy_and_are_called_something_else(self, place: Path) -> None:
+        wrote(place, payloads=(("reply/1", JSON, b"{}"), REPLY[1]), end=one(status=503, fault="rate_limited"))
+        told = step(replayed(place, "c1"), "decode")
+        assert (told.result, told.reason) == (DIFFERS, 'fault: "rate_limited" then, "server_error" now')
+
     def test_with_a_grade_that_nobody_knows(self, place: Path) -> None:
         wrote(place, payloads=REPLY, end=one(served={"model": "m-1", "grade": "sworn"}))
         assert step(replayed(place, "c1"), "decode").reason == 'grade: "unknown" then, "echoed" now'

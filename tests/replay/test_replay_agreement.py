@@ -32,6 +32,8 @@ class TestQuestions:
         assert (found.request, found.response) == (b'{"name":"bolt"}', b'{"stars":3}')
         assert found.call.case == ("T-17", None, None)
         assert "bolt" not in repr(found)
+        assert "stars" not in repr(found)
+        assert "stars" not in repr(Given("new", b'{"stars":3}'))
 
     def test_also_of_a_fallbacks_answer(self, place: Path) -> None:
         assert question_of(place, asked(place, faults.SERVER_ERROR).call_id).response == b'{"stars":0}'
@@ -46,6 +48,12 @@ class TestQuestions:
         found = question_of(place, call_id)
         assert isinstance(found, Unasked)
         assert found.reason == f"{why}: it was erased, or never recorded"
+
+    def test_whose_answer_was_never_recorded_arent_put(self, place: Path) -> None:
+        from tests.replay.test_replay_hostile import wrote
+
+        wrote(place, end={"source": {"kind": "fallback", "name": "x"}})
+        assert question_of(place, "c1").reason == "its answer isn't kept: it was erased, or never recorded"
 
     def test_of_a_call_that_nobody_answered_arent_put(self, place: Path) -> None:
         broken = made(fallback=lambda self, request: 1 // 0)
@@ -75,6 +83,7 @@ class TestAnswers:
         [
             (b'{"stars":3}', Agreement.AGREES, ()),
             (b'{ "stars": 3 }', Agreement.AGREES, ()),
+            (b'{"stars":3,"b":1,"a":2}', Agreement.DISAGREES, ("a", "b")),
             (b'{"stars":4}', Agreement.DISAGREES, ("stars",)),
             (b'{"stars":true}', Agreement.DISAGREES, ("stars",)),
             (b'{"stars":3,"why":"x"}', Agreement.DISAGREES, ("why",)),
@@ -89,6 +98,12 @@ class TestAnswers:
         found = ask(place, response=response)
         assert (found.result, found.at) == (result, at)
         assert (found.new_call_id, found.recorded) == ("new", '{"stars":3}')
+
+    def test_agree_whatever_the_order_of_their_fields(self, place: Path) -> None:
+        found = question_of(place, asked(place).call_id)
+        both = evolve(found, response=b'{"a":{"c":1,"b":2},"d":3}')
+        (only,) = put([both], lambda _: Given("new", b'{"d":3,"a":{"b":2,"c":1}}'))
+        assert only.result is Agreement.AGREES
 
     def test_true_isnt_one(self, place: Path) -> None:
         found = question_of(place, asked(place).call_id)
