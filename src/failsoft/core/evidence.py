@@ -301,6 +301,25 @@ class LedgerTransferred:
     why: str
 
 
+@define(eq=False)
+class RecordsPruned:
+    """The records of calls are being taken out, from the beginning of the log on.
+
+    Args:
+        first: the place of the first, from 0.
+        last: the place of the last.
+        emitters: whose they are, with the lowest and the highest of their numbers.
+        person: who decided.
+        why: their reason.
+    """
+
+    first: int
+    last: int
+    emitters: tuple[tuple[str, int, int], ...]
+    person: str
+    why: str
+
+
 Act = Literal["review", "override", "appeal"]
 """What a person does about an answer: looks at it as planned, decides otherwise, asks that it be looked at again."""
 
@@ -360,4 +379,5 @@ Record = (
     | LegalHold
     | CaseEvent
     | LedgerTransferred
+    | RecordsPruned
 )

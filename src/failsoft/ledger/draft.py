@@ -262,6 +262,7 @@ _BUILDERS: Mapping[type, Callable[[Any], Draft]] = {
     evidence.LegalHold: keeping_draft.hold,
     evidence.CaseEvent: keeping_draft.case_event,
     evidence.LedgerTransferred: keeping_draft.transferred,
+    evidence.RecordsPruned: keeping_draft.pruned,
     evidence.ExportCreated: keeping_draft.exported,
 }
 """How evidence is told that refers to no ticket."""
