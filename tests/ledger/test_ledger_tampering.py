@@ -216,6 +216,7 @@ EDITS: dict[str, tuple[int, Callable[[dict[str, Any]], object], str]] = {
     "case not in NFC": (5, lambda b: b["case"].update(id="e\u0301"), "a name in it"),
     "capability no object": (5, lambda b: b.update(capability="x"), "malformed"),
     "commitments doubled": (6, lambda b: b["commitments"].append(b["commitments"][0]), "aren't sorted by path"),
+    "commitment said twice": (6, lambda b: b["commitments"].insert(0, b["commitments"][0]), "or one is doubled"),
     "commitment's path": (
         5,
         lambda b: b["commitments"][0].update(path="response"),

@@ -74,6 +74,7 @@ class Acting:
         """
         if not self.location.exists():
             raise LedgerInvalid(f"{self.location}: there is no such ledger")
+        self.location.connect().close()  # a database is always there, a ledger in it isn't: none is founded by this
         ledger = StoredLedger(
             self.location, host=self.host, clock=self.clock, random_bytes=self.random_bytes, signing=self.signing
         )
