@@ -161,6 +161,19 @@ class TestWhatStays:
         with pytest.raises(ErasureRefused, match="isn't known to be over"):
             pruned(file, retention=Retention())
 
+    def test_a_case_of_two_kinds_of_which_one_has_no_class(self, file: InFile) -> None:
+        rules = Retention(RULES.classes, kinds={"letter": "short"})
+        wrote(file, "a")
+        ledger = ledger_at(file, clock=SystemClock())
+        ledger.open()
+        context = CallContext(Case("a", "claim"))
+        begin = ledger.submit(started("other", context=context))
+        settled(ledger.submit(completed(begin, "other", context=context)))
+        ledger.close()
+        closed(file, "a")
+        with pytest.raises(ErasureRefused, match="isn't known to be over"):
+            pruned(file, retention=rules)
+
     def test_calls_of_no_case_unless_they_are_asked_for(self, place: Location) -> None:
         wrote(place, "", "a")
         closed(place, "a")
