@@ -32,12 +32,14 @@ class ConfigActivated:
         capabilities: (name, version) each.
         adapters: (name, codec version, pin) each.
         lock: digest of the lock that it was held to, lower-case hex; None: it was held to none.
+        schemas: name of a capability, and the JSON schema of what a model may answer: kept as an artifact, by its digest.
     """
 
     snapshot: bytes
     capabilities: tuple[tuple[str, str | None], ...]
     adapters: tuple[tuple[str, str, Pin], ...]
     lock: str | None = None
+    schemas: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
 
 
 @define(eq=False)

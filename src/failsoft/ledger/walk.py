@@ -271,7 +271,10 @@ class Walk:
         elif kind is Kind.KEY_ROTATED:
             self._rotation(index, fields, problem)
         elif kind is Kind.CONFIG_ACTIVATED:
-            self._artifact(fields["config_sha256"], problem)
+            self._artifact(fields["config_sha256"], "the configuration", problem)
+            for each in fields.get("capabilities", ()):
+                if "digest" in each:
+                    self._artifact(each["digest"], f"the schema of {each['name']!r:.60}", problem)
         else:
             self._of_the_ledger(kind, index, leaf, fields, problem)
 
@@ -332,14 +335,14 @@ class Walk:
         if refs is not None and refs["completed"] not in [leaf.hex() for (leaf,) in rows]:
             problem("it amends a record that isn't its call's")
 
-    def _artifact(self, digest: str, problem: Report) -> None:
+    def _artifact(self, digest: str, what: str, problem: Report) -> None:
         row = self.source.execute(
             "SELECT data FROM ledger_artifact WHERE sha256 = ?", (bytes.fromhex(digest),)
         ).fetchone()
         if row is None:
-            problem("the configuration that it names is missing")
+            problem(f"{what} that it names is missing")
         elif sha256(row[0]).hexdigest() != digest:
-            problem("the configuration that it names was changed")
+            problem(f"{what} that it names was changed")
 
 
 def _beyond(bare: _Bare, first: int, last: int) -> tuple[_Bare, _Bare]:
