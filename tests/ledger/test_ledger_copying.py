@@ -216,6 +216,12 @@ class TestRefused:
         with pytest.raises(LedgerInvalid, match="record 4 was changed"):
             copied(file, InFile(tmp_path / "to.db"))
 
+    def test_a_record_that_is_missing_in_the_midst_is_noticed_there(self, file: InFile, tmp_path: Path) -> None:
+        wrote(file, 400)
+        attack(file.path, "DELETE FROM ledger_record WHERE seq = 4")
+        with pytest.raises(LedgerInvalid, match="record 5 was changed, or one before it is missing"):
+            copied(file, InFile(tmp_path / "to.db"))
+
     def test_a_leaf_that_the_head_doesnt_hold_is_found_at_the_end(self, file: InFile, tmp_path: Path) -> None:
         wrote(file, 400)
         attack(file.path, "UPDATE ledger_record SET leaf = zeroblob(32), body = NULL WHERE seq = 4")
