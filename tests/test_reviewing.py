@@ -109,8 +109,8 @@ def accept(isolation: Isolation, call_id: Any, **changes: Any) -> int:
 
 def newest(isolation: Isolation, kind: str = "review.recorded") -> tuple[Entry, dict[str, Any], dict[str, bytes]]:
     """A record, what it says, and its payloads."""
-    assert isolation.ledger_path is not None
-    with read(isolation.ledger_path) as reader:
+    assert isolation.ledger is not None
+    with read(isolation.ledger) as reader:
         (entry,) = reader.records(kind, last=1)
         payloads = {each["path"]: reader.payload(each["digest"]) for each in entry.fields["commitments"]}
         return entry, entry.fields, {path: found[2] for path, found in payloads.items() if found is not None}
@@ -122,8 +122,8 @@ def statuses(folder: Path) -> dict[str, str]:
 
 
 def acts(isolation: Isolation) -> int:
-    assert isolation.ledger_path is not None
-    with read(isolation.ledger_path) as reader:
+    assert isolation.ledger is not None
+    with read(isolation.ledger) as reader:
         return len(list(reader.records(ACTS)))
 
 
@@ -482,7 +482,7 @@ def test_a_ledger_that_is_read_only_records_no_review(isolation: Isolation) -> N
     outcome = ask(isolation)
     ledger = isolation._ledger
     assert ledger is not None
-    connection = ledger._appender.file._connection
+    connection = ledger._appender.store._connection
     assert connection is not None
     connection.execute("PRAGMA query_only = ON")
     with pytest.raises(LedgerUnavailable, match=r"can't record the review \(.*readonly"):

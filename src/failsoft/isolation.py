@@ -443,6 +443,7 @@ class Isolation:
                 tuple((name, each.version) for name, each in sorted(self._contracts.items())),
                 tuple((name, each.codec.version, each.pin) for name, each in sorted(self._adapters.items())),
                 None if lock is None else lock.digest,
+                tuple((name, each.schema_json()) for name, each in sorted(self._contracts.items())),
             )
         )
         return ledger

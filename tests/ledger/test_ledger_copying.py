@@ -23,6 +23,7 @@ from failsoft.ledger.erasure import Acting, erase
 from failsoft.ledger.location import InDatabase, InFile, Location
 from failsoft.ledger.publishing import SECOND
 from failsoft.ledger.read import read
+from failsoft.ledger.store import UNREADABLE
 from failsoft.ledger.vault import PayloadKey, Sealing
 from failsoft.ledger.verify import verify
 from failsoft.postgres_address import Address
@@ -130,6 +131,20 @@ class TestInterrupted:
         with read(to) as reader:
             assert len(list(reader.records("ledger.transferred"))) == 1
 
+    def test_a_file_whose_maker_was_killed_is_made_anew(
+        self, file: InFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wrote(file)
+        to = InFile(tmp_path / "to.db")
+        with monkeypatch.context() as patched:
+            patched.setattr("failsoft.ledger.receiving.STATEMENTS", ("CREATE TABLE half (a)", "and then the end"))
+            with pytest.raises(LedgerInvalid):
+                copied(file, to)
+        assert to.path.exists()
+        copied(file, to)
+        assert all_of(file) == all_of(to)
+        assert to.path.stat().st_mode & 0o777 == 0o600
+
     def test_what_is_there_must_be_its_beginning(
         self, file: InFile, database: InDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -201,8 +216,32 @@ class TestRefused:
         with pytest.raises(LedgerInvalid, match="record 4 was changed"):
             copied(file, InFile(tmp_path / "to.db"))
 
+    def test_a_record_that_is_missing_in_the_midst_is_noticed_there(self, file: InFile, tmp_path: Path) -> None:
+        wrote(file, 400)
+        attack(file.path, "DELETE FROM ledger_record WHERE seq = 4")
+        with pytest.raises(LedgerInvalid, match="record 5 was changed, or one before it is missing"):
+            copied(file, InFile(tmp_path / "to.db"))
+
     def test_a_leaf_that_the_head_doesnt_hold_is_found_at_the_end(self, file: InFile, tmp_path: Path) -> None:
         wrote(file, 400)
         attack(file.path, "UPDATE ledger_record SET leaf = zeroblob(32), body = NULL WHERE seq = 4")
         with pytest.raises(LedgerInvalid, match="aren't those of its head"):
             copied(file, InFile(tmp_path / "to.db"))
+
+    @pytest.mark.parametrize("kind", ["file", "database"])
+    def test_what_cant_be_taken_whole_isnt_taken_at_all(
+        self, kind: str, file: InFile, database: InDatabase, tmp_path: Path
+    ) -> None:
+        receiver = (file if kind == "file" else database).receiver()
+        row = (bytes(32), None, None, b"x")
+        artifact = (bytes(32), "text/plain", b"x")
+        try:
+            for _ in range(2):
+                with pytest.raises(UNREADABLE):
+                    receiver.take({"ledger_artifact": [artifact], "ledger_payload": [row, row]})
+                for table in ("ledger_artifact", "ledger_payload"):
+                    assert receiver.queries.execute(f"SELECT 1 FROM {table}").fetchall() == []
+            receiver.take({"ledger_artifact": [artifact, artifact], "ledger_payload": [row]})
+            assert len(receiver.queries.execute("SELECT 1 FROM ledger_artifact").fetchall()) == 1
+        finally:
+            receiver.close()

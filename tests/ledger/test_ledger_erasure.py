@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+import sqlite3
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ledgers import CONTEXT, SystemClock, completed, ledger_at, rows, settled, started
+from ledgers import CONTEXT, Faults, SystemClock, completed, ledger_at, rows, settled, started
 from signing import KEY as LOG_KEY
 from signing import attack, signing_in
 from tests.postgres_server import PostgresServer
 
 from failsoft.context import CallContext, Case
 from failsoft.core.effects import Recorded
+from failsoft.core.evidence import PayloadErased
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger import erasure as erasure_module
+from failsoft.ledger.copying import copy
 from failsoft.ledger.erasure import Acting, Erased, ErasureRefused, erase, happened, hold
 from failsoft.ledger.kept import KeptPayloads
 from failsoft.ledger.location import InDatabase, InFile, Location
@@ -166,6 +169,57 @@ class TestErasing:
         assert verify(place).exit_code == 0
 
 
+class TestOfWhichKeys:
+    """The record says which keys were destroyed: these, no others, and none that isn't here."""
+
+    @pytest.mark.parametrize("keys", ["none", "another file", "a file of another case"])
+    def test_a_key_that_isnt_here_isnt_said_to_be_destroyed(self, place: InFile, tmp_path: Path, keys: str) -> None:
+        wrote(place, CONTEXT, "c1")
+        before = verify(place)
+        elsewhere = Sealing(KEY, tmp_path / "other.keys")
+        if keys == "a file of another case":
+            Vault(elsewhere, before.origin or "").key_of("T-99")
+        with pytest.raises(ErasureRefused, match="nothing was destroyed"):
+            erased(InFile(place.path, sealing=None if keys == "none" else elsewhere))
+        assert (verify(place).size, verify(place).payloads) == (before.size, 4)
+        assert elsewhere.path.exists() is (keys == "a file of another case")
+        assert erased(place).payloads == 4
+
+    def test_a_key_that_no_record_names_so_far_is_destroyed_on_record_too(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        erased(place)
+        vault = Vault(Sealing(KEY, place.path.with_name("x.keys")), verify(place).origin or "")
+        named = vault.key_of(CASE).name.hex()  # made, and its process died before the first record under it
+        vault.close()
+        done = erased(place)
+        with read(place) as reader:
+            assert reader.record(done.records[0]).fields["deks"] == [named]
+        assert verify(place).exit_code == 0
+
+    def test_a_key_that_is_made_meanwhile_stays(self, place: InFile, monkeypatch: pytest.MonkeyPatch) -> None:
+        wrote(place, CONTEXT, "c1")
+        record = Acting.record
+
+        def another_erases_and_the_application_goes_on(self: Acting, *records: Any) -> list[int]:
+            monkeypatch.setattr(Acting, "record", record)
+            erased(place)
+            wrote(place, CONTEXT, "c2")
+            return record(self, *records)
+
+        monkeypatch.setattr(Acting, "record", another_erases_and_the_application_goes_on)
+        erased(place)
+        found = verify(place)
+        assert (found.exit_code, found.payloads) == (0, 4), found.summary()
+
+    def test_a_file_of_keys_that_cant_be_read_is_told_before_anything_is_on_record(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        size = verify(place).size
+        place.path.with_name("x.keys").write_bytes(b"no database" * 1000)
+        with pytest.raises(LedgerInvalid, match="the file of keys can't be used"):
+            erased(place)
+        assert verify(place).size == size
+
+
 class TestInterrupted:
     @pytest.mark.parametrize("step", ["shred", "forget"])
     @pytest.mark.parametrize("kept", ["place", "clear"])
@@ -208,6 +262,30 @@ class TestInterrupted:
         changed = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
         attack(clear.path, ("UPDATE ledger_record SET body = ? WHERE type = 'payload.erased'", (changed,)))
         assert "it's malformed" in " ".join(verify(clear).summary())
+
+
+class TestWhereNothingIs:
+    """Acts about a log don't found one."""
+
+    def nowhere(self, store: str, server: PostgresServer, folder: Path) -> Location:
+        address = Address.parse(f"{server.url}&schema=nothing_is_here")
+        return InFile(folder / "none.db") if store == "file" else InDatabase(address)
+
+    @pytest.mark.parametrize("store", ["file", "database"])
+    def test_there_is_nothing_to_act_on_and_nothing_is_made(
+        self, store: str, postgres: PostgresServer, tmp_path: Path
+    ) -> None:
+        place = self.nowhere(store, postgres, tmp_path)
+        for act in (
+            lambda: hold(acting(place), CASE, held=True, person="u-9", why="claim"),
+            lambda: happened(acting(place), CASE, event="closed", date="2026-01-01", person="u-9"),
+            lambda: erased(place),
+            lambda: copy(acting(place), InFile(tmp_path / "to.db"), person="u-9", why="w"),
+        ):
+            with pytest.raises(LedgerInvalid, match="there is no "):
+                act()
+        assert verify(place).exit_code == 3
+        assert not (tmp_path / "none.db").exists()
 
 
 class TestHolds:
@@ -253,10 +331,30 @@ class TestRetention:
 
     def test_a_class_by_kind_comes_before_the_default(self) -> None:
         rules = Retention(kinds={"letter": "contract-file"}, default="contractor")
-        assert rules.forbids(CaseFile(kind="letter"), 0) is None
-        assert rules.forbids(CaseFile(kind="solicitation"), 0) is not None
+        assert rules.forbids(CaseFile({"letter"}), 0) is None
+        assert rules.forbids(CaseFile({"solicitation"}), 0) is not None
         assert Retention().forbids(CaseFile(), 0) is None
         assert Retention().ends(CaseFile()) is None
+
+    def test_a_case_of_several_kinds_is_held_to_all_of_them(self) -> None:
+        rules = Retention(kinds={"letter": "contract-file", "contract": "contractor", "claim": "investigation"})
+        paid = {"final-payment": date(2026, 1, 1)}
+        mixed = CaseFile({"letter", "contract"}, events=paid)
+        assert rules.ends(mixed) == date(2026, 1, 1) + timedelta(days=2192)
+        assert "contractor" in (rules.forbids(mixed, at("2028-12-31")) or "")
+        assert rules.forbids(mixed, at("2029-01-01")) is None
+        mixed = CaseFile({"letter", "contract", "claim"}, events=paid)
+        assert rules.ends(mixed) is None
+        assert "until its closed is on record" in (rules.forbids(mixed, at("2099-01-01")) or "")
+        assert rules.forbids(CaseFile({"letter", "unheard"}, events=paid), at("2026-01-02")) is None
+
+    def test_a_later_record_does_not_lift_what_an_earlier_one_brought_with_it(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        wrote(place, CallContext(Case(CASE, "letter")), "c2")
+        wrote(place, CallContext(Case(CASE)), "c3")
+        rules = Retention(kinds={"solicitation": "contractor", "letter": "contract-file"})
+        with pytest.raises(ErasureRefused, match="of the class contractor"):
+            erased(place, retention=rules)
 
     def test_a_class_of_ones_own(self) -> None:
         rules = Retention(
@@ -280,7 +378,7 @@ class TestRetention:
         assert verify(place).exit_code == 0
         with read(place) as reader:
             case = CaseFile.of(each.fields for each in reader.records(case=CASE))
-        assert (case.kind, case.events) == ("solicitation", {"final-payment": date(2001, 1, 1)})
+        assert (case.kinds, case.events) == ({"solicitation"}, {"final-payment": date(2001, 1, 1)})
 
 
 @pytest.mark.parametrize("store", ["file", "database"])
@@ -292,15 +390,76 @@ def test_a_case_that_is_erased_while_the_log_is_verified_is_no_tampering(
     if store == "database":
         place = InDatabase(Address.parse(f"{postgres.url}&schema=erased_meanwhile"), sealing)
     wrote(place, CONTEXT, "c1")
-    walked = KeptPayloads.end
-    size = verify(place).size
+    eraser = ledger_at(place, clock=SystemClock())
+    eraser.open()
+    walked, size = KeptPayloads.end, verify(place).size
+    with read(place) as reader:
+        key = reader.call("c1")[0].fields["dek"]
 
     def slow(self: KeptPayloads, report: Any) -> None:
         monkeypatch.setattr(KeptPayloads, "end", walked)
-        erased(place)
+        assert isinstance(settled(eraser.submit(PayloadErased(CASE, (key,), (), "b", "p"))), Recorded)
+        vault = Vault(sealing, "example.com/failsoft-test")
+        vault.shred(CASE)
+        vault.close()
         walked(self, report)
 
     monkeypatch.setattr(KeptPayloads, "end", slow)
     found = verify(place)
+    eraser.close()
     assert (found.exit_code, found.size) == (0, size), found.summary()
-    assert verify(place).size == size + 3
+    assert verify(place).size == size + 2
+
+
+def test_what_a_case_said_while_it_was_being_erased_is_erased_by_the_next_run(
+    place: InFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has the case's key in hand until it is destroyed."""
+    application = ledger_at(place, clock=SystemClock())
+    application.open()
+    settled(application.submit(started("c1", request=CANARY)))
+    shred = Vault.shred
+
+    def late(self: Vault, case: str) -> None:
+        begin = application.submit(started("c2", request=CANARY))
+        assert isinstance(settled(application.submit(completed(begin, "c2"))), Recorded)
+        shred(self, case)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Vault, "shred", late)
+        assert erased(place).payloads == 1
+    found = verify(place)
+    assert (found.exit_code, found.payloads) == (0, 4)
+    assert "4 payloads are encrypted and weren't opened: their content wasn't checked" in found.summary()
+    again = erased(place)
+    assert (again.payloads, again.records) == (4, ())
+    found = verify(place)
+    assert (found.exit_code, found.payloads) == (0, 0)
+    assert "5 payloads were erased, as the log says" in found.summary()
+    application.close()
+
+
+def test_an_erasure_may_be_of_no_case(place: InFile) -> None:
+    wrote(place, CONTEXT, "c1")
+    acting(place).record(PayloadErased(None, (), ("00" * 32,), "found in a test", "u-7"))
+    with read(place) as reader:
+        (record,) = reader.records("payload.erased")
+    assert "case" not in record.fields
+    assert verify(place).exit_code == 0
+
+
+class TestAFileThatCantForget:
+    def test_what_could_not_be_deleted_is_there_still_and_goes_by_the_next_run(self, tmp_path: Path) -> None:
+        wrote(InFile(tmp_path / "x.db"), CONTEXT, "c1")
+        faults = Faults()
+        store = LedgerFile(tmp_path / "x.db", faults.connect)
+        store.open(list)
+        digests = [digest for (digest,) in rows(tmp_path / "x.db", "SELECT digest FROM ledger_payload")]
+        faults.raises["COMMIT"] = (sqlite3.SQLITE_FULL, "no room")
+        with pytest.raises(sqlite3.OperationalError, match="no room"):
+            store.forget(digests)
+        assert len(rows(tmp_path / "x.db", "SELECT 1 FROM ledger_payload")) == 4
+        faults.raises.clear()
+        assert store.forget(digests)
+        assert rows(tmp_path / "x.db", "SELECT 1 FROM ledger_payload") == []
+        store.close()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
@@ -20,17 +21,20 @@ from tests.postgres_server import PostgresServer
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.core.evidence import BreakerChanged, ConfigActivated
 from failsoft.errors import ConfigurationError, LedgerInvalid
+from failsoft.ledger import draft, postgres_schema
 from failsoft.ledger import postgres as postgres_module
-from failsoft.ledger import postgres_schema
 from failsoft.ledger.attest import attest
 from failsoft.ledger.erasure import Acting, erase
 from failsoft.ledger.location import InDatabase, locate
+from failsoft.ledger.merkle import Frontier
 from failsoft.ledger.monitor import monitor
+from failsoft.ledger.postgres import LedgerDatabase, prepare
 from failsoft.ledger.postgres_read import Database
 from failsoft.ledger.publishing import SECOND
 from failsoft.ledger.read import read
+from failsoft.ledger.record import Built, Emitter
 from failsoft.ledger.rotation import rotate
-from failsoft.ledger.store import DatabaseFailed
+from failsoft.ledger.store import AppendFailed, DatabaseFailed
 from failsoft.ledger.verify import verify
 from failsoft.ledger.writer import StoredLedger
 from failsoft.outcome import Pin
@@ -95,6 +99,18 @@ def wrote(url: str, *names: str, **options: Any) -> None:
     for each in names:
         assert isinstance(settled(call(ledger, each)[1]), Recorded)
     ledger.close()
+
+
+def founders(store: LedgerDatabase) -> Callable[[], list[Built]]:
+    """What opens a log."""
+
+    def found() -> list[Built]:
+        store.origin = "example.com/failsoft-test"
+        emitter, clock = Emitter(store.origin, SystemClock(), os.urandom), SystemClock()
+        drafts = [draft.log_opened(()), draft.emitter_opened("h", 1, {"a": "b"})]
+        return [emitter.build(each, clock.time_ns(), clock.monotonic_ns()) for each in drafts]
+
+    return found
 
 
 def recovers(ledger: StoredLedger) -> None:
@@ -200,6 +216,24 @@ class TestManyWriters:
         assert all(log[index] == leaf for each in writers for index, leaf in each.acknowledged())
         assert rows(url, "SELECT * FROM ledger_live") == []
 
+    def test_of_two_that_would_found_it_at_once_one_does(self, url: str) -> None:
+        first, second = (postgres_module.LedgerDatabase(Address.parse(url)) for _ in range(2))
+        made: list[bool] = []
+        other = threading.Thread(target=lambda: made.append(second.open(founders(second))))
+        waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+        def slowly() -> list[Built]:
+            other.start()
+            until(lambda: bool(rows(url, waiting)) or not other.is_alive())
+            return founders(first)()
+
+        assert first.open(slowly)
+        other.join()
+        assert made == [False]
+        assert kinds(url) == ["log.opened", "emitter.opened"]
+        first.close()
+        second.close()
+
     def test_what_others_append_is_built_upon(self, url: str) -> None:
         one, two = (ledger_at(url, **PATIENT) for _ in range(2))
         one.open()
@@ -239,6 +273,13 @@ class TestManyWriters:
         assert kinds(url)[-1] == "call.completed"
         ledger.close()
         whole(url)
+
+    def test_a_process_that_has_its_connection_back_is_seen_to_be_alive(self, url: str, ledger: StoredLedger) -> None:
+        settled(ledger.submit(started("slow")))
+        end_connections(url)
+        recovers(ledger)
+        wrote(url, "beside it")
+        assert "call.orphaned" not in kinds(url)
 
     def test_an_end_after_an_orphaning_must_be_the_starters_own(self, url: str, ledger: StoredLedger) -> None:
         begin = ledger.submit(started("slow"))
@@ -428,6 +469,34 @@ class TestWhoMayDoWhat:
             with pytest.raises(DatabaseFailed, match=r"refused \((42501|P0001)\)"):
                 rows(role, statement)
 
+    def test_a_role_is_prepared_to_write_and_no_more(self, url: str, postgres: PostgresServer) -> None:
+        role = 'a "quoted" role'
+        postgres.execute('CREATE ROLE "a ""quoted"" role" LOGIN')
+        try:
+            prepare(Address.parse(url), role)
+            as_role = url.replace("://postgres:@", "://a%20%22quoted%22%20role@")
+            wrote(as_role, "c1")
+            whole(url)
+            with pytest.raises(DatabaseFailed, match=r"refused \(42501\)"):
+                rows(as_role, "DELETE FROM ledger_record")
+            prepare(Address.parse(url), role)  # again: nothing more happens
+            wrote(as_role, "c2")
+        finally:
+            postgres.execute('DROP OWNED BY "a ""quoted"" role"; DROP ROLE "a ""quoted"" role"')
+
+    def test_who_may_not_read_is_told(self, url: str, postgres: PostgresServer) -> None:
+        wrote(url, "c1")
+        postgres.execute("CREATE ROLE stranger LOGIN")
+        try:
+            with (
+                pytest.raises(LedgerInvalid, match=r"it can't be read .*42501"),
+                read(url.replace("://postgres:@", "://stranger@")),
+            ):
+                pass
+            assert verify(url.replace("://postgres:@", "://stranger@")).exit_code == 3
+        finally:
+            postgres.execute("DROP ROLE stranger")
+
     def test_a_writer_cant_erase_and_the_owner_finishes_it(self, role: str, url: str, tmp_path: Path) -> None:
         wrote(role, "c1")
         with pytest.raises(LedgerInvalid, match=r"on record, and not done .*42501.*--owner"):
@@ -483,6 +552,15 @@ class TestTampering:
             (["DELETE FROM ledger_log"], "the log's own line"),
             (["CREATE INDEX ledger_more ON ledger_record (ts)"], "the index ledger_more doesn't belong here"),
             (["DROP INDEX ledger_record_call"], "the index ledger_record_call is missing"),
+            (
+                [
+                    "DROP INDEX ledger_record_call",
+                    "CREATE INDEX ledger_record_call ON ledger_record (call_id) WHERE length(call_id) > 2",
+                ],
+                "the index ledger_record_call is not as published",
+            ),
+            (["ALTER TABLE ledger_record DROP CONSTRAINT ledger_record_rid_key"], "ledger_record_rid_key is missing"),
+            (["CREATE RULE ledger_r AS ON INSERT TO ledger_record DO INSTEAD NOTHING"], "ledger_record is not as"),
             (["ALTER TABLE ledger_record ENABLE ROW LEVEL SECURITY"], "the table ledger_record is not as published"),
             (
                 ["ALTER TABLE ledger_record DISABLE TRIGGER ledger_record_kept"],
@@ -527,6 +605,58 @@ class TestTampering:
         attack(url, "DELETE FROM ledger_record WHERE seq = 3", "UPDATE ledger_head SET size = 3")
         assert isinstance(settled(ledger.submit(started("c2"))), Unrecorded)
 
+    @pytest.mark.parametrize(
+        ("statements", "told"),
+        [
+            (["UPDATE ledger_head SET size = size + 1, frontier = '\\x00'"], "ValueError"),
+            (["UPDATE ledger_head SET size = size - 1"], "not the one that this process wrote to"),
+            (["INSERT INTO ledger_record (seq, leaf) VALUES (4, decode(repeat('00', 32), 'hex'))"], "23505"),
+        ],
+    )
+    def test_what_is_changed_under_a_writer_is_not_built_upon(
+        self, url: str, ledger: StoredLedger, statements: list[str], told: str
+    ) -> None:
+        settled(call(ledger, "c1")[1])
+        attack(url, *statements)
+        result = settled(ledger.submit(started("c2")))
+        assert isinstance(result, Unrecorded)
+        assert told in result.reason
+        assert len(kinds(url)) == 4 + ("INSERT" in statements[0])
+
+    def test_a_log_cut_back_while_its_writer_had_no_connection_is_refused(self, url: str, ledger: StoredLedger) -> None:
+        settled(call(ledger, "c1")[1])
+        end_connections(url)
+        before = rows(url, "SELECT size, frontier FROM ledger_head")[0]
+        frontier = Frontier()
+        for (leaf,) in rows(url, "SELECT leaf FROM ledger_record WHERE seq < 3 ORDER BY seq"):
+            frontier.append(leaf)
+        assert before[0] == 4
+        attack(
+            url,
+            "DELETE FROM ledger_record WHERE seq = 3",
+            f"UPDATE ledger_head SET size = 3, frontier = decode('{frontier.to_bytes().hex()}', 'hex')",
+        )
+        until(lambda: "had committed 4" in str(getattr(settled(ledger.submit(started("c2"))), "reason", "")))
+
+    def test_a_log_whose_line_goes_while_it_is_opened_is_damaged(
+        self, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wrote(url, "c1")
+
+        def meanwhile(_: Any) -> list[str]:
+            attack(url, "DELETE FROM ledger_log")
+            return []
+
+        monkeypatch.setattr(postgres_module, "differences", meanwhile)
+        with pytest.raises(LedgerInvalid, match=r"the log is damaged \(TypeError\)"):
+            ledger_at(url, **PATIENT).open()
+
+    def test_a_store_that_is_closed_takes_nothing(self, url: str) -> None:
+        store = postgres_module.LedgerDatabase(Address.parse(url))
+        with pytest.raises(AppendFailed, match="is not open"):
+            store.append([])
+        assert not store.spare.spend()
+
     def test_another_servers_way_of_writing_definitions_is_no_tampering(
         self, url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -547,6 +677,13 @@ class TestVersions:
         with pytest.raises(LedgerInvalid, match="there is no ledger in this database"), read(url):
             pass
         assert verify(url).exit_code == 3
+
+    def test_a_database_without_any_tables_of_ours_is_none(self, postgres: PostgresServer) -> None:
+        postgres.execute("CREATE DATABASE empty_one")
+        place = postgres.url.replace("/postgres?", "/empty_one?")
+        assert place != postgres.url
+        found = verify(place)
+        assert (found.exit_code, "there is no ledger in this database" in str(found.problems)) == (3, True)
 
     def test_tables_of_a_later_version_are_refused(self, url: str, postgres: PostgresServer) -> None:
         wrote(url)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tests.postgres_server import PostgresServer
 from failsoft.context import CallContext
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.core.evidence import RetirementNotice
-from failsoft.errors import LedgerInvalid, PayloadSealed
+from failsoft.errors import ConfigurationError, LedgerInvalid, PayloadSealed
 from failsoft.ledger import vault as vault_module
 from failsoft.ledger.location import InDatabase, InFile, Location
 from failsoft.ledger.note import NoteInvalid
@@ -106,6 +107,16 @@ class TestPayloadKeys:
         with pytest.raises(NoteInvalid) as caught:
             PayloadKey.parse(text)
         assert "canary" not in str(caught.value)
+
+    @pytest.mark.parametrize("size", [0, 16, 31, 33, 64])
+    def test_it_has_32_bytes(self, size: int) -> None:
+        with pytest.raises(ValueError, match="32 bytes"):
+            PayloadKey(bytes(size))
+
+    def test_without_cryptography_there_is_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
+        with pytest.raises(ConfigurationError, match="signing"):
+            PayloadKey(bytes(32))
 
 
 class TestWriting:
@@ -202,12 +213,25 @@ class TestWriting:
         one.close()
         two.close()
 
+    def test_a_key_is_fetched_once_and_not_after_it_was_destroyed_by_the_same_hand(self, place: InFile) -> None:
+        assert place.sealing is not None
+        vault = Vault(place.sealing, ORIGIN)
+        before = vault.key_of("a")
+        assert vault.key_of("a") is before
+        assert vault.find(before.name) is vault.find(before.name)
+        vault.shred("a")
+        after = vault.key_of("a")
+        assert after.name != before.name
+        assert vault.find(before.name) == Kept(before.name, "a", True, None)
+        assert vault.find(after.name) == Kept(after.name, "a", False, after)
+        vault.close()
+
     def test_memory_is_bounded(self, place: InFile, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(vault_module, "_CACHED", 2)
         assert place.sealing is not None
         vault = Vault(place.sealing, ORIGIN)
         names = [vault.key_of(each).name for each in "abcd"]
-        assert len(vault._active) <= 2
+        assert list(vault._active) == ["c", "d"]
         assert [kept.case for name in names if (kept := vault.find(name))] == list("abcd")
         assert len(vault._known) <= 2
         vault.close()

@@ -159,7 +159,7 @@ STATEMENTS = {
         "UPDATE ledger_record SET type = 'call.orphaned' WHERE seq = 5",
         "its index copy says something else",
     ),
-    "body removed": ("UPDATE ledger_record SET body = NULL WHERE seq = 5", "no record says that it was pruned"),
+    "body removed": ("UPDATE ledger_record SET body = NULL WHERE seq = 5", "its bytes are missing"),
     "body not canonical": ("UPDATE ledger_record SET body = x'7b207d' WHERE seq = 5", "its bytes are no record's"),
     "body garbage": ("UPDATE ledger_record SET body = x'7b7d' WHERE seq = 5", "malformed"),
     "leaf changed": ("UPDATE ledger_record SET leaf = zeroblob(32) WHERE seq = 5", "don't hash to its leaf"),
@@ -216,6 +216,7 @@ EDITS: dict[str, tuple[int, Callable[[dict[str, Any]], object], str]] = {
     "case not in NFC": (5, lambda b: b["case"].update(id="e\u0301"), "a name in it"),
     "capability no object": (5, lambda b: b.update(capability="x"), "malformed"),
     "commitments doubled": (6, lambda b: b["commitments"].append(b["commitments"][0]), "aren't sorted by path"),
+    "commitment said twice": (6, lambda b: b["commitments"].insert(0, b["commitments"][0]), "or one is doubled"),
     "commitment's path": (
         5,
         lambda b: b["commitments"][0].update(path="response"),

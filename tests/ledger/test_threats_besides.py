@@ -22,7 +22,7 @@ from failsoft.ledger.keys import SigningKey
 from failsoft.ledger.note import Checkpoint
 from failsoft.ledger.publishing import SECOND
 from failsoft.ledger.read import read
-from failsoft.ledger.vault import Sealing, Vault
+from failsoft.ledger.vault import Sealing, Vault, VaultFailed
 from failsoft.ledger.verify import INCOMPLETE, TAMPERED, UNUSABLE, WHOLE, Verification, verify
 
 STRANGER = SigningKey(ORIGIN, bytes(reversed(range(32))))
@@ -399,6 +399,19 @@ def test_a_file_of_keys_that_is_none_is_told_and_nothing_is_raised(world: World,
     assert found.exit_code == INCOMPLETE, told(found)
     assert "x.keys" in told(found)
     assert len(found.problems) == 1
+
+
+def test_a_file_of_keys_that_cant_be_used_is_asked_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+
+    def fails(_: Vault, name: bytes) -> None:
+        asked.append(name)
+        raise VaultFailed("x.keys: it can't be read")
+
+    monkeypatch.setattr(Vault, "find", fails)
+    found = verify(world.attacked.place)
+    assert [(each.code, each.what) for each in found.problems] == [(INCOMPLETE, "x.keys: it can't be read")]
+    assert len(asked) == 1
 
 
 def test_a_line_of_the_file_of_keys_that_is_damaged_is_told(world: World) -> None:

@@ -20,6 +20,7 @@ from failsoft.errors import ConfigurationError, FailsoftError, LedgerInvalid, Pa
 from failsoft.io.sharing import Sharing
 from failsoft.ledger.location import Location, locate
 from failsoft.ledger.read import Entry, Reader, read
+from failsoft.ledger.schema import Kind
 from failsoft.ledger.verify import printable
 from failsoft.outcome import Outcome
 
@@ -139,6 +140,18 @@ def sharing_told(sharing: Sharing) -> str:
     )
 
 
+_SAID: Final = ("outcome", "from", "to", "reason", "why", "basis", "event", "date")
+_DEEDS: Final[dict[str, str]] = {
+    Kind.APPEAL_RECORDED: "asked",
+    Kind.PAYLOAD_ERASED: "erased",
+    Kind.LEGAL_HOLD_SET: "held",
+    Kind.LEGAL_HOLD_CLEARED: "lifted",
+    Kind.EXPORT_CREATED: "given out",
+    Kind.LEDGER_TRANSFERRED: "copied",
+}
+"""What a person did, in one word."""
+
+
 def line_of(entry: Entry, fields: Mapping[str, Any]) -> str:
     """A record on one line."""
     if entry.body is None:
@@ -146,12 +159,13 @@ def line_of(entry: Entry, fields: Mapping[str, Any]) -> str:
     about = fields.get("capability", {}).get("name") or fields.get("adapter") or fields.get("subject") or ""
     source = fields.get("source", {})
     need = fields.get("review", {})
-    said = [str(fields[key]) for key in ("outcome", "from", "to", "reason", "why") if key in fields]
+    said = [str(fields[key]) for key in _SAID if key in fields]
     if "blocked" in fields:
         said.insert(0, f"{'blocked' if fields['blocked'] else 'unblocked'} by {fields['actor']['id']}:")
     if "person" in fields:
         own = ", the call's own actor" if fields.get("own") is True else ""
-        said.insert(0, f"{fields.get('decision', 'asked')} by {fields['person']}{own}")
+        deed = fields.get("decision") or _DEEDS.get(entry.kind, "told")
+        said.insert(0, f"{deed} by {fields['person']}{own}")
     if source:
         said.append(f"by {source['kind']} {source['name']}")
     served = _served(fields.get("attempts", []), source.get("attempt"))

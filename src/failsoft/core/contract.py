@@ -12,6 +12,7 @@ import copy
 import enum
 import functools
 import inspect
+import json
 import types
 import typing
 from collections.abc import Callable, Iterable
@@ -109,6 +110,10 @@ class Contract(Generic[Q, R]):
         self.answer_frozen = deeply_frozen(answer_type)
         """Can an answer never change? Another is copied for `accept`, which only judges."""
         self.answer = AnswerSchema(self.name, schema, self._wrapped)
+
+    def schema_json(self) -> bytes:
+        """The JSON schema of what a model may answer, as it's put on record: keys in order."""
+        return json.dumps(self.answer.schema, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
     def snapshot(self, request: Q) -> Snapshot[Q]:
         """The request, validated and detached.

@@ -59,10 +59,11 @@ class FileReceiver:
     def __init__(self, path: Path) -> None:
         self._lock = FileLock(path.with_name(path.name + ".lock"))
         with self._lock.held():
-            new = not path.exists()
             self.queries = connection = connect(address(path, "rwc"))
             try:
-                if new:
+                if not connection.execute(
+                    "SELECT 1 FROM sqlite_schema LIMIT 1"
+                ).fetchone():  # new, or its maker was killed
                     _make(connection)
                     make_private(path)
                 configure(connection)

@@ -6,6 +6,8 @@ Rules:
    name; whoever needs others writes classes of their own.
 2. Until that event is on record nobody knows when the period ends: it hasn't.
 3. What a class forbids within its period isn't done by default. A legal hold forbids it whatever the class says.
+4. A case whose records name several kinds is of all their classes: it's kept as long as the longest says (FAR 4.805(b)), and
+   what one of them forbids isn't done. A later record doesn't lift what an earlier one brought with it.
 """
 
 from __future__ import annotations
@@ -55,11 +57,12 @@ class CaseFile:
     """What the log says of a case, apart from its calls.
 
     Args:
+        kinds: all that its records name.
         events: the latest date of each.
         holds: who set those that nobody cleared, with the reason.
     """
 
-    kind: str | None = None
+    kinds: set[str] = field(factory=set[str])
     series: str | None = None
     events: dict[str, date] = field(factory=dict[str, date])
     holds: list[str] = field(factory=list[str])
@@ -70,7 +73,8 @@ class CaseFile:
         found = cls()
         for fields in records:
             case = fields.get("case", {})
-            found.kind = case.get("kind", found.kind)
+            if "kind" in case:
+                found.kinds.add(case["kind"])
             found.series = case.get("series", found.series)
             match fields["type"]:
                 case Kind.CASE_EVENT:
@@ -98,32 +102,37 @@ class Retention:
     kinds: Mapping[str, str] = MappingProxyType({})
     default: str | None = None
 
-    def class_of(self, case: CaseFile) -> tuple[str, RetentionClass] | None:
-        """Its name and what it says; None where none is known."""
-        name = self.kinds.get(case.kind or "", self.default)
-        return None if name is None else (name, self.classes[name])
+    def classes_of(self, case: CaseFile) -> list[tuple[str, RetentionClass]]:
+        """Names, and what they say; none where none is known."""
+        return [(name, self.classes[name]) for name in self._names(case) if name is not None]
+
+    def _names(self, case: CaseFile) -> list[str | None]:
+        return list(dict.fromkeys(self.kinds.get(kind, self.default) for kind in sorted(case.kinds) or [""]))
 
     def ends(self, case: CaseFile) -> date | None:
-        """When the period ends; None where nobody knows."""
-        found = self.class_of(case)
-        if found is None or found[1].after not in case.events:
-            return None
-        return case.events[found[1].after] + timedelta(days=found[1].keep)
+        """When the period ends: the last of them; None where nobody knows of one."""
+        ends = [None if name is None else _end(self.classes[name], case) for name in self._names(case)]
+        known = [each for each in ends if each is not None]
+        return max(known) if len(known) == len(ends) else None
 
     def forbids(self, case: CaseFile, now_ns: int) -> str | None:
         """Why nothing of the case may be erased now; None: it may."""
         if case.holds:
             return f"a legal hold is on this case ({'; '.join(case.holds)}): have it cleared first"
-        found = self.class_of(case)
-        if found is None or found[1].erasable:
-            return None
-        name, rules = found
-        ends = self.ends(case)
-        if ends is not None and ends <= datetime.fromtimestamp(now_ns / 1e9, UTC).date():
-            return None
-        until = (
-            f"until {ends}"
-            if ends is not None
-            else f"until its {rules.after} is on record, and {rules.keep} days after"
-        )
-        return f"its records are of the class {name}, of which nothing may be destroyed {until} ({rules.source})"
+        today = datetime.fromtimestamp(now_ns / 1e9, UTC).date()
+        for name, rules in self.classes_of(case):
+            ends = _end(rules, case)
+            if rules.erasable or (ends is not None and ends <= today):
+                continue
+            until = (
+                f"until {ends}"
+                if ends is not None
+                else f"until its {rules.after} is on record, and {rules.keep} days after"
+            )
+            return f"its records are of the class {name}, of which nothing may be destroyed {until} ({rules.source})"
+        return None
+
+
+def _end(rules: RetentionClass, case: CaseFile) -> date | None:
+    began = case.events.get(rules.after)
+    return None if began is None else began + timedelta(days=rules.keep)

@@ -178,6 +178,10 @@ class SpoolingStore:
         """As the database's."""
         return self._inner.forget(digests)
 
+    def prune(self, last: int) -> bool:
+        """As the database's."""
+        return self._inner.prune(last)
+
     def anybody(self) -> bool:
         """As the database's."""
         return self._inner.anybody()

@@ -15,6 +15,7 @@ from attrs import frozen
 
 from failsoft.ledger.keys import SigningKey
 from failsoft.ledger.record import Built
+from failsoft.ledger.schema import PRUNABLE
 
 TAMPERED, UNUSABLE = 1, 3
 
@@ -54,6 +55,15 @@ class AppendFailed(Exception):
         self.unknown = unknown
         self.away = away
 
+
+OF_CALLS = f"type IN ({', '.join(repr(each.value) for each in sorted(PRUNABLE))})"
+"""What a pruning takes out, as a condition."""
+
+PRUNE = (
+    "UPDATE ledger_record SET body = NULL, rid = NULL, ts = NULL, call_id = NULL, case_id = NULL, capability = NULL"  # noqa: S608
+    f" WHERE seq BETWEEN ? AND ? AND body IS NOT NULL AND {OF_CALLS}"
+)
+"""Records of calls lose all but their hash, their emitter's number and their type."""
 
 ORPHANED = "SELECT 1 FROM ledger_record WHERE call_id = ? AND type = 'call.orphaned'"
 
@@ -171,8 +181,13 @@ class Spare(Protocol):
 class Store(Protocol):
     """A log that one emitter writes to. The constructor touches nothing. Everything waits; one thread at a time."""
 
-    origin: str
-    """The log's name; empty until it was opened."""
+    @property
+    def origin(self) -> str:
+        """The log's name; empty until it was opened."""
+        ...
+
+    @origin.setter
+    def origin(self, value: str) -> None: ...
 
     @property
     def unsigned(self) -> bool:
@@ -286,6 +301,10 @@ class Store(Protocol):
         Raises:
             sqlite3.Error, DatabaseFailed, OSError: it can't be done.
         """
+        ...
+
+    def prune(self, last: int) -> bool:
+        """Take out the records of calls up to this place, but for their hashes; as `forget`."""
         ...
 
     def anybody(self) -> bool:

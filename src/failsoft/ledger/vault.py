@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from base64 import b64encode
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from hashlib import sha256
 from importlib import import_module
@@ -250,13 +250,20 @@ class Vault:
             rows = self._connection(make=False).execute("SELECT dek FROM ledger_dek WHERE state = 'shredded'")
             return [name for (name,) in rows]
 
-    def shred(self, case: str) -> None:
-        """Destroy the keys of a case, and leave nothing of them in the file."""
+    def shred(self, case: str, names: Iterable[bytes] | None = None) -> None:
+        """Destroy keys of a case, and leave nothing of them in the file.
+
+        Args:
+            case: whose.
+            names: of the keys; None: all that it has.
+        """
         with _explained(self.sealing.path):
             connection = self._connection(make=True)
-            connection.execute(
-                "UPDATE ledger_dek SET wrapped = NULL, state = 'shredded' WHERE scope = 'case' AND scope_id = ?",
-                (case,),
+            query = "SELECT dek FROM ledger_dek WHERE scope = 'case' AND scope_id = ?"
+            chosen = connection.execute(query, (case,)).fetchall() if names is None else [(each,) for each in names]
+            connection.executemany(
+                "UPDATE ledger_dek SET wrapped = NULL, state = 'shredded' WHERE scope_id = ? AND dek = ?",
+                [(case, name) for (name,) in chosen],
             )
             connection.execute("VACUUM")
             self._active.clear()
