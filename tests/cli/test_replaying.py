@@ -169,18 +169,16 @@ class TestReplaying:
             "adapter": "gpt",
         }
 
-    def test_a_pruned_start(self) -> None:
+    def test_a_start_that_names_no_call(self) -> None:
         calls(chat_answer({"stars": 3}))
         with tampering(Path("x.db")) as connection:
-            connection.execute(
-                "UPDATE ledger_record SET body = NULL, call_id = NULL, capability = NULL WHERE type = 'call.started'"
-            )
+            connection.execute("UPDATE ledger_record SET call_id = NULL, capability = NULL WHERE type = 'call.started'")
         (found,) = documents("x.db", *ALL, code=2)
         assert found["steps"] == [
             {
                 "step": "call",
                 "result": "not replayable",
-                "reason": f"record {found['index']} names no call: it was pruned",
+                "reason": f"record {found['index']} names no call by its index: run `failsoft verify` on the ledger",
             }
         ]
 
@@ -321,7 +319,7 @@ class TestAskingAgain:
         erase(Path("x.db"), first, "request")
         with tampering(Path("x.db")) as connection:
             connection.execute(
-                "UPDATE ledger_record SET body = NULL, call_id = NULL WHERE type = 'call.started' AND call_id = ?",
+                "UPDATE ledger_record SET call_id = NULL WHERE type = 'call.started' AND call_id = ?",
                 (second,),
             )
         provider = scripted({"stars": 3}, monkeypatch=monkeypatch)
@@ -330,7 +328,7 @@ class TestAskingAgain:
             "not asked",
             "its request isn't kept: it was erased, or never recorded",
         )
-        assert other["reason"].endswith("was pruned")
+        assert other["reason"].endswith("names no call by its index")
         assert provider.asked == []
 
     def test_a_request_that_doesnt_fit_isnt_put(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,7 +99,7 @@ class _Window:
     capability: str | None
 
     def calls(self, reader: Reader) -> Iterator[str | int]:
-        """Their identifiers; of a record that was pruned, its place in the log."""
+        """Their identifiers; of a record that names none by its index, its place in the log."""
         if self.call is not None:
             yield self.call
         else:
@@ -135,7 +135,7 @@ def _replay(isolation: Isolation, window: _Window, *, as_json: bool) -> NoReturn
 
 
 def _nameless(index: int) -> Replayed:
-    reason = f"record {index} names no call: it was pruned"
+    reason = f"record {index} names no call by its index: run `failsoft verify` on the ledger"
     return Replayed("", index, steps=(Step("call", Result.NOT_REPLAYABLE, reason),))
 
 
@@ -179,7 +179,9 @@ def _ask_again(
         give_up(as_json, [f'no adapter named "{adapter}"'], UNUSABLE)
     with looking_into(window.ledger) as reader:  # closed before anybody is asked: that takes long
         found = [
-            Unasked("", f"record {each} was pruned") if isinstance(each, int) else question(reader, each)
+            Unasked("", f"record {each} names no call by its index")
+            if isinstance(each, int)
+            else question(reader, each)
             for each in window.calls(reader)
         ]
     if window.call is None and (left_out := sum(map(_asked_again, found))):
