@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
+import sqlite3
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -32,17 +34,17 @@ from tests.postgres_server import PostgresServer
 KEY = PayloadKey(bytes(range(100, 132)))
 PLACES = ("request", "prompt", "reply", "error", "response", "reason", "changed", "shown")
 CANARIES: dict[str, str] = {}
-NUMBERS = count(0x5E1F0C93)
+"""What to look for: another one in each test, since all tests share a server, and its log."""
+
 SCHEMAS = (f"private_{number}" for number in count())
 STORES = ("file", "database")
 CASE = "T-17"
 
 
 @pytest.fixture(autouse=True)
-def of_this_test_alone() -> None:
-    """All tests share one server, whose own log has what others wrote in clear."""
-    number = next(NUMBERS)
-    CANARIES.update({place: f"canary-{place}-{number:x}" for place in PLACES})
+def canaries() -> None:
+    token = secrets.token_hex(6)
+    CANARIES.update({place: f"canary-{place}-{token}" for place in PLACES})
 
 
 class Item(BaseModel, frozen=True):
@@ -275,8 +277,6 @@ def test_after_an_erasure_nothing_opens_what_is_left_of_it(home: Callable[[bool]
 
 
 def wrapped_in(home: Home) -> list[bytes]:
-    import sqlite3
-
     assert home.place.sealing is not None
     connection = sqlite3.connect(home.place.sealing.path)
     try:

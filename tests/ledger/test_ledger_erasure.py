@@ -107,6 +107,17 @@ class TestErasing:
         assert erased(place).payloads == 4
         assert (verify(place).exit_code, verify(place).payloads) == (0, 4)
 
+    def test_in_postgres_many_go_in_several_commands(
+        self, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("failsoft.ledger.postgres.FORGOTTEN", 3)
+        place = InDatabase(Address.parse(f"{postgres.url}&schema=erased_by_and_by"))
+        wrote(place, CONTEXT, "c1", "c2")
+        assert erased(place).payloads == 8
+        assert (verify(place).exit_code, verify(place).payloads) == (0, 0)
+        size = postgres.execute("SELECT pg_relation_size('erased_by_and_by.ledger_payload')")
+        assert size == [(0,)]  # its pages were given back
+
     def test_what_comes_after_an_erasure_lies_under_a_new_key(self, place: InFile) -> None:
         wrote(place, CONTEXT, "c1")
         erased(place)

@@ -651,6 +651,16 @@ class TestTampering:
         with pytest.raises(LedgerInvalid, match=r"the log is damaged \(TypeError\)"):
             ledger_at(url, **PATIENT).open()
 
+    def test_an_emitter_that_ended_is_not_shown_again(self, url: str) -> None:
+        store = LedgerDatabase(Address.parse(url))
+        store.open(founders(store))
+        store.hold("ab" * 16).release(remove=True)
+        store.close()
+        store.open(list)
+        assert rows(url, "SELECT * FROM ledger_live") == []
+        assert not store.anybody()
+        store.close()
+
     def test_a_store_that_is_closed_takes_nothing(self, url: str) -> None:
         store = postgres_module.LedgerDatabase(Address.parse(url))
         with pytest.raises(AppendFailed, match="is not open"):
