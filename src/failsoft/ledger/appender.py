@@ -290,6 +290,11 @@ class Appender:
             self._emitter, self._announced = founders[0], True
         elif self._emitter is None:
             self._emitter = self._new_emitter(self.store.origin)
+        elif self._emitter.origin != self.store.origin:
+            raise LedgerInvalid(
+                f"{self.store.name}: this is the log of {self.store.origin!r} by now, and this process wrote to that of "
+                f"{self._emitter.origin!r}: put that one back"
+            )
 
     def _new_emitter(self, origin: str) -> Emitter:
         settings = self._settings
