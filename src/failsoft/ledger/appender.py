@@ -220,7 +220,8 @@ class Appender:
                 self._open()
                 batch = Batch(self.emitter.position)
                 for call_id, each in self._open_calls.items():
-                    if not self.store.is_orphaned(call_id):
+                    # While records wait nobody knows whether another process has: it's left to the one that forwards them.
+                    if not self.store.spooling and not self.store.is_orphaned(call_id):
                         self._add(batch, _orphan(each))
                 self._add(batch, draft.emitter_closed(self.emitter.position[0]))
                 self.store.append(batch.built)

@@ -55,6 +55,7 @@ class AppendFailed(Exception):
         self.away = away
 
 
+OPENING = "SELECT leaf FROM ledger_record WHERE seq = 0"
 ORPHANED = "SELECT 1 FROM ledger_record WHERE call_id = ? AND type = 'call.orphaned'"
 
 
@@ -178,6 +179,11 @@ class Store(Protocol):
 
     @origin.setter
     def origin(self, value: str) -> None: ...
+
+    @property
+    def log(self) -> str:
+        """Which log it is, wherever it's kept: the hash of its opening, hex. While it's open."""
+        ...
 
     @property
     def unsigned(self) -> bool:
