@@ -370,6 +370,23 @@ def test_the_log_replaced_under_a_running_writer_is_noticed(tmp_path: Path) -> N
     ledger.close()
 
 
+def test_another_log_in_the_place_of_a_running_writers_gets_none_of_its_records(tmp_path: Path) -> None:
+    another = ledger_at(tmp_path / "another.db", origin="example.com/another")
+    another.open()
+    for number in range(9):
+        settled(another.submit(started(f"a{number}")))
+    another.close()
+    ledger = ledger_at(tmp_path / "x.db", origin=None)
+    ledger.open()
+    settled(ledger.submit(started("c1")))
+    ledger._appender.let_go()  # as a fork or a failure does
+    (tmp_path / "x.db").rename(tmp_path / "own.db")
+    (tmp_path / "another.db").rename(tmp_path / "x.db")
+    assert "this is the log of 'example.com/another' by now" in settled(ledger.submit(started("c2"))).reason
+    ledger.close()
+    whole(tmp_path / "x.db")
+
+
 def test_another_tree_of_the_same_size_under_a_running_writer_is_noticed(tmp_path: Path) -> None:
     ledger = ledger_at(tmp_path / "x.db")
     ledger.open()

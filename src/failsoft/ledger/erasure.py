@@ -5,8 +5,9 @@ Theory of operation
 
     may it be?  →  payload.erased, durable  →  the case's keys destroyed  →  rows deleted  →  write-ahead log cut
 
-1. It's on record before the first byte is destroyed, and no key is that isn't named there: whoever finds a payload missing finds the reason. An erasure that was
-   interrupted is seen by `failsoft verify` and finished by running it again, which records nothing anew.
+1. It's on record before the first byte is destroyed, and no key is that isn't named there: whoever finds a payload missing
+   finds the reason. An erasure that was interrupted is seen by `failsoft verify` and finished by running it again, which
+   records nothing anew.
 2. What lies under a key is gone with the key, in every copy and backup that doesn't hold the file of keys. What was kept in
    clear is gone from this database: its backups, and a server's archive of its own log, have it until they're gone.
 3. Names stay: of the case, its calls, models, people. They're in the tree.
@@ -183,9 +184,7 @@ def erase(
         finally:
             vault.close()
     finished = _forget(acting, [*found.sealed, *found.clear])
-    return Erased(
-        case, tuple(places), len(found.sealed) + len(found.clear), len(keys), len(found.clear), finished
-    )
+    return Erased(case, tuple(places), len(found.sealed) + len(found.clear), len(keys), len(found.clear), finished)
 
 
 def _records(reader: Reader, case: str) -> Iterator[Fields]:

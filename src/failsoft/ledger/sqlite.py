@@ -33,7 +33,7 @@ from failsoft.ledger.record import Built
 from failsoft.ledger.schema import FORMAT
 from failsoft.ledger.signer import Signer, publish, signed_head
 from failsoft.ledger.sqlite_schema import APPLICATION_ID, PAGE_SIZE, STATEMENTS, VERSION, differences
-from failsoft.ledger.store import ORPHANED, PRUNE, AppendFailed, OpenCall
+from failsoft.ledger.store import OPENING, ORPHANED, PRUNE, AppendFailed, OpenCall
 
 Connect = Callable[[str], sqlite3.Connection]
 
@@ -106,6 +106,11 @@ class LedgerFile:
     def lib(self) -> Mapping[str, str]:
         """SQLite's version."""
         return {"sqlite": sqlite3.sqlite_version}
+
+    @property
+    def log(self) -> str:
+        """As any store."""
+        return str(self._open_connection().execute(OPENING).fetchone()[0].hex())
 
     @property
     def unsigned(self) -> bool:

@@ -65,6 +65,7 @@ PRUNE = (
 )
 """Records of calls lose all but their hash, their emitter's number and their type."""
 
+OPENING = "SELECT leaf FROM ledger_record WHERE seq = 0"
 ORPHANED = "SELECT 1 FROM ledger_record WHERE call_id = ? AND type = 'call.orphaned'"
 
 
@@ -188,6 +189,11 @@ class Store(Protocol):
 
     @origin.setter
     def origin(self, value: str) -> None: ...
+
+    @property
+    def log(self) -> str:
+        """Which log it is, wherever it's kept: the hash of its opening, hex. While it's open."""
+        ...
 
     @property
     def unsigned(self) -> bool:
