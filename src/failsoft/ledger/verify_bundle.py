@@ -867,7 +867,9 @@ class _Bundle:
 def _capabilities(fields: dict[str, Any]) -> list[dict[str, Any]]:
     """Of a configuration: each with its name, and the digest of its schema. Anything else has none."""
     found = fields.get("capabilities")
-    elements: list[Any] = found if type(found) is list else []
+    if type(found) is not list:
+        return []
+    elements: list[Any] = found
     tables: list[dict[str, Any]] = [each for each in elements if type(each) is dict]
     return [each for each in tables if type(each.get("digest", "")) is str]
 
