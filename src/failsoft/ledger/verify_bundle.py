@@ -866,10 +866,7 @@ class _Bundle:
 
 def _capabilities(fields: dict[str, Any]) -> list[dict[str, Any]]:
     """Of a configuration: each with its name, and the digest of its schema. Anything else has none."""
-    found = fields.get("capabilities")
-    if type(found) is not list:
-        return []
-    elements: list[Any] = found
+    elements: list[Any] = fields["capabilities"] if type(fields.get("capabilities")) is list else []
     tables: list[dict[str, Any]] = [each for each in elements if type(each) is dict]
     return [each for each in tables if type(each.get("digest", "")) is str]
 
