@@ -193,15 +193,15 @@ def zipped(files: dict[str, bytes]) -> bytes:
 class Forge:
     """A log of whatever bodies, and a bundle of some of them, all of it signed: what the holder of the key could make."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, calls: tuple[str, ...] = ("c1", "c2")) -> None:
         with read(path) as reader:
             self.bodies = [each.body or b"" for each in reader.records()]
-        self.files = unzipped(bundle(path, Wanted(calls=("c1", "c2"))).data)
+        self.files = unzipped(bundle(path, Wanted(calls=calls)).data)
         self.payloads = {
             name: data for name, data in self.files.items() if name.startswith(("disclosures/", "artifacts/"))
         }
         self.records = list(range(len(self.bodies)))
-        self.call_ids = ["c1", "c2"]
+        self.call_ids = list(calls)
         self.withheld: list[str] | None = None
         self.origin = ORIGIN
         self.key = KEY

@@ -1100,7 +1100,19 @@ def test_in_code_it_may_be_a_secretstr_and_one_without_a_password_is_no_secret()
     assert json.loads(draft.config.snapshot())["state"]["url"] == "postgresql://db.internal/app"
 
 
-@pytest.mark.parametrize("url", ["redis://canary", "", 5, SecretStr("canary"), "postgresql://[canary"])
+@pytest.mark.parametrize("room", ["state", "ledger"])
+@pytest.mark.parametrize(
+    "rest", ["[canary", "app:can#ary@db/x", "app:can/ary@db/x", "app:1/canary@db/x", "app:can?ary@db/x"]
+)
+def test_an_address_whose_parts_arent_plain_is_none(room: str, rest: str) -> None:
+    """Half of a password, taken for a host or a database, would stand in snapshots and messages."""
+    draft = read_mapping({room: {"url": f"postgresql://{rest}"}})
+    (problem,) = draft.problems
+    assert problem.startswith(f"{room}.url: it is no address of a PostgreSQL database")
+    assert "ary" not in problem
+
+
+@pytest.mark.parametrize("url", ["redis://canary", "", 5, SecretStr("canary")])
 def test_a_store_that_there_isnt_is_a_problem(url: object) -> None:
     assert read_mapping({"state": {"url": url}}).problems == [
         'state.url: must be "file", "none" or "postgresql://host/database"'

@@ -33,6 +33,7 @@ from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.ledger.affected import COLUMNS
 from failsoft.ledger.query import FIELDS
 from failsoft.ledger.reviews import COLUMNS as REVIEWED
+from failsoft.replay.steps import STEPS
 from failsoft.telemetry import CATALOGUE
 from tests import compliance_page, faults_page
 
@@ -207,6 +208,10 @@ def test_the_events_page_is_the_catalogue() -> None:
 )
 def test_the_page_of_proofs_has_every_column_of_a_table(heading: str, columns: Mapping[str, str]) -> None:
     assert dict(table("docs/how-to/prove.md", heading)) == dict(columns)
+
+
+def test_the_page_of_replays_has_every_step() -> None:
+    assert dict(table("docs/how-to/replay.md", "## What is run again")) == dict(STEPS)
 
 
 def test_the_page_of_reviews_has_every_column_of_its_table() -> None:

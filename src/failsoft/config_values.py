@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +25,7 @@ from failsoft.capability import name_problem
 from failsoft.config_file import Resolved, nearest, shown
 from failsoft.credentials import SECRET_NAME
 from failsoft.durations import SECOND, parse_duration
+from failsoft.postgres_address import NO_ADDRESS, form_of
 from failsoft.providers import CALLABLE, find, known
 
 _IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -79,12 +80,10 @@ def database_address(value: object, otherwise: str) -> object:
         return value
     if isinstance(value, Resolved):
         return Secret(value, value.origin)
-    try:
-        parts = urlsplit(given)
-        secret = bool(parts.password) or any(SECRET_NAME.search(each) for each, _ in parse_qsl(parts.query))
-    except ValueError:
-        raise wrong(otherwise) from None
-    if secret:
+    form = form_of(given)
+    if form is None:
+        raise wrong(NO_ADDRESS)
+    if form["password"] or any(SECRET_NAME.search(each) for each, _ in parse_qsl(form["query"] or "")):
         raise wrong("an address with a password is a secret", "failsoft_inline")
     return given
 

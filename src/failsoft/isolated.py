@@ -20,7 +20,7 @@ from failsoft.core.call import Call, World
 from failsoft.core.clock import uuid7
 from failsoft.core.contract import Contract
 from failsoft.core.degraded import DegradedWindow
-from failsoft.core.effects import Effect
+from failsoft.core.effects import SECOND, Effect
 from failsoft.core.route import Route
 from failsoft.durations import duration_argument
 from failsoft.errors import IsolationClosed
@@ -86,6 +86,11 @@ class Isolated(Generic[Q, R]):
     def name(self) -> str:
         """The capability's name."""
         return self._contract.name
+
+    @property
+    def deadline(self) -> float:
+        """Seconds that a call has."""
+        return self._deadline / SECOND
 
     def parse_request(self, text: str | bytes) -> Q:
         """A request from its JSON text.

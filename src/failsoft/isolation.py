@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
 import httpx
@@ -443,6 +443,7 @@ class Isolation:
                 tuple((name, each.version) for name, each in sorted(self._contracts.items())),
                 tuple((name, each.codec.version, each.pin) for name, each in sorted(self._adapters.items())),
                 None if lock is None else lock.digest,
+                tuple((name, each.schema_json()) for name, each in sorted(self._contracts.items())),
             )
         )
         return ledger
@@ -575,11 +576,17 @@ class Isolation:
         made._adapters.update(self._adapters)
         for name, each in made._settings.items():
             made._settings[name] = each.model_copy(update={"adapters": (adapter,)})
+            made._contracts[name].review = None
             problems: list[str] = []
             assembly.check_schemas(made._contracts[name], (adapter,), made._adapters, problems)
             if problems:
                 raise ConfigurationError(problems)
         return made
+
+    @property
+    def contracts(self) -> Mapping[str, Contract[Any, Any]]:
+        """Each capability made ready, with the fallback that's wired for it, by name: what a replay runs."""
+        return MappingProxyType(self._contracts)
 
     def contracts_of(self, adapter: str) -> tuple[Contract[Any, Any], ...]:
         """The capabilities in whose routes an adapter stands."""

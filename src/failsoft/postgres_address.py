@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode
 
 from attrs import field, frozen
 
@@ -12,12 +12,40 @@ from failsoft.errors import ConfigurationError
 from failsoft.migrations import SCHEMA
 
 _SCHEME = re.compile(r"postgres(?:ql)?://")
+_FORM = re.compile(
+    r"""postgres(?:ql)?://
+    (?: [^:@/?\#\s]* (?: : (?P<password> [^@/?\#\s]* ) )? @ )?
+    (?P<place> [^@/?\#\s]* )
+    (?: / (?P<database> [^@/?\#\s]* ) )?
+    (?: \? (?P<query> [^?\#\s]* ) )?""",
+    re.VERBOSE,
+)
+_PLACE = re.compile(r"(?:\[[0-9A-Fa-f:.%]*\]|[^:\[\]]*)(?::[0-9]*)?")
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+
+NO_ADDRESS = (
+    'it is no address of a PostgreSQL database, such as "postgresql://host/database" (in a password @ / ? # and spaces are '
+    "written %40 %2F %3F %23 %20)"
+)
+"""What's said of one. Its text isn't shown."""
 
 
 def is_postgres(url: str) -> bool:
     """Is it meant as a database's address?"""
     return _SCHEME.match(url) is not None
+
+
+def form_of(url: str) -> re.Match[str] | None:
+    """The parts of an address: password, place, database, query; None where it isn't plain which is which.
+
+    What ends a part stands in no other one as it is, but as ``%2F`` and the like: a password with such a character is read
+    otherwise by each reader, and half of it would be shown as a host's or a database's name.
+    """
+    form = _FORM.fullmatch(url)
+    if form is None or not all(_PLACE.fullmatch(each) for each in form["place"].split(",")):
+        return None
+    return form
 
 
 @frozen
@@ -45,24 +73,25 @@ class Address:
         schema = dict(given).get("schema", SCHEMA)
         if _NAME.fullmatch(schema) is None:
             raise ConfigurationError("the schema's name may have lower-case letters, digits and _, 63 at most")
+        if form_of(url) is None:
+            raise ConfigurationError(NO_ADDRESS)
         rest = [(name, value) for name, value in given if name != "schema"]
         plain = head + ("?" + urlencode(rest) if rest else "")
         try:
             conninfo.conninfo_to_dict(plain)
         except psycopg.Error:
-            raise ConfigurationError(
-                'it is no address of a PostgreSQL database, such as "postgresql://host/database"'
-            ) from None
+            raise ConfigurationError(NO_ADDRESS) from None
         return cls(plain, schema)
 
     @property
     def database(self) -> str:
         """The database's name; empty where the address leaves it to the server."""
-        return unquote(urlsplit(self.url).path.lstrip("/"))
+        form = form_of(self.url)
+        return "" if form is None else unquote(form["database"] or "")
 
     def __str__(self) -> str:
-        parts = urlsplit(self.url)
-        place = parts.netloc.rpartition("@")[2]
+        form = form_of(self.url)
+        place = "" if form is None else form["place"]
         named = "" if self.schema == SCHEMA else f"?schema={self.schema}"
         return f"postgresql://{place}/{self.database}{named}"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from failsoft.config_file import NO_KEY
 from failsoft.config_ledger import LedgerConfig
 from failsoft.core.effects import Clock
@@ -37,7 +39,7 @@ def location_of(config: LedgerConfig, problems: list[str], spools: Clock | None 
 
 
 def _spooling(config: LedgerConfig, clock: Clock) -> Spooling:
-    given = {"max_bytes": config.spool_bytes, "max_age_ns": config.spool_age}
+    given: dict[str, Any] = {"max_bytes": config.spool_bytes, "max_age_ns": config.spool_age}
     return Spooling(config.spool_path, clock, **{name: each for name, each in given.items() if each is not None})
 
 

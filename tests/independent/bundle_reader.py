@@ -524,6 +524,8 @@ class Examination:
             self.call([index for index, said in self.log.items() if said.get("call_id") == call_id])
         self.payloads([said for said in self.log.values() if said.get("call_id") in calls])
         named = {said.get(key) for said in self.log.values() for key in ("config_sha256", "lock_sha256")}
+        configured = [each for said in self.log.values() for each in said.get("capabilities", ())]
+        named |= {each.get("digest") for each in configured if isinstance(each, dict)}
         for name, data in self.files.items():
             if name.startswith("artifacts/"):
                 digest = name.partition("/")[2]
@@ -543,7 +545,12 @@ class Examination:
     def call(self, its: list[int]) -> None:
         by_type = {kind: [each for each in its if self.log[each]["type"] == f"call.{kind}"] for kind in KINDS}
         starts, ends = by_type["started"], sorted(by_type["completed"] + by_type["orphaned"])
-        self.expect(len(starts) < 2 and len(ends) < 2, 1)
+        self.expect(all(len(by_type[kind]) < 2 for kind in ("started", "completed", "orphaned")), 1)
+        if by_type["completed"] and by_type["orphaned"]:
+            completed, orphaned = by_type["completed"][0], by_type["orphaned"][0]
+            whose = {each: self.log[each].get("emitter") for each in (*starts, completed, orphaned)}
+            self.expect(orphaned < completed and whose[orphaned] != whose[completed], 1)
+            self.expect(any(whose[each] == whose[completed] for each in starts), 1)
         self.expect(ends or by_type["amended"], 2)
         ends_as_found = by_type["completed"] + by_type["orphaned"]
         for index in ends:

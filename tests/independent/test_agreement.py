@@ -19,17 +19,20 @@ from typing import Any
 
 import pytest
 from tests.bundled import (
+    CASE,
     KEY,
     NEXT,
     ORIGIN,
     WITNESS_KEY,
     Forge,
+    Office,
     bundle,
     canonical,
     cosigned,
     listed,
     office,
     proof,
+    said,
     signed,
     unzipped,
     zipped,
@@ -41,8 +44,10 @@ from failsoft.ledger.commitment import digest
 from failsoft.ledger.keys import SigningKey
 from failsoft.ledger.merkle import consistency_proof, leaf_hash, over
 from failsoft.ledger.note import Checkpoint, Note, Signature, VerifierKey, key_id
+from failsoft.ledger.record import Draft
 from failsoft.ledger.schema import Kind
 from failsoft.ledger.selection import Wanted
+from failsoft.ledger.verify import verify as verify_ledger
 from failsoft.ledger.verify_bundle import KINDS, verify
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "ledger-format.md").read_text()
@@ -829,3 +834,48 @@ def test_openssl_holds_the_notes_signature(whole: bytes, tmp_path: Path) -> None
                 [*command, "-in", "text", "-sigfile", "signature"], cwd=tmp_path, capture_output=True, check=False
             )
             assert done.returncode == code, done.stderr
+
+
+def test_a_call_taken_for_orphaned_is_ended_by_its_own_process_alone(tmp_path: Path) -> None:
+    office = Office(tmp_path / "x.db")
+    office.configure()
+    second = office.log.process()
+    told = {"call_id": "c9", "capability": {"name": "rate"}, "case": CASE}
+    opening = {**told, "config_sha256": office.first.digest, "deadline_ms": 1}
+    began = office.first.say(Draft(Kind.CALL_STARTED, opening, (said("request", "1"),)), 2)
+    refs = {"refs": {"started": began.leaf.hex()}}
+    second.say(Draft(Kind.CALL_ORPHANED, {**told, **refs}), 3)
+    office.first.say(Draft(Kind.CALL_COMPLETED, {**told, **refs, "outcome": "answered", "degraded": True, "us": 1}), 4)
+    office.publish()
+    office.close()
+    assert verify_ledger(office.path).exit_code == 0
+    forge = Forge(office.path, ("c9",))
+    orphaned, completed = json.loads(forge.bodies[5]), json.loads(forge.bodies[6])
+    assert (orphaned["type"], completed["type"]) == ("call.orphaned", "call.completed")
+    assert code_of(zipped(forge.made())) == 0
+    own, other = completed["emitter"], orphaned["emitter"]
+    by_itself = Forge(office.path, ("c9",)).change(5, emitter=own, eseq=3).change(6, eseq=4)
+    assert code_of(zipped(by_itself.made())) == 1
+    by_another = Forge(office.path, ("c9",)).change(6, emitter=other, eseq=2)
+    assert code_of(zipped(by_another.made())) == 1
+    bodies = Forge(office.path, ("c9",))
+    bodies.bodies[5:7] = reversed(bodies.bodies[5:7])
+    assert code_of(zipped(bodies.made())) == 1
+
+
+def test_the_schema_of_an_answer_goes_along(tmp_path: Path) -> None:
+    office = Office(tmp_path / "x.db")
+    schema = b'{"type":"object"}'
+    digest = sha256(schema).hexdigest()
+    config = b'{"adapters":{}}'
+    office.first.digest = sha256(config).hexdigest()
+    capabilities = [{"name": "rate-alternative", "digest": digest}, {"name": "other"}]
+    fields = {"config_sha256": office.first.digest, "capabilities": capabilities}
+    artifacts = (("application/json", config), ("application/schema+json", schema))
+    office.first.say(Draft(Kind.CONFIG_ACTIVATED, fields, (), artifacts), 1)
+    office.call("c1", 2, "1", "2")
+    office.publish()
+    office.close()
+    made = bundle(office.path, Wanted(calls=("c1",))).data
+    assert unzipped(made)[f"artifacts/{digest}"] == schema
+    assert code_of(made) == 0

@@ -10,6 +10,7 @@ from pathlib import Path, PureWindowsPath
 import pytest
 from ledgers import Faults, ledger_at, rows, settled, started, types, until
 
+from failsoft import processes
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger import sqlite as sqlite_module
@@ -226,6 +227,27 @@ def test_a_live_file_that_cannot_be_removed_is_left_for_the_next(
     ((name, gone),) = LiveFile.gone(tmp_path / "x.db", "bb")
     assert name == "aa"
     gone.release(remove=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("another", [False, True])
+def test_a_live_file_that_was_swept_before_it_was_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, another: bool
+) -> None:
+    lock = processes.lock
+
+    def swept(descriptor: int) -> None:
+        monkeypatch.setattr(processes, "lock", lock)
+        for _, gone in LiveFile.gone(tmp_path / "x.db", "bb"):
+            gone.release(remove=True)
+        if another:
+            LiveFile.name(tmp_path / "x.db", "aa").touch()
+        lock(descriptor)
+
+    monkeypatch.setattr(processes, "lock", swept)
+    live = LiveFile.hold(tmp_path / "x.db", "aa")
+    assert alive(tmp_path / "x.db", "aa")
+    live.release(remove=True)
     assert not list(tmp_path.iterdir())
 
 

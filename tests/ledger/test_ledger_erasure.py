@@ -180,6 +180,57 @@ class TestErasing:
         assert verify(place).exit_code == 0
 
 
+class TestOfWhichKeys:
+    """The record says which keys were destroyed: these, no others, and none that isn't here."""
+
+    @pytest.mark.parametrize("keys", ["none", "another file", "a file of another case"])
+    def test_a_key_that_isnt_here_isnt_said_to_be_destroyed(self, place: InFile, tmp_path: Path, keys: str) -> None:
+        wrote(place, CONTEXT, "c1")
+        before = verify(place)
+        elsewhere = Sealing(KEY, tmp_path / "other.keys")
+        if keys == "a file of another case":
+            Vault(elsewhere, before.origin or "").key_of("T-99")
+        with pytest.raises(ErasureRefused, match="nothing was destroyed"):
+            erased(InFile(place.path, sealing=None if keys == "none" else elsewhere))
+        assert (verify(place).size, verify(place).payloads) == (before.size, 4)
+        assert elsewhere.path.exists() is (keys == "a file of another case")
+        assert erased(place).payloads == 4
+
+    def test_a_key_that_no_record_names_so_far_is_destroyed_on_record_too(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        erased(place)
+        vault = Vault(Sealing(KEY, place.path.with_name("x.keys")), verify(place).origin or "")
+        named = vault.key_of(CASE).name.hex()  # made, and its process died before the first record under it
+        vault.close()
+        done = erased(place)
+        with read(place) as reader:
+            assert reader.record(done.records[0]).fields["deks"] == [named]
+        assert verify(place).exit_code == 0
+
+    def test_a_key_that_is_made_meanwhile_stays(self, place: InFile, monkeypatch: pytest.MonkeyPatch) -> None:
+        wrote(place, CONTEXT, "c1")
+        record = Acting.record
+
+        def another_erases_and_the_application_goes_on(self: Acting, *records: Any) -> list[int]:
+            monkeypatch.setattr(Acting, "record", record)
+            erased(place)
+            wrote(place, CONTEXT, "c2")
+            return record(self, *records)
+
+        monkeypatch.setattr(Acting, "record", another_erases_and_the_application_goes_on)
+        erased(place)
+        found = verify(place)
+        assert (found.exit_code, found.payloads) == (0, 4), found.summary()
+
+    def test_a_file_of_keys_that_cant_be_read_is_told_before_anything_is_on_record(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        size = verify(place).size
+        place.path.with_name("x.keys").write_bytes(b"no database" * 1000)
+        with pytest.raises(LedgerInvalid, match="the file of keys can't be used"):
+            erased(place)
+        assert verify(place).size == size
+
+
 class TestInterrupted:
     @pytest.mark.parametrize("step", ["shred", "forget"])
     @pytest.mark.parametrize("kept", ["place", "clear"])

@@ -759,3 +759,27 @@ class TestSigned:
         attack(url, *(f"DELETE FROM {each}" for each in postgres_schema.TABLES))
         with pytest.raises(LedgerInvalid, match="checkpoints of this log were signed"):
             ledger_at(url, **PATIENT, signing=signing).open()
+
+
+@pytest.mark.parametrize(
+    "rest", ["app:can#ary@db/x", "app:can/ary@db/x", "app:1/canary@db/x", "app:p@canary@db/x", "[canary", "db:canary/x"]
+)
+def test_an_address_whose_parts_arent_plain_isnt_shown(rest: str) -> None:
+    with pytest.raises(LedgerInvalid, match="%40 %2F %3F %23 %20") as told:
+        locate(f"postgresql://{rest}")
+    assert "can" not in str(told.value).replace("can't", "")
+    with pytest.raises(LedgerInvalid) as told:
+        locate(f"postgresql+psycopg://{rest}")
+    assert "can" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://app:c%40n%2Fry@db:5433/x%20y?schema=s", "postgresql://db:5433/x y?schema=s"),
+        ("postgres://app@[::1]:5,other/x?password=canary", "postgresql://[::1]:5,other/x"),
+        ("postgresql:///?host=/run/pg&password=canary", "postgresql:///"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert str(locate(url)) == shown

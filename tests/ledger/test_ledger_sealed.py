@@ -200,6 +200,37 @@ class TestWriting:
         one.close()
         two.close()
 
+    def test_a_file_that_was_put_in_its_place_is_the_one_that_is_used(self, place: InFile) -> None:
+        sealing = place.sealing
+        assert sealing is not None
+        vault = Vault(sealing, ORIGIN)
+        before = vault.key_of("a")
+        backup = sealing.path.read_bytes()
+        since = vault.key_of("b")
+        restored = sealing.path.with_name("restored")
+        restored.write_bytes(backup)
+        restored.replace(sealing.path)
+        assert vault.key_of("a") == before
+        again = vault.key_of("b")
+        assert again != since
+        assert [each.name for each in vault.of_case("b")] == [again.name]
+        vault.close()
+
+    def test_a_file_that_is_gone_is_told_until_it_is_back(self, place: InFile) -> None:
+        sealing = place.sealing
+        assert sealing is not None
+        vault = Vault(sealing, ORIGIN)
+        before = vault.key_of("a")
+        elsewhere = sealing.path.rename(sealing.path.with_name("elsewhere"))
+        for _ in range(2):
+            with pytest.raises(VaultFailed, match="is gone: put it back"):
+                vault.key_of("a")
+            vault.close()
+        assert not sealing.path.exists()
+        elsewhere.rename(sealing.path)
+        assert vault.key_of("a") == before
+        vault.close()
+
     def test_what_another_process_shredded_is_used_no_more(self, place: InFile) -> None:
         one, two = (Vault(place.sealing, ORIGIN) for _ in range(2) if place.sealing)
         before = one.key_of("a")

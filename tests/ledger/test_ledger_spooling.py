@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -216,6 +217,138 @@ class TestAwayForAWhile:
         assert not ledger.spooling
         assert not list(folder.glob("*.db"))
         ledger.close()
+
+
+class TestSeveralLogs:
+    def test_a_folder_that_two_logs_share_mixes_nothing_up(
+        self, postgres: PostgresServer, place: InDatabase, folder: Path, away: Away
+    ) -> None:
+        schema = Address.parse(f"{postgres.url}&schema={next(SCHEMAS)}")
+        other = InDatabase(schema, spooling=place.spooling)  # of the same name, too: it's that of host and database
+        ledger = ledger_in(place)
+        ledger.open()
+        another = ledger_in(other)
+        another.open()
+        assert ledger.origin == another.origin
+        away.cut = True
+        assert isinstance(settled(call(ledger, "c1")[1]), Recorded)
+        ledger.close()
+        away.cut = False
+        another.close()
+        for each in (other, place):
+            following = ledger_in(each)
+            following.open()
+            following.close()
+        assert (kinds(other).count("call.completed"), kinds(place).count("call.completed")) == (0, 1)
+        whole(other)
+        whole(place)
+        assert not list(folder.iterdir())
+
+    def test_a_database_that_holds_another_log_by_now_gets_nothing(
+        self, postgres: PostgresServer, place: InDatabase, away: Away
+    ) -> None:
+        other = InDatabase(Address.parse(f"{postgres.url}&schema={next(SCHEMAS)}"))
+        another = ledger_in(other)
+        another.open()
+        for number in range(9):
+            settled(call(another, f"c{number}")[1])
+        another.close()
+        before = kinds(other)
+        ledger = ledger_in(place)
+        ledger.open()
+        away.cut = True
+        settled(call(ledger, "c1")[1])
+        inside = ledger._appender.store._inner  # type: ignore[attr-defined]
+        numbers = count()
+        was, inside.address = inside.address, other.address
+        away.cut = False
+        until(lambda: isinstance(settled(ledger.submit(started(f"d{next(numbers)}"))), Unrecorded))
+        assert kinds(other) == before
+        inside.address = was
+        until(lambda: ledger.healthy and not ledger.spooling)
+        ledger.close()
+        assert kinds(place).count("call.completed") == 1
+        whole(place)
+
+
+class TestFallingBack:
+    def test_what_is_wrong_with_the_log_is_told_though_records_wait(
+        self, place: InDatabase, folder: Path, postgres: PostgresServer, away: Away
+    ) -> None:
+        events: list[Any] = []
+        ledger = ledger_in(place, on_event=lambda name, fields: events.append(fields.get("reason")))
+        ledger.open()
+        settled(call(ledger, "c1")[1])
+        away.cut = True
+        settled(call(ledger, "c2")[1])
+        numbers = count()
+        damage = f"SET session_replication_role = replica; UPDATE {place.address.schema}.ledger_head SET size = "
+        postgres.execute(f"{damage} 2")
+        away.cut = False
+        until(lambda: isinstance(settled(ledger.submit(started(f"d{next(numbers)}"))), Unrecorded))
+        assert not ledger.healthy
+        assert any("the head doesn't fit the records" in str(each) for each in events)
+        assert list(folder.glob("*.db"))
+        postgres.execute(f"{damage} 4")
+        until(lambda: ledger.healthy and not ledger.spooling)
+        ledger.close()
+        assert kinds(place).count("call.completed") == 2
+
+    def test_nothing_is_left_of_payloads_that_were_forwarded(self, place: InDatabase, folder: Path, away: Away) -> None:
+        ledger = ledger_in(place)
+        ledger.open()
+        away.cut = True
+        settled(ledger.submit(started("c1", request=b'"canary-51c0"')))
+        assert any(b"canary-51c0" in each.read_bytes() for each in folder.iterdir())
+        away.cut = False
+        until(lambda: not ledger.spooling)
+        assert [each.name for each in folder.iterdir() if each.suffix != ".live"] == []
+        ledger.close()
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+    def test_a_process_that_forked_spools_as_before(self, place: InDatabase, away: Away) -> None:
+        ledger = ledger_in(place)
+        ledger.open()
+        if (child := os.fork()) == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        away.cut = True
+        assert isinstance(settled(call(ledger, "c1")[1]), Recorded)
+        away.cut = False
+        until(lambda: not ledger.spooling)
+        ledger.close()
+        whole(place)
+
+    def test_who_is_gone_is_asked_where_the_database_is(self, place: InDatabase, away: Away) -> None:
+        """A worker that was forked opens the ledger when it has something to say: its database may go just then."""
+        store = place.store()
+        assert isinstance(store, SpoolingStore)
+        first = batch()
+        store.open(lambda: first)
+        store.hold(EMITTER)
+        away.cut = True
+        assert store.append(first[1:]) is None
+        assert list(store.gone(EMITTER)) == []
+        store.close()
+
+    def test_a_call_that_is_open_at_the_end_has_one_end(self, place: InDatabase, away: Away) -> None:
+        ledger = ledger_in(place)
+        ledger.open()
+        settled(ledger.submit(started("c1")))
+        away.cut = True
+        settled(ledger.submit(started("c2")))
+        away.cut = False
+        other = ledger_in(InDatabase(place.address))  # of another host: it takes the first for gone
+        ledger._appender.store._not_before = 1 << 62  # type: ignore[attr-defined]
+        other.open()
+        other.close()
+        assert kinds(place).count("call.orphaned") == 1
+        ledger.close()
+        following = ledger_in(place)
+        following.open()
+        following.close()
+        assert kinds(place).count("call.orphaned") == 2
+        whole(place)
 
 
 class TestKilled:

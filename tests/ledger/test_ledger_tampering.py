@@ -159,7 +159,7 @@ STATEMENTS = {
         "UPDATE ledger_record SET type = 'call.orphaned' WHERE seq = 5",
         "its index copy says something else",
     ),
-    "body removed": ("UPDATE ledger_record SET body = NULL WHERE seq = 5", "no record says that it was pruned"),
+    "body removed": ("UPDATE ledger_record SET body = NULL WHERE seq = 5", "its bytes are missing"),
     "body not canonical": ("UPDATE ledger_record SET body = x'7b207d' WHERE seq = 5", "its bytes are no record's"),
     "body garbage": ("UPDATE ledger_record SET body = x'7b7d' WHERE seq = 5", "malformed"),
     "leaf changed": ("UPDATE ledger_record SET leaf = zeroblob(32) WHERE seq = 5", "don't hash to its leaf"),

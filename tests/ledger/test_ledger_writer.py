@@ -22,6 +22,7 @@ from ledgers import (
     types,
     until,
 )
+from signing import attack
 
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.core.evidence import BlockChanged, BreakerChanged, CallAmended, ConfigActivated
@@ -369,6 +370,23 @@ def test_the_log_replaced_under_a_running_writer_is_noticed(tmp_path: Path) -> N
     ledger.close()
 
 
+def test_another_log_in_the_place_of_a_running_writers_gets_none_of_its_records(tmp_path: Path) -> None:
+    another = ledger_at(tmp_path / "another.db", origin="example.com/another")
+    another.open()
+    for number in range(9):
+        settled(another.submit(started(f"a{number}")))
+    another.close()
+    ledger = ledger_at(tmp_path / "x.db", origin=None)
+    ledger.open()
+    settled(ledger.submit(started("c1")))
+    ledger._appender.let_go()  # as a fork or a failure does
+    (tmp_path / "x.db").rename(tmp_path / "own.db")
+    (tmp_path / "another.db").rename(tmp_path / "x.db")
+    assert "this is the log of 'example.com/another' by now" in settled(ledger.submit(started("c2"))).reason
+    ledger.close()
+    whole(tmp_path / "x.db")
+
+
 def test_another_tree_of_the_same_size_under_a_running_writer_is_noticed(tmp_path: Path) -> None:
     ledger = ledger_at(tmp_path / "x.db")
     ledger.open()
@@ -519,3 +537,22 @@ def test_a_ledger_that_is_made_is_its_owners_only_and_one_that_is_there_keeps_it
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_the_schema_of_each_answer_is_kept_and_checked(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    ledger = ledger_at(path)
+    ledger.open()
+    capabilities = (("rate", None), ("sort", "2"))
+    settled(ledger.submit(ConfigActivated(b'{"a":1}', capabilities, (), schemas=(("rate", b'{"type":"object"}'),))))
+    ledger.close()
+    with read(path) as reader:
+        (record,) = reader.records("config.activated")
+        rated, sorted_ = record.fields["capabilities"]
+        assert sorted_ == {"name": "sort", "version": "2"}
+        assert reader.artifact(rated["digest"]) == ("application/schema+json", b'{"type":"object"}')
+    assert verify(path).exit_code == 0
+    attack(path, "UPDATE ledger_artifact SET data = x'7b7d' WHERE media LIKE '%schema%'")
+    assert "the schema of 'rate' that it names was changed" in " ".join(verify(path).summary())
+    attack(path, "DELETE FROM ledger_artifact WHERE media LIKE '%schema%'")
+    assert "the schema of 'rate' that it names is missing" in " ".join(verify(path).summary())

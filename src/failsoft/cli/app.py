@@ -23,6 +23,7 @@ from failsoft.cli.locking import add_locking
 from failsoft.cli.pins import add_pins
 from failsoft.cli.place import Ledger
 from failsoft.cli.records import add_records
+from failsoft.cli.replaying import add_replay
 from failsoft.cli.reviews import add_reviews
 from failsoft.cli.running import last_changes, last_modes, last_served
 from failsoft.cli.standing import as_document, as_table, routes
@@ -57,6 +58,7 @@ app.command(epilog=evidence.EPILOG)(evidence.verify)
 ledgers.group.command(epilog=evidence.MONITOR_EPILOG)(evidence.monitor)
 ledgers.group.command(epilog=bundles.EPILOG)(bundles.bundle)
 add_clauses(ledgers.group)
+add_replay(ledgers.group)
 
 Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
 Actor = Annotated[str | None, typer.Option("--actor", help="Who; default: your login name.")]

@@ -1,4 +1,4 @@
-"""`failsoft ledger erase`, `hold`, `event`, `copy` and `prepare`: what is kept of a case, and where."""
+"""`failsoft ledger erase`, `prune`, `hold`, `event`, `copy` and `prepare`: what is kept of a case, and where."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import attrs
 import typer
 
 from failsoft.cli.application import CONFIG, Config, Json
+from failsoft.cli.moments import ending
 from failsoft.cli.place import Ledger, located
 from failsoft.cli.telling import CODES, err, explained, print_json, print_line
 from failsoft.errors import ConfigurationError
@@ -20,9 +21,14 @@ from failsoft.keeping import acting_on
 from failsoft.ledger.copying import copy
 from failsoft.ledger.erasure import Acting, erase, happened, hold
 from failsoft.ledger.location import InDatabase
+from failsoft.ledger.pruning import prune
 from failsoft.ledger.store import DatabaseFailed
 
 Case = Annotated[str, typer.Option(help="The case's identifier.")]
+Owner = Annotated[
+    Any,
+    typer.Option(help="The ledger's database as a role that may destroy what's in it.", parser=located, metavar="URL"),
+]
 Person = Annotated[str | None, typer.Option(help="Who decided; default: your login name.")]
 
 
@@ -44,10 +50,7 @@ def erase_command(
     why: Annotated[str, typer.Option("--why", help="The reason, for the record.")],
     person: Person = None,
     approved_by: Annotated[str | None, typer.Option(help="Who else agreed, for the record.")] = None,
-    owner: Annotated[
-        Any,
-        typer.Option(help="The ledger's database as a role that may delete payloads.", parser=located, metavar="URL"),
-    ] = None,
+    owner: Owner = None,
     config: Config = CONFIG,
     as_json: Json = False,
 ) -> None:
@@ -77,6 +80,39 @@ def erase_command(
             print_line(
                 f"{done.clear} of them weren't encrypted: backups of the ledger hold them still (ledger.payload_key)"
             )
+        if not done.finished:
+            print_line("somebody was reading: old pages may still be in the write-ahead log; run it again")
+    raise typer.Exit(0 if done.finished else 1)
+
+
+def prune_command(
+    until: Annotated[
+        Any, typer.Option(help="Only before then; of a date, to that day's end (UTC).", parser=ending, metavar="WHEN")
+    ],
+    why: Annotated[str, typer.Option("--why", help="The reason, for the record.")],
+    person: Person = None,
+    caseless: Annotated[bool, typer.Option("--caseless", help="Calls that belong to no case, too.")] = False,
+    owner: Owner = None,
+    config: Config = CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Take out the records of calls whose period is over, from the log's beginning on. Each leaves its hash: the tree stays.
+
+    It goes as far as every case is over ([retention], `ledger event`), held by nobody, and every call is in it as a whole.
+    """
+    with explained(as_json):
+        acting, retention = acting_on(config, owner)
+        with _names():
+            done = prune(
+                acting, until, why=why, person=person or getpass.getuser(), retention=retention, caseless=caseless
+            )
+    if as_json:
+        print_json(attrs.asdict(done))
+    else:
+        where = "" if done.record is None else f" (record {done.record})"
+        print_line(f"{done.records} records of calls taken out, up to record {done.last}{where}")
+        if done.stopped_by:
+            print_line(f"no further: {done.stopped_by}")
         if not done.finished:
             print_line("somebody was reading: old pages may still be in the write-ahead log; run it again")
     raise typer.Exit(0 if done.finished else 1)
@@ -176,6 +212,7 @@ class _names:  # noqa: N801 -- reads as what it is, around a few lines
 _COPY = f'Example: failsoft ledger copy failsoft.toml postgresql://db/ledger --why "one database"\n\n{CODES}'
 _PREPARE = f"Example: failsoft ledger prepare postgresql://owner@db/ledger --writer app\n\n{CODES}"
 _ERASE = f'Example: failsoft ledger erase --case T-17 --why "GDPR 17, letter of 2026-11-02"\n\n{CODES}'
+_PRUNE = f'Example: failsoft ledger prune --until 2019-12-31 --why "schedule 12.3"\n\n{CODES}'
 _HOLD = f'Example: failsoft ledger hold --case T-17 --why "claim 26-104"\n\n{CODES}'
 _EVENT = f"Example: failsoft ledger event --case T-17 --event final-payment --on 2026-11-01\n\n{CODES}"
 
@@ -183,6 +220,7 @@ _EVENT = f"Example: failsoft ledger event --case T-17 --event final-payment --on
 def add_keeping(group: typer.Typer) -> None:
     """The commands of this room."""
     group.command(name="erase", epilog=_ERASE)(erase_command)
+    group.command(name="prune", epilog=_PRUNE)(prune_command)
     group.command(name="hold", epilog=_HOLD)(hold_command)
     group.command(name="event", epilog=_EVENT)(event_command)
     group.command(name="copy", epilog=_COPY)(copy_command)

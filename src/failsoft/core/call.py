@@ -46,7 +46,6 @@ from failsoft.core.turn import Turn
 from failsoft.errors import CapabilityBug, FallbackFailed, LedgerUnavailable
 from failsoft.fault import FaultKind
 from failsoft.outcome import Outcome, PassedOver, Referral, Source
-from failsoft.prompt import Prompt
 from failsoft.review import Required, ReviewNeed
 
 __all__ = ["Call", "OnBug", "OnLedgerFailure", "World"]
@@ -207,12 +206,10 @@ class Call(Generic[Q, R]):
         """Make the prompt. False where there is none: nobody is asked then."""
         contract, asking = self.contract, self._asking
         try:
-            if contract.prompt is None:
+            if contract.prompt is None:  # as `Contract.render` has it, one call less
                 prompt = default_prompt(contract.capability, self.snapshot.text)
             else:
-                prompt = contract.prompt(self.snapshot.lend())
-                if not isinstance(prompt, Prompt):
-                    raise TypeError(f"prompt() returned {type(prompt).__name__}, not Prompt")
+                prompt = contract.render(self.snapshot)
             if self.world.ledger is not None:
                 self._prompt_json = prompt.to_json()  # now: a prompt that can't be recorded isn't asked
         except Exception as error:
@@ -267,7 +264,7 @@ class Call(Generic[Q, R]):
     def _fallback_outcome(self) -> Outcome[R]:
         contract = self.contract
         try:
-            value = contract.check_value(contract.fallback(self.snapshot.lend()), self.snapshot.lend())
+            value = contract.answer_by_fallback(self.snapshot)
             if self.world.ledger is not None:
                 self._response_json = contract.dump_response(value)
         except Exception as error:

@@ -3,6 +3,7 @@
 snapshot        the application's request, validated and detached from what anybody may still change
 read_answer     a model's answer text → a value of the response type
 check_value     a fallback's value, held to the response type too
+render          the prompt for a request
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import copy
 import enum
 import functools
 import inspect
+import json
 import types
 import typing
 from collections.abc import Callable, Iterable
@@ -25,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, PydanticUserError, RootModel, TypeAd
 from pydantic_core import PydanticCustomError, to_json
 
 from failsoft.audit import plan_of
-from failsoft.capability import Capability, FunctionCapability, check_review, types_of, version_of
+from failsoft.capability import Capability, FunctionCapability, check_review, default_prompt, types_of, version_of
 from failsoft.core.effects import AnswerSchema
 from failsoft.outcome import Referral
 from failsoft.prompt import Prompt, Sampling
@@ -109,6 +111,10 @@ class Contract(Generic[Q, R]):
         """Can an answer never change? Another is copied for `accept`, which only judges."""
         self.answer = AnswerSchema(self.name, schema, self._wrapped)
 
+    def schema_json(self) -> bytes:
+        """The JSON schema of what a model may answer, as it's put on record: keys in order."""
+        return json.dumps(self.answer.schema, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
     def snapshot(self, request: Q) -> Snapshot[Q]:
         """The request, validated and detached.
 
@@ -144,6 +150,20 @@ class Contract(Generic[Q, R]):
         """
         return self._request.validate_json(text)
 
+    def render(self, snapshot: Snapshot[Q]) -> Prompt:
+        """What a model is asked about this request: by the capability's own ``prompt()``, or the default.
+
+        Raises:
+            Exception: what ``prompt()`` raises; a ValueError says that this request can't be put to a model.
+            TypeError: it returned something else than a `Prompt`.
+        """
+        if self.prompt is None:
+            return default_prompt(self.capability, snapshot.text)
+        prompt: object = self.prompt(snapshot.lend())
+        if not isinstance(prompt, Prompt):
+            raise TypeError(f"prompt() returned {type(prompt).__name__}, not Prompt")
+        return prompt
+
     def read_answer(self, answer: bytes, request: Q) -> R:
         """A model's answer as a value of the response type; validators get the request as validation context.
 
@@ -169,6 +189,15 @@ class Contract(Generic[Q, R]):
             pydantic.ValidationError: it doesn't fit.
         """
         return self._response.validate_python(value, context=request)
+
+    def answer_by_fallback(self, snapshot: Snapshot[Q]) -> R:
+        """What the fallback says to this request, held to the response type.
+
+        Raises:
+            Exception: what the fallback raises.
+            pydantic.ValidationError: its value doesn't fit.
+        """
+        return self.check_value(self.fallback(snapshot.lend()), snapshot.lend())
 
     def parse_value(self, text: str | bytes, request: Q | None) -> R:
         """A value of the response type from its JSON text, as a person writes it; otherwise as `check_value`.

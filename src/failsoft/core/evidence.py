@@ -32,12 +32,14 @@ class ConfigActivated:
         capabilities: (name, version) each.
         adapters: (name, codec version, pin) each.
         lock: digest of the lock that it was held to, lower-case hex; None: it was held to none.
+        schemas: name of a capability, and the JSON schema of what a model may answer: kept as an artifact, by its digest.
     """
 
     snapshot: bytes
     capabilities: tuple[tuple[str, str | None], ...]
     adapters: tuple[tuple[str, str, Pin], ...]
     lock: str | None = None
+    schemas: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
 
 
 @define(eq=False)
@@ -301,6 +303,25 @@ class LedgerTransferred:
     why: str
 
 
+@define(eq=False)
+class RecordsPruned:
+    """The records of calls are being taken out, from the beginning of the log on.
+
+    Args:
+        first: the place of the first, from 0.
+        last: the place of the last.
+        emitters: whose they are, with the lowest and the highest of their numbers.
+        person: who decided.
+        why: their reason.
+    """
+
+    first: int
+    last: int
+    emitters: tuple[tuple[str, int, int], ...]
+    person: str
+    why: str
+
+
 Act = Literal["review", "override", "appeal"]
 """What a person does about an answer: looks at it as planned, decides otherwise, asks that it be looked at again."""
 
@@ -360,4 +381,5 @@ Record = (
     | LegalHold
     | CaseEvent
     | LedgerTransferred
+    | RecordsPruned
 )

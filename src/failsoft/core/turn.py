@@ -191,9 +191,7 @@ class Turn(Generic[R]):
             return None
         assert asking.prompt is not None
         assert attempt.detail is not None
-        problem = Message("user", REPAIR.format(problem=attempt.detail.decode()))
-        said = () if attempt.answer is None else (Message("assistant", attempt.answer.decode()),)
-        return Prompt((*asking.prompt.messages, *said, problem))
+        return repaired(asking.prompt, attempt.answer, attempt.detail)
 
     def _enter(self) -> Generator[Effect, Any, int | None]:
         """Take a slot and a permit: the moment at which that was done; None where it wasn't."""
@@ -452,6 +450,13 @@ class Turn(Generic[R]):
             asking.passed_over.append(
                 PassedOver(self.adapter.name, "bulkhead_full", detail="another answered meanwhile")
             )
+
+
+def repaired(prompt: Prompt, answer: bytes | None, detail: bytes) -> Prompt:
+    """A question with the answer that didn't fit, where there was one, and what's wrong with it: `Attempt.detail`."""
+    problem = Message("user", REPAIR.format(problem=detail.decode()))
+    said = () if answer is None else (Message("assistant", answer.decode()),)
+    return Prompt((*prompt.messages, *said, problem))
 
 
 def _unasked(error: Exception) -> Fault:

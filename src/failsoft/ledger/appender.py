@@ -220,7 +220,8 @@ class Appender:
                 self._open()
                 batch = Batch(self.emitter.position)
                 for call_id, each in self._open_calls.items():
-                    if not self.store.is_orphaned(call_id):
+                    # While records wait nobody knows whether another process has: it's left to the one that forwards them.
+                    if not self.store.spooling and not self.store.is_orphaned(call_id):
                         self._add(batch, _orphan(each))
                 self._add(batch, draft.emitter_closed(self.emitter.position[0]))
                 self.store.append(batch.built)
@@ -290,6 +291,11 @@ class Appender:
             self._emitter, self._announced = founders[0], True
         elif self._emitter is None:
             self._emitter = self._new_emitter(self.store.origin)
+        elif self._emitter.origin != self.store.origin:
+            raise LedgerInvalid(
+                f"{self.store.name}: this is the log of {self.store.origin!r} by now, and this process wrote to that of "
+                f"{self._emitter.origin!r}: put that one back"
+            )
 
     def _new_emitter(self, origin: str) -> Emitter:
         settings = self._settings

@@ -36,6 +36,7 @@ KINDS = (
     Kind.CALL_ORPHANED,
     Kind.GAP_DECLARED,
     Kind.LEDGER_FAILURE,
+    Kind.RECORD_PRUNED,
 )
 """The records that tell it."""
 
@@ -151,6 +152,9 @@ class Asked:
         elif entry.kind == Kind.CONFIG_ACTIVATED:
             emitter.digest = entry.fields["config_sha256"]
             self.configurations.get(emitter.digest)
+        elif entry.kind == Kind.RECORD_PRUNED:
+            following = self.reader.record(entry.fields["last"] + 1)
+            self.begins = max(self.begins, following.ts or "")
         elif entry.ts >= self.since:
             if entry.kind == Kind.GAP_DECLARED:
                 self._gap(entry, emitter)

@@ -38,6 +38,7 @@ FACTS_BYTES = 8_000
 """What the public fields may take of it."""
 
 JSON = "application/json"
+SCHEMA = "application/schema+json"
 TEXT = "text/plain; charset=utf-8"
 BINARY = "application/octet-stream"
 
@@ -204,14 +205,19 @@ def _config(record: evidence.ConfigActivated) -> Draft:
     fields: Fields = {"config_sha256": sha256(record.snapshot).hexdigest()}
     if record.lock is not None:
         fields["lock_sha256"] = record.lock
+    digests = {name: sha256(schema).hexdigest() for name, schema in record.schemas}
     if record.capabilities:
-        fields["capabilities"] = [_named("a capability's", name=n, version=v) for n, v in record.capabilities]
+        fields["capabilities"] = [
+            _named("a capability's", name=name, version=version, digest=digests.get(name))
+            for name, version in record.capabilities
+        ]
     if record.adapters:
         fields["adapters"] = [
             {**_named("an adapter's", name=name, adapter_version=version), "pin": _pin(pin)}
             for name, version, pin in record.adapters
         ]
-    return Draft(Kind.CONFIG_ACTIVATED, fields, artifacts=((JSON, record.snapshot),))
+    schemas = tuple((SCHEMA, schema) for _, schema in record.schemas)
+    return Draft(Kind.CONFIG_ACTIVATED, fields, artifacts=((JSON, record.snapshot), *schemas))
 
 
 def _breaker(record: evidence.BreakerChanged) -> Draft:
@@ -262,6 +268,7 @@ _BUILDERS: Mapping[type, Callable[[Any], Draft]] = {
     evidence.LegalHold: keeping_draft.hold,
     evidence.CaseEvent: keeping_draft.case_event,
     evidence.LedgerTransferred: keeping_draft.transferred,
+    evidence.RecordsPruned: keeping_draft.pruned,
     evidence.ExportCreated: keeping_draft.exported,
 }
 """How evidence is told that refers to no ticket."""

@@ -5,8 +5,9 @@ Theory of operation
 
     may it be?  →  payload.erased, durable  →  the case's keys destroyed  →  rows deleted  →  write-ahead log cut
 
-1. It's on record before the first byte is destroyed: whoever finds a payload missing finds the reason. An erasure that was
-   interrupted is seen by `failsoft verify` and finished by running it again, which records nothing anew.
+1. It's on record before the first byte is destroyed, and no key is that isn't named there: whoever finds a payload missing
+   finds the reason. An erasure that was interrupted is seen by `failsoft verify` and finished by running it again, which
+   records nothing anew.
 2. What lies under a key is gone with the key, in every copy and backup that doesn't hold the file of keys. What was kept in
    clear is gone from this database: its backups, and a server's archive of its own log, have it until they're gone.
 3. Names stay: of the case, its calls, models, people. They're in the tree.
@@ -114,6 +115,7 @@ class Erased:
 class _Found:
     """What a log holds of a case."""
 
+    origin: str
     sealed: list[str] = field(factory=list[str])
     clear: list[str] = field(factory=list[str])
     keys: set[str] = field(factory=set[str])
@@ -169,24 +171,20 @@ def erase(
         found = _look(reader, case)
     if not (found.sealed or found.clear or found.keys or found.told):
         raise ErasureRefused(f"{location}: there's nothing of the case {case!r} that could be erased")
-    new_keys, new_clear = found.keys - found.told, [each for each in found.clear if each not in found.told]
+    keys = _keys_to_destroy(location, case, found)
+    new_keys, new_clear = keys - found.told, [each for each in found.clear if each not in found.told]
     records = list(_said(case, sorted(new_keys), new_clear, basis, person, approved_by))
     places = acting.record(*records) if records else []
-    sealing = location.sealing
-    if sealing is not None:
-        with read(location) as reader:
-            origin = reader.origin
-        vault = Vault(sealing, origin)
+    if location.sealing is not None and keys:
+        vault = Vault(location.sealing, found.origin)
         try:
-            vault.shred(case)
+            vault.shred(case, [bytes.fromhex(each) for each in keys])
         except OSError as error:
             raise LedgerInvalid(f"{location}: it's on record, and not done: {error}: run it again") from None
         finally:
             vault.close()
     finished = _forget(acting, [*found.sealed, *found.clear])
-    return Erased(
-        case, tuple(places), len(found.sealed) + len(found.clear), len(found.keys), len(found.clear), finished
-    )
+    return Erased(case, tuple(places), len(found.sealed) + len(found.clear), len(keys), len(found.clear), finished)
 
 
 def _records(reader: Reader, case: str) -> Iterator[Fields]:
@@ -194,7 +192,7 @@ def _records(reader: Reader, case: str) -> Iterator[Fields]:
 
 
 def _look(reader: Reader, case: str) -> _Found:
-    found = _Found()
+    found = _Found(reader.origin)
     for fields in _records(reader, case):
         if fields["type"] == Kind.PAYLOAD_ERASED:
             found.told.update((*fields.get("deks", ()), *fields.get("digests", ())))
@@ -206,6 +204,28 @@ def _look(reader: Reader, case: str) -> _Found:
             if reader.keeps(each["digest"]):
                 (found.clear if dek is None else found.sealed).append(each["digest"])
     return found
+
+
+def _keys_to_destroy(location: Location, case: str, found: _Found) -> set[str]:
+    """The case's keys: those that its records name, and those that none does so far. What's destroyed is named on record
+    first, whole: so a key that isn't here is refused, and one that is made meanwhile stays.
+    """
+    sealing, kept = location.sealing, set[str]()
+    if sealing is not None:
+        vault = Vault(sealing, found.origin)
+        try:
+            kept = {each.name.hex() for each in vault.of_case(case)}
+        except OSError as error:
+            raise LedgerInvalid(f"{location}: {error}") from None
+        finally:
+            vault.close()
+    if away := sorted(found.keys - kept):
+        where = "no file of keys is named" if sealing is None else f"{sealing.path} doesn't hold it"
+        raise ErasureRefused(
+            f"{location}: the case lies under the key {away[0]}, and {where}: nothing was destroyed. Give the "
+            "configuration that its application has (ledger.payload_key, ledger.case_keys)"
+        )
+    return kept
 
 
 def _said(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from failsoft.context import identifier
-from failsoft.core.evidence import CaseEvent, ExportCreated, LedgerTransferred, LegalHold, PayloadErased
+from failsoft.core.evidence import CaseEvent, ExportCreated, LedgerTransferred, LegalHold, PayloadErased, RecordsPruned
 from failsoft.ledger.record import Draft, Fields
 from failsoft.ledger.schema import Kind
 
@@ -49,6 +49,14 @@ def exported(record: ExportCreated) -> Draft:
         **_people(person=record.person),
     }
     return Draft(Kind.EXPORT_CREATED, fields)
+
+
+def pruned(record: RecordsPruned) -> Draft:
+    """Records are being taken out."""
+    fields: Fields = {"first": record.first, "last": record.last, "why": _words(record.why)}
+    if record.emitters:
+        fields["emitters"] = [{"emitter": name, "first": first, "last": last} for name, first, last in record.emitters]
+    return Draft(Kind.RECORD_PRUNED, {**fields, **_people(person=record.person)})
 
 
 def _case(name: str) -> Fields:

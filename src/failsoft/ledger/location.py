@@ -160,6 +160,8 @@ def locate(ledger: str | Path | Location) -> Location:
     if not isinstance(ledger, str):
         return ledger
     if not is_postgres(ledger):
+        if "://" in ledger.removeprefix("sqlite://"):  # it may hold a password: its text isn't shown
+            raise LedgerInvalid("the ledger's address: a file, sqlite:///file.db, or postgresql://host/database")
         return InFile(Path(ledger.removeprefix("sqlite:///")))
     try:
         return InDatabase(Address.parse(ledger))

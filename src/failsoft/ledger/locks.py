@@ -47,7 +47,8 @@ class FileLock:
 class LiveFile:
     """A file that an emitter holds locked for life: whoever can take the lock knows that the emitter is gone.
 
-    Made and looked at only under the ledger's `FileLock`: nobody sees one that isn't locked yet.
+    Made and looked at under the ledger's `FileLock`, where there's one. Without it somebody may see it before it's locked,
+    and remove it: whoever holds it makes sure that it's there.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -63,9 +64,12 @@ class LiveFile:
     def hold(cls, database: Path, emitter: str) -> LiveFile:
         """Say that this emitter is alive, until the process ends."""
         path = cls.name(database, emitter)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        processes.lock(descriptor)
-        return cls(path, descriptor)
+        while True:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            processes.lock(descriptor)
+            if _is_there(path, descriptor):
+                return cls(path, descriptor)
+            os.close(descriptor)  # somebody saw it before it was locked, took it for left behind, and removed it
 
     @classmethod
     def gone(cls, database: Path, own: str) -> Iterator[tuple[str, LiveFile]]:
@@ -115,6 +119,14 @@ def anybody(database: Path) -> bool:
     names = [each.name for each in database.parent.iterdir()]
     emitters = [name[len(start) : -len(end)] for name in names if name.startswith(start) and name.endswith(end)]
     return any(alive(database, each) for each in emitters)
+
+
+def _is_there(path: Path, descriptor: int) -> bool:
+    """Is it still this file that has the name?"""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _escaped(name: str) -> str:

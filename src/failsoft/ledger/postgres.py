@@ -31,7 +31,7 @@ from failsoft.ledger.postgres_schema import component, differences, grants, step
 from failsoft.ledger.record import Built
 from failsoft.ledger.schema import FORMAT
 from failsoft.ledger.signer import Signer, publish, signed_head
-from failsoft.ledger.store import ORPHANED, AppendFailed, DatabaseFailed, Life, OpenCall, Queries
+from failsoft.ledger.store import OPENING, ORPHANED, PRUNE, AppendFailed, DatabaseFailed, Life, OpenCall, Queries
 from failsoft.migrations import bring_up
 from failsoft.postgres_address import Address
 
@@ -103,6 +103,11 @@ class LedgerDatabase:
     def label(self) -> str:
         """The database's name."""
         return self.address.database or "failsoft"
+
+    @property
+    def log(self) -> str:
+        """As any store."""
+        return str(self._open_database().execute(OPENING).fetchone()[0].hex())
 
     @property
     def unsigned(self) -> bool:
@@ -218,6 +223,15 @@ class LedgerDatabase:
             database.execute("DELETE FROM ledger_payload WHERE digest = ANY(?)", (chunk,))
         with contextlib.suppress(DatabaseFailed):
             database.execute("VACUUM ledger_payload")
+        return True
+
+    def prune(self, last: int) -> bool:
+        """As any store: rows are cleared away where the role owns the table."""
+        database = self._open_database()
+        for at in range(0, last + 1, FORGOTTEN):
+            database.execute(PRUNE, (at, min(at + FORGOTTEN - 1, last)))
+        with contextlib.suppress(DatabaseFailed):
+            database.execute("VACUUM ledger_record")
         return True
 
     def anybody(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import NoneType, TracebackType
-from typing import Any
+from typing import Any, Self
 
 from attrs import field, frozen
 
@@ -80,7 +80,7 @@ class Reader:
         self._opened: Source | None = None
         self._vault: Vault | None = None
 
-    def __enter__(self) -> Reader:
+    def __enter__(self) -> Self:
         source = self.location.connect()
         try:
             with _explained(self.location):
@@ -138,7 +138,7 @@ class Reader:
         """Records in the order of the log, those that fit all that's asked, one at a time.
 
         Args:
-            kind: the type, e.g. ``"call.completed"``, or several.
+            kind: the type, e.g. ``"call.completed"``, or several; of these, those that weren't pruned.
             call_id: of this call.
             case: that name the case with this id, or belong to one of its calls.
             capability: of the capability with this name.
@@ -157,6 +157,8 @@ class Reader:
             ("ts < ?", (until,)),
         ]
         given = [(condition, values) for condition, values in asked if values and None not in values]
+        if kinds:  # of one that was pruned there's nothing left to tell
+            given.append(("body IS NOT NULL", ()))
         where = " AND ".join(condition for condition, _ in given)
         values = tuple(each for _, values in given for each in values)
         query = f"{_COLUMNS} WHERE {where}" if where else _COLUMNS

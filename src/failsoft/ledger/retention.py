@@ -104,14 +104,16 @@ class Retention:
 
     def classes_of(self, case: CaseFile) -> list[tuple[str, RetentionClass]]:
         """Names, and what they say; none where none is known."""
-        names = dict.fromkeys(self.kinds.get(kind, self.default) for kind in sorted(case.kinds) or [""])
-        return [(name, self.classes[name]) for name in names if name is not None]
+        return [(name, self.classes[name]) for name in self._names(case) if name is not None]
+
+    def _names(self, case: CaseFile) -> list[str | None]:
+        return list(dict.fromkeys(self.kinds.get(kind, self.default) for kind in sorted(case.kinds) or [""]))
 
     def ends(self, case: CaseFile) -> date | None:
-        """When the period ends; None where nobody knows."""
-        ends = [_end(rules, case) for _, rules in self.classes_of(case)]
+        """When the period ends: the last of them; None where nobody knows of one."""
+        ends = [None if name is None else _end(self.classes[name], case) for name in self._names(case)]
         known = [each for each in ends if each is not None]
-        return max(known) if known and len(known) == len(ends) else None
+        return max(known) if len(known) == len(ends) else None
 
     def forbids(self, case: CaseFile, now_ns: int) -> str | None:
         """Why nothing of the case may be erased now; None: it may."""

@@ -65,6 +65,7 @@ REQUIRED = MappingProxyType(
         Kind.LEGAL_HOLD_SET: frozenset({"case", "person", "why"}),
         Kind.LEGAL_HOLD_CLEARED: frozenset({"case", "person", "why"}),
         Kind.CASE_EVENT: frozenset({"case", "date", "event", "person"}),
+        Kind.RECORD_PRUNED: frozenset({"first", "last", "person", "why"}),
         Kind.LEDGER_TRANSFERRED: frozenset({"to", "person", "why"}),
         Kind.REVIEW_RECORDED: frozenset({"call_id", "capability", "commitments", "decision", "person", "refs"}),
         Kind.OVERRIDE_RECORDED: frozenset({"call_id", "capability", "commitments", "decision", "person", "refs"}),
@@ -75,6 +76,19 @@ REQUIRED = MappingProxyType(
     }
 )
 """Keys that a record of each type has besides the common ones."""
+
+PRUNABLE = frozenset(
+    {
+        Kind.CALL_STARTED,
+        Kind.CALL_COMPLETED,
+        Kind.CALL_AMENDED,
+        Kind.CALL_ORPHANED,
+        Kind.REVIEW_RECORDED,
+        Kind.OVERRIDE_RECORDED,
+        Kind.APPEAL_RECORDED,
+    }
+)
+"""What a pruning takes out: records of calls, and what people decided about them."""
 
 RELATIONS = MappingProxyType(
     {

@@ -255,8 +255,10 @@ class _Gathered:
 
     def _with_artifacts(self, entry: Entry) -> None:
         self.entries[entry.index] = entry
-        for name in ("config_sha256", "lock_sha256"):
-            digest = entry.fields.get(name)
+        fields = entry.fields
+        named = [fields.get("config_sha256"), fields.get("lock_sha256")]
+        named += [each.get("digest") for each in fields.get("capabilities", [])]
+        for digest in named:
             if digest is not None and (artifact := self.reader.artifact(digest)) is not None:
                 self.artifacts[digest] = artifact[1]
 

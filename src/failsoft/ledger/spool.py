@@ -1,7 +1,7 @@
 """A file beside the application that takes records while the ledger's database is away: durable, in order, bounded.
 
 What's kept is what the database would have got: the exact bytes, under the emitter's own numbers and times, batch by batch.
-A process that dies leaves its file to the next one that starts on this host.
+A process that dies leaves its file to the next one of the same log that starts on this host.
 """
 
 from __future__ import annotations
@@ -41,17 +41,19 @@ class Spooling:
         clock: the application's.
         max_bytes: of records and payloads that wait, of one process.
         max_age_ns: nanoseconds that the oldest may wait.
+        log: whose records, as `failsoft.ledger.store.Store.log` names it: several may share a folder.
     """
 
     folder: Path
     clock: Clock
     max_bytes: int = 256 << 20
     max_age_ns: int = 24 * 3600 * 1_000_000_000
+    log: str = ""
 
     @property
     def base(self) -> Path:
         """What the files' names begin with."""
-        return self.folder / "spool"
+        return self.folder / f"spool.{self.log}"
 
     def file(self, emitter: str) -> Path:
         """Where an emitter's records wait."""

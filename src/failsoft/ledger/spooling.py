@@ -11,7 +11,9 @@ Theory of operation
 3. What's wrong with the *log* (it was cut, forked, tampered with, signed by another key) is no reason to spool: it fails.
 4. A file that's full, or whose oldest batch has waited too long, fails as a database would: then the calls' policy is that
    of ``fallback``.
-5. At the start the database must be there: without it nobody knows what log this is.
+   Found while records are forwarded, it's told the same way: those that wait stay where they are.
+5. At the start the database must be there: without it nobody knows what log this is. From then on it's that one: a
+   database that holds another log by now gets none of these records.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
-from attrs import define
+from attrs import define, evolve
 
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.keys import SigningKey
@@ -51,6 +53,7 @@ class SpoolingStore:
         self._emitter: str | None = None
         self._was_open = False
         self._not_before = 0
+        self._refused: str | None = None
         self._left: dict[str, LiveFile] = {}
         self.spooling = False
         """Do records wait for the database?"""
@@ -63,6 +66,11 @@ class SpoolingStore:
     @origin.setter
     def origin(self, value: str) -> None:
         self._inner.origin = value
+
+    @property
+    def log(self) -> str:
+        """As any store; it's known where the database is away."""
+        return self._spooling.log
 
     @property
     def name(self) -> str:
@@ -105,12 +113,17 @@ class SpoolingStore:
     def open(self, found: Callable[[], Sequence[Built]]) -> bool:
         """As any store. What processes of this host left behind is forwarded first."""
         made = self._inner.open(found)
+        self._spooling = evolve(self._spooling, log=self._inner.log)
         self._was_open = True
         self._sweep()
         return made
 
     def append(self, batch: Sequence[Built], *, doubtful: bool = False) -> int | None:
         """As any store; None: it's durable here, and has no place in the log so far."""
+        if self._refused is not None and self._now() >= self._not_before:
+            self._forward()
+        if self._refused is not None:
+            raise AppendFailed(self._refused)
         if not self.spooling:
             try:
                 self._reopen()
@@ -142,6 +155,7 @@ class SpoolingStore:
         """As any store."""
         if self.spooling:
             raise AppendFailed("records wait for the database: there's nothing to sign")
+        self._reopen()
         return self._inner.publish()
 
     def signed_by(self, key: SigningKey) -> bool:
@@ -153,11 +167,9 @@ class SpoolingStore:
         return self._inner.open_calls(emitter)
 
     def is_orphaned(self, call_id: str) -> bool:
-        """As the database's, where that can be asked."""
-        try:
-            return self._inner.is_open and self._inner.is_orphaned(call_id)
-        except DatabaseFailed:
-            return False
+        """As the database's. Not asked while records wait: nobody knows then."""
+        self._reopen()
+        return self._inner.is_orphaned(call_id)
 
     def hold(self, emitter: str) -> Life:
         """As any store; on this host too, so that what it leaves behind isn't forwarded by two."""
@@ -167,7 +179,12 @@ class SpoolingStore:
         return _Both(self, life, LiveFile.hold(self._spooling.base, emitter))
 
     def gone(self, own: str) -> Iterator[tuple[str, Life]]:
-        """As any store; and those of this host whose records were forwarded: whatever they left open is open for good."""
+        """As any store; and those of this host whose records were forwarded: whatever they left open is open for good.
+        While the database is away nobody can be told to be gone: they're left to the next start.
+        """
+        if self.spooling:
+            return
+        self._reopen()
         for emitter, life in self._inner.gone(own):
             left = self._left.pop(emitter, None)
             yield emitter, life if left is None else _Both(self, life, left)
@@ -177,6 +194,10 @@ class SpoolingStore:
     def forget(self, digests: Sequence[bytes]) -> bool:
         """As the database's."""
         return self._inner.forget(digests)
+
+    def prune(self, last: int) -> bool:
+        """As the database's."""
+        return self._inner.prune(last)
 
     def anybody(self) -> bool:
         """As the database's."""
@@ -189,7 +210,7 @@ class SpoolingStore:
             self._left.popitem()[1].release(remove=False)
         if self._spool is not None:
             self._spool.close()
-        self._was_open = self.spooling
+        self._was_open = self._emitter is not None
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -199,6 +220,9 @@ class SpoolingStore:
     def _reopen(self) -> None:
         if not self._inner.is_open:
             self._inner.open(list)
+            if self._inner.log != self._spooling.log:
+                self._inner.close()
+                raise LedgerInvalid(f"{self.name}: another log is there than the one that this process wrote to")
 
     def _keep(self, batch: Sequence[Built], *, unknown: bool) -> None:
         if self._spool is None:
@@ -214,11 +238,15 @@ class SpoolingStore:
         try:
             self._reopen()
             if self._drained(self._spool, FORWARDED):
+                self._spool.close()  # with it goes what SQLite's own log has of payloads
                 self.spooling = False
                 self._tell(None)
-        except (AppendFailed, DatabaseFailed, LedgerInvalid, OSError):
+            self._refused = None
+        except (AppendFailed, DatabaseFailed, LedgerInvalid, OSError) as error:
             self._inner.close()
             self._not_before = self._now() + RETRY_NS
+            at_fault = isinstance(error, LedgerInvalid) or (isinstance(error, AppendFailed) and not error.away)
+            self._refused = str(error) if at_fault else None
 
     def _drained(self, spool: Spool, most: int) -> bool:
         """Forward so many batches; is none left?"""

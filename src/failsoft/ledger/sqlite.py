@@ -33,7 +33,7 @@ from failsoft.ledger.record import Built
 from failsoft.ledger.schema import FORMAT
 from failsoft.ledger.signer import Signer, publish, signed_head
 from failsoft.ledger.sqlite_schema import APPLICATION_ID, PAGE_SIZE, STATEMENTS, VERSION, differences
-from failsoft.ledger.store import ORPHANED, AppendFailed, OpenCall
+from failsoft.ledger.store import OPENING, ORPHANED, PRUNE, AppendFailed, OpenCall
 
 Connect = Callable[[str], sqlite3.Connection]
 
@@ -106,6 +106,11 @@ class LedgerFile:
     def lib(self) -> Mapping[str, str]:
         """SQLite's version."""
         return {"sqlite": sqlite3.sqlite_version}
+
+    @property
+    def log(self) -> str:
+        """As any store."""
+        return str(self._open_connection().execute(OPENING).fetchone()[0].hex())
 
     @property
     def unsigned(self) -> bool:
@@ -258,6 +263,16 @@ class LedgerFile:
                 except BaseException:
                     self._roll_back(connection)
                     raise
+        with self.lock.held():
+            busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        return not busy
+
+    def prune(self, last: int) -> bool:
+        """As any store: old bytes are overwritten, and the write-ahead log is cut."""
+        connection = self._open_connection()
+        for at in range(0, last + 1, FORGOTTEN):
+            with self.lock.held():
+                connection.execute(PRUNE, (at, min(at + FORGOTTEN - 1, last)))
         with self.lock.held():
             busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         return not busy

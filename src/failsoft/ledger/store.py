@@ -15,6 +15,7 @@ from attrs import frozen
 
 from failsoft.ledger.keys import SigningKey
 from failsoft.ledger.record import Built
+from failsoft.ledger.schema import PRUNABLE
 
 TAMPERED, UNUSABLE = 1, 3
 
@@ -55,6 +56,16 @@ class AppendFailed(Exception):
         self.away = away
 
 
+OF_CALLS = f"type IN ({', '.join(repr(each.value) for each in sorted(PRUNABLE))})"
+"""What a pruning takes out, as a condition."""
+
+PRUNE = (
+    "UPDATE ledger_record SET body = NULL, rid = NULL, ts = NULL, call_id = NULL, case_id = NULL, capability = NULL"  # noqa: S608
+    f" WHERE seq BETWEEN ? AND ? AND body IS NOT NULL AND {OF_CALLS}"
+)
+"""Records of calls lose all but their hash, their emitter's number and their type."""
+
+OPENING = "SELECT leaf FROM ledger_record WHERE seq = 0"
 ORPHANED = "SELECT 1 FROM ledger_record WHERE call_id = ? AND type = 'call.orphaned'"
 
 
@@ -180,6 +191,11 @@ class Store(Protocol):
     def origin(self, value: str) -> None: ...
 
     @property
+    def log(self) -> str:
+        """Which log it is, wherever it's kept: the hash of its opening, hex. While it's open."""
+        ...
+
+    @property
     def unsigned(self) -> bool:
         """Has nobody signed the log so far?"""
         ...
@@ -291,6 +307,10 @@ class Store(Protocol):
         Raises:
             sqlite3.Error, DatabaseFailed, OSError: it can't be done.
         """
+        ...
+
+    def prune(self, last: int) -> bool:
+        """Take out the records of calls up to this place, but for their hashes; as `forget`."""
         ...
 
     def anybody(self) -> bool:

@@ -11,7 +11,8 @@ Theory of operation
 
 1. A key is durable before the first record under it is: a record never names a key that a crash took.
 2. A case has one active key. After an erasure the next record of the case makes another.
-3. What others did to the file is seen at the next look: no key that was shredded is used on.
+3. What others did to the file is seen at the next look: no key that was shredded is used on, nor one that is in no file any
+   more since another was put in its place. One that was there isn't made anew when it's gone.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from base64 import b64encode
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from hashlib import sha256
 from importlib import import_module
@@ -196,6 +197,7 @@ class Vault:
         self._origin = origin
         self._random_bytes = random_bytes
         self._opened: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self._active: dict[str, CaseKey] = {}
         self._known: dict[bytes, Kept | None] = {}
         self._version = -1
@@ -250,13 +252,20 @@ class Vault:
             rows = self._connection(make=False).execute("SELECT dek FROM ledger_dek WHERE state = 'shredded'")
             return [name for (name,) in rows]
 
-    def shred(self, case: str) -> None:
-        """Destroy the keys of a case, and leave nothing of them in the file."""
+    def shred(self, case: str, names: Iterable[bytes] | None = None) -> None:
+        """Destroy keys of a case, and leave nothing of them in the file.
+
+        Args:
+            case: whose.
+            names: of the keys; None: all that it has.
+        """
         with _explained(self.sealing.path):
             connection = self._connection(make=True)
-            connection.execute(
-                "UPDATE ledger_dek SET wrapped = NULL, state = 'shredded' WHERE scope = 'case' AND scope_id = ?",
-                (case,),
+            query = "SELECT dek FROM ledger_dek WHERE scope = 'case' AND scope_id = ?"
+            chosen = connection.execute(query, (case,)).fetchall() if names is None else [(each,) for each in names]
+            connection.executemany(
+                "UPDATE ledger_dek SET wrapped = NULL, state = 'shredded' WHERE scope_id = ? AND dek = ?",
+                [(case, name) for (name,) in chosen],
             )
             connection.execute("VACUUM")
             self._active.clear()
@@ -273,8 +282,15 @@ class Vault:
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _connection(self, *, make: bool) -> sqlite3.Connection:
+        found = _identity(self.sealing.path)
+        if found is None and self._file is not None:
+            raise OSError("it was there, and is gone: put it back")
+        if found != self._file:
+            self.close()
         if self._opened is None:
             self._opened = _connect(self.sealing.path, make=make)
+            self._version = -1
+            self._file = _identity(self.sealing.path)
         return self._opened
 
     def _notice(self, connection: sqlite3.Connection) -> None:
@@ -321,6 +337,15 @@ def _opened(cipher: Any, nonce: bytes, data: bytes, aad: bytes) -> bytes | None:
     except (invalid, ValueError, TypeError):  # the nonce or the data of a damaged row can be anything
         return None
     return plain
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file has this name; None where none has."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _connect(path: Path, *, make: bool) -> sqlite3.Connection:

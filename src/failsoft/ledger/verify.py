@@ -214,6 +214,8 @@ def verify(
         walk.payloads.close()
     if walk.steps_back:
         notes.append(f"a clock stepped back {walk.steps_back} times: the order of the log is what counts")
+    if walk.pruned:
+        notes.append(f"{walk.pruned} records were pruned, as the log says")
     if walk.payloads.erased:
         notes.append(f"{walk.payloads.erased} payloads were erased, as the log says")
     if walk.payloads.sealed:
@@ -263,6 +265,7 @@ def _walk(source: Source, sealing: Sealing | None, walk: Walk, covered: Covered,
                 covered.at(walk.frontier)
     covered.end(walk.frontier.size)
     walk.payloads.end(found.report)
+    walk.end(lambda index, what: found.report(TAMPERED, what, index))
     if log and log[0][2] != walk.first_key:
         found.add(Problem(TAMPERED, "the log's own line states another key than its first record"))
 

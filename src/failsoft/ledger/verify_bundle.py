@@ -794,8 +794,10 @@ class _Bundle:
         def of(*kinds: str) -> list[int]:
             return [seq for seq, fields in records if fields["type"] in kinds]
 
-        started, ends, amended = of("call.started"), of("call.completed", "call.orphaned"), of("call.amended")
-        if len(started) > 1 or len(ends) > 1:
+        started, completed, orphaned = of("call.started"), of("call.completed"), of("call.orphaned")
+        ends, amended = completed + orphaned, of("call.amended")
+        both = bool(completed and orphaned) and not self._taken_for_gone(started, orphaned[0], completed[0])
+        if both or any(len(each) > 1 for each in (started, completed, orphaned)):
             yield TAMPERED, "it was started or ended more than once"
         if not ends + amended:
             yield INCOMPLETE, "it has no end here" if records else "none of its records is here"
@@ -809,6 +811,15 @@ class _Bundle:
                     yield TAMPERED, f"records/{seq}.json stands before what it refers to"
                 elif named != self.leaves[targets[0]] and (named is not None or relation == "started"):
                     yield TAMPERED, f"records/{seq}.json names another record than the call's own ({relation})"
+
+    def _taken_for_gone(self, started: Sequence[int], orphaned: int, completed: int) -> bool:
+        """Did another process take the call for orphaned, and its own end it all the same?"""
+        own = self.records[completed].get("emitter")
+        return (
+            orphaned < completed
+            and self.records[orphaned].get("emitter") != own
+            and any(self.records[each].get("emitter") == own for each in started)
+        )
 
     def _payloads(self) -> None:
         """What a call's records commit to is disclosed, or said to be withheld; and it's what was committed to."""
@@ -836,12 +847,10 @@ class _Bundle:
 
     def _artifacts(self) -> None:
         """Artifacts are what their names say, and named by a record; the configurations in force are here."""
-        named = {
-            fields[name]
-            for fields in self.records.values()
-            for name in ("config_sha256", "lock_sha256")
-            if name in fields
-        }
+        named: set[str] = set()
+        for fields in self.records.values():
+            named.update(fields[name] for name in ("config_sha256", "lock_sha256") if name in fields)
+            named.update(each["digest"] for each in _capabilities(fields) if "digest" in each)
         for name in sorted(self.files):
             digest = name[len("artifacts/") :]
             if name.startswith("artifacts/"):
@@ -853,6 +862,13 @@ class _Bundle:
             begins = fields["type"] == "call.started" and fields.get("call_id") in self.manifest.call_ids
             if begins and f"artifacts/{fields.get('config_sha256')}" not in self.files:
                 self.problem(f"records/{seq}.json: the configuration that it names isn't here", INCOMPLETE)
+
+
+def _capabilities(fields: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of a configuration: each with its name, and the digest of its schema. Anything else has none."""
+    elements: list[Any] = fields["capabilities"] if type(fields.get("capabilities")) is list else []
+    tables: list[dict[str, Any]] = [each for each in elements if type(each) is dict]
+    return [each for each in tables if type(each.get("digest", "")) is str]
 
 
 def _is_digest(value: Any) -> bool:

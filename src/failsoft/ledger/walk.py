@@ -32,7 +32,7 @@ from failsoft.ledger import canonical
 from failsoft.ledger.kept import KeptPayloads
 from failsoft.ledger.merkle import BLOCK, Frontier
 from failsoft.ledger.note import VerifierKey
-from failsoft.ledger.schema import FORMAT, RELATIONS, REQUIRED, Kind
+from failsoft.ledger.schema import FORMAT, PRUNABLE, RELATIONS, REQUIRED, Kind
 from failsoft.ledger.store import Source
 from failsoft.ledger.walk_persons import ACTS, ANSWERS, EARLIER, check_act, check_need
 
@@ -66,6 +66,10 @@ class OpenCall:
     emitter: str
 
 
+_Bare = tuple[int, int, dict[str, tuple[int, int]]]
+"""First and last place of records without bytes, and the lowest and highest number of each emitter among them."""
+
+
 @define
 class Walk:
     """What is known after the records so far.
@@ -86,7 +90,9 @@ class Walk:
     first_key: str | None = None
     declared: tuple[int, str] | None = None
     steps_back: int = 0
+    pruned: int = 0
     _ts: str = ""
+    _bares: list[_Bare] = field(factory=list[_Bare])
     payloads: KeptPayloads = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -108,7 +114,7 @@ class Walk:
         if block is not None:
             self._block(index // BLOCK, block, problem)
         if body is None:
-            problem("its bytes are missing, and no record says that it was pruned")
+            self._bare(index, row, problem)
             return
         if sha256(b"\x00" + body).digest() != leaf:
             problem("its bytes don't hash to its leaf: it was changed")
@@ -122,6 +128,45 @@ class Walk:
             problem(f"its bytes are no record's: {error}")
         except (KeyError, TypeError, AttributeError, ValueError):
             problem("it's malformed: a part of it is missing or of the wrong type")
+
+    def end(self, problem: Callable[[int, str], None]) -> None:
+        """No record follows; `problem` is told of which record something is wrong."""
+        for first, last, _ in self._bares:
+            more = f", and {last - first} more after it" if last > first else ""
+            problem(first, f"its bytes are missing, and no record says that it was pruned{more}")
+
+    def _bare(self, index: int, row: tuple[Any, ...], problem: Report) -> None:
+        """A record without its bytes: what's left of it must fit, and a later one must say that it was pruned."""
+        emitter, number, kind = row[3], row[4], row[6]
+        if kind not in PRUNABLE or type(number) is not int or any(each is not None for each in (row[5], *row[7:])):
+            problem("its bytes are missing, and it's not one that is pruned, or not as those are")
+            return
+        state = self.emitters.setdefault(str(emitter), EmitterState())
+        if state.ended or number != state.next:
+            problem(f"it's number {number} of its emitter, after {state.next - 1}: records are missing or exchanged")
+        state.next = number + 1
+        if self._bares and self._bares[-1][1] == index - 1:
+            first, _, numbers = self._bares.pop()
+        else:
+            first, numbers = index, {}
+        low, _ = numbers.get(str(emitter), (number, number))
+        numbers[str(emitter)] = (low, number)
+        self._bares.append((first, index, numbers))
+        self.pruned += 1
+
+    def _pruning(self, index: int, fields: Fields, problem: Report) -> None:
+        first, last = fields["first"], fields["last"]
+        claimed = {each["emitter"]: (each["first"], each["last"]) for each in fields.get("emitters", ())}
+        if type(first) is not int or type(last) is not int or not 0 < first <= last < index:
+            problem("it says that records were pruned that can't have been")
+            return
+        left: list[_Bare] = []
+        for bare in self._bares:
+            if not first <= bare[0] <= bare[1] <= last:
+                left += [part for part in _beyond(bare, first, last) if part[0] <= part[1]]
+            elif not all(low >= claimed[name][0] and high <= claimed[name][1] for name, (low, high) in bare[2].items()):
+                problem("it says of other records that they were pruned than those that are missing")
+        self._bares = left
 
     # --- what all have ------------------------------------------------------------------------------------------------
 
@@ -226,13 +271,18 @@ class Walk:
         elif kind is Kind.KEY_ROTATED:
             self._rotation(index, fields, problem)
         elif kind is Kind.CONFIG_ACTIVATED:
-            self._artifact(fields["config_sha256"], problem)
+            self._artifact(fields["config_sha256"], "the configuration", problem)
+            for each in fields.get("capabilities", ()):
+                if "digest" in each:
+                    self._artifact(each["digest"], f"the schema of {each['name']!r:.60}", problem)
         else:
             self._of_the_ledger(kind, index, leaf, fields, problem)
 
     def _of_the_ledger(self, kind: Kind, index: int, leaf: bytes, fields: Fields, problem: Report) -> None:
         if kind is Kind.PAYLOAD_ERASED:
             self._erasure(index, fields)
+        elif kind is Kind.RECORD_PRUNED:
+            self._pruning(index, fields, problem)
         elif kind is Kind.LEDGER_FAILURE:
             self.emitters[fields["emitter"]].failure = leaf.hex()
         elif kind is Kind.LEDGER_RECOVERED and fields["refs"]["failure"] != self.emitters[fields["emitter"]].failure:
@@ -285,14 +335,19 @@ class Walk:
         if refs is not None and refs["completed"] not in [leaf.hex() for (leaf,) in rows]:
             problem("it amends a record that isn't its call's")
 
-    def _artifact(self, digest: str, problem: Report) -> None:
+    def _artifact(self, digest: str, what: str, problem: Report) -> None:
         row = self.source.execute(
             "SELECT data FROM ledger_artifact WHERE sha256 = ?", (bytes.fromhex(digest),)
         ).fetchone()
         if row is None:
-            problem("the configuration that it names is missing")
+            problem(f"{what} that it names is missing")
         elif sha256(row[0]).hexdigest() != digest:
-            problem("the configuration that it names was changed")
+            problem(f"{what} that it names was changed")
+
+
+def _beyond(bare: _Bare, first: int, last: int) -> tuple[_Bare, _Bare]:
+    """What of it lies before a range, and what behind."""
+    return (bare[0], min(bare[1], first - 1), bare[2]), (max(bare[0], last + 1), bare[1], bare[2])
 
 
 def _actor(fields: Fields) -> str | None:

@@ -1,0 +1,315 @@
+"""Records of calls whose period is over are taken out, and what's left is verified as ever."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ledgers import SystemClock, completed, ledger_at, rows, settled, started
+from signing import KEY as LOG_KEY
+from signing import attack, signing_in
+from tests.postgres_server import PostgresServer
+
+from failsoft.context import CallContext, Case
+from failsoft.core.effects import Recorded
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger import pruning as pruning_module
+from failsoft.ledger.attest import attest
+from failsoft.ledger.copying import copy
+from failsoft.ledger.erasure import Acting, ErasureRefused, happened, hold
+from failsoft.ledger.location import InDatabase, InFile, Location
+from failsoft.ledger.pruning import Pruned, prune
+from failsoft.ledger.publishing import SECOND
+from failsoft.ledger.read import read
+from failsoft.ledger.retention import Retention, RetentionClass
+from failsoft.ledger.sqlite import LedgerFile
+from failsoft.ledger.verify import verify
+from failsoft.postgres_address import Address
+
+RULES = Retention({"short": RetentionClass("closed", 10)}, default="short")
+FAR = "9999-01-01T00:00:00.000000Z"
+LONG_AGO = "2001-01-01"
+SCHEMAS = (f"prune_{number}" for number in count())
+
+
+@pytest.fixture(params=["file", "database"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
+    if request.param == "file":
+        return InFile(tmp_path / "x.db")
+    postgres: PostgresServer = request.getfixturevalue("postgres")
+    return InDatabase(Address.parse(f"{postgres.url}&schema={next(SCHEMAS)}"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> InFile:
+    return InFile(tmp_path / "x.db")
+
+
+def acting(place: Location, **options: Any) -> Acting:
+    return Acting(place, SystemClock(), host="worker-2", **options)
+
+
+def of_case(name: str) -> CallContext:
+    return CallContext(Case(name, "letter"))
+
+
+def wrote(place: Location, *cases: str, **options: Any) -> None:
+    """A call of each case, in this order; of none where it's empty."""
+    ledger = ledger_at(place, clock=SystemClock(), **options)
+    ledger.open()
+    for number, case in enumerate(cases):
+        name = f"{ledger._appender.emitter.id[:6]}-{number}"
+        context = of_case(case) if case else CallContext()
+        begin = ledger.submit(started(name, context=context, request=b'{"canary-2b7e":1}'))
+        assert isinstance(settled(ledger.submit(completed(begin, name, context=context))), Recorded)
+    ledger.close()
+
+
+def closed(place: Location, *cases: str, day: str = LONG_AGO, **options: Any) -> None:
+    for each in cases:
+        happened(acting(place, **options), each, event="closed", date=day, person="u-7")
+
+
+def pruned(place: Location, until: str = FAR, **options: Any) -> Pruned:
+    given = {"why": "schedule 12.3", "person": "u-7", "retention": RULES, **options}
+    signing = given.pop("signing", None)
+    return prune(acting(place, signing=signing), until, **given)
+
+
+class TestPruning:
+    def test_calls_whose_period_is_over_are_gone_and_the_tree_stays(self, place: Location, tmp_path: Path) -> None:
+        wrote(place, "a", "b", "a")
+        wrote(place, "c")
+        closed(place, "a", "b")
+        before = verify(place)
+        done = pruned(place)
+        assert (done.records, done.finished) == (6, True)
+        assert "'c' isn't known to be over" in done.stopped_by
+        found = verify(place, pins=[(before.size, before.root)])
+        assert (found.exit_code, found.payloads, found.kinds["call.started"]) == (0, 4, 1)
+        assert "6 records were pruned, as the log says" in found.summary()
+        with read(place) as reader:
+            (record,) = reader.records("record.pruned")
+            assert (record.index, record.fields["first"], record.fields["last"]) == (done.record, 1, done.last)
+            assert [each.fields["case"]["id"] for each in reader.records("call.started")] == ["c"]
+            assert len([each for each in reader.records() if each.body is None]) == 6
+        wrote(place, "d")
+        assert verify(place).exit_code == 0
+        if isinstance(place, InFile):
+            assert bytes_of(tmp_path).count(b"canary-2b7e") == 2
+
+    def test_it_can_go_on_later(self, place: Location) -> None:
+        wrote(place, "a", "b")
+        closed(place, "a")
+        first = pruned(place)
+        closed(place, "b")
+        second = pruned(place)
+        assert first.last < second.last
+        assert second.stopped_by == ""
+        assert verify(place).exit_code == 0
+
+    def test_a_pruned_log_is_copied_as_it_is(self, place: Location, tmp_path: Path) -> None:
+        wrote(place, "a", "b")
+        closed(place, "a")
+        pruned(place)
+        to = InFile(tmp_path / "copy.db")
+        copy(acting(place), to, person="u-7", why="archive")
+        found = verify(to)
+        assert (found.exit_code, found.root) == (0, verify(place).root)
+
+    def test_a_signed_one_stays_verified(self, file: InFile, tmp_path: Path) -> None:
+        signing = signing_in(tmp_path, every_ns=60 * SECOND)
+        wrote(file, "a", "b", signing=signing)
+        closed(file, "a", signing=signing)
+        pruned(file, signing=signing)
+        assert verify(file, keys=[LOG_KEY.verifier]).verdict == "verified"
+
+    def test_what_was_before_is_attested_by_nobody(self, file: InFile) -> None:
+        wrote(file, "a")
+        closed(file, "a")
+        assert attest(file, "anthropic", "2020-01-01T00:00:00.000000Z").reasons
+        pruned(file)
+        found = attest(file, "anthropic", "2020-01-01T00:00:00.000000Z")
+        assert any("the log begins at" in each for each in found.reasons)
+
+
+def bytes_of(folder: Path) -> bytes:
+    return b"".join(each.read_bytes() for each in folder.iterdir() if each.is_file())
+
+
+class TestWhatStays:
+    def test_what_is_held_or_to_be_kept_and_all_after_it(self, place: Location) -> None:
+        wrote(place, "a", "b", "c")
+        closed(place, "a", "b", "c")
+        hold(acting(place), "b", held=True, person="u-9", why="claim")
+        done = pruned(place)
+        assert (done.records, done.stopped_by) == (2, "a legal hold is on the case 'b'")
+        hold(acting(place), "b", held=False, person="u-9", why="over")
+        closed(place, "c", day=datetime.now(UTC).date().isoformat())
+        done = pruned(place)
+        assert done.records == 2
+        assert "'c' is to be kept until" in done.stopped_by
+        assert verify(place).exit_code == 0
+
+    def test_a_case_without_a_class(self, file: InFile) -> None:
+        wrote(file, "a")
+        closed(file, "a")
+        with pytest.raises(ErasureRefused, match="isn't known to be over"):
+            pruned(file, retention=Retention())
+
+    def test_a_case_of_two_kinds_of_which_one_has_no_class(self, file: InFile) -> None:
+        rules = Retention(RULES.classes, kinds={"letter": "short"})
+        wrote(file, "a")
+        ledger = ledger_at(file, clock=SystemClock())
+        ledger.open()
+        context = CallContext(Case("a", "claim"))
+        begin = ledger.submit(started("other", context=context))
+        settled(ledger.submit(completed(begin, "other", context=context)))
+        ledger.close()
+        closed(file, "a")
+        with pytest.raises(ErasureRefused, match="isn't known to be over"):
+            pruned(file, retention=rules)
+
+    def test_calls_of_no_case_unless_they_are_asked_for(self, place: Location) -> None:
+        wrote(place, "", "a")
+        closed(place, "a")
+        with pytest.raises(ErasureRefused, match="--caseless"):
+            pruned(place)
+        assert pruned(place, caseless=True).records == 4
+        assert verify(place).exit_code == 0
+
+    def test_a_call_in_part(self, place: Location) -> None:
+        ledger = ledger_at(place, clock=SystemClock())
+        ledger.open()
+        first = ledger.submit(started("whole", context=of_case("a")))
+        ledger.submit(completed(first, "whole", context=of_case("a")))
+        begin = ledger.submit(started("long", context=of_case("a")))
+        inside = ledger.submit(started("inside", context=of_case("a")))
+        ledger.submit(completed(inside, "inside", context=of_case("a")))
+        settled(begin)
+        with read(place) as reader:
+            moment = [each.ts for each in reader.records("call.started")][-1]
+        ledger.submit(completed(begin, "long", context=of_case("a")))
+        still = ledger.submit(started("open", context=of_case("a")))
+        settled(still)
+        closed(place, "a")
+        done = pruned(place, until=moment)
+        assert done.records == 2
+        done = pruned(place)
+        assert done.records == 4
+        ledger.submit(completed(still, "open", context=of_case("a")))
+        ledger.close()
+        assert verify(place).exit_code == 0
+
+    def test_what_is_later(self, file: InFile) -> None:
+        wrote(file, "a", "a")
+        closed(file, "a")
+        with read(file) as reader:
+            second = [each.ts for each in reader.records("call.started")][1]
+        assert pruned(file, until=second).records == 2
+        with pytest.raises(ErasureRefused, match="nothing before then"):
+            pruned(file, until="2000-01-01T00:00:00.000000Z")
+
+    def test_too_many_processes(self, file: InFile, monkeypatch: pytest.MonkeyPatch) -> None:
+        wrote(file, "a")
+        wrote(file, "a")
+        closed(file, "a")
+        monkeypatch.setattr(pruning_module, "EMITTERS", 1)
+        with pytest.raises(ErasureRefused, match="2 processes wrote"):
+            pruned(file)
+
+    def test_nothing_where_there_are_no_calls(self, file: InFile) -> None:
+        wrote(file)
+        with pytest.raises(ErasureRefused, match="there is no call before then"):
+            pruned(file)
+
+
+class TestInterrupted:
+    @pytest.mark.parametrize("step", ["forget", "prune"])
+    def test_it_is_finished_by_running_it_again(self, file: InFile, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        wrote(file, "a", "b")
+        closed(file, "a")
+
+        def fails(*_: Any) -> Any:
+            raise OSError("the machine stopped")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(LedgerFile, step, fails)
+            with pytest.raises(LedgerInvalid, match="run it again"):
+                pruned(file)
+        again = pruned(file)
+        assert (again.records, again.record) == (2, None)
+        assert verify(file).exit_code == 0
+
+    def test_a_reader_leaves_it_unfinished(self, file: InFile) -> None:
+        wrote(file, "a", "b")
+        closed(file, "a")
+        with read(file) as reader:
+            assert reader.size
+            assert not pruned(file).finished
+
+
+class TestTampering:
+    BARE = "body = NULL, rid = NULL, ts = NULL, call_id = NULL, case_id = NULL, capability = NULL"
+
+    def told(self, file: InFile, *statements: str) -> str:
+        wrote(file, "a", "b", "c")
+        closed(file, "a")
+        pruned(file)
+        attack(file.path, *statements)
+        found = verify(file)
+        assert found.exit_code == 1
+        return " ".join(found.summary())
+
+    def test_a_record_taken_out_beyond_what_is_said(self, file: InFile) -> None:
+        said = self.told(file, f"UPDATE ledger_record SET {self.BARE} WHERE seq IN (4, 5)")
+        assert "no record says that it was pruned, and 1 more after it" in said
+
+    def test_one_that_isnt_of_a_call(self, file: InFile) -> None:
+        assert "not one that is pruned" in self.told(file, f"UPDATE ledger_record SET {self.BARE} WHERE seq = 1")
+
+    def test_one_that_keeps_what_it_mustnt(self, file: InFile) -> None:
+        assert "or not as those are" in self.told(file, "UPDATE ledger_record SET case_id = 'x' WHERE seq = 2")
+
+    def test_one_with_another_number(self, file: InFile) -> None:
+        assert "records are missing or exchanged" in self.told(file, "UPDATE ledger_record SET eseq = 77 WHERE seq = 2")
+
+    def test_a_leaf(self, file: InFile) -> None:
+        assert "the head states" in self.told(file, "UPDATE ledger_record SET leaf = zeroblob(32) WHERE seq = 2")
+
+    @pytest.mark.parametrize(
+        ("changes", "told"),
+        [
+            ({"last": 10_000}, "that can't have been"),
+            ({"first": 0}, "that can't have been"),
+            ({"first": "1"}, "that can't have been"),
+            ({"last": 2}, "no record says that it was pruned"),
+            ({"emitters": []}, "it's malformed"),
+        ],
+    )
+    def test_a_record_that_says_otherwise(self, file: InFile, changes: dict[str, Any], told: str) -> None:
+        wrote(file, "a", "b")
+        closed(file, "a")
+        pruned(file)
+        fields = json.loads(rows(file.path, "SELECT body FROM ledger_record WHERE type = 'record.pruned'")[0][0])
+        body = json.dumps(
+            {key: each for key, each in {**fields, **changes}.items() if each != []},
+            sort_keys=True,
+            separators=(",", ":"),
+        )
+        attack(file.path, ("UPDATE ledger_record SET body = ? WHERE type = 'record.pruned'", (body.encode(),)))
+        assert told in " ".join(verify(file).summary())
+
+    def test_numbers_that_it_doesnt_name(self, file: InFile) -> None:
+        wrote(file, "a", "b")
+        closed(file, "a")
+        pruned(file)
+        fields = json.loads(rows(file.path, "SELECT body FROM ledger_record WHERE type = 'record.pruned'")[0][0])
+        fields["emitters"][0]["last"] = 1
+        body = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+        attack(file.path, ("UPDATE ledger_record SET body = ? WHERE type = 'record.pruned'", (body,)))
+        assert "of other records that they were pruned" in " ".join(verify(file).summary())
