@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 from attrs import evolve
@@ -33,12 +34,15 @@ def retention_of(config: RetentionConfig, problems: list[str]) -> Retention:
     return Retention(classes, dict(config.kinds), config.default)
 
 
-def acting_on(config: Path, ledger: Location | None = None) -> tuple[Acting, Retention]:
+def acting_on(
+    config: Path, ledger: Location | None = None, warn: Callable[[str], None] = lambda reason: None
+) -> tuple[Acting, Retention]:
     """Who acts on the ledger of a configuration, and what's to be kept there.
 
     Args:
         config: the configuration.
         ledger: the same ledger as another role of its database; None: as the application's.
+        warn: told what speaks against acting there.
 
     Raises:
         ConfigurationError: the configuration is wrong, or its ledger is off.
@@ -55,4 +59,4 @@ def acting_on(config: Path, ledger: Location | None = None) -> tuple[Acting, Ret
     if isinstance(ledger, InDatabase):
         location = evolve(ledger, sealing=location.sealing)
     host = draft.config.host or socket.gethostname()
-    return Acting(location, SystemClock(), signing, host), retention
+    return Acting(location, SystemClock(), signing, host, warn=warn), retention

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import selectors
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
@@ -20,6 +21,20 @@ CONNECT_SECONDS = 2
 
 _Selector = getattr(selectors, "PollSelector", selectors.DefaultSelector)
 """One that costs no descriptor, where there is such: a command is waited for some ten times a commit."""
+
+
+_SAID: Mapping[str, str] = {
+    "does not exist": "there is no such database or role",
+    "password": "the password isn't right, or there is none",
+    "no pg_hba.conf entry": "the server lets nobody in from here",
+    "could not translate host name": "its host isn't known",
+    "Connection refused": "nobody listens there",
+    "No such file or directory": "nobody listens there",
+    "timeout expired": "it doesn't answer in time",
+    "remaining connection slots": "it has no connection left",
+    "too many clients": "it has no connection left",
+}
+"""What libpq says where nobody lets us in, and what of it may be told: its own words may repeat the address."""
 
 
 class TooSlow(psycopg.OperationalError):
@@ -78,4 +93,7 @@ def reason(error: psycopg.Error, otherwise: str) -> str:
     """What may be said of a driver's error: the server's code, which stands in PostgreSQL's manual, or this."""
     if isinstance(error, (TooSlow, psycopg.errors.QueryCanceled)):
         return "too slow"
-    return otherwise if error.sqlstate is None else f"refused ({error.sqlstate})"
+    if error.sqlstate is not None:
+        return f"refused ({error.sqlstate})"
+    said = str(error)
+    return next((told for part, told in _SAID.items() if part in said), otherwise)

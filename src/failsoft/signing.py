@@ -50,6 +50,8 @@ def _sealing_of(config: LedgerConfig, problems: list[str]) -> Sealing | None:
     text = config.payload_key.get_secret_value()
     if text == NO_KEY:  # whoever only looks needn't have it: payloads stay closed
         return None
+    if not path.parent.is_dir():
+        problems.append(f"ledger.case_keys: there is no folder {str(path.parent)!r}")
     try:
         return Sealing(PayloadKey.parse(text), path)
     except NoteInvalid as error:
@@ -75,6 +77,9 @@ def signing_of(config: LedgerConfig, problems: list[str]) -> Signing | None:
             f"ledger.origin: the key is named {key.name!r}: leave the origin out, or make a key of that name"
         )
         return None
+    for place, path in (("key_state", state), ("anchor_file", config.anchor_path)):
+        if path is not None and not path.parent.is_dir():
+            problems.append(f"ledger.{place}: there is no folder {str(path.parent)!r}")
     given = {
         "records": config.checkpoint_records,
         "every_ns": config.checkpoint_every,

@@ -14,7 +14,7 @@ from signing import attack
 from tests.bundled import CASE, CONFIG, KEY, NEXT, ORIGIN, SECRET, Office, bundle, office, unzipped
 from tests.postgres_server import PostgresServer
 
-from failsoft.core.evidence import Act, ConfigActivated, ExportCreated, PersonActed
+from failsoft.core.evidence import Act, ConfigActivated, ExportCreated, LegalHold, PersonActed
 from failsoft.errors import LedgerInvalid, PayloadSealed
 from failsoft.ledger import archive
 from failsoft.ledger import bundle as bundling
@@ -438,7 +438,7 @@ def test_an_erased_case_is_told_as_one(sealed: InFile) -> None:
     hold(able, CASE["id"], held=True, person="k.l", why="claim 26-104")
     hold(able, CASE["id"], held=False, person="k.l", why="settled")
     happened(able, CASE["id"], event="final-payment", date="2026-11-01", person="k.l")
-    hold(able, "another", held=True, person="k.l", why="not this")
+    able.record(LegalHold("another", True, "k.l", "not this"))
     erase(able, CASE["id"], basis="letter of 2 November", person="m.smith")
     files = unzipped(bundled(sealed).data)
     page = files["report.html"].decode()
@@ -470,3 +470,18 @@ def test_a_ledger_in_postgresql_is_bundled_alike(postgres: PostgresServer, tmp_p
     Acting(location, SystemClock(), Signing(KEY, tmp_path / "p.state")).record(ExportCreated("a", "b", "ab" * 32))
     with read(location) as reader:
         assert len(list(reader.records(kind="export.created"))) == 1
+
+
+def test_the_configuration_in_force_is_that_of_each_calls_own_start(tmp_path: Path) -> None:
+    office = Office(tmp_path / "x.db")
+    office.configure()
+    office.call("c1", 2, "1", "2", case={"id": "T-1"})
+    office.call("c2", 3, "1", "2", case=CASE)
+    again = office.log.process(3, 4)
+    office.first, again.digest = again, office.first.digest
+    office.configure()
+    office.call("c3", 6, "1", "2", case=CASE)
+    office.publish()
+    office.close()
+    made = bundle(office.path)
+    assert made.found.code == 0, made.found.problems

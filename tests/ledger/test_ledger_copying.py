@@ -258,3 +258,22 @@ class TestRefused:
             receiver.take({"ledger_payload": [(bytes(32), None, None, b"x")]})
         finally:
             receiver.close()
+
+
+def test_whoever_writes_to_the_original_is_warned(file: InFile, tmp_path: Path) -> None:
+    wrote(file)
+    told: list[str] = []
+    ledger = ledger_at(file, clock=SystemClock(), on_event=lambda name, fields: told.append(f"{name} {fields}"))
+    ledger.open()
+    ledger.close()
+    assert not told
+    to = InFile(tmp_path / "to.db")
+    copied(file, to)
+    ledger = ledger_at(file, clock=SystemClock(), on_event=lambda name, fields: told.append(f"{name} {fields}"))
+    ledger.open()
+    ledger.close()
+    assert len(told) == 1
+    assert f"was copied to {to}" in told[0]
+    warned: list[str] = []
+    Acting(file, SystemClock(), warn=warned.append).record()
+    assert f"was copied to {to}" in warned[0]

@@ -248,8 +248,7 @@ class TestInterrupted:
             if (kept, step) != ("clear", "shred"):
                 with pytest.raises(LedgerInvalid, match="run it again"):
                     erased(place)
-                expected = 0 if (kept, step) == ("place", "forget") else 2
-                assert verify(place).exit_code == expected
+                assert verify(place).exit_code == 2
         again = erased(place)
         assert again.records == () or (kept, step) == ("clear", "shred")
         found = verify(place)
@@ -311,6 +310,7 @@ class TestHolds:
 
     def test_a_hold_on_another_case_forbids_nothing(self, place: InFile) -> None:
         wrote(place, CONTEXT, "c1")
+        wrote(place, ANOTHER, "c3")
         hold(acting(place), "T-17", held=True, person="u-9", why="claim")
         assert erased(place).payloads == 4
 
@@ -431,16 +431,16 @@ def test_what_a_case_said_while_it_was_being_erased_is_erased_by_the_next_run(
     settled(application.submit(started("c1", request=CANARY)))
     shred = Vault.shred
 
-    def late(self: Vault, case: str) -> None:
+    def late(self: Vault, case: str, names: Any) -> None:
         begin = application.submit(started("c2", request=CANARY))
         assert isinstance(settled(application.submit(completed(begin, "c2"))), Recorded)
-        shred(self, case)
+        shred(self, case, names)
 
     with monkeypatch.context() as patched:
         patched.setattr(Vault, "shred", late)
         assert erased(place).payloads == 1
     found = verify(place)
-    assert (found.exit_code, found.payloads) == (0, 4)
+    assert (found.exit_code, found.payloads) == (2, 4)  # nobody can read them any more, and there they are
     assert "4 payloads are encrypted and weren't opened: their content wasn't checked" in found.summary()
     again = erased(place)
     assert (again.payloads, again.records) == (4, ())
@@ -474,3 +474,44 @@ class TestAFileThatCantForget:
         assert store.forget(digests)
         assert rows(tmp_path / "x.db", "SELECT 1 FROM ledger_payload") == []
         store.close()
+
+
+class TestWhoIsMeant:
+    def test_a_case_that_the_log_doesnt_know_is_neither_held_nor_anything_happened_with_it(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        for act in (
+            lambda: hold(acting(place), "spe4a7", held=True, person="u-9", why="claim"),
+            lambda: happened(acting(place), "spe4a7", event="closed", date="2026-01-01", person="u-7"),
+        ):
+            with pytest.raises(ErasureRefused, match="no record names the case 'spe4a7'"):
+                act()
+
+    def test_a_hold_that_isnt_there_isnt_lifted(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        with pytest.raises(ErasureRefused, match="no hold on the case"):
+            hold(acting(place), CASE, held=False, person="u-9", why="over")
+
+    def test_a_reason_is_needed(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        with pytest.raises(LedgerInvalid, match="a reason is needed"):
+            hold(acting(place), CASE, held=True, person="u-9", why=" ")
+        with pytest.raises(LedgerInvalid, match="a reason is needed"):
+            erased(place, basis="")
+        assert verify(place).payloads == 4
+
+
+def test_rows_that_are_left_under_a_destroyed_key_are_an_erasure_unfinished(
+    place: InFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrote(place, CONTEXT, "c1")
+
+    def fails(*_: Any) -> Any:
+        raise OSError("the machine stopped")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LedgerFile, "forget", fails)
+        with pytest.raises(LedgerInvalid, match="run it again"):
+            erased(place)
+    assert [verify(each).exit_code for each in (place, InFile(place.path))] == [2, 2]
+    erased(place)
+    assert [verify(each).exit_code for each in (place, InFile(place.path))] == [0, 0]

@@ -381,3 +381,20 @@ def test_in_postgres_it_is_the_same(postgres: PostgresServer, tmp_path: Path) ->
     with read(place) as reader:
         assert reader.payload(reader.call("c1")[0].fields["commitments"][0]["digest"]) is not None
     assert "8 payloads are encrypted" in " ".join(verify(InDatabase(place.address)).summary())
+
+
+class TestGuards:
+    def test_a_process_without_the_key_adds_nothing_in_clear(self, place: InFile) -> None:
+        wrote(place, "c1")
+        with pytest.raises(LedgerInvalid, match=r"payloads are encrypted: give its key \(`ledger.payload_key`\)"):
+            ledger_in(InFile(place.path)).open()
+        ledger = StoredLedger(InFile(place.path), clock=SystemClock(), payloads=False)  # who has none to add
+        ledger.open()
+        ledger.close()
+        assert verify(place).exit_code == 0
+
+    def test_one_with_a_key_encrypts_from_then_on_what_was_in_clear(self, place: InFile) -> None:
+        wrote(InFile(place.path), "c1")
+        wrote(place, "c2")
+        assert verify(place).exit_code == 0
+        assert "4 payloads are encrypted" in " ".join(verify(InFile(place.path)).summary())

@@ -23,6 +23,7 @@ from failsoft.ledger.erasure import Acting, erase, happened, hold
 from failsoft.ledger.location import InDatabase
 from failsoft.ledger.pruning import prune
 from failsoft.ledger.store import DatabaseFailed
+from failsoft.ledger.verify import printable
 
 Case = Annotated[str, typer.Option(help="The case's identifier.")]
 Owner = Annotated[
@@ -41,8 +42,12 @@ def _date(text: str) -> str:
         raise typer.BadParameter(f"{text!r} is not a date, such as 2026-11-01") from None
 
 
+def _warned(reason: str) -> None:
+    err.print(printable(reason), highlight=False, markup=False, soft_wrap=True)
+
+
 def _acting(config: Any) -> Acting:
-    return acting_on(config)[0]
+    return acting_on(config, warn=_warned)[0]
 
 
 def erase_command(
@@ -60,7 +65,7 @@ def erase_command(
     stay: of the case, of its calls, of models and people.
     """
     with explained(as_json):
-        acting, retention = acting_on(config, owner)
+        acting, retention = acting_on(config, owner, _warned)
         with _names():
             done = erase(
                 acting,
@@ -101,7 +106,7 @@ def prune_command(
     It goes as far as every case is over ([retention], `ledger event`), held by nobody, and every call is in it as a whole.
     """
     with explained(as_json):
-        acting, retention = acting_on(config, owner)
+        acting, retention = acting_on(config, owner, _warned)
         with _names():
             done = prune(
                 acting, until, why=why, person=person or getpass.getuser(), retention=retention, caseless=caseless
@@ -161,7 +166,7 @@ def copy_command(
     The file of the cases' keys isn't copied: it stays where it is, for whichever of them you go on with.
     """
     with explained(as_json), _names(), _progress(as_json) as progress:
-        acting = _acting(Path(source)) if source.endswith(".toml") else Acting(source, SystemClock())
+        acting = _acting(Path(source)) if source.endswith(".toml") else Acting(source, SystemClock(), warn=_warned)
         done = copy(acting, to, person=person or getpass.getuser(), why=why, progress=progress)
     if as_json:
         print_json(attrs.asdict(done))

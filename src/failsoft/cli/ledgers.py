@@ -138,7 +138,7 @@ def affected_command(
 def _line(decision: Decision) -> str:
     served = decision.served or f"{decision.model}, as asked"
     about = f"{decision.capability} for case {decision.case}" if decision.case else decision.capability
-    answer = "its answer isn't kept" if decision.answer is None else decision.answer
+    answer = "its answer isn't kept, or is encrypted" if decision.answer is None else decision.answer
     reviewed = f"  reviewed by {decision.reviewed_by}" if decision.reviewed_by else ""
     where = f"{decision.index:>6}  {decision.ts}  {decision.call_id}"
     return f"{where}  {about}  ({served})  {decision.outcome}: {answer}{reviewed}"

@@ -16,7 +16,11 @@ from failsoft.signing import location_of
 def located(text: str) -> Location:
     """What a command line names."""
     try:
-        return _configured(Path(text)) if text.endswith(".toml") else locate(text)
+        if text.endswith(".toml"):
+            return _configured(Path(text))
+        if not text or Path(text).is_dir():
+            raise typer.BadParameter(f"{text!r} is no file: name the ledger's own")
+        return locate(text)
     except FailsoftError as error:
         raise typer.BadParameter(str(error)) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Annotated, Any, Final
 
 import typer
@@ -15,6 +16,7 @@ from failsoft.cli.telling import CODES, line_of, out, print_json, reading
 from failsoft.fault import FaultKind
 from failsoft.ledger.location import Location
 from failsoft.ledger.query import FIELDS, Found, Query, find, row_of
+from failsoft.ledger.schema import Kind as RecordKind
 
 USUAL: Final = 20
 """Records that `failsoft log` shows where nobody says how many."""
@@ -27,6 +29,13 @@ def _source(text: str) -> str:
         raise typer.BadParameter(
             f"{text!r} is none of {', '.join(_SOURCES)}, or one of them by its name, as adapter:gpt"
         )
+    return text
+
+
+def _kind(text: str) -> str:
+    if text not in set(RecordKind):
+        meant = next(iter(get_close_matches(text, list(RecordKind), 1)), None)
+        raise typer.BadParameter(f"there is no type {text!r}" + (f": did you mean {str(meant)!r}?" if meant else ""))
     return text
 
 
@@ -43,7 +52,7 @@ Since = Annotated[
 Until = Annotated[
     Any, typer.Option(help="Only before then; of a date, to that day's end (UTC).", parser=ending, metavar="WHEN")
 ]
-Kind = Annotated[str | None, typer.Option(help="Only records of this type.")]
+Kind = Annotated[Any, typer.Option(help="Only records of this type.", parser=_kind, metavar="TYPE")]
 Capability = Annotated[str | None, typer.Option(help="Only this capability's.")]
 Source = Annotated[
     Any, typer.Option(help="Only what this answered: adapter, fallback, frozen; or adapter:NAME.", parser=_source)

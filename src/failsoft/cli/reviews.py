@@ -154,7 +154,7 @@ def _tell(found: Iterator[Review]) -> None:
 def _line(review: Review) -> str:
     row = review.row()
     about = f"{row['capability']} for case {row['case']}" if row["case"] else str(row["capability"])
-    answer = row["answer"] if row["kept"] else "its answer isn't kept"
+    answer = row["answer"] if row["kept"] else "its answer isn't kept, or is encrypted"
     who = f" {row['person']}" + (", the call's own actor" if row["own"] else "") if row["person"] else ""
     stands = f"{row['status']} since {row['since']}"
     if row["status"] != "pending":

@@ -35,7 +35,7 @@ from failsoft.ledger.publishing import Publisher, Signing, Tell
 from failsoft.ledger.record import Built, Draft, Emitter, timestamp
 from failsoft.ledger.schema import Kind
 from failsoft.ledger.signer import Signer
-from failsoft.ledger.store import UNREADABLE, AppendFailed, Life, Store
+from failsoft.ledger.store import UNREADABLE, AppendFailed, Found, Life, Store
 from failsoft.ledger.ticket import Gaps, Ticket, TicketQueue
 from failsoft.ledger.vault import Sealing, Vault, VaultFailed
 
@@ -94,6 +94,7 @@ class Settings:
     random_bytes: Callable[[int], bytes]
     signing: Signing | None = None
     sealing: Sealing | None = None
+    payloads: bool = True
     tell: Tell = lambda name, fields: None
 
     def named(self, store: Store) -> str:
@@ -146,11 +147,25 @@ class Appender:
             LedgerInvalid: it's no ledger that can be written to.
         """
         try:
+            with self.store.held():
+                self._open()
+            self._heed(self.store.found)
             while not (self._announced and self._swept):
                 self.settle(*self.step())
         except (AppendFailed, OSError, *UNREADABLE) as error:
             raise LedgerInvalid(f"{self.store.name}: the ledger can't be written ({error})") from error
         self.store.spare.fill()
+
+    def _heed(self, found: Found | None) -> None:
+        """What the log itself says against going on as it's configured."""
+        settings, name = self._settings, self.store.name
+        if found is None:
+            return
+        if found.sealed and settings.sealing is None and settings.payloads:
+            raise LedgerInvalid(f"{name}: this ledger's payloads are encrypted: give its key (`ledger.payload_key`)")
+        if found.copied_to:
+            reason = f"{name} was copied to {found.copied_to}: what's written here from now on isn't in the copy"
+            settings.tell("ledger.warning", {"reason": reason})
 
     def step(self) -> tuple[Batch, int | None]:
         """Make the next batch durable; the batch, for `settle`, and the index of its first record, if it has one.

@@ -54,6 +54,7 @@ class Acting:
         clock: gives the times in the records.
         host: label of this machine.
         random_bytes: gives identities.
+        warn: told what speaks against acting here.
     """
 
     ledger: str | Path | Location
@@ -61,6 +62,7 @@ class Acting:
     signing: Signing | None = None
     host: str | None = None
     random_bytes: Callable[[int], bytes] = os.urandom
+    warn: Callable[[str], None] = lambda reason: None
 
     @property
     def location(self) -> Location:
@@ -77,7 +79,13 @@ class Acting:
             raise LedgerInvalid(f"{self.location}: there is no such ledger")
         self.location.connect().close()  # a database is always there, a ledger in it isn't: none is founded by this
         ledger = StoredLedger(
-            self.location, host=self.host, clock=self.clock, random_bytes=self.random_bytes, signing=self.signing
+            self.location,
+            host=self.host,
+            clock=self.clock,
+            random_bytes=self.random_bytes,
+            on_event=lambda name, fields: self.warn(fields["reason"]) if name == "ledger.warning" else None,
+            signing=self.signing,
+            payloads=False,
         )
         ledger.open()
         try:
@@ -126,8 +134,13 @@ def hold(acting: Acting, case: str, *, held: bool, person: str, why: str) -> int
     """Set a legal hold on a case, or clear it; the record's place.
 
     Raises:
+        ErasureRefused: the log doesn't know the case, or has no hold on it to be lifted.
         LedgerInvalid: it can't be recorded, or a name can't stand in a record.
     """
+    with read(acting.location) as reader:
+        found = CaseFile.of(_known(reader, case))
+    if not held and not found.holds:
+        raise ErasureRefused(f"{acting.location}: there's no hold on the case {case!r} that could be lifted")
     return acting.record(LegalHold(case, held, person, why))[0]
 
 
@@ -135,8 +148,11 @@ def happened(acting: Acting, case: str, *, event: str, date: str, person: str) -
     """Put on record that something happened with a case; the record's place.
 
     Raises:
+        ErasureRefused: the log doesn't know the case.
         LedgerInvalid: it can't be recorded, or a name can't stand in a record.
     """
+    with read(acting.location) as reader:
+        _known(reader, case)
     return acting.record(CaseEvent(case, event, date, person))[0]
 
 
@@ -185,6 +201,14 @@ def erase(
             vault.close()
     finished = _forget(acting, [*found.sealed, *found.clear])
     return Erased(case, tuple(places), len(found.sealed) + len(found.clear), len(keys), len(found.clear), finished)
+
+
+def _known(reader: Reader, case: str) -> list[Fields]:
+    """The records of a case that the log knows: a mistyped one would be held in another's place."""
+    found = list(_records(reader, case))
+    if not found:
+        raise ErasureRefused(f"{reader.location}: no record names the case {case!r}: is it written so?")
+    return found
 
 
 def _records(reader: Reader, case: str) -> Iterator[Fields]:

@@ -12,10 +12,9 @@ from attrs import frozen
 
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.merkle import BLOCK, Frontier
-from failsoft.ledger.opening import Found
 from failsoft.ledger.record import Built
 from failsoft.ledger.signer import Signer
-from failsoft.ledger.store import AppendFailed
+from failsoft.ledger.store import AppendFailed, Found
 
 
 @frozen
@@ -44,6 +43,7 @@ class Head:
     def __init__(self, signer: Signer | None) -> None:
         self.signer = signer
         self.unsigned = False
+        self.found: Found | None = None
         self._known = Frontier()
 
     def opened(self, name: str, found: Found) -> None:
@@ -55,6 +55,7 @@ class Head:
         if found.size < self._known.size:
             raise LedgerInvalid(f"{name}: {found.size} records, and this process had committed {self._known.size}")
         self.unsigned = found.unsigned
+        self.found = found
 
     def grow(self, row: tuple[int, bytes, bytes | None] | None, batch: Sequence[Built]) -> Grown:
         """The head after this batch.

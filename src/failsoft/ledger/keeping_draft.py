@@ -68,4 +68,6 @@ def _people(**names: str | None) -> Fields:
 
 
 def _words(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a reason is needed")
     return text[:WORDS].encode("utf-8", "replace").decode()

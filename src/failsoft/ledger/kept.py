@@ -8,12 +8,13 @@ Rules:
 3. A key that was destroyed was destroyed by an erasure that's on record, and one that's on record was carried out.
 4. A file of keys that can't be used is told once, and the rest is checked as if it weren't there.
 
-State kept: a line for each payload that is missing until now, and for each key that was erased.
+State kept: a line for each payload that is missing until now, and for each key: of a case, or erased.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -52,6 +53,7 @@ class KeptPayloads:
     sealed: int = 0
     erased: int = 0
     _vault: Vault | None = None
+    _sealed_under: Counter[str] = field(factory=Counter[str])
     _unusable: str | None = None
     _missing: dict[str, tuple[int, str, str | None]] = field(factory=dict[str, tuple[int, str, str | None]])
     _erasures: dict[str, int] = field(factory=dict[str, int])
@@ -98,7 +100,7 @@ class KeptPayloads:
         for _, (index, path, _) in sorted(self._missing.items(), key=lambda each: each[1]):
             report(TAMPERED, f"its payload {path!r:.40} is missing, and no record says that it was erased", index)
         for name, index in self._erasures.items():
-            if not self._is_gone(name):
+            if not self._is_gone(name) or self._sealed_under[name]:
                 report(INCOMPLETE, "the erasure that it declares isn't finished: run it again", index)
 
     def look_for_the_destroyed(self, size: int, report: Report) -> None:
@@ -130,6 +132,8 @@ class KeptPayloads:
         self, key: bytes, path: str, dek: str | None, row: tuple[bytes | None, bytes | None, bytes], problem: Problem
     ) -> None:
         name, nonce, data = row
+        if dek is not None:
+            self._sealed_under[dek] += 1
         if (None if name is None else name.hex()) != dek:
             problem(f"its payload {path!r:.40} is kept under another key than it names")
             return

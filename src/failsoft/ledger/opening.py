@@ -4,30 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from attrs import frozen
-
 from failsoft.errors import LedgerInvalid
+from failsoft.ledger import canonical
 from failsoft.ledger.merkle import BLOCK, Frontier, leaf_hash
 from failsoft.ledger.note import Checkpoint
-from failsoft.ledger.schema import FORMAT
+from failsoft.ledger.schema import FORMAT, Kind
 from failsoft.ledger.signer import Signer, SignerRefused
-from failsoft.ledger.store import Queries
+from failsoft.ledger.store import Found, Queries
+
+NEWEST = 64
+"""Records that a quick look reads."""
 
 Anchored = Callable[[], Sequence[Checkpoint]]
 """The newest checkpoints that anchors show."""
-
-
-@frozen
-class Found:
-    """A log that may be appended to.
-
-    Args:
-        unsigned: nobody has signed it so far.
-    """
-
-    origin: str
-    size: int
-    unsigned: bool
 
 
 def refuse_anew(name: str, signer: Signer | None, anchored: Anchored) -> None:
@@ -76,11 +65,27 @@ def check_log(connection: Queries, name: str, signer: Signer | None, anchored: A
     elif signer.key.name != log[0]:
         raise LedgerInvalid(
             f"{name}: this is the log of {log[0]!r}, and the key is named {signer.key.name!r}: make one with "
-            "`failsoft keys new --name`"
+            f"`failsoft keys new FILE --name {log[0]}`"
         )
     else:
         unsigned = _check_signed(connection, name, signer, anchored, frontier, head[2], unsigned)
-    return Found(log[0], head[0], unsigned)
+    return Found(log[0], head[0], unsigned, *_newest(connection, head[0]))
+
+
+def _newest(connection: Queries, size: int) -> tuple[bool, str]:
+    """Are the newest payloads encrypted, and where was the log copied? As far as its newest records say."""
+    copied_to, sealed = "", None
+    query = "SELECT body FROM ledger_record WHERE seq >= ? AND body IS NOT NULL ORDER BY seq DESC"
+    for (body,) in connection.execute(query, (size - NEWEST,)):
+        try:
+            fields = canonical.read(body)
+        except canonical.ProfileError:
+            continue
+        if sealed is None and "commitments" in fields:
+            sealed = "dek" in fields
+        if fields.get("type") == Kind.LEDGER_TRANSFERRED:
+            copied_to = copied_to or str(fields.get("to", ""))
+    return bool(sealed), copied_to
 
 
 def _check_signed(

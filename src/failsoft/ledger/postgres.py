@@ -31,7 +31,7 @@ from failsoft.ledger.postgres_schema import component, differences, grants, step
 from failsoft.ledger.record import Built
 from failsoft.ledger.schema import FORMAT
 from failsoft.ledger.signer import Signer, publish, signed_head
-from failsoft.ledger.store import OPENING, ORPHANED, PRUNE, AppendFailed, DatabaseFailed, Life, OpenCall, Queries
+from failsoft.ledger.store import OPENING, ORPHANED, PRUNE, AppendFailed, DatabaseFailed, Found, Life, OpenCall, Queries
 from failsoft.migrations import bring_up
 from failsoft.postgres_address import Address
 
@@ -108,6 +108,11 @@ class LedgerDatabase:
     def log(self) -> str:
         """As any store."""
         return str(self._open_database().execute(OPENING).fetchone()[0].hex())
+
+    @property
+    def found(self) -> Found | None:
+        """As any store."""
+        return self._head.found
 
     @property
     def unsigned(self) -> bool:

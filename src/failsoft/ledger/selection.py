@@ -235,7 +235,7 @@ class _Gathered:
         asked = _Asked.of(each.fields for each in self.of_calls())
         leaves = {each.leaf.hex() for each in self.entries.values()}
         first = min(self.entries)
-        in_force: dict[str, Entry] = {}
+        in_force: dict[str | int, Entry] = {}
         for entry in self.reader.records(kind=(*REFERRING, *CHANGES, *KEEPING)):
             if entry.body is None:
                 continue
@@ -246,11 +246,10 @@ class _Gathered:
                 in_force["lock"] = entry
             elif entry.kind == Kind.CONFIG_ACTIVATED:
                 digest = fields["config_sha256"]
-                if any(entry.index < at and digest == named for at, named in starts.items()):
-                    in_force[digest] = entry
+                in_force |= {at: entry for at, named in starts.items() if entry.index < at and digest == named}
             if leaves & set(fields.get("refs", {}).values()) or (entry.index > first and asked.concerns(entry, fields)):
                 self._take(entry, leaves)
-        for entry in in_force.values():
+        for entry in {each.index: each for each in in_force.values()}.values():
             self._with_artifacts(entry)
 
     def _with_artifacts(self, entry: Entry) -> None:

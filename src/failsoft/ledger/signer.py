@@ -131,7 +131,10 @@ def extends(connection: Queries, frontier: Frontier, earlier: Checkpoint) -> Non
     """
     size, old = frontier.size, earlier.size
     if old > size:
-        raise SignerRefused(f"{size} records, and a checkpoint of {old} was signed: the log was cut or rolled back")
+        raise SignerRefused(
+            f"{size} records, and a checkpoint of {old} was signed: the log was cut or rolled back, or it's a copy, and the "
+            "original was written to since"
+        )
     if old == 0:
         return
     proof = consistency_proof(lambda first, end: stored_range(connection, first, end), old, size)

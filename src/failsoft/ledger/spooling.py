@@ -28,7 +28,7 @@ from failsoft.ledger.keys import SigningKey
 from failsoft.ledger.locks import LiveFile
 from failsoft.ledger.record import Built
 from failsoft.ledger.spool import Spool, Spooling
-from failsoft.ledger.store import AppendFailed, DatabaseFailed, Life, OpenCall, Spare, Store
+from failsoft.ledger.store import AppendFailed, DatabaseFailed, Found, Life, OpenCall, Spare, Store
 
 FORWARDED = 64
 """Batches that are forwarded at once: records that come meanwhile wait for them."""
@@ -91,6 +91,11 @@ class SpoolingStore:
     def spare(self) -> Spare:
         """As the database's."""
         return self._inner.spare
+
+    @property
+    def found(self) -> Found | None:
+        """As the database's."""
+        return self._inner.found
 
     @property
     def unsigned(self) -> bool:

@@ -33,7 +33,7 @@ from failsoft.ledger.record import Built
 from failsoft.ledger.schema import FORMAT
 from failsoft.ledger.signer import Signer, publish, signed_head
 from failsoft.ledger.sqlite_schema import APPLICATION_ID, PAGE_SIZE, STATEMENTS, VERSION, differences
-from failsoft.ledger.store import OPENING, ORPHANED, PRUNE, AppendFailed, OpenCall
+from failsoft.ledger.store import OPENING, ORPHANED, PRUNE, AppendFailed, Found, OpenCall
 
 Connect = Callable[[str], sqlite3.Connection]
 
@@ -111,6 +111,11 @@ class LedgerFile:
     def log(self) -> str:
         """As any store."""
         return str(self._open_connection().execute(OPENING).fetchone()[0].hex())
+
+    @property
+    def found(self) -> Found | None:
+        """As any store."""
+        return self._head.found
 
     @property
     def unsigned(self) -> bool:

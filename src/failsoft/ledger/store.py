@@ -70,6 +70,23 @@ ORPHANED = "SELECT 1 FROM ledger_record WHERE call_id = ? AND type = 'call.orpha
 
 
 @frozen
+class Found:
+    """A log that may be appended to.
+
+    Args:
+        unsigned: nobody has signed it so far.
+        sealed: the newest payloads, as its newest records say, are encrypted.
+        copied_to: where its newest records say that it was copied; empty: nowhere.
+    """
+
+    origin: str
+    size: int
+    unsigned: bool
+    sealed: bool = False
+    copied_to: str = ""
+
+
+@frozen
 class OpenCall:
     """A call that began and didn't end."""
 
@@ -193,6 +210,11 @@ class Store(Protocol):
     @property
     def log(self) -> str:
         """Which log it is, wherever it's kept: the hash of its opening, hex. While it's open."""
+        ...
+
+    @property
+    def found(self) -> Found | None:
+        """What a quick look at the log found as it was opened last."""
         ...
 
     @property

@@ -114,7 +114,7 @@ class Verification:
         return [printable(line) for line in lines]
 
     def _coverage(self, covered: int) -> str:
-        tail = f"tail {self.size - covered}" + (", under the signed head" if self.head_signed else "")
+        tail = f"tail {max(0, self.size - covered)}" + (", under the signed head" if self.head_signed else "")
         witnesses = f"; cosigned by {self.witnesses} of the witnesses that you gave" if self.witnesses else ""
         return f"covered by checkpoint {covered} of {self.size}; {tail}{witnesses}"
 

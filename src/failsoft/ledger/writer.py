@@ -46,6 +46,7 @@ class StoredLedger:
         max_queue: records that may wait; what comes beyond is dropped, and declared as a gap.
         back_off: seconds until the first new try after a failure, and at most.
         signing: signs heads and checkpoints; None signs nothing.
+        payloads: records with payloads will be submitted; False: only what people do to a ledger.
     """
 
     healthy: bool
@@ -64,13 +65,23 @@ class StoredLedger:
         max_queue: int = 10_000,
         back_off: tuple[float, float] = (0.05, 5.0),
         signing: Signing | None = None,
+        payloads: bool = True,
     ) -> None:
         self.policy = policy
         self.healthy = False
         label = host or platform.node() or "unnamed-host"
         self.location = location
         self._settings = Settings(
-            self._store, origin, label, policy, clock, random_bytes, signing, location.sealing, self._tell_fields
+            self._store,
+            origin,
+            label,
+            policy,
+            clock,
+            random_bytes,
+            signing,
+            location.sealing,
+            payloads,
+            self._tell_fields,
         )
         self._clock = clock
         self._on_event = on_event
