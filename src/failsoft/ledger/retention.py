@@ -56,13 +56,13 @@ class CaseFile:
 
     Args:
         events: the latest date of each.
-        holds: who set those that nobody cleared, with the reason.
+        holds: person and reason of those that stand. Who lifts one lifts one of theirs, if they set any, else the oldest.
     """
 
     kind: str | None = None
     series: str | None = None
     events: dict[str, date] = field(factory=dict[str, date])
-    holds: list[str] = field(factory=list[str])
+    holds: list[tuple[str, str]] = field(factory=list[tuple[str, str]])
 
     @classmethod
     def of(cls, records: Iterable[Fields]) -> CaseFile:
@@ -76,9 +76,11 @@ class CaseFile:
                 case Kind.CASE_EVENT:
                     found.events[fields["event"]] = date.fromisoformat(fields["date"])
                 case Kind.LEGAL_HOLD_SET:
-                    found.holds.append(f"{fields['person']}: {fields['why']}")
+                    found.holds.append((fields["person"], fields["why"]))
                 case Kind.LEGAL_HOLD_CLEARED:
-                    found.holds.clear()
+                    own = (each for each in found.holds if each[0] == fields["person"])
+                    if (lifted := next(own, next(iter(found.holds), None))) is not None:
+                        found.holds.remove(lifted)
                 case _:
                     pass
         return found
@@ -108,12 +110,16 @@ class Retention:
         found = self.class_of(case)
         if found is None or found[1].after not in case.events:
             return None
-        return case.events[found[1].after] + timedelta(days=found[1].keep)
+        try:
+            return case.events[found[1].after] + timedelta(days=found[1].keep)
+        except OverflowError:  # an event of the year 9999, or a period of thousands of years
+            return date.max
 
     def forbids(self, case: CaseFile, now_ns: int) -> str | None:
         """Why nothing of the case may be erased now; None: it may."""
         if case.holds:
-            return f"a legal hold is on this case ({'; '.join(case.holds)}): have it cleared first"
+            told = "; ".join(f"{person}: {why}" for person, why in case.holds)
+            return f"a legal hold is on this case ({told}): have it cleared first"
         found = self.class_of(case)
         if found is None or found[1].erasable:
             return None
