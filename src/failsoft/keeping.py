@@ -56,6 +56,10 @@ def acting_on(
         problems.append('ledger.url: the ledger is off ("none"): nothing was recorded')
     if problems or location is None:
         raise ConfigurationError(problems)
+    if ledger is not None and not (isinstance(ledger, InDatabase) and isinstance(location, InDatabase)):
+        raise ConfigurationError(
+            [f"{ledger}: an owner is a role of the database that the ledger is in, and {location} isn't"]
+        )
     if isinstance(ledger, InDatabase):
         location = evolve(ledger, sealing=location.sealing)
     host = draft.config.host or socket.gethostname()

@@ -277,3 +277,24 @@ def test_whoever_writes_to_the_original_is_warned(file: InFile, tmp_path: Path) 
     warned: list[str] = []
     Acting(file, SystemClock(), warn=warned.append).record()
     assert f"was copied to {to}" in warned[0]
+
+
+@pytest.mark.parametrize("kind", ["file", "database"])
+@pytest.mark.parametrize("at", ["in the middle", "before the head"])
+def test_two_copies_to_the_same_place_make_one(
+    kind: str, at: str, file: InFile, database: InDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copying_module, "CHUNK", 5)
+    wrote(file, 9)
+    to: Location = InFile(tmp_path / "copy.db") if kind == "file" else database
+    finished: list[Copied] = []
+
+    def another(done: int, size: int) -> None:
+        if not finished and (done == size or at == "in the middle"):
+            wrote(file, 3)
+            finished.append(copied(file, to))
+
+    with pytest.raises(LedgerInvalid, match="somebody else copies to it at the same time"):
+        copied(file, to, progress=another)
+    found = verify(to)
+    assert (found.exit_code, found.size, found.root) == (0, finished[0].size, finished[0].root)

@@ -17,7 +17,8 @@ from tests.postgres_server import PostgresServer
 from failsoft.context import CallContext, Case
 from failsoft.core.effects import Recorded
 from failsoft.core.evidence import PayloadErased
-from failsoft.errors import LedgerInvalid
+from failsoft.errors import ConfigurationError, LedgerInvalid
+from failsoft.keeping import acting_on
 from failsoft.ledger import erasure as erasure_module
 from failsoft.ledger.copying import copy
 from failsoft.ledger.erasure import Acting, Erased, ErasureRefused, erase, happened, hold
@@ -263,6 +264,12 @@ class TestInterrupted:
         found = verify(place)
         assert (found.exit_code, found.payloads) == (0, 4)
 
+    def test_who_gives_no_reason_destroys_nothing(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        with pytest.raises(LedgerInvalid, match="a reason must be given"):
+            erased(place, basis=" ")
+        assert verify(place).payloads == 4
+
     @pytest.mark.parametrize(("name", "value"), [("deks", "x"), ("digests", "x")])
     def test_an_erasure_that_names_nothing_is_malformed(self, clear: InFile, name: str, value: str) -> None:
         wrote(clear, CONTEXT, "c1")
@@ -314,6 +321,27 @@ class TestHolds:
         hold(acting(place), "T-17", held=True, person="u-9", why="claim")
         assert erased(place).payloads == 4
 
+    def test_several_are_lifted_one_by_one(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        for person, why in (("u-9", "claim 26-104"), ("u-8", "claim 26-200"), ("u-7", "audit")):
+            hold(acting(place), CASE, held=True, person=person, why=why)
+        hold(acting(place), CASE, held=False, person="u-8", why="settled")  # one's own
+        with pytest.raises(ErasureRefused, match=r"\(u-9: claim 26-104; u-7: audit\)"):
+            erased(place)
+        hold(acting(place), CASE, held=False, person="u-1", why="settled")  # the oldest
+        with pytest.raises(ErasureRefused, match=r"\(u-7: audit\)"):
+            erased(place)
+        for _ in range(2):
+            hold(acting(place), CASE, held=False, person="u-1", why="closed")
+        assert erased(place).payloads == 4
+
+
+def test_an_owner_is_a_role_of_the_ledgers_database(tmp_path: Path) -> None:
+    config = tmp_path / "failsoft.toml"
+    config.write_text('[ledger]\nurl = "sqlite:///x.db"\n')
+    with pytest.raises(ConfigurationError, match="an owner is a role of the database"):
+        acting_on(config, InFile(tmp_path / "x.db"))
+
 
 DAY = 86_400 * SECOND
 
@@ -331,6 +359,7 @@ class TestRetention:
             ({"final-payment": "2026-01-10"}, "2026-01-11", "until 2029-01-10"),
             ({"final-payment": "2026-01-10"}, "2029-01-09", "until 2029-01-10"),
             ({"final-payment": "2026-01-10"}, "2029-01-10", None),
+            ({"final-payment": "9999-12-31"}, "2029-01-10", "until 9999-12-31"),
         ],
     )
     def test_a_contractors_records_are_kept_for_three_years_after_final_payment(
@@ -493,9 +522,9 @@ class TestWhoIsMeant:
 
     def test_a_reason_is_needed(self, place: InFile) -> None:
         wrote(place, CONTEXT, "c1")
-        with pytest.raises(LedgerInvalid, match="a reason is needed"):
+        with pytest.raises(LedgerInvalid, match="a reason must be given"):
             hold(acting(place), CASE, held=True, person="u-9", why=" ")
-        with pytest.raises(LedgerInvalid, match="a reason is needed"):
+        with pytest.raises(LedgerInvalid, match="a reason must be given"):
             erased(place, basis="")
         assert verify(place).payloads == 4
 

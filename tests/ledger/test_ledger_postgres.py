@@ -783,3 +783,17 @@ def test_an_address_whose_parts_arent_plain_isnt_shown(rest: str) -> None:
 )
 def test_an_address_is_shown_without_its_password(url: str, shown: str) -> None:
     assert str(locate(url)) == shown
+
+
+def test_lines_of_nobody_among_those_who_are_alive_are_passed_over(url: str) -> None:
+    first = ledger_at(url)
+    first.open()
+    first.close()
+    database = Database.at(Address.parse(url), 10)
+    database.execute("INSERT INTO ledger_live VALUES ('zz'), (''), (?)", ("0f" * 16,))
+    database.close()
+    assert not locate(url).store().anybody()
+    following = ledger_at(url)
+    following.open()
+    following.close()
+    assert rows(url, "SELECT emitter FROM ledger_live ORDER BY 1") == [("",), ("zz",)]

@@ -110,7 +110,7 @@ def _copy(both: _Copy, location: Location, to: Location, progress: Progress) -> 
         raise LedgerInvalid(f"{to}: what is there isn't the beginning of {location}")
     if begun == 0:
         receiver.take(
-            {"ledger_log": source.execute("SELECT id, origin, format, created, vkey FROM ledger_log").fetchall()}
+            {"ledger_log": source.execute("SELECT id, origin, format, created, vkey FROM ledger_log").fetchall()}, 0
         )
     payloads = source.payloads()
     rows = source.stream(
@@ -118,7 +118,8 @@ def _copy(both: _Copy, location: Location, to: Location, progress: Progress) -> 
         (begun,),
     )
     while chunk := list(islice(rows, CHUNK)):
-        receiver.take(_chunk(both.frontier, chunk, payloads, location))
+        after = both.frontier.size
+        receiver.take(_chunk(both.frontier, chunk, payloads, location), after)
         progress(both.frontier.size, size)
     if both.frontier.size != size or both.frontier.to_bytes() != tree:
         raise LedgerInvalid(f"{location}: its records aren't those of its head: run `failsoft verify` on it")
@@ -129,7 +130,8 @@ def _copy(both: _Copy, location: Location, to: Location, progress: Progress) -> 
                 "SELECT size, note, tsr, published_to FROM ledger_checkpoint"
             ).fetchall(),
             "ledger_head": [(0, size, tree, signature)],
-        }
+        },
+        size,
     )
     return Copied(size, both.frontier.root().hex(), begun)
 

@@ -69,5 +69,5 @@ def _people(**names: str | None) -> Fields:
 
 def _words(text: str) -> str:
     if not text.strip():
-        raise ValueError("a reason is needed")
+        raise ValueError("a reason must be given: it stands in the record")
     return text[:WORDS].encode("utf-8", "replace").decode()

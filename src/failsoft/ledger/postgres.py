@@ -52,6 +52,8 @@ WHERE emitter = ? AND type = 'call.started' AND NOT EXISTS (SELECT 1 FROM ledger
     WHERE ended.call_id = began.call_id AND ended.type IN ('call.completed', 'call.amended', 'call.orphaned'))
 ORDER BY eseq
 """
+_LIVE = "SELECT emitter FROM ledger_live WHERE emitter ~ '^[0-9a-f]{32}$'"
+"""Whoever may write may write other lines there, too: they're nobody's."""
 
 
 class NoSpare:
@@ -214,7 +216,7 @@ class LedgerDatabase:
     def gone(self, own: str) -> Iterator[tuple[str, Life]]:
         """As any store: those whose lock can be taken."""
         database = self._open_database()
-        for (emitter,) in database.execute("SELECT emitter FROM ledger_live WHERE emitter <> ? ORDER BY 1", (own,)):
+        for (emitter,) in database.execute(f"{_LIVE} AND emitter <> ? ORDER BY 1", (own,)):
             if database.execute("SELECT pg_try_advisory_lock(?::bigint)", (lock_of(emitter),)).fetchone()[0]:
                 yield emitter, _Shown(self, emitter)
 
@@ -245,9 +247,7 @@ class LedgerDatabase:
         try:
             if "ledger_live" not in _tables(database):
                 return False
-            return any(
-                not _free(database, emitter) for (emitter,) in database.execute("SELECT emitter FROM ledger_live")
-            )
+            return any(not _free(database, emitter) for (emitter,) in database.execute(_LIVE))
         finally:
             database.close()
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from failsoft.ledger.postgres import SECONDS, copy_in, set_up, transaction
 from failsoft.ledger.postgres_read import Database
-from failsoft.ledger.receiving import TABLES, Row
+from failsoft.ledger.receiving import TABLES, Row, check_alone
 from failsoft.postgres_address import Address
 
 _TYPES = {
@@ -22,10 +22,12 @@ class DatabaseReceiver:
         self.queries = self._database = Database.at(address, SECONDS)
         set_up(self._database)
 
-    def take(self, rows: dict[str, Sequence[Row]]) -> None:
+    def take(self, rows: dict[str, Sequence[Row]], after: int) -> None:
         """As any receiver."""
         database = self._database
         with transaction(database):
+            database.execute("SELECT pg_advisory_xact_lock(hashtext(?))", (f"failsoft copy {database.address.schema}",))
+            check_alone(database, database.address, after)
             for table, each in rows.items():
                 if table in _TYPES:
                     copy_in(database, f"COPY {table} FROM STDIN (FORMAT BINARY)", _TYPES[table], each)

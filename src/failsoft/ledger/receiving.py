@@ -40,13 +40,32 @@ class Receiver(Protocol):
         """To look at what is there."""
         ...
 
-    def take(self, rows: dict[str, Sequence[Row]]) -> None:
-        """Rows by table, all or none."""
+    def take(self, rows: dict[str, Sequence[Row]], after: int) -> None:
+        """Rows by table, all or none.
+
+        Args:
+            rows: what is taken.
+            after: how many records are there before.
+
+        Raises:
+            LedgerInvalid: others are there, or the whole copy: somebody else makes one at the same time.
+        """
         ...
 
     def close(self) -> None:
         """Let go of it."""
         ...
+
+
+def check_alone(queries: Queries, place: object, after: int) -> None:
+    """Is there what this copy has put there, and nothing else? Inside the transaction that adds to it.
+
+    Raises:
+        LedgerInvalid: it isn't so.
+    """
+    query = "SELECT (SELECT count(*) FROM ledger_head), coalesce(max(seq), -1) + 1 FROM ledger_record"
+    if tuple(queries.execute(query).fetchone()) != (0, after):
+        raise LedgerInvalid(f"{place}: somebody else copies to it at the same time: look at it, and run this again")
 
 
 class FileReceiver:
@@ -57,6 +76,7 @@ class FileReceiver:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._lock = FileLock(path.with_name(path.name + ".lock"))
         with self._lock.held():
             self.queries = connection = connect(address(path, "rwc"))
@@ -75,11 +95,12 @@ class FileReceiver:
                 raise
         self._connection = connection
 
-    def take(self, rows: dict[str, Sequence[Row]]) -> None:
+    def take(self, rows: dict[str, Sequence[Row]], after: int) -> None:
         """As any receiver."""
         with self._lock.held():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
+                check_alone(self.queries, self._path, after)
                 for table, each in rows.items():
                     marks = ", ".join("?" * TABLES[table])
                     again = "OR IGNORE " if table == "ledger_artifact" else ""

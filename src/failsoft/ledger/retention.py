@@ -59,13 +59,13 @@ class CaseFile:
     Args:
         kinds: all that its records name.
         events: the latest date of each.
-        holds: who set those that nobody cleared, with the reason.
+        holds: person and reason of those that stand. Who lifts one lifts one of theirs, if they set any, else the oldest.
     """
 
     kinds: set[str] = field(factory=set[str])
     series: str | None = None
     events: dict[str, date] = field(factory=dict[str, date])
-    holds: list[str] = field(factory=list[str])
+    holds: list[tuple[str, str]] = field(factory=list[tuple[str, str]])
 
     @classmethod
     def of(cls, records: Iterable[Fields]) -> CaseFile:
@@ -80,9 +80,11 @@ class CaseFile:
                 case Kind.CASE_EVENT:
                     found.events[fields["event"]] = date.fromisoformat(fields["date"])
                 case Kind.LEGAL_HOLD_SET:
-                    found.holds.append(f"{fields['person']}: {fields['why']}")
+                    found.holds.append((fields["person"], fields["why"]))
                 case Kind.LEGAL_HOLD_CLEARED:
-                    found.holds.clear()
+                    own = (each for each in found.holds if each[0] == fields["person"])
+                    if (lifted := next(own, next(iter(found.holds), None))) is not None:
+                        found.holds.remove(lifted)
                 case _:
                     pass
         return found
@@ -118,7 +120,8 @@ class Retention:
     def forbids(self, case: CaseFile, now_ns: int) -> str | None:
         """Why nothing of the case may be erased now; None: it may."""
         if case.holds:
-            return f"a legal hold is on this case ({'; '.join(case.holds)}): have it cleared first"
+            told = "; ".join(f"{person}: {why}" for person, why in case.holds)
+            return f"a legal hold is on this case ({told}): have it cleared first"
         today = datetime.fromtimestamp(now_ns / 1e9, UTC).date()
         for name, rules in self.classes_of(case):
             ends = _end(rules, case)
@@ -135,4 +138,7 @@ class Retention:
 
 def _end(rules: RetentionClass, case: CaseFile) -> date | None:
     began = case.events.get(rules.after)
-    return None if began is None else began + timedelta(days=rules.keep)
+    try:
+        return None if began is None else began + timedelta(days=rules.keep)
+    except OverflowError:  # an event of the year 9999, or a period of thousands of years
+        return date.max
