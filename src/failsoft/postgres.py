@@ -93,7 +93,10 @@ def reason(error: psycopg.Error, otherwise: str) -> str:
     """What may be said of a driver's error: the server's code, which stands in PostgreSQL's manual, or this."""
     if isinstance(error, (TooSlow, psycopg.errors.QueryCanceled)):
         return "too slow"
-    if error.sqlstate is not None:
-        return f"refused ({error.sqlstate})"
+    return otherwise if error.sqlstate is None else f"refused ({error.sqlstate})"
+
+
+def unreachable(error: psycopg.Error) -> str:
+    """Why a server can't be reached, or lets nobody in, as far as that may be told."""
     said = str(error)
-    return next((told for part, told in _SAID.items() if part in said), otherwise)
+    return "it can't be reached" + next((f": {told}" for part, told in _SAID.items() if part in said), "")

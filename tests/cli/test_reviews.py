@@ -230,7 +230,7 @@ def test_what_waits_is_listed_longest_first(ledger: str) -> None:
     lines = [" ".join(each.split()) for each in run("ledger", "reviews", ledger).stdout.splitlines()]
     assert lines == [
         f'3 c1 rate for case T-17 answered: "=1+1" pending since {at(2.1)}',
-        f"9 c4 rate answered: its answer isn't kept pending since {at(90_000.1)}",
+        f"9 c4 rate answered: its answer isn't kept, or is encrypted pending since {at(90_000.1)}",
         f"7 c3 grade answered: 5 pending since {at(90_003)} (appeal by vendor)",
         "3 pending",
     ]

@@ -238,10 +238,10 @@ class TestRefused:
         try:
             for _ in range(2):
                 with pytest.raises(UNREADABLE):
-                    receiver.take({"ledger_artifact": [artifact], "ledger_payload": [row, row]})
+                    receiver.take({"ledger_artifact": [artifact], "ledger_payload": [row, row]}, 0)
                 for table in ("ledger_artifact", "ledger_payload"):
                     assert receiver.queries.execute(f"SELECT 1 FROM {table}").fetchall() == []
-            receiver.take({"ledger_artifact": [artifact, artifact], "ledger_payload": [row]})
+            receiver.take({"ledger_artifact": [artifact, artifact], "ledger_payload": [row]}, 0)
             assert len(receiver.queries.execute("SELECT 1 FROM ledger_artifact").fetchall()) == 1
         finally:
             receiver.close()
@@ -253,9 +253,9 @@ class TestRefused:
                 "CREATE TEMP TRIGGER full BEFORE INSERT ON main.ledger_payload BEGIN SELECT RAISE(ROLLBACK, 'full'); END"
             )
             with pytest.raises(UNREADABLE, match="full"):
-                receiver.take({"ledger_payload": [(bytes(32), None, None, b"x")]})
+                receiver.take({"ledger_payload": [(bytes(32), None, None, b"x")]}, 0)
             receiver.queries.execute("DROP TRIGGER temp.full")
-            receiver.take({"ledger_payload": [(bytes(32), None, None, b"x")]})
+            receiver.take({"ledger_payload": [(bytes(32), None, None, b"x")]}, 0)
         finally:
             receiver.close()
 

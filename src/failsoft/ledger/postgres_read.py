@@ -11,7 +11,7 @@ import psycopg
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.postgres_schema import STEPS, TABLES, component, differences
 from failsoft.ledger.store import TAMPERED, UNREADABLE, UNUSABLE, DatabaseFailed, PayloadRow, Rows
-from failsoft.postgres import Bounded, reason
+from failsoft.postgres import Bounded, reason, unreachable
 from failsoft.postgres import connect as connect_to
 from failsoft.postgres_address import Address
 
@@ -52,7 +52,7 @@ class Database:
         try:
             connection = connect_to(address.url, seconds)
         except psycopg.Error as error:
-            raise failed(error, "it can't be reached") from None
+            raise failed(error, unreachable(error)) from None
         database = cls(connection, address)
         database.execute("SELECT set_config('search_path', ?, false)", (f"{address.schema}, pg_temp",))
         return database
