@@ -11,7 +11,7 @@ from itertools import count
 
 import pytest
 from attacked import Content, World, in_a_database, in_a_file, lived
-from attrs import frozen
+from attrs import evolve, frozen
 from ledgers import SystemClock, call, ledger_at, settled
 from signing import KEY, ORIGIN, signing_in
 from tests.postgres_server import PostgresServer
@@ -20,6 +20,7 @@ from failsoft.ledger.merkle import Frontier
 from failsoft.ledger.note import Checkpoint
 from failsoft.ledger.publishing import SECOND
 from failsoft.ledger.signer import Signer
+from failsoft.ledger.vault import PayloadKey, Sealing
 from failsoft.ledger.verify import INCOMPLETE, TAMPERED, WHOLE, Verification, verify
 
 KEYS = [KEY.verifier]
@@ -110,7 +111,8 @@ def append(world: World, now: Content) -> None:
     vkey, checkpoints = now.tables["ledger_log"][0][4], now.checkpoints
     now.tables["ledger_log"][0][4], now.head[3], now.tables["ledger_checkpoint"] = None, None, []
     world.attacked.put(now)
-    forger = ledger_at(world.attacked.closed, clock=SystemClock())
+    own = Sealing(PayloadKey(bytes(32)), world.attacked.folder / "forger.keys")
+    forger = ledger_at(evolve(world.attacked.closed, sealing=own), clock=SystemClock())
     forger.open()
     settled(call(forger, "forged")[1])
     forger.close()
