@@ -23,6 +23,7 @@ from failsoft.ledger.erasure import Acting, erase
 from failsoft.ledger.location import InDatabase, InFile, Location
 from failsoft.ledger.publishing import SECOND
 from failsoft.ledger.read import read
+from failsoft.ledger.spool import Spooling
 from failsoft.ledger.store import UNREADABLE
 from failsoft.ledger.vault import PayloadKey, Sealing
 from failsoft.ledger.verify import verify
@@ -298,3 +299,21 @@ def test_two_copies_to_the_same_place_make_one(
         copied(file, to, progress=another)
     found = verify(to)
     assert (found.exit_code, found.size, found.root) == (0, finished[0].size, finished[0].root)
+
+
+def test_a_copy_is_the_same_log_wherever_it_is(file: InFile, database: InDatabase, tmp_path: Path) -> None:
+    wrote(file)
+    copied(file, database)
+    spooling = InDatabase(database.address, spooling=Spooling(tmp_path / "spool", SystemClock()))
+    named: set[str] = set()
+    for place in (file, database, spooling):
+        store = place.store()
+        store.open(list)
+        named.add(store.log)
+        store.close()
+    assert named == {read_leaf(file)}
+
+
+def read_leaf(place: Location) -> str:
+    with read(place) as reader:
+        return reader.record(0).leaf.hex()

@@ -351,6 +351,31 @@ class TestFallingBack:
         whole(place)
 
 
+class TestHowLongOthersWait:
+    def test_a_slow_database_is_given_two_batches_at_a_time(
+        self, place: InDatabase, folder: Path, away: Away, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = SteppedClock()
+        store = InDatabase(place.address, spooling=Spooling(folder, clock)).store()
+        assert isinstance(store, SpoolingStore)
+        records = batch(8)
+        store.open(lambda: records[:1])
+        store.hold(EMITTER)
+        away.cut = True
+        for each in records[1:]:
+            store.append([each])
+        away.cut = False
+        monkeypatch.setattr(spooling_module, "FORWARD_NS", 0)
+        clock.now += 60 * SECOND
+        left = []
+        while store.spooling:
+            assert store._spool is not None
+            left.append(store._spool.waiting)
+            store.tidy()
+        store.close()
+        assert left == [7, 5, 3, 1]
+
+
 class TestKilled:
     def test_what_a_killed_process_left_is_forwarded_by_the_next(
         self, place: InDatabase, folder: Path, tmp_path: Path, postgres: PostgresServer
@@ -379,6 +404,23 @@ class TestKilled:
         found = kinds(place)
         assert (found.count("call.completed"), found.count("call.orphaned")) == (2, 2)
         whole(place)
+
+
+def test_a_damaged_file_that_was_left_behind_is_told_at_the_start_and_stays(
+    place: InDatabase, folder: Path, away: Away
+) -> None:
+    ledger = ledger_in(place)
+    ledger.open()
+    away.cut = True
+    settled(call(ledger, "c1")[1])
+    ledger.close()
+    away.cut = False
+    (left,) = folder.glob("*.db")
+    left.write_bytes(b"no database" * 1000)
+    for _ in range(2):
+        with pytest.raises(LedgerInvalid, match="the spool can't be used"):
+            ledger_in(place).open()
+    assert left.exists()
 
 
 def batch(size: int = 2) -> list[Built]:

@@ -31,7 +31,10 @@ from failsoft.ledger.spool import Spool, Spooling
 from failsoft.ledger.store import AppendFailed, DatabaseFailed, Found, Life, OpenCall, Spare, Store
 
 FORWARDED = 64
-"""Batches that are forwarded at once: records that come meanwhile wait for them."""
+"""Batches that are forwarded at once, at most: records that come meanwhile wait for them."""
+
+FORWARD_NS = 250_000_000
+"""So long they wait for that, but for the end of a batch. Two are forwarded in any case: one comes meanwhile."""
 
 RETRY_NS = 1_000_000_000
 
@@ -242,7 +245,7 @@ class SpoolingStore:
         assert self._spool is not None
         try:
             self._reopen()
-            if self._drained(self._spool, FORWARDED):
+            if self._drained(self._spool, FORWARDED, self._now() + FORWARD_NS):
                 self._spool.close()  # with it goes what SQLite's own log has of payloads
                 self.spooling = False
                 self._tell(None)
@@ -253,9 +256,11 @@ class SpoolingStore:
             at_fault = isinstance(error, LedgerInvalid) or (isinstance(error, AppendFailed) and not error.away)
             self._refused = str(error) if at_fault else None
 
-    def _drained(self, spool: Spool, most: int) -> bool:
-        """Forward so many batches; is none left?"""
-        for _ in range(most):
+    def _drained(self, spool: Spool, most: int, until: int | None = None) -> bool:
+        """Forward so many batches, two or those that can be until then; is none left?"""
+        for done in range(most):
+            if until is not None and done >= 2 and self._now() >= until:
+                break
             waiting = spool.first()
             if waiting is None:
                 return True
