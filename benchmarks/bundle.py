@@ -16,14 +16,14 @@ from pathlib import Path
 
 from failsoft.context import Actor, CallContext, Case
 from failsoft.core.evidence import Attempt, CallCompleted, CallStarted, ConfigActivated
-from failsoft.ledger.bundle import make, verifier
-from failsoft.ledger.keys import SigningKey
+from failsoft.ledger.bundles.bundle import make, verifier
+from failsoft.ledger.bundles.selection import Wanted
+from failsoft.ledger.checkpoints.publishing import Signing
+from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.location import locate
-from failsoft.ledger.publishing import Signing
 from failsoft.ledger.read import read
-from failsoft.ledger.selection import Wanted
-from failsoft.ledger.ticket import Ticket
-from failsoft.ledger.writer import StoredLedger
+from failsoft.ledger.writing.ticket import Ticket
+from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.outcome import Grade, Pin, Served, Source
 
 CALLS = 50

@@ -30,9 +30,9 @@ from benchmarks.ledger import SystemClock, completed, started
 from failsoft.core.effects import Recorded
 from failsoft.ledger.location import locate
 from failsoft.ledger.read import read
-from failsoft.ledger.ticket import Ticket
 from failsoft.ledger.verify import verify
-from failsoft.ledger.writer import StoredLedger
+from failsoft.ledger.writing.ticket import Ticket
+from failsoft.ledger.writing.writer import StoredLedger
 
 WRITERS = 4
 AT_ONCE = 8

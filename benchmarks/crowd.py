@@ -26,7 +26,7 @@ from benchmarks.ledger import SystemClock, asyncio_tasks
 from failsoft.ledger.location import locate
 from failsoft.ledger.read import read
 from failsoft.ledger.verify import verify
-from failsoft.ledger.writer import StoredLedger
+from failsoft.ledger.writing.writer import StoredLedger
 
 PROCESSES = 8
 TASKS = 64

@@ -23,9 +23,9 @@ from failsoft.core.evidence import Attempt, CallCompleted, CallStarted
 from failsoft.fault import Fault
 from failsoft.io.drive_async import AsyncDriver
 from failsoft.ledger.location import InFile, locate
-from failsoft.ledger.ticket import Ticket
 from failsoft.ledger.verify import verify
-from failsoft.ledger.writer import StoredLedger
+from failsoft.ledger.writing.ticket import Ticket
+from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.outcome import Grade, Pin, Served, Source
 from failsoft.prompt import Sampling
 

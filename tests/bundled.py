@@ -13,14 +13,14 @@ from struct import pack
 from typing import Any
 from zlib import crc32
 
-from failsoft.ledger.bundle import Bundle, make
-from failsoft.ledger.keys import SigningKey
-from failsoft.ledger.merkle import inclusion_proof, leaf_hash, over, root_of
-from failsoft.ledger.note import COSIGNATURE, Checkpoint, Note, Signature, VerifierKey
+from failsoft.ledger.bundles.bundle import Bundle, make
+from failsoft.ledger.bundles.selection import Wanted
+from failsoft.ledger.format.merkle import inclusion_proof, leaf_hash, over, root_of
+from failsoft.ledger.format.note import COSIGNATURE, Checkpoint, Note, Signature, VerifierKey
+from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.read import read
-from failsoft.ledger.record import Draft
-from failsoft.ledger.schema import Kind
-from failsoft.ledger.selection import Wanted
+from failsoft.ledger.records.record import Draft
+from failsoft.ledger.records.schema import Kind
 from tests.logs import JSON, Log, attempt, by
 
 ORIGIN = "example.com/procurement"

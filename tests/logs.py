@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from failsoft.io.clock import SystemClock
-from failsoft.ledger import draft
-from failsoft.ledger.keys import SigningKey
-from failsoft.ledger.record import Built, Draft, Emitter, timestamp
-from failsoft.ledger.schema import Kind
-from failsoft.ledger.signer import Signer
-from failsoft.ledger.sqlite import LedgerFile
+from failsoft.ledger.checkpoints.signer import Signer
+from failsoft.ledger.keys.ed25519 import SigningKey
+from failsoft.ledger.records import draft
+from failsoft.ledger.records.record import Built, Draft, Emitter, timestamp
+from failsoft.ledger.records.schema import Kind
+from failsoft.ledger.sqlite.store import LedgerFile
 
 START = 1_795_442_400_000_000_000  # 2026-11-23T14:00:00Z
 JSON = "application/json"

@@ -13,8 +13,8 @@ from pydantic import BaseModel, Field
 import failsoft
 from failsoft import Ask, Audit, Capability, Isolation, Referral, Required
 from failsoft.audit import AuditPlan, Marks, marks_of, plan_of
-from failsoft.ledger.draft import FACTS_BYTES, facts_of
 from failsoft.ledger.read import read
+from failsoft.ledger.records.draft import FACTS_BYTES, facts_of
 from failsoft.ledger.verify import verify
 
 

@@ -30,8 +30,8 @@ from failsoft.config_ledger import LedgerConfig
 from failsoft.config_read import read_file
 from failsoft.config_retention import RetentionClassConfig, RetentionConfig
 from failsoft.core.breaker_settings import BreakerSettings
-from failsoft.ledger.affected import COLUMNS
-from failsoft.ledger.query import FIELDS
+from failsoft.ledger.reading.affected import COLUMNS
+from failsoft.ledger.reading.query import FIELDS
 from failsoft.ledger.reviews import COLUMNS as REVIEWED
 from failsoft.replay.steps import STEPS
 from failsoft.telemetry import CATALOGUE

@@ -23,10 +23,10 @@ import failsoft
 from failsoft import Capability, Isolation, Message, Prompt
 from failsoft.config_read import read_mapping
 from failsoft.io.clock import SystemClock
-from failsoft.ledger.erasure import Acting, erase, hold
+from failsoft.ledger.acts.erasure import Acting, erase, hold
+from failsoft.ledger.keys.vault import PayloadKey, Sealing, Vault
 from failsoft.ledger.location import InDatabase, InFile, Location
 from failsoft.ledger.read import read
-from failsoft.ledger.vault import PayloadKey, Sealing, Vault
 from failsoft.ledger.verify import verify
 from failsoft.postgres_address import Address
 from tests.postgres_server import PostgresServer

@@ -11,9 +11,9 @@ from pydantic import SecretStr
 
 from failsoft import Capability, ConfigurationError, Isolation
 from failsoft.config_read import read_file, read_mapping
-from failsoft.ledger.anchors import CommandAnchor, FileAnchor, notes_in
-from failsoft.ledger.keys import SigningKey, write_key
-from failsoft.ledger.publishing import SECOND
+from failsoft.ledger.checkpoints.anchors import CommandAnchor, FileAnchor, notes_in
+from failsoft.ledger.checkpoints.publishing import SECOND
+from failsoft.ledger.keys.ed25519 import SigningKey, write_key
 from failsoft.ledger.verify import verify
 from failsoft.signing import signing_of
 

@@ -301,7 +301,7 @@ def test_an_application_that_configures_nothing_hears_nothing(
 
 
 def test_what_the_ledger_tells_is_in_the_catalogue() -> None:
-    from failsoft.ledger import writer
+    from failsoft.ledger.writing import writer
 
     told = set(re.findall(r'_tell\("([a-z.]+)"', Path(writer.__file__).read_text()))
     assert told

@@ -14,7 +14,7 @@ from failsoft.core.quality import Quality
 from failsoft.core.route import GuardedAdapter
 from failsoft.io.block_file import Block
 from failsoft.io.sharing import Sharing
-from failsoft.ledger.publishing import Coverage
+from failsoft.ledger.checkpoints.publishing import Coverage
 
 
 @frozen

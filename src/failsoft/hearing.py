@@ -15,7 +15,7 @@ from failsoft.core.degraded import DegradedShare
 from failsoft.core.effects import Clock
 from failsoft.core.evidence import BlockChanged, BreakerChanged
 from failsoft.io.sharing import Sharer
-from failsoft.ledger.writer import StoredLedger
+from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.telemetry import Telemetry
 
 

@@ -58,7 +58,7 @@ from failsoft.io.transport_sync import SyncTransport
 from failsoft.isolated import Isolated, Running
 from failsoft.kill_switch import KillSwitch
 from failsoft.ledger.location import Location
-from failsoft.ledger.writer import StoredLedger
+from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.lockfile.adapter_facts import missing_weights
 from failsoft.lockfile.document import Lock
 from failsoft.lockfile.facts import InForce

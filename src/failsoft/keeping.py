@@ -12,9 +12,9 @@ from failsoft.config_read import read_file
 from failsoft.config_retention import RetentionConfig
 from failsoft.errors import ConfigurationError
 from failsoft.io.clock import SystemClock
-from failsoft.ledger.erasure import Acting
+from failsoft.ledger.acts.erasure import Acting
+from failsoft.ledger.acts.retention import CLASSES, Retention, RetentionClass
 from failsoft.ledger.location import InDatabase, Location
-from failsoft.ledger.retention import CLASSES, Retention, RetentionClass
 from failsoft.signing import location_of, signing_of
 
 

@@ -24,7 +24,7 @@ from failsoft.core.evidence import Attempt, CallCompleted, CallStarted, ConfigAc
 from failsoft.core.judge import struck
 from failsoft.fault import FaultKind
 from failsoft.io.clock import SystemClock
-from failsoft.ledger.writer import StoredLedger
+from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.outcome import Pin, Source
 from failsoft.providers import PROVIDERS, Provider
 from failsoft.telemetry import Telemetry

@@ -23,7 +23,7 @@ from failsoft.errors import ConfigurationError
 from failsoft.fault import FaultKind
 from failsoft.io.clock import SystemClock
 from failsoft.ledger.location import Location, locate
-from failsoft.ledger.writer import StoredLedger
+from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.observer import Observer, Watch
 from failsoft.outcome import Pin
 from failsoft.providers import PROVIDERS

@@ -21,9 +21,9 @@ from failsoft.core.evidence import Act, PersonActed
 from failsoft.errors import ConfigurationError, LedgerInvalid, LedgerUnavailable
 from failsoft.ledger.location import Location
 from failsoft.ledger.read import Reader, read
+from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.reviews import Answer, standing
-from failsoft.ledger.schema import Kind
-from failsoft.ledger.writer import StoredLedger
+from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.review import DECISIONS, Decision
 from failsoft.telemetry import Telemetry
 

@@ -8,13 +8,13 @@ from failsoft.config_file import NO_KEY
 from failsoft.config_ledger import LedgerConfig
 from failsoft.core.effects import Clock
 from failsoft.errors import ConfigurationError
-from failsoft.ledger.anchors import Anchor, CommandAnchor, FileAnchor
-from failsoft.ledger.keys import SigningKey
+from failsoft.ledger.checkpoints.anchors import Anchor, CommandAnchor, FileAnchor
+from failsoft.ledger.checkpoints.publishing import Signing
+from failsoft.ledger.format.note import NoteInvalid
+from failsoft.ledger.keys.ed25519 import SigningKey
+from failsoft.ledger.keys.vault import PayloadKey, Sealing
 from failsoft.ledger.location import InDatabase, InFile, Location
-from failsoft.ledger.note import NoteInvalid
-from failsoft.ledger.publishing import Signing
-from failsoft.ledger.spool import Spooling
-from failsoft.ledger.vault import PayloadKey, Sealing
+from failsoft.ledger.spool.file import Spooling
 from failsoft.postgres_address import Address
 
 

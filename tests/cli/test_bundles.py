@@ -22,12 +22,12 @@ from typer.testing import CliRunner, Result
 from failsoft.cli import bundles
 from failsoft.cli.app import app
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger.bundle import verifier
-from failsoft.ledger.erasure import Acting
-from failsoft.ledger.keys import write_key
+from failsoft.ledger.acts.erasure import Acting
+from failsoft.ledger.bundles.bundle import verifier
+from failsoft.ledger.format.merkle import Frontier, leaf_hash
+from failsoft.ledger.format.note import Checkpoint
+from failsoft.ledger.keys.ed25519 import write_key
 from failsoft.ledger.location import InDatabase, InFile
-from failsoft.ledger.merkle import Frontier, leaf_hash
-from failsoft.ledger.note import Checkpoint
 from failsoft.ledger.read import read
 from failsoft.ledger.verify import verify
 from failsoft.postgres_address import Address
@@ -336,7 +336,7 @@ def _signed_again() -> bytes:
 
 
 def test_a_bundle_that_grows_beyond_what_is_read_is_unusable(log: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    from failsoft.ledger import verify_bundle
+    from failsoft.ledger.bundles import verify_bundle
 
     log.close()
     assert make("--call", "c1").exit_code == 0

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from failsoft import Capability, Isolation
 from failsoft.cli.app import app
-from failsoft.ledger.keys import SigningKey
+from failsoft.ledger.keys.ed25519 import SigningKey
 
 
 class Double(Capability[int, int]):

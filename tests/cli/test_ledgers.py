@@ -26,9 +26,9 @@ import failsoft
 from failsoft.cli.app import app
 from failsoft.cli.moments import beginning, ending, written
 from failsoft.cli.sheet import harmless
-from failsoft.ledger.affected import COLUMNS
-from failsoft.ledger.query import FIELDS
-from failsoft.ledger.schema import Kind
+from failsoft.ledger.reading.affected import COLUMNS
+from failsoft.ledger.reading.query import FIELDS
+from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.verify import verify
 from tests.logs import Log, at, attempt, by, snapshot
 

@@ -20,8 +20,8 @@ from typer.testing import CliRunner, Result
 from failsoft.cli.app import app
 from failsoft.cli.moments import ago, written
 from failsoft.ledger.read import read
+from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.reviews import COLUMNS
-from failsoft.ledger.schema import Kind
 from failsoft.ledger.verify import verify
 from tests.lockfile.shop import importable
 from tests.logs import Log, at, by

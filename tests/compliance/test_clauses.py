@@ -23,12 +23,12 @@ from failsoft.compliance.clauses import COLUMNS, Clause, Status, parse, shipped
 from failsoft.context import Actor, CallContext, Case
 from failsoft.core import evidence
 from failsoft.core.effects import Tokens
-from failsoft.ledger import draft
-from failsoft.ledger.keys import SigningKey, write_key
+from failsoft.ledger.keys.ed25519 import SigningKey, write_key
 from failsoft.ledger.read import read
-from failsoft.ledger.record import Draft
-from failsoft.ledger.schema import REQUIRED, Kind
-from failsoft.ledger.ticket import Ticket, TicketQueue
+from failsoft.ledger.records import draft
+from failsoft.ledger.records.record import Draft
+from failsoft.ledger.records.schema import REQUIRED, Kind
+from failsoft.ledger.writing.ticket import Ticket, TicketQueue
 from failsoft.outcome import Grade, Pin, Served, Source
 from failsoft.prompt import Sampling
 

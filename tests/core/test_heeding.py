@@ -9,7 +9,7 @@ import pytest
 
 from failsoft.core.effects import SECOND, HttpReply
 from failsoft.core.evidence import RetirementNotice
-from failsoft.ledger.draft import draft_of
+from failsoft.ledger.records.draft import draft_of
 from tests.core.scripted import Scene, StubLedger
 from tests.core.test_call import run
 

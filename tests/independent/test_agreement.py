@@ -39,16 +39,16 @@ from tests.bundled import (
 )
 from tests.independent.bundle_reader import examine, types_of_the_page
 
-from failsoft.ledger.bundle import verifier
-from failsoft.ledger.commitment import digest
-from failsoft.ledger.keys import SigningKey
-from failsoft.ledger.merkle import consistency_proof, leaf_hash, over
-from failsoft.ledger.note import Checkpoint, Note, Signature, VerifierKey, key_id
-from failsoft.ledger.record import Draft
-from failsoft.ledger.schema import Kind
-from failsoft.ledger.selection import Wanted
+from failsoft.ledger.bundles.bundle import verifier
+from failsoft.ledger.bundles.selection import Wanted
+from failsoft.ledger.bundles.verify_bundle import KINDS, verify
+from failsoft.ledger.format.commitment import digest
+from failsoft.ledger.format.merkle import consistency_proof, leaf_hash, over
+from failsoft.ledger.format.note import Checkpoint, Note, Signature, VerifierKey, key_id
+from failsoft.ledger.keys.ed25519 import SigningKey
+from failsoft.ledger.records.record import Draft
+from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.verify import verify as verify_ledger
-from failsoft.ledger.verify_bundle import KINDS, verify
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "ledger-format.md").read_text()
 VKEY = str(KEY.verifier)

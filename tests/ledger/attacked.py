@@ -20,13 +20,14 @@ from tests.postgres_server import PostgresServer
 from failsoft.context import CallContext, Case
 from failsoft.core.effects import Recorded
 from failsoft.core.evidence import ConfigActivated
-from failsoft.ledger import canonical, receiving
+from failsoft.ledger import receiving
+from failsoft.ledger.checkpoints.publishing import Signing
+from failsoft.ledger.format import canonical
+from failsoft.ledger.format.merkle import BLOCK, Frontier, leaf_hash
+from failsoft.ledger.keys.vault import PayloadKey, Sealing
 from failsoft.ledger.location import InDatabase, InFile, Location
-from failsoft.ledger.merkle import BLOCK, Frontier, leaf_hash
-from failsoft.ledger.publishing import Signing
-from failsoft.ledger.sqlite_schema import STATEMENTS
-from failsoft.ledger.vault import PayloadKey, Sealing
-from failsoft.ledger.writer import StoredLedger
+from failsoft.ledger.sqlite.schema import STATEMENTS
+from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.postgres_address import Address
 
 ANOTHER = CallContext(Case("T-17", "letter"))

@@ -18,12 +18,12 @@ from typing import Any
 from ledgers import SystemClock, call, ledger_at, settled, started
 
 from failsoft.core.effects import Recorded
-from failsoft.ledger import postgres
-from failsoft.ledger import sqlite as sqlite_module
-from failsoft.ledger.appender import Appender
 from failsoft.ledger.locks import LiveFile
-from failsoft.ledger.postgres_read import Database
-from failsoft.ledger.writer import StoredLedger
+from failsoft.ledger.postgres import store as postgres
+from failsoft.ledger.postgres.read import Database
+from failsoft.ledger.sqlite import store as sqlite_module
+from failsoft.ledger.writing.appender import Appender
+from failsoft.ledger.writing.writer import StoredLedger
 
 CALLS: dict[str, tuple[Any, str]] = {
     "rename": (os, "rename"),

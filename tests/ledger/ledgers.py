@@ -13,8 +13,8 @@ from typing import Any
 from failsoft.context import Actor, CallContext, Case
 from failsoft.core.evidence import Attempt, CallCompleted, CallStarted
 from failsoft.ledger.location import InFile, Location, locate
-from failsoft.ledger.ticket import Ticket
-from failsoft.ledger.writer import StoredLedger
+from failsoft.ledger.writing.ticket import Ticket
+from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.outcome import Grade, Pin, Served, Source
 from failsoft.postgres_address import is_postgres
 from failsoft.prompt import Sampling

@@ -9,12 +9,12 @@ from typing import Any
 
 from ledgers import SystemClock, call, ledger_at, settled
 
-from failsoft.ledger.anchors import Anchor
-from failsoft.ledger.keys import SigningKey
-from failsoft.ledger.merkle import Frontier, leaf_hash
-from failsoft.ledger.publishing import Signing
-from failsoft.ledger.sqlite_schema import STATEMENTS
-from failsoft.ledger.writer import StoredLedger
+from failsoft.ledger.checkpoints.anchors import Anchor
+from failsoft.ledger.checkpoints.publishing import Signing
+from failsoft.ledger.format.merkle import Frontier, leaf_hash
+from failsoft.ledger.keys.ed25519 import SigningKey
+from failsoft.ledger.sqlite.schema import STATEMENTS
+from failsoft.ledger.writing.writer import StoredLedger
 
 ORIGIN = "example.com/failsoft-test"
 KEY = SigningKey(ORIGIN, bytes(range(32)))

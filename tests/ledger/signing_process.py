@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from ledgers import call, settled
 from signing import signed_ledger
 
-from failsoft.ledger.anchors import FileAnchor
-from failsoft.ledger.keys import SigningKey
+from failsoft.ledger.checkpoints.anchors import FileAnchor
+from failsoft.ledger.keys.ed25519 import SigningKey
 
 
 def die() -> None:

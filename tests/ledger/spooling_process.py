@@ -9,7 +9,7 @@ from ledgers import SystemClock, call, completed, ledger_at, settled, started
 
 from failsoft.core.effects import Recorded
 from failsoft.ledger.location import InDatabase
-from failsoft.ledger.spool import Spooling
+from failsoft.ledger.spool.file import Spooling
 from failsoft.postgres_address import Address
 
 

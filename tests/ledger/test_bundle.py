@@ -16,21 +16,21 @@ from tests.postgres_server import PostgresServer
 
 from failsoft.core.evidence import Act, ConfigActivated, ExportCreated, LegalHold, PersonActed
 from failsoft.errors import LedgerInvalid, PayloadSealed
-from failsoft.ledger import archive
-from failsoft.ledger import bundle as bundling
-from failsoft.ledger.archive import write
-from failsoft.ledger.bundle import Bundle, verifier
-from failsoft.ledger.canonical import ProfileError, dump
-from failsoft.ledger.erasure import Acting, erase, happened, hold
+from failsoft.ledger.acts.erasure import Acting, erase, happened, hold
+from failsoft.ledger.bundles import archive
+from failsoft.ledger.bundles import bundle as bundling
+from failsoft.ledger.bundles.archive import write
+from failsoft.ledger.bundles.bundle import Bundle, verifier
+from failsoft.ledger.bundles.selection import NotCovered, NotWhole, Wanted, fits
+from failsoft.ledger.checkpoints.publishing import Signing
+from failsoft.ledger.format.canonical import ProfileError, dump
+from failsoft.ledger.format.note import Checkpoint
+from failsoft.ledger.keys.vault import PayloadKey, Sealing
 from failsoft.ledger.location import InFile, locate
-from failsoft.ledger.note import Checkpoint
-from failsoft.ledger.publishing import Signing
 from failsoft.ledger.read import read
-from failsoft.ledger.schema import Kind
-from failsoft.ledger.selection import NotCovered, NotWhole, Wanted, fits
-from failsoft.ledger.vault import PayloadKey, Sealing
+from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.verify import verify
-from failsoft.ledger.writer import StoredLedger
+from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.review import Decision
 
 VECTORS = Path(__file__).parents[3] / "shared" / "spec" / "vectors" / "ledger.json"
@@ -125,7 +125,7 @@ def test_reviews_and_what_refers_to_them_come_along_wherever_they_stand(tmp_path
 
 
 def test_a_lock_in_force_comes_with_its_bytes(tmp_path: Path) -> None:
-    from failsoft.ledger.record import Draft
+    from failsoft.ledger.records.record import Draft
 
     log = Office(tmp_path / "x.db")
     log.configure()
@@ -262,7 +262,7 @@ def test_a_changed_log_is_not_bundled(path: Path) -> None:
 
 
 def test_another_logs_key_signs_nothing(path: Path) -> None:
-    from failsoft.ledger.keys import SigningKey
+    from failsoft.ledger.keys.ed25519 import SigningKey
 
     with pytest.raises(LedgerInvalid, match=r"the key is 'example\.com/other'"):
         bundle(path, key=SigningKey("example.com/other", bytes(32)))
@@ -316,7 +316,7 @@ def test_a_bundle_of_a_long_log_uses_subtrees(tmp_path: Path) -> None:
 
 
 def _event() -> Any:
-    from failsoft.ledger.record import Draft
+    from failsoft.ledger.records.record import Draft
 
     return Draft(Kind.CASE_EVENT, {"said": "x"})
 

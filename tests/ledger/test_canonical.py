@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_merkle import VECTORS, vectors
 
-from failsoft.ledger.canonical import MAX_BYTES, ProfileError, dump, read, real
+from failsoft.ledger.format.canonical import MAX_BYTES, ProfileError, dump, read, real
 
 keys = st.text("ABCxyz019_.-", min_size=1, max_size=64)
 scalars = st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(st.characters(exclude_categories=["Cs"]))
@@ -158,6 +158,6 @@ def test_a_float_that_is_not_finite_is_refused(value: float) -> None:
 def test_hostile_keys_do_not_grow_the_memory_without_end() -> None:
     for number in range(3000):
         read(dump({f"key-{number}": 1}))
-    from failsoft.ledger import canonical
+    from failsoft.ledger.format import canonical
 
     assert len(canonical._keys_seen) <= canonical._KEYS_KEPT

@@ -9,13 +9,13 @@ from ledgers import SteppedClock, seeded
 from signing import KEY, ORIGIN
 
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger import draft
-from failsoft.ledger.head import Grown, Head
-from failsoft.ledger.keys import SigningKey
-from failsoft.ledger.merkle import BLOCK, Frontier, root_of
-from failsoft.ledger.opening import Found
-from failsoft.ledger.record import Built, Emitter
-from failsoft.ledger.signer import Signer
+from failsoft.ledger.checkpoints.head import Grown, Head
+from failsoft.ledger.checkpoints.opening import Found
+from failsoft.ledger.checkpoints.signer import Signer
+from failsoft.ledger.format.merkle import BLOCK, Frontier, root_of
+from failsoft.ledger.keys.ed25519 import SigningKey
+from failsoft.ledger.records import draft
+from failsoft.ledger.records.record import Built, Emitter
 from failsoft.ledger.store import AppendFailed
 
 EMITTER = Emitter(ORIGIN, SteppedClock(), seeded())

@@ -10,10 +10,10 @@ import pytest
 from tests.logs import Log, Process, at, attempt, by, snapshot
 
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger import draft
-from failsoft.ledger.attest import ATTESTED, SENT, UNDECIDED, Attestation, attest
 from failsoft.ledger.locks import LiveFile
-from failsoft.ledger.schema import Kind
+from failsoft.ledger.reading.attest import ATTESTED, SENT, UNDECIDED, Attestation, attest
+from failsoft.ledger.records import draft
+from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.verify import verify
 
 
@@ -310,7 +310,7 @@ def test_what_went_there_counts_more_than_what_cant_be_told(log: Log, process: P
 
 
 def test_many_configurations_dont_fill_the_memory(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("failsoft.ledger.senders._KEPT", 1)
+    monkeypatch.setattr("failsoft.ledger.reading.senders._KEPT", 1)
     for second in (1, 2):
         log.first.configure(snapshot(providers={f"a{second}": "vllm"}), second)
         log.first.call(f"c{second}", second + 0.5, attempt(f"a{second}"), route=(f"a{second}",))
@@ -325,7 +325,7 @@ def test_records_that_are_written_meanwhile_arent_looked_at(
         process.call("c1", 2, attempt())
         return found
 
-    monkeypatch.setattr("failsoft.ledger.attest.verify", verified)
+    monkeypatch.setattr("failsoft.ledger.reading.attest.verify", verified)
     assert attest(log.path, "openai", at(0)).exit_code == ATTESTED
     log.close()
 

@@ -17,15 +17,15 @@ from failsoft.context import CallContext
 from failsoft.core.effects import Recorded
 from failsoft.core.evidence import ConfigActivated
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger import copying as copying_module
-from failsoft.ledger.copying import Copied, copy
-from failsoft.ledger.erasure import Acting, erase
+from failsoft.ledger.acts import copying as copying_module
+from failsoft.ledger.acts.copying import Copied, copy
+from failsoft.ledger.acts.erasure import Acting, erase
+from failsoft.ledger.checkpoints.publishing import SECOND
+from failsoft.ledger.keys.vault import PayloadKey, Sealing
 from failsoft.ledger.location import InDatabase, InFile, Location
-from failsoft.ledger.publishing import SECOND
 from failsoft.ledger.read import read
-from failsoft.ledger.spool import Spooling
+from failsoft.ledger.spool.file import Spooling
 from failsoft.ledger.store import UNREADABLE
-from failsoft.ledger.vault import PayloadKey, Sealing
 from failsoft.ledger.verify import verify
 from failsoft.postgres_address import Address
 
@@ -138,7 +138,7 @@ class TestInterrupted:
         wrote(file)
         to = InFile(tmp_path / "to.db")
         with monkeypatch.context() as patched:
-            patched.setattr("failsoft.ledger.receiving.STATEMENTS", ("CREATE TABLE half (a)", "and then the end"))
+            patched.setattr("failsoft.ledger.sqlite.receiving.STATEMENTS", ("CREATE TABLE half (a)", "and then the end"))
             with pytest.raises(LedgerInvalid):
                 copied(file, to)
         assert to.path.exists()

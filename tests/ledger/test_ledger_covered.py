@@ -14,15 +14,15 @@ from ledgers import SystemClock, call, ledger_at, rows, settled, started
 from signing import KEY, NEXT, ORIGIN, attack, signed_ledger, signing_in, write
 
 from failsoft.errors import ConfigurationError, LedgerInvalid
-from failsoft.ledger import draft
-from failsoft.ledger.anchors import Anchor, CommandAnchor, FileAnchor, notes_in
-from failsoft.ledger.keys import SigningKey, open_checkpoint
-from failsoft.ledger.note import COSIGNATURE, Checkpoint, Note, Signature, VerifierKey
+from failsoft.ledger.acts.rotation import rotate
+from failsoft.ledger.checkpoints.anchors import Anchor, CommandAnchor, FileAnchor, notes_in
+from failsoft.ledger.checkpoints.signer import Signer
+from failsoft.ledger.format.note import COSIGNATURE, Checkpoint, Note, Signature, VerifierKey
+from failsoft.ledger.keys.ed25519 import SigningKey, open_checkpoint
 from failsoft.ledger.read import read
-from failsoft.ledger.record import Emitter
-from failsoft.ledger.rotation import rotate
-from failsoft.ledger.signer import Signer
-from failsoft.ledger.sqlite import LedgerFile
+from failsoft.ledger.records import draft
+from failsoft.ledger.records.record import Emitter
+from failsoft.ledger.sqlite.store import LedgerFile
 from failsoft.ledger.verify import Verification, verify
 
 KEYS = [KEY.verifier]

@@ -13,10 +13,10 @@ from ledgers import Faults, ledger_at, rows, settled, started, types, until
 from failsoft import processes
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger import sqlite as sqlite_module
 from failsoft.ledger.disk import Ballast, network_file_system, sync_folder
 from failsoft.ledger.locks import FileLock, LiveFile, alive
-from failsoft.ledger.sqlite import LedgerFile
+from failsoft.ledger.sqlite import store as sqlite_module
+from failsoft.ledger.sqlite.store import LedgerFile
 from failsoft.ledger.store import AppendFailed
 from failsoft.ledger.verify import verify
 from failsoft.processes import is_locked
@@ -291,7 +291,7 @@ def test_the_file_and_its_connection_are_set_up_as_published(tmp_path: Path) -> 
 
 
 def test_a_write_ahead_log_stays_bounded_by_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("failsoft.ledger.sqlite.CHECKPOINT_PAGES", 64)
+    monkeypatch.setattr("failsoft.ledger.sqlite.store.CHECKPOINT_PAGES", 64)
     ledger = ledger_at(tmp_path / "x.db")
     ledger.open()
     for number in range(60):

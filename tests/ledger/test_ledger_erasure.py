@@ -19,16 +19,16 @@ from failsoft.core.effects import Recorded
 from failsoft.core.evidence import PayloadErased
 from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.keeping import acting_on
-from failsoft.ledger import erasure as erasure_module
-from failsoft.ledger.copying import copy
-from failsoft.ledger.erasure import Acting, Erased, ErasureRefused, erase, happened, hold
-from failsoft.ledger.kept import KeptPayloads
+from failsoft.ledger.acts import erasure as erasure_module
+from failsoft.ledger.acts.copying import copy
+from failsoft.ledger.acts.erasure import Acting, Erased, ErasureRefused, erase, happened, hold
+from failsoft.ledger.acts.retention import CaseFile, Retention, RetentionClass
+from failsoft.ledger.checkpoints.publishing import SECOND
+from failsoft.ledger.keys.vault import PayloadKey, Sealing, Vault
 from failsoft.ledger.location import InDatabase, InFile, Location
-from failsoft.ledger.publishing import SECOND
 from failsoft.ledger.read import read
-from failsoft.ledger.retention import CaseFile, Retention, RetentionClass
-from failsoft.ledger.sqlite import LedgerFile
-from failsoft.ledger.vault import PayloadKey, Sealing, Vault
+from failsoft.ledger.sqlite.store import LedgerFile
+from failsoft.ledger.verification.kept import KeptPayloads
 from failsoft.ledger.verify import verify
 from failsoft.postgres_address import Address
 
@@ -111,7 +111,7 @@ class TestErasing:
     def test_in_postgres_many_go_in_several_commands(
         self, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("failsoft.ledger.postgres.FORGOTTEN", 3)
+        monkeypatch.setattr("failsoft.ledger.postgres.store.FORGOTTEN", 3)
         place = InDatabase(Address.parse(f"{postgres.url}&schema=erased_by_and_by"))
         wrote(place, CONTEXT, "c1", "c2")
         assert erased(place).payloads == 8
@@ -159,7 +159,7 @@ class TestErasing:
     ) -> None:
         wrote(clear, CONTEXT, "c1", "c2")
         monkeypatch.setattr(erasure_module, "NAMED", 3)
-        monkeypatch.setattr("failsoft.ledger.sqlite.FORGOTTEN", 3)
+        monkeypatch.setattr("failsoft.ledger.sqlite.store.FORGOTTEN", 3)
         assert len(erased(clear).records) == 3
         assert verify(clear).exit_code == 0
 

@@ -12,9 +12,9 @@ from ledgers import call, ledger_at, seeded
 
 from failsoft.core.evidence import ConfigActivated
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger import sqlite_read as sqlite_module
-from failsoft.ledger.canonical import ProfileError
+from failsoft.ledger.format.canonical import ProfileError
 from failsoft.ledger.read import read
+from failsoft.ledger.sqlite import read as sqlite_module
 from failsoft.ledger.verify import TAMPERED, UNUSABLE, WHOLE, verify
 
 STRIDE = 331

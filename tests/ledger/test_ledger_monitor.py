@@ -11,9 +11,9 @@ import pytest
 from ledgers import ledger_at, rows
 from signing import KEY, NEXT, ORIGIN, attack, recompute, write
 
-from failsoft.ledger.monitor import monitor
-from failsoft.ledger.note import Checkpoint
-from failsoft.ledger.sqlite_read import SqliteSource
+from failsoft.ledger.format.note import Checkpoint
+from failsoft.ledger.sqlite.read import SqliteSource
+from failsoft.ledger.verification.monitor import monitor
 
 KEYS = [KEY.verifier]
 
@@ -162,6 +162,6 @@ def test_a_damaged_column_is_unusable(path: Path, state: Path, monkeypatch: pyte
         def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
             return super().execute(sql.replace("SELECT size, note", "SELECT size, 5"), *arguments)
 
-    monkeypatch.setattr("failsoft.ledger.sqlite_read.connect", lambda ledger: sqlite3.connect(ledger, factory=Damaged))
+    monkeypatch.setattr("failsoft.ledger.sqlite.read.connect", lambda ledger: sqlite3.connect(ledger, factory=Damaged))
     seen = monitor(state, path)
     assert (seen.exit_code, "can't be read" in seen.told) == (3, True)

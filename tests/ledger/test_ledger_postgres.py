@@ -21,22 +21,23 @@ from tests.postgres_server import PostgresServer
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.core.evidence import BreakerChanged, ConfigActivated
 from failsoft.errors import ConfigurationError, LedgerInvalid
-from failsoft.ledger import draft, postgres_schema
-from failsoft.ledger import postgres as postgres_module
-from failsoft.ledger.attest import attest
-from failsoft.ledger.erasure import Acting, erase
+from failsoft.ledger.acts.erasure import Acting, erase
+from failsoft.ledger.acts.rotation import rotate
+from failsoft.ledger.checkpoints.publishing import SECOND
+from failsoft.ledger.format.merkle import Frontier
 from failsoft.ledger.location import InDatabase, locate
-from failsoft.ledger.merkle import Frontier
-from failsoft.ledger.monitor import monitor
-from failsoft.ledger.postgres import LedgerDatabase, prepare
-from failsoft.ledger.postgres_read import Database, PostgresSource
-from failsoft.ledger.publishing import SECOND
+from failsoft.ledger.postgres import schema as postgres_schema
+from failsoft.ledger.postgres import store as postgres_module
+from failsoft.ledger.postgres.read import Database, PostgresSource
+from failsoft.ledger.postgres.store import LedgerDatabase, prepare
 from failsoft.ledger.read import read
-from failsoft.ledger.record import Built, Emitter
-from failsoft.ledger.rotation import rotate
+from failsoft.ledger.reading.attest import attest
+from failsoft.ledger.records import draft
+from failsoft.ledger.records.record import Built, Emitter
 from failsoft.ledger.store import AppendFailed, DatabaseFailed
+from failsoft.ledger.verification.monitor import monitor
 from failsoft.ledger.verify import verify
-from failsoft.ledger.writer import StoredLedger
+from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.outcome import Pin
 from failsoft.postgres_address import Address
 
@@ -179,7 +180,7 @@ class TestTheSameLog:
     ) -> None:
         for number in range(5):
             settled(call(ledger, f"c{number}")[1])
-        monkeypatch.setattr("failsoft.ledger.postgres_read.FETCHED", 3)
+        monkeypatch.setattr("failsoft.ledger.postgres.read.FETCHED", 3)
         with read(url) as reader:
             assert [each.index for each in reader.records()] == list(range(12))
 

@@ -15,8 +15,8 @@ from ledgers import Faults, SystemClock, call, ledger_at, rows, settled, started
 from processes import Process, missing
 
 from failsoft.core.effects import Recorded, Unrecorded
-from failsoft.ledger import writer as writer_module
 from failsoft.ledger.verify import verify
+from failsoft.ledger.writing import writer as writer_module
 
 
 def writing(path: Path, *arguments: str) -> Process:

@@ -17,16 +17,16 @@ from tests.postgres_server import PostgresServer
 from failsoft.context import CallContext, Case
 from failsoft.core.effects import Recorded
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger import pruning as pruning_module
-from failsoft.ledger.attest import attest
-from failsoft.ledger.copying import copy
-from failsoft.ledger.erasure import Acting, ErasureRefused, happened, hold
+from failsoft.ledger.acts import pruning as pruning_module
+from failsoft.ledger.acts.copying import copy
+from failsoft.ledger.acts.erasure import Acting, ErasureRefused, happened, hold
+from failsoft.ledger.acts.pruning import Pruned, prune
+from failsoft.ledger.acts.retention import Retention, RetentionClass
+from failsoft.ledger.checkpoints.publishing import SECOND
 from failsoft.ledger.location import InDatabase, InFile, Location
-from failsoft.ledger.pruning import Pruned, prune
-from failsoft.ledger.publishing import SECOND
 from failsoft.ledger.read import read
-from failsoft.ledger.retention import Retention, RetentionClass
-from failsoft.ledger.sqlite import LedgerFile
+from failsoft.ledger.reading.attest import attest
+from failsoft.ledger.sqlite.store import LedgerFile
 from failsoft.ledger.verify import verify
 from failsoft.postgres_address import Address
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from tests.logs import JSON, Log, Process, at, attempt, by
 
-from failsoft.ledger import draft
-from failsoft.ledger.affected import COLUMNS, Decision, affected, undeclared
-from failsoft.ledger.query import FIELDS, Query, find, row_of
 from failsoft.ledger.read import Reader, read
-from failsoft.ledger.record import Draft
-from failsoft.ledger.schema import Kind
+from failsoft.ledger.reading.affected import COLUMNS, Decision, affected, undeclared
+from failsoft.ledger.reading.query import FIELDS, Query, find, row_of
+from failsoft.ledger.records import draft
+from failsoft.ledger.records.record import Draft
+from failsoft.ledger.records.schema import Kind
 
 CASE = {"case": {"id": "T-17"}}
 
@@ -96,7 +96,7 @@ def test_the_newest_come_in_the_order_of_the_log(reader: Reader) -> None:
 
 def test_records_are_read_as_they_are_asked_for(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     found = find(reader, Query())
-    monkeypatch.setattr("failsoft.ledger.canonical.read", lambda _: {"type": "x"})
+    monkeypatch.setattr("failsoft.ledger.format.canonical.read", lambda _: {"type": "x"})
     assert next(found)[1] == {"type": "x"}
     monkeypatch.undo()
     assert next(found)[1]["type"] == "emitter.opened"

@@ -10,9 +10,10 @@ from ledgers import call, ledger_at, settled, started
 
 from failsoft.core.evidence import ConfigActivated
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger import merkle, sqlite_read
+from failsoft.ledger.format import merkle
 from failsoft.ledger.read import Reader, read
-from failsoft.ledger.sqlite_read import connect
+from failsoft.ledger.sqlite import read as sqlite_read
+from failsoft.ledger.sqlite.read import connect
 
 
 @pytest.fixture(scope="module")

@@ -14,13 +14,14 @@ from test_merkle import VECTORS, vectors
 from failsoft.context import Actor, CallContext, Case
 from failsoft.core.effects import Tokens
 from failsoft.core.evidence import BlockChanged, BreakerChanged, CallAmended, ConfigActivated
-from failsoft.ledger import canonical, commitment, draft
-from failsoft.ledger import record as record_module
-from failsoft.ledger.commitment import Disclosure
-from failsoft.ledger.draft import draft_of
-from failsoft.ledger.merkle import leaf_hash
-from failsoft.ledger.record import Emitter, timestamp
-from failsoft.ledger.schema import REQUIRED, Kind
+from failsoft.ledger.format import canonical, commitment
+from failsoft.ledger.format.commitment import Disclosure
+from failsoft.ledger.format.merkle import leaf_hash
+from failsoft.ledger.records import draft
+from failsoft.ledger.records import record as record_module
+from failsoft.ledger.records.draft import draft_of
+from failsoft.ledger.records.record import Emitter, timestamp
+from failsoft.ledger.records.schema import REQUIRED, Kind
 from failsoft.outcome import Pin, Served, Source
 from failsoft.prompt import Sampling
 

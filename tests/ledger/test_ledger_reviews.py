@@ -18,12 +18,12 @@ from tests.logs import TEXT, Log, at, by
 
 from failsoft.context import Actor, Case
 from failsoft.core.evidence import CallAmended, PersonActed
-from failsoft.ledger.canonical import ProfileError
-from failsoft.ledger.person_draft import need_of, person_acted
+from failsoft.ledger.format.canonical import ProfileError
 from failsoft.ledger.read import read
-from failsoft.ledger.record import Built, Draft
+from failsoft.ledger.records.person_draft import need_of, person_acted
+from failsoft.ledger.records.record import Built, Draft
+from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.reviews import COLUMNS, Review, pending, reviewed, standing
-from failsoft.ledger.schema import Kind
 from failsoft.ledger.verify import verify
 from failsoft.outcome import Source
 from failsoft.review import ReviewNeed, sampled

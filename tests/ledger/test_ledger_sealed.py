@@ -19,13 +19,13 @@ from failsoft.context import CallContext
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.core.evidence import RetirementNotice
 from failsoft.errors import ConfigurationError, LedgerInvalid, PayloadSealed
-from failsoft.ledger import vault as vault_module
+from failsoft.ledger.format.note import NoteInvalid
+from failsoft.ledger.keys import vault as vault_module
+from failsoft.ledger.keys.vault import CaseKey, Kept, PayloadKey, Sealing, Vault, VaultFailed
 from failsoft.ledger.location import InDatabase, InFile, Location
-from failsoft.ledger.note import NoteInvalid
 from failsoft.ledger.read import read
-from failsoft.ledger.vault import CaseKey, Kept, PayloadKey, Sealing, Vault, VaultFailed
 from failsoft.ledger.verify import verify
-from failsoft.ledger.writer import StoredLedger
+from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.postgres_address import Address
 
 VECTORS = Path(__file__).parents[3] / "shared" / "spec" / "vectors" / "ledger.json"

@@ -18,16 +18,16 @@ from signing import KEY, NEXT, ORIGIN, attack, signed_ledger, signing_in, write
 
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger.anchors import Anchoring, CommandAnchor, FileAnchor, notes_in
-from failsoft.ledger.keys import SigningKey, open_checkpoint, verify
+from failsoft.ledger.checkpoints.anchors import Anchoring, CommandAnchor, FileAnchor, notes_in
+from failsoft.ledger.checkpoints.publishing import SECOND, Publisher, Signing
+from failsoft.ledger.checkpoints.signer import Signer, SignerRefused, publish
+from failsoft.ledger.format.merkle import Frontier
+from failsoft.ledger.format.note import Checkpoint, VerifierKey
+from failsoft.ledger.keys.ed25519 import SigningKey, open_checkpoint, verify
 from failsoft.ledger.location import InFile
-from failsoft.ledger.merkle import Frontier
-from failsoft.ledger.note import Checkpoint, VerifierKey
-from failsoft.ledger.publishing import SECOND, Publisher, Signing
 from failsoft.ledger.read import read
-from failsoft.ledger.signer import Signer, SignerRefused, publish
-from failsoft.ledger.ticket import TicketQueue
 from failsoft.ledger.verify import verify as verify_ledger
+from failsoft.ledger.writing.ticket import TicketQueue
 
 
 @pytest.fixture
@@ -592,7 +592,7 @@ def test_without_anchors_there_is_nothing_to_wait_for() -> None:
 
 
 def test_a_close_leaves_an_anchor_that_hangs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("failsoft.ledger.publishing.CLOSE_SECONDS", 0.01)
+    monkeypatch.setattr("failsoft.ledger.checkpoints.publishing.CLOSE_SECONDS", 0.01)
     gate = Gate()
     write(path, 1, anchors=[gate])
     assert gate.taken == []
@@ -600,7 +600,7 @@ def test_a_close_leaves_an_anchor_that_hangs(path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_ledgers_checkpoints_reach_its_anchors(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("failsoft.ledger.publishing.CLOSE_SECONDS", 0.01)
+    monkeypatch.setattr("failsoft.ledger.checkpoints.publishing.CLOSE_SECONDS", 0.01)
     anchor = FileAnchor(tmp_path / "a")
     events: list[str] = []
     failing = CommandAnchor((str(tmp_path / "none"),))

@@ -19,17 +19,17 @@ from tests.postgres_server import PostgresServer
 from failsoft import Isolation
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger import draft
-from failsoft.ledger import spooling as spooling_module
+from failsoft.ledger.checkpoints.publishing import SECOND
 from failsoft.ledger.location import InDatabase
-from failsoft.ledger.postgres_read import Database
-from failsoft.ledger.publishing import SECOND
-from failsoft.ledger.record import Built, Emitter
-from failsoft.ledger.spool import Spool, Spooling
-from failsoft.ledger.spooling import SpoolingStore
+from failsoft.ledger.postgres.read import Database
+from failsoft.ledger.records import draft
+from failsoft.ledger.records.record import Built, Emitter
+from failsoft.ledger.spool import store as spooling_module
+from failsoft.ledger.spool.file import Spool, Spooling
+from failsoft.ledger.spool.store import SpoolingStore
 from failsoft.ledger.store import AppendFailed, DatabaseFailed
 from failsoft.ledger.verify import verify
-from failsoft.ledger.writer import StoredLedger
+from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.postgres_address import Address
 
 SCHEMAS = (f"spool_{number}" for number in count())

@@ -14,12 +14,12 @@ from ledgers import CONTEXT, call, error, ledger_at, seeded, settled, started
 
 from failsoft.core.evidence import CallAmended, ConfigActivated
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger import canonical
-from failsoft.ledger.merkle import Frontier, leaf_hash, root_of
+from failsoft.ledger.format import canonical
+from failsoft.ledger.format.merkle import Frontier, leaf_hash, root_of
 from failsoft.ledger.read import read
-from failsoft.ledger.sqlite_read import SqliteSource, _header_holds, _own_wal
+from failsoft.ledger.sqlite.read import SqliteSource, _header_holds, _own_wal
+from failsoft.ledger.verification.walk import Walk
 from failsoft.ledger.verify import Problem, Verification, _Findings, verify
-from failsoft.ledger.walk import Walk
 
 CALLS = 140  # so that a block of 256 leaves is complete
 
@@ -56,7 +56,7 @@ def attacker(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def put_back(connection: sqlite3.Connection) -> None:
-    from failsoft.ledger.sqlite_schema import STATEMENTS
+    from failsoft.ledger.sqlite.schema import STATEMENTS
 
     for statement in STATEMENTS:
         if statement.startswith("CREATE TRIGGER"):
@@ -581,7 +581,7 @@ def test_a_ledger_that_cant_be_read_now_is_unusable_not_tampered_with(
         def execute(self, *_: Any) -> Any:
             raise error(code, "no")
 
-    monkeypatch.setattr("failsoft.ledger.sqlite_read.connect", lambda path: sqlite3.connect(path, factory=Refusing))
+    monkeypatch.setattr("failsoft.ledger.sqlite.read.connect", lambda path: sqlite3.connect(path, factory=Refusing))
     found = verify(path)
     assert found.exit_code == exit_code
     assert told in said(found)

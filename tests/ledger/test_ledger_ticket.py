@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from ledgers import started
 
 from failsoft.core.effects import Recorded, Unrecorded
-from failsoft.ledger.ticket import Gaps, Ticket, TicketQueue, TicketState
+from failsoft.ledger.writing.ticket import Gaps, Ticket, TicketQueue, TicketState
 
 
 def ticket_in(queue: TicketQueue, call_id: str = "c") -> Ticket:

@@ -27,9 +27,9 @@ from signing import attack
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.core.evidence import BlockChanged, BreakerChanged, CallAmended, ConfigActivated
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger import appender as appender_module
 from failsoft.ledger.read import read
 from failsoft.ledger.verify import verify
+from failsoft.ledger.writing import appender as appender_module
 from failsoft.outcome import Pin, Source
 
 IOERR, FULL, BUSY = sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from failsoft.ledger import merkle
-from failsoft.ledger.merkle import Frontier, leaf_hash, node_hash, over
+from failsoft.ledger.format import merkle
+from failsoft.ledger.format.merkle import Frontier, leaf_hash, node_hash, over
 
 VECTORS = Path(__file__).parents[3] / "shared" / "spec" / "vectors" / "ledger.json"
 vectors = pytest.mark.skipif(not VECTORS.exists(), reason=f"no vectors at {VECTORS.name}")

@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from failsoft.errors import ConfigurationError
-from failsoft.ledger.keys import SigningKey, open_checkpoint, verify, write_key
-from failsoft.ledger.note import (
+from failsoft.ledger.format.note import (
     COSIGNATURE,
     ED25519,
     Checkpoint,
@@ -26,6 +25,7 @@ from failsoft.ledger.note import (
     decode64,
     key_id,
 )
+from failsoft.ledger.keys.ed25519 import SigningKey, open_checkpoint, verify, write_key
 
 VECTORS = Path(__file__).parents[3] / "shared" / "spec" / "vectors" / "ledger.json"
 vectors = pytest.mark.skipif(not VECTORS.exists(), reason=f"no vectors at {VECTORS.name}")

@@ -14,15 +14,15 @@ from tests.bundled import said as payload
 from tests.logs import attempt, by
 
 from failsoft.core import evidence
-from failsoft.ledger.bundle import verifier
-from failsoft.ledger.markup import Markup, joined, tag, text
+from failsoft.ledger.bundles.bundle import verifier
+from failsoft.ledger.bundles.markup import Markup, joined, tag, text
+from failsoft.ledger.bundles.report import Told, report
+from failsoft.ledger.bundles.selection import Wanted, select
+from failsoft.ledger.bundles.shown import SHOWN
+from failsoft.ledger.bundles.wording import GRADES, OUTCOMES, PASSED_OVER, changed, duration, passed_over, pinned
 from failsoft.ledger.read import read
-from failsoft.ledger.record import Draft
-from failsoft.ledger.report import Told, report
-from failsoft.ledger.schema import Kind
-from failsoft.ledger.selection import Wanted, select
-from failsoft.ledger.shown import SHOWN
-from failsoft.ledger.wording import GRADES, OUTCOMES, PASSED_OVER, changed, duration, passed_over, pinned
+from failsoft.ledger.records.record import Draft
+from failsoft.ledger.records.schema import Kind
 from failsoft.outcome import Grade
 
 JARGON = re.compile(

@@ -16,11 +16,11 @@ from ledgers import SystemClock, call, ledger_at, settled
 from signing import KEY, ORIGIN, signing_in
 from tests.postgres_server import PostgresServer
 
-from failsoft.ledger.merkle import Frontier
-from failsoft.ledger.note import Checkpoint
-from failsoft.ledger.publishing import SECOND
-from failsoft.ledger.signer import Signer
-from failsoft.ledger.vault import PayloadKey, Sealing
+from failsoft.ledger.checkpoints.publishing import SECOND
+from failsoft.ledger.checkpoints.signer import Signer
+from failsoft.ledger.format.merkle import Frontier
+from failsoft.ledger.format.note import Checkpoint
+from failsoft.ledger.keys.vault import PayloadKey, Sealing
 from failsoft.ledger.verify import INCOMPLETE, TAMPERED, WHOLE, Verification, verify
 
 KEYS = [KEY.verifier]

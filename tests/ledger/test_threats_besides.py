@@ -16,14 +16,14 @@ from signing import KEY, ORIGIN, signing_in
 from tests.postgres_server import PostgresServer
 
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger import canonical
-from failsoft.ledger.canonical import MAX_BYTES
-from failsoft.ledger.keys import SigningKey
-from failsoft.ledger.merkle import Frontier
-from failsoft.ledger.note import Checkpoint
-from failsoft.ledger.publishing import SECOND
+from failsoft.ledger.checkpoints.publishing import SECOND
+from failsoft.ledger.format import canonical
+from failsoft.ledger.format.canonical import MAX_BYTES
+from failsoft.ledger.format.merkle import Frontier
+from failsoft.ledger.format.note import Checkpoint
+from failsoft.ledger.keys.ed25519 import SigningKey
+from failsoft.ledger.keys.vault import Sealing, Vault, VaultFailed
 from failsoft.ledger.read import read
-from failsoft.ledger.vault import Sealing, Vault, VaultFailed
 from failsoft.ledger.verify import INCOMPLETE, TAMPERED, UNUSABLE, WHOLE, Verification, verify
 
 STRANGER = SigningKey(ORIGIN, bytes(reversed(range(32))))

@@ -12,10 +12,8 @@ from typing import Any
 import pytest
 from tests.bundled import KEY, NEXT, Forge, Office, bundle, office, zipped
 
-from failsoft.ledger import merkle, verify_bundle
-from failsoft.ledger.keys import SigningKey
-from failsoft.ledger.note import NoteInvalid, VerifierKey
-from failsoft.ledger.verify_bundle import (
+from failsoft.ledger.bundles import verify_bundle
+from failsoft.ledger.bundles.verify_bundle import (
     NEUTRAL,
     ORDER,
     P,
@@ -32,6 +30,9 @@ from failsoft.ledger.verify_bundle import (
     unpack,
     verify,
 )
+from failsoft.ledger.format import merkle
+from failsoft.ledger.format.note import NoteInvalid, VerifierKey
+from failsoft.ledger.keys.ed25519 import SigningKey
 
 VECTORS = [  # RFC 8032, 7.1: public key, message, signature
     (

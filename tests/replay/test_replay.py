@@ -515,7 +515,7 @@ def _body_of(place: Path, kind: str) -> bytes:
 
 
 def _put_body(place: Path, kind: str, body: bytes, *, leaf: bool = True) -> None:
-    from failsoft.ledger.merkle import leaf_hash
+    from failsoft.ledger.format.merkle import leaf_hash
 
     with tampering(place) as connection:
         if leaf:

@@ -25,11 +25,11 @@ from tests.replay.shop import (
     tampering,
 )
 
-from failsoft.ledger import canonical
-from failsoft.ledger.merkle import leaf_hash
+from failsoft.ledger.format import canonical
+from failsoft.ledger.format.merkle import leaf_hash
 from failsoft.ledger.read import read
-from failsoft.ledger.record import Draft
-from failsoft.ledger.schema import Kind
+from failsoft.ledger.records.record import Draft
+from failsoft.ledger.records.schema import Kind
 from failsoft.replay.recorded import Damaged, recorded
 from failsoft.replay.replay import Replay
 from failsoft.testing import chat_answer, faults
@@ -219,7 +219,7 @@ class TestEndsThatAreNoAnswer:
 
 def log_amended(place: Path, source: dict[str, Any], response: bytes) -> None:
     """Another record, put behind the others."""
-    from failsoft.ledger.commitment import Disclosure, digest
+    from failsoft.ledger.format.commitment import Disclosure, digest
 
     disclosure = Disclosure("response", JSON, response, bytes(32)).to_bytes()
     body = canonical.dump(

@@ -11,9 +11,9 @@ from tests.replay.shop import DIFFERS, GPT, NOT, SAME, Item, RateItem, asked, is
 
 from failsoft import Audit, Capability, Isolation, Required
 from failsoft.errors import LedgerInvalid
+from failsoft.ledger.keys.vault import PayloadKey
 from failsoft.ledger.location import InFile
 from failsoft.ledger.read import read
-from failsoft.ledger.vault import PayloadKey
 from failsoft.replay.replay import Replay
 from failsoft.testing import FaultTransport, chat_answer, faults
 

@@ -19,11 +19,11 @@ from failsoft.context import identifier
 from failsoft.core.evidence import ExportCreated
 from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.keeping import acting_on
-from failsoft.ledger.bundle import Bundle, make, verifier
-from failsoft.ledger.erasure import Acting
-from failsoft.ledger.keys import SigningKey
+from failsoft.ledger.acts.erasure import Acting
+from failsoft.ledger.bundles.bundle import Bundle, make, verifier
+from failsoft.ledger.bundles.selection import NotCovered, NotWhole, Wanted
+from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.location import InFile, Location
-from failsoft.ledger.selection import NotCovered, NotWhole, Wanted
 
 EPILOG = (
     "Example: failsoft ledger bundle failsoft.db --case T-17 -o T-17.zip --config failsoft.toml --recipient auditor\n\n"

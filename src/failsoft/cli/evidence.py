@@ -13,11 +13,12 @@ from failsoft.cli.pinned import Pin
 from failsoft.cli.place import Ledger
 from failsoft.cli.telling import explained, give_up, out, print_json, print_line
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger import sqlite_read, verify_bundle
-from failsoft.ledger.anchors import notes_in
+from failsoft.ledger.bundles import verify_bundle
+from failsoft.ledger.checkpoints.anchors import notes_in
+from failsoft.ledger.format.note import NoteInvalid, VerifierKey
 from failsoft.ledger.location import InFile, Location
-from failsoft.ledger.monitor import monitor as look
-from failsoft.ledger.note import NoteInvalid, VerifierKey
+from failsoft.ledger.sqlite import read as sqlite_read
+from failsoft.ledger.verification.monitor import monitor as look
 from failsoft.ledger.verify import verify as verify_ledger
 
 EPILOG = (

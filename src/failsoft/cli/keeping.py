@@ -18,10 +18,10 @@ from failsoft.cli.telling import CODES, err, explained, print_json, print_line
 from failsoft.errors import ConfigurationError
 from failsoft.io.clock import SystemClock
 from failsoft.keeping import acting_on
-from failsoft.ledger.copying import copy
-from failsoft.ledger.erasure import Acting, erase, happened, hold
+from failsoft.ledger.acts.copying import copy
+from failsoft.ledger.acts.erasure import Acting, erase, happened, hold
+from failsoft.ledger.acts.pruning import prune
 from failsoft.ledger.location import InDatabase
-from failsoft.ledger.pruning import prune
 from failsoft.ledger.store import DatabaseFailed
 from failsoft.ledger.verify import printable
 
@@ -182,7 +182,7 @@ def prepare_command(
     with explained(as_json=False):
         if not isinstance(ledger, InDatabase):
             raise ConfigurationError(f"{ledger}: only a database has roles")
-        from failsoft.ledger.postgres import prepare
+        from failsoft.ledger.postgres.store import prepare
 
         try:
             prepare(ledger.address, writer)

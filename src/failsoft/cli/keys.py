@@ -16,10 +16,10 @@ from failsoft.config_file import read_value
 from failsoft.config_read import read_file
 from failsoft.errors import ConfigurationError
 from failsoft.io.clock import SystemClock
-from failsoft.ledger.keys import SEED_SIZE, Keepable, SigningKey, write_key
-from failsoft.ledger.note import NoteInvalid
-from failsoft.ledger.rotation import rotate as hand_over
-from failsoft.ledger.vault import KEY_SIZE, PayloadKey
+from failsoft.ledger.acts.rotation import rotate as hand_over
+from failsoft.ledger.format.note import NoteInvalid
+from failsoft.ledger.keys.ed25519 import SEED_SIZE, Keepable, SigningKey, write_key
+from failsoft.ledger.keys.vault import KEY_SIZE, PayloadKey
 from failsoft.signing import location_of, signing_of
 
 group = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode=None, help="Keys that sign a ledger.")

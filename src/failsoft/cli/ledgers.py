@@ -14,8 +14,8 @@ from failsoft.cli.place import Ledger
 from failsoft.cli.records import Csv, Served, one_form
 from failsoft.cli.sheet import print_csv
 from failsoft.cli.telling import CODES, Commands, explained, print_json, print_line, reading
-from failsoft.ledger.affected import COLUMNS, Decision, affected, undeclared
-from failsoft.ledger.attest import ATTESTED, SENT, UNDECIDED, Attestation, attest
+from failsoft.ledger.reading.affected import COLUMNS, Decision, affected, undeclared
+from failsoft.ledger.reading.attest import ATTESTED, SENT, UNDECIDED, Attestation, attest
 
 group = typer.Typer(
     cls=Commands, no_args_is_help=True, rich_markup_mode=None, help="What a ledger tells of a case, and what it proves."

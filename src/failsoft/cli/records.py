@@ -15,8 +15,8 @@ from failsoft.cli.sheet import print_csv
 from failsoft.cli.telling import CODES, line_of, out, print_json, reading
 from failsoft.fault import FaultKind
 from failsoft.ledger.location import Location
-from failsoft.ledger.query import FIELDS, Found, Query, find, row_of
-from failsoft.ledger.schema import Kind as RecordKind
+from failsoft.ledger.reading.query import FIELDS, Found, Query, find, row_of
+from failsoft.ledger.records.schema import Kind as RecordKind
 
 USUAL: Final = 20
 """Records that `failsoft log` shows where nobody says how many."""

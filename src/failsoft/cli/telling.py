@@ -20,7 +20,7 @@ from failsoft.errors import ConfigurationError, FailsoftError, LedgerInvalid, Pa
 from failsoft.io.sharing import Sharing
 from failsoft.ledger.location import Location, locate
 from failsoft.ledger.read import Entry, Reader, read
-from failsoft.ledger.schema import Kind
+from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.verify import printable
 from failsoft.outcome import Outcome
 

@@ -23,7 +23,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from failsoft.ledger.schema import Kind
+from failsoft.ledger.records.schema import Kind
 
 COLUMNS: Final = MappingProxyType(
     {

@@ -1,4 +1,4 @@
-"""What is put on record, as values: core says what happened, `failsoft.ledger.record` turns it into bytes.
+"""What is put on record, as values: core says what happened, `failsoft.ledger.records.record` turns it into bytes.
 
 Records refer to each other through tickets: a completed call names its started record's leaf, which is known only when
 the writer has built it. Payloads (request, prompt, replies, response) are carried as plain bytes here; the ledger keeps

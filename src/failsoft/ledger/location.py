@@ -9,15 +9,17 @@ from typing import Any, Protocol
 from attrs import field, frozen
 
 from failsoft.errors import ConfigurationError, LedgerInvalid
-from failsoft.ledger import sqlite, sqlite_read
+from failsoft.ledger.checkpoints.opening import Anchored
+from failsoft.ledger.checkpoints.signer import Signer
 from failsoft.ledger.disk import BALLAST
-from failsoft.ledger.opening import Anchored
-from failsoft.ledger.receiving import FileReceiver, Receiver
-from failsoft.ledger.signer import Signer
-from failsoft.ledger.spool import Spooling
-from failsoft.ledger.spooling import SpoolingStore
+from failsoft.ledger.keys.vault import Sealing
+from failsoft.ledger.receiving import Receiver
+from failsoft.ledger.spool.file import Spooling
+from failsoft.ledger.spool.store import SpoolingStore
+from failsoft.ledger.sqlite import read as sqlite_read
+from failsoft.ledger.sqlite import store as sqlite
+from failsoft.ledger.sqlite.receiving import FileReceiver
 from failsoft.ledger.store import Source, Store
-from failsoft.ledger.vault import Sealing
 from failsoft.postgres_address import Address, is_postgres
 
 Tell = Callable[[str, dict[str, Any]], None]
@@ -120,13 +122,13 @@ class InDatabase:
 
     def connect(self) -> Source:
         """As any."""
-        from failsoft.ledger import postgres_read
+        from failsoft.ledger.postgres import read as postgres_read
 
         return postgres_read.connect(self.address)
 
     def store(self, signer: Signer | None = None, anchored: Anchored = tuple, tell: Tell = _silent) -> Store:
         """As any."""
-        from failsoft.ledger import postgres
+        from failsoft.ledger.postgres import store as postgres
 
         store = postgres.LedgerDatabase(self.address, signer, anchored)
         if self.spooling is None:
@@ -141,7 +143,7 @@ class InDatabase:
 
     def receiver(self) -> Receiver:
         """As any."""
-        from failsoft.ledger.postgres_receiving import DatabaseReceiver
+        from failsoft.ledger.postgres.receiving import DatabaseReceiver
 
         return DatabaseReceiver(self.address)
 

@@ -12,14 +12,14 @@ from typing import Any, Self
 from attrs import field, frozen
 
 from failsoft.errors import LedgerInvalid, PayloadSealed
-from failsoft.ledger import canonical, merkle
-from failsoft.ledger.commitment import Disclosure, digest
+from failsoft.ledger.checkpoints.ranges import stored_range
+from failsoft.ledger.format import canonical, merkle
+from failsoft.ledger.format.commitment import Disclosure, digest
+from failsoft.ledger.format.merkle import Frontier
+from failsoft.ledger.keys.vault import Vault, VaultFailed
 from failsoft.ledger.location import Location, locate
-from failsoft.ledger.merkle import Frontier
-from failsoft.ledger.ranges import stored_range
-from failsoft.ledger.schema import Kind
+from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.store import UNREADABLE, DatabaseFailed, Source
-from failsoft.ledger.vault import Vault, VaultFailed
 
 _COLUMNS = "SELECT seq, leaf, type, ts, body, emitter, call_id FROM ledger_record"
 _OF_CASE = "(case_id = ? OR call_id IN (SELECT call_id FROM ledger_record WHERE case_id = ?))"
@@ -50,7 +50,7 @@ class Entry:
         """What it says.
 
         Raises:
-            failsoft.ledger.canonical.ProfileError: its bytes are no record's.
+            failsoft.ledger.format.canonical.ProfileError: its bytes are no record's.
             LookupError: it was pruned.
         """
         if self.body is None:
@@ -269,7 +269,7 @@ class Reader:
         return self._range_hash(0, size)
 
     def inclusion(self, index: int, size: int | None = None) -> list[bytes]:
-        """The hashes that prove the record at this place, by `failsoft.ledger.merkle.verify_inclusion`.
+        """The hashes that prove the record at this place, by `failsoft.ledger.format.merkle.verify_inclusion`.
 
         Args:
             index: its place.

@@ -19,10 +19,10 @@ from typing import Final, Literal
 
 from attrs import define, frozen
 
-from failsoft.ledger.person_draft import KINDS
-from failsoft.ledger.query import Fields, reviewer_of
 from failsoft.ledger.read import Entry, Reader
-from failsoft.ledger.schema import Kind
+from failsoft.ledger.reading.query import Fields, reviewer_of
+from failsoft.ledger.records.person_draft import KINDS
+from failsoft.ledger.records.schema import Kind
 
 Status = Literal["none", "pending", "accepted", "changed", "rejected"]
 

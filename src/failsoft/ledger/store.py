@@ -1,7 +1,7 @@
 """Where a log is kept, as the rest of the ledger sees it: SQLite in a file, or PostgreSQL.
 
-A *store* is written to by one emitter (`failsoft.ledger.appender`); a *source* is read at one moment. Both hold the same
-records, the same bytes and the same tree; queries are in the SQL that both understand, with ``?`` for a value.
+A *store* is written to by one emitter (`failsoft.ledger.writing.appender`); a *source* is read at one moment. Both hold the
+same records, the same bytes and the same tree; queries are in the SQL that both understand, with ``?`` for a value.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
-from failsoft.ledger.keys import SigningKey
-from failsoft.ledger.record import Built
-from failsoft.ledger.schema import PRUNABLE
+from failsoft.ledger.keys.ed25519 import SigningKey
+from failsoft.ledger.records.record import Built
+from failsoft.ledger.records.schema import PRUNABLE
 
 TAMPERED, UNUSABLE = 1, 3
 
@@ -297,7 +297,7 @@ class Store(Protocol):
         ...
 
     def publish(self) -> tuple[int, bytes | None]:
-        """Sign a checkpoint of the log as it is, and store it: see `failsoft.ledger.signer.publish`."""
+        """Sign a checkpoint of the log as it is, and store it: see `failsoft.ledger.checkpoints.signer.publish`."""
         ...
 
     def signed_by(self, key: SigningKey) -> bool:

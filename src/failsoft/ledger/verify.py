@@ -17,14 +17,14 @@ from types import MappingProxyType
 from attrs import define, field, frozen
 
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger import schema
-from failsoft.ledger.covered import Covered
+from failsoft.ledger.format.merkle import Frontier
+from failsoft.ledger.format.note import Checkpoint, VerifierKey
+from failsoft.ledger.keys.vault import Sealing
 from failsoft.ledger.location import Location, locate
-from failsoft.ledger.merkle import Frontier
-from failsoft.ledger.note import Checkpoint, VerifierKey
+from failsoft.ledger.records import schema
 from failsoft.ledger.store import UNREADABLE, DatabaseFailed, Source
-from failsoft.ledger.vault import Sealing
-from failsoft.ledger.walk import OpenCall, Walk
+from failsoft.ledger.verification.covered import Covered
+from failsoft.ledger.verification.walk import OpenCall, Walk
 
 WHOLE, TAMPERED, INCOMPLETE, UNUSABLE = 0, 1, 2, 3
 """Exit codes."""

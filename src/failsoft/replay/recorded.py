@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from failsoft.core.effects import Tokens
 from failsoft.errors import PayloadSealed
-from failsoft.ledger.merkle import leaf_hash
+from failsoft.ledger.format.merkle import leaf_hash
 from failsoft.ledger.read import Entry, Reader
-from failsoft.ledger.schema import Kind
+from failsoft.ledger.records.schema import Kind
 from failsoft.outcome import Grade, Pin, Served
 
 NOT_KEPT = "isn't kept: it was erased, or never recorded"

@@ -1,0 +1,1 @@
+"""What people do to a ledger, always on its own record: erase, prune, copy, hand over to another key."""

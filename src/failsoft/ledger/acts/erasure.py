@@ -1,0 +1,275 @@
+"""Erasing what was recorded of a case: its payloads, not that they were there.
+
+Theory of operation
+-------------------
+
+    may it be?  →  payload.erased, durable  →  the case's keys destroyed  →  rows deleted  →  write-ahead log cut
+
+1. It's on record before the first byte is destroyed, and no key is that isn't named there: whoever finds a payload missing
+   finds the reason. An erasure that was interrupted is seen by `failsoft verify` and finished by running it again, which
+   records nothing anew.
+2. What lies under a key is gone with the key, in every copy and backup that doesn't hold the file of keys. What was kept in
+   clear is gone from this database: its backups, and a server's archive of its own log, have it until they're gone.
+3. Names stay: of the case, its calls, models, people. They're in the tree.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from attrs import define, field, frozen
+
+from failsoft.core.effects import Clock, Recorded
+from failsoft.core.evidence import CaseEvent, LegalHold, PayloadErased, Record
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger.acts.retention import CaseFile, Retention
+from failsoft.ledger.checkpoints.publishing import Signing
+from failsoft.ledger.keys.vault import Vault
+from failsoft.ledger.location import Location, locate
+from failsoft.ledger.read import Reader, read
+from failsoft.ledger.reading.query import Fields
+from failsoft.ledger.records.schema import Kind
+from failsoft.ledger.store import UNREADABLE
+from failsoft.ledger.writing.writer import StoredLedger
+
+NAMED = 800
+"""Commitments that one record names: more would burst it."""
+
+_WAIT_SECONDS = 60.0
+
+
+class ErasureRefused(LedgerInvalid):
+    """A hold, or the class that the case is of, forbids it; or there's nothing to erase."""
+
+
+@frozen
+class Acting:
+    """Who acts on a ledger from outside the application.
+
+    Args:
+        ledger: its file, or its URL as a configuration has it.
+        signing: as the application signs it; None where it isn't signed.
+        clock: gives the times in the records.
+        host: label of this machine.
+        random_bytes: gives identities.
+        warn: told what speaks against acting here.
+    """
+
+    ledger: str | Path | Location
+    clock: Clock
+    signing: Signing | None = None
+    host: str | None = None
+    random_bytes: Callable[[int], bytes] = os.urandom
+    warn: Callable[[str], None] = lambda reason: None
+
+    @property
+    def location(self) -> Location:
+        """Where it is."""
+        return locate(self.ledger)
+
+    def record(self, *records: Record) -> list[int]:
+        """Put these on record, durable; their places in the log.
+
+        Raises:
+            LedgerInvalid: that can't be done.
+        """
+        if not self.location.exists():
+            raise LedgerInvalid(f"{self.location}: there is no such ledger")
+        self.location.connect().close()  # a database is always there, a ledger in it isn't: none is founded by this
+        ledger = StoredLedger(
+            self.location,
+            host=self.host,
+            clock=self.clock,
+            random_bytes=self.random_bytes,
+            on_event=lambda name, fields: self.warn(fields["reason"]) if name == "ledger.warning" else None,
+            signing=self.signing,
+            payloads=False,
+        )
+        ledger.open()
+        try:
+            tickets = [ledger.submit(each) for each in records]
+        finally:
+            ledger.close(_WAIT_SECONDS)
+        results = [each.promise.value for each in tickets]
+        lost = [each for each in results if not isinstance(each, Recorded)]
+        if lost:
+            raise LedgerInvalid(f"{self.location}: it couldn't be recorded ({getattr(lost[0], 'reason', lost[0])})")
+        return [each.index for each in results if isinstance(each, Recorded) and each.index is not None]
+
+
+@frozen
+class Erased:
+    """What was erased.
+
+    Args:
+        records: places in the log of the records that say so; empty where an earlier erasure was finished.
+        payloads: how many were destroyed now.
+        keys: how many keys.
+        clear: payloads that lay under no key: backups of the database have them still.
+        finished: False: a reader kept old pages in use; run it again.
+    """
+
+    case: str
+    records: tuple[int, ...]
+    payloads: int
+    keys: int
+    clear: int
+    finished: bool
+
+
+@define
+class _Found:
+    """What a log holds of a case."""
+
+    origin: str
+    sealed: list[str] = field(factory=list[str])
+    clear: list[str] = field(factory=list[str])
+    keys: set[str] = field(factory=set[str])
+    told: set[str] = field(factory=set[str])
+
+
+def hold(acting: Acting, case: str, *, held: bool, person: str, why: str) -> int:
+    """Set a legal hold on a case, or clear it; the record's place.
+
+    Raises:
+        ErasureRefused: the log doesn't know the case, or has no hold on it to be lifted.
+        LedgerInvalid: it can't be recorded, or a name can't stand in a record.
+    """
+    with read(acting.location) as reader:
+        found = CaseFile.of(_known(reader, case))
+    if not held and not found.holds:
+        raise ErasureRefused(f"{acting.location}: there's no hold on the case {case!r} that could be lifted")
+    return acting.record(LegalHold(case, held, person, why))[0]
+
+
+def happened(acting: Acting, case: str, *, event: str, date: str, person: str) -> int:
+    """Put on record that something happened with a case; the record's place.
+
+    Raises:
+        ErasureRefused: the log doesn't know the case.
+        LedgerInvalid: it can't be recorded, or a name can't stand in a record.
+    """
+    with read(acting.location) as reader:
+        _known(reader, case)
+    return acting.record(CaseEvent(case, event, date, person))[0]
+
+
+def erase(
+    acting: Acting,
+    case: str,
+    *,
+    basis: str,
+    person: str,
+    approved_by: str | None = None,
+    retention: Retention = Retention(),  # noqa: B008 -- frozen
+) -> Erased:
+    """Destroy the payloads of a case.
+
+    Args:
+        acting: on which ledger, as whom.
+        case: its identifier.
+        basis: why, for the record.
+        person: who decided, likewise.
+        approved_by: who else agreed, likewise.
+        retention: what's to be kept.
+
+    Raises:
+        ErasureRefused: it mustn't be, or there's nothing.
+        LedgerInvalid: the ledger can't be read or written.
+    """
+    location = acting.location
+    with read(location) as reader:
+        forbidden = retention.forbids(CaseFile.of(_records(reader, case)), acting.clock.time_ns())
+        if forbidden is not None:
+            raise ErasureRefused(f"{location}: {forbidden}")
+        found = _look(reader, case)
+    if not (found.sealed or found.clear or found.keys or found.told):
+        raise ErasureRefused(f"{location}: there's nothing of the case {case!r} that could be erased")
+    keys = _keys_to_destroy(location, case, found)
+    new_keys, new_clear = keys - found.told, [each for each in found.clear if each not in found.told]
+    records = list(_said(case, sorted(new_keys), new_clear, basis, person, approved_by))
+    places = acting.record(*records) if records else []
+    if location.sealing is not None and keys:
+        vault = Vault(location.sealing, found.origin)
+        try:
+            vault.shred(case, [bytes.fromhex(each) for each in keys])
+        except OSError as error:
+            raise LedgerInvalid(f"{location}: it's on record, and not done: {error}: run it again") from None
+        finally:
+            vault.close()
+    finished = _forget(acting, [*found.sealed, *found.clear])
+    return Erased(case, tuple(places), len(found.sealed) + len(found.clear), len(keys), len(found.clear), finished)
+
+
+def _known(reader: Reader, case: str) -> list[Fields]:
+    """The records of a case that the log knows: a mistyped one would be held in another's place."""
+    found = list(_records(reader, case))
+    if not found:
+        raise ErasureRefused(f"{reader.location}: no record names the case {case!r}: is it written so?")
+    return found
+
+
+def _records(reader: Reader, case: str) -> Iterator[Fields]:
+    return (each.fields for each in reader.records(case=case) if each.body is not None)
+
+
+def _look(reader: Reader, case: str) -> _Found:
+    found = _Found(reader.origin)
+    for fields in _records(reader, case):
+        if fields["type"] == Kind.PAYLOAD_ERASED:
+            found.told.update((*fields.get("deks", ()), *fields.get("digests", ())))
+            continue
+        dek = fields.get("dek")
+        if dek is not None:
+            found.keys.add(dek)
+        for each in fields.get("commitments", []):
+            if reader.keeps(each["digest"]):
+                (found.clear if dek is None else found.sealed).append(each["digest"])
+    return found
+
+
+def _keys_to_destroy(location: Location, case: str, found: _Found) -> set[str]:
+    """The case's keys: those that its records name, and those that none does so far. What's destroyed is named on record
+    first, whole: so a key that isn't here is refused, and one that is made meanwhile stays.
+    """
+    sealing, kept = location.sealing, set[str]()
+    if sealing is not None:
+        vault = Vault(sealing, found.origin)
+        try:
+            kept = {each.name.hex() for each in vault.of_case(case)}
+        except OSError as error:
+            raise LedgerInvalid(f"{location}: {error}") from None
+        finally:
+            vault.close()
+    if away := sorted(found.keys - kept):
+        where = "no file of keys is named" if sealing is None else f"{sealing.path} doesn't hold it"
+        raise ErasureRefused(
+            f"{location}: the case lies under the key {away[0]}, and {where}: nothing was destroyed. Give the "
+            "configuration that its application has (ledger.payload_key, ledger.case_keys)"
+        )
+    return kept
+
+
+def _said(
+    case: str, keys: list[str], digests: list[str], basis: str, person: str, approved_by: str | None
+) -> Iterator[PayloadErased]:
+    while keys or digests:
+        yield PayloadErased(case, tuple(keys[:NAMED]), tuple(digests[:NAMED]), basis, person, approved_by)
+        keys, digests = keys[NAMED:], digests[NAMED:]
+
+
+def _forget(acting: Acting, digests: list[str]) -> bool:
+    signing = acting.signing
+    store = acting.location.store() if signing is None else acting.location.store(signing.signer(), signing.anchored)
+    try:
+        store.open(list)
+        return store.forget([bytes.fromhex(each) for each in digests])
+    except (OSError, *UNREADABLE) as error:
+        way = (
+            "run it again" if "42501" not in str(error) else "run it again as a role that may delete payloads (--owner)"
+        )
+        raise LedgerInvalid(f"{store.name}: it's on record, and not done ({error}): {way}") from None
+    finally:
+        store.close()

@@ -1,0 +1,144 @@
+"""How long a case's records are to be kept, and whether anything of them may be destroyed before. Pure.
+
+Rules:
+
+1. A class of cases says for how long after which event. The periods that come with failsoft are those of the texts they
+   name; whoever needs others writes classes of their own.
+2. Until that event is on record nobody knows when the period ends: it hasn't.
+3. What a class forbids within its period isn't done by default. A legal hold forbids it whatever the class says.
+4. A case whose records name several kinds is of all their classes: it's kept as long as the longest says (FAR 4.805(b)), and
+   what one of them forbids isn't done. A later record doesn't lift what an earlier one brought with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from types import MappingProxyType
+
+from attrs import define, field, frozen
+
+from failsoft.ledger.reading.query import Fields
+from failsoft.ledger.records.schema import Kind
+
+YEAR = 365.25
+
+
+@frozen
+class RetentionClass:
+    """What is to be kept, and for how long.
+
+    Args:
+        after: the event that begins the period, as `case.event` names it.
+        keep: days from then on.
+        erasable: may payloads be erased within the period, on somebody's decision?
+        source: the text that says so.
+    """
+
+    after: str
+    keep: int
+    erasable: bool = True
+    source: str = ""
+
+
+CLASSES: Mapping[str, RetentionClass] = MappingProxyType(
+    {
+        "contract-file": RetentionClass("final-payment", round(6 * YEAR), source="FAR 4.805, table 4-1"),
+        "canceled-solicitation": RetentionClass("cancellation", round(6 * YEAR), source="FAR 4.805, table 4-1"),
+        "contractor": RetentionClass("final-payment", round(3 * YEAR), erasable=False, source="FAR 4.703"),
+        "investigation": RetentionClass("closed", 0, erasable=False, source="FAR 4.805, table 4-1"),
+    }
+)
+"""The classes that come with failsoft."""
+
+
+@define
+class CaseFile:
+    """What the log says of a case, apart from its calls.
+
+    Args:
+        kinds: all that its records name.
+        events: the latest date of each.
+        holds: person and reason of those that stand. Who lifts one lifts one of theirs, if they set any, else the oldest.
+    """
+
+    kinds: set[str] = field(factory=set[str])
+    series: str | None = None
+    events: dict[str, date] = field(factory=dict[str, date])
+    holds: list[tuple[str, str]] = field(factory=list[tuple[str, str]])
+
+    @classmethod
+    def of(cls, records: Iterable[Fields]) -> CaseFile:
+        """From the records of a case, in the order of the log."""
+        found = cls()
+        for fields in records:
+            case = fields.get("case", {})
+            if "kind" in case:
+                found.kinds.add(case["kind"])
+            found.series = case.get("series", found.series)
+            match fields["type"]:
+                case Kind.CASE_EVENT:
+                    found.events[fields["event"]] = date.fromisoformat(fields["date"])
+                case Kind.LEGAL_HOLD_SET:
+                    found.holds.append((fields["person"], fields["why"]))
+                case Kind.LEGAL_HOLD_CLEARED:
+                    own = (each for each in found.holds if each[0] == fields["person"])
+                    if (lifted := next(own, next(iter(found.holds), None))) is not None:
+                        found.holds.remove(lifted)
+                case _:
+                    pass
+        return found
+
+
+@frozen
+class Retention:
+    """Which class a case is of.
+
+    Args:
+        classes: by name, the ones that come along included.
+        kinds: the class of cases of a kind.
+        default: the class of all others; None: none is known, so nothing is forbidden but by a hold, and nothing ends.
+    """
+
+    classes: Mapping[str, RetentionClass] = CLASSES
+    kinds: Mapping[str, str] = MappingProxyType({})
+    default: str | None = None
+
+    def classes_of(self, case: CaseFile) -> list[tuple[str, RetentionClass]]:
+        """Names, and what they say; none where none is known."""
+        return [(name, self.classes[name]) for name in self._names(case) if name is not None]
+
+    def _names(self, case: CaseFile) -> list[str | None]:
+        return list(dict.fromkeys(self.kinds.get(kind, self.default) for kind in sorted(case.kinds) or [""]))
+
+    def ends(self, case: CaseFile) -> date | None:
+        """When the period ends: the last of them; None where nobody knows of one."""
+        ends = [None if name is None else _end(self.classes[name], case) for name in self._names(case)]
+        known = [each for each in ends if each is not None]
+        return max(known) if len(known) == len(ends) else None
+
+    def forbids(self, case: CaseFile, now_ns: int) -> str | None:
+        """Why nothing of the case may be erased now; None: it may."""
+        if case.holds:
+            told = "; ".join(f"{person}: {why}" for person, why in case.holds)
+            return f"a legal hold is on this case ({told}): have it cleared first"
+        today = datetime.fromtimestamp(now_ns / 1e9, UTC).date()
+        for name, rules in self.classes_of(case):
+            ends = _end(rules, case)
+            if rules.erasable or (ends is not None and ends <= today):
+                continue
+            until = (
+                f"until {ends}"
+                if ends is not None
+                else f"until its {rules.after} is on record, and {rules.keep} days after"
+            )
+            return f"its records are of the class {name}, of which nothing may be destroyed {until} ({rules.source})"
+        return None
+
+
+def _end(rules: RetentionClass, case: CaseFile) -> date | None:
+    began = case.events.get(rules.after)
+    try:
+        return None if began is None else began + timedelta(days=rules.keep)
+    except OverflowError:  # an event of the year 9999, or a period of thousands of years
+        return date.max

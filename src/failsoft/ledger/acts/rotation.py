@@ -1,0 +1,105 @@
+"""Another key takes over a log: one commit that both can be held to.
+
+One transaction holds ``key.rotated``, and the head that it leaves is the new key's: there's no moment at which the log is
+neither's. The checkpoint after it is signed by both, so whoever has only the former key can see that the former one
+agreed. A process that still has the former key can't append any more.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import frozen
+
+from failsoft.core.effects import Clock
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger.checkpoints.publishing import Signing
+from failsoft.ledger.checkpoints.signer import Signer, SignerRefused
+from failsoft.ledger.keys.ed25519 import SigningKey
+from failsoft.ledger.location import Location, locate
+from failsoft.ledger.records import draft
+from failsoft.ledger.records.record import Built, Emitter
+from failsoft.ledger.store import UNREADABLE, AppendFailed, Store
+
+RandomBytes = Callable[[int], bytes]
+
+
+@frozen
+class Rotated:
+    """A log that another key took over.
+
+    Args:
+        size: of the checkpoint that both keys signed.
+        unanchored: why anchors didn't take that checkpoint; the next one goes there as ever.
+    """
+
+    size: int
+    unanchored: tuple[str, ...]
+
+
+def rotate(
+    ledger: str | Path | Location,
+    signing: Signing,
+    to: SigningKey,
+    *,
+    clock: Clock,
+    actor: str,
+    why: str,
+    random_bytes: RandomBytes = os.urandom,
+) -> Rotated:
+    """Hand a log over to another key of the same name. One that was begun and interrupted is finished.
+
+    Args:
+        ledger: its file, or its URL as a configuration has it.
+        signing: how the log is signed now: by the former key.
+        to: the new one.
+        clock: gives the times in the records.
+        actor: who does it, for the record.
+        why: the reason, likewise.
+        random_bytes: gives identities.
+
+    Raises:
+        LedgerInvalid: it's no ledger of this key, a process has it open, or it can't be written to.
+        ValueError: actor or reason can't stand in a record.
+    """
+    location = locate(ledger)
+    if not location.exists():
+        raise LedgerInvalid(f"{location}: there is no such file")
+    store = location.store(Signer(to, signing.state, former=signing.key), signing.anchored)
+    try:
+        if store.anybody():
+            raise LedgerInvalid(f"{location}: a process has it open, which couldn't append any more: end it first")
+        store.open(list)
+        if not store.signed_by(to):
+            store.append(
+                _records(store, Emitter(store.origin, clock, random_bytes), clock, signing.key, to, actor, why)
+            )
+        size, note = store.publish()
+    except (AppendFailed, SignerRefused, OSError, *UNREADABLE) as error:
+        raise LedgerInvalid(f"{location}: {error}") from error
+    finally:
+        store.close()
+    problems: list[str] = []
+    for anchor in signing.anchors:
+        try:
+            if note is not None:
+                anchor.put(note)
+        except (OSError, subprocess.SubprocessError) as error:
+            problems.append(str(error))
+    return Rotated(size, tuple(problems))
+
+
+def _records(
+    store: Store, emitter: Emitter, clock: Clock, former: SigningKey, to: SigningKey, actor: str, why: str
+) -> list[Built]:
+    lib = {"python": platform.python_version(), **store.lib}
+    drafts = (
+        draft.emitter_opened(platform.node() or "unnamed-host", os.getpid(), lib),
+        draft.key_rotated(str(former.verifier), str(to.verifier), actor, why),
+        draft.emitter_closed(2),
+    )
+    return [emitter.build(each, clock.time_ns(), clock.monotonic_ns()) for each in drafts]

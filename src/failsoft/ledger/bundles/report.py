@@ -1,0 +1,257 @@
+"""``report.html``: what a bundle says, for people: one page without scripts or outside resources, that prints well.
+
+It's generated from the same records and disclosures as stand beside it, and proves nothing by itself; the same bundle always
+has the same page. The first page is for readers who want the matter; what was tried, and how to verify, comes after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from failsoft.ledger.bundles.markup import Markup, joined, tag, text
+from failsoft.ledger.bundles.selection import Selection
+from failsoft.ledger.bundles.sheet import Told as Call
+from failsoft.ledger.bundles.sheet import attempts_table, calls_of, parts_table, sheet
+from failsoft.ledger.bundles.shown import brief, facts, table
+from failsoft.ledger.bundles.wording import duration, moment
+from failsoft.ledger.reading.query import reviewer_of
+
+
+@frozen
+class Told:
+    """What a report is made from.
+
+    Args:
+        selection: what the bundle holds.
+        question: what the receiver wants to know.
+        verifier_sha256: of the verifier, hexadecimal.
+        signed: is the bundle's manifest signed, which lists this page too?
+    """
+
+    selection: Selection
+    question: str | None
+    verifier_sha256: str
+    signed: bool
+
+
+_STYLE = """
+:root { --ink: #1a1a1a; --dim: #555; --line: #bbb; --shade: #f4f4f1; }
+* { box-sizing: border-box; }
+body { margin: 0; color: var(--ink); background: #fff; }
+body { font: 1rem/1.45 Georgia, "Times New Roman", "DejaVu Serif", serif; }
+table.frame { width: 100%; border-collapse: collapse; } table.frame > * > tr > td { padding: 0; }
+main { max-width: 46rem; margin: 0 auto; padding: 1.2rem; }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: .6rem 0 .4rem; }
+h2 { font-size: 1.3rem; margin: 1.6rem 0 .4rem; }
+h3 { font-size: 1.02rem; margin: 1.1rem 0 .25rem; padding-top: .45rem; border-top: 1px solid var(--line); }
+p, ul, ol { margin: .3rem 0 .5rem; } ul, ol { padding-left: 1.3rem; } li { margin: .15rem 0; }
+p, li, td, pre, h1, h2 { overflow-wrap: anywhere; } .list td:nth-child(2) { min-width: 5.5em; }
+.lead { font-size: 1.05rem; }
+.note, .caption { color: var(--dim); font-size: .92rem; } .caption { margin-bottom: 0; }
+.value { font-size: 1.15rem; font-weight: bold; white-space: pre-wrap; }
+.withheld { border: 1px dashed #777; background: repeating-linear-gradient(135deg, #f4f4f1 0 8px, #fff 8px 16px);
+  padding: .4rem .7rem; font-style: italic; }
+pre { white-space: pre-wrap; background: var(--shade); padding: .5rem .7rem;
+  font: 9pt/1.4 "DejaVu Sans Mono", Consolas, monospace; }
+.said { white-space: pre-wrap; border-left: 3px solid var(--line); padding-left: .8rem; }
+table.facts, table.list { width: 100%; border-collapse: collapse; margin: .4rem 0 .6rem; font-size: .95rem; }
+table.facts th { width: 30%; text-align: left; font-weight: normal; color: var(--dim); }
+table.facts th, table.facts td, table.list th, table.list td { padding: .22rem .5rem; border-bottom: 1px solid #ddd;
+  vertical-align: top; text-align: left; }
+table.facts td { white-space: pre-wrap; } table.list { font-size: .85rem; } table.list th { border-bottom: 1px solid #777; }
+.limits { background: var(--shade); border-left: 4px solid #777; padding: .3rem .9rem .5rem; margin-top: 1.1rem; }
+.limits h3 { border: 0; padding: 0; margin-top: .3rem; }
+.marking { text-align: center; font: bold 11pt/1.6 Arial, "DejaVu Sans", sans-serif; letter-spacing: .06em; }
+.marking.screen { position: sticky; top: 0; background: #fff; border-bottom: 2px solid var(--ink); }
+.room { height: 0; } .marking.print { display: none; }
+@media print {
+  @page { margin: 12mm 16mm; }
+  html { font-size: 9.4pt; } body { line-height: 1.36; } h3 { margin-top: .8rem; }
+  main { max-width: none; padding: 0; } .marking.screen { display: none; }
+  .marking.print { display: block; position: fixed; left: 0; right: 0; }
+  .marked .room { height: calc(var(--lines) * 6.5mm + 3mm); }
+  .marking.top { top: 0; } .marking.bottom { bottom: 0; }
+  .sheet, .after { break-before: page; } .first { break-before: auto; }
+  h1, h2, h3, .caption { break-after: avoid; } tr, .withheld, .limits { break-inside: avoid; }
+  a { color: inherit; text-decoration: none; }
+}
+"""
+
+
+def report(told: Told) -> bytes:
+    """The page, UTF-8."""
+    selection = told.selection
+    calls = list(calls_of(selection))
+    labels = sorted({label for each in selection.entries.values() for label in each.fields.get("labels", [])})
+    marking = " // ".join(labels)
+    title = _title(calls)
+    frame = Markup('<div class="room"></div>')
+    body = tag(
+        "table",
+        tag("thead", tag("tr", tag("td", frame))),
+        tag("tbody", tag("tr", tag("td", tag("main", _first(told, calls, title), _after(told, calls))))),
+        tag("tfoot", tag("tr", tag("td", frame))),
+        cls="frame marked" if marking else "frame",
+    )
+    banners = _banners(marking) if marking else Markup("")
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        f"<title>{text(title)}</title>\n<style>{_STYLE}:root {{ --lines: {1 + len(marking) // 60}; }}\n</style>\n"
+        f"</head>\n<body>\n{banners}{body}</body>\n</html>\n"
+    ).encode()
+
+
+def _banners(marking: str) -> Markup:
+    places = ("marking screen", "marking print top", "marking print bottom")
+    return joined(tag("div", marking, cls=place) for place in places)
+
+
+def _title(calls: Sequence[Call]) -> str:
+    cases = sorted({each.fields["case"]["id"] for each in calls if "case" in each.fields})
+    about = f" in the case {cases[0]}" if len(cases) == 1 else ""
+    return f"What is on record about {'a decision' if len(calls) == 1 else f'{len(calls)} decisions'}{about}"
+
+
+# --- the first page ---------------------------------------------------------------------------------------------------
+
+
+def _first(told: Told, calls: Sequence[Call], title: str) -> Markup:
+    heading = [tag("h1", title)]
+    if told.question is not None:
+        heading.append(tag("p", "Asked for this copy: ", tag("em", told.question), cls="lead"))
+    if len(calls) == 1:
+        return tag("div", *heading, sheet(calls[0]), _limits(told, calls), cls="sheet first")
+    sheets = [
+        tag("div", tag("h2", _named(number, each)), sheet(each), cls="sheet") for number, each in _numbered(calls)
+    ]
+    return joined([tag("div", *heading, _overview(told, calls), _limits(told, calls), cls="sheet first"), *sheets])
+
+
+def _numbered(calls: Sequence[Call]) -> Sequence[tuple[int, Call]]:
+    return list(enumerate(calls, 1))
+
+
+def _named(number: int, call: Call) -> str:
+    return f"Decision {number}: “{call.fields.get('capability', {}).get('name', '')}”"
+
+
+def _overview(told: Told, calls: Sequence[Call]) -> Markup:
+    rows = [
+        (
+            number,
+            moment((each.started or each.end).ts),
+            brief(told.selection, each.started, "request"),
+            brief(told.selection, each.end, "response"),
+            _by(each),
+            ", ".join(_who(each)) or "nobody",
+        )
+        for number, each in _numbered(calls)
+    ]
+    head = ("", "when", "the question", "the answer", "who or what answered", "person who decided")
+    by_ai = sum(each.end.fields.get("source", {}).get("kind") in ("adapter", "frozen") for each in calls)
+    said = f"{by_ai} of the {len(calls)} answers are an AI model's. Each is told on a page of its own, further down."
+    return joined([tag("p", said, cls="lead"), table(head, rows)])
+
+
+def _by(call: Call) -> str:
+    source = call.end.fields.get("source", {})
+    if source.get("kind") == "fallback":
+        return "no AI: fixed rules"
+    if source.get("kind") in ("adapter", "frozen"):
+        return f"AI: {call.answering.get('served', {}).get('model') or source['name']}"
+    return "nobody"
+
+
+def _who(call: Call) -> list[str]:
+    return [reviewer_of(each.fields) or "somebody" for each in call.people]
+
+
+def _limits(told: Told, calls: Sequence[Call]) -> Markup:
+    selection = told.selection
+    whole = len(selection.entries) == selection.checkpoint.size
+    lines = [
+        "That an answer is right, or was followed. It says what was asked, answered and decided.",
+        "Who really answered: a model's name and a request's number are the provider's own claims.",
+        "When exactly: times are those of the computer that kept the record.",
+        "That nothing was done elsewhere, or after the end of this record: what was never put on record shows nowhere.",
+    ]
+    if whole:
+        lines.append("All records of the log are in this copy, so a later decision in that log would show here.")
+    else:
+        lines.append(
+            "That no other decision about this exists: this copy holds what was chosen for it. A copy with every record of "
+            "the log can be asked for."
+        )
+    hidden = len(selection.withheld) + len(selection.erased)
+    if hidden:
+        lines.append(
+            f"{hidden} parts are withheld or no longer kept; each is marked where it belongs, or in the lists further down."
+        )
+    if not told.signed:
+        lines.append("That the question above and this page are the log's: nobody signed them, only the records.")
+    lines.append(
+        "By itself, anything: this page is made for reading. The files beside it prove it, as the last page shows."
+    )
+    return tag(
+        "div", tag("h3", "What this page doesn't prove"), tag("ul", *(tag("li", each) for each in lines)), cls="limits"
+    )
+
+
+# --- later pages ------------------------------------------------------------------------------------------------------
+
+
+def _after(told: Told, calls: Sequence[Call]) -> Markup:
+    parts = [tag("h2", "What was tried")]
+    for number, each in _numbered(calls):
+        if len(calls) > 1:
+            parts.append(tag("h3", _named(number, each)))
+        parts.append(facts(_times(each)))
+        parts += [attempts_table(each), parts_table(each)]
+    return joined([tag("div", *parts, cls="after"), tag("div", *_verifying(told), cls="after")])
+
+
+def _times(call: Call) -> list[tuple[str, str]]:
+    rows = [("call", call.call_id)]
+    if call.started is not None:
+        rows.append(("began", f"{call.started.ts} (record {call.started.index})"))
+    rows.append(("ended", f"{call.end.ts} (record {call.end.index})"))
+    if "us" in call.end.fields:
+        rows.append(("took", duration(call.end.fields["us"])))
+    return rows
+
+
+def _verifying(told: Told) -> list[Markup]:
+    selection = told.selection
+    checkpoint = selection.checkpoint
+    steps = [
+        "Get verify.py from a release of failsoft, not from this copy, and compare its SHA-256: "
+        + told.verifier_sha256,
+        f"Get the log's verifier key (its name is {checkpoint.origin}) from whoever keeps it for you, not from whoever sent "
+        "you this copy. If you kept a signed checkpoint of this log, have it ready.",
+        "On a computer with Python 3.8 or later, without a network if you like, run the command below.",
+        "It ends with “verified”, or says what is wrong and in which file. “self-consistent” means that no key was given.",
+    ]
+    index = [(each.index, moment(each.ts), each.kind) for each in selection.entries.values()]
+    return [
+        tag("h2", "How to verify this copy"),
+        tag("ol", *(tag("li", each) for each in steps)),
+        tag("pre", "python -I -S verify.py BUNDLE.zip --key 'VERIFIER KEY' [--checkpoint FILE]"),
+        facts(
+            [
+                ("log", checkpoint.origin),
+                ("records under its signed checkpoint", str(checkpoint.size)),
+                ("root of its tree", checkpoint.root.hex()),
+                (
+                    "list of files signed",
+                    "yes" if told.signed else "no: the records are under a signature, this page isn't",
+                ),
+            ]
+        ),
+        tag("h3", "Records in this copy"),
+        table(("record", "its own time", "type"), index if len(index) <= 1000 else index[:1000]),
+        *([tag("p", f"and {len(index) - 1000} more", cls="note")] if len(index) > 1000 else []),
+    ]

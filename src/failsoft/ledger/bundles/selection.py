@@ -1,0 +1,361 @@
+"""Which parts of a log belong to the calls that somebody asks about, and which payloads are shown of them.
+
+What goes in, all of it before one signed checkpoint:
+
+1. every record of the calls, and every later one that refers to one of these, or to one that does (reviews, overrides,
+   appeals);
+2. the configuration and the lock in force when a call began, with what they say;
+3. the records just before and after each of the calls', of the same emitter, whose numbers have no gap; how each of those
+   emitters opened, how the log was, and each change of its key;
+4. what was recorded later about the adapters that were asked: another model seen, drift, an end announced, a block, the
+   first configuration that asks for another model; and about the calls' cases: erasures, holds, events.
+
+Payloads are those of the calls' records alone; each is disclosed, or named as withheld.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from attrs import define, field, frozen
+
+from failsoft.errors import FailsoftError, LedgerInvalid
+from failsoft.ledger.format.note import Checkpoint, Note, NoteInvalid
+from failsoft.ledger.read import Entry, Reader
+from failsoft.ledger.reading.query import attempts_of
+from failsoft.ledger.records.schema import Kind
+
+Fields = dict[str, Any]
+
+REFERRING = (Kind.REVIEW_RECORDED, Kind.OVERRIDE_RECORDED, Kind.APPROVAL_RECORDED, Kind.APPEAL_RECORDED)
+CHANGES = (
+    *(Kind.MODEL_IDENTITY_CHANGED, Kind.DRIFT_DETECTED, Kind.MODEL_RETIREMENT_NOTICE, Kind.ROLLBACK_EXECUTED),
+    *(Kind.BLOCK_CHANGED, Kind.CONFIG_ACTIVATED, Kind.LOCK_CHANGED, Kind.KEY_ROTATED),
+)
+KEEPING = (Kind.PAYLOAD_ERASED, Kind.LEGAL_HOLD_SET, Kind.LEGAL_HOLD_CLEARED, Kind.CASE_EVENT)
+"""What became of a case and of what's kept of it."""
+
+_ENDS = (Kind.CALL_COMPLETED, Kind.CALL_ORPHANED, Kind.CALL_AMENDED)
+
+
+class NotCovered(FailsoftError):
+    """No signed checkpoint covers what was asked for: one that's made now would."""
+
+
+class NotWhole(FailsoftError):
+    """What was asked for isn't whole in this log: a call is under way, a record was pruned."""
+
+
+@frozen
+class Wanted:
+    """What a bundle is to hold.
+
+    Args:
+        calls: these calls, by their ids.
+        cases: and those of these cases.
+        disclose: only payloads with these paths; one that ends with ``*`` stands for all that begin so. None: all.
+        withhold: of those, not the ones with these paths.
+        since: signed checkpoints that the receiver has, which the log is shown to extend.
+        all_records: every record of the log besides, without payloads.
+    """
+
+    calls: tuple[str, ...] = ()
+    cases: tuple[str, ...] = ()
+    disclose: tuple[str, ...] | None = None
+    withhold: tuple[str, ...] = ()
+    since: tuple[bytes, ...] = ()
+    all_records: bool = False
+
+
+@frozen
+class Selection:
+    """What a bundle holds of a log.
+
+    Args:
+        checkpoint: the signed checkpoint that all of it stands under, and its bytes in `note`.
+        call_ids: in order.
+        entries: the records, by their place in the log, in order.
+        own: those of the calls.
+        later: those about what has changed since, and reviews: in order.
+        disclosures: by digest, hexadecimal.
+        withheld: digests of payloads that are kept and not shown.
+        erased: digests of payloads that aren't kept any more.
+        artifacts: by SHA-256, hexadecimal.
+        since: sizes of earlier checkpoints that the log extends.
+    """
+
+    checkpoint: Checkpoint
+    note: bytes = field(repr=False)
+    call_ids: tuple[str, ...]
+    entries: Mapping[int, Entry] = field(repr=False)
+    own: tuple[int, ...]
+    later: tuple[int, ...]
+    disclosures: Mapping[str, bytes] = field(repr=False)
+    withheld: tuple[str, ...]
+    erased: tuple[str, ...]
+    artifacts: Mapping[str, bytes] = field(repr=False)
+    since: tuple[int, ...] = ()
+
+
+def select(reader: Reader, wanted: Wanted) -> Selection:
+    """Find what belongs to the calls.
+
+    Raises:
+        LookupError: there is no such call or case, or no payload with a path that's to be withheld or disclosed.
+        NotCovered: no signed checkpoint covers them all.
+        NotWhole: a call isn't finished, or a record isn't there any more.
+        LedgerInvalid: the log is damaged, or doesn't extend a checkpoint that the receiver has.
+        PayloadSealed: a payload that's to be shown is encrypted, and its key isn't here.
+        ValueError: a record is malformed.
+    """
+    own = _of_calls(reader, wanted)
+    call_ids = tuple(sorted({each.call_id for each in own if each.call_id is not None}))
+    if not call_ids:
+        raise LookupError(f"no call in what was asked for: records that name {', '.join(wanted.cases)} are of none")
+    for call_id in call_ids:
+        _finished(call_id, [each for each in own if each.call_id == call_id])
+    gathered = _Gathered(reader, {each.index: each for each in own}, set(call_ids))
+    gathered.changes()
+    checkpoint, note = _covering(reader, max(gathered.entries))
+    gathered.neighbours(checkpoint.size)
+    if wanted.all_records:
+        gathered.everything(checkpoint.size)
+    shown = _Shown(reader, wanted)
+    for entry in gathered.of_calls():
+        shown.take(entry.fields)
+    shown.end()
+    return Selection(
+        checkpoint,
+        note,
+        call_ids,
+        dict(sorted(gathered.entries.items())),
+        tuple(sorted(each.index for each in gathered.of_calls())),
+        tuple(sorted(gathered.later)),
+        shown.disclosures,
+        tuple(shown.withheld),
+        tuple(shown.erased),
+        gathered.artifacts,
+        tuple(_extended(reader, checkpoint, wanted.since)),
+    )
+
+
+def fits(path: str, patterns: Iterable[str]) -> bool:
+    """Is this path, of a payload, one of these; or does it begin with one that ends in ``*``?"""
+    return any(path == each or (each.endswith("*") and path.startswith(each[:-1])) for each in patterns)
+
+
+def _of_calls(reader: Reader, wanted: Wanted) -> list[Entry]:
+    found: dict[int, Entry] = {}
+    asked: list[tuple[str, Callable[[], Iterable[Entry]]]] = [
+        *((f"call {each}", lambda each=each: reader.call(each)) for each in wanted.calls),
+        *((f"case {each}", lambda each=each: reader.records(case=each)) for each in wanted.cases),
+    ]
+    for what, entries in asked:
+        some = {each.index: each for each in entries()}
+        if not some:
+            raise LookupError(f"{reader.location}: no record of a {what}")
+        found |= some
+    for call_id in {each.call_id for each in found.values() if each.call_id is not None}:
+        found |= {each.index: each for each in reader.call(call_id)}
+    for entry in found.values():
+        if entry.body is None:
+            raise NotWhole(
+                f"{reader.location}: record {entry.index} of what was asked for was pruned: it can't be bundled"
+            )
+    return list(found.values())
+
+
+def _finished(call_id: str, entries: Sequence[Entry]) -> None:
+    kinds = {each.kind for each in entries}
+    if not kinds & set(_ENDS):
+        raise NotWhole(
+            f"call {call_id} has no end in the log: wait for it; or, if its process is gone, the next start of the "
+            "application puts that on record"
+        )
+
+
+def _covering(reader: Reader, last: int) -> tuple[Checkpoint, bytes]:
+    note = reader.checkpoint()
+    if note is None:
+        raise NotCovered(f"{reader.location}: no signed checkpoint is stored")
+    try:
+        checkpoint = Checkpoint.parse(Note.parse(note).text)
+    except NoteInvalid as error:
+        raise LedgerInvalid(
+            f"{reader.location}: its newest checkpoint isn't one ({error}): run `failsoft verify`"
+        ) from None
+    if checkpoint.size > reader.size or reader.root_at(checkpoint.size) != checkpoint.root:
+        raise LedgerInvalid(f"{reader.location}: its newest checkpoint is of another log: run `failsoft verify` on it")
+    if checkpoint.size <= last:
+        raise NotCovered(
+            f"{reader.location}: the newest checkpoint is of {checkpoint.size} records, and record {last} isn't one"
+        )
+    return checkpoint, note
+
+
+def _extended(reader: Reader, checkpoint: Checkpoint, notes: Iterable[bytes]) -> list[int]:
+    found: set[int] = set()
+    for data in notes:
+        try:
+            each = Checkpoint.parse(Note.parse(data).text)
+        except NoteInvalid as error:
+            raise LookupError(f"--since-checkpoint: {error}") from None
+        if each.size > checkpoint.size:
+            raise NotCovered(f"{reader.location}: the checkpoint that you gave is newer than the newest one here")
+        if each.origin != checkpoint.origin or (each.size and reader.root_at(each.size) != each.root):
+            raise LedgerInvalid(
+                f"{reader.location}: the log doesn't extend the checkpoint of {each.size} records that you gave: it's of "
+                "another log, or this one was forked, cut or changed"
+            )
+        if 0 < each.size < checkpoint.size:
+            found.add(each.size)
+    return sorted(found)
+
+
+@define
+class _Gathered:
+    """Records, as they are found to belong to the calls."""
+
+    reader: Reader
+    entries: dict[int, Entry]
+    call_ids: set[str]
+    later: set[int] = field(factory=set[int])
+    artifacts: dict[str, bytes] = field(factory=dict[str, bytes])
+
+    def of_calls(self) -> list[Entry]:
+        """In order."""
+        return [each for _, each in sorted(self.entries.items()) if each.call_id in self.call_ids]
+
+    def changes(self) -> None:
+        """What refers to the calls, what was in force, what changed since: one look at all records of such types."""
+        starts = {
+            each.index: each.fields["config_sha256"] for each in self.of_calls() if each.kind == Kind.CALL_STARTED
+        }
+        asked = _Asked.of(each.fields for each in self.of_calls())
+        leaves = {each.leaf.hex() for each in self.entries.values()}
+        first = min(self.entries)
+        in_force: dict[str | int, Entry] = {}
+        for entry in self.reader.records(kind=(*REFERRING, *CHANGES, *KEEPING)):
+            if entry.body is None:
+                continue
+            fields = entry.fields
+            if entry.kind == Kind.KEY_ROTATED:
+                self.entries[entry.index] = entry
+            elif entry.kind == Kind.LOCK_CHANGED and entry.index < first:
+                in_force["lock"] = entry
+            elif entry.kind == Kind.CONFIG_ACTIVATED:
+                digest = fields["config_sha256"]
+                in_force |= {at: entry for at, named in starts.items() if entry.index < at and digest == named}
+            if leaves & set(fields.get("refs", {}).values()) or (entry.index > first and asked.concerns(entry, fields)):
+                self._take(entry, leaves)
+        for entry in {each.index: each for each in in_force.values()}.values():
+            self._with_artifacts(entry)
+
+    def _with_artifacts(self, entry: Entry) -> None:
+        self.entries[entry.index] = entry
+        fields = entry.fields
+        named = [fields.get("config_sha256"), fields.get("lock_sha256")]
+        named += [each.get("digest") for each in fields.get("capabilities", [])]
+        for digest in named:
+            if digest is not None and (artifact := self.reader.artifact(digest)) is not None:
+                self.artifacts[digest] = artifact[1]
+
+    def _take(self, entry: Entry, leaves: set[str]) -> None:
+        self.entries[entry.index] = entry
+        self.later.add(entry.index)
+        leaves.add(entry.leaf.hex())
+
+    def neighbours(self, size: int) -> None:
+        """Those before and after each of the calls' records; how their emitters, and the log, opened."""
+        wanted: set[tuple[str, int]] = set()
+        for entry in self.of_calls():
+            emitter, number = entry.fields["emitter"], entry.fields["eseq"]
+            wanted |= {(emitter, 0), (emitter, max(0, number - 1)), (emitter, number + 1)}
+        found = [self.reader.record(0), *(self.reader.of_emitter(*each) for each in sorted(wanted))]
+        for each in found:
+            if each is not None and each.body is not None and each.index < size:
+                self.entries[each.index] = each
+
+    def everything(self, size: int) -> None:
+        """All records before a checkpoint."""
+        for entry in self.reader.records():
+            if entry.index >= size:
+                break
+            if entry.body is None:
+                raise NotWhole(f"{self.reader.location}: record {entry.index} was pruned: leave --all-records out")
+            self.entries[entry.index] = entry
+
+
+@define
+class _Shown:
+    """Payloads, as they are disclosed or withheld."""
+
+    reader: Reader
+    wanted: Wanted
+    disclosures: dict[str, bytes] = field(factory=dict[str, bytes])
+    withheld: list[str] = field(factory=list[str])
+    erased: list[str] = field(factory=list[str])
+    paths: set[str] = field(factory=set[str])
+
+    def take(self, fields: Fields) -> None:
+        """The payloads of one record."""
+        for each in fields.get("commitments", []):
+            path, digest = each["path"], each["digest"]
+            self.paths.add(path)
+            chosen = self.wanted.disclose is None or fits(path, self.wanted.disclose)
+            if not chosen or fits(path, self.wanted.withhold):
+                (self.withheld if self.reader.keeps(digest) else self.erased).append(digest)
+            elif (plain := self.reader.disclosure(digest)) is None:
+                self.erased.append(digest)
+            else:
+                self.disclosures[digest] = plain
+
+    def end(self) -> None:
+        """A pattern that fits nothing is a slip: what was meant to be withheld would be shown."""
+        for pattern in (*(self.wanted.disclose or ()), *self.wanted.withhold):
+            if not any(fits(path, (pattern,)) for path in self.paths):
+                there = ", ".join(sorted(self.paths))
+                raise LookupError(f"no payload of these calls has the path {pattern!r}: there are {there}")
+
+
+@define
+class _Asked:
+    """The adapters that the calls asked, each one's pins then; the calls' cases and payloads."""
+
+    pins: dict[str, list[Fields]] = field(factory=dict[str, list[Fields]])
+    cases: set[str] = field(factory=set[str])
+    digests: set[str] = field(factory=set[str])
+
+    @classmethod
+    def of(cls, records: Iterable[Fields]) -> _Asked:
+        """By what the calls' records say."""
+        made = cls()
+        for fields in records:
+            if "case" in fields:
+                made.cases.add(fields["case"]["id"])
+            made.digests |= {each["digest"] for each in fields.get("commitments", [])}
+            for each in attempts_of(fields):
+                made.pins.setdefault(each["adapter"], []).append(each["pin"])
+        return made
+
+    def concerns(self, entry: Entry, fields: Fields) -> bool:
+        """Does this record say that something about one of them changed?"""
+        if entry.kind == Kind.CONFIG_ACTIVATED:
+            return self._otherwise(fields)
+        if entry.kind in KEEPING:
+            told: set[str] = set(fields.get("digests", []))
+            return fields.get("case", {}).get("id") in self.cases or bool(told & self.digests)
+        return fields.get("adapter") in self.pins or any(
+            fields.get("subject") == f"adapter:{name}" for name in self.pins
+        )
+
+    def _otherwise(self, fields: Fields) -> bool:
+        """Does this configuration have one ask for another model than so far?"""
+        found = False
+        for each in fields.get("adapters", []):
+            known = self.pins.get(each["name"])
+            if known is not None and each["pin"] not in known:
+                known.append(each["pin"])
+                found = True
+        return found

@@ -1,0 +1,231 @@
+"""Where checkpoints are put out of the application's reach: a file that only grows, a command of yours.
+
+What's anchored can't be taken back; what's written since is the log's exposure. A file is worth as much as the difference
+between who can write to it and who can write to the database: a mount of another host's, append-only (``chattr +a``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from attrs import define, frozen
+
+from failsoft.ledger.format.note import Checkpoint, NoteInvalid, VerifierKey
+from failsoft.ledger.keys.ed25519 import open_checkpoint
+
+COMMAND_SECONDS = 10.0
+"""What a command may take. Commits don't wait for it."""
+
+RETRY_SECONDS = 5.0
+
+_READ = 1 << 18
+"""Bytes of an anchor file's end that are looked at: some hundreds of notes."""
+
+_NOTE = re.compile(rb"[^\n]+\n[0-9]+\n[A-Za-z0-9+/=]+\n\n(?:\xe2\x80\x94 [^\n]+\n)+")
+
+
+class Anchor(Protocol):
+    """Takes signed checkpoints, and gives none back that it doesn't have."""
+
+    def put(self, note: bytes) -> None:
+        """Keep this one.
+
+        Raises:
+            OSError: it wasn't taken.
+            subprocess.SubprocessError: likewise.
+        """
+        ...
+
+    def newest(self, key: VerifierKey) -> Checkpoint | None:
+        """The largest that this key signed, among the last ones kept; None where there's none, or it can't be read."""
+        ...
+
+
+@frozen
+class FileAnchor:
+    """A file to which each checkpoint is appended, an empty line after it."""
+
+    path: Path
+
+    def put(self, note: bytes) -> None:
+        """Append, and make durable."""
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            whole = b"\n" + note + b"\n"  # the first ends a line that a crash cut
+            if os.write(descriptor, whole) != len(whole):
+                raise OSError(f"{self.path}: no room for a checkpoint")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def newest(self, key: VerifierKey) -> Checkpoint | None:
+        """See `Anchor.newest`."""
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _READ))
+                tail = file.read(_READ)
+        except OSError:
+            return None
+        found = [each for each in (_signed(text, key) for text in notes_in(tail)) if each is not None]
+        return max(found, key=lambda each: each.size, default=None)
+
+
+@frozen
+class CommandAnchor:
+    """A command that gets each checkpoint on its standard input; it took it where it exits with 0.
+
+    Args:
+        command: program and arguments; no shell is involved.
+        seconds: that it may take.
+    """
+
+    command: tuple[str, ...]
+    seconds: float = COMMAND_SECONDS
+
+    def put(self, note: bytes) -> None:
+        """Run it."""
+        done = subprocess.run(  # noqa: S603 -- the configuration's own command
+            self.command,
+            input=note,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=self.seconds,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise OSError(f"{self.command[0]} exited with {done.returncode}")
+
+    def newest(self, key: VerifierKey) -> Checkpoint | None:
+        """A command gives nothing back."""
+        return None
+
+
+def notes_in(data: bytes) -> list[bytes]:
+    """All that looks like a signed checkpoint in an anchor file's bytes, in order."""
+    found: list[bytes] = _NOTE.findall(data)
+    return found
+
+
+def _signed(text: bytes, key: VerifierKey) -> Checkpoint | None:
+    try:
+        found = open_checkpoint(text, [key])
+    except NoteInvalid:
+        return None
+    return found.checkpoint if found.by_log and found.checkpoint.origin == key.name else None
+
+
+@define(eq=False)
+class _Offer:
+    """A checkpoint on its way out.
+
+    Args:
+        own_ns: since when it covers what no earlier checkpoint does.
+        since_ns: the same, of those that it superseded as well.
+        left: anchors that haven't taken it.
+    """
+
+    size: int
+    note: bytes
+    own_ns: int
+    since_ns: int
+    left: list[Anchor]
+
+
+class Anchoring:
+    """A thread that puts the newest checkpoint into each anchor, and tries again until they took it.
+
+    Args:
+        anchors: where to; none is none to wait for.
+        on_failure: told why an anchor didn't take one, once for each run of failures.
+        retry: seconds between two tries.
+    """
+
+    def __init__(
+        self, anchors: Sequence[Anchor], on_failure: Callable[[str], None], retry: float = RETRY_SECONDS
+    ) -> None:
+        self._anchors = tuple(anchors)
+        self._on_failure = on_failure
+        self._retry = retry
+        self._changed = threading.Condition(threading.Lock())
+        self._offer: _Offer | None = None
+        self._thread: threading.Thread | None = None
+        self._ending = False
+        self.size: int | None = None
+
+    @property
+    def since_ns(self) -> int | None:
+        """Since when something was to be anchored that isn't; None while nothing is."""
+        offer = self._offer
+        return None if offer is None else offer.since_ns
+
+    def put(self, size: int, note: bytes, since_ns: int) -> None:
+        """Anchor this checkpoint; one that waits still is superseded by it.
+
+        Args:
+            size: the checkpoint's.
+            note: signed.
+            since_ns: when the first record that no earlier checkpoint covers became durable.
+        """
+        if not self._anchors:
+            return
+        with self._changed:
+            waiting = self._offer
+            earliest = since_ns if waiting is None else waiting.since_ns
+            self._offer = _Offer(size, note, since_ns, earliest, list(self._anchors))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="failsoft-anchors", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def end(self, seconds: float) -> None:
+        """Wait until the newest is anchored, at most so long."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._offer is None, seconds)
+            self._ending = True
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        failing = False
+        while (offer := self._next()) is not None:
+            problem = _put(offer)
+            if problem is None:
+                self._took(offer)
+            elif not failing:
+                self._on_failure(problem)
+            failing = problem is not None
+            if failing:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._ending, self._retry)
+
+    def _next(self) -> _Offer | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._offer is not None or self._ending)
+            return None if self._ending else self._offer
+
+    def _took(self, offer: _Offer) -> None:
+        with self._changed:
+            self.size = offer.size
+            if self._offer is offer:
+                self._offer = None
+            else:
+                assert self._offer is not None  # it was superseded, and nothing else takes one away
+                self._offer.since_ns = self._offer.own_ns
+            self._changed.notify_all()
+
+
+def _put(offer: _Offer) -> str | None:
+    """Give it to the anchors that lack it; why one didn't take it."""
+    problem = None
+    for anchor in tuple(offer.left):
+        try:
+            anchor.put(offer.note)
+            offer.left.remove(anchor)
+        except (OSError, subprocess.SubprocessError) as error:
+            problem = str(error)
+    return problem

@@ -1,0 +1,129 @@
+"""What a log must be before anything is appended to it: whole as far as a quick look tells, and signed by whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger.checkpoints.signer import Signer, SignerRefused
+from failsoft.ledger.format import canonical
+from failsoft.ledger.format.merkle import BLOCK, Frontier, leaf_hash
+from failsoft.ledger.format.note import Checkpoint
+from failsoft.ledger.records.schema import FORMAT, Kind
+from failsoft.ledger.store import Found, Queries
+
+NEWEST = 64
+"""Records that a quick look reads."""
+
+Anchored = Callable[[], Sequence[Checkpoint]]
+"""The newest checkpoints that anchors show."""
+
+
+def refuse_anew(name: str, signer: Signer | None, anchored: Anchored) -> None:
+    """A log that was signed isn't begun again because its file is gone.
+
+    Raises:
+        LedgerInvalid: that's so here, or can't be told.
+    """
+    try:
+        signed = None if signer is None else signer.last()
+    except SignerRefused as error:
+        raise LedgerInvalid(f"{name}: {error}") from None
+    if signed is not None or any(anchored()):
+        raise LedgerInvalid(
+            f"{name}: there is no such ledger, and checkpoints of this log were signed: put it back, or begin a log of "
+            "another name, with a key of its own"
+        )
+
+
+def check_log(connection: Queries, name: str, signer: Signer | None, anchored: Anchored) -> Found:
+    """Do head, records, signatures and the signer's memory fit together? Inside a transaction.
+
+    Raises:
+        LedgerInvalid: they don't.
+        sqlite3.Error, DatabaseFailed: it can't be read. (TypeError, ValueError: likewise.)
+    """
+    log = connection.execute("SELECT origin, format, vkey FROM ledger_log").fetchone()
+    head = connection.execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
+    if log is None or head is None:
+        raise LedgerInvalid(f"{name}: the ledger was emptied: its head is missing")
+    if head[0] == 0:
+        raise LedgerInvalid(f"{name}: the ledger was emptied: not even its opening is there")
+    if log[1] != FORMAT:
+        raise LedgerInvalid(f"{name}: format {log[1]!r}, and this failsoft writes {FORMAT}")
+    count = connection.execute("SELECT coalesce(max(seq), -1) + 1 FROM ledger_record").fetchone()[0]
+    covered = connection.execute("SELECT coalesce(max(size), 0) FROM ledger_checkpoint").fetchone()[0]
+    frontier = frontier_of(connection, name, head[0])
+    if count != head[0] or covered > head[0] or frontier.to_bytes() != head[1]:
+        raise LedgerInvalid(
+            f"{name}: the head doesn't fit the records: it was cut or tampered with: run `failsoft verify`"
+        )
+    unsigned = log[2] is None and covered == 0 and head[2] is None
+    if signer is None:
+        if not unsigned:
+            raise LedgerInvalid(f"{name}: this log is signed: give its key (`ledger.key`)")
+    elif signer.key.name != log[0]:
+        raise LedgerInvalid(
+            f"{name}: this is the log of {log[0]!r}, and the key is named {signer.key.name!r}: make one with "
+            f"`failsoft keys new FILE --name {log[0]}`"
+        )
+    else:
+        unsigned = _check_signed(connection, name, signer, anchored, frontier, head[2], unsigned)
+    return Found(log[0], head[0], unsigned, *_newest(connection, head[0]))
+
+
+def _newest(connection: Queries, size: int) -> tuple[bool, str]:
+    """Are the newest payloads encrypted, and where was the log copied? As far as its newest records say."""
+    copied_to, sealed = "", None
+    query = "SELECT body FROM ledger_record WHERE seq >= ? AND body IS NOT NULL ORDER BY seq DESC"
+    for (body,) in connection.execute(query, (size - NEWEST,)):
+        try:
+            fields = canonical.read(body)
+        except canonical.ProfileError:
+            continue
+        if sealed is None and "commitments" in fields:
+            sealed = "dek" in fields
+        if fields.get("type") == Kind.LEDGER_TRANSFERRED:
+            copied_to = copied_to or str(fields.get("to", ""))
+    return bool(sealed), copied_to
+
+
+def _check_signed(
+    connection: Queries,
+    name: str,
+    signer: Signer,
+    anchored: Anchored,
+    frontier: Frontier,
+    signature: bytes | None,
+    unsigned: bool,
+) -> bool:
+    """Is the head this key's, and the tree the one that was signed before? True where nobody signed so far."""
+    seen = anchored()
+    try:
+        if unsigned and not seen and signer.last() is None:
+            return True
+        if not signer.signed_head(frontier, signature):
+            raise SignerRefused(
+                f"the head isn't signed by the key {signer.key.verifier.id.hex()}: it's another log's key, or a former "
+                "one, or the log was tampered with: run `failsoft verify` on it, with the key"
+            )
+        signer.check(connection, frontier, seen)
+    except SignerRefused as error:
+        raise LedgerInvalid(f"{name}: {error}") from None
+    return False
+
+
+def frontier_of(connection: Queries, name: str, size: int) -> Frontier:
+    """The frontier that the stored subtrees and the leaves after them give; the newest bodies are hashed, too."""
+    blocks = Frontier()
+    whole = size // BLOCK
+    for (block,) in connection.execute("SELECT hash FROM ledger_subtree WHERE idx < ? ORDER BY idx", (whole,)):
+        blocks.append(block)
+    rest = Frontier()
+    query = "SELECT leaf, body FROM ledger_record WHERE seq >= ? AND seq < ? ORDER BY seq"
+    rows = connection.execute(query, (whole * BLOCK, size))
+    for leaf, body in rows:
+        if body is not None and leaf_hash(body) != leaf:  # one that was pruned has none
+            raise LedgerInvalid(f"{name}: a record's bytes were changed: run `failsoft verify` on it")
+        rest.append(leaf)
+    return Frontier(blocks.size * BLOCK + rest.size, blocks.hashes + rest.hashes)

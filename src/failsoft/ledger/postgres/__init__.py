@@ -1,0 +1,1 @@
+"""A ledger in a schema of a PostgreSQL database. Needs the extra ``postgres``, when it is used."""

@@ -1,0 +1,42 @@
+"""A database that is being filled from another store: see `failsoft.ledger.receiving`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from failsoft.ledger.postgres.read import Database
+from failsoft.ledger.postgres.store import SECONDS, copy_in, set_up, transaction
+from failsoft.ledger.receiving import TABLES, Row, check_alone
+from failsoft.postgres_address import Address
+
+_TYPES = {
+    "ledger_record": ("int8", "bytea", "bytea", "text", "int8", *["text"] * 6),
+    "ledger_payload": ("bytea", "bytea", "bytea", "bytea"),
+}
+
+
+class DatabaseReceiver:
+    """The tables in one schema of a database. Made where there are none."""
+
+    def __init__(self, address: Address) -> None:
+        self.queries = self._database = Database.at(address, SECONDS)
+        set_up(self._database)
+
+    def take(self, rows: dict[str, Sequence[Row]], after: int) -> None:
+        """As any receiver."""
+        database = self._database
+        with transaction(database):
+            database.execute("SELECT pg_advisory_xact_lock(hashtext(?))", (f"failsoft copy {database.address.schema}",))
+            check_alone(database, database.address, after)
+            for table, each in rows.items():
+                if table in _TYPES:
+                    copy_in(database, f"COPY {table} FROM STDIN (FORMAT BINARY)", _TYPES[table], each)
+                    continue
+                marks = ", ".join("?" * TABLES[table])
+                again = " ON CONFLICT DO NOTHING" if table == "ledger_artifact" else ""
+                for row in each:
+                    database.execute(f"INSERT INTO {table} VALUES ({marks}){again}", row)  # noqa: S608 -- our own names
+
+    def close(self) -> None:
+        """As any receiver."""
+        self._database.close()

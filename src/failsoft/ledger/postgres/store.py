@@ -1,0 +1,423 @@
+"""A ledger's tables in PostgreSQL: making, checking, appending. Everything here waits; one thread at a time.
+
+Rules:
+
+1. All who append hold one advisory lock of the log's, for the length of their transaction: commits queue there, and the
+   head is read under it. No sequence numbers records: a rolled-back transaction would leave a hole.
+2. A batch is copied in, the head moved by `ledger_advance`: the writer has no right to change or delete anything.
+3. An error before COMMIT means rolled back. An error *of* COMMIT means unknown, unless the server said what's wrong with
+   it. Whoever tries again gets the lock only when the former transaction has ended, and finds its records by `rid`.
+4. Who's alive holds a session advisory lock. It's lost with the connection, and taken again with the next one: meanwhile
+   others may take the emitter for gone, and orphan its calls, which it ends all the same.
+5. Every command ends in time. A connection that saw an error isn't asked again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import psycopg
+from attrs import frozen
+
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger.checkpoints.head import Grown, Head
+from failsoft.ledger.checkpoints.opening import Anchored, check_log, refuse_anew
+from failsoft.ledger.checkpoints.signer import Signer, publish, signed_head
+from failsoft.ledger.format.merkle import Frontier
+from failsoft.ledger.keys.ed25519 import SigningKey
+from failsoft.ledger.postgres.read import Database, failed, lock_of
+from failsoft.ledger.postgres.schema import component, differences, grants, steps
+from failsoft.ledger.records.record import Built
+from failsoft.ledger.records.schema import FORMAT
+from failsoft.ledger.store import OPENING, ORPHANED, PRUNE, AppendFailed, DatabaseFailed, Found, Life, OpenCall, Queries
+from failsoft.migrations import bring_up
+from failsoft.postgres_address import Address
+
+SECONDS = 10.0
+"""What a command may take, the wait for other writers included."""
+
+FORGOTTEN = 1000
+"""Payloads that are deleted at once."""
+
+_RECORD = "COPY ledger_record FROM STDIN (FORMAT BINARY)"
+_RECORD_TYPES = ("int8", "bytea", "bytea", "text", "int8", "text", "text", "text", "text", "text", "text")
+_PAYLOAD = "COPY ledger_payload FROM STDIN (FORMAT BINARY)"
+_PAYLOAD_TYPES = ("bytea", "bytea", "bytea", "bytea")
+
+_OPEN_CALLS = """
+SELECT call_id, leaf, capability, case_id FROM ledger_record AS began
+WHERE emitter = ? AND type = 'call.started' AND NOT EXISTS (SELECT 1 FROM ledger_record AS ended
+    WHERE ended.call_id = began.call_id AND ended.type IN ('call.completed', 'call.amended', 'call.orphaned'))
+ORDER BY eseq
+"""
+_LIVE = "SELECT emitter FROM ledger_live WHERE emitter ~ '^[0-9a-f]{32}$'"
+"""Whoever may write may write other lines there, too: they're nobody's."""
+
+
+class NoSpare:
+    """A server keeps its own reserves."""
+
+    def fill(self) -> bool:
+        """There's nothing to take."""
+        return True
+
+    def spend(self) -> bool:
+        """There's nothing to give up."""
+        return False
+
+
+class LedgerDatabase:
+    """One schema of a database that holds a log: a `failsoft.ledger.store.Store`. The constructor touches nothing.
+
+    Args:
+        address: of the database.
+        signer: signs each head; None where the log isn't signed.
+        anchored: the newest checkpoints that anchors show, as it's opened.
+        seconds: that a command may take.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        signer: Signer | None = None,
+        anchored: Anchored = tuple,
+        seconds: float = SECONDS,
+    ) -> None:
+        self.address = address
+        self.origin = ""
+        self.signer = signer
+        self.spare = NoSpare()
+        self.lib: Mapping[str, str] = {}
+        self._anchored = anchored
+        self._seconds = seconds
+        self._database: Database | None = None
+        self._head = Head(signer)
+        self._emitter: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its address, without a password."""
+        return str(self.address)
+
+    @property
+    def label(self) -> str:
+        """The database's name."""
+        return self.address.database or "failsoft"
+
+    @property
+    def log(self) -> str:
+        """As any store."""
+        return str(self._open_database().execute(OPENING).fetchone()[0].hex())
+
+    @property
+    def found(self) -> Found | None:
+        """As any store."""
+        return self._head.found
+
+    @property
+    def unsigned(self) -> bool:
+        """Has nobody signed the log so far?"""
+        return self._head.unsigned
+
+    @property
+    def is_open(self) -> bool:
+        """Is there a connection?"""
+        return self._database is not None
+
+    @property
+    def spooling(self) -> bool:
+        """Nothing waits for anything."""
+        return False
+
+    def held(self) -> contextlib.AbstractContextManager[None]:
+        """What must not meet another process's is done under the server's own locks."""
+        return contextlib.nullcontext()
+
+    def vet(self) -> None:
+        """A server is as good as whoever runs it."""
+
+    def open(self, found: Callable[[], Sequence[Built]]) -> bool:
+        """As any store."""
+        database = Database.at(self.address, self._seconds)
+        try:
+            set_up(database)
+            version = database.execute("SELECT current_setting('server_version')").fetchone()[0]
+            self.lib = {"postgresql": str(version)[:64]}
+            with transaction(database):
+                # The founder's lock first: two processes that found at once would give the log two names.
+                database.execute("SELECT pg_advisory_xact_lock(hashtext(?))", (f"failsoft {self.address.schema}",))
+                made = database.execute("SELECT 1 FROM ledger_log").fetchone() is None
+                if made:
+                    self._make(database, found)
+                self._check(database)
+            if self._emitter is not None:
+                self._show(database, self._emitter)
+        except BaseException:
+            database.close()
+            raise
+        self._database = database
+        return made
+
+    def append(self, batch: Sequence[Built], *, doubtful: bool = False) -> int:
+        """As any store."""
+        committing = False
+        try:
+            database = self._open_database()
+            with transaction(database, commit=False):
+                self._lock(database)
+                if doubtful and (at := _find(database, batch)) is not None:
+                    database.execute("ROLLBACK")
+                    return at
+                grown = self._insert(database, batch)
+                committing = True
+                database.execute("COMMIT")
+        except DatabaseFailed as error:
+            raise AppendFailed(str(error), unknown=committing and error.unknown, away=error.away) from error
+        except (OverflowError, ValueError) as error:
+            raise AppendFailed(f"{type(error).__name__}: {error}") from error
+        self._head.committed(grown)
+        return grown.first
+
+    def tidy(self) -> None:
+        """The server does."""
+
+    def seconds(self) -> None:
+        """As any store: nothing waits."""
+
+    def publish(self) -> tuple[int, bytes | None]:
+        """As any store."""
+        assert self.signer is not None
+        database = self._open_database()
+        with transaction(database):
+            self._lock(database)
+            return publish(database, self.signer)
+
+    def signed_by(self, key: SigningKey) -> bool:
+        """As any store."""
+        size, data, sig = self._open_database().execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
+        return signed_head(key, Frontier.from_bytes(size, data), sig)
+
+    def open_calls(self, emitter: str) -> Iterator[OpenCall]:
+        """As any store."""
+        return (OpenCall(*row) for row in self._open_database().execute(_OPEN_CALLS, (emitter,)))
+
+    def is_orphaned(self, call_id: str) -> bool:
+        """As any store."""
+        return self._open_database().execute(ORPHANED, (call_id,)).fetchone() is not None
+
+    def hold(self, emitter: str) -> Life:
+        """As any store. Shown again by each later connection."""
+        self._show(self._open_database(), emitter)
+        self._emitter = emitter
+        return _Shown(self, emitter)
+
+    def gone(self, own: str) -> Iterator[tuple[str, Life]]:
+        """As any store: those whose lock can be taken."""
+        database = self._open_database()
+        for (emitter,) in database.execute(f"{_LIVE} AND emitter <> ? ORDER BY 1", (own,)):
+            if database.execute("SELECT pg_try_advisory_lock(?::bigint)", (lock_of(emitter),)).fetchone()[0]:
+                yield emitter, _Shown(self, emitter)
+
+    def forget(self, digests: Sequence[bytes]) -> bool:
+        """As any store: rows are deleted, and cleared away where the role owns the table. The server's own
+        log has them still.
+        """
+        database = self._open_database()
+        for at in range(0, len(digests), FORGOTTEN):
+            chunk = list(digests[at : at + FORGOTTEN])
+            database.execute("DELETE FROM ledger_payload WHERE digest = ANY(?)", (chunk,))
+        with contextlib.suppress(DatabaseFailed):
+            database.execute("VACUUM ledger_payload")
+        return True
+
+    def prune(self, last: int) -> bool:
+        """As any store: rows are cleared away where the role owns the table."""
+        database = self._open_database()
+        for at in range(0, last + 1, FORGOTTEN):
+            database.execute(PRUNE, (at, min(at + FORGOTTEN - 1, last)))
+        with contextlib.suppress(DatabaseFailed):
+            database.execute("VACUUM ledger_record")
+        return True
+
+    def anybody(self) -> bool:
+        """As any store."""
+        database = Database.at(self.address, self._seconds)
+        try:
+            if "ledger_live" not in _tables(database):
+                return False
+            return any(not _free(database, emitter) for (emitter,) in database.execute(_LIVE))
+        finally:
+            database.close()
+
+    def close(self) -> None:
+        """Let go of the connection, and of every lock with it."""
+        database, self._database = self._database, None
+        if database is not None:
+            database.close()
+
+    def let_go(self, emitter: str, *, remove: bool) -> None:
+        """An emitter ended, or was looked after. Without a connection its lock is gone already."""
+        if emitter == self._emitter:
+            self._emitter = None
+        if self._database is None:
+            return
+        with contextlib.suppress(DatabaseFailed):
+            if remove:
+                self._database.execute("SELECT ledger_left(?)", (emitter,))
+            self._database.execute("SELECT pg_advisory_unlock(?::bigint)", (lock_of(emitter),))
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _open_database(self) -> Database:
+        if self._database is None:
+            raise AppendFailed("the ledger's database is not open")
+        return self._database
+
+    def _make(self, database: Database, found: Callable[[], Sequence[Built]]) -> None:
+        refuse_anew(self.name, self.signer, self._anchored)
+        batch = found()
+        if not batch:
+            raise LedgerInvalid(f"{self.name}: there is no ledger in this database")
+        key = None if self.signer is None else str(self.signer.key.verifier)
+        line = (self.origin, FORMAT, batch[0].ts, key)
+        database.execute("INSERT INTO ledger_log VALUES (0, ?, ?, ?, ?)", line)
+        database.execute("INSERT INTO ledger_head VALUES (0, 0, '', NULL)")
+        self._insert(database, batch)
+
+    def _check(self, database: Database) -> None:
+        if wrong := differences(database):
+            raise LedgerInvalid(f"{self.name}: {'; '.join(wrong[:5])}: run `failsoft verify` on it")
+        try:
+            row = database.execute("SELECT origin FROM ledger_log").fetchone()
+            self._lock(database, row[0])
+            found = check_log(database, self.name, self.signer, self._anchored)
+        except (TypeError, ValueError) as error:  # a column of a damaged log holds what it can't
+            raise LedgerInvalid(f"{self.name}: the log is damaged ({type(error).__name__})") from None
+        self._head.opened(self.name, found)
+        self.origin = found.origin
+
+    def _lock(self, database: Database, origin: str | None = None) -> None:
+        database.execute("SELECT pg_advisory_xact_lock(hashtext(?))", (origin or self.origin,))
+
+    def _insert(self, database: Database, batch: Sequence[Built]) -> Grown:
+        head = database.execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
+        grown = self._head.grow(head, batch)
+        copy_in(
+            database,
+            _RECORD,
+            _RECORD_TYPES,
+            (
+                (seq, r.leaf, r.body, r.emitter, r.eseq, r.rid, r.kind.value, r.ts, r.call_id, r.case_id, r.capability)
+                for seq, r in enumerate(batch, grown.first)
+            ),
+        )
+        if payloads := [each for r in batch for each in r.payloads]:
+            copy_in(database, _PAYLOAD, _PAYLOAD_TYPES, payloads)
+        for artifact in [each for r in batch for each in r.artifacts]:
+            database.execute("INSERT INTO ledger_artifact VALUES (?, ?, ?) ON CONFLICT DO NOTHING", artifact)
+        for block in grown.blocks:
+            database.execute("INSERT INTO ledger_subtree VALUES (?, ?)", block)
+        frontier = grown.frontier
+        database.execute(
+            "SELECT ledger_advance(?::bigint, ?::bigint, ?, ?)",
+            (grown.first, frontier.size, frontier.to_bytes(), grown.signature),
+        )
+        return grown
+
+    def _show(self, database: Database, emitter: str) -> None:
+        database.execute("SELECT pg_advisory_lock(?::bigint)", (lock_of(emitter),))
+        database.execute("INSERT INTO ledger_live VALUES (?) ON CONFLICT DO NOTHING", (emitter,))
+
+
+@frozen
+class _Shown:
+    """An emitter's lock."""
+
+    store: LedgerDatabase
+    emitter: str
+
+    def release(self, *, remove: bool) -> None:
+        """As any life."""
+        self.store.let_go(self.emitter, remove=remove)
+
+
+def set_up(database: Database) -> None:
+    """Make the tables where they're missing.
+
+    Raises:
+        ConfigurationError: they're those of a later version.
+        DatabaseFailed: that can't be done.
+    """
+
+    def run(query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        try:
+            cursor = database.connection.execute(query.encode(), values or None)
+            return cursor.fetchall() if cursor.description is not None else []
+        except psycopg.Error as error:
+            raise failed(error) from None
+
+    schema = database.address.schema
+    bring_up(run, component(schema), steps(schema), "ledger.url")
+
+
+def prepare(address: Address, writer: str) -> None:
+    """Make the tables, and let a role write to them that can't change anything.
+
+    Args:
+        address: as their owner.
+        writer: the role's name.
+
+    Raises:
+        DatabaseFailed: that can't be done.
+        ConfigurationError: the tables are those of a later version.
+    """
+    database = Database.at(address, SECONDS)
+    try:
+        set_up(database)
+        role = database.execute("SELECT quote_ident(?)", (writer,)).fetchone()[0]
+        for each in grants(address.schema, role):
+            database.execute(each)
+    finally:
+        database.close()
+
+
+@contextlib.contextmanager
+def transaction(database: Database, *, commit: bool = True) -> Iterator[None]:
+    """Rolled back on any error; committed at the end, unless that's done inside."""
+    database.execute("BEGIN")
+    try:
+        yield
+        if commit:
+            database.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(DatabaseFailed):
+            database.execute("ROLLBACK")
+        raise
+
+
+def copy_in(database: Database, statement: str, types: Sequence[str], rows: Any) -> None:
+    """Run a COPY with these rows."""
+    try:
+        with database.connection.cursor().copy(statement.encode()) as copy:
+            copy.set_types(types)
+            for row in rows:
+                copy.write_row(row)
+    except psycopg.Error as error:
+        raise failed(error) from None
+
+
+def _find(database: Queries, batch: Sequence[Built]) -> int | None:
+    row = database.execute("SELECT seq FROM ledger_record WHERE rid = ?", (batch[0].rid,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _free(database: Database, emitter: str) -> bool:
+    """Can the lock be taken? It's given back with the connection."""
+    return bool(database.execute("SELECT pg_try_advisory_lock(?::bigint)", (lock_of(emitter),)).fetchone()[0])
+
+
+def _tables(database: Database) -> set[str]:
+    row = database.execute("SELECT to_regclass('ledger_live')::text").fetchone()
+    return set() if row[0] is None else {"ledger_live"}

@@ -1,0 +1,135 @@
+"""Which decisions an adapter's model made in a time: those that may have to be looked at again.
+
+Rules:
+
+1. A decision is a call that the adapter's answer ended. Its time is its record's own.
+2. What the caller really got counts: a `call.amended` is newer than the `call.completed` that it amends.
+3. What was answered is told from its payload, where that's still kept, and only if it is what was committed to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import MappingProxyType
+
+from attrs import frozen
+
+from failsoft.ledger.read import Entry, Reader
+from failsoft.ledger.reading.query import Fields, Found, answering, is_served, reviewer_of
+from failsoft.ledger.records.schema import Kind
+
+_DECIDED = (Kind.REVIEW_RECORDED, Kind.OVERRIDE_RECORDED)
+"""An appeal decides nothing."""
+
+COLUMNS = MappingProxyType(
+    {
+        "index": "the record of the decision: its place in the log",
+        "ts": "the record's own time, UTC",
+        "call_id": "the call",
+        "case": "its case",
+        "capability": "what was asked for",
+        "version": "the capability's version",
+        "outcome": "how the call ended",
+        "model": "the model that was asked",
+        "served": "the model that the answer says it's from: the provider's claim",
+        "grade": "how far that claim can be believed",
+        "kept": "true: the answer's payload is there",
+        "answer": "what was answered",
+        "reviewed_by": "who reviewed or overrode it since",
+    }
+)
+"""The columns of a row, in order, with what each means."""
+
+
+@frozen
+class Decision:
+    """One call that the adapter's answer ended. What isn't known is an empty text.
+
+    Args:
+        index: the record's place in the log.
+        answer: the response as JSON; None where its payload isn't kept.
+        reviewed_by: who reviewed or overrode it since, the latest.
+    """
+
+    index: int
+    ts: str
+    call_id: str
+    case: str
+    capability: str
+    version: str
+    outcome: str
+    model: str
+    served: str
+    grade: str
+    answer: str | None
+    reviewed_by: str
+
+    def row(self) -> dict[str, str | int | bool]:
+        """A value for each of `COLUMNS`."""
+        told = {name: getattr(self, name) for name in COLUMNS if name not in ("kept", "answer")}
+        told |= {"kept": self.answer is not None, "answer": self.answer or ""}
+        return {name: told[name] for name in COLUMNS}
+
+
+def affected(reader: Reader, adapter: str, since: str, until: str, served: str | None = None) -> Iterator[Decision]:
+    """The decisions that an adapter's model made, in the order of the log, one at a time.
+
+    Args:
+        reader: an open ledger.
+        adapter: its name.
+        since: the first moment, written as in the log.
+        until: the first moment after, written as in the log.
+        served: only those that this model answered, as the reply says; with ``*`` at the end, one that begins so.
+
+    Raises:
+        LedgerInvalid: the file is damaged.
+        ValueError: a record is, or a payload isn't what was committed to.
+    """
+    for ended in reader.records(Kind.CALL_COMPLETED, since=since, until=until):
+        fields = ended.fields
+        final, said = _final(reader, ended, fields)
+        source = said.get("source", {})
+        if source.get("kind") not in ("adapter", "frozen") or source["name"] != adapter:
+            continue
+        attempt = answering({**fields, "source": source})
+        if served is None or is_served(attempt, served):
+            yield _decision(reader, final, said, attempt)
+
+
+def undeclared(reader: Reader, since: str) -> int:
+    """Calls whose records were declared lost from then on: they may belong to that time, and are in no list."""
+    return sum(each.fields["count"] for each in reader.records(Kind.GAP_DECLARED, since=since))
+
+
+def _final(reader: Reader, ended: Entry, fields: Fields) -> Found:
+    """What the caller really got."""
+    for amended in reader.records(Kind.CALL_AMENDED, call_id=fields["call_id"], last=1):
+        return amended, amended.fields
+    return ended, fields
+
+
+def _decision(reader: Reader, final: Entry, fields: Fields, attempt: Fields) -> Decision:
+    reviews = reader.records(_DECIDED, call_id=fields["call_id"], last=1)
+    served = attempt.get("served", {})
+    return Decision(
+        final.index,
+        final.ts,
+        fields["call_id"],
+        fields.get("case", {}).get("id", ""),
+        fields["capability"]["name"],
+        fields["capability"].get("version", ""),
+        fields["outcome"],
+        attempt.get("pin", {}).get("model", ""),
+        served.get("model", ""),
+        served.get("grade", ""),
+        _answer(reader, fields),
+        next((reviewer_of(each.fields) or "" for each in reviews), ""),
+    )
+
+
+def _answer(reader: Reader, fields: Fields) -> str | None:
+    for each in fields.get("commitments", []):
+        if each["path"] == "response":
+            payload = reader.readable(each["digest"])
+            return None if payload is None else payload[2].decode("utf-8", "replace")
+    return None

@@ -1,0 +1,283 @@
+"""Who was asked in a time, as a verified ledger tells it: its records read once, in order, judged as they come.
+
+Rules:
+
+1. A call that ended names its attempts: one that went to the provider is named, and nothing is attested.
+2. A call without an end (under way, or orphaned) asked nobody but the adapters of its route: where one of them is the
+   provider's, nobody knows whether it was asked.
+3. A start is durable before anybody is asked, unless the policy is ``continue``: then a declared gap, or a process that
+   ended without a word, may hide a call.
+4. A call lies in the time if any moment between its start and its end does. Times are the records' own.
+5. Before its opening the log says nothing.
+
+State kept: a line for each emitter, each configuration and each call that's open; the first hundred of what's found.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from attrs import define, field, frozen
+
+from failsoft.ledger.read import Entry, Reader
+from failsoft.ledger.reading.query import Fields, attempts_of
+from failsoft.ledger.reading.senders import Configurations, Sender, Subject, place_of
+from failsoft.ledger.records.schema import Kind
+from failsoft.ledger.verify import SHOWN
+from failsoft.providers import CALLABLE
+
+KINDS = (
+    Kind.LOG_OPENED,
+    Kind.EMITTER_OPENED,
+    Kind.EMITTER_CLOSED,
+    Kind.CONFIG_ACTIVATED,
+    Kind.CALL_STARTED,
+    Kind.CALL_COMPLETED,
+    Kind.CALL_ORPHANED,
+    Kind.GAP_DECLARED,
+    Kind.LEDGER_FAILURE,
+    Kind.RECORD_PRUNED,
+)
+"""The records that tell it."""
+
+END = "9"
+"""Later than any time of a log's."""
+
+_ASKS_ON_RECORD_ONLY = ("fallback", "refuse")
+_PLACES = 10  # of calls without an end that are named
+
+
+@frozen
+class Sent:
+    """One attempt that went to the provider.
+
+    Args:
+        index: the place in the log of the record that tells it.
+        place: host and port that it went to; empty where the record doesn't say.
+        how: how that's known.
+        fault: what it ended with; empty where its answer was taken.
+    """
+
+    index: int
+    ts: str
+    call_id: str
+    adapter: str
+    place: str
+    how: str
+    fault: str
+
+
+@define
+class _Emitter:
+    """A process that wrote, as far as this asks."""
+
+    name: str
+    opened: str
+    who: str
+    last: str
+    digest: str = ""
+    closed: bool = False
+
+
+@define
+class Asked:
+    """What is known after the records so far.
+
+    Args:
+        since: the first moment, written as in the log.
+        until: the first moment after; `END`: none.
+    """
+
+    reader: Reader
+    subject: Subject
+    since: str
+    until: str
+    configurations: Configurations = field(init=False)
+    begins: str = ""
+    emitters: dict[str, _Emitter] = field(factory=dict[str, _Emitter])
+    started: dict[str, tuple[int, str]] = field(factory=dict[str, tuple[int, str]])
+    """Place and time of the start of each call that's open."""
+    sent: list[Sent] = field(factory=list[Sent])
+    more: int = 0
+    reasons: list[str] = field(factory=list[str])
+    unknown: Counter[tuple[str, str]] = field(factory=Counter[tuple[str, str]])
+    """Attempts of adapters of which nobody knows whom they ask, with the word for it."""
+    reasons_more: int = 0
+    unended: list[int] = field(factory=list[int])
+    """The first starts of calls without an end whose route leads to the provider, and how many there are."""
+    unended_count: int = 0
+    calls: int = 0
+    attempts: Counter[str] = field(factory=Counter[str])
+    gaps: int = 0
+    orphans: int = 0
+    under_way: int = 0
+    silent: int = 0
+    wrote: int = 0
+    """Processes that had the log open in that time, as far as they said."""
+
+    def __attrs_post_init__(self) -> None:
+        self.configurations = Configurations(self.reader)
+
+    def _against(self, reason: str) -> None:
+        if len(self.reasons) < SHOWN:
+            self.reasons.append(reason)
+        else:
+            self.reasons_more += 1
+
+    def record(self, entry: Entry) -> None:
+        """The next record."""
+        emitter = self.emitters.get(entry.emitter or "")
+        if emitter is not None:
+            emitter.last = max(emitter.last, entry.ts)
+        match entry.kind:
+            case Kind.LOG_OPENED:
+                self.begins = entry.ts
+            case Kind.EMITTER_OPENED:
+                fields = entry.fields
+                who = f"process {fields['pid']} on {fields['host']}"
+                name = fields["emitter"]
+                self.emitters[name] = _Emitter(name, entry.ts, who, entry.ts)
+            case Kind.CALL_STARTED:
+                self.started[str(entry.call_id)] = entry.index, entry.ts
+            case Kind.CALL_COMPLETED:
+                self._completed(entry)
+            case Kind.CALL_ORPHANED:
+                self._orphaned(entry)
+            case _:
+                self._of_emitter(entry, self.emitters[str(entry.emitter)])
+
+    def _of_emitter(self, entry: Entry, emitter: _Emitter) -> None:
+        if entry.kind == Kind.EMITTER_CLOSED:
+            emitter.closed = True
+        elif entry.kind == Kind.CONFIG_ACTIVATED:
+            emitter.digest = entry.fields["config_sha256"]
+            self.configurations.get(emitter.digest)
+        elif entry.kind == Kind.RECORD_PRUNED:
+            following = self.reader.record(entry.fields["last"] + 1)
+            self.begins = max(self.begins, following.ts or "")
+        elif entry.ts >= self.since:
+            if entry.kind == Kind.GAP_DECLARED:
+                self._gap(entry, emitter)
+            elif entry.fields["policy"] not in _ASKS_ON_RECORD_ONLY and entry.fields["from"] < self.until <= entry.ts:
+                self._against(
+                    f"record {entry.index}: {emitter.who} couldn't record from {entry.fields['from']}, went on, and wrote "
+                    "later what it had done: choose an end after that"
+                )
+
+    def _gap(self, entry: Entry, emitter: _Emitter) -> None:
+        count = entry.fields["count"]
+        self.gaps += count
+        if not self._asks_on_record_only(emitter):
+            self._against(
+                f"record {entry.index}: {emitter.who} declares that {count} calls have records that were never written: "
+                "under its policy they may have asked anybody"
+            )
+
+    def _asks_on_record_only(self, emitter: _Emitter) -> bool:
+        return self.configurations.get(emitter.digest).policy in _ASKS_ON_RECORD_ONLY
+
+    # --- calls --------------------------------------------------------------------------------------------------------
+
+    def _completed(self, entry: Entry) -> None:
+        _, began = self.started.pop(str(entry.call_id), (entry.index, entry.ts))
+        if entry.ts < self.since or began >= self.until:
+            return
+        fields = entry.fields
+        self.calls += 1
+        configuration = self.configurations.get(self.emitters[str(entry.emitter)].digest)
+        for attempt in attempts_of(fields):
+            self._attempt(entry, attempt, configuration.sender(attempt["adapter"]))
+        if omitted := fields.get("attempts_omitted", 0):
+            self.attempts["(not named)"] += omitted
+            self._not_named(entry)
+
+    def _not_named(self, entry: Entry) -> None:
+        """A call of very many attempts names only some: the others asked adapters of its route."""
+        for start in self.reader.records(Kind.CALL_STARTED, call_id=entry.call_id):
+            if self._leads_there(start.fields):
+                self._against(
+                    f"record {entry.index}: the call made more attempts than it names, and its route leads there"
+                )
+
+    def _attempt(self, entry: Entry, attempt: Fields, sender: Sender) -> None:
+        place = place_of(attempt.get("endpoint", ""))
+        how = self._how(attempt, sender, place)
+        if how:
+            told = Sent(
+                entry.index, entry.ts, str(entry.call_id), attempt["adapter"], place, how, attempt.get("fault", "")
+            )
+            if len(self.sent) < SHOWN:
+                self.sent.append(told)
+            else:
+                self.more += 1
+        elif not sender.is_known:
+            self.unknown[attempt["adapter"], _unknown(sender)] += 1
+        self.attempts[sender.provider or "(not known)"] += 1
+
+    def _how(self, attempt: Fields, sender: Sender, place: str) -> str:
+        if sender.provider == self.subject.name:
+            return "the adapter is configured for it"
+        if self.subject.is_at(place) or self.subject.is_at(sender.place):
+            return "it's the provider's own host"
+        if self.subject.is_named_by(attempt):
+            return "the reply says that it answered behind a gateway"
+        return ""
+
+    def _orphaned(self, entry: Entry) -> None:
+        start = self.started.pop(str(entry.call_id), None)
+        if start is not None and entry.ts >= self.since and start[1] < self.until:
+            self.orphans += 1
+            self._unended(start[0])
+
+    def _unended(self, index: int) -> None:
+        self.calls += 1
+        if self._leads_there(self.reader.record(index).fields):
+            self.unended_count += 1
+            if len(self.unended) < _PLACES:
+                self.unended.append(index)
+
+    def _leads_there(self, start: Fields) -> bool:
+        configuration = self.configurations.get(start["config_sha256"])
+        senders = [configuration.sender(each) for each in start.get("route", [])]
+        return any(self.subject.is_asked_by(each) or not each.is_known for each in senders)
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """No record follows."""
+        if self.since < self.begins:
+            self._against(f"the log begins at {self.begins}: what was asked before isn't in it")
+        for index, began in self.started.values():
+            if began < self.until:
+                self.under_way += 1
+                self._unended(index)
+        for emitter in self.emitters.values():
+            self._emitter(emitter)
+            there = emitter.last >= self.since or (not emitter.closed and self.reader.alive(emitter.name))
+            self.wrote += emitter.opened < self.until and there
+        if self.unended:
+            places = ", ".join(map(str, self.unended)) + (", …" if self.unended_count > len(self.unended) else "")
+            self._against(
+                f"{self.unended_count} calls have no end in the log, and their route leads there, or to somebody unknown: "
+                f"whether it was asked isn't known (started in record {places})"
+            )
+        for (adapter, word), count in sorted(self.unknown.items()):
+            self._against(f"{count} attempts by the adapter {adapter}: {word}")
+
+    def _emitter(self, emitter: _Emitter) -> None:
+        """A process under ``continue`` that didn't say that it ended: it may have asked, and not come to record it."""
+        if emitter.closed or emitter.last >= self.until or self._asks_on_record_only(emitter):
+            return
+        if emitter.last < self.since and not self.reader.alive(emitter.name):
+            self.silent += 1
+            return
+        self._against(
+            f"{emitter.who} may ask without a record (its policy isn't fallback or refuse), and hasn't closed the log; its "
+            f"last word is of {emitter.last}"
+        )
+
+
+def _unknown(sender: Sender) -> str:
+    if sender.provider == CALLABLE:
+        return "it's a function of the application's, and whom that asks isn't on record"
+    return "no configuration on record says whom it asks"

@@ -1,0 +1,73 @@
+"""What the records say of what people do to a ledger: erase, hold, copy, hand out; and of what happened with a case."""
+
+from __future__ import annotations
+
+from failsoft.context import identifier
+from failsoft.core.evidence import CaseEvent, ExportCreated, LedgerTransferred, LegalHold, PayloadErased, RecordsPruned
+from failsoft.ledger.records.record import Draft, Fields
+from failsoft.ledger.records.schema import Kind
+
+WORDS = 512
+"""Characters of a reason that are kept."""
+
+
+def erased(record: PayloadErased) -> Draft:
+    """Payloads are being destroyed."""
+    fields: Fields = {"basis": _words(record.basis), **_people(person=record.person, approved_by=record.approved_by)}
+    if record.case is not None:
+        fields["case"] = _case(record.case)
+    if record.keys:
+        fields["deks"] = list(record.keys)
+    if record.digests:
+        fields["digests"] = list(record.digests)
+    return Draft(Kind.PAYLOAD_ERASED, fields)
+
+
+def hold(record: LegalHold) -> Draft:
+    """A legal hold is set, or lifted."""
+    kind = Kind.LEGAL_HOLD_SET if record.held else Kind.LEGAL_HOLD_CLEARED
+    return Draft(kind, {"case": _case(record.case), "why": _words(record.why), **_people(person=record.person)})
+
+
+def case_event(record: CaseEvent) -> Draft:
+    """Something happened with a case."""
+    fields: Fields = {"case": _case(record.case), "date": record.date, "event": identifier(record.event, "an event")}
+    return Draft(Kind.CASE_EVENT, {**fields, **_people(person=record.person)})
+
+
+def transferred(record: LedgerTransferred) -> Draft:
+    """The ledger is being copied."""
+    fields: Fields = {"to": _words(record.to), "why": _words(record.why), **_people(person=record.person)}
+    return Draft(Kind.LEDGER_TRANSFERRED, fields)
+
+
+def exported(record: ExportCreated) -> Draft:
+    """Somebody was given a part of it."""
+    fields: Fields = {
+        "recipient": identifier(record.recipient, "a recipient"),
+        "manifest_sha256": record.manifest_sha256,
+        **_people(person=record.person),
+    }
+    return Draft(Kind.EXPORT_CREATED, fields)
+
+
+def pruned(record: RecordsPruned) -> Draft:
+    """Records are being taken out."""
+    fields: Fields = {"first": record.first, "last": record.last, "why": _words(record.why)}
+    if record.emitters:
+        fields["emitters"] = [{"emitter": name, "first": first, "last": last} for name, first, last in record.emitters]
+    return Draft(Kind.RECORD_PRUNED, {**fields, **_people(person=record.person)})
+
+
+def _case(name: str) -> Fields:
+    return {"id": identifier(name, "a case's id")}
+
+
+def _people(**names: str | None) -> Fields:
+    return {key: identifier(name, "a person") for key, name in names.items() if name is not None}
+
+
+def _words(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a reason must be given: it stands in the record")
+    return text[:WORDS].encode("utf-8", "replace").decode()

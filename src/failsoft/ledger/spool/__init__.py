@@ -1,0 +1,1 @@
+"""What waits in a file while the database of a ledger is away."""

@@ -1,0 +1,1 @@
+"""What full verification is made of (see `failsoft.ledger.verify`), and the monitor that remembers for it."""

@@ -1,0 +1,196 @@
+"""How far signed checkpoints, pins and the signed head vouch for a log, as its records go by.
+
+Whoever verifies brings keys and pins along, from their own keeping. Rules:
+
+1. A stored checkpoint must be one of this log, of the size that its row states, and of the tree that the records give:
+   with a key or without. A signature that claims a given key and isn't its own is tampering; other keys' are ignored.
+2. A log is *covered* up to the largest checkpoint that a given key of the log signed. What follows is its tail.
+3. The head must be signed by the key that the log last declared, where that key is given. Where it isn't given, the
+   declaration must be covered: else whoever appended it declared a key of their own.
+4. Each given key and pin must have been used: what proves nothing isn't passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import cast
+
+from attrs import define, field
+
+from failsoft.ledger.format.merkle import Frontier
+from failsoft.ledger.format.note import ED25519, Checkpoint, NoteInvalid, VerifierKey
+from failsoft.ledger.keys.ed25519 import open_checkpoint, verify
+from failsoft.ledger.store import Source
+
+TAMPERED, INCOMPLETE, UNUSABLE = 1, 2, 3
+
+Report = Callable[[int, str, int | None], None]
+"""Told an exit code, what's wrong, and the record that it's about; None where it's about the whole."""
+
+_NONE_LEFT = (-1, b"")
+
+
+@define
+class Covered:
+    """What is known after the records so far.
+
+    Args:
+        keys: of the log and of witnesses, from the verifier's own keeping.
+        pins: size and root, lower-case hex.
+        notes: signed checkpoints, pinned.
+        report: told what's wrong.
+        pinned: the largest size that's pinned; None if nothing is.
+        due: the size at which `at` is to be called next.
+        size: covered by a checkpoint that a given key signed; 0 if by none.
+        witnesses: given keys of witnesses that cosigned that checkpoint.
+        head_signed: is the head signed by a given key?
+        used: the keys that signed something here.
+    """
+
+    keys: Sequence[VerifierKey]
+    pins: Sequence[tuple[int, str]]
+    notes: Sequence[bytes]
+    report: Report
+    due: int = -1
+    pinned: int | None = None
+    size: int = 0
+    witnesses: int = 0
+    head_signed: bool = False
+    used: set[VerifierKey] = field(factory=set[VerifierKey])
+    _origin: str = ""
+    _wanted: dict[int, set[str]] = field(factory=dict[int, set[str]])
+    _stored: Iterator[tuple[int, bytes]] = field(factory=lambda: iter(()))
+    _next: tuple[int, bytes] = _NONE_LEFT
+
+    def begin(self, source: Source, origin: str) -> None:
+        """Inside the transaction, before the first record.
+
+        Raises:
+            ConfigurationError: there are keys and signatures, and the extra ``signing`` isn't installed.
+        """
+        self._origin = origin
+        for size, root in self.pins:
+            self._wanted.setdefault(size, set()).add(root)
+        for data in self.notes:
+            self._pin(data)
+        self.pinned = max(self._wanted, default=None)
+        if "ledger_checkpoint" in source.tables():
+            stored = source.stream("SELECT size, note FROM ledger_checkpoint ORDER BY size")
+            self._stored = cast("Iterator[tuple[int, bytes]]", stored)
+        self._advance()
+
+    def at(self, frontier: Frontier) -> None:
+        """The log has `due` records now, and this tree."""
+        size, root = frontier.size, frontier.root()
+        if any(pinned != root.hex() for pinned in self._wanted.pop(size, ())):
+            self.report(TAMPERED, "the log up to here isn't the one that was pinned", size - 1)
+        if self._next[0] == size:
+            self._stored_checkpoint(root)
+            self._next = _NONE_LEFT
+        self._advance()
+
+    def end(self, size: int) -> None:
+        """The log has no more records: what's left was never reached."""
+        for pinned in self._wanted:
+            self.report(TAMPERED, f"there are {size} records, and {pinned} were pinned", None)
+        if self._next is not _NONE_LEFT:
+            self.report(TAMPERED, "a checkpoint covers more records than there are", None)
+
+    def head(self, checkpoint: Checkpoint, signature: object, declared: tuple[int, str] | None) -> None:
+        """The head, and the keys that were used.
+
+        Args:
+            checkpoint: the tree as it is.
+            signature: as stored.
+            declared: index and key of the last record that declares one.
+        """
+        keys = [key for key in self.keys if key.kind == ED25519 and key.name == self._origin]
+        if type(signature) is bytes:
+            good = [key for key in keys if verify(key, checkpoint.head, signature)]
+            self.used.update(good)
+            self.head_signed = bool(good)
+        if keys and not self.head_signed and declared is not None:
+            self._unsigned_head(checkpoint.size, declared, [str(key) for key in keys])
+        for key in dict.fromkeys(self.keys):
+            if key not in self.used:
+                self.report(INCOMPLETE, f"the key {key.name}+{key.id.hex()} signed nothing here", None)
+        if self.head_signed and not self.size:
+            self.report(INCOMPLETE, "no checkpoint is signed by a key that you gave", None)
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _unsigned_head(self, size: int, declared: tuple[int, str], keys: Sequence[str]) -> None:
+        index, key = declared
+        if key in keys:
+            self.report(TAMPERED, "the head isn't signed by the log's key: somebody without it wrote, or cut", None)
+        elif self.size and index >= self.size:
+            self.report(
+                TAMPERED, f"record {index} declares another key, and no checkpoint of the former one covers it", None
+            )
+        elif 0 < self.size < size:
+            tail = size - self.size
+            self.report(
+                INCOMPLETE,
+                f"{tail} records after the checkpoint of {self.size} are of a key that you didn't give",
+                None,
+            )
+
+    def _pin(self, data: bytes) -> None:
+        try:
+            signed = open_checkpoint(data, self.keys)
+        except NoteInvalid as error:
+            self.report(UNUSABLE, f"the pinned checkpoint can't be used: {error}", None)
+            return
+        found = signed.checkpoint
+        if found.origin != self._origin:
+            self.report(TAMPERED, f"the pinned checkpoint is of another log, {found.origin!r:.80}", None)
+        for key in signed.forged:
+            self.report(TAMPERED, f"the pinned checkpoint has a signature that isn't that of its key, {key.name}", None)
+        if self.keys and not signed.by_log:
+            self.report(INCOMPLETE, "the pinned checkpoint isn't signed by a key of the log that you gave", None)
+        self.used.update(signed.by)
+        self._wanted.setdefault(found.size, set()).add(found.root.hex())
+        if signed.by_log and not signed.forged:
+            self._cover(found.size, signed.by)
+
+    def _stored_checkpoint(self, root: bytes) -> None:
+        size, note = self._next
+        try:
+            signed = open_checkpoint(note, self.keys)
+        except NoteInvalid as error:
+            self.report(TAMPERED, f"the stored checkpoint of {size} records isn't one: {error}", size - 1)
+            return
+        found = signed.checkpoint
+        if (found.origin, found.size) != (self._origin, size):
+            self.report(
+                TAMPERED, f"the stored checkpoint of {size} records is another one's: of another log or size", size - 1
+            )
+        elif found.root != root:
+            self.report(TAMPERED, "the log up to here isn't the one that its stored checkpoint states", size - 1)
+        elif signed.forged:
+            self.report(
+                TAMPERED, f"the stored checkpoint of {size} records has a signature that isn't its key's", size - 1
+            )
+        else:
+            self.used.update(signed.by)
+            if signed.by_log:
+                self._cover(size, signed.by)
+
+    def _cover(self, size: int, by: Sequence[VerifierKey]) -> None:
+        witnesses = sum(key.kind != ED25519 for key in by)
+        if size == self.size:
+            self.witnesses = max(self.witnesses, witnesses)
+        elif size > self.size:
+            self.size, self.witnesses = size, witnesses
+
+    def _advance(self) -> None:
+        while self._next is _NONE_LEFT:
+            row = next(self._stored, None)
+            if row is None:
+                break
+            if row[0] > 0:
+                self._next = row
+                break
+            self.report(TAMPERED, "a stored checkpoint is of no records", None)
+        sizes = [*self._wanted, *([] if self._next is _NONE_LEFT else [self._next[0]])]
+        self.due = min((size for size in sizes if size > 0), default=-1)

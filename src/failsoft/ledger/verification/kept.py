@@ -1,0 +1,179 @@
+"""Payloads against the commitments to them, as the records of a log go by.
+
+Rules:
+
+1. Each commitment has its payload, under the key that its record names, unless a record says that it was erased.
+2. A payload hashes to its commitment and is of its path. One that is encrypted, and whose key isn't here, isn't opened: then
+   neither can be told.
+3. A key that was destroyed was destroyed by an erasure that's on record, and one that's on record was carried out.
+4. A file of keys that can't be used is told once, and the rest is checked as if it weren't there.
+
+State kept: a line for each payload that is missing until now, and for each key: of a case, or erased.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import Any, TypeVar
+
+from attrs import define, field
+
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger.format import canonical, commitment
+from failsoft.ledger.keys.vault import Kept, Sealing, Vault, VaultFailed
+from failsoft.ledger.store import TAMPERED, Payloads, Source
+
+INCOMPLETE = 2
+
+_T = TypeVar("_T")
+
+Problem = Callable[[str], None]
+Report = Callable[[int, str, int | None], None]
+
+_HEX16 = re.compile(r"[0-9a-f]{32}")
+_HEX32 = re.compile(r"[0-9a-f]{64}")
+
+
+@define
+class KeptPayloads:
+    """What is known after the records so far.
+
+    Args:
+        count: payloads that are there.
+        sealed: of these, those that couldn't be opened.
+        erased: payloads that are gone, as a record says.
+    """
+
+    source: Source
+    rows: Payloads = field(init=False)
+    count: int = 0
+    sealed: int = 0
+    erased: int = 0
+    _vault: Vault | None = None
+    _sealed_under: Counter[str] = field(factory=Counter[str])
+    _unusable: str | None = None
+    _missing: dict[str, tuple[int, str, str | None]] = field(factory=dict[str, tuple[int, str, str | None]])
+    _erasures: dict[str, int] = field(factory=dict[str, int])
+
+    def __attrs_post_init__(self) -> None:
+        self.rows = self.source.payloads()
+
+    def begin(self, sealing: Sealing | None, origin: str) -> None:
+        """Before the first record."""
+        if sealing is not None:
+            self._vault = Vault(sealing, origin)
+
+    def check(self, index: int, commitments: Sequence[dict[str, Any]], dek: str | None, problem: Problem) -> None:
+        """What a record commits to.
+
+        Raises:
+            ValueError: a digest, or the name of the key, isn't written as the format has it.
+        """
+        paths = [each["path"] for each in commitments]
+        if len(paths) > 1 and paths != sorted(set(paths)):
+            problem("its commitments aren't sorted by path, or one is doubled")
+        if dek is not None and _HEX16.fullmatch(dek) is None:
+            raise ValueError
+        for each in commitments:
+            named, path = each["digest"], each["path"]
+            if _HEX32.fullmatch(named) is None:
+                raise ValueError
+            row = self.rows.get(bytes.fromhex(named))
+            if row is None:
+                self._missing[named] = (index, path, dek)
+                continue
+            self.count += 1
+            self._payload(bytes.fromhex(named), path, dek, row, problem)
+
+    def forget(self, index: int, fields: dict[str, Any]) -> None:
+        """An erasure: what was missing until now may be gone by it."""
+        for each in (*fields.get("deks", ()), *fields.get("digests", ())):
+            self._erasures[each] = index
+        self._settle()
+
+    def end(self, report: Report) -> None:
+        """No record follows."""
+        self._settle()
+        for _, (index, path, _) in sorted(self._missing.items(), key=lambda each: each[1]):
+            report(TAMPERED, f"its payload {path!r:.40} is missing, and no record says that it was erased", index)
+        for name, index in self._erasures.items():
+            if not self._is_gone(name) or self._sealed_under[name]:
+                report(INCOMPLETE, "the erasure that it declares isn't finished: run it again", index)
+
+    def look_for_the_destroyed(self, size: int, report: Report) -> None:
+        """Keys that are gone by now, after what was read at one moment: an erasure may have been put on record since.
+
+        Args:
+            size: of the log at that moment.
+            report: told what's wrong.
+        """
+        gone = {each.hex() for each in self._asked(Vault.shredded) or ()} - self._erasures.keys()
+        if gone:
+            since = "SELECT body FROM ledger_record WHERE type = 'payload.erased' AND seq >= ?"
+            for (body,) in self.source.execute(since, (size,)):
+                gone.difference_update(canonical.read(body).get("deks", ()))
+        for each in sorted(gone):
+            report(TAMPERED, f"the key {each} was destroyed, and no record says so", None)
+        if self._unusable is not None:
+            report(INCOMPLETE, self._unusable, None)
+
+    def close(self) -> None:
+        """Let go of the file of keys."""
+        vault, self._vault = self._vault, None
+        if vault is not None:
+            vault.close()
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _payload(
+        self, key: bytes, path: str, dek: str | None, row: tuple[bytes | None, bytes | None, bytes], problem: Problem
+    ) -> None:
+        name, nonce, data = row
+        if dek is not None:
+            self._sealed_under[dek] += 1
+        if (None if name is None else name.hex()) != dek:
+            problem(f"its payload {path!r:.40} is kept under another key than it names")
+            return
+        plain: bytes | None = data
+        if name is not None:
+            kept = self._find(name)
+            if kept is None or kept.key is None:
+                self.sealed += 1
+                return
+            plain = kept.key.open(data, key, nonce or b"")
+        if plain is None or sha256(commitment.TAG + plain).digest() != key:
+            problem(f"its payload {path!r:.40} isn't what was committed to")
+        elif not commitment.is_for(plain, path):
+            problem(f"its payload {path!r:.40} was committed to under another path")
+
+    def _find(self, name: bytes) -> Kept | None:
+        return self._asked(lambda vault: vault.find(name))
+
+    def _asked(self, question: Callable[[Vault], _T]) -> _T | None:
+        """None where the file of keys isn't here, or can't be used."""
+        if self._vault is None:
+            return None
+        try:
+            return question(self._vault)
+        except (VaultFailed, LedgerInvalid) as error:
+            self._unusable = str(error)
+            self.close()
+            return None
+
+    def _settle(self) -> None:
+        gone = [
+            digest for digest, (_, _, dek) in self._missing.items() if digest in self._erasures or dek in self._erasures
+        ]
+        for digest in gone:
+            del self._missing[digest]
+        self.erased += len(gone)
+
+    def _is_gone(self, name: str) -> bool:
+        if len(name) == 64:
+            query = "SELECT 1 FROM ledger_payload WHERE digest = ?"
+            return self.source.execute(query, (bytes.fromhex(name),)).fetchone() is None
+        kept = self._find(bytes.fromhex(name))
+        return kept is None or kept.shredded

@@ -1,0 +1,376 @@
+"""A ledger's records, one after the other: everything about them that can be checked without a key.
+
+Rules:
+
+1. A record's bytes hash to its leaf, are canonical, and say what the index copies say.
+2. Record 0 opens the log, and no other does. All records name its origin.
+3. An emitter begins with ``emitter.opened`` at 0, counts by one, its time never falls, and nothing follows its
+   ``emitter.closed``.
+4. A call is started once and ends at most once; its end names the start's leaf, an amendment the end's. That it was
+   orphaned is what another process concluded: the call's own emitter, which had lost its database for a while, may end it
+   all the same. What a person decides about it (`failsoft.ledger.verification.walk_persons`) names the record of its answer.
+5. What it commits to is kept: see `failsoft.ledger.verification.kept`.
+
+State kept: one line for each emitter and each open call; nothing for what's finished.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from hashlib import sha256
+from types import NoneType
+from typing import Any
+
+from attrs import define, field
+
+from failsoft.ledger.format import canonical
+from failsoft.ledger.format.merkle import BLOCK, Frontier
+from failsoft.ledger.format.note import VerifierKey
+from failsoft.ledger.records.schema import FORMAT, PRUNABLE, RELATIONS, REQUIRED, Kind
+from failsoft.ledger.store import Source
+from failsoft.ledger.verification.kept import KeptPayloads
+from failsoft.ledger.verification.walk_persons import ACTS, ANSWERS, EARLIER, check_act, check_need
+
+Report = Callable[[str], None]
+Fields = dict[str, Any]
+
+_RID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_TS = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z")
+_HEX16 = re.compile(r"[0-9a-f]{32}")
+_HEX32 = re.compile(r"[0-9a-f]{64}")
+_NO_RULES = (None, frozenset[str](), frozenset[str]())
+_RULES = {kind.value: (kind, REQUIRED.get(kind, frozenset()), RELATIONS.get(kind, frozenset())) for kind in Kind}
+
+
+@define
+class EmitterState:
+    """What the next record of an emitter must fit."""
+
+    next: int = 0
+    mono_us: int = 0
+    ended: bool = False
+    failure: str | None = None
+
+
+@define
+class OpenCall:
+    """A call that was started, and hasn't ended so far."""
+
+    index: int
+    leaf: bytes
+    emitter: str
+
+
+_Bare = tuple[int, int, dict[str, tuple[int, int]]]
+"""First and last place of records without bytes, and the lowest and highest number of each emitter among them."""
+
+
+@define
+class Walk:
+    """What is known after the records so far.
+
+    Args:
+        source: for payloads and the rare look back.
+        first_key: the verifier key that the log was opened with; None where it wasn't signed then.
+        declared: index and key of the last record that declares who signs.
+        origin: as the log's own table states it.
+    """
+
+    source: Source
+    origin: str
+    frontier: Frontier = field(factory=Frontier)
+    kinds: Counter[str] = field(factory=Counter[str])
+    emitters: dict[str, EmitterState] = field(factory=dict[str, EmitterState])
+    open_calls: dict[str, OpenCall] = field(factory=dict[str, OpenCall])
+    first_key: str | None = None
+    declared: tuple[int, str] | None = None
+    steps_back: int = 0
+    pruned: int = 0
+    _ts: str = ""
+    _bares: list[_Bare] = field(factory=list[_Bare])
+    payloads: KeptPayloads = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.payloads = KeptPayloads(self.source)
+
+    def expect(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """These rows come next."""
+        self.payloads.rows.expect([row[2] for row in rows if type(row[2]) is bytes])
+
+    def record(self, row: tuple[Any, ...], problem: Report) -> None:
+        """The next row of ``ledger_record``: seq, leaf, body, then the index copies."""
+        index, leaf, body = row[0], row[1], row[2]
+        if index != self.frontier.size:
+            problem(f"{index - self.frontier.size} records before it are missing")
+        if type(leaf) is not bytes or type(body) not in (bytes, NoneType):
+            problem("its row is damaged: its leaf or its record isn't bytes")
+            leaf, body = b"", None
+        block = self.frontier.append(leaf)
+        if block is not None:
+            self._block(index // BLOCK, block, problem)
+        if body is None:
+            self._bare(index, row, problem)
+            return
+        if sha256(b"\x00" + body).digest() != leaf:
+            problem("its bytes don't hash to its leaf: it was changed")
+        try:
+            fields = canonical.read(body)
+            kind = self._common(index, fields, row, problem)
+            if kind is not None:
+                self.kinds[fields["type"]] += 1
+                self._own(kind, index, leaf, fields, problem)
+        except canonical.ProfileError as error:
+            problem(f"its bytes are no record's: {error}")
+        except (KeyError, TypeError, AttributeError, ValueError):
+            problem("it's malformed: a part of it is missing or of the wrong type")
+
+    def end(self, problem: Callable[[int, str], None]) -> None:
+        """No record follows; `problem` is told of which record something is wrong."""
+        for first, last, _ in self._bares:
+            more = f", and {last - first} more after it" if last > first else ""
+            problem(first, f"its bytes are missing, and no record says that it was pruned{more}")
+
+    def _bare(self, index: int, row: tuple[Any, ...], problem: Report) -> None:
+        """A record without its bytes: what's left of it must fit, and a later one must say that it was pruned."""
+        emitter, number, kind = row[3], row[4], row[6]
+        if kind not in PRUNABLE or type(number) is not int or any(each is not None for each in (row[5], *row[7:])):
+            problem("its bytes are missing, and it's not one that is pruned, or not as those are")
+            return
+        state = self.emitters.setdefault(str(emitter), EmitterState())
+        if state.ended or number != state.next:
+            problem(f"it's number {number} of its emitter, after {state.next - 1}: records are missing or exchanged")
+        state.next = number + 1
+        if self._bares and self._bares[-1][1] == index - 1:
+            first, _, numbers = self._bares.pop()
+        else:
+            first, numbers = index, {}
+        low, _ = numbers.get(str(emitter), (number, number))
+        numbers[str(emitter)] = (low, number)
+        self._bares.append((first, index, numbers))
+        self.pruned += 1
+
+    def _pruning(self, index: int, fields: Fields, problem: Report) -> None:
+        first, last = fields["first"], fields["last"]
+        claimed = {each["emitter"]: (each["first"], each["last"]) for each in fields.get("emitters", ())}
+        if type(first) is not int or type(last) is not int or not 0 < first <= last < index:
+            problem("it says that records were pruned that can't have been")
+            return
+        left: list[_Bare] = []
+        for bare in self._bares:
+            if not first <= bare[0] <= bare[1] <= last:
+                left += [part for part in _beyond(bare, first, last) if part[0] <= part[1]]
+            elif not all(low >= claimed[name][0] and high <= claimed[name][1] for name, (low, high) in bare[2].items()):
+                problem("it says of other records that they were pruned than those that are missing")
+        self._bares = left
+
+    # --- what all have ------------------------------------------------------------------------------------------------
+
+    def _note_time(self, ts: str) -> None:
+        if ts >= self._ts:
+            self._ts = ts
+        elif _stepped_back(self._ts, ts):
+            self.steps_back += 1
+            self._ts = ts
+
+    def _common(self, index: int, fields: Fields, row: tuple[Any, ...], problem: Report) -> Kind | None:
+        kind, required, relations = _RULES.get(fields["type"], _NO_RULES)
+        ts, capability, case = fields["ts"], fields.get("capability"), fields.get("case")
+        copies = (
+            fields.get("emitter"),
+            fields.get("eseq"),
+            fields["rid"],
+            fields["type"],
+            ts,
+            fields.get("call_id"),
+            case["id"] if case is not None else None,
+            capability["name"] if capability is not None else None,
+        )
+        if copies != row[3:]:
+            problem("its index copy says something else than its bytes")
+        if type(fields["v"]) is not int or fields["v"] != 1 or kind is None:
+            problem(f"version or type unknown: {fields['type']!r:.60}")
+            return None
+        if _RID.fullmatch(fields["rid"]) is None or _TS.fullmatch(ts) is None:
+            problem("its id or its time isn't written as the format has it")
+        if fields["origin"] != self.origin:
+            problem("it belongs to another log: its origin differs")
+        if not required <= fields.keys():
+            problem(f"it lacks {', '.join(sorted(required - fields.keys()))}")
+        if "refs" in fields and not fields["refs"].keys() <= relations:
+            problem("it refers to others by a relation that its type doesn't have")
+        if not _names_well(copies[6], copies[7], _actor(fields), fields.get("person")):
+            problem("a name in it has control or format characters, isn't in NFC, or is too long")
+        self._note_time(ts)
+        if (kind is Kind.LOG_OPENED) != (index == 0):
+            problem("a log is opened by its first record, and by no other")
+        if index:
+            self._emitter(kind, fields, problem)
+        else:
+            self._opening(fields, problem)
+        return kind
+
+    def _opening(self, fields: Fields, problem: Report) -> None:
+        if fields["format"] != FORMAT:
+            problem("its format is another one")
+        for key in fields.get("keys", ()):
+            self._declare(0, key)
+        self.first_key = fields["keys"][0] if "keys" in fields else None
+
+    def _declare(self, index: int, key: str) -> None:
+        VerifierKey.parse(key)
+        self.declared = (index, key)
+
+    def _emitter(self, kind: Kind, fields: Fields, problem: Report) -> None:
+        name, number, mono_us = fields["emitter"], fields["eseq"], fields["mono_us"]
+        if type(number) is not int or type(mono_us) is not int or _HEX16.fullmatch(name) is None:
+            raise ValueError
+        state = self.emitters.get(name)
+        if state is None:
+            state = self.emitters[name] = EmitterState()
+        if state.ended:
+            problem("its emitter was closed before it")
+        if number != state.next:
+            problem(f"it's number {number} of its emitter, after {state.next - 1}: records are missing or exchanged")
+        if (number == 0) != (kind is Kind.EMITTER_OPENED):
+            problem("an emitter opens with its first record, and with no other")
+        if mono_us < state.mono_us:
+            problem("its emitter's time falls")
+        if kind is Kind.EMITTER_CLOSED:
+            state.ended = True
+            if fields["last"] != number:
+                problem("its emitter claims to have closed at another number")
+        state.next, state.mono_us = number + 1, mono_us
+
+    def _block(self, block: int, root: bytes, problem: Report) -> None:
+        row = self.source.execute("SELECT hash FROM ledger_subtree WHERE idx = ?", (block,)).fetchone()
+        if row is None or row[0] != root:
+            problem(f"the stored subtree {block}, which ends with it, is missing or wrong")
+
+    # --- what each type has -------------------------------------------------------------------------------------------
+
+    def _own(self, kind: Kind, index: int, leaf: bytes, fields: Fields, problem: Report) -> None:
+        if "commitments" in fields:
+            self.payloads.check(index, fields["commitments"], fields.get("dek"), problem)
+        if "review" in fields and kind in ANSWERS:
+            check_need(fields, problem)
+        if kind is Kind.CALL_STARTED:
+            if fields["call_id"] in self.open_calls:
+                problem("its call was started before")
+            self.open_calls[fields["call_id"]] = OpenCall(index, leaf, fields["emitter"])
+        elif kind is Kind.CALL_COMPLETED or kind is Kind.CALL_ORPHANED:
+            self._end(fields, problem)
+        elif kind is Kind.CALL_AMENDED:
+            self._amendment(index, fields, problem)
+        elif kind in ACTS:
+            check_act(kind, fields, self.source.execute(EARLIER, (fields["call_id"], index)), problem)
+        elif kind is Kind.KEY_ROTATED:
+            self._rotation(index, fields, problem)
+        elif kind is Kind.CONFIG_ACTIVATED:
+            self._artifact(fields["config_sha256"], "the configuration", problem)
+            for each in fields.get("capabilities", ()):
+                if "digest" in each:
+                    self._artifact(each["digest"], f"the schema of {each['name']!r:.60}", problem)
+        else:
+            self._of_the_ledger(kind, index, leaf, fields, problem)
+
+    def _of_the_ledger(self, kind: Kind, index: int, leaf: bytes, fields: Fields, problem: Report) -> None:
+        if kind is Kind.PAYLOAD_ERASED:
+            self._erasure(index, fields)
+        elif kind is Kind.RECORD_PRUNED:
+            self._pruning(index, fields, problem)
+        elif kind is Kind.LEDGER_FAILURE:
+            self.emitters[fields["emitter"]].failure = leaf.hex()
+        elif kind is Kind.LEDGER_RECOVERED and fields["refs"]["failure"] != self.emitters[fields["emitter"]].failure:
+            problem("it names a failure that isn't its emitter's latest")
+
+    def _rotation(self, index: int, fields: Fields, problem: Report) -> None:
+        before = None if self.declared is None else self.declared[1]
+        if fields.get("from") != before and fields["to"] != before:  # two processes may declare the first key at once
+            problem("it rotates from a key that isn't the log's")
+        self._declare(index, fields["to"])
+
+    def _erasure(self, index: int, fields: Fields) -> None:
+        if not all(_HEX16.fullmatch(each) for each in fields.get("deks", ())):
+            raise ValueError
+        if not all(_HEX32.fullmatch(each) for each in fields.get("digests", ())):
+            raise ValueError
+        self.payloads.forget(index, fields)
+
+    def _end(self, fields: Fields, problem: Report) -> None:
+        started = self.open_calls.pop(fields["call_id"], None)
+        refs = fields.get("refs")
+        if started is None:
+            if refs is not None and not self._orphaned_by_another(fields, refs["started"]):
+                problem("its call isn't open: it ended before, or was never started")
+        elif refs is None or refs["started"] != started.leaf.hex():
+            problem("it doesn't name the start of its call: ends were exchanged, or the start was")
+
+    def _orphaned_by_another(self, fields: Fields, started: str) -> bool:
+        """Is this the end of a call that somebody else took for orphaned?"""
+        if fields["type"] != Kind.CALL_COMPLETED:
+            return False
+        rows = self.source.execute(
+            "SELECT type, leaf, emitter FROM ledger_record WHERE call_id = ? AND seq < ?",
+            (fields["call_id"], self.frontier.size - 1),
+        ).fetchall()
+        own = fields["emitter"]
+        return (
+            sorted(kind for kind, _, _ in rows) == ["call.orphaned", "call.started"]
+            and all((emitter == own) is (kind == Kind.CALL_STARTED) for kind, _, emitter in rows)
+            and any(kind == Kind.CALL_STARTED and leaf.hex() == started for kind, leaf, _ in rows)
+        )
+
+    def _amendment(self, index: int, fields: Fields, problem: Report) -> None:
+        self.open_calls.pop(fields["call_id"], None)
+        refs = fields.get("refs")
+        rows = self.source.execute(
+            "SELECT leaf FROM ledger_record WHERE call_id = ? AND type = 'call.completed' AND seq < ?",
+            (fields["call_id"], index),
+        )
+        if refs is not None and refs["completed"] not in [leaf.hex() for (leaf,) in rows]:
+            problem("it amends a record that isn't its call's")
+
+    def _artifact(self, digest: str, what: str, problem: Report) -> None:
+        row = self.source.execute(
+            "SELECT data FROM ledger_artifact WHERE sha256 = ?", (bytes.fromhex(digest),)
+        ).fetchone()
+        if row is None:
+            problem(f"{what} that it names is missing")
+        elif sha256(row[0]).hexdigest() != digest:
+            problem(f"{what} that it names was changed")
+
+
+def _beyond(bare: _Bare, first: int, last: int) -> tuple[_Bare, _Bare]:
+    """What of it lies before a range, and what behind."""
+    return (bare[0], min(bare[1], first - 1), bare[2]), (max(bare[0], last + 1), bare[1], bare[2])
+
+
+def _actor(fields: Fields) -> str | None:
+    actor = fields.get("actor")
+    return None if actor is None else actor["id"]
+
+
+def _names_well(case: str | None, capability: str | None, actor: str | None, person: str | None) -> bool:
+    return _named_well(case) and _named_well(capability) and _named_well(actor) and _named_well(person)
+
+
+@lru_cache(maxsize=4096)
+def _named_well(name: str | None) -> bool:
+    return name is None or (
+        0 < len(name.encode()) <= 128
+        and unicodedata.is_normalized("NFC", name)
+        and not any(unicodedata.category(char) in ("Cc", "Cf") for char in name)
+    )
+
+
+def _stepped_back(before: str, after: str) -> bool:
+    """By a second or more: less is how records of several threads and processes overtake each other on their way in."""
+    try:
+        return datetime.fromisoformat(before[:-1]) - datetime.fromisoformat(after[:-1]) >= timedelta(seconds=1)
+    except ValueError:
+        return True  # one of them isn't a time, which is told elsewhere
