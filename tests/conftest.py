@@ -6,11 +6,14 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
-from tests.postgres_server import PostgresServer, postgres_server
+if TYPE_CHECKING:
+    from tests.postgres_server import PostgresServer
+
 
 ROOT = Path(__file__).parent.parent
 
@@ -32,6 +35,8 @@ def data() -> Path:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A real server, one for the whole run: each test has a scope or a schema of its own in it."""
+    from tests.postgres_server import postgres_server  # the environment of the SDKs has none
+
     with postgres_server() as server:
         yield server
 

@@ -138,7 +138,9 @@ class TestInterrupted:
         wrote(file)
         to = InFile(tmp_path / "to.db")
         with monkeypatch.context() as patched:
-            patched.setattr("failsoft.ledger.sqlite.receiving.STATEMENTS", ("CREATE TABLE half (a)", "and then the end"))
+            patched.setattr(
+                "failsoft.ledger.sqlite.receiving.STATEMENTS", ("CREATE TABLE half (a)", "and then the end")
+            )
             with pytest.raises(LedgerInvalid):
                 copied(file, to)
         assert to.path.exists()

@@ -375,6 +375,12 @@ class TestRetention:
         assert Retention().forbids(CaseFile(), 0) is None
         assert Retention().ends(CaseFile()) is None
 
+    def test_a_hold_that_is_lifted_twice_was_lifted_once(self) -> None:
+        lifted = {"type": "legal_hold.cleared", "person": "u-7"}
+        hold_set = {"type": "legal_hold.set", "person": "u-9", "why": "claim 12"}
+        assert CaseFile.of([lifted, hold_set]).holds == [("u-9", "claim 12")]
+        assert CaseFile.of([hold_set, lifted, lifted]).holds == []
+
     def test_a_case_of_several_kinds_is_held_to_all_of_them(self) -> None:
         rules = Retention(kinds={"letter": "contract-file", "contract": "contractor", "claim": "investigation"})
         paid = {"final-payment": date(2026, 1, 1)}

@@ -393,6 +393,12 @@ class TestGuards:
         ledger.close()
         assert verify(place).exit_code == 0
 
+    def test_a_damaged_record_hides_nothing_of_that(self, place: InFile) -> None:
+        wrote(place, "c1")
+        attack(place.path, "UPDATE ledger_record SET body = x'00' WHERE seq = 5")
+        with pytest.raises(LedgerInvalid, match="payloads are encrypted"):
+            ledger_in(InFile(place.path)).open()
+
     def test_one_with_a_key_encrypts_from_then_on_what_was_in_clear(self, place: InFile) -> None:
         wrote(InFile(place.path), "c1")
         wrote(place, "c2")

@@ -11,14 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledgers import SteppedClock, SystemClock, call, ledger_at, seeded, settled, started, until
+from ledgers import SteppedClock, SystemClock, call, completed, ledger_at, seeded, settled, started, until
 from processes import Process
-from signing import KEY, signing_in
+from signing import KEY, NEXT, signing_in
 from tests.postgres_server import PostgresServer
 
 from failsoft import Isolation
+from failsoft.context import CallContext, Case
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.errors import LedgerInvalid
+from failsoft.ledger.acts.erasure import Acting, erase, happened
+from failsoft.ledger.acts.pruning import prune
+from failsoft.ledger.acts.retention import Retention, RetentionClass
+from failsoft.ledger.acts.rotation import rotate
 from failsoft.ledger.checkpoints.publishing import SECOND
 from failsoft.ledger.location import InDatabase
 from failsoft.ledger.postgres.read import Database
@@ -529,6 +534,60 @@ def test_what_a_store_is_asked_goes_to_the_database(place: InDatabase) -> None:
     assert not store.anybody()
     assert store.seconds() is None
     store.vet()
+
+
+class TestWhatElseIsDoneToALog:
+    """Where a spool is configured, and nothing waits in it."""
+
+    def test_it_is_erased_and_pruned(self, place: InDatabase) -> None:
+        ledger = ledger_in(place)
+        ledger.open()
+        context = CallContext(Case("T-17", "letter"))
+        begin = ledger.submit(started("c1", context=context))
+        settled(ledger.submit(completed(begin, "c1", context=context)))
+        ledger.close()
+        acting = Acting(place, SystemClock(), host="worker-2")
+        happened(acting, "T-17", event="closed", date="2001-01-01", person="u-7")
+        assert erase(acting, "T-17", basis="GDPR 17", person="u-7").finished
+        rules = Retention({"short": RetentionClass("closed", 10)}, default="short")
+        done = prune(acting, "9999-01-01T00:00:00.000000Z", person="u-7", why="over", retention=rules)
+        assert (done.records, done.finished) == (2, True)
+        whole(place)
+
+    def test_it_is_signed_from_some_day_on_and_handed_over_to_another_key(
+        self, place: InDatabase, tmp_path: Path
+    ) -> None:
+        for options in ({}, {"signing": signing_in(tmp_path)}):
+            ledger = ledger_in(place, **options)
+            ledger.open()
+            settled(call(ledger, f"c{len(options)}")[1])
+            ledger.close()
+        rotate(place, signing_in(tmp_path), NEXT, clock=SystemClock(), actor="u-7", why="yearly")
+        assert kinds(place).count("key.rotated") == 2
+        found = verify(place, keys=[NEXT.verifier])
+        assert (found.exit_code, found.verdict) == (0, "verified")
+
+
+def test_what_a_start_did_not_get_to_is_left_to_the_next_one(place: InDatabase, folder: Path, away: Away) -> None:
+    first = ledger_in(place)
+    first.open()
+    settled(first.submit(started("c1")))
+    away.cut = True
+    settled(first.submit(started("c2")))
+    first.close()
+    away.cut = False
+    (left,) = folder.glob("*.live")
+    store = place.store()
+    store.open(list)  # forwards what was left behind
+    store.close()  # and ends before it could orphan anything
+    assert left.exists()
+    assert kinds(place).count("call.orphaned") == 0
+    following = ledger_in(place)
+    following.open()
+    following.close()
+    assert not list(folder.iterdir())
+    assert kinds(place).count("call.orphaned") == 2
+    whole(place)
 
 
 def test_an_isolation_says_so(place: InDatabase, folder: Path, postgres: PostgresServer, away: Away) -> None:

@@ -310,7 +310,7 @@ class RecordsPruned:
     Args:
         first: the place of the first, from 0.
         last: the place of the last.
-        emitters: whose they are, with the lowest and the highest of their numbers.
+        emitters: whose they are, at least one, with the lowest and the highest of their numbers.
         person: who decided.
         why: their reason.
     """

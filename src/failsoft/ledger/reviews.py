@@ -212,8 +212,7 @@ def standing(reader: Reader, call_id: str, before: int | None = None) -> CallRev
     for entry in reader.records(_ALL, call_id=call_id):
         if before is not None and entry.index >= before:
             break
-        if entry.body is not None:
-            found.take(entry, entry.fields)
+        found.take(entry, entry.fields)
     return found
 
 

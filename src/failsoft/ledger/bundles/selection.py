@@ -237,8 +237,6 @@ class _Gathered:
         first = min(self.entries)
         in_force: dict[str | int, Entry] = {}
         for entry in self.reader.records(kind=(*REFERRING, *CHANGES, *KEEPING)):
-            if entry.body is None:
-                continue
             fields = entry.fields
             if entry.kind == Kind.KEY_ROTATED:
                 self.entries[entry.index] = entry

@@ -53,10 +53,14 @@ def exported(record: ExportCreated) -> Draft:
 
 def pruned(record: RecordsPruned) -> Draft:
     """Records are being taken out."""
-    fields: Fields = {"first": record.first, "last": record.last, "why": _words(record.why)}
-    if record.emitters:
-        fields["emitters"] = [{"emitter": name, "first": first, "last": last} for name, first, last in record.emitters]
-    return Draft(Kind.RECORD_PRUNED, {**fields, **_people(person=record.person)})
+    fields: Fields = {
+        "first": record.first,
+        "last": record.last,
+        "emitters": [{"emitter": name, "first": first, "last": last} for name, first, last in record.emitters],
+        "why": _words(record.why),
+        **_people(person=record.person),
+    }
+    return Draft(Kind.RECORD_PRUNED, fields)
 
 
 def _case(name: str) -> Fields:

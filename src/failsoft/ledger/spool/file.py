@@ -102,8 +102,7 @@ class Spool:
                 _insert(connection, n or 0, batch)
                 connection.execute("COMMIT")
             except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+                connection.rollback()
                 raise
 
     def first(self) -> tuple[int, list[Built]] | None:

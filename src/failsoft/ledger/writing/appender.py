@@ -36,7 +36,7 @@ from failsoft.ledger.keys.vault import Sealing, Vault, VaultFailed
 from failsoft.ledger.records import draft
 from failsoft.ledger.records.record import Built, Draft, Emitter, timestamp
 from failsoft.ledger.records.schema import Kind
-from failsoft.ledger.store import UNREADABLE, AppendFailed, Found, Life, Store
+from failsoft.ledger.store import UNREADABLE, AppendFailed, Life, Store
 from failsoft.ledger.writing.ticket import Gaps, Ticket, TicketQueue
 
 BATCH = 512
@@ -149,18 +149,17 @@ class Appender:
         try:
             with self.store.held():
                 self._open()
-            self._heed(self.store.found)
+            self._heed()
             while not (self._announced and self._swept):
                 self.settle(*self.step())
         except (AppendFailed, OSError, *UNREADABLE) as error:
             raise LedgerInvalid(f"{self.store.name}: the ledger can't be written ({error})") from error
         self.store.spare.fill()
 
-    def _heed(self, found: Found | None) -> None:
+    def _heed(self) -> None:
         """What the log itself says against going on as it's configured."""
-        settings, name = self._settings, self.store.name
-        if found is None:
-            return
+        settings, name, found = self._settings, self.store.name, self.store.found
+        assert found is not None  # it was opened
         if found.sealed and settings.sealing is None and settings.payloads:
             raise LedgerInvalid(f"{name}: this ledger's payloads are encrypted: give its key (`ledger.payload_key`)")
         if found.copied_to:
