@@ -105,6 +105,7 @@ def test_a_case_is_bundled_and_verified(log: Office) -> None:
     assert (found.exit_code, found.output.split("\n")[0]) == (0, "verified")
     assert run("verify", "b.zip").output.startswith("self-consistent\n")
     assert run("verify", "b.zip", "--key", str(NEXT.verifier)).exit_code == 2
+    assert run("verify", "b.zip", "--hashes-only").exit_code == 64
     told = json.loads(run("verify", "b.zip", "--key", VKEY, "--json").output)
     assert (told["verdict"], told["code"], told["calls"]) == ("verified", 0, 2)
     again = make("--case", CASE["id"], "-c", "failsoft.toml", "--question", "Why?", output="again.zip")

@@ -531,6 +531,8 @@ class TestShow:
 class TestVerify:
     def test_a_whole_ledger(self, ledger: str) -> None:
         assert "self-consistent" in run("verify", ledger).stdout
+        assert run("verify", ledger, "--hashes-only").stdout.startswith("self-consistent, by its hashes alone\n")
+        assert said("verify", ledger, "--hashes-only")["hashes_only"] is True
         assert said("verify", ledger)["kinds"]["call.completed"] == 2
 
     def test_against_a_pin(self, ledger: str) -> None:

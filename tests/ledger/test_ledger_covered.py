@@ -321,6 +321,9 @@ def test_after_a_rotation_each_key_covers_what_is_its_own(path: Path, tmp_path: 
     assert verify(path, keys=[NEXT.verifier]).verdict == "verified"
     found = verify(path, keys=KEYS)
     assert (found.exit_code, found.covered, found.head_signed) == (0, 20, False)  # all of it was the former key's
+    for keys in (both, [NEXT.verifier], KEYS):
+        alone = verify(path, keys=keys, hashes_only=True)
+        assert (alone.verdict, alone.head_signed) == ("verified, by its hashes alone", keys != KEYS)
     with pytest.raises(LedgerInvalid, match="isn't signed by the key"):
         signed_ledger(path).open()
     write(path, 1, key=NEXT)

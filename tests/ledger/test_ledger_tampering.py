@@ -682,3 +682,61 @@ def test_digest_of_the_configuration_is_that_of_its_snapshot(path: Path) -> None
     ((digest, data),) = connection.execute("SELECT sha256, data FROM ledger_artifact").fetchall()
     connection.close()
     assert hashlib.sha256(data).digest() == digest
+
+
+# --- hashes alone ---------------------------------------------------------------------------------------------------------
+
+MISSED_BY_HASHES = {
+    "payload deleted",
+    "payload changed",
+    "payloads cut",
+    "payloads exchanged",
+    "payload added",
+    "index copy of the call changed",
+    "index copy of the case hidden",
+    "index copy of the type changed",
+    "body removed",
+    "log renamed",
+    "artifact removed",
+    "artifact changed",
+}
+
+
+@pytest.mark.parametrize(("name", "statement"), [(name, each[0]) for name, each in STATEMENTS.items()])
+def test_hashes_alone_find_a_change_of_bytes_or_tree(
+    path: Path, attacker: sqlite3.Connection, name: str, statement: str
+) -> None:
+    attacker.execute(statement)
+    put_back(attacker)
+    attacker.close()
+    found = verify(path, hashes_only=True)
+    assert found.exit_code == (0 if name in MISSED_BY_HASHES else 1), said(found)
+    if name == "subtree changed":
+        assert [each.index for each in found.problems] == [255]
+    if name == "body removed":
+        assert "1 records are without their bytes: whether the log says so wasn't checked" in found.summary()
+
+
+@pytest.mark.parametrize(
+    ("index", "body", "told"),
+    [(0, b"{}", ""), (0, b"{ }", "no record's"), (5, b'"key.rotated"', "no record's"), (5, b'{"a":"key.rotated"}', "")],
+)
+def test_hashes_alone_read_what_may_declare_a_key(
+    path: Path, attacker: sqlite3.Connection, index: int, body: bytes, told: str
+) -> None:
+    attacker.execute("UPDATE ledger_record SET body = ? WHERE seq = ?", (body, index))
+    recompute(attacker)
+    put_back(attacker)
+    attacker.close()
+    found = verify(path, hashes_only=True)
+    assert (found.exit_code, told in said(found)) == (1 if told else 0, True)
+
+
+def test_hashes_alone_of_a_leaf_that_is_text(path: Path, attacker: sqlite3.Connection) -> None:
+    attacker.execute("PRAGMA writable_schema = ON")
+    attacker.execute("UPDATE sqlite_schema SET sql = replace(sql, 'STRICT', '') WHERE name = 'ledger_record'")
+    attacker.execute("PRAGMA writable_schema = RESET")
+    attacker.execute(f"UPDATE ledger_record SET leaf = '{'x' * 32}' WHERE seq = 5")
+    found = verify(path, hashes_only=True)
+    assert found.exit_code == 1
+    assert "cut or damaged (a leaf that isn't bytes)" in said(found)

@@ -263,13 +263,14 @@ def told(found: Verification) -> str:
     return "; ".join(map(str, found.problems))
 
 
-def looked(world: World, column: str, *, opened: bool) -> Verification:
+def looked(world: World, column: str, *, opened: bool, hashes_only: bool = False) -> Verification:
     at = COLUMNS.index(column)
     pinned = PINNED[at]
     return verify(
         world.attacked.place if opened else world.attacked.closed,
         pins=[] if pinned is None else [world.pins[pinned]],
         keys=KEYS if SIGNED[at] else [],
+        hashes_only=hashes_only,
     )
 
 
@@ -308,3 +309,40 @@ def test_what_nobody_attacked_is_whole_in_every_column(
     for opened_ in (False, True):
         found = looked(world, column, opened=opened_)
         assert found.exit_code == WHOLE, told(found)
+
+
+# --- hashes alone -------------------------------------------------------------------------------------------------------
+
+MISSED_BY_HASHES: dict[str, tuple[int, ...]] = {
+    "delete, close the gap": cells("-CCCC CCC"),
+    "swap two records of one emitter": cells("-CCCC CCC"),
+    "truncate tail, calls left open": cells("-CCCC C-C"),
+    **{name: cells("----- ---") for name in THREATS if name.startswith("payload")},
+}
+"""Where a look at nothing but hashes finds less than a full verification."""
+
+
+@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("name", THREATS)
+def test_hashes_alone_find_what_hashes_can(
+    worlds: Callable[[str, bool], World], name: str, column: str, store: str
+) -> None:
+    threat, at = THREATS[name], COLUMNS.index(column)
+    world = worlds(store, SIGNED[at])
+    now = world.newest.copy()
+    threat.attack(world, now)
+    world.attacked.put(now)
+    found = looked(world, column, opened=threat.opened, hashes_only=True)
+    assert code_of(found, column) == MISSED_BY_HASHES.get(name, threat.cells)[at], told(found)
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_hashes_alone_of_what_nobody_attacked(worlds: Callable[[str, bool], World], store: str) -> None:
+    world = worlds(store, True)
+    world.attacked.put(world.newest.copy())
+    whole, found = (looked(world, "signed head", opened=False, hashes_only=only) for only in (False, True))
+    assert (found.exit_code, found.verdict) == (WHOLE, "verified, by its hashes alone")
+    assert (found.origin, found.size, found.root) == (whole.origin, whole.size, whole.root)
+    assert (found.covered, found.head_signed) == (whole.covered, True)
+    assert not any("payload" in line or "call" in line for line in found.summary())

@@ -70,6 +70,10 @@ def verify(
         list[Path] | None,
         typer.Option(help="A file of signed checkpoints, from your own keeping: one, or an anchor's."),
     ] = None,
+    hashes_only: Annotated[
+        bool,
+        typer.Option("--hashes-only", help="Look at nothing but a ledger's hashes: quick, between full verifications."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Check every record of a ledger, or everything in a bundle.
@@ -79,9 +83,11 @@ def verify(
     """
     pinned = [each for path in checkpoint or [] for each in checkpoints_in(path)]
     if (bundle := _bundle_at(ledger)) is not None:
+        if hashes_only:
+            raise typer.BadParameter("a bundle is verified whole", param_hint="--hashes-only")
         _verify_bundle(bundle, key or [], pinned, pin or [], as_json)
     with explained(as_json, code=3):
-        found = verify_ledger(ledger, pins=pin or [], keys=key or [], checkpoints=pinned)
+        found = verify_ledger(ledger, pins=pin or [], keys=key or [], checkpoints=pinned, hashes_only=hashes_only)
     if as_json:
         print_json({**attrs.asdict(found, recurse=True), "kinds": dict(found.kinds)})
     else:

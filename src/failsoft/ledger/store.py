@@ -159,8 +159,12 @@ class Source(Queries, Protocol):
         """The names of the tables that are there."""
         ...
 
-    def examine(self) -> Iterator[tuple[int, str]]:
-        """What's wrong with the store, apart from its records: exit code and sentence. After `UNUSABLE` nothing follows."""
+    def examine(self, *, quickly: bool = False) -> Iterator[tuple[int, str]]:
+        """What's wrong with the store, apart from its records: exit code and sentence. After `UNUSABLE` nothing follows.
+
+        Args:
+            quickly: leave out what would have to read all of it.
+        """
         ...
 
     def payloads(self) -> Payloads:

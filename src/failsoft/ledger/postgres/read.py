@@ -116,7 +116,7 @@ class PostgresSource(Database):
         )
         return {name for (name,) in found}
 
-    def examine(self) -> Iterator[tuple[int, str]]:
+    def examine(self, *, quickly: bool = False) -> Iterator[tuple[int, str]]:
         """Schema and tables; how the server keeps them is its own business."""
         for wrong in differences(self):
             yield TAMPERED, f"{self.address}: {wrong}"

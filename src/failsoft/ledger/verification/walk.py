@@ -33,6 +33,7 @@ from failsoft.ledger.format.merkle import BLOCK, Frontier
 from failsoft.ledger.format.note import VerifierKey
 from failsoft.ledger.records.schema import FORMAT, PRUNABLE, RELATIONS, REQUIRED, Kind
 from failsoft.ledger.store import Source
+from failsoft.ledger.verification.hashes import subtree_problem
 from failsoft.ledger.verification.kept import KeptPayloads
 from failsoft.ledger.verification.walk_persons import ACTS, ANSWERS, EARLIER, check_act, check_need
 
@@ -111,8 +112,8 @@ class Walk:
             problem("its row is damaged: its leaf or its record isn't bytes")
             leaf, body = b"", None
         block = self.frontier.append(leaf)
-        if block is not None:
-            self._block(index // BLOCK, block, problem)
+        if block is not None and (wrong := subtree_problem(self.source, index // BLOCK, block)):
+            problem(wrong)
         if body is None:
             self._bare(index, row, problem)
             return
@@ -245,11 +246,6 @@ class Walk:
             if fields["last"] != number:
                 problem("its emitter claims to have closed at another number")
         state.next, state.mono_us = number + 1, mono_us
-
-    def _block(self, block: int, root: bytes, problem: Report) -> None:
-        row = self.source.execute("SELECT hash FROM ledger_subtree WHERE idx = ?", (block,)).fetchone()
-        if row is None or row[0] != root:
-            problem(f"the stored subtree {block}, which ends with it, is missing or wrong")
 
     # --- what each type has -------------------------------------------------------------------------------------------
 
