@@ -60,7 +60,7 @@ class Log:
         return self.path
 
     def _emitter(self) -> Emitter:
-        return Emitter(self.file.origin, SystemClock(), self.random)
+        return Emitter(self.file.origin, SystemClock(), self.random, redacting=True)
 
     def _built(self, emitter: Emitter, what: Draft, second: float) -> Built:
         return emitter.build(what, START + int(second * 1_000_000_000), 10**18)

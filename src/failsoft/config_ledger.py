@@ -56,6 +56,7 @@ class LedgerConfig(Section):
         spool_bytes: that may wait, of one process, 1 MiB to 1 TiB; default 256 MiB.
         spool_age: nanoseconds that the oldest may wait, 1 s to 30 days; default 24 h.
         case_keys: the file of the cases' keys; default: the ledger's file with ``.keys`` after its name.
+        redact: take what looks like a credential out of requests, prompts, replies and answers before they're recorded.
     """
 
     url: Annotated[str | SecretStr, BeforeValidator(_url)] = "sqlite:///failsoft.db"
@@ -74,6 +75,7 @@ class LedgerConfig(Section):
     spool: Text | None = None
     spool_bytes: Whole | None = Field(default=None, ge=1 << 20, le=1 << 40)
     spool_age: Annotated[int, duration_between("1s", "720h")] | None = None
+    redact: bool = True
     _base: Path = PrivateAttr(default_factory=Path.cwd)
 
     @model_validator(mode="after")

@@ -435,6 +435,7 @@ class Isolation:
             clock=self._clock,
             on_event=self._hearing.event,
             signing=self._signing,
+            redacting=self._config.ledger.redact,
         )
         ledger.open()
         ledger.submit(
@@ -442,7 +443,7 @@ class Isolation:
                 snapshot,
                 tuple((name, each.version) for name, each in sorted(self._contracts.items())),
                 tuple((name, each.codec.version, each.pin) for name, each in sorted(self._adapters.items())),
-                None if lock is None else lock.digest,
+                None if lock is None else lock.canonical(),
                 tuple((name, each.schema_json()) for name, each in sorted(self._contracts.items())),
             )
         )

@@ -108,7 +108,7 @@ def said() -> Iterator[Draft]:
             snapshot=b"{}",
             capabilities=(("rate", "1"),),
             adapters=tuple(("gpt", "1", pin) for pin in PINS),
-            lock="00" * 32,
+            lock=b"{}",
         ),
         evidence.BreakerChanged(
             adapter="gpt", layer="quality", before="closed", after="open", reason="why", until_ms=9, capability="rate"

@@ -196,6 +196,20 @@ def test_a_call_without_attempts_or_payloads_says_so(bare: Office) -> None:
     assert "Nothing about what was asked is on record after it" in page
 
 
+@pytest.mark.parametrize("where", ["asked", "answered"])
+def test_what_was_taken_out_is_told(bare: Office, where: str) -> None:
+    secret = '"AKIA' + 'IOSFODNN7EXAMPLE"'
+    bare.call("c1", 2, *((secret, "2") if where == "asked" else ("1", secret)))
+    said = sheet_of(page_of(bare))
+    before, found, _ = said.partition(
+        "What looked like a password or key was taken out before this was put on record."
+    )
+    assert found
+    assert ("The answer" in before) == (where == "answered")
+    assert "[redacted: aws-access-key]" in before
+    assert "EXAMPLE" not in said
+
+
 @pytest.mark.parametrize("outcome", ["referred", "failed", "refused", "cancelled"])
 def test_other_ends_are_told(bare: Office, outcome: str) -> None:
     bare.call("c1", 2, "1", "2", outcome=outcome, source=None, tried=(attempt(pin=PIN, fault="server_error"),))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
+import sqlite3
 import types
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,15 @@ def test_with_a_lock_that_fits_it_starts_and_puts_its_digest_on_record(folder: P
         pass
     assert [body["lock_sha256"] for body in activated(folder / "shop.db")] == [made.digest]
     assert verify(folder / "shop.db").exit_code == 0
+    with read(folder / "shop.db") as reader:
+        kept = reader.artifact(made.digest)
+    assert kept == ("application/json", made.canonical())
+    assert json.loads(made.canonical())["capabilities"].keys() >= {"grade-item"}
+    with closing(sqlite3.connect(folder / "shop.db")) as connection:
+        connection.execute("DROP TRIGGER ledger_artifact_no_delete")
+        connection.execute("DELETE FROM ledger_artifact WHERE sha256 = ?", (bytes.fromhex(made.digest),))
+        connection.commit()
+    assert "the lock that it names is missing" in "; ".join(map(str, verify(folder / "shop.db").problems))
 
 
 def test_with_a_stale_lock_nothing_starts_and_what_differs_is_told(folder: Path) -> None:

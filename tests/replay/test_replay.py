@@ -326,6 +326,32 @@ class TestADifference:
         assert told.reason.endswith("; but the adapter has another version: 4 then, 77 now")
 
 
+class TestRedacted:
+    """What looked like a credential was taken out of request, prompt, reply and answer alike."""
+
+    KEY = "AKIA" + "IOSFODNN7EXAMPLE"
+
+    def test_all_of_it_alike_comes_out_the_same(self, place: Path) -> None:
+        quoting = made(fallback=lambda self, request: Rating(stars=len(request.name)))
+        outcome = asked(place, chat_text(f"no idea what {self.KEY} is"), name=self.KEY, capability=quoting)
+        assert outcome.value == Rating(stars=20)
+        assert self.KEY.encode() not in place.read_bytes()
+        found = replayed(place, outcome.call_id, quoting)
+        told = step(found, "fallback")
+        assert results(found) == {"call": SAME, "request": SAME, "prompt": SAME, "decode": SAME, "fallback": NOT}
+        assert told.reason.endswith("; but what looked like a credential was taken out of what's on record")
+
+    def test_where_only_a_reply_held_one_it_excuses_too(self, place: Path) -> None:
+        outcome = asked(place, chat_answer({"stars": 3}, model=f"m-1 {self.KEY}"), adapter={"on_mismatch": "record"})
+        other = made(accept=lambda self, request, response: _refuse(response))
+        assert step(replayed(place, outcome.call_id, other), "accept").result is NOT
+
+    def test_unless_it_is_kept(self, place: Path) -> None:
+        outcome = asked(place, name=self.KEY, ledger={"url": f"sqlite:///{place}", "redact": False})
+        assert self.KEY.encode() in place.read_bytes()
+        assert replayed(place, outcome.call_id).result is SAME
+
+
 class TestAnotherVersion:
     def test_explains_what_comes_out_otherwise(self, place: Path) -> None:
         outcome = asked(place)

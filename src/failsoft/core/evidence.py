@@ -31,14 +31,15 @@ class ConfigActivated:
         snapshot: the configuration as JSON with names of secrets, never values: kept as an artifact, by its digest.
         capabilities: (name, version) each.
         adapters: (name, codec version, pin) each.
-        lock: digest of the lock that it was held to, lower-case hex; None: it was held to none.
+        lock: the lock that it was held to, as the bytes that its digest is of: kept as an artifact, likewise; None: it was
+            held to none.
         schemas: name of a capability, and the JSON schema of what a model may answer: kept as an artifact, by its digest.
     """
 
     snapshot: bytes
     capabilities: tuple[tuple[str, str | None], ...]
     adapters: tuple[tuple[str, str, Pin], ...]
-    lock: str | None = None
+    lock: bytes | None = field(default=None, repr=False)
     schemas: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
 
 

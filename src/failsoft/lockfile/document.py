@@ -10,13 +10,14 @@ import os
 import re
 import tempfile
 import tomllib
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from failsoft.errors import ConfigurationError
-from failsoft.lockfile.plain import sha256_of
+from failsoft.lockfile.plain import canonical
 from failsoft.lockfile.toml import dumps
 
 VERSION: Final = 1
@@ -182,8 +183,12 @@ class Lock(_Part):
 
     @property
     def digest(self) -> str:
-        """SHA-256 (lower-case hex) of all of it."""
-        return sha256_of(self._table())
+        """SHA-256 (lower-case hex) of `canonical`."""
+        return sha256(self.canonical()).hexdigest()
+
+    def canonical(self) -> bytes:
+        """All of it as JSON: equal locks are equal bytes, whatever the file's format."""
+        return canonical(self._table())
 
     def _table(self) -> dict[str, Any]:
         return self.model_dump(exclude_defaults=True)

@@ -119,6 +119,7 @@ class _Actor(_Part):
 class _Record(_Part):
     call_id: str
     commitments: list[_Commitment] = []
+    redacted: dict[str, int] = {}
 
 
 class _Started(_Record):
@@ -199,6 +200,7 @@ class Recorded:
         orphaned: whoever made it is gone.
         omitted: how many of its attempts aren't on record.
         prompt: what was asked; None where nobody was.
+        redacted: was anything taken out of what's on record, since it looked like a credential?
     """
 
     call_id: str
@@ -216,6 +218,7 @@ class Recorded:
     orphaned: bool
     omitted: int
     prompt: Payload | None
+    redacted: bool = False
 
     @property
     def got(self) -> End | None:
@@ -255,12 +258,13 @@ def recorded(reader: Reader, call_id: str) -> Recorded:
     start = _parsed(_Started, first, call_id)
     ends: list[End] = []
     attempts: tuple[Attempted, ...] = ()
-    omitted, prompt = 0, None
+    omitted, prompt, redacted = 0, None, bool(start.redacted)
     for entry in entries[1:]:
         if entry.kind not in (Kind.CALL_COMPLETED, Kind.CALL_AMENDED):
             continue
         ended = _parsed(_Ended, entry, call_id)
         kept = _payloads(reader, ended)
+        redacted = redacted or bool(ended.redacted)
         ends.append(_end(entry, ended, kept))
         if entry.kind == Kind.CALL_COMPLETED:
             attempts = tuple(_attempted(each, kept) for each in ended.attempts)
@@ -281,6 +285,7 @@ def recorded(reader: Reader, call_id: str) -> Recorded:
         any(each.kind == Kind.CALL_ORPHANED for each in entries),
         omitted,
         prompt,
+        redacted,
     )
 
 

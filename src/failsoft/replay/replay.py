@@ -152,6 +152,8 @@ class _Replaying:
         elif call.version != self.contract.version:
             was, now = _version(call.version), _version(self.contract.version)
             self.excuses.append(f"the capability has another version: {was} then, {now} now")
+        if call.redacted:
+            self.excuses.append("what looked like a credential was taken out of what's on record")
         self._note("call", _NOT if reasons else _SAME, "; ".join(reasons))
 
     def _is_there(self, end: End) -> bool:

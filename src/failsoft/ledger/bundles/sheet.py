@@ -134,7 +134,14 @@ def _question(told: Told) -> list[Markup]:
     return [
         tag("p", f"Put to “{name}” on {moment((told.started or told.end).ts)}{by}{for_whom}{about}."),
         payload(told.selection, told.started, "request"),
+        *_redacted(told.started),
     ]
+
+
+def _redacted(entry: Entry | None) -> list[Markup]:
+    if entry is None or "redacted" not in entry.fields:
+        return []
+    return [tag("p", "What looked like a password or key was taken out before this was put on record.", cls="note")]
 
 
 def _answer(told: Told) -> list[Markup]:
@@ -147,7 +154,7 @@ def _answer(told: Told) -> list[Markup]:
             tag("p", "What was put on record first came too late. This is what the caller really got.", cls="note")
         )
     if fields["outcome"] in ("answered", "referred"):
-        said.append(payload(told.selection, told.end, "response"))
+        said += [payload(told.selection, told.end, "response"), *_redacted(told.end)]
     return said
 
 

@@ -203,8 +203,10 @@ def _amended(record: evidence.CallAmended, leaf_of: LeafOf) -> Draft:
 
 def _config(record: evidence.ConfigActivated) -> Draft:
     fields: Fields = {"config_sha256": sha256(record.snapshot).hexdigest()}
+    artifacts = [(JSON, record.snapshot), *((SCHEMA, schema) for _, schema in record.schemas)]
     if record.lock is not None:
-        fields["lock_sha256"] = record.lock
+        fields["lock_sha256"] = sha256(record.lock).hexdigest()
+        artifacts.append((JSON, record.lock))
     digests = {name: sha256(schema).hexdigest() for name, schema in record.schemas}
     if record.capabilities:
         fields["capabilities"] = [
@@ -216,8 +218,7 @@ def _config(record: evidence.ConfigActivated) -> Draft:
             {**_named("an adapter's", name=name, adapter_version=version), "pin": _pin(pin)}
             for name, version, pin in record.adapters
         ]
-    schemas = tuple((SCHEMA, schema) for _, schema in record.schemas)
-    return Draft(Kind.CONFIG_ACTIVATED, fields, artifacts=((JSON, record.snapshot), *schemas))
+    return Draft(Kind.CONFIG_ACTIVATED, fields, artifacts=tuple(artifacts))
 
 
 def _breaker(record: evidence.BreakerChanged) -> Draft:

@@ -6,6 +6,7 @@ payloads behind salted commitments, and makes the exact bytes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -20,6 +21,7 @@ from failsoft.ledger.format.canonical import ProfileError, dump
 from failsoft.ledger.format.commitment import SALT_SIZE, Disclosure, digest
 from failsoft.ledger.format.merkle import leaf_hash
 from failsoft.ledger.keys.vault import NONCE_SIZE, CaseKey
+from failsoft.ledger.records.redaction import redact
 from failsoft.ledger.records.schema import Kind
 
 MAX_PAYLOAD = 64 * 2**20
@@ -84,6 +86,7 @@ class Emitter:
         clock: of this process.
         random_bytes: gives that many random bytes; identity, record ids, salts and nonces come from it.
         key_of: payloads are encrypted; None: they're kept in clear.
+        redacting: what looks like a credential is taken out of payloads.
     """
 
     def __init__(
@@ -92,9 +95,12 @@ class Emitter:
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         key_of: KeyOf | None = None,
+        *,
+        redacting: bool = False,
     ) -> None:
         self.origin = origin
         self._key_of = key_of
+        self._redacting = redacting
         self._random_bytes = random_bytes
         self._pool = b""
         self.id = self._random(16).hex()
@@ -165,14 +171,20 @@ class Emitter:
             document["dek"] = key.name.hex()
         kept: list[Stored] = []
         named: list[dict[str, str]] = []
+        redacted = Counter[str]()
         for path, media, data in sorted(draft.payloads):
             if len(data) > MAX_PAYLOAD:
                 raise ProfileError(f"a payload of {len(data)} bytes, more than {MAX_PAYLOAD}")
+            if self._redacting:
+                data, found = redact(data)
+                redacted.update(found)
             disclosure = Disclosure(path, media, data, self._random(SALT_SIZE)).to_bytes()
             commitment = digest(disclosure)
             kept.append((commitment, *self._sealed(key, commitment, disclosure)))
             named.append({"digest": commitment.hex(), "path": path})
         document["commitments"] = named
+        if redacted:
+            document["redacted"] = dict(redacted)
         return tuple(kept)
 
     def _sealed(

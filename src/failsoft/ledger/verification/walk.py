@@ -267,10 +267,7 @@ class Walk:
         elif kind is Kind.KEY_ROTATED:
             self._rotation(index, fields, problem)
         elif kind is Kind.CONFIG_ACTIVATED:
-            self._artifact(fields["config_sha256"], "the configuration", problem)
-            for each in fields.get("capabilities", ()):
-                if "digest" in each:
-                    self._artifact(each["digest"], f"the schema of {each['name']!r:.60}", problem)
+            self._configuration(fields, problem)
         else:
             self._of_the_ledger(kind, index, leaf, fields, problem)
 
@@ -330,6 +327,14 @@ class Walk:
         )
         if refs is not None and refs["completed"] not in [leaf.hex() for (leaf,) in rows]:
             problem("it amends a record that isn't its call's")
+
+    def _configuration(self, fields: Fields, problem: Report) -> None:
+        self._artifact(fields["config_sha256"], "the configuration", problem)
+        if "lock_sha256" in fields:
+            self._artifact(fields["lock_sha256"], "the lock", problem)
+        for each in fields.get("capabilities", ()):
+            if "digest" in each:
+                self._artifact(each["digest"], f"the schema of {each['name']!r:.60}", problem)
 
     def _artifact(self, digest: str, what: str, problem: Report) -> None:
         row = self.source.execute(

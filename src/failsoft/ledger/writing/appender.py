@@ -95,6 +95,7 @@ class Settings:
     signing: Signing | None = None
     sealing: Sealing | None = None
     payloads: bool = True
+    redacting: bool = True
     tell: Tell = lambda name, fields: None
 
     def named(self, store: Store) -> str:
@@ -314,9 +315,9 @@ class Appender:
     def _new_emitter(self, origin: str) -> Emitter:
         settings = self._settings
         if settings.sealing is None:
-            return Emitter(origin, self._clock, settings.random_bytes)
+            return Emitter(origin, self._clock, settings.random_bytes, redacting=settings.redacting)
         self.vault = Vault(settings.sealing, origin, settings.random_bytes)
-        return Emitter(origin, self._clock, settings.random_bytes, self.vault.key_of)
+        return Emitter(origin, self._clock, settings.random_bytes, self.vault.key_of, redacting=settings.redacting)
 
     def _hello(self) -> Draft:
         lib = {"python": platform.python_version(), **self.store.lib, "failsoft": _version()}

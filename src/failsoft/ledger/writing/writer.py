@@ -47,6 +47,7 @@ class StoredLedger:
         back_off: seconds until the first new try after a failure, and at most.
         signing: signs heads and checkpoints; None signs nothing.
         payloads: records with payloads will be submitted; False: only what people do to a ledger.
+        redacting: what looks like a credential is taken out of payloads (`failsoft.ledger.records.redaction`).
     """
 
     healthy: bool
@@ -66,6 +67,7 @@ class StoredLedger:
         back_off: tuple[float, float] = (0.05, 5.0),
         signing: Signing | None = None,
         payloads: bool = True,
+        redacting: bool = True,
     ) -> None:
         self.policy = policy
         self.healthy = False
@@ -81,6 +83,7 @@ class StoredLedger:
             signing,
             location.sealing,
             payloads,
+            redacting,
             self._tell_fields,
         )
         self._clock = clock
