@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sqlite3
 from datetime import date, timedelta
@@ -16,7 +17,7 @@ from tests.postgres_server import PostgresServer
 
 from failsoft.context import CallContext, Case
 from failsoft.core.effects import Recorded
-from failsoft.core.evidence import PayloadErased
+from failsoft.core.evidence import LegalHold, PayloadErased
 from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.keeping import acting_on
 from failsoft.ledger.acts import erasure as erasure_module
@@ -30,6 +31,7 @@ from failsoft.ledger.read import read
 from failsoft.ledger.sqlite.store import LedgerFile
 from failsoft.ledger.verification.kept import KeptPayloads
 from failsoft.ledger.verify import verify
+from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.postgres_address import Address
 
 KEY = PayloadKey(bytes(range(32)))
@@ -100,6 +102,16 @@ class TestErasing:
             assert record.index == done.records[0]
             assert reader.payload(reader.call("c1")[0].fields["commitments"][0]["digest"]) is None
             assert reader.payload(reader.call("c3")[0].fields["commitments"][0]["digest"]) is not None
+
+    def test_a_dry_run_says_what_would_be_and_touches_nothing(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1", "c2")
+        before = verify(place)
+        told = erased(place, dry_run=True)
+        assert told == Erased(CASE, (), 8, 1, 0, finished=False)
+        after = verify(place)
+        assert (after.root, after.payloads) == (before.root, 8)
+        done = erased(place)
+        assert (done.payloads, done.keys, done.clear) == (told.payloads, told.keys, told.clear)
 
     def test_in_postgres(self, postgres: PostgresServer, tmp_path: Path) -> None:
         place = InDatabase(Address.parse(f"{postgres.url}&schema=erased"), Sealing(KEY, tmp_path / "keys"))
@@ -259,8 +271,14 @@ class TestInterrupted:
         self, place: InFile, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         wrote(place, CONTEXT, "c1")
-        with pytest.raises(LedgerInvalid, match="couldn't be recorded"):
+        size = verify(place).size
+        with pytest.raises(LedgerInvalid, match="it can't be recorded: a person must not contain control"):
             erased(place, person="\x07")
+        assert verify(place).size == size  # nobody has even opened it
+        with monkeypatch.context() as patched:
+            patched.setattr(erasure_module, "StoredLedger", functools.partial(StoredLedger, max_queue=0))
+            with pytest.raises(LedgerInvalid, match=r"it couldn't be recorded \(queue_full\)"):
+                erased(place)
         found = verify(place)
         assert (found.exit_code, found.payloads) == (0, 4)
 
@@ -314,6 +332,37 @@ class TestHolds:
         hold(acting(place), CASE, held=False, person="u-9", why="settled")
         assert erased(place).payloads == 4
         assert verify(place).exit_code == 0
+
+    def test_one_that_came_before_the_record_stops_it(self, place: InFile, monkeypatch: pytest.MonkeyPatch) -> None:
+        wrote(place, CONTEXT, "c1")
+        record = Acting.record
+
+        def held_just_before(self: Acting, *records: Any) -> list[int]:
+            record(self, LegalHold(CASE, True, "u-9", "claim"))
+            return record(self, *records)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Acting, "record", held_just_before)
+            with pytest.raises(ErasureRefused, match=r"u-9: claim.*a moment ago\): nothing was destroyed"):
+                erased(place)
+        assert verify(place).exit_code == 2  # it's on record, and not done
+        with pytest.raises(ErasureRefused, match="legal hold is on this case"):
+            erased(place)
+        assert verify(place).payloads == 4
+        hold(acting(place), CASE, held=False, person="u-9", why="settled")
+        assert (erased(place).records, verify(place).exit_code) == ((), 0)
+
+    def test_one_that_comes_after_it_is_too_late(self, place: InFile, monkeypatch: pytest.MonkeyPatch) -> None:
+        wrote(place, CONTEXT, "c1")
+        record = Acting.record
+
+        def held_just_after(self: Acting, *records: Any) -> list[int]:
+            places = record(self, *records)
+            record(self, LegalHold(CASE, True, "u-9", "claim"))
+            return places
+
+        monkeypatch.setattr(Acting, "record", held_just_after)
+        assert erased(place).finished
 
     def test_a_hold_on_another_case_forbids_nothing(self, place: InFile) -> None:
         wrote(place, CONTEXT, "c1")

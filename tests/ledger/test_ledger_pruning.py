@@ -16,6 +16,7 @@ from tests.postgres_server import PostgresServer
 
 from failsoft.context import CallContext, Case
 from failsoft.core.effects import Recorded
+from failsoft.core.evidence import LegalHold
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.acts import pruning as pruning_module
 from failsoft.ledger.acts.copying import copy
@@ -226,6 +227,57 @@ class TestWhatStays:
         wrote(file)
         with pytest.raises(ErasureRefused, match="there is no call before then"):
             pruned(file)
+
+
+class TestDryRun:
+    def test_it_says_what_would_be_and_touches_nothing(self, place: Location) -> None:
+        wrote(place, "a", "b")
+        closed(place, "a")
+        before = verify(place)
+        told = pruned(place, dry_run=True)
+        assert (told.last, told.records, told.record, told.finished) == (3, 2, None, False)
+        assert "'b' isn't known to be over" in told.stopped_by
+        assert verify(place).root == before.root
+        done = pruned(place)
+        assert (done.last, done.records, done.stopped_by) == (told.last, told.records, told.stopped_by)
+
+
+class TestHeldMeanwhile:
+    def test_a_hold_that_came_before_the_record_stops_it(
+        self, place: Location, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wrote(place, "a", "b")
+        closed(place, "a", "b")
+        record = Acting.record
+
+        def held_just_before(self: Acting, *records: Any) -> list[int]:
+            record(self, LegalHold("b", True, "u-9", "claim"))
+            return record(self, *records)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Acting, "record", held_just_before)
+            with pytest.raises(
+                ErasureRefused, match=r"legal hold is on the case 'b' \(since a moment ago\): nothing was"
+            ):
+                pruned(place)
+        for _ in range(2):
+            with pytest.raises(ErasureRefused, match="legal hold is on the case 'b': nothing more is taken out"):
+                pruned(place)
+        with read(place) as reader:
+            assert all(each.body is not None for each in reader.records())
+        hold(acting(place), "b", held=False, person="u-9", why="over")
+        assert (pruned(place).records, verify(place).exit_code) == (4, 0)
+
+    def test_one_that_came_later_stops_what_is_left(self, file: InFile, monkeypatch: pytest.MonkeyPatch) -> None:
+        wrote(file, "", "a")
+        closed(file, "a")
+        with monkeypatch.context() as patched:
+            patched.setattr(LedgerFile, "prune", lambda *_: (_ for _ in ()).throw(OSError("the machine stopped")))
+            with pytest.raises(LedgerInvalid, match="run it again"):
+                pruned(file, caseless=True)
+        hold(acting(file), "a", held=True, person="u-9", why="claim")
+        with pytest.raises(ErasureRefused, match="nothing more is taken out"):
+            pruned(file, caseless=True)
 
 
 class TestInterrupted:

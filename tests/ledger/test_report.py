@@ -201,9 +201,7 @@ def test_what_was_taken_out_is_told(bare: Office, where: str) -> None:
     secret = '"AKIA' + 'IOSFODNN7EXAMPLE"'
     bare.call("c1", 2, *((secret, "2") if where == "asked" else ("1", secret)))
     said = sheet_of(page_of(bare))
-    before, found, _ = said.partition(
-        "What looked like a password or key was taken out before this was put on record."
-    )
+    before, found, _ = said.partition("What looked like a password or key was taken out before this was put on record.")
     assert found
     assert ("The answer" in before) == (where == "answered")
     assert "[redacted: aws-access-key]" in before

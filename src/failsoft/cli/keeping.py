@@ -30,6 +30,7 @@ Owner = Annotated[
     Any,
     typer.Option(help="The ledger's database as a role that may destroy what's in it.", parser=located, metavar="URL"),
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be destroyed, and touch nothing.")]
 Person = Annotated[str | None, typer.Option(help="Who decided; default: your login name.")]
 
 
@@ -56,6 +57,7 @@ def erase_command(
     person: Person = None,
     approved_by: Annotated[str | None, typer.Option(help="Who else agreed, for the record.")] = None,
     owner: Owner = None,
+    dry_run: DryRun = False,
     config: Config = CONFIG,
     as_json: Json = False,
 ) -> None:
@@ -74,20 +76,24 @@ def erase_command(
                 person=person or getpass.getuser(),
                 approved_by=approved_by,
                 retention=retention,
+                dry_run=dry_run,
             )
     if as_json:
         print_json(attrs.asdict(done))
     else:
-        print_line(f"{done.payloads} payloads of {case} destroyed, with {done.keys} keys")
+        would = "would be " if dry_run else ""
+        if done.payloads or done.records:
+            print_line(f"{done.payloads} payloads of {case} {would}destroyed, with {done.keys} keys")
+        else:
+            print_line(f"nothing of {case} is left: it was erased before")
         for each in done.records:
             print_line(f"on record: {each}")
         if done.clear:
             print_line(
                 f"{done.clear} of them weren't encrypted: backups of the ledger hold them still (ledger.payload_key)"
             )
-        if not done.finished:
-            print_line("somebody was reading: old pages may still be in the write-ahead log; run it again")
-    raise typer.Exit(0 if done.finished else 1)
+        _tell_unfinished(done.finished or dry_run)
+    raise typer.Exit(0 if done.finished or dry_run else 1)
 
 
 def prune_command(
@@ -98,6 +104,7 @@ def prune_command(
     person: Person = None,
     caseless: Annotated[bool, typer.Option("--caseless", help="Calls that belong to no case, too.")] = False,
     owner: Owner = None,
+    dry_run: DryRun = False,
     config: Config = CONFIG,
     as_json: Json = False,
 ) -> None:
@@ -109,18 +116,29 @@ def prune_command(
         acting, retention = acting_on(config, owner, _warned)
         with _names():
             done = prune(
-                acting, until, why=why, person=person or getpass.getuser(), retention=retention, caseless=caseless
+                acting,
+                until,
+                why=why,
+                person=person or getpass.getuser(),
+                retention=retention,
+                caseless=caseless,
+                dry_run=dry_run,
             )
     if as_json:
         print_json(attrs.asdict(done))
     else:
         where = "" if done.record is None else f" (record {done.record})"
-        print_line(f"{done.records} records of calls taken out, up to record {done.last}{where}")
+        would = "would be " if dry_run else ""
+        print_line(f"{done.records} records of calls {would}taken out, up to record {done.last}{where}")
         if done.stopped_by:
             print_line(f"no further: {done.stopped_by}")
-        if not done.finished:
-            print_line("somebody was reading: old pages may still be in the write-ahead log; run it again")
-    raise typer.Exit(0 if done.finished else 1)
+        _tell_unfinished(done.finished or dry_run)
+    raise typer.Exit(0 if done.finished or dry_run else 1)
+
+
+def _tell_unfinished(finished: bool) -> None:
+    if not finished:
+        print_line("somebody was reading: old pages may still be in the write-ahead log; run it again")
 
 
 def hold_command(

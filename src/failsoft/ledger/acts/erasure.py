@@ -3,14 +3,16 @@
 Theory of operation
 -------------------
 
-    may it be?  →  payload.erased, durable  →  the case's keys destroyed  →  rows deleted  →  write-ahead log cut
+    may it be?  →  payload.erased, durable  →  may it still?  →  the case's keys destroyed  →  rows deleted  →  log cut
 
 1. It's on record before the first byte is destroyed, and no key is that isn't named there: whoever finds a payload missing
    finds the reason. An erasure that was interrupted is seen by `failsoft verify` and finished by running it again, which
    records nothing anew.
-2. What lies under a key is gone with the key, in every copy and backup that doesn't hold the file of keys. What was kept in
+2. A legal hold that stands in the log before that record is heeded, though it came while this was under way: then nothing is
+   destroyed, and the log says of an erasure that isn't finished.
+3. What lies under a key is gone with the key, in every copy and backup that doesn't hold the file of keys. What was kept in
    clear is gone from this database: its backups, and a server's archive of its own log, have it until they're gone.
-3. Names stay: of the case, its calls, models, people. They're in the tree.
+4. Names stay: of the case, its calls, models, people. They're in the tree.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from failsoft.ledger.keys.vault import Vault
 from failsoft.ledger.location import Location, locate
 from failsoft.ledger.read import Reader, read
 from failsoft.ledger.reading.query import Fields
+from failsoft.ledger.records.draft import draft_of
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.store import UNREADABLE
 from failsoft.ledger.writing.writer import StoredLedger
@@ -38,6 +41,9 @@ NAMED = 800
 """Commitments that one record names: more would burst it."""
 
 _WAIT_SECONDS = 60.0
+
+BEGUN = "it's on record as begun: run it again when that's lifted"
+"""What's said of an erasure that a hold stopped halfway."""
 
 
 class ErasureRefused(LedgerInvalid):
@@ -70,11 +76,16 @@ class Acting:
         return locate(self.ledger)
 
     def record(self, *records: Record) -> list[int]:
-        """Put these on record, durable; their places in the log.
+        """Put these on record, durable; their places in the log. What can't stand in a record is refused before anything is.
 
         Raises:
             LedgerInvalid: that can't be done.
         """
+        try:
+            for each in records:
+                draft_of(each, lambda _: None)
+        except ValueError as error:
+            raise LedgerInvalid(f"{self.location}: it can't be recorded: {error}") from None
         if not self.location.exists():
             raise LedgerInvalid(f"{self.location}: there is no such ledger")
         self.location.connect().close()  # a database is always there, a ledger in it isn't: none is founded by this
@@ -164,6 +175,7 @@ def erase(
     person: str,
     approved_by: str | None = None,
     retention: Retention = Retention(),  # noqa: B008 -- frozen
+    dry_run: bool = False,
 ) -> Erased:
     """Destroy the payloads of a case.
 
@@ -174,6 +186,7 @@ def erase(
         person: who decided, likewise.
         approved_by: who else agreed, likewise.
         retention: what's to be kept.
+        dry_run: find out what would be destroyed, and touch nothing: not finished, and nothing is on record.
 
     Raises:
         ErasureRefused: it mustn't be, or there's nothing.
@@ -181,16 +194,24 @@ def erase(
     """
     location = acting.location
     with read(location) as reader:
-        forbidden = retention.forbids(CaseFile.of(_records(reader, case)), acting.clock.time_ns())
+        forbidden = _forbidden(reader, case, retention, acting.clock)
         if forbidden is not None:
             raise ErasureRefused(f"{location}: {forbidden}")
         found = _look(reader, case)
     if not (found.sealed or found.clear or found.keys or found.told):
         raise ErasureRefused(f"{location}: there's nothing of the case {case!r} that could be erased")
     keys = _keys_to_destroy(location, case, found)
+    count, clear = len(found.sealed) + len(found.clear), len(found.clear)
+    if dry_run:
+        return Erased(case, (), count, len(keys), clear, finished=False)
     new_keys, new_clear = keys - found.told, [each for each in found.clear if each not in found.told]
     records = list(_said(case, sorted(new_keys), new_clear, basis, person, approved_by))
     places = acting.record(*records) if records else []
+    if places:
+        with read(location) as reader:
+            forbidden = _forbidden(reader, case, retention, acting.clock, before=places[0])
+        if forbidden is not None:
+            raise ErasureRefused(f"{location}: {forbidden} (since a moment ago): nothing was destroyed, and {BEGUN}")
     if location.sealing is not None and keys:
         vault = Vault(location.sealing, found.origin)
         try:
@@ -200,7 +221,14 @@ def erase(
         finally:
             vault.close()
     finished = _forget(acting, [*found.sealed, *found.clear])
-    return Erased(case, tuple(places), len(found.sealed) + len(found.clear), len(keys), len(found.clear), finished)
+    return Erased(case, tuple(places), count, len(keys), clear, finished)
+
+
+def _forbidden(reader: Reader, case: str, retention: Retention, clock: Clock, before: int | None = None) -> str | None:
+    """Why it mustn't be, by the records before that place in the log."""
+    records = (each for each in reader.records(case=case) if each.body is not None)
+    told = CaseFile.of(each.fields for each in records if before is None or each.index < before)
+    return retention.forbids(told, clock.time_ns())
 
 
 def _known(reader: Reader, case: str) -> list[Fields]:

@@ -7,7 +7,8 @@ Rules:
 2. No call is taken out in part: one that isn't over, or that somebody decided about later, ends the prefix before it begins.
 3. Each case in it is one whose period is over, by an event on record, and that nobody holds. What belongs to no case has no
    event: it's taken out only where that's asked for.
-4. It's on record before the first byte is destroyed, and finished by running it again.
+4. It's on record before the first byte is destroyed, and finished by running it again. A case that is held by then stops
+   that, too.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from attrs import frozen
 
 from failsoft.core.evidence import RecordsPruned
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger.acts.erasure import Acting, ErasureRefused
+from failsoft.ledger.acts.erasure import BEGUN, Acting, ErasureRefused
 from failsoft.ledger.acts.retention import CaseFile, Retention
 from failsoft.ledger.format import canonical
 from failsoft.ledger.read import Reader
@@ -56,7 +57,16 @@ class Pruned:
     stopped_by: str
 
 
-def prune(acting: Acting, until: str, *, why: str, person: str, retention: Retention, caseless: bool = False) -> Pruned:
+def prune(
+    acting: Acting,
+    until: str,
+    *,
+    why: str,
+    person: str,
+    retention: Retention,
+    caseless: bool = False,
+    dry_run: bool = False,
+) -> Pruned:
     """Take out the records of calls before a time, as far as that's allowed.
 
     Args:
@@ -66,6 +76,7 @@ def prune(acting: Acting, until: str, *, why: str, person: str, retention: Reten
         person: who decided, likewise.
         retention: what's to be kept.
         caseless: calls of no case too.
+        dry_run: find out what would be taken out, and touch nothing: not finished, and nothing is on record.
 
     Raises:
         ErasureRefused: there's nothing that may be taken out, and why.
@@ -86,12 +97,18 @@ def prune(acting: Acting, until: str, *, why: str, person: str, retention: Reten
             raise ErasureRefused(
                 f"{location}: nothing may be taken out: {stopped_by or 'there is no call before then'}"
             )
+        if held := _held(log, last):
+            raise ErasureRefused(f"{location}: {held}: nothing more is taken out before it's lifted")
+        if dry_run:
+            return Pruned(last, log.prunable(last)[0], None, finished=False, stopped_by=stopped_by)
         if len(emitters) > EMITTERS:
             raise ErasureRefused(f"{location}: {len(emitters)} processes wrote until then: choose an earlier time")
     place = None
     if last > told:
         (place,) = acting.record(RecordsPruned(1, last, tuple(emitters), person, why))
     with _Log(location) as log:
+        if held := _held(log, last):
+            raise ErasureRefused(f"{location}: {held} (since a moment ago): nothing was taken out, and {BEGUN}")
         count, digests = log.prunable(last)
     signing = acting.signing
     store = location.store() if signing is None else location.store(signing.signer(), signing.anchored)
@@ -122,11 +139,18 @@ def _reach(log: _Log, until: str, retention: Retention, today: date, *, caseless
             last = first - 1
 
 
-def _kept(reader: Reader, case: str | None, retention: Retention, today: date, *, caseless: bool) -> str | None:
+def _held(log: _Log, last: int) -> str:
+    """Which case until there is held; empty: none is. A hold counts though it came when this had begun."""
+    cases = (each for each in log.cases_until(last) if each is not None)
+    held = next((each for each in cases if log.case_file(each).holds), None)
+    return "" if held is None else f"a legal hold is on the case {held!r}"
+
+
+def _kept(log: _Log, case: str | None, retention: Retention, today: date, *, caseless: bool) -> str | None:
     """Why the records of a case stay; None: they may go."""
     if case is None:
         return None if caseless else "a call belongs to no case, so no event says when its period is over (--caseless)"
-    found = CaseFile.of(each.fields for each in reader.records(case=case) if each.body is not None)
+    found = log.case_file(case)
     if found.holds:
         return f"a legal hold is on the case {case!r}"
     ends = retention.ends(found)
@@ -137,6 +161,10 @@ def _kept(reader: Reader, case: str | None, retention: Retention, today: date, *
 
 class _Log(Reader):
     """What a pruning asks of a log."""
+
+    def case_file(self, case: str) -> CaseFile:
+        """What its records say of a case."""
+        return CaseFile.of(each.fields for each in self.records(case=case) if each.body is not None)
 
     def told(self) -> int:
         """The place up to which the log says that it was pruned; 0: it wasn't."""

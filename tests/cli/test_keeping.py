@@ -1,0 +1,191 @@
+"""`failsoft ledger erase`, `prune`, `hold`, `event`, `copy` and `prepare`, as whoever keeps a ledger types them."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("typer")
+pytest.importorskip("cryptography")
+
+from typer.testing import CliRunner, Result
+
+import failsoft
+from failsoft import Capability, Isolation
+from failsoft.cli.app import app
+from failsoft.context import Case
+from failsoft.ledger.read import read
+from failsoft.ledger.records.schema import Kind
+from failsoft.ledger.verify import verify
+
+CONFIG = """
+[ledger]
+url = "sqlite:///x.db"
+payload_key = { file = "payload.key" }
+
+[retention]
+default = "house"
+
+[retention.classes.house]
+after = "closed"
+keep_days = 400
+"""
+WHY = ("--why", "letter of 2026-11-02")
+
+
+class Rate(Capability[str, int]):
+    """Rate."""
+
+    def fallback(self, request: str) -> int:
+        return len(request)
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, ["ledger", *arguments])
+    assert result.exit_code == code, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
+def lines(*arguments: str, code: int = 0) -> list[str]:
+    return run(*arguments, code=code).output.splitlines()
+
+
+def told(result: Result) -> str:
+    return " ".join(result.output.split())
+
+
+def last(kind: Kind) -> dict[str, Any]:
+    with read("x.db") as reader:
+        return [each.fields for each in reader.records(kind)][-1]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two calls of a case, one of another; payloads under keys."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "failsoft.toml").write_text(CONFIG)
+    assert CliRunner().invoke(app, ["keys", "new", "payload.key", "--payload"]).exit_code == 0
+    with Isolation.from_file("failsoft.toml", capabilities=[Rate]) as isolation:
+        for case in ("T-17", "T-17", "T-18"):
+            with failsoft.context(case=Case(case, "letter")):
+                isolation[Rate].sync("a bolt")
+    return tmp_path
+
+
+def test_a_case_is_erased_and_it_says_what_was() -> None:
+    assert lines("erase", "--case", "T-17", *WHY, "--dry-run") == ["4 payloads of T-17 would be destroyed, with 1 keys"]
+    assert verify("x.db").payloads == 6
+    said = lines("erase", "--case", "T-17", *WHY, "--person", "jdoe", "--approved-by", "mfrank")
+    assert said[0] == "4 payloads of T-17 destroyed, with 1 keys"
+    assert said[1].startswith("on record: ")
+    fields = last(Kind.PAYLOAD_ERASED)
+    assert (fields["basis"], fields["person"], fields["approved_by"]) == (WHY[1], "jdoe", "mfrank")
+    assert (verify("x.db").exit_code, verify("x.db").payloads) == (0, 2)
+    assert lines("erase", "--case", "T-17", *WHY) == ["nothing of T-17 is left: it was erased before"]
+
+
+def test_programs_get_the_same() -> None:
+    found = json.loads(run("erase", "--case", "T-17", *WHY, "--dry-run", "--json").stdout)
+    assert found == {"case": "T-17", "records": [], "payloads": 4, "keys": 1, "clear": 0, "finished": False}
+    found = json.loads(run("erase", "--case", "T-17", *WHY, "--json").stdout)
+    assert (found["payloads"], found["finished"], len(found["records"])) == (4, True, 1)
+    assert last(Kind.PAYLOAD_ERASED)["person"] == getpass.getuser()
+
+
+def test_what_was_in_clear_is_said_to_be_in_backups(folder: Path) -> None:
+    (folder / "failsoft.toml").write_text('[ledger]\nurl = "sqlite:///y.db"\n')
+    with Isolation.from_file("failsoft.toml", capabilities=[Rate]) as isolation, failsoft.context(case="T-1"):
+        isolation[Rate].sync("a bolt")
+    said = lines("erase", "--case", "T-1", *WHY)
+    assert said[0] == "2 payloads of T-1 destroyed, with 0 keys"
+    assert said[-1].startswith("2 of them weren't encrypted: backups of the ledger hold them still")
+
+
+def test_a_reader_is_told_of_and_it_can_be_run_again() -> None:
+    with read("x.db") as reader:
+        assert reader.size
+        assert "somebody was reading" in told(run("erase", "--case", "T-17", *WHY, code=1))
+
+
+def test_a_hold_forbids_it_until_it_is_lifted() -> None:
+    assert lines("hold", "--case", "T-17", "--why", "claim", "--person", "u-9")[0].startswith("held: T-17 (record ")
+    for dry in ((), ("--dry-run",)):
+        assert "(u-9: claim)" in told(run("erase", "--case", "T-17", *WHY, *dry, code=1))
+    assert lines("hold", "--case", "T-17", "--why", "settled", "--clear")[0].startswith("lifted from: T-17 (record ")
+    assert "no hold on the case" in told(run("hold", "--case", "T-17", "--why", "again", "--clear", code=1))
+    run("erase", "--case", "T-17", *WHY)
+
+
+def test_what_is_over_is_pruned_and_it_says_where_it_stops() -> None:
+    until = ("--until", "2099-01-01")
+    assert "isn't known to be over" in told(run("prune", *until, *WHY, code=1))
+    said = lines("event", "--case", "T-17", "--event", "closed", "--on", "2001-02-03")
+    assert said[0].startswith("closed of T-17 on 2001-02-03 (record ")
+    would = lines("prune", *until, *WHY, "--dry-run")
+    assert would[0].startswith("4 records of calls would be taken out, up to record ")
+    assert would[1].startswith("no further: the period of the case 'T-18'")
+    done = lines("prune", *until, *WHY)
+    assert done[0].startswith("4 records of calls taken out, up to record ")
+    assert done[0].endswith(")")
+    assert done[1] == would[1]
+    assert verify("x.db").exit_code == 0
+    run("event", "--case", "T-18", "--event", "closed", "--on", "2001-02-03")
+    found = json.loads(run("prune", *until, *WHY, "--json").stdout)
+    assert (found["records"], found["finished"]) == (2, True)
+
+
+def test_a_pruning_that_a_reader_kept_open_says_so() -> None:
+    run("event", "--case", "T-17", "--event", "closed", "--on", "2001-02-03")
+    with read("x.db") as reader:
+        assert reader.size
+        assert "somebody was reading" in told(run("prune", "--until", "2099-01-01", *WHY, code=1))
+
+
+def test_a_ledger_is_copied() -> None:
+    said = lines("copy", "failsoft.toml", "y.db", *WHY, "--person", "jdoe")
+    size, root = verify("y.db").size, verify("y.db").root
+    assert said[-1] == f"{size} records, root {root}"
+    assert verify("x.db").root == root
+    assert (last(Kind.LEDGER_TRANSFERRED)["person"], last(Kind.LEDGER_TRANSFERRED)["why"]) == ("jdoe", WHY[1])
+    run("copy", "x.db", "y.db", *WHY, code=1)
+    found = json.loads(run("copy", "x.db", "z.db", *WHY, "--json").stdout)
+    assert (found["size"], found["begun"]) == (verify("z.db").size, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "problem"),
+    [
+        (["event", "--case", "T-17", "--event", "closed", "--on", "soon"], 64, "is not a date"),
+        (["event", "--case", "T-99", "--event", "closed", "--on", "2026-01-01"], 1, "no record names the case 'T-99'"),
+        (["event", "--case", "T-17", "--event", "a\tb", "--on", "2026-01-01"], 1, "it can't be recorded: an event"),
+        (["hold", "--case", "T-99", *WHY], 1, "no record names the case 'T-99'"),
+        (["hold", "--case", "T-17", "--why", " "], 1, "a reason must be given"),
+        (["erase", "--case", "T-17"], 64, "--why"),
+        (["erase", "--case", "T-17", "--why", ""], 1, "a reason must be given"),
+        (["erase", "--case", "T-17", *WHY, "--person", "a\nb"], 1, "it can't be recorded: a person"),
+        (["erase", "--case", "T-17", *WHY, "--owner", "y.db"], 1, "an owner is a role of the database"),
+        (["erase", "--case", "T-17", *WHY, "--config", "nowhere.toml"], 1, "nowhere.toml"),
+        (["prune", "--until", "soon", *WHY], 64, "is no moment"),
+        (["prune", "--until", "2001-01-01", *WHY], 1, "nothing may be taken out"),
+        (["copy", "nowhere.db", "y.db", *WHY], 1, "nowhere.db"),
+        (["copy", "x.db", "x.db", *WHY], 1, "x.db"),
+        (["prepare", "x.db", "--writer", "app"], 1, "only a database has roles"),
+    ],
+)  # fmt: skip
+def test_what_cant_be_is_told_and_nothing_is_recorded(arguments: list[str], code: int, problem: str) -> None:
+    before = verify("x.db")
+    assert problem in told(run(*arguments, code=code))
+    assert verify("x.db").root == before.root
+    assert verify("x.db").payloads == before.payloads
+
+
+@pytest.mark.parametrize("command", ["erase", "prune", "hold", "event", "copy", "prepare"])
+def test_help_has_an_example_and_the_exit_codes(command: str) -> None:
+    said = told(run(command, "--help"))
+    assert f"Example: failsoft ledger {command}" in said
+    assert "Exit code: 0 " in said
