@@ -312,6 +312,7 @@ class RecordsPruned:
         first: the place of the first, from 0.
         last: the place of the last.
         emitters: whose they are, at least one, with the lowest and the highest of their numbers.
+        leaves_sha256: SHA-256 (lower-case hex) over the leaves of all records of calls up to there, in order.
         person: who decided.
         why: their reason.
     """
@@ -319,6 +320,7 @@ class RecordsPruned:
     first: int
     last: int
     emitters: tuple[tuple[str, int, int], ...]
+    leaves_sha256: str
     person: str
     why: str
 

@@ -57,6 +57,7 @@ def pruned(record: RecordsPruned) -> Draft:
         "first": record.first,
         "last": record.last,
         "emitters": [{"emitter": name, "first": first, "last": last} for name, first, last in record.emitters],
+        "leaves_sha256": record.leaves_sha256,
         "why": _words(record.why),
         **_people(person=record.person),
     }

@@ -65,7 +65,7 @@ REQUIRED = MappingProxyType(
         Kind.LEGAL_HOLD_SET: frozenset({"case", "person", "why"}),
         Kind.LEGAL_HOLD_CLEARED: frozenset({"case", "person", "why"}),
         Kind.CASE_EVENT: frozenset({"case", "date", "event", "person"}),
-        Kind.RECORD_PRUNED: frozenset({"first", "last", "person", "why"}),
+        Kind.RECORD_PRUNED: frozenset({"emitters", "first", "last", "leaves_sha256", "person", "why"}),
         Kind.LEDGER_TRANSFERRED: frozenset({"to", "person", "why"}),
         Kind.REVIEW_RECORDED: frozenset({"call_id", "capability", "commitments", "decision", "person", "refs"}),
         Kind.OVERRIDE_RECORDED: frozenset({"call_id", "capability", "commitments", "decision", "person", "refs"}),
