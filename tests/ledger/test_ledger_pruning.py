@@ -73,7 +73,7 @@ def wrote(place: Location, *cases: str, **options: Any) -> None:
 
 def closed(place: Location, *cases: str, day: str = LONG_AGO, **options: Any) -> None:
     for each in cases:
-        happened(acting(place, **options), each, event="closed", date=day, person="u-7")
+        happened(acting(place, **options), each, event="closed", date=day, person="u-7", why="w")
 
 
 def pruned(place: Location, until: str = FAR, **options: Any) -> Pruned:

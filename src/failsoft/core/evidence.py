@@ -226,11 +226,13 @@ class ExportCreated:
     Args:
         recipient: who gets it.
         person: who made it.
+        why: what for.
         manifest_sha256: of its manifest, lower-case hex.
     """
 
     recipient: str
     person: str
+    why: str
     manifest_sha256: str
 
 
@@ -281,12 +283,14 @@ class CaseEvent:
         event: what: ``final-payment``, ``cancellation``, ``closed``, …
         date: when, ISO 8601.
         person: who says so.
+        why: by what they know it.
     """
 
     case: str
     event: str
     date: str
     person: str
+    why: str
 
 
 @define(eq=False)
