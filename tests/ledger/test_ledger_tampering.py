@@ -346,7 +346,7 @@ def test_an_emptied_ledger_is_unusable(path: Path, attacker: sqlite3.Connection)
     assert after(attacker, path).exit_code == 3
 
 
-@pytest.mark.parametrize("name", ["empty", "text", "database", "newer", "journal", "nothing"])
+@pytest.mark.parametrize("name", ["empty", "text", "database", "newer", "older", "journal", "nothing"])
 def test_what_is_no_ledger_is_neither_verified_nor_opened(path: Path, name: str) -> None:
     connection = sqlite3.connect(path)
     if name == "empty":
@@ -357,6 +357,8 @@ def test_what_is_no_ledger_is_neither_verified_nor_opened(path: Path, name: str)
         connection.execute("PRAGMA application_id = 0")
     elif name == "newer":
         connection.execute("PRAGMA user_version = 2")
+    elif name == "older":
+        connection.execute("PRAGMA user_version = 0")
     elif name == "journal":
         path.with_name("x.db-journal").write_bytes(b"x")
     elif name == "nothing":
@@ -366,7 +368,8 @@ def test_what_is_no_ledger_is_neither_verified_nor_opened(path: Path, name: str)
     assert found.exit_code == 3
     assert found.summary()[0] == "unusable"
     if name != "nothing":
-        with pytest.raises(LedgerInvalid, match=r"x\.db"):
+        way = {"newer": "use a newer one", "older": "of no failsoft that was released"}.get(name, "")
+        with pytest.raises(LedgerInvalid, match=rf"x\.db.*{way}"):
             ledger_at(path).open()
 
 
@@ -650,6 +653,15 @@ def test_the_exit_code_is_that_of_the_worst_problem(codes: tuple[int, ...], wors
     for code in codes:
         findings.add(Problem(code, "what"))
     assert findings.code == worst
+
+
+def test_a_pin_of_no_records_holds_of_every_log_and_another_of_none(path: Path) -> None:
+    empty = hashlib.sha256(b"").hexdigest()
+    found = verify(path, pins=[(0, empty)])
+    assert (found.exit_code, found.pinned) == (0, 0)
+    found = verify(path, pins=[(0, "00" * 32), (0, empty)])
+    assert found.exit_code == 1
+    assert "a log of no records has another root" in said(found)
 
 
 def test_every_pin_is_held_against_the_log(path: Path) -> None:

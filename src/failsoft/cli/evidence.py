@@ -106,6 +106,8 @@ def _bundle_at(place: Location) -> Path | None:
     except LedgerInvalid:
         pass
     try:
+        if not place.path.is_file():  # a pipe would have it wait
+            return None
         with place.path.open("rb") as file:
             return place.path if file.read(4) == b"PK\3\4" else None
     except OSError:
