@@ -18,6 +18,7 @@ from benchmarks import call as benchmark
 from failsoft.core.effects import HttpReply, HttpRequest
 from failsoft.fault import Fault
 
+
 @pytest.fixture(autouse=True)
 def without_what_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenTelemetry and structlog are asked once they're imported, as earlier tests do."""

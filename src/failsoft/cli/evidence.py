@@ -62,14 +62,17 @@ Keys = Annotated[
 ]
 
 
+Checkpoints = Annotated[
+    list[Path] | None,
+    typer.Option(help="A file of signed checkpoints, from your own keeping: one, or an anchor's."),
+]
+
+
 def verify(
     ledger: Ledger,
     pin: Pin = None,
     key: Keys = None,
-    checkpoint: Annotated[
-        list[Path] | None,
-        typer.Option(help="A file of signed checkpoints, from your own keeping: one, or an anchor's."),
-    ] = None,
+    checkpoint: Checkpoints = None,
     hashes_only: Annotated[
         bool,
         typer.Option("--hashes-only", help="Look at nothing but a ledger's hashes: quick, between full verifications."),
