@@ -98,6 +98,8 @@ class TestPayloadKeys:
         [
             "",
             "canary",
+            "x" + KEY.to_text(),
+            KEY.to_text().replace("PAYLOAD", "PRIVATE"),
             "PAYLOAD+KEY+canary",
             KEY.to_text()[:-8] + "AAAAAAA=",
             f"PAYLOAD+KEY+{OTHER.id}+" + KEY.to_text()[29:],

@@ -251,6 +251,7 @@ EDITS: dict[str, tuple[int, Callable[[dict[str, Any]], object], str]] = {
     ),
     "config unknown": (2, lambda b: b.update(config_sha256="00" * 32), "configuration that it names is missing"),
     "case of 129 bytes": (5, lambda b: b["case"].update(id="x" * 129), "a name in it"),
+    "case of no text": (5, lambda b: b["case"].update(id=5), "malformed"),
     "case of none": (5, lambda b: b["case"].update(id=""), "a name in it"),
     "actor with format characters": (5, lambda b: b["actor"].update(id="a\u200bb"), "a name in it"),
     "actor without an id": (5, lambda b: b["actor"].pop("id"), "malformed"),
@@ -301,6 +302,28 @@ def test_an_amendment_of_anything_but_its_own_calls_end_is_caught(
     edit(attacker, 3 + 2 * CALLS, lambda body: body["refs"].update(completed=leaf.hex()))
     recompute(attacker)
     assert "amends a record that isn't its call's" in said(after(attacker, path))
+
+
+def test_a_name_has_up_to_128_bytes(path: Path, attacker: sqlite3.Connection) -> None:
+    edit(
+        attacker,
+        283,
+        lambda body: body["actor"].update(id="x" * 128) if "actor" in body else body.update(person="x" * 128),
+    )
+    recompute(attacker)
+    assert "a name in it" not in said(after(attacker, path))
+
+
+def test_a_call_whose_end_came_too_late_and_is_only_amended_has_ended(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db", random_bytes=seeded())
+    ledger.open()
+    begin = ledger.submit(started("c1"))
+    settled(begin)
+    nowhere = type("Nowhere", (), {"leaf": None})()
+    ledger.submit(CallAmended("c1", "classify-item", "1", nowhere, "answered", True, None, CONTEXT, 9))
+    ledger.close()
+    found = verify(tmp_path / "x.db")
+    assert (found.exit_code, found.kinds["call.amended"]) == (0, 1), said(found)
 
 
 def test_an_emitters_time_may_stand_still(path: Path, attacker: sqlite3.Connection) -> None:
