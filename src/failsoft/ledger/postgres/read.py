@@ -147,10 +147,9 @@ class PayloadsAhead:
 
     def expect(self, bodies: Sequence[bytes]) -> None:
         """As any source's. What a record names is guessed from its bytes: who's wrong looks up more, or later."""
-        named = [bytes.fromhex(each.decode()) for body in bodies for each in _NAMED.findall(body)]
-        rows = self._source.execute(
-            "SELECT digest, dek, nonce, data FROM ledger_payload WHERE digest = ANY(?)", (named,)
-        )
+        named = ",".join(rf'"\\x{each.decode()}"' for body in bodies for each in _NAMED.findall(body))
+        query = "SELECT digest, dek, nonce, data FROM ledger_payload WHERE digest = ANY(?::bytea[])"
+        rows = self._source.execute(query, (f"{{{named}}}",))  # a text: to have a list turned into one costs more
         self._ahead = {row[0]: row[1:] for row in rows}
 
     def get(self, digest: bytes) -> PayloadRow | None:
