@@ -336,7 +336,9 @@ class Store(Protocol):
         ...
 
     def prune(self, last: int) -> bool:
-        """Take out the records of calls up to this place, but for their hashes; as `forget`."""
+        """Take out the records of calls up to this place, but for their hashes; as `forget`. The last first: where that's
+        interrupted, no record is left whose beginning is gone.
+        """
         ...
 
     def anybody(self) -> bool:

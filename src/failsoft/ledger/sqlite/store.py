@@ -275,7 +275,7 @@ class LedgerFile:
     def prune(self, last: int) -> bool:
         """As any store: old bytes are overwritten, and the write-ahead log is cut."""
         connection = self._open_connection()
-        for at in range(0, last + 1, FORGOTTEN):
+        for at in reversed(range(0, last + 1, FORGOTTEN)):
             with self.lock.held():
                 connection.execute(PRUNE, (at, min(at + FORGOTTEN - 1, last)))
         with self.lock.held():

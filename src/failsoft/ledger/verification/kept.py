@@ -2,7 +2,8 @@
 
 Rules:
 
-1. Each commitment has its payload, under the key that its record names, unless a record says that it was erased.
+1. Each commitment has its payload, under the key that its record names, unless a record says that it was erased, or that its
+   record is being pruned.
 2. A payload hashes to its commitment and is of its path. One that is encrypted, and whose key isn't here, isn't opened: then
    neither can be told.
 3. A key that was destroyed was destroyed by an erasure that's on record, and one that's on record was carried out.
@@ -57,6 +58,7 @@ class KeptPayloads:
     _unusable: str | None = None
     _missing: dict[str, tuple[int, str, str | None]] = field(factory=dict[str, tuple[int, str, str | None]])
     _erasures: dict[str, int] = field(factory=dict[str, int])
+    _unpruned: list[int] = field(factory=list[int])
 
     def __attrs_post_init__(self) -> None:
         self.rows = self.source.payloads()
@@ -94,6 +96,21 @@ class KeptPayloads:
             self._erasures[each] = index
         self._settle()
 
+    def prune(self, index: int, first: int, last: int, *, left: bool) -> None:
+        """A pruning: what's missing of records in this range that are still there is gone by it.
+
+        Args:
+            index: of the record that says so.
+            first: of the range.
+            last: of the range.
+            left: records of calls are still there.
+        """
+        gone = [digest for digest, (place, _, _) in self._missing.items() if first <= place <= last]
+        for digest in gone:
+            del self._missing[digest]
+        if left:
+            self._unpruned.append(index)
+
     def end(self, report: Report) -> None:
         """No record follows."""
         self._settle()
@@ -102,6 +119,8 @@ class KeptPayloads:
         for name, index in self._erasures.items():
             if not self._is_gone(name) or self._sealed_under[name]:
                 report(INCOMPLETE, "the erasure that it declares isn't finished: run it again", index)
+        for index in self._unpruned:
+            report(INCOMPLETE, "the pruning that it declares isn't finished: run it again", index)
 
     def look_for_the_destroyed(self, size: int, report: Report) -> None:
         """Keys that are gone by now, after what was read at one moment: an erasure may have been put on record since.

@@ -11,7 +11,8 @@ Rules:
    all the same. What a person decides about it (`failsoft.ledger.verification.walk_persons`) names the record of its answer.
 5. What it commits to is kept: see `failsoft.ledger.verification.kept`.
 
-State kept: one line for each emitter and each open call; nothing for what's finished.
+State kept: one line for each emitter and each open call; nothing for what's finished. Of the records that can be pruned, the
+place of the first that's there: a pruning that's on record, and reaches beyond it, isn't finished.
 """
 
 from __future__ import annotations
@@ -94,6 +95,7 @@ class Walk:
     pruned: int = 0
     _ts: str = ""
     _bares: list[_Bare] = field(factory=list[_Bare])
+    _kept: int | None = None
     payloads: KeptPayloads = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -168,6 +170,7 @@ class Walk:
             elif not all(low >= claimed[name][0] and high <= claimed[name][1] for name, (low, high) in bare[2].items()):
                 problem("it says of other records that they were pruned than those that are missing")
         self._bares = left
+        self.payloads.prune(index, first, last, left=self._kept is not None and self._kept <= last)
 
     # --- what all have ------------------------------------------------------------------------------------------------
 
@@ -250,6 +253,8 @@ class Walk:
     # --- what each type has -------------------------------------------------------------------------------------------
 
     def _own(self, kind: Kind, index: int, leaf: bytes, fields: Fields, problem: Report) -> None:
+        if self._kept is None and kind in PRUNABLE:
+            self._kept = index
         if "commitments" in fields:
             self.payloads.check(index, fields["commitments"], fields.get("dek"), problem)
         if "review" in fields and kind in ANSWERS:
