@@ -7,8 +7,8 @@ Rules:
 2. No call is taken out in part: one that isn't over, or that somebody decided about later, ends the prefix before it begins.
 3. Each case in it is one whose period is over, by an event on record, and that nobody holds. What belongs to no case has no
    event: it's taken out only where that's asked for.
-4. It's on record before the first byte is destroyed, and finished by running it again, which records nothing anew. Until then
-   `failsoft verify` says that it isn't. A case that is held by then stops that, too.
+4. It's on record before the first byte is destroyed, and finished by running it again, which records nothing anew. Until
+   then `failsoft verify` says that it isn't. A case that is held by then stops that, too.
 """
 
 from __future__ import annotations
