@@ -1,10 +1,12 @@
-"""Processes that are killed while they erase, prune, hand over or copy a ledger: it's told what isn't finished, and never as
+"""Processes that are killed while they erase, prune, hand over, copy or forward a ledger: it's told what isn't finished, and never as
 tampering; the act run again finishes it; and what was acknowledged is there once.
 """
 
 from __future__ import annotations
 
 import signal
+from collections import Counter
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from doomed_keeper import CASE, anchored_in, copies, erases, in_small_steps, pla
 from ledgers import CONTEXT, SystemClock, completed, ledger_at, rows, settled, started, types
 from processes import Process, in_log, numbers
 from signing import KEY, NEXT, signed_ledger, write
+from tests.postgres_server import PostgresServer
 
 from failsoft.context import CallContext, Case
 from failsoft.core.effects import Recorded
@@ -21,10 +24,13 @@ from failsoft.ledger.acts.erasure import Acting, happened
 from failsoft.ledger.checkpoints.anchors import notes_in
 from failsoft.ledger.format.note import Note
 from failsoft.ledger.keys.vault import Vault
-from failsoft.ledger.location import InFile, Location
+from failsoft.ledger.location import InDatabase, InFile, Location
+from failsoft.ledger.spool.file import Spooling
 from failsoft.ledger.sqlite import store as sqlite_module
 from failsoft.ledger.verify import Verification, verify
+from failsoft.postgres_address import Address
 
+SCHEMAS = (f"killed_{number}" for number in count())
 CANARY = b'{"description":"canary-77d1"}'
 
 
@@ -281,3 +287,96 @@ class TestCopying:
         with pytest.raises(LedgerInvalid, match="a whole ledger is there already"):
             copies(path)
         assert verify(to).root == verify(path).root
+
+
+class TestSpooling:
+    """Between the file on this host and the database."""
+
+    @pytest.fixture
+    def url(self, postgres: PostgresServer) -> str:
+        return f"{postgres.url}&schema={next(SCHEMAS)}"
+
+    def killed(self, url: str, folder: Path, when: str, moment: str, step: str, time: int = 1) -> list[str]:
+        """The leaves of the records that it was told are durable."""
+        arguments = (str(folder / "spool"), when, moment, step, str(time))
+        with Process("doomed_spooling.py", url, *arguments, folder=folder) as victim:
+            victim.end(-signal.SIGKILL)
+        return [line.split()[-1] for line in victim.lines()]
+
+    def finished(self, url: str, folder: Path, acknowledged: list[str]) -> list[tuple[str, str]]:
+        """What the log holds of calls, after the next process of this host."""
+        place = InDatabase(Address.parse(url), spooling=Spooling(folder / "spool", SystemClock()))
+        assert verify(place).exit_code in (0, 2)
+        ledger = ledger_at(place, clock=SystemClock(), policy="spool")
+        ledger.open()
+        ledger.close(120)
+        assert not list((folder / "spool").iterdir())
+        said(verify(place), 0)
+        source = place.connect()
+        try:
+            log = source.execute(
+                "SELECT leaf, emitter, eseq, call_id, type FROM ledger_record WHERE emitter IS NOT NULL ORDER BY seq"
+            ).fetchall()
+        finally:
+            source.close()
+        leaves = [leaf.hex() for leaf, *_ in log]
+        assert [leaves.count(each) for each in acknowledged] == [1] * len(acknowledged)
+        counted = Counter(emitter for _, emitter, *_ in log)
+        assert sorted((emitter, number) for _, emitter, number, *_ in log) == sorted(
+            (emitter, number) for emitter, count in counted.items() for number in range(count)
+        )
+        return [(call_id, kind) for *_, call_id, kind in log if call_id is not None]
+
+    @pytest.mark.parametrize(
+        ("moment", "step", "time", "durable"),
+        [
+            ("before", "put", 1, 0),
+            ("after", "INSERT INTO record", 1, 0),
+            ("before", "COMMIT", 1, 0),
+            ("after", "COMMIT", 1, 1),
+            ("after", "put", 1, 1),
+            ("before", "COMMIT", 2, 1),
+            ("after", "put", 2, 2),
+        ],
+    )
+    def test_killed_while_records_are_put_into_the_file(
+        self, url: str, tmp_path: Path, moment: str, step: str, time: int, durable: int
+    ) -> None:
+        told = self.killed(url, tmp_path, "spool", moment, step, time)
+        assert len(told) == 3 + max(0, time - 1)
+        calls = self.finished(url, tmp_path, told)
+        spooled = [kind for call_id, kind in calls if call_id == "spooled"]
+        ended = ["call.completed"] if durable == 2 else ["call.orphaned"] if durable == 1 else []
+        assert spooled == ["call.started"] * bool(durable) + ended
+        assert [kind for call_id, kind in calls if call_id == "before, open"] == ["call.started", "call.orphaned"]
+
+    @pytest.mark.parametrize("when", ["forward", "sweep"])
+    @pytest.mark.parametrize(
+        ("moment", "step", "time"),
+        [
+            ("before", "append", 1),
+            ("after", "append", 1),
+            ("before", "drop", 1),
+            ("after", "DELETE FROM record", 1),
+            ("before", "DELETE FROM batch", 2),
+            ("before", "COMMIT", 1),
+            ("after", "COMMIT", 1),
+            ("after", "append", 2),
+            ("after", "drop", 3),
+            ("before", "close", 1),
+            ("after", "close", 1),
+        ],
+    )
+    def test_killed_while_they_are_forwarded(
+        self, url: str, tmp_path: Path, when: str, moment: str, step: str, time: int
+    ) -> None:
+        if when == "forward":
+            told = self.killed(url, tmp_path, "forward", moment, step, time)
+        else:  # by the next process, which is killed as well
+            told = self.killed(url, tmp_path, "forward", "before", "append")
+            assert self.killed(url, tmp_path, "sweep", moment, step, time) == []
+        assert len(told) == 6
+        calls = self.finished(url, tmp_path, told)
+        for name in ("before", "spooled"):
+            assert [kind for call_id, kind in calls if call_id == name] == ["call.started", "call.completed"]
+            assert [kind for call_id, kind in calls if call_id == f"{name}, open"] == ["call.started", "call.orphaned"]
