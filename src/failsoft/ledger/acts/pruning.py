@@ -19,7 +19,7 @@ from attrs import frozen
 
 from failsoft.core.evidence import RecordsPruned
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger.acts.erasure import BEGUN, Acting, ErasureRefused
+from failsoft.ledger.acts.erasure import BEGUN, Acting, ErasureRefused, again
 from failsoft.ledger.acts.retention import CaseFile, Retention
 from failsoft.ledger.format import canonical
 from failsoft.ledger.read import Reader
@@ -115,7 +115,7 @@ def prune(
         finished = store.forget(digests)
         finished = store.prune(last) and finished
     except (OSError, *UNREADABLE) as error:
-        raise LedgerInvalid(f"{store.name}: it's on record, and not done ({error}): run it again") from None
+        raise LedgerInvalid(f"{store.name}: it's on record, and not done ({error}): {again(error)}") from None
     finally:
         store.close()
     return Pruned(last, count, place, finished, stopped_by)

@@ -1,8 +1,8 @@
 """Whether what was committed is in the file: the connection that writes has in memory what it needs, and wouldn't notice.
 
-After each checkpoint another connection, which has nothing in memory, reads a part of the log, on from where it ended the last
-time, and a row of each table. So a file that was overwritten as a whole is noticed then, a page of it sooner or later; what's
-kept of payloads, only by `failsoft verify`.
+After each checkpoint another connection, which has nothing in memory, reads a part of the log, on from where it ended last
+time, and a row of each table. So a file that was overwritten as a whole is noticed then, and a page of records sooner or
+later. What's kept of payloads only `failsoft verify` reads.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ Rules, each of which was seen to matter:
 3. A new ledger is made aside and moved into place: an empty file is never a ledger that was just being made.
 4. The head is read anew in each transaction; it may never be smaller than what this process committed, or of its size
    and different.
-5. The connection that writes has in memory what it needs, and wouldn't notice what becomes of the file: after each checkpoint
-   another one reads a part of it.
+5. The connection that writes has in memory what it needs, and wouldn't notice what becomes of the file: after each
+   checkpoint another one reads a part of it.
 6. An error before COMMIT means rolled back. An error *of* COMMIT means unknown, unless SQLite says that it gave up
    before the last frame (full, busy, read-only).
 """
