@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import getpass
+import io
 import json
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +15,21 @@ import pytest
 pytest.importorskip("typer")
 pytest.importorskip("cryptography")
 
+from rich.console import Console
+from rich.progress import Progress, TaskID
 from typer.testing import CliRunner, Result
 
 import failsoft
 from failsoft import Capability, Isolation
+from failsoft.cli import keeping
 from failsoft.cli.app import app
 from failsoft.context import Case
+from failsoft.ledger.acts import copying
+from failsoft.ledger.location import locate
 from failsoft.ledger.read import read
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.verify import verify
+from tests.postgres_server import PostgresServer
 
 CONFIG = """
 [ledger]
@@ -34,6 +43,7 @@ default = "house"
 after = "closed"
 keep_days = 400
 """
+SCHEMAS = (f"kept_{number}" for number in count())
 WHY = ("--why", "letter of 2026-11-02")
 
 
@@ -144,6 +154,109 @@ def test_a_pruning_that_a_reader_kept_open_says_so() -> None:
     with read("x.db") as reader:
         assert reader.size
         assert "somebody was reading" in told(run("prune", "--until", "2099-01-01", *WHY, code=1))
+
+
+def test_calls_of_no_case_are_taken_out_where_that_is_asked_for() -> None:
+    with Isolation.from_file("failsoft.toml", capabilities=[Rate]) as isolation:
+        isolation[Rate].sync("a bolt")
+    for case in ("T-17", "T-18"):
+        run("event", "--case", case, "--event", "closed", "--on", "2001-02-03", *WHY)
+    until = ("--until", "2099-01-01")
+    stops = "no further: a call belongs to no case, so no event says when its period is over (--caseless)"
+    assert lines("prune", *until, *WHY, "--dry-run")[1] == stops
+    done = lines("prune", *until, *WHY, "--caseless")
+    assert done[0].startswith("8 records of calls taken out, up to record ")
+    assert len(done) == 1
+    found = verify("x.db")
+    assert (found.exit_code, found.payloads, "call.started" in found.kinds) == (0, 0, False)
+    again = json.loads(run("prune", *until, *WHY, "--caseless", "--json").stdout)
+    assert (again["records"], again["record"], again["finished"]) == (0, None, True)
+
+
+class TestInPostgres:
+    """The application writes as a role that may change nothing; whoever keeps the ledger is somebody else."""
+
+    @pytest.fixture
+    def owner(self, postgres: PostgresServer, folder: Path) -> Iterator[str]:
+        schema = next(SCHEMAS)
+        role = f"writer_of_{schema}"
+        postgres.execute(f"CREATE ROLE {role} LOGIN")
+        owner = f"{postgres.url}&schema={schema}"
+        said = lines("prepare", owner, "--writer", role)
+        assert said == [f"{role} can write to {locate(owner)}, and change nothing"]
+        writer = owner.replace("://postgres:@", f"://{role}@")
+        assert writer != owner
+        (folder / "failsoft.toml").write_text(
+            CONFIG.replace("sqlite:///x.db", writer).replace(
+                "[retention]", 'case_keys = "cases.keys"\n\n[retention]', 1
+            )
+        )
+        with Isolation.from_file("failsoft.toml", capabilities=[Rate]) as isolation:
+            for case in ("T-17", "T-18", ""):
+                with failsoft.context(case=Case(case, "letter") if case else None):
+                    isolation[Rate].sync("a bolt")
+        yield owner
+        postgres.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+    def test_its_owner_erases_a_case(self, owner: str) -> None:
+        """A role that may not is told who may, and the owner finishes it."""
+        refused = told(run("erase", "--case", "T-17", *WHY, "--person", "jdoe", code=1))
+        assert "42501" in refused
+        assert "run it again as a role that may destroy what's there (--owner)" in refused
+        assert verify(owner).exit_code == 2
+        said = lines("erase", "--case", "T-17", *WHY, "--owner", owner)
+        assert said == ["2 payloads of T-17 destroyed, with 1 keys"]
+        said = lines("erase", "--case", "T-18", *WHY, "--owner", owner, "--person", "jdoe")
+        assert said[0] == "2 payloads of T-18 destroyed, with 1 keys"
+        assert said[1].startswith("on record: ")
+        found = verify(owner)
+        assert (found.exit_code, found.payloads, found.kinds["payload.erased"]) == (0, 2, 2)
+        with read(owner) as reader:
+            assert [each.fields["person"] for each in reader.records(Kind.PAYLOAD_ERASED)] == ["jdoe", "jdoe"]
+
+    def test_its_owner_prunes_it(self, owner: str) -> None:
+        run("event", "--case", "T-17", "--event", "closed", "--on", "2001-02-03", *WHY)  # as the writer
+        until = ("--until", "2099-01-01")
+        refused = told(run("prune", *until, *WHY, code=1))
+        assert "run it again as a role that may destroy what's there (--owner)" in refused
+        assert verify(owner).exit_code == 2
+        done = lines("prune", *until, *WHY, "--owner", owner)
+        assert done[0].startswith("2 records of calls taken out, up to record ")
+        assert "(record" not in done[0]  # that it's to be was on record
+        run("event", "--case", "T-18", "--event", "closed", "--on", "2001-02-03", *WHY)
+        done = lines("prune", *until, *WHY, "--owner", owner, "--caseless")
+        assert done[0].startswith("4 records of calls taken out, up to record ")
+        assert done[0].endswith(")")
+        found = verify(owner)
+        assert (found.exit_code, found.payloads, found.kinds["record.pruned"]) == (0, 0, 2)
+
+    def test_what_is_prepared_twice_is_prepared(self, owner: str) -> None:
+        role = f"writer_of_{owner.rpartition('=')[2]}"
+        assert lines("prepare", owner, "--writer", role) == [f"{role} can write to {locate(owner)}, and change nothing"]
+        assert "42704" in told(run("prepare", owner, "--writer", "nobody_at_all", code=1))
+
+
+def test_a_bar_shows_how_far_a_copy_is_where_somebody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(keeping, "err", Console(file=shown, force_terminal=True, width=80))
+    monkeypatch.setattr(copying, "CHUNK", 3)
+    told: list[tuple[Any, Any]] = []
+    update = Progress.update
+
+    def updated(self: Progress, task: TaskID, **named: Any) -> None:
+        told.append((named["completed"], named["total"]))
+        update(self, task, **named)
+
+    monkeypatch.setattr(Progress, "update", updated)
+    said = lines("copy", "x.db", "y.db", *WHY)
+    size = verify("y.db").size
+    assert said == [f"{size} records, root {verify('y.db').root}"]
+    assert told == [*((done, size) for done in range(3, size, 3)), (size, size)]
+    assert "records" in shown.getvalue()
+    assert "100%" in shown.getvalue()
+    told.clear()
+    run("copy", "x.db", "z.db", *WHY, "--json")  # a program doesn't look
+    assert told == []
 
 
 def test_a_ledger_is_copied() -> None:

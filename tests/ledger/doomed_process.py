@@ -11,7 +11,7 @@ import resource
 import signal
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +34,20 @@ CALLS: dict[str, tuple[Any, str]] = {
 
 
 class Doom:
-    """What happens when the step is reached."""
+    """What happens when the step is reached, for the first time or for a later one."""
 
-    def __init__(self, deed: str, moment: str, step: str) -> None:
+    def __init__(
+        self, deed: str, moment: str, step: str, time: int = 1, calls: Mapping[str, tuple[Any, str]] = CALLS
+    ) -> None:
         self.deed, self.moment, self.step = deed, moment, step
         self.armed = False
-        if step in CALLS:
-            where, name = CALLS[step]
+        self._left = time
+        if step in calls:
+            where, name = calls[step]
             setattr(where, name, self._wrapped(getattr(where, name)))
 
-    def connect(self, uri: str) -> sqlite3.Connection:
+    @property
+    def connection(self) -> type[sqlite3.Connection]:
         doom = self
 
         class Doomed(sqlite3.Connection):
@@ -53,7 +57,10 @@ class Doom:
             def executemany(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
                 return doom._around(sql, super().executemany, sql, *arguments)
 
-        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, factory=Doomed)
+        return Doomed
+
+    def connect(self, uri: str) -> sqlite3.Connection:
+        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, factory=self.connection)
 
     def follow_a_database(self) -> None:
         """What is done in PostgreSQL goes through two functions."""
@@ -73,6 +80,9 @@ class Doom:
 
     def _around(self, step: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         here = self.armed and step.startswith(self.step)
+        if here:
+            self._left -= 1
+            here = self._left == 0
         if here and self.moment == "before":
             self._strike()
         result = function(*arguments, **named)
@@ -89,10 +99,14 @@ class Doom:
 
 def die_writing(log: Path, pages: int) -> None:
     """Be killed by the kernel in the middle of the write that goes beyond so many pages from here."""
+    die_beyond(log.stat().st_size + pages * (sqlite_module.PAGE_SIZE + 24) + 100)
+
+
+def die_beyond(place: int) -> None:
+    """Be killed by the kernel in the write that goes beyond this place of any file."""
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    limit = log.stat().st_size + pages * (sqlite_module.PAGE_SIZE + 24) + 100
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (place, place))
 
 
 def commit(ledger: StoredLedger, doom: Doom) -> None:

@@ -150,14 +150,21 @@ class Faults:
         faults = self
 
         class Faulty(sqlite3.Connection):
+            def executemany(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+                self._may(sql)
+                return super().executemany(sql, *arguments)
+
+            def _may(self, sql: str) -> None:
+                for start, (code, text) in faults.raises.items():
+                    if sql.startswith(start):
+                        raise error(code, text)
+
             def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
                 faults.seen.append(sql)
                 if sql == "COMMIT" and faults.gate is not None:
                     faults.reached.set()
                     faults.gate.wait(10)
-                for start, (code, text) in faults.raises.items():
-                    if sql.startswith(start):
-                        raise error(code, text)
+                self._may(sql)
                 result = super().execute(sql, *arguments)
                 for start, (code, text) in faults.after.items():
                     if sql.startswith(start):

@@ -15,7 +15,8 @@ from failsoft.errors import LedgerInvalid
 from failsoft.ledger.format.canonical import ProfileError
 from failsoft.ledger.read import read
 from failsoft.ledger.sqlite import read as sqlite_module
-from failsoft.ledger.verify import TAMPERED, UNUSABLE, WHOLE, verify
+from failsoft.ledger.store import TAMPERED, UNUSABLE, WHOLE
+from failsoft.ledger.verify import verify
 
 STRIDE = 331
 """Bytes from one that's changed to the next: a prime, so that it falls on all parts of a page."""

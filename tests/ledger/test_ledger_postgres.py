@@ -102,6 +102,21 @@ def wrote(url: str, *names: str, **options: Any) -> None:
     ledger.close()
 
 
+def take_every_slot(others: list[psycopg.Connection[Any]], server: PostgresServer) -> None:
+    """Connect until nobody else can."""
+    taken = (
+        "SELECT count(*) = current_setting('max_connections')::int FROM pg_stat_activity"
+        " WHERE backend_type = 'client backend'"
+    )
+
+    def all_are() -> bool:
+        with suppress(psycopg.OperationalError):
+            others.append(psycopg.connect(server.url, autocommit=True))
+        return bool(others[0].execute(taken.encode()).fetchall()[0][0])
+
+    until(all_are, 60)
+
+
 def founders(store: LedgerDatabase) -> Callable[[], list[Built]]:
     """What opens a log."""
 
@@ -403,21 +418,38 @@ class TestWithoutAServer:
         whole(url)
 
     def test_a_server_that_takes_no_more_connections_is_an_outage(self, url: str, postgres: PostgresServer) -> None:
-        ledger = ledger_at(url, **PATIENT)
+        events: list[tuple[str, Any]] = []
+        ledger = ledger_at(url, **PATIENT, on_event=lambda name, fields: events.append((name, fields)))
         ledger.open()
-        others: list[psycopg.Connection[Any]] = []
-        end_connections(url)
+        settled(call(ledger, "before")[1])
+        others = [psycopg.connect(postgres.url, autocommit=True)]
         try:
-            with suppress(psycopg.OperationalError):
-                while True:
-                    others.append(psycopg.connect(postgres.url))
-            # With its own connection gone and none to be had, nothing is durable; or it was first, and all is well.
-            assert settled(ledger.submit(started("full")))
+            take_every_slot(others, postgres)
+            ended = others[0].execute(
+                "SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+            )
+            assert ended.fetchall() == [(True,)]
+            take_every_slot(
+                others, postgres
+            )  # the ledger's own, too: it asks for another when there's something to write
+            lost = settled(ledger.submit(started("full")))
+            assert isinstance(lost, Unrecorded)
+            assert not ledger.healthy
+            again = settled(ledger.submit(started("full, too")))
+            assert isinstance(again, Unrecorded)
+            assert "no connection left" in again.reason
+            assert "full" not in str(
+                others[0].execute(f"SELECT call_id FROM {schema_of(url)}.ledger_record").fetchall()
+            )
         finally:
             for each in others:
                 each.close()
-        recovers(ledger)
+        until(lambda: ledger.healthy, 60)
         ledger.close()
+        assert [name for name, _ in events] == ["ledger.failed", "ledger.recovered"]
+        found = kinds(url)
+        assert (found.count("ledger.failure"), found.count("ledger.recovered")) == (1, 1)
+        assert found.index("ledger.failure") < found.index("ledger.recovered")
         whole(url)
 
     def test_one_that_goes_while_it_is_read_is_no_word_about_the_ledger(

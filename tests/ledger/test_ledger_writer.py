@@ -32,7 +32,12 @@ from failsoft.ledger.verify import verify
 from failsoft.ledger.writing import appender as appender_module
 from failsoft.outcome import Pin, Source
 
-IOERR, FULL, BUSY = sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY
+IOERR, FULL, BUSY, READONLY = (
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_READONLY,
+)
 
 
 def whole(path: Path) -> None:
@@ -200,6 +205,40 @@ def test_a_failed_commit_tells_its_waiters_lowers_health_and_is_made_good(
     assert [kinds.count(each) for each in ("call.started", "call.completed", "ledger.failure", "ledger.recovered")] == [
         1, 1, 1, 1,
     ]  # fmt: skip
+    whole(ledger.location.path)
+
+
+@pytest.mark.parametrize("statement", ["BEGIN", "INSERT INTO ledger_record", "UPDATE ledger_head", "COMMIT"])
+def test_a_file_that_becomes_read_only_under_a_writer_loses_nothing_and_writes_nothing_twice(
+    tmp_path: Path, statement: str
+) -> None:
+    faults, events = Faults(), list[str]()
+    ledger = ledger_at(tmp_path / "x.db", connect=faults.connect, on_event=lambda name, _: events.append(name))
+    ledger.open()
+    told = [settled(each) for name in ("a", "b") for each in call(ledger, name)]
+    faults.raises[statement] = (READONLY, "attempt to write a readonly database")
+    given_up, waits = ledger.submit(started("given up")), ledger.submit(started("waits"))
+    for each in (given_up, waits):
+        assert settled(each) == Unrecorded("OperationalError: attempt to write a readonly database")
+    assert not ledger.healthy
+    assert ledger._appender.doubt is None  # it's known that nothing of it is in the file
+    until(given_up.withdraw)  # but for the moments in which it's being tried again
+    assert types(ledger.location.path).count("call.started") == 2
+    faults.raises.clear()
+    until(lambda: ledger.healthy)
+    told += [settled(each) for each in call(ledger, "c")]
+    ledger.close()
+    assert events == ["ledger.failed", "ledger.recovered"]
+    log = rows(ledger.location.path, "SELECT seq, leaf FROM ledger_record")
+    assert all(log.count((each.index, each.leaf)) == 1 for each in told)
+    kinds = types(ledger.location.path)
+    assert (kinds.count("ledger.failure"), kinds.count("ledger.recovered")) == (1, 1)
+    assert rows(ledger.location.path, "SELECT call_id FROM ledger_record WHERE type = 'call.started' ORDER BY seq") == [
+        ("a",),
+        ("b",),
+        ("waits",),
+        ("c",),
+    ]
     whole(ledger.location.path)
 
 

@@ -21,7 +21,8 @@ from failsoft.ledger.checkpoints.signer import Signer
 from failsoft.ledger.format.merkle import Frontier
 from failsoft.ledger.format.note import Checkpoint
 from failsoft.ledger.keys.vault import PayloadKey, Sealing
-from failsoft.ledger.verify import INCOMPLETE, TAMPERED, WHOLE, Verification, verify
+from failsoft.ledger.store import INCOMPLETE, TAMPERED, WHOLE
+from failsoft.ledger.verify import Verification, verify
 
 KEYS = [KEY.verifier]
 SCHEMAS = (f"threat_{number}" for number in count())

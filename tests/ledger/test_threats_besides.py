@@ -24,7 +24,8 @@ from failsoft.ledger.format.note import Checkpoint
 from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.keys.vault import Sealing, Vault, VaultFailed
 from failsoft.ledger.read import read
-from failsoft.ledger.verify import INCOMPLETE, TAMPERED, UNUSABLE, WHOLE, Verification, verify
+from failsoft.ledger.store import INCOMPLETE, TAMPERED, UNUSABLE, WHOLE
+from failsoft.ledger.verify import Verification, verify
 
 STRANGER = SigningKey(ORIGIN, bytes(reversed(range(32))))
 SCHEMAS = (f"besides_{number}" for number in count())

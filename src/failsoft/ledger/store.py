@@ -17,7 +17,8 @@ from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.records.record import Built
 from failsoft.ledger.records.schema import PRUNABLE
 
-TAMPERED, UNUSABLE = 1, 3
+WHOLE, TAMPERED, INCOMPLETE, UNUSABLE = 0, 1, 2, 3
+"""What a verification finds, as exit codes."""
 
 
 class DatabaseFailed(Exception):
@@ -336,7 +337,9 @@ class Store(Protocol):
         ...
 
     def prune(self, last: int) -> bool:
-        """Take out the records of calls up to this place, but for their hashes; as `forget`."""
+        """Take out the records of calls up to this place, but for their hashes; as `forget`. The last first: where that's
+        interrupted, no record is left whose beginning is gone.
+        """
         ...
 
     def anybody(self) -> bool:

@@ -21,13 +21,10 @@ from failsoft.ledger.format.note import Checkpoint, VerifierKey
 from failsoft.ledger.keys.vault import Sealing
 from failsoft.ledger.location import Location, locate
 from failsoft.ledger.records import schema
-from failsoft.ledger.store import UNREADABLE, DatabaseFailed, Source
+from failsoft.ledger.store import INCOMPLETE, TAMPERED, UNREADABLE, UNUSABLE, WHOLE, DatabaseFailed, Source
 from failsoft.ledger.verification.covered import Covered
 from failsoft.ledger.verification.hashes import Hashes
 from failsoft.ledger.verification.walk import OpenCall, Walk
-
-WHOLE, TAMPERED, INCOMPLETE, UNUSABLE = 0, 1, 2, 3
-"""Exit codes."""
 
 SHOWN = 100
 """Problems that are kept; the others are counted."""
@@ -292,7 +289,7 @@ def _walk(source: Source, sealing: Sealing | None, walk: Walk, covered: Covered,
                 covered.at(walk.frontier)
     covered.end(walk.frontier.size)
     walk.payloads.end(found.report)
-    walk.pruned.end(lambda index, what: found.report(TAMPERED, what, index))
+    walk.pruned.end(found.report)
     stated = source.execute("SELECT vkey FROM ledger_log").fetchone()
     if stated is not None and stated[0] != walk.first_key:
         found.add(Problem(TAMPERED, "the log's own line states another key than its first record"))

@@ -108,10 +108,6 @@ def _copy(both: _Copy, location: Location, to: Location, progress: Progress) -> 
     both.frontier = frontier_of(receiver.queries, str(to), begun)
     if both.frontier.to_bytes() != frontier_of(source, str(location), begun).to_bytes():
         raise LedgerInvalid(f"{to}: what is there isn't the beginning of {location}")
-    if begun == 0:
-        receiver.take(
-            {"ledger_log": source.execute("SELECT id, origin, format, created, vkey FROM ledger_log").fetchall()}, 0
-        )
     payloads = source.payloads()
     rows = source.stream(
         f"SELECT {_COLUMNS} FROM ledger_record {source.hint_rows} WHERE seq >= ? ORDER BY seq",  # noqa: S608 -- our own
@@ -119,7 +115,10 @@ def _copy(both: _Copy, location: Location, to: Location, progress: Progress) -> 
     )
     while chunk := list(islice(rows, CHUNK)):
         after = both.frontier.size
-        receiver.take(_chunk(both.frontier, chunk, payloads, location), after)
+        taken = _chunk(both.frontier, chunk, payloads, location)
+        if after == 0:
+            taken["ledger_log"] = source.execute("SELECT id, origin, format, created, vkey FROM ledger_log").fetchall()
+        receiver.take(taken, after)
         progress(both.frontier.size, size)
     if both.frontier.size != size or both.frontier.to_bytes() != tree:
         raise LedgerInvalid(f"{location}: its records aren't those of its head: run `failsoft verify` on it")

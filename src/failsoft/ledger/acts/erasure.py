@@ -299,6 +299,11 @@ def _said(
         keys, digests = keys[NAMED:], digests[NAMED:]
 
 
+def again(error: BaseException) -> str:
+    """What's to be done about an act that is on record, and couldn't be carried out."""
+    return "run it again" + (" as a role that may destroy what's there (--owner)" if "42501" in str(error) else "")
+
+
 def _forget(acting: Acting, digests: list[str]) -> bool:
     signing = acting.signing
     store = acting.location.store() if signing is None else acting.location.store(signing.signer(), signing.anchored)
@@ -306,9 +311,6 @@ def _forget(acting: Acting, digests: list[str]) -> bool:
         store.open(list)
         return store.forget([bytes.fromhex(each) for each in digests])
     except (OSError, *UNREADABLE) as error:
-        way = (
-            "run it again" if "42501" not in str(error) else "run it again as a role that may delete payloads (--owner)"
-        )
-        raise LedgerInvalid(f"{store.name}: it's on record, and not done ({error}): {way}") from None
+        raise LedgerInvalid(f"{store.name}: it's on record, and not done ({error}): {again(error)}") from None
     finally:
         store.close()

@@ -7,8 +7,8 @@ Rules:
 2. No call is taken out in part: one that isn't over, or that somebody decided about later, ends the prefix before it begins.
 3. Each case in it is one whose period is over, by an event on record, and that nobody holds. What belongs to no case has no
    event: it's taken out only where that's asked for.
-4. It's on record before the first byte is destroyed, and finished by running it again. A case that is held by then stops
-   that, too.
+4. It's on record before the first byte is destroyed, and finished by running it again, which records nothing anew. Until
+   then `failsoft verify` says that it isn't. A case that is held by then stops that, too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from attrs import frozen
 
 from failsoft.core.evidence import RecordsPruned
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger.acts.erasure import BEGUN, Acting, ErasureRefused
+from failsoft.ledger.acts.erasure import BEGUN, Acting, ErasureRefused, again
 from failsoft.ledger.acts.retention import CaseFile, Retention
 from failsoft.ledger.format import canonical
 from failsoft.ledger.read import Reader
@@ -88,16 +88,14 @@ def prune(
     with _Log(location) as log:
         told = log.told()
         last, stopped_by = _reach(log, until, retention, today, caseless=caseless)
-        if last <= told and not log.prunable(told)[0]:
-            raise ErasureRefused(
-                f"{location}: nothing may be taken out: {stopped_by or 'there is nothing before then'}"
-            )
         last = max(last, told)
+        if not log.anything(last):
+            if not told:
+                raise ErasureRefused(
+                    f"{location}: nothing may be taken out: {stopped_by or 'there is no call before then'}"
+                )
+            last = told  # what was taken out before may still be in the write-ahead log
         emitters, leaves = log.emitters_of_calls(last), log.leaves_of_calls(last)
-        if last > told and not emitters:
-            raise ErasureRefused(
-                f"{location}: nothing may be taken out: {stopped_by or 'there is no call before then'}"
-            )
         if held := _held(log, last):
             raise ErasureRefused(f"{location}: {held}: nothing more is taken out before it's lifted")
         if dry_run:
@@ -118,7 +116,7 @@ def prune(
         finished = store.forget(digests)
         finished = store.prune(last) and finished
     except (OSError, *UNREADABLE) as error:
-        raise LedgerInvalid(f"{store.name}: it's on record, and not done ({error}): run it again") from None
+        raise LedgerInvalid(f"{store.name}: it's on record, and not done ({error}): {again(error)}") from None
     finally:
         store.close()
     return Pruned(last, count, place, finished, stopped_by)
@@ -210,6 +208,11 @@ class _Log(Reader):
         for (leaf,) in self._rows(query, (last,)):
             found.update(leaf)
         return found.hexdigest()
+
+    def anything(self, last: int) -> bool:
+        """Are records of calls still there until that place?"""
+        query = f"SELECT min(seq) FROM ledger_record WHERE {OF_CALLS} AND body IS NOT NULL AND seq <= ?"  # noqa: S608
+        return self._line(query, (last,))[0] is not None
 
     def prunable(self, last: int) -> tuple[int, list[bytes]]:
         """How many records of calls are still there until that place, and what they commit to."""

@@ -79,18 +79,29 @@ def rotate(
                 _records(store, Emitter(store.origin, clock, random_bytes), clock, signing.key, to, actor, why)
             )
         size, note = store.publish()
+        note = note or _published(location, size)
     except (AppendFailed, SignerRefused, OSError, *UNREADABLE) as error:
         raise LedgerInvalid(f"{location}: {error}") from error
     finally:
         store.close()
     problems: list[str] = []
     for anchor in signing.anchors:
+        seen = anchor.newest(to.verifier)
         try:
-            if note is not None:
+            if seen is None or seen.size < size:
                 anchor.put(note)
         except (OSError, subprocess.SubprocessError) as error:
             problems.append(str(error))
     return Rotated(size, tuple(problems))
+
+
+def _published(location: Location, size: int) -> bytes:
+    """The checkpoint of this size: where the process that signed it ended, anchors may not have it."""
+    source = location.connect()
+    try:
+        return bytes(source.execute("SELECT note FROM ledger_checkpoint WHERE size = ?", (size,)).fetchone()[0])
+    finally:
+        source.close()
 
 
 def _records(

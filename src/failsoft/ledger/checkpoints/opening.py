@@ -16,7 +16,7 @@ from failsoft.ledger.store import OF_CALLS, Found, Queries
 NEWEST = 64
 """Records of calls that a quick look reads, until one has payloads."""
 
-LATELY = 10_000
+LATELY = 256
 """Records among which it looks for a copy having been made."""
 
 Anchored = Callable[[], Sequence[Checkpoint]]

@@ -238,11 +238,15 @@ class Vault:
             return self._known[name]
 
     def of_case(self, case: str) -> list[Kept]:
-        """All keys that a case ever had."""
+        """All keys that a case ever had. A change that was cut off by the end of its process is taken back first: nobody can
+        read the file before.
+        """
         with _explained(self.sealing.path):
-            if not self.sealing.path.exists():
+            path = self.sealing.path
+            if not path.exists():
                 return []
-            return self._lines(self._connection(make=False), "scope = 'case' AND scope_id = ?", case)
+            cut_off = path.with_name(path.name + "-journal").exists()
+            return self._lines(self._connection(make=cut_off), "scope = 'case' AND scope_id = ?", case)
 
     def shredded(self) -> list[bytes]:
         """The names of all keys that were destroyed."""

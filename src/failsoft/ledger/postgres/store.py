@@ -235,7 +235,7 @@ class LedgerDatabase:
     def prune(self, last: int) -> bool:
         """As any store: rows are cleared away where the role owns the table."""
         database = self._open_database()
-        for at in range(0, last + 1, FORGOTTEN):
+        for at in reversed(range(0, last + 1, FORGOTTEN)):
             database.execute(PRUNE, (at, min(at + FORGOTTEN - 1, last)))
         with contextlib.suppress(DatabaseFailed):
             database.execute("VACUUM ledger_record")

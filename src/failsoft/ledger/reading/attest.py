@@ -18,7 +18,8 @@ from failsoft.ledger.location import Location, locate
 from failsoft.ledger.read import read
 from failsoft.ledger.reading.asked import END, KINDS, Asked, Sent
 from failsoft.ledger.reading.senders import Subject, is_provider
-from failsoft.ledger.verify import INCOMPLETE, TAMPERED, UNUSABLE, Verification, verify
+from failsoft.ledger.store import INCOMPLETE, TAMPERED, UNUSABLE
+from failsoft.ledger.verify import Verification, verify
 
 ATTESTED, SENT, UNDECIDED = 0, 1, 2
 """Exit codes."""

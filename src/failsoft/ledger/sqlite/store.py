@@ -9,7 +9,9 @@ Rules, each of which was seen to matter:
 3. A new ledger is made aside and moved into place: an empty file is never a ledger that was just being made.
 4. The head is read anew in each transaction; it may never be smaller than what this process committed, or of its size
    and different.
-5. An error before COMMIT means rolled back. An error *of* COMMIT means unknown, unless SQLite says that it gave up
+5. The connection that writes has in memory what it needs, and wouldn't notice what becomes of the file: after each
+   checkpoint another one reads a part of it.
+6. An error before COMMIT means rolled back. An error *of* COMMIT means unknown, unless SQLite says that it gave up
    before the last frame (full, busy, read-only).
 """
 
@@ -32,6 +34,7 @@ from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.locks import FileLock, LiveFile, anybody
 from failsoft.ledger.records.record import Built
 from failsoft.ledger.records.schema import FORMAT
+from failsoft.ledger.sqlite.look import Look
 from failsoft.ledger.sqlite.schema import APPLICATION_ID, PAGE_SIZE, STATEMENTS, VERSION, differences
 from failsoft.ledger.store import OPENING, ORPHANED, PRUNE, AppendFailed, Found, OpenCall
 
@@ -91,6 +94,8 @@ class LedgerFile:
         self._head = Head(signer)
         self._unchecked = 0
         self._identity: tuple[int, int] | None = None
+        self._damage = ""
+        self._look = Look(lambda: connect(address(path, "ro")))
 
     @property
     def name(self) -> str:
@@ -171,6 +176,7 @@ class LedgerFile:
                     raise
             self._connection = connection
             self._identity = self._found()
+            self._damage = ""
             if made:
                 make_private(self.path)
         return made
@@ -183,6 +189,8 @@ class LedgerFile:
                 connection = self._open_connection()
                 if self._found() != self._identity:
                     raise OSError("another file stands in the ledger's place")
+                if self._damage:
+                    raise AppendFailed(self._damage)
                 try:
                     connection.execute("BEGIN IMMEDIATE")
                     if doubtful and (at := self._find(connection, batch)) is not None:
@@ -209,6 +217,8 @@ class LedgerFile:
         self._unchecked = 0
         with contextlib.suppress(sqlite3.Error, OSError), self.lock.held():
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            if not self._look.intact():  # the next append fails; then the file is opened and checked anew
+                self._damage = "what was committed isn't in the file any more: run `failsoft verify` on it"
 
     def seconds(self) -> None:
         """As any store: nothing waits."""
@@ -275,7 +285,7 @@ class LedgerFile:
     def prune(self, last: int) -> bool:
         """As any store: old bytes are overwritten, and the write-ahead log is cut."""
         connection = self._open_connection()
-        for at in range(0, last + 1, FORGOTTEN):
+        for at in reversed(range(0, last + 1, FORGOTTEN)):
             with self.lock.held():
                 connection.execute(PRUNE, (at, min(at + FORGOTTEN - 1, last)))
         with self.lock.held():

@@ -20,9 +20,7 @@ from attrs import define, field
 from failsoft.ledger.format.merkle import EMPTY_ROOT, Frontier
 from failsoft.ledger.format.note import ED25519, Checkpoint, NoteInvalid, VerifierKey
 from failsoft.ledger.keys.ed25519 import open_checkpoint, verify
-from failsoft.ledger.store import Source
-
-TAMPERED, INCOMPLETE, UNUSABLE = 1, 2, 3
+from failsoft.ledger.store import INCOMPLETE, TAMPERED, UNUSABLE, Source
 
 Report = Callable[[int, str, int | None], None]
 """Told an exit code, what's wrong, and the record that it's about; None where it's about the whole."""

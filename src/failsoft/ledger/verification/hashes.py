@@ -14,8 +14,8 @@ from attrs import define, field
 from failsoft.ledger.format import canonical
 from failsoft.ledger.format.merkle import BLOCK, Frontier
 from failsoft.ledger.records.schema import Kind
-from failsoft.ledger.store import Source
-from failsoft.ledger.verification.covered import TAMPERED, Covered, Report
+from failsoft.ledger.store import TAMPERED, Source
+from failsoft.ledger.verification.covered import Covered, Report
 
 _DECLARES = b'"key.rotated"'
 

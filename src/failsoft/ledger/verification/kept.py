@@ -2,7 +2,8 @@
 
 Rules:
 
-1. Each commitment has its payload, under the key that its record names, unless a record says that it was erased.
+1. Each commitment has its payload, under the key that its record names, unless a record says that it was erased, or that its
+   record is being pruned.
 2. A payload hashes to its commitment and is of its path. One that is encrypted, and whose key isn't here, isn't opened: then
    neither can be told.
 3. A key that was destroyed was destroyed by an erasure that's on record, and one that's on record was carried out.
@@ -24,9 +25,7 @@ from attrs import define, field
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.format import canonical, commitment
 from failsoft.ledger.keys.vault import Kept, Sealing, Vault, VaultFailed
-from failsoft.ledger.store import TAMPERED, Payloads, Source
-
-INCOMPLETE = 2
+from failsoft.ledger.store import INCOMPLETE, TAMPERED, Payloads, Source
 
 _T = TypeVar("_T")
 
@@ -59,7 +58,6 @@ class KeptPayloads:
     _unusable: str | None = None
     _missing: dict[str, tuple[int, str, str | None]] = field(factory=dict[str, tuple[int, str, str | None]])
     _erasures: dict[str, int] = field(factory=dict[str, int])
-    _unpruned: list[int] = field(factory=list[int])
 
     def __attrs_post_init__(self) -> None:
         self.rows = self.source.payloads()
@@ -97,19 +95,14 @@ class KeptPayloads:
             self._erasures[each] = index
         self._settle()
 
-    def prune(self, index: int, last: int) -> None:
-        """A pruning: records up to there still commit to what's gone already where it was interrupted."""
-        gone = [digest for digest, (place, _, _) in self._missing.items() if place <= last]
-        for digest in gone:
+    def prune(self, last: int) -> None:
+        """A pruning: where it was interrupted, records up to there still commit to what's gone already."""
+        for digest in [digest for digest, (place, _, _) in self._missing.items() if place <= last]:
             del self._missing[digest]
-        if gone:
-            self._unpruned.append(index)
 
     def end(self, report: Report) -> None:
         """No record follows."""
         self._settle()
-        for index in self._unpruned:
-            report(INCOMPLETE, "the pruning that it declares isn't finished: run it again", index)
         for _, (index, path, _) in sorted(self._missing.items(), key=lambda each: each[1]):
             report(TAMPERED, f"its payload {path!r:.40} is missing, and no record says that it was erased", index)
         for name, index in self._erasures.items():

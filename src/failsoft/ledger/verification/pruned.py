@@ -5,7 +5,8 @@ put there. So what was pruned is named by its leaves: `record.pruned` states the
 up to a place, and here it's worked out again, from what records say as far as they're there and from rows where they aren't.
 Whoever takes out another record than was pruned, and calls it a call's, changes that.
 
-Costs nothing as long as no record is without its bytes.
+That costs nothing as long as no record is without its bytes. A pruning isn't finished as long as a record of a call is there
+that it reaches beyond.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from attrs import define, field
 
 from failsoft.ledger.format import canonical
 from failsoft.ledger.records.schema import PRUNABLE, Kind
-from failsoft.ledger.store import OF_CALLS, Source
+from failsoft.ledger.store import INCOMPLETE, OF_CALLS, TAMPERED, Source
 
 Report = Callable[[str], None]
 
@@ -39,6 +40,8 @@ class Pruned:
     source: Source
     count: int = 0
     _bares: list[_Bare] = field(factory=list[_Bare])
+    _kept: int | None = None
+    _unfinished: list[int] = field(factory=list[int])
     _leaves: Any = None
     _due: list[int] = field(factory=list[int])
     _told: dict[int, str] = field(factory=dict[int, str])
@@ -59,7 +62,11 @@ class Pruned:
 
     def kept(self, index: int, kind: Kind, leaf: bytes) -> None:
         """The next record says what it is."""
-        if self._leaves is not None and kind in PRUNABLE:
+        if kind not in PRUNABLE:
+            return
+        if self._kept is None:
+            self._kept = index
+        if self._leaves is not None:
             self._add(index, leaf)
 
     def said(self, index: int, fields: dict[str, Any], problem: Report) -> int:
@@ -80,16 +87,20 @@ class Pruned:
             elif not all(low >= claimed[name][0] and high <= claimed[name][1] for name, (low, high) in bare[2].items()):
                 problem("it says of other records that they were pruned than those that are missing")
         self._bares = left
+        if self._kept is not None and self._kept <= last:
+            self._unfinished.append(index)
         self._reach(index)
         if self._leaves is not None and self._told.get(last) != fields["leaves_sha256"]:
             problem("the records of calls up to where it says aren't those that were there when it was written")
         return last
 
-    def end(self, problem: Callable[[int, str], None]) -> None:
-        """No record follows; `problem` is told of which record something is wrong."""
+    def end(self, report: Callable[[int, str, int], None]) -> None:
+        """No record follows."""
+        for index in self._unfinished:
+            report(INCOMPLETE, "the pruning that it declares isn't finished: run it again", index)
         for first, last, _ in self._bares:
             more = f", and {last - first} more after it" if last > first else ""
-            problem(first, f"its bytes are missing, and no record says that it was pruned{more}")
+            report(TAMPERED, f"its bytes are missing, and no record says that it was pruned{more}", first)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

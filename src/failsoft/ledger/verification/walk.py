@@ -250,8 +250,7 @@ class Walk:
         if kind is Kind.PAYLOAD_ERASED:
             self._erasure(index, fields)
         elif kind is Kind.RECORD_PRUNED:
-            last = self.pruned.said(index, fields, problem)
-            self.payloads.prune(index, last)
+            self.payloads.prune(self.pruned.said(index, fields, problem))
         elif kind is Kind.LEDGER_FAILURE:
             self.emitters[fields["emitter"]].failure = leaf.hex()
         elif kind is Kind.LEDGER_RECOVERED and fields["refs"]["failure"] != self.emitters[fields["emitter"]].failure:
