@@ -1,0 +1,228 @@
+"""Two verifiers, one of them written from the published page alone, say the same of every ledger file: whole, bad and hostile.
+
+The ledgers, and what is done to them, are those of the ledger's own tests.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import sqlite3
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+from tests.independent.ledger_reader import Page, examine
+
+from failsoft.core import evidence
+from failsoft.ledger.acts.erasure import Acting
+from failsoft.ledger.format.note import VerifierKey
+from failsoft.ledger.keys.vault import _SQL as SQL_OF_KEYS
+from failsoft.ledger.location import InFile
+from failsoft.ledger.records import keeping_draft
+from failsoft.ledger.records.draft import _BUILDERS
+from failsoft.ledger.records.record import Draft
+from failsoft.ledger.records.schema import PRUNABLE, RELATIONS, REQUIRED, Kind
+from failsoft.ledger.sqlite.schema import STATEMENTS as SQL
+from failsoft.ledger.verify import Verification, verify
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "ledger"))  # whose modules find each other so
+
+import test_ledger_tampering as tampering  # noqa: E402
+import test_threat_matrix as matrix  # noqa: E402
+from attacked import World, in_a_file, lived  # noqa: E402
+from ledgers import rows  # noqa: E402
+from signing import signing_in  # noqa: E402
+
+PAGE = (HERE.parents[1] / "docs" / "reference" / "ledger-format.md").read_text(encoding="utf-8")
+
+original, path, attacker = tampering.original, tampering.path, tampering.attacker
+
+
+AHEAD = {
+    Kind.CASE_EVENT: frozenset({"why"}),
+    Kind.EXPORT_CREATED: frozenset({"why"}),
+    Kind.RECORD_PRUNED: frozenset({"leaves_sha256"}),
+}
+"""Keys that the page has and this version of the code may not write yet."""
+
+
+@pytest.fixture(autouse=True)
+def as_the_page_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the code writes them: reasons, and the hash of what a pruning takes out."""
+    if all(keys <= REQUIRED[kind] for kind, keys in AHEAD.items()):
+        return
+    record, about = Acting.record, dict[str, Any]()
+
+    def noting(self: Acting, *records: Any) -> list[int]:
+        about["location"] = self.location
+        return record(self, *records)
+
+    def with_reason(draft: Draft) -> Draft:
+        return evolve(draft, fields={"why": "w", **draft.fields})
+
+    def with_hash(draft: Draft) -> Draft:
+        return evolve(draft, fields={**draft.fields, "leaves_sha256": leaves_of(about["location"].path, draft.fields)})
+
+    monkeypatch.setattr(Acting, "record", noting)
+    for kind, told, more in (
+        (evidence.CaseEvent, keeping_draft.case_event, with_reason),
+        (evidence.ExportCreated, keeping_draft.exported, with_reason),
+        (evidence.RecordsPruned, keeping_draft.pruned, with_hash),
+    ):
+        monkeypatch.setitem(_BUILDERS, kind, lambda said, told=told, more=more: more(told(said)))  # type: ignore[arg-type]
+
+
+def leaves_of(file: Path, said: Mapping[str, Any]) -> str:
+    """Over the leaves of all records of calls in a range."""
+    hashed = sha256()
+    for leaf, kind in rows(
+        file, "SELECT leaf, type FROM ledger_record WHERE seq BETWEEN ? AND ? ORDER BY seq", said["first"], said["last"]
+    ):
+        hashed.update(leaf if kind in PRUNABLE else b"")
+    return hashed.hexdigest()
+
+
+def both(
+    place: InFile,
+    keys: Iterable[VerifierKey] = (),
+    given: Iterable[bytes] = (),
+    pins: Iterable[tuple[int, str]] = (),
+) -> tuple[Verification, int, list[str]]:
+    """What ours says, and the other's code and problems."""
+    ours = verify(place, keys=list(keys), checkpoints=list(given), pins=list(pins))
+    sealing = place.sealing
+    of_payloads = None if sealing is None else (sealing.path, sealing.key.secret)
+    code, problems = examine(place.path, PAGE, [str(each) for each in keys], list(given), pins, of_payloads)
+    return ours, code, problems
+
+
+def agreed(place: Path | InFile, **given: Any) -> int:
+    """The code that both give, which must be the same."""
+    ours, code, problems = both(InFile(place) if isinstance(place, Path) else place, **given)
+    assert ours.exit_code == code, ("\n".join(ours.summary()), problems)
+    return code
+
+
+# --- the page is the code's ------------------------------------------------------------------------------------------------
+
+
+def test_the_pages_statements_are_those_of_the_code() -> None:
+    page = Page(PAGE)
+    assert (tuple(page.statements), tuple(page.of_keys)) == (SQL, SQL_OF_KEYS)
+
+
+def test_the_pages_types_have_the_keys_and_relations_of_the_code() -> None:
+    page = Page(PAGE)
+    assert page.types == {str(each) for each in Kind}
+    assert page.prunable == {str(each) for each in PRUNABLE}
+    required = {str(kind): must | AHEAD.get(kind, frozenset()) for kind, must in REQUIRED.items()}
+    required["ledger.recovered"] |= {"refs"}  # which the code demands elsewhere
+    assert {kind: rules.must for kind, rules in page.rules.items()} == required
+    relations = {kind: rules.relations for kind, rules in page.rules.items() if rules.relations}
+    assert relations == {str(kind): each for kind, each in RELATIONS.items()}
+    assert not [kind for kind, rules in page.rules.items() if rules.must & rules.may]
+
+
+@pytest.mark.parametrize("name", ["bundle_reader", "ledger_reader", "aes_gcm"])
+def test_it_imports_nothing_of_failsoft(name: str) -> None:
+    """The standard library, one another, and of `cryptography` what checks a signature."""
+    allowed = {*sys.stdlib_module_names, "tests.independent.bundle_reader", "tests.independent.aes_gcm"}
+    allowed |= {"cryptography.exceptions", "cryptography.hazmat.primitives.asymmetric.ed25519"}
+    found: set[str] = set()
+    for each in ast.walk(ast.parse((HERE / f"{name}.py").read_text(encoding="utf-8"))):
+        if isinstance(each, ast.Import):
+            found |= {alias.name for alias in each.names}
+        elif isinstance(each, ast.ImportFrom):
+            assert not each.level
+            found.add(each.module or "")
+    assert {each for each in found if each not in allowed and each.partition(".")[0] not in allowed} == set()
+
+
+# --- the threat model ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], World]:
+    """A ledger that is signed, or not; made when it's asked for."""
+    made: dict[bool, World] = {}
+
+    def world(signed: bool) -> World:
+        if signed not in made:
+            folder = tmp_path_factory.mktemp("world") / "own"
+            attacked = in_a_file(folder)
+            made[signed] = lived(attacked, signing_in(folder, every_ns=3600 * matrix.SECOND) if signed else None)
+        return made[signed]
+
+    return world
+
+
+@pytest.mark.parametrize("opened", [False, True], ids=["closed", "opened"])
+@pytest.mark.parametrize("column", matrix.COLUMNS)
+@pytest.mark.parametrize("name", [*matrix.THREATS, "nothing"])
+def test_they_agree_on_the_threat_model(worlds: Callable[[bool], World], name: str, column: str, opened: bool) -> None:
+    at = matrix.COLUMNS.index(column)
+    world = worlds(matrix.SIGNED[at])
+    now = world.newest.copy()
+    if name in matrix.THREATS:
+        matrix.THREATS[name].attack(world, now)
+    world.attacked.put(now)
+    pinned = matrix.PINNED[at]
+    place = world.attacked.place if opened else world.attacked.closed
+    assert isinstance(place, InFile)
+    code = agreed(
+        place, keys=matrix.KEYS if matrix.SIGNED[at] else [], pins=[] if pinned is None else [world.pins[pinned]]
+    )
+    if name == "nothing":
+        assert code == 0
+    elif not column.startswith("+") and opened is matrix.THREATS[name].opened:
+        assert code == matrix.THREATS[name].cells[at]
+
+
+# --- changes of one thing --------------------------------------------------------------------------------------------------
+
+
+def test_they_agree_on_a_ledger_that_nobody_touched(path: Path) -> None:
+    assert agreed(path) == 0
+
+
+@pytest.mark.parametrize("name", tampering.STATEMENTS)
+def test_they_agree_on_a_change_by_sql(path: Path, attacker: sqlite3.Connection, name: str) -> None:
+    attacker.execute(tampering.STATEMENTS[name][0])
+    tampering.put_back(attacker)
+    attacker.close()
+    assert agreed(path) == 1
+
+
+@pytest.mark.parametrize("name", tampering.EDITS)
+@pytest.mark.parametrize("copied", [False, True], ids=["bytes alone", "index copies too"])
+def test_they_agree_on_a_body_that_breaks_a_rule(
+    path: Path, attacker: sqlite3.Connection, name: str, copied: bool
+) -> None:
+    index, change, _ = tampering.EDITS[name]
+    tampering.edit(attacker, index, change)
+    if copied:
+        copy_again(attacker, index)
+    tampering.recompute(attacker)
+    tampering.put_back(attacker)
+    attacker.close()
+    assert agreed(path) == 1
+
+
+def copy_again(connection: sqlite3.Connection, index: int) -> None:
+    """The index copies say what the bytes say, as far as a column takes it."""
+    (body,) = connection.execute("SELECT body FROM ledger_record WHERE seq = ?", (index,)).fetchone()
+    said = json.loads(body)
+    for column in ("emitter", "eseq", "rid", "type", "ts", "call_id"):
+        connection.execute(f"UPDATE OR IGNORE ledger_record SET {column} = ? WHERE seq = ?", (said.get(column), index))
+    if isinstance(said.get("case"), dict):
+        connection.execute("UPDATE ledger_record SET case_id = ? WHERE seq = ?", (said["case"].get("id"), index))
+    if isinstance(said.get("capability"), dict):
+        connection.execute(
+            "UPDATE ledger_record SET capability = ? WHERE seq = ?", (said["capability"].get("name"), index)
+        )
