@@ -17,12 +17,14 @@ class RetentionClassConfig(Section):
         keep_days: of the period, 0 to 36,525.
         erasable: may payloads be erased within it, on somebody's decision?
         source: the text that says so, for messages.
+        approval: must a second person agree before anything is erased?
     """
 
     after: Label
     keep_days: Annotated[Whole, Field(ge=0, le=36_525)]
     erasable: Flag = True
     source: Text = "configured"
+    approval: Flag = False
 
 
 class RetentionConfig(Section):

@@ -21,7 +21,7 @@ from failsoft.signing import location_of, signing_of
 def retention_of(config: RetentionConfig, problems: list[str]) -> Retention:
     """What's to be kept; what names a class that there isn't is told."""
     own = {
-        name: RetentionClass(each.after, each.keep_days, each.erasable, each.source)
+        name: RetentionClass(each.after, each.keep_days, each.erasable, each.source, each.approval)
         for name, each in config.classes.items()
     }
     classes = {**CLASSES, **own}

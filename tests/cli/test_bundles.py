@@ -83,7 +83,9 @@ def run(*arguments: str) -> Result:
 
 
 def make(*arguments: str, output: str = "b.zip") -> Result:
-    return run("ledger", "bundle", "x.db", "-o", output, *arguments)
+    """Signed ones go to somebody, for something."""
+    to = () if "-c" not in arguments or "--recipient" in arguments else ("--recipient", "r", "--why", "w")
+    return run("ledger", "bundle", "x.db", "-o", output, *arguments, *to)
 
 
 def exports() -> list[dict[str, Any]]:
@@ -93,14 +95,15 @@ def exports() -> list[dict[str, Any]]:
 
 def test_a_case_is_bundled_and_verified(log: Office) -> None:
     log.close()
-    done = make("--case", CASE["id"], "--config", "failsoft.toml", "--question", "Why?")
+    shutil.copy("x.db", "before.db")
+    done = make("--case", CASE["id"], "--config", "failsoft.toml", "--recipient", "r", "--question", "Why?")
     assert done.exit_code == 0, done.output
     assert "2 calls, 12 records, under a checkpoint of 12" in done.output
     assert "its own verifier says: verified" in done.output
     assert sha256(verifier()).hexdigest() in done.output
     assert f"--key '{VKEY}'" in done.output
     assert oct(Path("b.zip").stat().st_mode)[-3:] == "600"
-    assert exports() == []
+    assert [each["why"] for each in exports()] == ["Why?"]
     found = run("verify", "b.zip", "--key", VKEY)
     assert (found.exit_code, found.output.split("\n")[0]) == (0, "verified")
     assert run("verify", "b.zip").output.startswith("self-consistent\n")
@@ -108,8 +111,9 @@ def test_a_case_is_bundled_and_verified(log: Office) -> None:
     assert run("verify", "b.zip", "--hashes-only").exit_code == 64
     told = json.loads(run("verify", "b.zip", "--key", VKEY, "--json").output)
     assert (told["verdict"], told["code"], told["calls"]) == ("verified", 0, 2)
-    again = make("--case", CASE["id"], "-c", "failsoft.toml", "--question", "Why?", output="again.zip")
-    assert again.exit_code == 0
+    shutil.copy("before.db", "copy.db")
+    wanted = ("--case", CASE["id"], "-c", "failsoft.toml", "--question", "Why?")
+    assert run("ledger", "bundle", "copy.db", "-o", "again.zip", *wanted).exit_code == 0
     assert Path("again.zip").read_bytes() == Path("b.zip").read_bytes()
 
 
@@ -135,18 +139,21 @@ def checkpoint() -> bytes:
 
 def test_who_gets_it_is_put_on_record_before_the_file_is_there(log: Office) -> None:
     log.close()
-    done = make("--call", "c1", "-c", "failsoft.toml", "--recipient", "auditor", "--json")
+    done = make("--call", "c1", "-c", "failsoft.toml", "--recipient", "auditor", "--why", "spot check", "--json")
     assert done.exit_code == 0, done.output
     told = json.loads(done.output)
     (record,) = exports()
     assert (record["recipient"], record["person"]) == ("auditor", getpass.getuser())
+    assert record["why"] == "spot check"
     assert record["manifest_sha256"] == told["manifest_sha256"]
     assert told["sha256"] == sha256(Path("b.zip").read_bytes()).hexdigest()
     assert sha256(unzipped(Path("b.zip").read_bytes())["manifest.json"]).hexdigest() == told["manifest_sha256"]
     found = verify("x.db", keys=[KEY.verifier])
     assert found.covered == found.size
     assert [each for each in found.problems if each.index is None or each.index > 11] == []
-    done = make("--call", "c1", "-c", "failsoft.toml", "--recipient", "r", "--person", "m.smith", output="c.zip")
+    done = make(
+        "--call", "c1", "-c", "failsoft.toml", "--recipient", "r", "--why", "w", "--person", "m.smith", output="c.zip"
+    )
     assert "on record: m.smith gave it to r" in done.output
 
 
@@ -177,9 +184,9 @@ def test_a_copy_is_bundled_with_the_key_and_never_written_to(log: Office) -> Non
     log.close()
     configure("elsewhere.db")
     before = Path("x.db").read_bytes()
-    assert make("--call", "c1", "-c", "failsoft.toml").exit_code == 0
+    assert make("--call", "c1", "--config", "failsoft.toml").exit_code == 0
     assert run("verify", "b.zip", "--key", VKEY).exit_code == 0
-    done = make("--call", "c1", "-c", "failsoft.toml", "--recipient", "r", output="c.zip")
+    done = make("--call", "c1", "-c", "failsoft.toml", "--recipient", "r", "--why", "w", output="c.zip")
     assert done.exit_code == 1
     assert "it's not the ledger of the configuration" in done.stderr
     assert not Path("c.zip").exists()
@@ -217,10 +224,16 @@ def test_without_a_configuration_it_says_what_nobody_vouches_for(log: Office) ->
         (("--call", "c1", "--disclose", "request", "--withhold", "prompt"), 64, "exclude each other"),
         (("--call", "c1", "--question", "a\nb"), 64, "printable"),
         (("--call", "c1", "--question", ""), 64, "printable"),
-        (("--call", "c1", "--recipient", "r"), 64, "needs the ledger's key"),
+        (("--call", "c1", "--recipient", "r", "--why", "w"), 64, "needs the ledger's key"),
         (("--call", "c1", "--person", "p"), 64, "with --recipient"),
-        (("--call", "c1", "-c", "failsoft.toml", "--recipient", "a\tb"), 1, "control or format"),
-        (("--call", "c1", "-c", "failsoft.toml", "--recipient", "a", "--person", "x" * 129), 1, "1 to 128 bytes"),
+        (("--call", "c1", "--config", "failsoft.toml"), 1, "say who gets it"),
+        (("--call", "c1", "-c", "failsoft.toml", "--recipient", "r"), 64, "say what it's given away for"),
+        (("--call", "c1", "-c", "failsoft.toml", "--recipient", "a\tb", "--why", "w"), 1, "control or format"),
+        (
+            ("--call", "c1", "-c", "failsoft.toml", "--recipient", "a", "--why", "w", "--person", "x" * 129),
+            1,
+            "1 to 128 bytes",
+        ),
         (("--call", "c9"), 1, "no record of a call c9"),
         (("--case", "c9"), 1, "no record of a case c9"),
         (("--call", "c1", "--withhold", "promt"), 1, "no payload of these calls has the path 'promt'"),
@@ -280,7 +293,7 @@ def test_a_record_that_cannot_be_made_leaves_no_file(log: Office, monkeypatch: p
         raise LedgerInvalid("x.db: full")
 
     monkeypatch.setattr(Acting, "record", refuse)
-    done = make("--call", "c1", "-c", "failsoft.toml", "--recipient", "r")
+    done = make("--call", "c1", "-c", "failsoft.toml", "--recipient", "r", "--why", "w")
     assert done.exit_code == 1
     assert "x.db: full" in done.stderr
     assert not list(Path().glob("b.zip*"))

@@ -124,7 +124,7 @@ def test_a_hold_forbids_it_until_it_is_lifted() -> None:
 def test_what_is_over_is_pruned_and_it_says_where_it_stops() -> None:
     until = ("--until", "2099-01-01")
     assert "isn't known to be over" in told(run("prune", *until, *WHY, code=1))
-    said = lines("event", "--case", "T-17", "--event", "closed", "--on", "2001-02-03")
+    said = lines("event", "--case", "T-17", "--event", "closed", "--on", "2001-02-03", *WHY)
     assert said[0].startswith("closed of T-17 on 2001-02-03 (record ")
     would = lines("prune", *until, *WHY, "--dry-run")
     assert would[0].startswith("4 records of calls would be taken out, up to record ")
@@ -134,13 +134,13 @@ def test_what_is_over_is_pruned_and_it_says_where_it_stops() -> None:
     assert done[0].endswith(")")
     assert done[1] == would[1]
     assert verify("x.db").exit_code == 0
-    run("event", "--case", "T-18", "--event", "closed", "--on", "2001-02-03")
+    run("event", "--case", "T-18", "--event", "closed", "--on", "2001-02-03", *WHY)
     found = json.loads(run("prune", *until, *WHY, "--json").stdout)
     assert (found["records"], found["finished"]) == (2, True)
 
 
 def test_a_pruning_that_a_reader_kept_open_says_so() -> None:
-    run("event", "--case", "T-17", "--event", "closed", "--on", "2001-02-03")
+    run("event", "--case", "T-17", "--event", "closed", "--on", "2001-02-03", *WHY)
     with read("x.db") as reader:
         assert reader.size
         assert "somebody was reading" in told(run("prune", "--until", "2099-01-01", *WHY, code=1))
@@ -160,9 +160,9 @@ def test_a_ledger_is_copied() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "problem"),
     [
-        (["event", "--case", "T-17", "--event", "closed", "--on", "soon"], 64, "is not a date"),
-        (["event", "--case", "T-99", "--event", "closed", "--on", "2026-01-01"], 1, "no record names the case 'T-99'"),
-        (["event", "--case", "T-17", "--event", "a\tb", "--on", "2026-01-01"], 1, "it can't be recorded: an event"),
+        (["event", "--case", "T-17", "--event", "closed", *WHY, "--on", "soon"], 64, "is not a date"),
+        (["event", "--case", "T-99", "--event", "closed", "--on", "2026-01-01", *WHY], 1, "no record names the case 'T-99'"),
+        (["event", "--case", "T-17", "--event", "a\tb", "--on", "2026-01-01", *WHY], 1, "it can't be recorded: an event"),
         (["hold", "--case", "T-99", *WHY], 1, "no record names the case 'T-99'"),
         (["hold", "--case", "T-17", "--why", " "], 1, "a reason must be given"),
         (["erase", "--case", "T-17"], 64, "--why"),

@@ -299,8 +299,8 @@ class Examination:
         self.calls()
         self.own()
         payload = {digest: rest for digest, *rest in ask("SELECT digest, dek, nonce, data FROM ledger_payload")}
-        self.payloads(payload)
         self.pruning()
+        self.payloads(payload)
         if "ledger_checkpoint" in tables:
             for size, data in ask("SELECT size, note FROM ledger_checkpoint"):
                 self.attempt(f"the stored checkpoint of {size}", self.stored, size, data)
@@ -559,7 +559,11 @@ class Examination:
                 assert row.said is not None
                 digest, dek = bytes.fromhex(each["digest"]), row.said.get("dek")
                 if digest not in kept:
-                    self.expect({each["digest"], dek} & erased, f"a payload of record {row.seq} is missing")
+                    if not {each["digest"], dek} & erased:
+                        out = row.kind in self.page.prunable and any(
+                            at > row.seq <= last for at, last, _ in self.prunings
+                        )
+                        self.wrong(f"a payload of record {row.seq} is missing", 2 if out else 1)
                     continue
                 named.add(digest)
                 if dek is not None:
@@ -599,29 +603,30 @@ class Examination:
     # --- pruning
 
     def pruning(self) -> None:
-        ranges: list[tuple[int, int, int, dict[str, tuple[int, int]]]] = []
+        self.prunings: list[tuple[int, int, dict[str, tuple[int, int]]]] = []
         for row in self.of_type("record.pruned"):
             assert row.said is not None
-            self.attempt(f"record {row.seq} says what can't be", self.pruned, row.seq, row.said, ranges)
+            self.attempt(f"record {row.seq} says what can't be", self.pruned, row.seq, row.said)
         for row in self.rows:
             if row.body is None:
                 self.expect(
                     any(
-                        row.seq < at and first <= row.seq <= last and low <= (row.eseq or 0) <= high
-                        for at, first, last, emitters in ranges
+                        row.seq < at and row.seq <= last and low <= (row.eseq or 0) <= high
+                        for at, last, emitters in self.prunings
                         for low, high in (emitters.get(str(row.emitter), (1, 0)),)
                     ),
                     f"record {row.seq} has no bytes, and no record says so",
                 )
 
-    def pruned(self, index: int, said: Document, ranges: list[Any]) -> None:
+    def pruned(self, index: int, said: Document) -> None:
         first, last = said["first"], said["last"]
-        demand(is_count(first) and is_count(last) and 0 < first <= last < index)
-        leaves = [row.leaf for row in self.rows[first : last + 1] if row.kind in self.page.prunable]
-        demand(sha256(b"".join(leaves)).hexdigest() == said["leaves_sha256"])
-        claimed = [dictionary(each) for each in listed(said.get("emitters", []))]
+        demand(is_count(first) and is_count(last) and first == 1 and first <= last < index)
+        claimed = [dictionary(each) for each in listed(said["emitters"])]
         demand(all(is_dek(each["emitter"]) and is_count(each["first"]) and is_count(each["last"]) for each in claimed))
-        ranges.append((index, first, last, {each["emitter"]: (each["first"], each["last"]) for each in claimed}))
+        self.prunings.append((index, last, {each["emitter"]: (each["first"], each["last"]) for each in claimed}))
+        if any(row.body is None for row in self.rows[:index]):
+            leaves = [row.leaf for row in self.rows[first : last + 1] if row.kind in self.page.prunable]
+            demand(sha256(b"".join(leaves)).hexdigest() == said["leaves_sha256"])
 
     # --- who vouches
 

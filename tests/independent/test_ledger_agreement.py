@@ -9,23 +9,16 @@ import ast
 import json
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from hashlib import sha256
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import evolve
 from tests.independent.ledger_reader import Page, examine
 
-from failsoft.core import evidence
-from failsoft.ledger.acts.erasure import Acting
 from failsoft.ledger.format.note import VerifierKey
 from failsoft.ledger.keys.vault import _SQL as SQL_OF_KEYS
 from failsoft.ledger.location import InFile
-from failsoft.ledger.records import keeping_draft
-from failsoft.ledger.records.draft import _BUILDERS
-from failsoft.ledger.records.record import Draft
 from failsoft.ledger.records.schema import PRUNABLE, RELATIONS, REQUIRED, Kind
 from failsoft.ledger.sqlite.schema import STATEMENTS as SQL
 from failsoft.ledger.verify import Verification, verify
@@ -36,56 +29,11 @@ sys.path.insert(0, str(HERE.parent / "ledger"))  # whose modules find each other
 import test_ledger_tampering as tampering  # noqa: E402
 import test_threat_matrix as matrix  # noqa: E402
 from attacked import World, in_a_file, lived  # noqa: E402
-from ledgers import rows  # noqa: E402
 from signing import signing_in  # noqa: E402
 
 PAGE = (HERE.parents[1] / "docs" / "reference" / "ledger-format.md").read_text(encoding="utf-8")
 
 original, path, attacker = tampering.original, tampering.path, tampering.attacker
-
-
-AHEAD = {
-    Kind.CASE_EVENT: frozenset({"why"}),
-    Kind.EXPORT_CREATED: frozenset({"why"}),
-    Kind.RECORD_PRUNED: frozenset({"leaves_sha256"}),
-}
-"""Keys that the page has and this version of the code may not write yet."""
-
-
-@pytest.fixture(autouse=True)
-def as_the_page_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until the code writes them: reasons, and the hash of what a pruning takes out."""
-    if all(keys <= REQUIRED[kind] for kind, keys in AHEAD.items()):
-        return
-    record, about = Acting.record, dict[str, Any]()
-
-    def noting(self: Acting, *records: Any) -> list[int]:
-        about["location"] = self.location
-        return record(self, *records)
-
-    def with_reason(draft: Draft) -> Draft:
-        return evolve(draft, fields={"why": "w", **draft.fields})
-
-    def with_hash(draft: Draft) -> Draft:
-        return evolve(draft, fields={**draft.fields, "leaves_sha256": leaves_of(about["location"].path, draft.fields)})
-
-    monkeypatch.setattr(Acting, "record", noting)
-    for kind, told, more in (
-        (evidence.CaseEvent, keeping_draft.case_event, with_reason),
-        (evidence.ExportCreated, keeping_draft.exported, with_reason),
-        (evidence.RecordsPruned, keeping_draft.pruned, with_hash),
-    ):
-        monkeypatch.setitem(_BUILDERS, kind, lambda said, told=told, more=more: more(told(said)))  # type: ignore[arg-type]
-
-
-def leaves_of(file: Path, said: Mapping[str, Any]) -> str:
-    """Over the leaves of all records of calls in a range."""
-    hashed = sha256()
-    for leaf, kind in rows(
-        file, "SELECT leaf, type FROM ledger_record WHERE seq BETWEEN ? AND ? ORDER BY seq", said["first"], said["last"]
-    ):
-        hashed.update(leaf if kind in PRUNABLE else b"")
-    return hashed.hexdigest()
 
 
 def both(
@@ -121,7 +69,7 @@ def test_the_pages_types_have_the_keys_and_relations_of_the_code() -> None:
     page = Page(PAGE)
     assert page.types == {str(each) for each in Kind}
     assert page.prunable == {str(each) for each in PRUNABLE}
-    required = {str(kind): must | AHEAD.get(kind, frozenset()) for kind, must in REQUIRED.items()}
+    required = {str(kind): must for kind, must in REQUIRED.items()}
     required["ledger.recovered"] |= {"refs"}  # which the code demands elsewhere
     assert {kind: rules.must for kind, rules in page.rules.items()} == required
     relations = {kind: rules.relations for kind, rules in page.rules.items() if rules.relations}

@@ -354,7 +354,7 @@ def acting(path: Path) -> Acting:
 
 
 def test_an_export_is_on_record_under_a_checkpoint(path: Path) -> None:
-    acting(path).record(ExportCreated("auditor", "m.smith", "ab" * 32))
+    acting(path).record(ExportCreated("auditor", "m.smith", "spot check", "ab" * 32))
     with read(path) as reader:
         (entry,) = reader.records(kind="export.created")
         assert entry.fields["recipient"] == "auditor"
@@ -437,7 +437,7 @@ def test_an_erased_case_is_told_as_one(sealed: InFile) -> None:
     able = Acting(sealed, SystemClock(), Signing(KEY, sealed.path.with_name("s.state")))
     hold(able, CASE["id"], held=True, person="k.l", why="claim 26-104")
     hold(able, CASE["id"], held=False, person="k.l", why="settled")
-    happened(able, CASE["id"], event="final-payment", date="2026-11-01", person="k.l")
+    happened(able, CASE["id"], event="final-payment", date="2026-11-01", person="k.l", why="w")
     able.record(LegalHold("another", True, "k.l", "not this"))
     erase(able, CASE["id"], basis="letter of 2 November", person="m.smith")
     files = unzipped(bundled(sealed).data)
@@ -445,7 +445,7 @@ def test_an_erased_case_is_told_as_one(sealed: InFile) -> None:
     assert "m.smith had what was asked and answered erased: letter of 2 November" in page
     assert "k.l forbade to erase anything of this case: claim 26-104" in page
     assert "k.l lifted that again: settled" in page
-    assert "k.l put on record what happened with this case: final-payment" in page
+    assert "k.l put on record what happened with this case: final-payment (w)" in page
     assert "not this" not in page
     assert page.count("No longer kept") >= 4
     assert paths(files) == []
@@ -467,7 +467,7 @@ def test_a_ledger_in_postgresql_is_bundled_alike(postgres: PostgresServer, tmp_p
     assert made.data == again.data
     assert made.size > 600
     assert [code for code, _ in made.found.problems] == [2]
-    Acting(location, SystemClock(), Signing(KEY, tmp_path / "p.state")).record(ExportCreated("a", "b", "ab" * 32))
+    Acting(location, SystemClock(), Signing(KEY, tmp_path / "p.state")).record(ExportCreated("a", "b", "w", "ab" * 32))
     with read(location) as reader:
         assert len(list(reader.records(kind="export.created"))) == 1
 

@@ -17,12 +17,14 @@ from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.ledger.acts.rotation import rotate
 from failsoft.ledger.checkpoints.anchors import Anchor, CommandAnchor, FileAnchor, notes_in
 from failsoft.ledger.checkpoints.signer import Signer
+from failsoft.ledger.format.merkle import Frontier
 from failsoft.ledger.format.note import COSIGNATURE, Checkpoint, Note, Signature, VerifierKey
 from failsoft.ledger.keys.ed25519 import SigningKey, open_checkpoint
 from failsoft.ledger.read import read
 from failsoft.ledger.records import draft
 from failsoft.ledger.records.record import Emitter
 from failsoft.ledger.sqlite.store import LedgerFile
+from failsoft.ledger.verification.monitor import monitor
 from failsoft.ledger.verify import Verification, verify
 
 KEYS = [KEY.verifier]
@@ -333,6 +335,37 @@ def test_after_a_rotation_each_key_covers_what_is_its_own(path: Path, tmp_path: 
         (each,) = reader.records(kind="key.rotated")
     assert each.fields["from"], each.fields["to"] == (str(KEY.verifier), str(NEXT.verifier))
     assert (each.fields["actor"], each.fields["why"]) == ({"id": "jdoe"}, "yearly")
+
+
+def test_another_logs_key_covers_nothing_of_this_one(path: Path) -> None:
+    """Whoever may sign another log of the house, and write this file, hands it over to their own key."""
+    other = SigningKey("example.com/other-log", bytes(range(2, 34)))
+    before = verify(path, keys=KEYS).size
+    size, data = rows(path, "SELECT size, frontier FROM ledger_head")[0]
+    frontier, clock = Frontier.from_bytes(size, data), SystemClock()
+    emitter = Emitter(ORIGIN, clock, os.urandom)
+    said = (draft.emitter_opened("h", 1, {}), draft.key_rotated(str(KEY.verifier), str(other.verifier)))
+    insert = "INSERT INTO ledger_record (seq, leaf, body, emitter, eseq, rid, type, ts) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    statements: list[tuple[str, tuple[Any, ...]]] = []
+    for each in (*said, draft.gap_declared("forged", 3), draft.emitter_closed(3)):
+        built = emitter.build(each, clock.time_ns(), clock.monotonic_ns())
+        row = (frontier.size, built.leaf, built.body, built.emitter, built.eseq, built.rid, built.kind.value, built.ts)
+        statements.append((insert, row))
+        frontier.append(built.leaf)
+    checkpoint = Checkpoint(ORIGIN, frontier.size, frontier.root())
+    signature, note = other.sign(checkpoint.head), other.sign_note(checkpoint.text).to_bytes()
+    attack(
+        path,
+        *statements,
+        ("UPDATE ledger_head SET size = ?, frontier = ?, sig = ?", (frontier.size, frontier.to_bytes(), signature)),
+        ("INSERT INTO ledger_checkpoint (size, note) VALUES (?, ?)", (frontier.size, note)),
+    )
+    for hashes_only in (False, True):
+        found = verify(path, keys=[KEY.verifier, other.verifier], hashes_only=hashes_only)
+        assert (found.exit_code, found.size, found.head_signed) == (1, before + 4, False)
+        assert "declares another key, and no checkpoint of the former one covers it" in told(found)
+    seen = monitor(path.with_name("seen"), path, [KEY.verifier, other.verifier])
+    assert (seen.exit_code, "isn't signed by a key of the log" in seen.told) == (2, True)
 
 
 def test_a_rotation_that_was_interrupted_is_finished(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

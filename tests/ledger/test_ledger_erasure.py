@@ -313,7 +313,7 @@ class TestWhereNothingIs:
         place = self.nowhere(store, postgres, tmp_path)
         for act in (
             lambda: hold(acting(place), CASE, held=True, person="u-9", why="claim"),
-            lambda: happened(acting(place), CASE, event="closed", date="2026-01-01", person="u-9"),
+            lambda: happened(acting(place), CASE, event="closed", date="2026-01-01", person="u-9", why="w"),
             lambda: erased(place),
             lambda: copy(acting(place), InFile(tmp_path / "to.db"), person="u-9", why="w"),
         ):
@@ -459,15 +459,35 @@ class TestRetention:
         assert "house rule 4" in (rules.forbids(case, at("2026-01-10")) or "")
         assert rules.forbids(case, at("2026-01-11")) is None
 
+    def test_an_earlier_date_that_is_recorded_later_shortens_nothing(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        rules = Retention(default="contractor")
+        for day in ("2020-01-01", "2031-01-01", "1990-01-01"):
+            happened(acting(place), CASE, event="final-payment", date=day, person="u-7", why="w")
+        with pytest.raises(ErasureRefused, match="until 2034-01-01"):
+            erased(place, retention=rules)
+
+    def test_a_class_may_ask_for_a_second_person(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        rules = Retention({"strict": RetentionClass("closed", 1, approval=True)}, default="strict")
+        for dry_run in (True, False):
+            with pytest.raises(ErasureRefused, match=r"class strict nothing is erased unless a second person agrees"):
+                erased(place, retention=rules, dry_run=dry_run)
+            with pytest.raises(ErasureRefused, match="u-7 can't agree with themselves"):
+                erased(place, retention=rules, approved_by="u-7", dry_run=dry_run)
+        assert erased(place, retention=rules, approved_by="u-8").payloads == 4
+
+    def test_nobody_agrees_with_themselves_though_nobody_asked(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        with pytest.raises(ErasureRefused, match="u-7 can't agree with themselves"):
+            erased(place, approved_by="u-7")
+
     def test_it_is_read_from_the_log(self, place: InFile) -> None:
         wrote(place, CONTEXT, "c1")
         rules = Retention(default="contractor")
         with pytest.raises(ErasureRefused, match=r"FAR 4\.703"):
             erased(place, retention=rules)
-        happened(acting(place), CASE, event="final-payment", date="2031-01-01", person="u-7")
-        with pytest.raises(ErasureRefused, match="until 2034-01-01"):
-            erased(place, retention=rules)
-        happened(acting(place), CASE, event="final-payment", date="2001-01-01", person="u-7")
+        happened(acting(place), CASE, event="final-payment", date="2001-01-01", person="u-7", why="w")
         assert erased(place, retention=rules).payloads == 4
         assert verify(place).exit_code == 0
         with read(place) as reader:
@@ -564,7 +584,7 @@ class TestWhoIsMeant:
         wrote(place, CONTEXT, "c1")
         for act in (
             lambda: hold(acting(place), "spe4a7", held=True, person="u-9", why="claim"),
-            lambda: happened(acting(place), "spe4a7", event="closed", date="2026-01-01", person="u-7"),
+            lambda: happened(acting(place), "spe4a7", event="closed", date="2026-01-01", person="u-7", why="w"),
         ):
             with pytest.raises(ErasureRefused, match="no record names the case 'spe4a7'"):
                 act()

@@ -28,6 +28,7 @@ from failsoft.ledger.location import InDatabase, InFile, Location
 from failsoft.ledger.read import read
 from failsoft.ledger.reading.attest import attest
 from failsoft.ledger.sqlite.store import LedgerFile
+from failsoft.ledger.store import PRUNE
 from failsoft.ledger.verify import verify
 from failsoft.postgres_address import Address
 
@@ -72,7 +73,7 @@ def wrote(place: Location, *cases: str, **options: Any) -> None:
 
 def closed(place: Location, *cases: str, day: str = LONG_AGO, **options: Any) -> None:
     for each in cases:
-        happened(acting(place, **options), each, event="closed", date=day, person="u-7")
+        happened(acting(place, **options), each, event="closed", date=day, person="u-7", why="w")
 
 
 def pruned(place: Location, until: str = FAR, **options: Any) -> Pruned:
@@ -102,6 +103,21 @@ class TestPruning:
         assert verify(place).exit_code == 0
         if isinstance(place, InFile):
             assert bytes_of(tmp_path).count(b"canary-2b7e") == 2
+
+    def test_a_part_of_it_is_whole_too(self, file: InFile, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As a process leaves it that was killed between two steps."""
+        wrote(file, "a", "b", "c")
+        closed(file, "a", "b")
+        monkeypatch.setattr("failsoft.ledger.sqlite.store.FORGOTTEN", 2)
+        monkeypatch.setattr(
+            "failsoft.ledger.sqlite.store.PRUNE", PRUNE.replace("seq BETWEEN", "seq > 3 AND seq BETWEEN")
+        )
+        pruned(file)
+        assert [row[0] for row in rows(file.path, "SELECT seq FROM ledger_record WHERE body IS NULL")] == [4, 5]
+        assert verify(file).exit_code == 2
+        monkeypatch.undo()
+        assert pruned(file).records == 2
+        assert verify(file).exit_code == 0
 
     def test_it_can_go_on_later(self, place: Location) -> None:
         wrote(place, "a", "b")
@@ -293,6 +309,9 @@ class TestInterrupted:
             patched.setattr(LedgerFile, step, fails)
             with pytest.raises(LedgerInvalid, match="run it again"):
                 pruned(file)
+        found = verify(file)
+        assert found.exit_code == (0 if step == "forget" else 2)
+        assert (step == "prune") == ("isn't finished: run it again" in " ".join(found.summary()))
         again = pruned(file)
         assert (again.records, again.record) == (2, None)
         assert verify(file).exit_code == 0
@@ -324,6 +343,31 @@ class TestTampering:
     def test_one_that_isnt_of_a_call(self, file: InFile) -> None:
         assert "not one that is pruned" in self.told(file, f"UPDATE ledger_record SET {self.BARE} WHERE seq = 1")
 
+    def test_one_that_isnt_of_a_call_and_is_made_to_look_like_it(self, file: InFile) -> None:
+        said = self.told(file, f"UPDATE ledger_record SET {self.BARE}, type = 'call.started' WHERE seq = 1")
+        assert "aren't those that were there when it was written" in said
+
+    def test_of_a_signed_log_too(self, file: InFile, tmp_path: Path) -> None:
+        signing = signing_in(tmp_path, every_ns=3600 * SECOND)
+        wrote(file, "a", "b", signing=signing)
+        closed(file, "a", signing=signing)
+        pruned(file, signing=signing)
+        assert verify(file, keys=[LOG_KEY.verifier]).verdict == "verified"
+        attack(file.path, f"UPDATE ledger_record SET {self.BARE}, type = 'call.started' WHERE seq = 1")
+        assert verify(file, keys=[LOG_KEY.verifier]).exit_code == 1
+
+    def test_one_that_stays_exchanged_for_one_that_was_taken_out(self, file: InFile) -> None:
+        """Whoever has a backup can put a record's bytes back, so that as many are missing as before."""
+        wrote(file, "a", "b")
+        was = rows(file.path, "SELECT body, rid, ts, call_id, case_id, capability FROM ledger_record WHERE seq = 2")[0]
+        closed(file, "a")
+        pruned(file)
+        back = (
+            "UPDATE ledger_record SET body = ?, rid = ?, ts = ?, call_id = ?, case_id = ?, capability = ? WHERE seq = 2"
+        )
+        attack(file.path, (back, was), f"UPDATE ledger_record SET {self.BARE}, type = 'call.started' WHERE seq = 1")
+        assert "aren't those that were there when it was written" in " ".join(verify(file).summary())
+
     def test_one_that_keeps_what_it_mustnt(self, file: InFile) -> None:
         assert "or not as those are" in self.told(file, "UPDATE ledger_record SET case_id = 'x' WHERE seq = 2")
 
@@ -338,6 +382,10 @@ class TestTampering:
         [
             ({"last": 10_000}, "that can't have been"),
             ({"first": 0}, "that can't have been"),
+            ({"first": 2}, "that can't have been"),
+            ({"leaves_sha256": "00" * 32}, "aren't those that were there when it was written"),
+            ({"leaves_sha256": []}, "it lacks leaves_sha256"),
+            ({"last": []}, "it lacks last"),
             ({"first": "1"}, "that can't have been"),
             ({"last": 2}, "no record says that it was pruned"),
             ({"emitters": []}, "it's malformed"),

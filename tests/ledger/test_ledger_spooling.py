@@ -547,7 +547,7 @@ class TestWhatElseIsDoneToALog:
         settled(ledger.submit(completed(begin, "c1", context=context)))
         ledger.close()
         acting = Acting(place, SystemClock(), host="worker-2")
-        happened(acting, "T-17", event="closed", date="2001-01-01", person="u-7")
+        happened(acting, "T-17", event="closed", date="2001-01-01", person="u-7", why="w")
         assert erase(acting, "T-17", basis="GDPR 17", person="u-7").finished
         rules = Retention({"short": RetentionClass("closed", 10)}, default="short")
         done = prune(acting, "9999-01-01T00:00:00.000000Z", person="u-7", why="over", retention=rules)

@@ -26,7 +26,8 @@ from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.location import InFile, Location
 
 EPILOG = (
-    "Example: failsoft ledger bundle failsoft.db --case T-17 -o T-17.zip --config failsoft.toml --recipient auditor\n\n"
+    "Example: failsoft ledger bundle failsoft.db --case T-17 -o T-17.zip --config failsoft.toml "
+    '--recipient auditor --why "spot check"\n\n'
     "Exit code: 0 made; 1 it can't be made, and why; 2 the log lacks something that it needs: an end of a call, a signed "
     "checkpoint; 64 the command line is wrong."
 )
@@ -61,8 +62,9 @@ def bundle(
     ] = None,
     withhold: Annotated[list[str] | None, typer.Option(help="Show all but these payloads.", metavar="PATH")] = None,
     recipient: Annotated[
-        str | None, typer.Option(help="Who gets it; that they do is put on record. Needs --config.")
+        str | None, typer.Option(help="Who gets it; that they do is put on record. Goes with --config.")
     ] = None,
+    why: Annotated[str | None, typer.Option(help="What for, for the record; default: the question.")] = None,
     person: Annotated[str | None, typer.Option(help="Who makes it; default: your login name.")] = None,
     question: Annotated[str | None, typer.Option(help="What the receiver wants to know; it heads the report.")] = None,
     since_checkpoint: Annotated[
@@ -79,7 +81,7 @@ def bundle(
     """
     _usable(output, bool(case or call), disclose, withhold, question)
     with explained(as_json):
-        who = _named(recipient, person, config)
+        who = _named(recipient, person, why or question, config)
         since = [each for path in since_checkpoint or [] for each in checkpoints_in(path)]
         wanted = Wanted(
             tuple(call or ()),
@@ -90,6 +92,8 @@ def bundle(
             all_records,
         )
         signs = None if config is None else _signs(config, ledger)
+        if signs is not None and signs.acting is not None and who is None:
+            raise ConfigurationError("--recipient: say who gets it: of its own ledger, that goes on record")
         try:
             made = _made(ledger, wanted, signs, question)
         except (NotCovered, NotWhole) as error:
@@ -115,16 +119,20 @@ def _usable(
         raise typer.BadParameter("at most 2000 printable characters", param_hint="--question")
 
 
-def _named(recipient: str | None, person: str | None, config: Path | None) -> tuple[str, str] | None:
-    """Who gets it from whom, checked before anything is made: a record that's refused leaves a gap."""
+def _named(
+    recipient: str | None, person: str | None, why: str | None, config: Path | None
+) -> tuple[str, str, str] | None:
+    """Who gets it from whom, and why: checked before anything is made."""
     if recipient is None:
         if person is not None:
             raise typer.BadParameter("it goes on record with --recipient", param_hint="--person")
         return None
     if config is None:
         raise typer.BadParameter("it goes on record, which needs the ledger's key: --config", param_hint="--recipient")
+    if why is None or not why.strip():
+        raise typer.BadParameter("say what it's given away for: it goes on record", param_hint="--why")
     try:
-        return identifier(recipient, "--recipient"), identifier(person or getpass.getuser(), "--person")
+        return identifier(recipient, "--recipient"), identifier(person or getpass.getuser(), "--person"), why
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
 
@@ -162,7 +170,9 @@ def _made(ledger: Location, wanted: Wanted, signs: _Signs | None, question: str 
         return make(reader, wanted, key, question)
 
 
-def _hand_over(ledger: Location, output: Path, made: Bundle, signs: _Signs | None, who: tuple[str, str] | None) -> None:
+def _hand_over(
+    ledger: Location, output: Path, made: Bundle, signs: _Signs | None, who: tuple[str, str, str] | None
+) -> None:
     """First it's written aside, then on record, and then there under its name."""
     aside = output.with_name(output.name + ".part")
     try:
@@ -187,7 +197,7 @@ def _hand_over(ledger: Location, output: Path, made: Bundle, signs: _Signs | Non
         aside.unlink()
 
 
-def _tell(output: Path, made: Bundle, signs: _Signs | None, who: tuple[str, str] | None, as_json: bool) -> None:
+def _tell(output: Path, made: Bundle, signs: _Signs | None, who: tuple[str, str, str] | None, as_json: bool) -> None:
     own = sha256(verifier()).hexdigest()
     if as_json:
         print_json(

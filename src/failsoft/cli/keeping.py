@@ -158,12 +158,13 @@ def event_command(
     case: Case,
     event: Annotated[str, typer.Option(help="What happened: final-payment, cancellation, closed, or one of yours.")],
     on: Annotated[Any, typer.Option(help="When, as 2026-11-01.", parser=_date, metavar="DATE")],
+    why: Annotated[str, typer.Option("--why", help="By what you know it, for the record.")],
     person: Person = None,
     config: Config = CONFIG,
 ) -> None:
     """Put on record that something happened with a case, from which on its records are kept for a time ([retention])."""
     with explained(as_json=False), _names():
-        place = happened(_acting(config), case, event=event, date=on, person=person or getpass.getuser())
+        place = happened(_acting(config), case, event=event, date=on, person=person or getpass.getuser(), why=why)
     print_line(f"{event} of {case} on {on} (record {place})")
 
 
@@ -237,7 +238,10 @@ _PREPARE = f"Example: failsoft ledger prepare postgresql://owner@db/ledger --wri
 _ERASE = f'Example: failsoft ledger erase --case T-17 --why "GDPR 17, letter of 2026-11-02"\n\n{CODES}'
 _PRUNE = f'Example: failsoft ledger prune --until 2019-12-31 --why "schedule 12.3"\n\n{CODES}'
 _HOLD = f'Example: failsoft ledger hold --case T-17 --why "claim 26-104"\n\n{CODES}'
-_EVENT = f"Example: failsoft ledger event --case T-17 --event final-payment --on 2026-11-01\n\n{CODES}"
+_EVENT = (
+    "Example: failsoft ledger event --case T-17 --event final-payment --on 2026-11-01 "
+    f'--why "payment voucher 2026-881"\n\n{CODES}'
+)
 
 
 def add_keeping(group: typer.Typer) -> None:

@@ -226,11 +226,13 @@ class ExportCreated:
     Args:
         recipient: who gets it.
         person: who made it.
+        why: what for.
         manifest_sha256: of its manifest, lower-case hex.
     """
 
     recipient: str
     person: str
+    why: str
     manifest_sha256: str
 
 
@@ -281,12 +283,14 @@ class CaseEvent:
         event: what: ``final-payment``, ``cancellation``, ``closed``, …
         date: when, ISO 8601.
         person: who says so.
+        why: by what they know it.
     """
 
     case: str
     event: str
     date: str
     person: str
+    why: str
 
 
 @define(eq=False)
@@ -312,6 +316,7 @@ class RecordsPruned:
         first: the place of the first, from 0.
         last: the place of the last.
         emitters: whose they are, at least one, with the lowest and the highest of their numbers.
+        leaves_sha256: SHA-256 (lower-case hex) over the leaves of all records of calls up to there, in order.
         person: who decided.
         why: their reason.
     """
@@ -319,6 +324,7 @@ class RecordsPruned:
     first: int
     last: int
     emitters: tuple[tuple[str, int, int], ...]
+    leaves_sha256: str
     person: str
     why: str
 

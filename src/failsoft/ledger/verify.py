@@ -249,8 +249,8 @@ def verify(
 def _notes(walk: Walk, hashes: Hashes) -> Iterator[str]:
     if walk.steps_back:
         yield f"a clock stepped back {walk.steps_back} times: the order of the log is what counts"
-    if walk.pruned:
-        yield f"{walk.pruned} records were pruned, as the log says"
+    if walk.pruned.count:
+        yield f"{walk.pruned.count} records were pruned, as the log says"
     if hashes.bare:
         yield f"{hashes.bare} records are without their bytes: whether the log says so wasn't checked"
     if walk.payloads.erased:
@@ -290,7 +290,7 @@ def _walk(source: Source, sealing: Sealing | None, walk: Walk, covered: Covered,
                 covered.at(walk.frontier)
     covered.end(walk.frontier.size)
     walk.payloads.end(found.report)
-    walk.end(lambda index, what: found.report(TAMPERED, what, index))
+    walk.pruned.end(lambda index, what: found.report(TAMPERED, what, index))
     stated = source.execute("SELECT vkey FROM ledger_log").fetchone()
     if stated is not None and stated[0] != walk.first_key:
         found.add(Problem(TAMPERED, "the log's own line states another key than its first record"))

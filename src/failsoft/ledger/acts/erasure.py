@@ -155,7 +155,7 @@ def hold(acting: Acting, case: str, *, held: bool, person: str, why: str) -> int
     return acting.record(LegalHold(case, held, person, why))[0]
 
 
-def happened(acting: Acting, case: str, *, event: str, date: str, person: str) -> int:
+def happened(acting: Acting, case: str, *, event: str, date: str, person: str, why: str) -> int:
     """Put on record that something happened with a case; the record's place.
 
     Raises:
@@ -164,7 +164,7 @@ def happened(acting: Acting, case: str, *, event: str, date: str, person: str) -
     """
     with read(acting.location) as reader:
         _known(reader, case)
-    return acting.record(CaseEvent(case, event, date, person))[0]
+    return acting.record(CaseEvent(case, event, date, person, why))[0]
 
 
 def erase(
@@ -195,6 +195,7 @@ def erase(
     location = acting.location
     with read(location) as reader:
         forbidden = _forbidden(reader, case, retention, acting.clock)
+        forbidden = forbidden or _unapproved(CaseFile.of(_records(reader, case)), retention, person, approved_by)
         if forbidden is not None:
             raise ErasureRefused(f"{location}: {forbidden}")
         found = _look(reader, case)
@@ -229,6 +230,16 @@ def _forbidden(reader: Reader, case: str, retention: Retention, clock: Clock, be
     records = (each for each in reader.records(case=case) if each.body is not None)
     told = CaseFile.of(each.fields for each in records if before is None or each.index < before)
     return retention.forbids(told, clock.time_ns())
+
+
+def _unapproved(case: CaseFile, retention: Retention, person: str, approved_by: str | None) -> str | None:
+    """Why the second person's word is missing; None: it's there, or none is asked for."""
+    if approved_by == person:
+        return f"{person} can't agree with themselves: a second person has to"
+    name = None if approved_by is not None else retention.needs_approval(case)
+    return (
+        None if name is None else f"of the class {name} nothing is erased unless a second person agrees (--approved-by)"
+    )
 
 
 def _known(reader: Reader, case: str) -> list[Fields]:

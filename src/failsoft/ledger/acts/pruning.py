@@ -14,6 +14,7 @@ Rules:
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from hashlib import sha256
 
 from attrs import frozen
 
@@ -92,7 +93,7 @@ def prune(
                 f"{location}: nothing may be taken out: {stopped_by or 'there is nothing before then'}"
             )
         last = max(last, told)
-        emitters = log.emitters_of_calls(last)
+        emitters, leaves = log.emitters_of_calls(last), log.leaves_of_calls(last)
         if last > told and not emitters:
             raise ErasureRefused(
                 f"{location}: nothing may be taken out: {stopped_by or 'there is no call before then'}"
@@ -105,7 +106,7 @@ def prune(
             raise ErasureRefused(f"{location}: {len(emitters)} processes wrote until then: choose an earlier time")
     place = None
     if last > told:
-        (place,) = acting.record(RecordsPruned(1, last, tuple(emitters), person, why))
+        (place,) = acting.record(RecordsPruned(1, last, tuple(emitters), leaves, person, why))
     with _Log(location) as log:
         if held := _held(log, last):
             raise ErasureRefused(f"{location}: {held} (since a moment ago): nothing was taken out, and {BEGUN}")
@@ -201,6 +202,14 @@ class _Log(Reader):
             f"SELECT emitter, min(eseq), max(eseq) FROM ledger_record WHERE {OF_CALLS} AND seq <= ? GROUP BY emitter"  # noqa: S608
         )
         return sorted((name, low, high) for name, low, high in self._rows(query, (last,)))
+
+    def leaves_of_calls(self, last: int) -> str:
+        """The SHA-256 over the leaves of the records of calls until there, whether their bytes are gone or not."""
+        query = f"SELECT leaf FROM ledger_record WHERE {OF_CALLS} AND seq <= ? ORDER BY seq"  # noqa: S608 -- our own
+        found = sha256()
+        for (leaf,) in self._rows(query, (last,)):
+            found.update(leaf)
+        return found.hexdigest()
 
     def prunable(self, last: int) -> tuple[int, list[bytes]]:
         """How many records of calls are still there until that place, and what they commit to."""

@@ -33,12 +33,14 @@ class RetentionClass:
         keep: days from then on.
         erasable: may payloads be erased within the period, on somebody's decision?
         source: the text that says so.
+        approval: must a second person agree before anything is erased?
     """
 
     after: str
     keep: int
     erasable: bool = True
     source: str = ""
+    approval: bool = False
 
 
 CLASSES: Mapping[str, RetentionClass] = MappingProxyType(
@@ -47,6 +49,7 @@ CLASSES: Mapping[str, RetentionClass] = MappingProxyType(
         "canceled-solicitation": RetentionClass("cancellation", round(6 * YEAR), source="FAR 4.805, table 4-1"),
         "contractor": RetentionClass("final-payment", round(3 * YEAR), erasable=False, source="FAR 4.703"),
         "investigation": RetentionClass("closed", 0, erasable=False, source="FAR 4.805, table 4-1"),
+        "eu-ai-act-log": RetentionClass("closed", 184, source="AI Act, articles 19(1) and 26(6)"),
     }
 )
 """The classes that come with failsoft."""
@@ -58,7 +61,7 @@ class CaseFile:
 
     Args:
         kinds: all that its records name.
-        events: the latest date of each.
+        events: the latest date of each, whichever was put on record last: an earlier one shortens nothing.
         holds: person and reason of those that stand. Who lifts one lifts one of theirs, if they set any, else the oldest.
     """
 
@@ -78,7 +81,8 @@ class CaseFile:
             found.series = case.get("series", found.series)
             match fields["type"]:
                 case Kind.CASE_EVENT:
-                    found.events[fields["event"]] = date.fromisoformat(fields["date"])
+                    told = date.fromisoformat(fields["date"])
+                    found.events[fields["event"]] = max(told, found.events.get(fields["event"], told))
                 case Kind.LEGAL_HOLD_SET:
                     found.holds.append((fields["person"], fields["why"]))
                 case Kind.LEGAL_HOLD_CLEARED:
@@ -116,6 +120,10 @@ class Retention:
         ends = [None if name is None else _end(self.classes[name], case) for name in self._names(case)]
         known = [each for each in ends if each is not None]
         return max(known) if len(known) == len(ends) else None
+
+    def needs_approval(self, case: CaseFile) -> str | None:
+        """The class of it that asks for a second person, if one does."""
+        return next((name for name, rules in self.classes_of(case) if rules.approval), None)
 
     def forbids(self, case: CaseFile, now_ns: int) -> str | None:
         """Why nothing of the case may be erased now; None: it may."""

@@ -62,7 +62,7 @@ KEEPING = MappingProxyType(
         "payload.erased": "{who} had what was asked and answered erased: {why}",
         "legal_hold.set": "{who} forbade to erase anything of this case: {why}",
         "legal_hold.cleared": "{who} lifted that again: {why}",
-        "case.event": "{who} put on record what happened with this case: {why}",
+        "case.event": "{who} put on record what happened with this case: {event} ({why})",
     }
 )
 """What became of a case."""
@@ -115,7 +115,9 @@ def changed(kind: str, fields: Fields) -> str:
         return f"{fields['adapter']}: its provider announced that the model {fields['model']} will go{end}"
     if kind in KEEPING:
         who = fields.get("person", "somebody")
-        return KEEPING[kind].format(who=who, why=fields.get("basis") or fields.get("why") or fields.get("event", ""))
+        return KEEPING[kind].format(
+            who=who, why=fields.get("basis") or fields.get("why", ""), event=fields.get("event", "")
+        )
     about = fields.get("adapter")
     said = CHANGES.get(kind, f"a record of the type {kind} refers to it")
     return f"{about}: {said}" if about else said

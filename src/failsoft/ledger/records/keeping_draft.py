@@ -32,7 +32,7 @@ def hold(record: LegalHold) -> Draft:
 def case_event(record: CaseEvent) -> Draft:
     """Something happened with a case."""
     fields: Fields = {"case": _case(record.case), "date": record.date, "event": identifier(record.event, "an event")}
-    return Draft(Kind.CASE_EVENT, {**fields, **_people(person=record.person)})
+    return Draft(Kind.CASE_EVENT, {**fields, "why": _words(record.why), **_people(person=record.person)})
 
 
 def transferred(record: LedgerTransferred) -> Draft:
@@ -46,6 +46,7 @@ def exported(record: ExportCreated) -> Draft:
     fields: Fields = {
         "recipient": identifier(record.recipient, "a recipient"),
         "manifest_sha256": record.manifest_sha256,
+        "why": _words(record.why),
         **_people(person=record.person),
     }
     return Draft(Kind.EXPORT_CREATED, fields)
@@ -57,6 +58,7 @@ def pruned(record: RecordsPruned) -> Draft:
         "first": record.first,
         "last": record.last,
         "emitters": [{"emitter": name, "first": first, "last": last} for name, first, last in record.emitters],
+        "leaves_sha256": record.leaves_sha256,
         "why": _words(record.why),
         **_people(person=record.person),
     }

@@ -64,15 +64,15 @@ REQUIRED = MappingProxyType(
         Kind.PAYLOAD_ERASED: frozenset({"basis", "person"}),
         Kind.LEGAL_HOLD_SET: frozenset({"case", "person", "why"}),
         Kind.LEGAL_HOLD_CLEARED: frozenset({"case", "person", "why"}),
-        Kind.CASE_EVENT: frozenset({"case", "date", "event", "person"}),
-        Kind.RECORD_PRUNED: frozenset({"first", "last", "person", "why"}),
+        Kind.CASE_EVENT: frozenset({"case", "date", "event", "person", "why"}),
+        Kind.RECORD_PRUNED: frozenset({"emitters", "first", "last", "leaves_sha256", "person", "why"}),
         Kind.LEDGER_TRANSFERRED: frozenset({"to", "person", "why"}),
         Kind.REVIEW_RECORDED: frozenset({"call_id", "capability", "commitments", "decision", "person", "refs"}),
         Kind.OVERRIDE_RECORDED: frozenset({"call_id", "capability", "commitments", "decision", "person", "refs"}),
         Kind.APPEAL_RECORDED: frozenset({"call_id", "capability", "commitments", "person", "refs"}),
         Kind.LEDGER_FAILURE: frozenset({"from", "policy", "lost_at_most"}),
         Kind.LEDGER_RECOVERED: frozenset({"from", "to"}),
-        Kind.EXPORT_CREATED: frozenset({"recipient", "person", "manifest_sha256"}),
+        Kind.EXPORT_CREATED: frozenset({"recipient", "person", "manifest_sha256", "why"}),
     }
 )
 """Keys that a record of each type has besides the common ones."""

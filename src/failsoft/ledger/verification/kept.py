@@ -57,6 +57,7 @@ class KeptPayloads:
     _unusable: str | None = None
     _missing: dict[str, tuple[int, str, str | None]] = field(factory=dict[str, tuple[int, str, str | None]])
     _erasures: dict[str, int] = field(factory=dict[str, int])
+    _unpruned: list[int] = field(factory=list[int])
 
     def __attrs_post_init__(self) -> None:
         self.rows = self.source.payloads()
@@ -94,9 +95,19 @@ class KeptPayloads:
             self._erasures[each] = index
         self._settle()
 
+    def prune(self, index: int, last: int) -> None:
+        """A pruning: records up to there still commit to what's gone already where it was interrupted."""
+        gone = [digest for digest, (place, _, _) in self._missing.items() if place <= last]
+        for digest in gone:
+            del self._missing[digest]
+        if gone:
+            self._unpruned.append(index)
+
     def end(self, report: Report) -> None:
         """No record follows."""
         self._settle()
+        for index in self._unpruned:
+            report(INCOMPLETE, "the pruning that it declares isn't finished: run it again", index)
         for _, (index, path, _) in sorted(self._missing.items(), key=lambda each: each[1]):
             report(TAMPERED, f"its payload {path!r:.40} is missing, and no record says that it was erased", index)
         for name, index in self._erasures.items():

@@ -16,7 +16,7 @@ from failsoft.errors import LedgerInvalid
 from failsoft.ledger.checkpoints.signer import SignerRefused, extends
 from failsoft.ledger.disk import sync_folder
 from failsoft.ledger.format.merkle import Frontier
-from failsoft.ledger.format.note import MAX_NOTE, NoteInvalid, VerifierKey
+from failsoft.ledger.format.note import ED25519, MAX_NOTE, NoteInvalid, VerifierKey
 from failsoft.ledger.keys.ed25519 import Signed, open_checkpoint
 from failsoft.ledger.location import Location, locate
 from failsoft.ledger.store import UNREADABLE, Source
@@ -69,7 +69,7 @@ def monitor(state: Path, ledger: str | Path | Location, keys: Sequence[VerifierK
             raise _Ended(UNUSABLE, str(error)) from None
         try:
             source.begin()
-            now, note = _newest(source, keys, kept)
+            now, note = _newest(source, keys, before)
             told = _compared(source, before, now)
         except (*UNREADABLE, TypeError, ValueError) as error:
             raise _Ended(
@@ -93,16 +93,17 @@ def _state(state: Path, keys: Sequence[VerifierKey]) -> Signed | None:
         return None
     except (OSError, NoteInvalid) as error:
         raise _Ended(UNUSABLE, f"{state}: what was seen last can't be read ({error})") from None
-    if found.forged or (keys and not found.by_log):
+    if found.forged or (keys and not any(key.kind == ED25519 for key in found.by)):
         raise _Ended(UNUSABLE, f"{state}: what was seen last isn't signed by the keys that you gave")
     return found
 
 
-def _newest(source: Source, keys: Sequence[VerifierKey], kept: int | None) -> tuple[Signed, bytes]:
+def _newest(source: Source, keys: Sequence[VerifierKey], before: Signed | None) -> tuple[Signed, bytes]:
     row = source.execute("SELECT size, note FROM ledger_checkpoint ORDER BY size DESC LIMIT 1").fetchone()
     if row is None:
-        if kept is not None:
-            raise _Ended(FORKED, f"rolled back: a checkpoint of {kept} records was seen, and there's none any more")
+        if before is not None:
+            size = before.checkpoint.size
+            raise _Ended(FORKED, f"rolled back: a checkpoint of {size} records was seen, and there's none any more")
         raise _Ended(INCOMPLETE, "there's no checkpoint yet: nothing to keep")
     try:
         found = open_checkpoint(row[1], keys)
@@ -110,6 +111,7 @@ def _newest(source: Source, keys: Sequence[VerifierKey], kept: int | None) -> tu
         raise _Ended(FORKED, f"the newest checkpoint isn't one: {error}") from None
     if found.forged:
         raise _Ended(FORKED, "the newest checkpoint has a signature that isn't its key's")
+    _same_log(source, before, found.checkpoint.origin)
     if keys and not found.by_log:
         raise _Ended(INCOMPLETE, "the newest checkpoint isn't signed by a key of the log that you gave")
     if found.checkpoint.size != row[0]:
@@ -117,16 +119,17 @@ def _newest(source: Source, keys: Sequence[VerifierKey], kept: int | None) -> tu
     return found, row[1]
 
 
+def _same_log(source: Source, before: Signed | None, origin: str) -> None:
+    own = source.execute("SELECT origin FROM ledger_log").fetchone()
+    if own is None or own[0] != origin:
+        raise _Ended(FORKED, f"the newest checkpoint is of another log, {origin!r:.80}")
+    if before is not None and before.checkpoint.origin != origin:
+        raise _Ended(FORKED, f"another log: {before.checkpoint.origin!r:.80} was seen, and this is {origin!r:.80}")
+
+
 def _compared(source: Source, before: Signed | None, now: Signed) -> str:
     newest = now.checkpoint
-    origin = source.execute("SELECT origin FROM ledger_log").fetchone()
     size, data = source.execute("SELECT size, frontier FROM ledger_head").fetchone() or (0, b"")
-    if origin is None or origin[0] != newest.origin:
-        raise _Ended(FORKED, f"the newest checkpoint is of another log, {newest.origin!r:.80}")
-    if before is not None and before.checkpoint.origin != newest.origin:
-        raise _Ended(
-            FORKED, f"another log: {before.checkpoint.origin!r:.80} was seen, and this is {newest.origin!r:.80}"
-        )
     if before is not None and before.checkpoint.size > newest.size:
         raise _Ended(
             FORKED,

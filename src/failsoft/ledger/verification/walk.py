@@ -9,7 +9,8 @@ Rules:
 4. A call is started once and ends at most once; its end names the start's leaf, an amendment the end's. That it was
    orphaned is what another process concluded: the call's own emitter, which had lost its database for a while, may end it
    all the same. What a person decides about it (`failsoft.ledger.verification.walk_persons`) names the record of its answer.
-5. What it commits to is kept: see `failsoft.ledger.verification.kept`.
+5. What it commits to is kept: see `failsoft.ledger.verification.kept`. One without its bytes was pruned: see
+   `failsoft.ledger.verification.pruned`.
 
 State kept: one line for each emitter and each open call; nothing for what's finished.
 """
@@ -35,6 +36,7 @@ from failsoft.ledger.records.schema import FORMAT, PRUNABLE, RELATIONS, REQUIRED
 from failsoft.ledger.store import Source
 from failsoft.ledger.verification.hashes import subtree_problem
 from failsoft.ledger.verification.kept import KeptPayloads
+from failsoft.ledger.verification.pruned import Pruned
 from failsoft.ledger.verification.walk_persons import ACTS, ANSWERS, EARLIER, check_act, check_need
 
 Report = Callable[[str], None]
@@ -67,10 +69,6 @@ class OpenCall:
     emitter: str
 
 
-_Bare = tuple[int, int, dict[str, tuple[int, int]]]
-"""First and last place of records without bytes, and the lowest and highest number of each emitter among them."""
-
-
 @define
 class Walk:
     """What is known after the records so far.
@@ -91,13 +89,13 @@ class Walk:
     first_key: str | None = None
     declared: tuple[int, str] | None = None
     steps_back: int = 0
-    pruned: int = 0
     _ts: str = ""
-    _bares: list[_Bare] = field(factory=list[_Bare])
     payloads: KeptPayloads = field(init=False)
+    pruned: Pruned = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.payloads = KeptPayloads(self.source)
+        self.pruned = Pruned(self.source)
 
     def expect(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """These rows come next."""
@@ -115,7 +113,7 @@ class Walk:
         if block is not None and (wrong := subtree_problem(self.source, index // BLOCK, block)):
             problem(wrong)
         if body is None:
-            self._bare(index, row, problem)
+            self._bare(index, leaf, row, problem)
             return
         if sha256(b"\x00" + body).digest() != leaf:
             problem("its bytes don't hash to its leaf: it was changed")
@@ -124,19 +122,14 @@ class Walk:
             kind = self._common(index, fields, row, problem)
             if kind is not None:
                 self.kinds[fields["type"]] += 1
+                self.pruned.kept(index, kind, leaf)
                 self._own(kind, index, leaf, fields, problem)
         except canonical.ProfileError as error:
             problem(f"its bytes are no record's: {error}")
         except (KeyError, TypeError, AttributeError, ValueError):
             problem("it's malformed: a part of it is missing or of the wrong type")
 
-    def end(self, problem: Callable[[int, str], None]) -> None:
-        """No record follows; `problem` is told of which record something is wrong."""
-        for first, last, _ in self._bares:
-            more = f", and {last - first} more after it" if last > first else ""
-            problem(first, f"its bytes are missing, and no record says that it was pruned{more}")
-
-    def _bare(self, index: int, row: tuple[Any, ...], problem: Report) -> None:
+    def _bare(self, index: int, leaf: bytes, row: tuple[Any, ...], problem: Report) -> None:
         """A record without its bytes: what's left of it must fit, and a later one must say that it was pruned."""
         emitter, number, kind = row[3], row[4], row[6]
         if kind not in PRUNABLE or type(number) is not int or any(each is not None for each in (row[5], *row[7:])):
@@ -146,28 +139,7 @@ class Walk:
         if state.ended or number != state.next:
             problem(f"it's number {number} of its emitter, after {state.next - 1}: records are missing or exchanged")
         state.next = number + 1
-        if self._bares and self._bares[-1][1] == index - 1:
-            first, _, numbers = self._bares.pop()
-        else:
-            first, numbers = index, {}
-        low, _ = numbers.get(str(emitter), (number, number))
-        numbers[str(emitter)] = (low, number)
-        self._bares.append((first, index, numbers))
-        self.pruned += 1
-
-    def _pruning(self, index: int, fields: Fields, problem: Report) -> None:
-        first, last = fields["first"], fields["last"]
-        claimed = {each["emitter"]: (each["first"], each["last"]) for each in fields.get("emitters", ())}
-        if type(first) is not int or type(last) is not int or not 0 < first <= last < index:
-            problem("it says that records were pruned that can't have been")
-            return
-        left: list[_Bare] = []
-        for bare in self._bares:
-            if not first <= bare[0] <= bare[1] <= last:
-                left += [part for part in _beyond(bare, first, last) if part[0] <= part[1]]
-            elif not all(low >= claimed[name][0] and high <= claimed[name][1] for name, (low, high) in bare[2].items()):
-                problem("it says of other records that they were pruned than those that are missing")
-        self._bares = left
+        self.pruned.bare(index, leaf, str(emitter), number)
 
     # --- what all have ------------------------------------------------------------------------------------------------
 
@@ -275,7 +247,8 @@ class Walk:
         if kind is Kind.PAYLOAD_ERASED:
             self._erasure(index, fields)
         elif kind is Kind.RECORD_PRUNED:
-            self._pruning(index, fields, problem)
+            last = self.pruned.said(index, fields, problem)
+            self.payloads.prune(index, last)
         elif kind is Kind.LEDGER_FAILURE:
             self.emitters[fields["emitter"]].failure = leaf.hex()
         elif kind is Kind.LEDGER_RECOVERED and fields["refs"]["failure"] != self.emitters[fields["emitter"]].failure:
@@ -344,11 +317,6 @@ class Walk:
             problem(f"{what} that it names is missing")
         elif sha256(row[0]).hexdigest() != digest:
             problem(f"{what} that it names was changed")
-
-
-def _beyond(bare: _Bare, first: int, last: int) -> tuple[_Bare, _Bare]:
-    """What of it lies before a range, and what behind."""
-    return (bare[0], min(bare[1], first - 1), bare[2]), (max(bare[0], last + 1), bare[1], bare[2])
 
 
 def _actor(fields: Fields) -> str | None:
