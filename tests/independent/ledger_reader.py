@@ -348,7 +348,7 @@ class Examination:
         return row
 
     def common(self, index: int, said: Document) -> None:
-        demand(said["v"] is not True and said["v"] == 1 and said["type"] in self.page.types)
+        demand(said["v"] is not True and said["v"] == 1 and text(said["type"]) in self.page.types)
         demand(UUID7.fullmatch(text(said["rid"])) and TIME.fullmatch(text(said["ts"])))
         demand(said["origin"] == self.origin and (index == 0) is (said["type"] == "log.opened"))
         if index:
@@ -397,7 +397,9 @@ class Examination:
 
     def configuration(self, said: Document) -> None:
         digests = [said["config_sha256"], *([said["lock_sha256"]] if "lock_sha256" in said else [])]
-        digests += [each["digest"] for each in listed(said.get("capabilities", [])) if "digest" in dictionary(each)]
+        answering = [each for each in listed(said.get("capabilities", [])) if "digest" in dictionary(each)]
+        demand(all("name" in each for each in answering))
+        digests += [each["digest"] for each in answering]
         for each in digests:
             demand(is_hash(each))
             data = self.artifacts.get(bytes.fromhex(each))

@@ -1,7 +1,4 @@
-"""Two verifiers, one of them written from the published page alone, say the same of every ledger file: whole, bad and hostile.
-
-The ledgers, and what is done to them, are those of the ledger's own tests.
-"""
+"""Two verifiers, one of them written from the published page alone, say the same of every ledger file: whole, bad and hostile."""
 
 from __future__ import annotations
 
@@ -9,52 +6,26 @@ import ast
 import json
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.independent.ledger_reader import Page, examine
+from tests.independent.agreeing import HERE, PAGE, agreed
+from tests.independent.ledger_reader import Page
 
-from failsoft.ledger.format.note import VerifierKey
+import test_ledger_flips as flips  # isort: skip
+import test_ledger_tampering as tampering  # isort: skip
+import test_threat_matrix as matrix  # isort: skip
+from attacked import World, in_a_file, lived  # isort: skip
+from signing import signing_in  # isort: skip
+
 from failsoft.ledger.keys.vault import _SQL as SQL_OF_KEYS
 from failsoft.ledger.location import InFile
 from failsoft.ledger.records.schema import PRUNABLE, RELATIONS, REQUIRED, Kind
 from failsoft.ledger.sqlite.schema import STATEMENTS as SQL
-from failsoft.ledger.verify import Verification, verify
-
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "ledger"))  # whose modules find each other so
-
-import test_ledger_tampering as tampering  # noqa: E402
-import test_threat_matrix as matrix  # noqa: E402
-from attacked import World, in_a_file, lived  # noqa: E402
-from signing import signing_in  # noqa: E402
-
-PAGE = (HERE.parents[1] / "docs" / "reference" / "ledger-format.md").read_text(encoding="utf-8")
 
 original, path, attacker = tampering.original, tampering.path, tampering.attacker
-
-
-def both(
-    place: InFile,
-    keys: Iterable[VerifierKey] = (),
-    given: Iterable[bytes] = (),
-    pins: Iterable[tuple[int, str]] = (),
-) -> tuple[Verification, int, list[str]]:
-    """What ours says, and the other's code and problems."""
-    ours = verify(place, keys=list(keys), checkpoints=list(given), pins=list(pins))
-    sealing = place.sealing
-    of_payloads = None if sealing is None else (sealing.path, sealing.key.secret)
-    code, problems = examine(place.path, PAGE, [str(each) for each in keys], list(given), pins, of_payloads)
-    return ours, code, problems
-
-
-def agreed(place: Path | InFile, **given: Any) -> int:
-    """The code that both give, which must be the same."""
-    ours, code, problems = both(InFile(place) if isinstance(place, Path) else place, **given)
-    assert ours.exit_code == code, ("\n".join(ours.summary()), problems)
-    return code
+whole, one_process = flips.whole, flips.one_process
 
 
 # --- the page is the code's ------------------------------------------------------------------------------------------------
@@ -125,7 +96,7 @@ def test_they_agree_on_the_threat_model(worlds: Callable[[bool], World], name: s
     assert isinstance(place, InFile)
     code = agreed(
         place, keys=matrix.KEYS if matrix.SIGNED[at] else [], pins=[] if pinned is None else [world.pins[pinned]]
-    )
+    ).exit_code
     if name == "nothing":
         assert code == 0
     elif not column.startswith("+") and opened is matrix.THREATS[name].opened:
@@ -136,7 +107,7 @@ def test_they_agree_on_the_threat_model(worlds: Callable[[bool], World], name: s
 
 
 def test_they_agree_on_a_ledger_that_nobody_touched(path: Path) -> None:
-    assert agreed(path) == 0
+    assert agreed(path).exit_code == 0
 
 
 @pytest.mark.parametrize("name", tampering.STATEMENTS)
@@ -144,7 +115,7 @@ def test_they_agree_on_a_change_by_sql(path: Path, attacker: sqlite3.Connection,
     attacker.execute(tampering.STATEMENTS[name][0])
     tampering.put_back(attacker)
     attacker.close()
-    assert agreed(path) == 1
+    assert agreed(path).exit_code == 1
 
 
 @pytest.mark.parametrize("name", tampering.EDITS)
@@ -159,7 +130,7 @@ def test_they_agree_on_a_body_that_breaks_a_rule(
     tampering.recompute(attacker)
     tampering.put_back(attacker)
     attacker.close()
-    assert agreed(path) == 1
+    assert agreed(path).exit_code == 1
 
 
 def copy_again(connection: sqlite3.Connection, index: int) -> None:
@@ -174,3 +145,17 @@ def copy_again(connection: sqlite3.Connection, index: int) -> None:
         connection.execute(
             "UPDATE ledger_record SET capability = ? WHERE seq = ?", (said["capability"].get("name"), index)
         )
+
+
+# --- damage ----------------------------------------------------------------------------------------------------------------
+
+
+def test_they_agree_whichever_bit_is_changed(whole: bytes, tmp_path: Path) -> None:
+    found = [agreed(tmp_path / "x.db").exit_code for _ in flips.flipped(whole, tmp_path / "x.db")]
+    assert set(found) >= {0, 1}
+
+
+@pytest.mark.parametrize("cut", [1, 4096, 8192, 8193, 50_000])
+def test_they_agree_on_a_file_that_was_cut(whole: bytes, tmp_path: Path, cut: int) -> None:
+    (tmp_path / "x.db").write_bytes(whole[:-cut])
+    assert agreed(tmp_path / "x.db").exit_code in (1, 3)
