@@ -14,6 +14,7 @@ from failsoft.ledger.checkpoints.signer import Signer
 from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.records import draft
 from failsoft.ledger.records.record import Built, Draft, Emitter, timestamp
+from failsoft.ledger.records.redaction import redact
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.sqlite.store import LedgerFile
 
@@ -60,7 +61,7 @@ class Log:
         return self.path
 
     def _emitter(self) -> Emitter:
-        return Emitter(self.file.origin, SystemClock(), self.random, redacting=True)
+        return Emitter(self.file.origin, SystemClock(), self.random, redact=redact)
 
     def _built(self, emitter: Emitter, what: Draft, second: float) -> Built:
         return emitter.build(what, START + int(second * 1_000_000_000), 10**18)

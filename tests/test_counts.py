@@ -12,10 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from benchmarks import call as benchmark
 
 from failsoft.core.effects import HttpReply, HttpRequest
 from failsoft.fault import Fault
+
+
+@pytest.fixture(autouse=True)
+def without_what_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenTelemetry and structlog are asked once they're imported, as earlier tests do."""
+    for name in ("opentelemetry.trace", "structlog"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
 
 OWN_PART = 130
 """The goal of the specification. See benchmarks/call.py for how it's counted."""

@@ -435,6 +435,7 @@ class Isolation:
             clock=self._clock,
             on_event=self._hearing.event,
             signing=self._signing,
+            secrets=lambda: {each for adapter in self._adapters.values() for each in adapter.secrets},
             redacting=self._config.ledger.redact,
         )
         ledger.open()

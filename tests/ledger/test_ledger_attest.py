@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ledgers import SystemClock, rows
+from signing import KEY, NEXT, signing_in, write
 from tests.logs import Log, Process, at, attempt, by, snapshot
 
 from failsoft.errors import LedgerInvalid
+from failsoft.ledger.acts.rotation import rotate
 from failsoft.ledger.locks import LiveFile
 from failsoft.ledger.reading.attest import ATTESTED, SENT, UNDECIDED, Attestation, attest
 from failsoft.ledger.records import draft
@@ -320,7 +323,7 @@ def test_many_configurations_dont_fill_the_memory(log: Log, monkeypatch: pytest.
 def test_records_that_are_written_meanwhile_arent_looked_at(
     log: Log, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def verified(path: Path, *, pins: object) -> object:
+    def verified(path: Path, **_: object) -> object:
         found = verify(path)
         process.call("c1", 2, attempt())
         return found
@@ -356,3 +359,37 @@ def test_a_record_that_hashes_well_and_isnt_one_is_a_sentence(
     damage(process)
     with pytest.raises(LedgerInvalid, match="aren't where failsoft writes them"):
         looked(log)
+
+
+class TestSigned:
+    """By whoever brings a key along, of a log that's signed."""
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        write(tmp_path / "x.db", 0)
+        return tmp_path / "x.db"
+
+    def test_what_the_key_vouches_for_is_attested(self, path: Path) -> None:
+        found = attest(path, "openai", first(path), keys=[KEY.verifier])
+        assert found.exit_code == ATTESTED, found.reasons
+        assert "records were verified: verified (root" in found.shown[-1]
+        assert not any("no pin was given" in each or "what's signed ends there" in each for each in found.limits)
+
+    def test_of_another_key_nothing_is(self, path: Path) -> None:
+        found = attest(path, "openai", first(path), keys=[NEXT.verifier])
+        assert found.exit_code == UNDECIDED
+
+    def test_where_only_a_checkpoint_is_signed_by_it_that_is_said(self, path: Path) -> None:
+        began = first(path)
+        rotate(path, signing_in(path.parent), NEXT, clock=SystemClock(), actor="jdoe", why="yearly")
+        write(path, 0, key=NEXT)
+        assert attest(path, "openai", began, keys=[KEY.verifier, NEXT.verifier]).exit_code == ATTESTED
+        found = attest(path, "openai", began, keys=[KEY.verifier])
+        assert found.exit_code == UNDECIDED
+        assert any("are of a key that you didn't give" in each for each in found.reasons)
+        assert any("what's signed ends there" in each for each in found.limits)
+
+
+def first(path: Path) -> str:
+    began: str = rows(path, "SELECT ts FROM ledger_record WHERE seq = 0")[0][0]
+    return began

@@ -115,6 +115,7 @@ def test_a_signed_head_without_a_checkpoint_is_not_enough(tmp_path: Path) -> Non
     ledger.close()
     assert (found.exit_code, found.covered) == (2, None)
     assert "no checkpoint is signed" in told(found)
+    assert {each.index for each in found.problems} == {None}
 
 
 def test_each_given_key_must_have_been_used(path: Path) -> None:
@@ -233,6 +234,7 @@ def test_checkpoints_of_no_records_and_of_too_many_are_named(path: Path) -> None
         "a stored checkpoint is of no records",
         "a checkpoint covers more records than there are",
     ]
+    assert {each.index for each in found.problems} == {None}
 
 
 def test_a_signature_that_claims_the_key_is_forgery(path: Path) -> None:
@@ -243,7 +245,8 @@ def test_a_signature_that_claims_the_key_is_forgery(path: Path) -> None:
     assert "isn't that of its key" in told(found)
     attack(path, ("UPDATE ledger_checkpoint SET note = ? WHERE size = 17", (forged,)))
     assert verify(path).exit_code == 0  # who brings no key can't know
-    assert "a signature that isn't its key's" in told(verify(path, keys=KEYS))
+    found = verify(path, keys=KEYS)
+    assert [each.index for each in found.problems if "a signature that isn't its key's" in each.what] == [16]
 
 
 def test_a_pinned_checkpoint_that_proves_nothing_is_not_passed_over(path: Path) -> None:
@@ -364,6 +367,7 @@ def test_another_logs_key_covers_nothing_of_this_one(path: Path) -> None:
         found = verify(path, keys=[KEY.verifier, other.verifier], hashes_only=hashes_only)
         assert (found.exit_code, found.size, found.head_signed) == (1, before + 4, False)
         assert "declares another key, and no checkpoint of the former one covers it" in told(found)
+        assert {each.index for each in found.problems} == {None}
     seen = monitor(path.with_name("seen"), path, [KEY.verifier, other.verifier])
     assert (seen.exit_code, "isn't signed by a key of the log" in seen.told) == (2, True)
 

@@ -120,6 +120,7 @@ def pragma(path: Path, setting: str) -> None:
         (lambda path: path.write_bytes(b"x" * 9000), "can't be read"),
         (lambda path: pragma(path, "application_id = 1"), "not a ledger"),
         (lambda path: pragma(path, "user_version = 2"), "format 2"),
+        (lambda path: pragma(path, "user_version = 0"), "format 0"),
     ],
 )
 def test_what_is_no_ledger_says_what_it_is(path: Path, tmp_path: Path, change: Any, told: str) -> None:

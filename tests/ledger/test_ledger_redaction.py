@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ledgers import SystemClock, completed, ledger_at, settled, started
+from pydantic import BaseModel, SecretStr
 
+from failsoft import Audit, Capability, Isolation
 from failsoft.ledger.location import InFile
 from failsoft.ledger.read import read
-from failsoft.ledger.records.redaction import redact
+from failsoft.ledger.records.redaction import redact, redactor
 from failsoft.ledger.verify import verify
+from failsoft.testing import FaultTransport, faults
 
 # Assembled here, so that no scanner of repositories takes them for real ones.
 PEM = (
@@ -123,3 +127,64 @@ def test_where_it_is_off_all_is_kept(tmp_path: Path) -> None:
     assert secret.encode() in (tmp_path / "x.db").read_bytes()
     with read(InFile(tmp_path / "x.db")) as reader:
         assert "redacted" not in reader.call("c1")[0].fields
+
+
+# --- the application's own ------------------------------------------------------------------------------------------------
+
+OWN = 'own "key/1'
+
+
+@pytest.mark.parametrize("patterns", [True, False])
+def test_its_own_keys_are_taken_out_whatever_they_look_like(patterns: bool) -> None:
+    plain, found = redactor(lambda: [OWN, OWN + "2"], patterns=patterns)(
+        f"{OWN}2 {OWN} {json.dumps(OWN)} {CREDENTIALS['aws-access-key']}".encode()
+    )
+    assert found == {"own-key": 3, **({"aws-access-key": 1} if patterns else {})}
+    assert plain.startswith(b'[redacted: own-key] [redacted: own-key] "[redacted: own-key]"')
+    assert (b"AKIA" in plain) == (not patterns)
+
+
+def test_they_are_those_of_the_moment() -> None:
+    keys = ["first-key"]
+    redacting = redactor(lambda: keys, patterns=True)
+    assert redacting(b"first-key second-key") == (b"[redacted: own-key] second-key", {"own-key": 1})
+    keys[:] = ["second-key"]
+    assert redacting(b"first-key second-key") == (b"first-key [redacted: own-key]", {"own-key": 1})
+
+
+class Asked(BaseModel):
+    nsn: Annotated[str, Audit.public]
+    tags: Annotated[list[str], Audit.public]
+    count: Annotated[int, Audit.public]
+    text: str
+
+
+class Echo(Capability[Asked, str]):
+    """Say it again."""
+
+    def fallback(self, request: Asked) -> str:
+        return request.text
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_of_a_call_no_byte_has_the_key_that_it_is_made_with(tmp_path: Path, kept: bool) -> None:
+    own, pasted = "unread-key-0001", CREDENTIALS["github-token"]
+    config = {
+        "ledger": {"url": f"sqlite:///{tmp_path}/x.db", "redact": not kept},
+        "adapters": {
+            "gpt": {"provider": "openai", "model": "gpt-4.1-2025-04-14", "api_key": SecretStr(own), "attempts": 1}
+        },
+        "capabilities": {"echo": {"adapters": ["gpt"]}},
+    }
+    asked = Asked(nsn=f"5310 {own}", tags=[pasted, "x"], count=2, text=f"is {own} or {pasted} a key?")
+    with Isolation(config, capabilities=[Echo], sync_transport=FaultTransport(faults.SERVER_ERROR)) as isolation:
+        assert isolation[Echo].sync(asked).value == asked.text
+    everything = b"".join(each.read_bytes() for each in tmp_path.iterdir())
+    assert own.encode() not in everything
+    assert (pasted.encode() in everything) == kept
+    with read(InFile(tmp_path / "x.db")) as reader:
+        (start,) = reader.records("call.started")
+    told = pasted if kept else "[redacted: github-token]"
+    assert start.fields["facts"] == {"nsn": "5310 [redacted: own-key]", "tags": [told, "x"], "count": 2}
+    assert start.fields["redacted"] == {"own-key": 3, **({} if kept else {"github-token": 3})}
+    assert verify(tmp_path / "x.db").exit_code == 0

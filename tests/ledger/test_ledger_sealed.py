@@ -17,8 +17,9 @@ from tests.postgres_server import PostgresServer
 
 from failsoft.context import CallContext
 from failsoft.core.effects import Recorded, Unrecorded
-from failsoft.core.evidence import RetirementNotice
+from failsoft.core.evidence import LegalHold, RetirementNotice
 from failsoft.errors import ConfigurationError, LedgerInvalid, PayloadSealed
+from failsoft.ledger.acts.erasure import Acting
 from failsoft.ledger.format.note import NoteInvalid
 from failsoft.ledger.keys import vault as vault_module
 from failsoft.ledger.keys.vault import CaseKey, Kept, PayloadKey, Sealing, Vault, VaultFailed
@@ -97,6 +98,8 @@ class TestPayloadKeys:
         [
             "",
             "canary",
+            "x" + KEY.to_text(),
+            KEY.to_text().replace("PAYLOAD", "PRIVATE"),
             "PAYLOAD+KEY+canary",
             KEY.to_text()[:-8] + "AAAAAAA=",
             f"PAYLOAD+KEY+{OTHER.id}+" + KEY.to_text()[29:],
@@ -392,6 +395,22 @@ class TestGuards:
         ledger.open()
         ledger.close()
         assert verify(place).exit_code == 0
+
+    def test_many_records_without_payloads_hide_nothing_of_that(self, place: InFile) -> None:
+        wrote(place, "c1")
+        acting = Acting(place, SystemClock())
+        acting.record(*(LegalHold("SPE4A7-26-R-0001", True, "u-9", f"claim {number}") for number in range(100)))
+        with pytest.raises(LedgerInvalid, match="payloads are encrypted"):
+            ledger_in(InFile(place.path)).open()
+
+    def test_what_is_in_clear_all_the_same_is_said(self, place: InFile, monkeypatch: pytest.MonkeyPatch) -> None:
+        wrote(place, "c1")
+        assert "though others before them are encrypted" not in " ".join(verify(place).summary())
+        monkeypatch.setattr("failsoft.ledger.checkpoints.opening.NEWEST", 0)
+        wrote(InFile(place.path), "c2")
+        found = verify(place)
+        assert found.exit_code == 0
+        assert "4 payloads are in clear, though others before them are encrypted" in found.notes
 
     def test_a_damaged_record_hides_nothing_of_that(self, place: InFile) -> None:
         wrote(place, "c1")

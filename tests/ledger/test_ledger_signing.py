@@ -481,6 +481,25 @@ def test_an_anchor_file_grows_and_tells_its_newest(tmp_path: Path) -> None:
     assert anchor.newest(NEXT.verifier) is None
 
 
+def test_of_a_large_anchor_file_the_end_counts(tmp_path: Path) -> None:
+    anchor = FileAnchor(tmp_path / "a")
+    anchor.path.write_bytes(notes(9)[0] + b"\n" + b"x" * (1 << 18))
+    for note in notes(5, 6):
+        anchor.put(note)
+    newest = anchor.newest(KEY.verifier)
+    assert newest is not None
+    assert newest.size == 6  # the 9 is out of sight
+
+
+def test_an_anchor_keeps_no_file_open_and_all_may_read_it(tmp_path: Path) -> None:
+    anchor = FileAnchor(tmp_path / "a")
+    before = len(os.listdir("/proc/self/fd"))
+    for note in notes(*range(1, 20)):
+        anchor.put(note)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert anchor.path.stat().st_mode & 0o777 == 0o644 & ~os.umask(os.umask(0))
+
+
 def test_what_an_anchor_file_holds_besides_is_passed_over(tmp_path: Path) -> None:
     anchor = FileAnchor(tmp_path / "a")
     (whole,) = notes(4)

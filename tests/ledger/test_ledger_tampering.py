@@ -251,8 +251,19 @@ EDITS: dict[str, tuple[int, Callable[[dict[str, Any]], object], str]] = {
     ),
     "config unknown": (2, lambda b: b.update(config_sha256="00" * 32), "configuration that it names is missing"),
     "case of 129 bytes": (5, lambda b: b["case"].update(id="x" * 129), "a name in it"),
+    "case of no text": (5, lambda b: b["case"].update(id=5), "malformed"),
     "case of none": (5, lambda b: b["case"].update(id=""), "a name in it"),
     "actor with format characters": (5, lambda b: b["actor"].update(id="a\u200bb"), "a name in it"),
+    "actor without an id": (5, lambda b: b["actor"].pop("id"), "malformed"),
+    "on whose behalf, with a line end": (5, lambda b: b["actor"].update(on_behalf_of="a\n"), "a name in it"),
+    "kind of the case": (5, lambda b: b["case"].update(kind="\x1b[31m"), "a name in it"),
+    "series of the case": (5, lambda b: b["case"].update(series="x" * 129), "a name in it"),
+    "a label": (5, lambda b: b.update(labels=["CUI", "a\u202eb"]), "a name in it"),
+    "labels no list": (5, lambda b: b.update(labels=5), "malformed"),
+    "host": (1, lambda b: b.update(host="a\tb"), "a name in it"),
+    "recipient": (5, lambda b: b.update(recipient=""), "a name in it"),
+    "who agreed": (5, lambda b: b.update(approved_by="\n"), "a name in it"),
+    "an event": (5, lambda b: b.update(event="\n"), "a name in it"),
     "capability not in NFC": (5, lambda b: b["capability"].update(name="e\u0301"), "a name in it"),
     "emitter in upper case": (5, lambda b: b.update(emitter="A" * 32), "malformed"),
     "version not given": (5, lambda b: b.pop("v"), "malformed"),
@@ -291,6 +302,28 @@ def test_an_amendment_of_anything_but_its_own_calls_end_is_caught(
     edit(attacker, 3 + 2 * CALLS, lambda body: body["refs"].update(completed=leaf.hex()))
     recompute(attacker)
     assert "amends a record that isn't its call's" in said(after(attacker, path))
+
+
+def test_a_name_has_up_to_128_bytes(path: Path, attacker: sqlite3.Connection) -> None:
+    edit(
+        attacker,
+        283,
+        lambda body: body["actor"].update(id="x" * 128) if "actor" in body else body.update(person="x" * 128),
+    )
+    recompute(attacker)
+    assert "a name in it" not in said(after(attacker, path))
+
+
+def test_a_call_whose_end_came_too_late_and_is_only_amended_has_ended(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db", random_bytes=seeded())
+    ledger.open()
+    begin = ledger.submit(started("c1"))
+    settled(begin)
+    nowhere = type("Nowhere", (), {"leaf": None})()
+    ledger.submit(CallAmended("c1", "classify-item", "1", nowhere, "answered", True, None, CONTEXT, 9))
+    ledger.close()
+    found = verify(tmp_path / "x.db")
+    assert (found.exit_code, found.kinds["call.amended"]) == (0, 1), said(found)
 
 
 def test_an_emitters_time_may_stand_still(path: Path, attacker: sqlite3.Connection) -> None:
@@ -346,7 +379,7 @@ def test_an_emptied_ledger_is_unusable(path: Path, attacker: sqlite3.Connection)
     assert after(attacker, path).exit_code == 3
 
 
-@pytest.mark.parametrize("name", ["empty", "text", "database", "newer", "journal", "nothing"])
+@pytest.mark.parametrize("name", ["empty", "text", "database", "newer", "older", "journal", "nothing"])
 def test_what_is_no_ledger_is_neither_verified_nor_opened(path: Path, name: str) -> None:
     connection = sqlite3.connect(path)
     if name == "empty":
@@ -357,6 +390,8 @@ def test_what_is_no_ledger_is_neither_verified_nor_opened(path: Path, name: str)
         connection.execute("PRAGMA application_id = 0")
     elif name == "newer":
         connection.execute("PRAGMA user_version = 2")
+    elif name == "older":
+        connection.execute("PRAGMA user_version = 0")
     elif name == "journal":
         path.with_name("x.db-journal").write_bytes(b"x")
     elif name == "nothing":
@@ -366,7 +401,8 @@ def test_what_is_no_ledger_is_neither_verified_nor_opened(path: Path, name: str)
     assert found.exit_code == 3
     assert found.summary()[0] == "unusable"
     if name != "nothing":
-        with pytest.raises(LedgerInvalid, match=r"x\.db"):
+        way = {"newer": "use a newer one", "older": "of no failsoft that was released"}.get(name, "")
+        with pytest.raises(LedgerInvalid, match=rf"x\.db.*{way}"):
             ledger_at(path).open()
 
 
@@ -650,6 +686,15 @@ def test_the_exit_code_is_that_of_the_worst_problem(codes: tuple[int, ...], wors
     for code in codes:
         findings.add(Problem(code, "what"))
     assert findings.code == worst
+
+
+def test_a_pin_of_no_records_holds_of_every_log_and_another_of_none(path: Path) -> None:
+    empty = hashlib.sha256(b"").hexdigest()
+    found = verify(path, pins=[(0, empty)])
+    assert (found.exit_code, found.pinned) == (0, 0)
+    found = verify(path, pins=[(0, "00" * 32), (0, empty)])
+    assert found.exit_code == 1
+    assert "a log of no records has another root" in said(found)
 
 
 def test_every_pin_is_held_against_the_log(path: Path) -> None:

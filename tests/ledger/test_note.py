@@ -17,6 +17,7 @@ from failsoft.errors import ConfigurationError
 from failsoft.ledger.format.note import (
     COSIGNATURE,
     ED25519,
+    MAX_NOTE,
     Checkpoint,
     Note,
     NoteInvalid,
@@ -296,3 +297,10 @@ def test_whatever_comes_is_a_key_or_refused(text: str) -> None:
     for parse in (VerifierKey.parse, SigningKey.parse):
         with pytest.raises(NoteInvalid):
             parse(text)
+
+
+def test_a_note_has_a_bounded_size() -> None:
+    for size, bounded in ((MAX_NOTE, False), (MAX_NOTE + 1, True)):
+        with pytest.raises(NoteInvalid) as caught:
+            Note.parse(b"x" * size)
+        assert (f"more than {MAX_NOTE}" in str(caught.value)) is bounded

@@ -49,6 +49,13 @@ class TestQuestions:
         assert isinstance(found, Unasked)
         assert found.reason == f"{why}: it was erased, or never recorded"
 
+    def test_of_which_something_was_taken_out_arent_put(self, place: Path) -> None:
+        call_id = asked(place, name="AKIA" + "IOSFODNN7EXAMPLE").call_id
+        with read(place) as reader:
+            found = question(reader, call_id)
+        assert isinstance(found, Unasked)
+        assert found.reason.startswith("what looked like a credential was taken out")
+
     def test_whose_answer_was_never_recorded_arent_put(self, place: Path) -> None:
         from tests.replay.test_replay_hostile import wrote
 

@@ -62,14 +62,17 @@ Keys = Annotated[
 ]
 
 
+Checkpoints = Annotated[
+    list[Path] | None,
+    typer.Option(help="A file of signed checkpoints, from your own keeping: one, or an anchor's."),
+]
+
+
 def verify(
     ledger: Ledger,
     pin: Pin = None,
     key: Keys = None,
-    checkpoint: Annotated[
-        list[Path] | None,
-        typer.Option(help="A file of signed checkpoints, from your own keeping: one, or an anchor's."),
-    ] = None,
+    checkpoint: Checkpoints = None,
     hashes_only: Annotated[
         bool,
         typer.Option("--hashes-only", help="Look at nothing but a ledger's hashes: quick, between full verifications."),
@@ -106,6 +109,8 @@ def _bundle_at(place: Location) -> Path | None:
     except LedgerInvalid:
         pass
     try:
+        if not place.path.is_file():  # a pipe would have it wait
+            return None
         with place.path.open("rb") as file:
             return place.path if file.read(4) == b"PK\3\4" else None
     except OSError:

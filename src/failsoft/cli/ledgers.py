@@ -8,6 +8,7 @@ import attrs
 import typer
 
 from failsoft.cli.application import Json
+from failsoft.cli.evidence import Checkpoints, Keys, checkpoints_in
 from failsoft.cli.moments import HOW, beginning, ending
 from failsoft.cli.pinned import Pin
 from failsoft.cli.place import Ledger
@@ -48,6 +49,8 @@ def attest_command(
         ),
     ] = None,
     pin: Pin = None,
+    key: Keys = None,
+    checkpoint: Checkpoints = None,
     as_json: Json = False,
 ) -> None:
     """Look whether a call was sent to a provider: what the ledger proves, and what it can't, in sentences.
@@ -55,7 +58,8 @@ def attest_command(
     The ledger is verified on the way. Times are the records' own, by the clock of who wrote them, in UTC.
     """
     with explained(as_json, code=UNDECIDED):
-        found = attest(ledger, never, since, until, pins=pin or [])
+        pinned = [each for path in checkpoint or [] for each in checkpoints_in(path)]
+        found = attest(ledger, never, since, until, pins=pin or [], keys=key or [], checkpoints=pinned)
     if as_json:
         print_json(
             {**attrs.asdict(found, filter=lambda each, _: each.name != "attempts"), "attempts": dict(found.attempts)}

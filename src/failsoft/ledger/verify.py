@@ -255,6 +255,8 @@ def _notes(walk: Walk, hashes: Hashes) -> Iterator[str]:
         yield f"{hashes.bare} records are without their bytes: whether the log says so wasn't checked"
     if walk.payloads.erased:
         yield f"{walk.payloads.erased} payloads were erased, as the log says"
+    if walk.payloads.clear_again:
+        yield f"{walk.payloads.clear_again} payloads are in clear, though others before them are encrypted"
     if walk.payloads.sealed:
         yield f"{walk.payloads.sealed} payloads are encrypted and weren't opened: their content wasn't checked"
 

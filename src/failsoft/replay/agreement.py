@@ -112,6 +112,10 @@ def question(reader: Reader, call_id: str) -> Question | Unasked:
     except Damaged as error:
         return Unasked(call_id, str(error))
     got = call.got
+    if call.redacted:
+        return Unasked(
+            call_id, "what looked like a credential was taken out of what's on record: it would be another one"
+        )
     if call.request.data is None:
         return Unasked(call_id, f"its request {call.request.why}")
     if got is None or got.kind is None:

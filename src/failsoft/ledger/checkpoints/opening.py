@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.checkpoints.signer import Signer, SignerRefused
@@ -10,10 +11,13 @@ from failsoft.ledger.format import canonical
 from failsoft.ledger.format.merkle import BLOCK, Frontier, leaf_hash
 from failsoft.ledger.format.note import Checkpoint
 from failsoft.ledger.records.schema import FORMAT, Kind
-from failsoft.ledger.store import Found, Queries
+from failsoft.ledger.store import OF_CALLS, Found, Queries
 
 NEWEST = 64
-"""Records that a quick look reads."""
+"""Records of calls that a quick look reads, until one has payloads."""
+
+LATELY = 10_000
+"""Records among which it looks for a copy having been made."""
 
 Anchored = Callable[[], Sequence[Checkpoint]]
 """The newest checkpoints that anchors show."""
@@ -73,19 +77,21 @@ def check_log(connection: Queries, name: str, signer: Signer | None, anchored: A
 
 
 def _newest(connection: Queries, size: int) -> tuple[bool, str]:
-    """Are the newest payloads encrypted, and where was the log copied? As far as its newest records say."""
-    copied_to, sealed = "", None
-    query = "SELECT body FROM ledger_record WHERE seq >= ? AND body IS NOT NULL ORDER BY seq DESC"
-    for (body,) in connection.execute(query, (size - NEWEST,)):
-        try:
-            fields = canonical.read(body)
-        except canonical.ProfileError:
-            continue
-        if sealed is None and "commitments" in fields:
-            sealed = "dek" in fields
-        if fields.get("type") == Kind.LEDGER_TRANSFERRED:
-            copied_to = copied_to or str(fields.get("to", ""))
-    return bool(sealed), copied_to
+    """Are the newest payloads encrypted, and where was the log copied lately?"""
+    calls = f"SELECT body FROM ledger_record WHERE {OF_CALLS} AND body IS NOT NULL ORDER BY seq DESC LIMIT {NEWEST}"  # noqa: S608
+    newest = (fields for (body,) in connection.execute(calls) if "commitments" in (fields := _fields(body)))
+    sealed = "dek" in next(newest, {})
+    copies = "SELECT body FROM ledger_record WHERE type = ? AND seq >= ? ORDER BY seq DESC LIMIT 1"
+    copied = connection.execute(copies, (Kind.LEDGER_TRANSFERRED.value, size - LATELY)).fetchone()
+    return sealed, "" if copied is None else str(_fields(copied[0]).get("to", ""))
+
+
+def _fields(body: bytes) -> dict[str, Any]:
+    """What a record says; nothing where it's damaged, which is told elsewhere."""
+    try:
+        return canonical.read(body)
+    except canonical.ProfileError:
+        return {}
 
 
 def _check_signed(

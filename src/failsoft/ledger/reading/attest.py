@@ -13,11 +13,12 @@ from types import MappingProxyType
 from attrs import frozen
 
 from failsoft.errors import LedgerInvalid
+from failsoft.ledger.format.note import VerifierKey
 from failsoft.ledger.location import Location, locate
 from failsoft.ledger.read import read
 from failsoft.ledger.reading.asked import END, KINDS, Asked, Sent
 from failsoft.ledger.reading.senders import Subject, is_provider
-from failsoft.ledger.verify import TAMPERED, UNUSABLE, Verification, verify
+from failsoft.ledger.verify import INCOMPLETE, TAMPERED, UNUSABLE, Verification, verify
 
 ATTESTED, SENT, UNDECIDED = 0, 1, 2
 """Exit codes."""
@@ -66,6 +67,8 @@ def attest(
     until: str | None = None,
     *,
     pins: Sequence[tuple[int, str]] = (),
+    keys: Sequence[VerifierKey] = (),
+    checkpoints: Sequence[bytes] = (),
 ) -> Attestation:
     """Look whether a call was sent to a provider. The ledger is verified on the way.
 
@@ -75,12 +78,15 @@ def attest(
         since: the first moment, written as in the log.
         until: the first moment after, written as in the log; None: to the end of the log.
         pins: size and root of the log at earlier times, from the verifier's own keeping.
+        keys: of the log, and of witnesses, likewise: then what none of them vouches for attests nothing.
+        checkpoints: signed checkpoints of the log at earlier times, likewise.
 
     Raises:
+        ConfigurationError: there are keys, and the extra ``signing`` isn't installed.
         LedgerInvalid: a record hashes as it should, and isn't one that failsoft writes.
     """
     location = locate(ledger)
-    verified = verify(location, pins=pins)
+    verified = verify(location, pins=pins, keys=keys, checkpoints=checkpoints)
     if verified.exit_code in (TAMPERED, UNUSABLE):
         why = (f"the ledger is {verified.verdict}, and proves nothing", *map(str, verified.problems))
         return Attestation(UNDECIDED, provider, since, until, reasons=why)
@@ -96,7 +102,9 @@ def attest(
         except (TypeError, ValueError, AttributeError, LookupError):
             raise LedgerInvalid(f"{location}: a record's parts aren't where failsoft writes them") from None
     unheard = () if is_provider(provider) or provider in asked.configurations.providers else (_unheard(provider),)
-    reasons = (*unheard, *asked.reasons, *([f"and {asked.reasons_more} reasons more"] if asked.reasons_more else []))
+    uncovered = [each.what for each in verified.problems if each.code == INCOMPLETE and each.index is None]
+    more = [f"and {asked.reasons_more} reasons more"] if asked.reasons_more else []
+    reasons = (*unheard, *uncovered, *asked.reasons, *more)
     return Attestation(
         SENT if asked.sent else UNDECIDED if reasons else ATTESTED,
         subject.name,
@@ -142,7 +150,10 @@ def _limits(asked: Asked, verified: Verification) -> Iterator[str]:
             f"what {asked.silent} processes did since then that may ask without a record: they fell silent before, and "
             "are gone, without having closed the log"
         )
-    if verified.pinned is None:
-        yield "that this is the log that was written: no pin was given, and whoever can write the file can make another"
+    if verified.covered is not None:
+        if verified.covered < verified.size and not verified.head_signed:
+            yield f"that the records from {verified.covered} on are those that were written: what's signed ends there"
+    elif verified.pinned is None:
+        yield "that this is the log that was written: no pin was given and no key, and who writes the file can make another"
     elif verified.pinned < verified.size:
         yield f"that the records from {verified.pinned} on are those that were written: the pin ends there"

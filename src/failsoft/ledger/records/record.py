@@ -21,7 +21,7 @@ from failsoft.ledger.format.canonical import ProfileError, dump
 from failsoft.ledger.format.commitment import SALT_SIZE, Disclosure, digest
 from failsoft.ledger.format.merkle import leaf_hash
 from failsoft.ledger.keys.vault import NONCE_SIZE, CaseKey
-from failsoft.ledger.records.redaction import redact
+from failsoft.ledger.records.redaction import Redact
 from failsoft.ledger.records.schema import Kind
 
 MAX_PAYLOAD = 64 * 2**20
@@ -86,7 +86,7 @@ class Emitter:
         clock: of this process.
         random_bytes: gives that many random bytes; identity, record ids, salts and nonces come from it.
         key_of: payloads are encrypted; None: they're kept in clear.
-        redacting: what looks like a credential is taken out of payloads.
+        redact: what's taken out of payloads and public fields before they're committed to; None: nothing.
     """
 
     def __init__(
@@ -95,12 +95,11 @@ class Emitter:
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         key_of: KeyOf | None = None,
-        *,
-        redacting: bool = False,
+        redact: Redact | None = None,
     ) -> None:
         self.origin = origin
         self._key_of = key_of
-        self._redacting = redacting
+        self._redact = redact
         self._random_bytes = random_bytes
         self._pool = b""
         self.id = self._random(16).hex()
@@ -137,7 +136,12 @@ class Emitter:
         }
         if not founding:
             document |= {"emitter": self.id, "eseq": self._next, "mono_us": mono_us}
-        payloads = self._commit(draft, document)
+        redacted = Counter[str]()
+        if "facts" in document:
+            document["facts"] = {name: self._public(each, redacted) for name, each in document["facts"].items()}
+        payloads = self._commit(draft, document, redacted)
+        if redacted:
+            document["redacted"] = dict(redacted)
         body = dump(document)
         if not founding:
             self.position = (self._next + 1, mono_us)
@@ -163,7 +167,20 @@ class Emitter:
         taken, self._pool = self._pool[:size], self._pool[size:]
         return taken
 
-    def _commit(self, draft: Draft, document: Fields) -> tuple[Stored, ...]:
+    def _public(self, value: Any, redacted: Counter[str]) -> Any:
+        """A public field, which nobody can erase: a text or a list of texts without what looks like a credential."""
+        if isinstance(value, list):
+            return [self._public(each, redacted) for each in value]
+        return self._plain(value.encode(), redacted).decode() if isinstance(value, str) else value
+
+    def _plain(self, data: bytes, redacted: Counter[str]) -> bytes:
+        if self._redact is None:
+            return data
+        data, found = self._redact(data)
+        redacted.update(found)
+        return data
+
+    def _commit(self, draft: Draft, document: Fields, redacted: Counter[str]) -> tuple[Stored, ...]:
         if not draft.payloads:
             return ()
         key = None if self._key_of is None else self._key_of(document["case"]["id"] if "case" in document else "")
@@ -171,20 +188,14 @@ class Emitter:
             document["dek"] = key.name.hex()
         kept: list[Stored] = []
         named: list[dict[str, str]] = []
-        redacted = Counter[str]()
-        for path, media, data in sorted(draft.payloads):
-            if len(data) > MAX_PAYLOAD:
-                raise ProfileError(f"a payload of {len(data)} bytes, more than {MAX_PAYLOAD}")
-            if self._redacting:
-                data, found = redact(data)
-                redacted.update(found)
-            disclosure = Disclosure(path, media, data, self._random(SALT_SIZE)).to_bytes()
+        for path, media, whole in sorted(draft.payloads):
+            if len(whole) > MAX_PAYLOAD:
+                raise ProfileError(f"a payload of {len(whole)} bytes, more than {MAX_PAYLOAD}")
+            disclosure = Disclosure(path, media, self._plain(whole, redacted), self._random(SALT_SIZE)).to_bytes()
             commitment = digest(disclosure)
             kept.append((commitment, *self._sealed(key, commitment, disclosure)))
             named.append({"digest": commitment.hex(), "path": path})
         document["commitments"] = named
-        if redacted:
-            document["redacted"] = dict(redacted)
         return tuple(kept)
 
     def _sealed(

@@ -1,14 +1,16 @@
 """What looks like a credential is taken out of a payload before anything is committed to, and counted.
 
-A provider's own key never gets here: it's struck from what the provider sends (`failsoft.core.judge`), and headers aren't
-recorded. These are the keys that people paste: into a request, a document, a prompt. Only forms that are unmistakable, as
-their makers publish them; each is looked for by a literal first, and no pattern repeats without a bound. A key that's
-written in another form (escaped, split, encoded) stays.
+Headers aren't recorded, and the application's own keys are struck from what a provider sends (`failsoft.core.judge`). These
+are the keys that people paste: into a request, a document, a prompt. The application's own, whatever they look like; and
+others where their form is unmistakable, as their makers publish it: each is looked for by a literal first, and no pattern
+repeats without a bound. A key that's written in another form (split, encoded) stays.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable, Iterable
 
 _NOT_WITHIN = rb"(?<![A-Za-z0-9_/+-])"
 
@@ -37,6 +39,13 @@ _FORMS: tuple[tuple[str, str, bytes], ...] = (
 _RULES = tuple((literal.encode(), kind, re.compile(pattern)) for literal, kind, pattern in _FORMS)
 
 
+Redact = Callable[[bytes], tuple[bytes, dict[str, int]]]
+"""Gives a payload without what looks like a credential, and how many of each kind were taken out."""
+
+OWN = "own-key"
+"""The kind of a key that the application itself uses."""
+
+
 def redact(data: bytes) -> tuple[bytes, dict[str, int]]:
     """The payload without what looks like a credential, and how many of each kind were taken out.
 
@@ -46,7 +55,31 @@ def redact(data: bytes) -> tuple[bytes, dict[str, int]]:
     found: dict[str, int] = {}
     for literal, kind, pattern in _RULES:
         if literal in data:
-            data, count = pattern.subn(b"[redacted: %s]" % kind.encode(), data)
+            data, count = pattern.subn(_in_place_of(kind), data)
             if count:
                 found[kind] = found.get(kind, 0) + count
     return data, found
+
+
+def redactor(secrets: Callable[[], Iterable[str]], *, patterns: bool) -> Redact:
+    """What takes these secrets out, as they are or as JSON writes them, and what else looks like one if that's asked for.
+
+    Args:
+        secrets: gives those that the application uses now.
+        patterns: `redact`, too.
+    """
+
+    def redacting(data: bytes) -> tuple[bytes, dict[str, int]]:
+        own = 0
+        for secret in sorted(secrets(), key=len, reverse=True):  # one may begin with another
+            for form in dict.fromkeys((secret.encode(), json.dumps(secret)[1:-1].encode())):
+                own += data.count(form)
+                data = data.replace(form, _in_place_of(OWN))
+        data, found = redact(data) if patterns else (data, {})
+        return data, {OWN: own, **found} if own else found
+
+    return redacting
+
+
+def _in_place_of(kind: str) -> bytes:
+    return b"[redacted: %s]" % kind.encode()

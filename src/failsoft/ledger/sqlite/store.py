@@ -338,7 +338,8 @@ class LedgerFile:
             raise LedgerInvalid(f"{self.path}: a database, but not a ledger")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version != VERSION:
-            raise LedgerInvalid(f"{self.path}: format {version}, and this failsoft writes {VERSION}: use a newer one")
+            way = "use a newer one" if version > VERSION else "it's of no failsoft that was released"
+            raise LedgerInvalid(f"{self.path}: format {version}, and this failsoft writes {VERSION}: {way}")
         if wrong := differences(connection):
             raise LedgerInvalid(f"{self.path}: {'; '.join(wrong[:5])}: run `failsoft verify` on it")
         if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":

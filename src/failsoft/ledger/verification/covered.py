@@ -17,7 +17,7 @@ from typing import cast
 
 from attrs import define, field
 
-from failsoft.ledger.format.merkle import Frontier
+from failsoft.ledger.format.merkle import EMPTY_ROOT, Frontier
 from failsoft.ledger.format.note import ED25519, Checkpoint, NoteInvalid, VerifierKey
 from failsoft.ledger.keys.ed25519 import open_checkpoint, verify
 from failsoft.ledger.store import Source
@@ -74,6 +74,8 @@ class Covered:
         for data in self.notes:
             self._pin(data)
         self.pinned = max(self._wanted, default=None)
+        if any(root != EMPTY_ROOT.hex() for root in self._wanted.pop(0, ())):
+            self.report(TAMPERED, "a log of no records has another root than the one that was pinned", None)
         if "ledger_checkpoint" in source.tables():
             stored = source.stream("SELECT size, note FROM ledger_checkpoint ORDER BY size")
             self._stored = cast("Iterator[tuple[int, bytes]]", stored)

@@ -45,6 +45,7 @@ class KeptPayloads:
         count: payloads that are there.
         sealed: of these, those that couldn't be opened.
         erased: payloads that are gone, as a record says.
+        clear_again: those in clear after others that are encrypted.
     """
 
     source: Source
@@ -52,6 +53,7 @@ class KeptPayloads:
     count: int = 0
     sealed: int = 0
     erased: int = 0
+    clear_again: int = 0
     _vault: Vault | None = None
     _sealed_under: Counter[str] = field(factory=Counter[str])
     _unusable: str | None = None
@@ -145,6 +147,8 @@ class KeptPayloads:
         name, nonce, data = row
         if dek is not None:
             self._sealed_under[dek] += 1
+        elif self._sealed_under:
+            self.clear_again += 1
         if (None if name is None else name.hex()) != dek:
             problem(f"its payload {path!r:.40} is kept under another key than it names")
             return

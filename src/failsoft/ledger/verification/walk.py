@@ -46,6 +46,9 @@ _RID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a
 _TS = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z")
 _HEX16 = re.compile(r"[0-9a-f]{32}")
 _HEX32 = re.compile(r"[0-9a-f]{64}")
+_NAMES = ("person", "approved_by", "recipient", "event", "host", "adapter")
+"""Keys of a record whose values are names."""
+
 _NO_RULES = (None, frozenset[str](), frozenset[str]())
 _RULES = {kind.value: (kind, REQUIRED.get(kind, frozenset()), RELATIONS.get(kind, frozenset())) for kind in Kind}
 
@@ -176,7 +179,7 @@ class Walk:
             problem(f"it lacks {', '.join(sorted(required - fields.keys()))}")
         if "refs" in fields and not fields["refs"].keys() <= relations:
             problem("it refers to others by a relation that its type doesn't have")
-        if not _names_well(copies[6], copies[7], _actor(fields), fields.get("person")):
+        if not _names_well(fields, case, capability):
             problem("a name in it has control or format characters, isn't in NFC, or is too long")
         self._note_time(ts)
         if (kind is Kind.LOG_OPENED) != (index == 0):
@@ -319,18 +322,21 @@ class Walk:
             problem(f"{what} that it names was changed")
 
 
-def _actor(fields: Fields) -> str | None:
+def _names_well(fields: Fields, case: Fields | None, capability: Fields | None) -> bool:
+    """Are all names in it written as names are?"""
     actor = fields.get("actor")
-    return None if actor is None else actor["id"]
-
-
-def _names_well(case: str | None, capability: str | None, actor: str | None, person: str | None) -> bool:
-    return _named_well(case) and _named_well(capability) and _named_well(actor) and _named_well(person)
+    return (
+        (case is None or all(map(_named_well, case.values())))
+        and (capability is None or _named_well(capability["name"]))
+        and (actor is None or all(map(_named_well, (actor["id"], *actor.values()))))
+        and all(map(_named_well, fields.get("labels", ())))
+        and all(_named_well(fields[key]) for key in _NAMES if key in fields)
+    )
 
 
 @lru_cache(maxsize=4096)
-def _named_well(name: str | None) -> bool:
-    return name is None or (
+def _named_well(name: str) -> bool:
+    return (
         0 < len(name.encode()) <= 128
         and unicodedata.is_normalized("NFC", name)
         and not any(unicodedata.category(char) in ("Cc", "Cf") for char in name)

@@ -35,6 +35,7 @@ from failsoft.ledger.format.canonical import ProfileError
 from failsoft.ledger.keys.vault import Sealing, Vault, VaultFailed
 from failsoft.ledger.records import draft
 from failsoft.ledger.records.record import Built, Draft, Emitter, timestamp
+from failsoft.ledger.records.redaction import Redact
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.store import UNREADABLE, AppendFailed, Life, Store
 from failsoft.ledger.writing.ticket import Gaps, Ticket, TicketQueue
@@ -95,7 +96,7 @@ class Settings:
     signing: Signing | None = None
     sealing: Sealing | None = None
     payloads: bool = True
-    redacting: bool = True
+    redact: Redact | None = None
     tell: Tell = lambda name, fields: None
 
     def named(self, store: Store) -> str:
@@ -315,9 +316,9 @@ class Appender:
     def _new_emitter(self, origin: str) -> Emitter:
         settings = self._settings
         if settings.sealing is None:
-            return Emitter(origin, self._clock, settings.random_bytes, redacting=settings.redacting)
+            return Emitter(origin, self._clock, settings.random_bytes, redact=settings.redact)
         self.vault = Vault(settings.sealing, origin, settings.random_bytes)
-        return Emitter(origin, self._clock, settings.random_bytes, self.vault.key_of, redacting=settings.redacting)
+        return Emitter(origin, self._clock, settings.random_bytes, self.vault.key_of, redact=settings.redact)
 
     def _hello(self) -> Draft:
         lib = {"python": platform.python_version(), **self.store.lib, "failsoft": _version()}
