@@ -42,6 +42,7 @@ from tests.independent.bundle_reader import (
 FORMAT = "failsoft-ledger/1"
 ENDS = ("call.completed", "call.orphaned")
 ACTS = ("review.recorded", "override.recorded", "appeal.recorded")
+NAMES = ("person", "approved_by", "recipient", "event", "host", "adapter")
 CHECKPOINTS = re.compile(rb"[^\n]+\n[0-9]+\n[A-Za-z0-9+/=]+\n\n(?:\xe2\x80\x94 [^\n]+\n)+")
 OF_THE_READING = {3, 5, 6, 7, 8, 13, 14}  # SQLite: permission, busy, locked, memory, read-only, full, can't open
 
@@ -356,7 +357,9 @@ class Examination:
         for key, part in (("case", "id"), ("capability", "name"), ("actor", "id")):
             if key in said:
                 demand(is_name(dictionary(said[key])[part]))
-        demand("person" not in said or is_name(said["person"]))
+                demand(key == "capability" or all(map(is_name, said[key].values())))
+        demand(all(map(is_name, listed(said.get("labels", [])))))
+        demand(all(is_name(said[key]) for key in NAMES if key in said))
         rules = self.page.rules[said["type"]]
         demand(rules.must <= said.keys() and dictionary(said.get("refs", {})).keys() <= rules.relations)
 
@@ -645,11 +648,11 @@ class Examination:
         return origin, size, root, any(key in by for key in self.log_keys())
 
     def fits(self, size: int, root: bytes) -> bool:
-        return 0 < size <= len(self.rows) and self.tree.root(0, size) == root
+        return 0 <= size <= len(self.rows) and self.tree.root(0, size) == root
 
     def stored(self, size: int, data: bytes) -> None:
         origin, stated, root, by_log = self.taken(data)
-        demand(origin == self.origin and stated == size and self.fits(size, root))
+        demand(origin == self.origin and stated == size > 0 and self.fits(size, root))
         if by_log:
             self.covered = max(self.covered, size)
 

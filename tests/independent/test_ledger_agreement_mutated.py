@@ -168,6 +168,7 @@ def is_lax(fields: Fields) -> bool:
     configured, pruned = fields.get("capabilities", []), fields.get("emitters", [])
     return (
         fields.get("commitments") in ({}, "")
+        or not isinstance(fields.get("labels", []), list)
         or not isinstance(configured, list)
         or not all(isinstance(each, dict) for each in configured)
         or (fields["type"] == "record.pruned" and "True" in str(pruned))
@@ -242,6 +243,10 @@ def lose_the_notice(now: Content) -> None:
 DISAGREED: dict[str, tuple[Callable[[Content], object], int]] = {
     "commitments that are no array": (
         lambda now: of_kind(now, "breaker.changed", lambda body: body.update(commitments={})),
+        0,
+    ),
+    "labels that are no array": (
+        lambda now: of_kind(now, "appeal.recorded", lambda body: body.update(labels="CUI")),
         0,
     ),
     "capabilities that are no array": (
