@@ -152,6 +152,7 @@ def base64(text: str) -> bytes:
 
 class Key:
     def __init__(self, text: str) -> None:
+        self.text = text
         self.name, identity, encoded = text.split("+", 2)
         data = base64(encoded)
         self.kind, self.public = data[0], data[1:]
