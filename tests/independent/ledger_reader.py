@@ -564,12 +564,12 @@ class Examination:
                 assert row.said is not None
                 digest, dek = bytes.fromhex(each["digest"]), row.said.get("dek")
                 if digest not in kept:
-                    if not {each["digest"], dek} & erased:
-                        out = row.kind in self.page.prunable and any(
-                            at > row.seq <= last for at, last, _ in self.prunings
-                        )
-                        self.wrong(f"a payload of record {row.seq} is missing", 2 if out else 1)
+                    out = row.kind in self.page.prunable and any(at > row.seq <= last for at, last, _ in self.prunings)
+                    self.expect(
+                        out or bool({each["digest"], dek} & erased), f"a payload of record {row.seq} is missing"
+                    )
                     continue
+                self.expect(digest not in named, f"a payload of record {row.seq} is another one's, too")
                 named.add(digest)
                 if dek is not None:
                     in_use.add(dek)
@@ -612,6 +612,9 @@ class Examination:
         for row in self.of_type("record.pruned"):
             assert row.said is not None
             self.attempt(f"record {row.seq} says what can't be", self.pruned, row.seq, row.said)
+        for at, last, _ in self.prunings:
+            left = any(row.body is not None and row.kind in self.page.prunable for row in self.rows[: last + 1])
+            self.expect(not left, f"the pruning that record {at} says isn't finished", 2)
         for row in self.rows:
             if row.body is None:
                 self.expect(

@@ -169,7 +169,14 @@ class TestPruning:
         place = InFile(path)
         wrote(place, "a", "b", "a", "c")
         for case in ("a", "b"):
-            happened(Acting(place, SystemClock()), case, event="closed", date="2001-01-01", person="u-7", why="the contract ended")
+            happened(
+                Acting(place, SystemClock()),
+                case,
+                event="closed",
+                date="2001-01-01",
+                person="u-7",
+                why="the contract ended",
+            )
         before = in_log(path)
         killed(path, "prune", moment, step, time)
         said(verify(place), code)
@@ -186,7 +193,14 @@ class TestPruning:
         place = InFile(path)
         wrote(place, "a", "b", "c")
         for case in ("a", "b"):
-            happened(Acting(place, SystemClock()), case, event="closed", date="2001-01-01", person="u-7", why="the contract ended")
+            happened(
+                Acting(place, SystemClock()),
+                case,
+                event="closed",
+                date="2001-01-01",
+                person="u-7",
+                why="the contract ended",
+            )
         killed(path, "prune", "after", "UPDATE ledger_record SET body")
         wrote(place, "d")
         said(verify(place), 2)

@@ -313,9 +313,13 @@ def _head(source: Source, tree: Hashes | Walk, covered: Covered, found: _Finding
 
 
 def _payloads(source: Source, walk: Walk, found: _Findings) -> None:
-    kept = source.execute("SELECT count(*) FROM ledger_payload").fetchone()[0]
-    if kept > walk.payloads.count:
-        found.add(Problem(TAMPERED, f"{kept - walk.payloads.count} payloads belong to no record"))
+    count, total = 0, 0
+    for (digest,) in source.stream("SELECT digest FROM ledger_payload"):
+        count, total = count + 1, total + (int.from_bytes(digest) if type(digest) is bytes else 0)
+    if count > walk.payloads.count:
+        found.add(Problem(TAMPERED, f"{count - walk.payloads.count} payloads belong to no record"))
+    elif total != walk.payloads.sum:
+        found.add(Problem(TAMPERED, "a payload belongs to two records, or to none"))
 
 
 def _doubled(source: Source, found: _Findings) -> None:

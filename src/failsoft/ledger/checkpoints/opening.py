@@ -80,7 +80,7 @@ def _newest(connection: Queries, size: int) -> tuple[bool, str]:
     """Are the newest payloads encrypted, and where was the log copied lately?"""
     calls = f"SELECT body FROM ledger_record WHERE {OF_CALLS} AND body IS NOT NULL ORDER BY seq DESC LIMIT {NEWEST}"  # noqa: S608
     newest = (fields for (body,) in connection.execute(calls) if "commitments" in (fields := _fields(body)))
-    sealed = "dek" in next(newest, {})
+    sealed = "dek" in next(newest, dict[str, Any]())
     copies = "SELECT body FROM ledger_record WHERE type = ? AND seq >= ? ORDER BY seq DESC LIMIT 1"
     copied = connection.execute(copies, (Kind.LEDGER_TRANSFERRED.value, size - LATELY)).fetchone()
     return sealed, "" if copied is None else str(_fields(copied[0]).get("to", ""))

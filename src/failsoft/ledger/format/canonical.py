@@ -80,6 +80,18 @@ def read(body: bytes) -> dict[str, Any]:
     return whole
 
 
+def array(document: dict[str, Any], key: str) -> list[Any]:
+    """The array under a key of a document that was read; empty where there's none.
+
+    Raises:
+        TypeError: it's something else.
+    """
+    found: list[Any] = document.get(key, [])
+    if type(found) is not list:
+        raise TypeError
+    return found
+
+
 def real(value: float) -> str:
     """How a finite float is stored.
 

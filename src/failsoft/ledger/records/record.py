@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 from attrs import field, frozen
 
@@ -170,7 +170,7 @@ class Emitter:
     def _public(self, value: Any, redacted: Counter[str]) -> Any:
         """A public field, which nobody can erase: a text or a list of texts without what looks like a credential."""
         if isinstance(value, list):
-            return [self._public(each, redacted) for each in value]
+            return [self._public(each, redacted) for each in cast("list[object]", value)]
         return self._plain(value.encode(), redacted).decode() if isinstance(value, str) else value
 
     def _plain(self, data: bytes, redacted: Counter[str]) -> bytes:

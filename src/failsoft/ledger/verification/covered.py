@@ -106,9 +106,10 @@ class Covered:
         """
         keys = [key for key in self.keys if key.kind == ED25519 and key.name == self._origin]
         if type(signature) is bytes:
-            good = [key for key in keys if verify(key, checkpoint.head, signature)]
-            self.used.update(good)
-            self.head_signed = bool(good)
+            good = {str(key): key for key in keys if verify(key, checkpoint.head, signature)}
+            self.used.update(good.values())
+            now = None if declared is None else declared[1]
+            self.head_signed = now in good if now in {str(key) for key in keys} else bool(good)
         if keys and not self.head_signed and declared is not None:
             self._unsigned_head(checkpoint.size, declared, [str(key) for key in keys])
         for key in dict.fromkeys(self.keys):

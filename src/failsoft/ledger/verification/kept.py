@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any, TypeVar
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.format import canonical, commitment
@@ -36,12 +37,23 @@ _HEX16 = re.compile(r"[0-9a-f]{32}")
 _HEX32 = re.compile(r"[0-9a-f]{64}")
 
 
+@frozen
+class _Missing:
+    """A payload that isn't there, and the record that commits to it."""
+
+    index: int
+    path: str
+    dek: str | None
+    prunable: bool
+
+
 @define
 class KeptPayloads:
     """What is known after the records so far.
 
     Args:
         count: payloads that are there.
+        sum: of their digests, as numbers: that of all that are kept is the same.
         sealed: of these, those that couldn't be opened.
         erased: payloads that are gone, as a record says.
         clear_again: those in clear after others that are encrypted.
@@ -50,13 +62,14 @@ class KeptPayloads:
     source: Source
     rows: Payloads = field(init=False)
     count: int = 0
+    sum: int = 0
     sealed: int = 0
     erased: int = 0
     clear_again: int = 0
     _vault: Vault | None = None
     _sealed_under: Counter[str] = field(factory=Counter[str])
     _unusable: str | None = None
-    _missing: dict[str, tuple[int, str, str | None]] = field(factory=dict[str, tuple[int, str, str | None]])
+    _missing: dict[str, _Missing] = field(factory=dict[str, "_Missing"])
     _erasures: dict[str, int] = field(factory=dict[str, int])
 
     def __attrs_post_init__(self) -> None:
@@ -67,12 +80,13 @@ class KeptPayloads:
         if sealing is not None:
             self._vault = Vault(sealing, origin)
 
-    def check(self, index: int, commitments: Sequence[dict[str, Any]], dek: str | None, problem: Problem) -> None:
+    def check(self, index: int, fields: dict[str, Any], problem: Problem, *, prunable: bool) -> None:
         """What a record commits to.
 
         Raises:
-            ValueError: a digest, or the name of the key, isn't written as the format has it.
+            KeyError, TypeError, ValueError: it's malformed.
         """
+        commitments, dek = canonical.array(fields, "commitments"), fields.get("dek")
         paths = [each["path"] for each in commitments]
         if len(paths) > 1 and paths != sorted(set(paths)):
             problem("its commitments aren't sorted by path, or one is doubled")
@@ -82,12 +96,14 @@ class KeptPayloads:
             named, path = each["digest"], each["path"]
             if _HEX32.fullmatch(named) is None:
                 raise ValueError
-            row = self.rows.get(bytes.fromhex(named))
+            key = bytes.fromhex(named)
+            row = self.rows.get(key)
             if row is None:
-                self._missing[named] = (index, path, dek)
+                self._missing[named] = _Missing(index, path, dek, prunable)
                 continue
             self.count += 1
-            self._payload(bytes.fromhex(named), path, dek, row, problem)
+            self.sum += int.from_bytes(key)
+            self._payload(key, path, dek, row, problem)
 
     def forget(self, index: int, fields: dict[str, Any]) -> None:
         """An erasure: what was missing until now may be gone by it."""
@@ -97,14 +113,16 @@ class KeptPayloads:
 
     def prune(self, last: int) -> None:
         """A pruning: where it was interrupted, records up to there still commit to what's gone already."""
-        for digest in [digest for digest, (place, _, _) in self._missing.items() if place <= last]:
+        for digest in [digest for digest, each in self._missing.items() if each.prunable and each.index <= last]:
             del self._missing[digest]
 
     def end(self, report: Report) -> None:
         """No record follows."""
         self._settle()
-        for _, (index, path, _) in sorted(self._missing.items(), key=lambda each: each[1]):
-            report(TAMPERED, f"its payload {path!r:.40} is missing, and no record says that it was erased", index)
+        for each in sorted(self._missing.values(), key=attrgetter("index", "path")):
+            report(
+                TAMPERED, f"its payload {each.path!r:.40} is missing, and no record says that it was erased", each.index
+            )
         for name, index in self._erasures.items():
             if not self._is_gone(name) or self._sealed_under[name]:
                 report(INCOMPLETE, "the erasure that it declares isn't finished: run it again", index)
@@ -173,7 +191,7 @@ class KeptPayloads:
 
     def _settle(self) -> None:
         gone = [
-            digest for digest, (_, _, dek) in self._missing.items() if digest in self._erasures or dek in self._erasures
+            digest for digest, each in self._missing.items() if digest in self._erasures or each.dek in self._erasures
         ]
         for digest in gone:
             del self._missing[digest]

@@ -76,7 +76,9 @@ class Pruned:
             KeyError, TypeError: it's malformed.
         """
         first, last = fields["first"], fields["last"]
-        claimed = {each["emitter"]: (each["first"], each["last"]) for each in fields["emitters"]}
+        claimed = {each["emitter"]: (each["first"], each["last"]) for each in canonical.array(fields, "emitters")}
+        if any(type(number) is not int for range_ in claimed.values() for number in range_):
+            raise TypeError
         if type(first) is not int or type(last) is not int or not 1 == first <= last < index:
             problem("it says that records were pruned that can't have been")
             return 0

@@ -226,7 +226,7 @@ class Walk:
 
     def _own(self, kind: Kind, index: int, leaf: bytes, fields: Fields, problem: Report) -> None:
         if "commitments" in fields:
-            self.payloads.check(index, fields["commitments"], fields.get("dek"), problem)
+            self.payloads.check(index, fields, problem, prunable=kind in PRUNABLE)
         if "review" in fields and kind in ANSWERS:
             check_need(fields, problem)
         if kind is Kind.CALL_STARTED:
@@ -307,7 +307,7 @@ class Walk:
         self._artifact(fields["config_sha256"], "the configuration", problem)
         if "lock_sha256" in fields:
             self._artifact(fields["lock_sha256"], "the lock", problem)
-        for each in fields.get("capabilities", ()):
+        for each in canonical.array(fields, "capabilities"):
             if "digest" in each:
                 self._artifact(each["digest"], f"the schema of {each['name']!r:.60}", problem)
 
@@ -328,7 +328,7 @@ def _names_well(fields: Fields, case: Fields | None, capability: Fields | None) 
         (case is None or all(map(_named_well, case.values())))
         and (capability is None or _named_well(capability["name"]))
         and (actor is None or all(map(_named_well, (actor["id"], *actor.values()))))
-        and all(map(_named_well, fields.get("labels", ())))
+        and all(map(_named_well, canonical.array(fields, "labels")))
         and all(_named_well(fields[key]) for key in _NAMES if key in fields)
     )
 
