@@ -236,6 +236,9 @@ LAX: dict[str, Callable[[Content], object]] = {
     "capabilities that are no array": (
         lambda now: of_kind(now, "config.activated", lambda body: body.update(capabilities="x"))
     ),
+    "a capability that is a text": (
+        lambda now: of_kind(now, "config.activated", lambda body: body.update(capabilities=["x"]))
+    ),
     "a pruned emitter's first number is true": (
         lambda now: of_kind(now, "record.pruned", lambda body: body["emitters"][0].update(first=True))
     ),

@@ -308,8 +308,8 @@ class Walk:
         if "lock_sha256" in fields:
             self._artifact(fields["lock_sha256"], "the lock", problem)
         for each in canonical.array(fields, "capabilities"):
-            if "digest" in each:
-                self._artifact(each["digest"], f"the schema of {each['name']!r:.60}", problem)
+            if (digest := each.get("digest")) is not None:
+                self._artifact(digest, f"the schema of {each['name']!r:.60}", problem)
 
     def _artifact(self, digest: str, what: str, problem: Report) -> None:
         row = self.source.execute(
