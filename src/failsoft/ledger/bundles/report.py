@@ -47,7 +47,8 @@ h1 { font-size: 1.7rem; line-height: 1.2; margin: .6rem 0 .4rem; }
 h2 { font-size: 1.3rem; margin: 1.6rem 0 .4rem; }
 h3 { font-size: 1.02rem; margin: 1.1rem 0 .25rem; padding-top: .45rem; border-top: 1px solid var(--line); }
 p, ul, ol { margin: .3rem 0 .5rem; } ul, ol { padding-left: 1.3rem; } li { margin: .15rem 0; }
-p, li, td, pre, h1, h2 { overflow-wrap: anywhere; } .list td:nth-child(2) { min-width: 5.5em; }
+p, li, td, pre, h1, h2 { overflow-wrap: anywhere; } .list th { overflow-wrap: normal; }
+.list td:nth-child(2) { min-width: 5.5em; }
 .lead { font-size: 1.05rem; }
 .note, .caption { color: var(--dim); font-size: .92rem; } .caption { margin-bottom: 0; }
 .value { font-size: 1.15rem; font-weight: bold; white-space: pre-wrap; }
