@@ -15,6 +15,7 @@ from failsoft import Ask, Audit, Capability, Isolation, Referral, Required
 from failsoft.audit import AuditPlan, Marks, marks_of, plan_of
 from failsoft.ledger.read import read
 from failsoft.ledger.records.draft import FACTS_BYTES, facts_of
+from failsoft.ledger.records.person_draft import omitted
 from failsoft.ledger.verify import verify
 
 
@@ -205,9 +206,43 @@ def test_a_call_is_recorded_as_its_types_are_marked(tmp_path: Path) -> None:
         assert completed.fields["facts"] == {"code": "5310"}
         assert [each["path"] for each in completed.fields["commitments"]] == ["response"]
         assert [each["path"] for each in reviewed.fields["commitments"]] == ["changed", "reason"]
+        assert [each.fields["omitted"] for each in (started, completed, reviewed)] == [
+            ["request.contact"],
+            ["prompt", "reply/1", "response.reader"],
+            ["changed.reader", "shown"],
+        ]
+        _, failed = reader.call(second.call_id)
+        assert failed.fields["omitted"] == ["prompt", "response.reader"]
         request = reader.payload(started.fields["commitments"][0]["digest"])
         assert request is not None
         assert json.loads(request[2]) == {"nsn": "5310-00-903-3994", "description": "NUT,SELF-LOCKING"}
+
+
+def test_a_review_by_another_application_keeps_off_the_record_what_the_answers_own_does(tmp_path: Path) -> None:
+    table = {"ledger": {"url": f"sqlite:///{tmp_path / 'x.db'}"}}
+    with Isolation(table, capabilities=[Classify]) as isolation:
+        outcome = isolation[Classify].sync(OFFER)
+    with Isolation(table, capabilities=[]) as desk:
+        desk.review(outcome.call_id, person="u-7", decision="accepted", reason="so", shown="canary-contact was shown")
+    assert b"canary-contact" not in everything(tmp_path)
+    with read(tmp_path / "x.db") as reader:
+        started, completed, reviewed = reader.call(outcome.call_id)
+    assert [each["path"] for each in reviewed.fields["commitments"]] == ["reason"]
+    assert [each.fields["omitted"] for each in (started, completed, reviewed)] == [
+        ["request.contact"],
+        ["response.reader"],
+        ["shown"],
+    ]
+
+
+def test_what_a_record_says_of_many_omitted_fields_is_bounded() -> None:
+    many = Marks(omitted=tuple((f"f{number:02}" * 30, "\ud800") for number in range(40)))
+    told = omitted(many.missing("request"))["omitted"]
+    assert len(told) == 32
+    assert {len(each) for each in told} == {64}
+    assert told[0].startswith("request.f00f00")
+    assert omitted(Marks(omitted=(("\ud800",),)).missing("a")) == {"omitted": ["a.?"]}
+    assert omitted(Marks().missing("a")) == {}
 
 
 def test_what_hides_nothing_keeps_prompts_and_replies() -> None:

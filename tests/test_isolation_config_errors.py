@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from failsoft import Capability, ConfigurationError, Isolation, capability
+from failsoft.config import Config
 from failsoft.importing import import_object
 
 HERE = __name__
@@ -237,6 +239,34 @@ def test_figures_of_a_breaker_that_nothing_reads_are_problems() -> None:
     )
     used = {**breaker, "slow_rate": 80, "window": "count"}
     Isolation({"ledger": {"url": "none"}, "adapters": {"a": {**LOCAL, "breaker": used}}}, capabilities=[])
+
+
+@pytest.mark.parametrize(
+    ("ledger", "policy", "problem"),
+    [
+        ({}, "spool", 'on_ledger_failure: only a ledger in a database has a spool: write "fallback"'),
+        ({"url": "none"}, "spool", 'on_ledger_failure: only a ledger in a database has a spool: write "fallback"'),
+        (
+            {"url": "none", "spool": "waiting"},
+            "fallback",
+            'ledger: a spool means nothing without on_ledger_failure = "spool"',
+        ),
+    ],
+)
+def test_a_spool_where_there_can_be_none_is_a_problem_and_hides_no_other(
+    ledger: dict[str, str], policy: str, problem: str
+) -> None:
+    found = problems([], ledger=ledger, on_ledger_failure=policy, transport="carrier pigeon")
+    assert [each.partition(":")[0] for each in found] == ["transport", problem.partition(":")[0]]
+    assert found[1] == problem
+    with pytest.raises(ConfigurationError, match=re.escape(problem)):
+        Isolation(Config(ledger=ledger, on_ledger_failure=policy), capabilities=[])  # type: ignore[arg-type]
+
+
+def test_a_ledger_that_is_wrong_itself_is_not_said_to_have_no_spool() -> None:
+    assert [each.partition(":")[0] for each in problems([], ledger={"url": 5}, on_ledger_failure="spool")] == [
+        "ledger.url"
+    ]
 
 
 def test_figures_of_a_breaker_that_dont_fit_together_are_a_problem() -> None:

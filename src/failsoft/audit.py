@@ -9,7 +9,8 @@ Rules:
 
 1. What isn't marked is committed.
 2. What's omitted is taken out before anything is committed to. A prompt repeats a request and a reply repeats an answer, in
-   words of their own, so of a capability that omits anything no prompt, reply or provider's error text is kept either.
+   words of their own, so of a capability that omits anything no prompt, reply or provider's error text is kept either, nor
+   what a reviewer saw besides. The record names what it lacks, never what that was.
 3. What's public stands in the record itself, which can't be erased: nothing personal belongs there.
 """
 
@@ -36,6 +37,7 @@ EACH = "*"
 
 _LONGEST = 64
 _MOST = 16
+_NAMED = 32
 
 
 class Audit(Enum):
@@ -66,6 +68,10 @@ class Marks:
         for path in self.omitted:
             _remove(value, path)
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def missing(self, payload: str) -> list[str]:
+        """What's omitted of a payload, each by the payload's path and its own, with dots: of many the first 32."""
+        return [".".join((payload, *path))[:_LONGEST] for path in self.omitted[:_NAMED]]
 
     def facts(self, text: bytes) -> dict[str, Fact | list[Fact]]:
         """What's public, by dotted path: texts, numbers, truth values, and lists of them."""

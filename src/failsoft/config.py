@@ -394,14 +394,14 @@ class Config(Section):
         self.ledger._base = self.base
         return self
 
-    @model_validator(mode="after")
-    def _spools(self) -> Self:
+    def contradictions(self) -> list[str]:
+        """What doesn't fit together, though each key by itself is right: a sentence each."""
         spools = self.on_ledger_failure == "spool"
         if spools and self.ledger.database is None:
-            raise wrong('on_ledger_failure: only a ledger in a database has a spool: write "fallback"')
+            return ['on_ledger_failure: only a ledger in a database has a spool: write "fallback"']
         if not spools and self.ledger.has_spool:
-            raise wrong('ledger: a spool means nothing without on_ledger_failure = "spool"')
-        return self
+            return ['ledger: a spool means nothing without on_ledger_failure = "spool"']
+        return []
 
     def over_aiohttp(self) -> tuple[str, ...]:
         """The adapters that are asked over aiohttp."""

@@ -50,9 +50,9 @@ class Draft:
 
     @classmethod
     def of(cls, config: Config) -> Draft:
-        """A configuration made in code: nothing is wrong with it."""
+        """A configuration made in code: each key of it is right."""
         routes = {name: tuple(enumerate(each.adapters)) for name, each in config.capabilities.items()}
-        return cls(config, [], frozenset(config.adapters), routes)
+        return cls(config, config.contradictions(), frozenset(config.adapters), routes)
 
 
 @frozen
@@ -127,12 +127,15 @@ def _draft(tree: Tree, in_code: bool) -> Draft:
     routes = {name: _named(each) for name, each in _table(table, "capabilities").items()}
     names = frozenset(_table(table, "adapters"))
     whole = {"base": tree.base, "source": tree.source}
+    wrong: list[ErrorDetails] = []
     try:
         config = Config.model_validate(table | whole)
     except ValidationError as error:
         wrong = error.errors(include_url=False)
         problems += [_sentence(each, table, in_code) for each in wrong if each["input"] is not UNRESOLVED]
         config = _mended(table, wrong, whole)
+    if not {each["loc"][0] for each in wrong} & {"ledger", "on_ledger_failure"}:  # those would stand at their defaults
+        problems += config.contradictions()
     return Draft(config, problems, names, routes)
 
 

@@ -150,12 +150,14 @@ class _Found:
     Args:
         actors: who asked, and on whose behalf.
         request: its JSON bytes, as long as they're kept.
+        hides: its records say that they lack something.
     """
 
     answer: Answer
     former: bytes | None
     actors: tuple[str, ...]
     request: bytes | None
+    hides: bool
 
 
 def _look_up(location: Location, call_id: str) -> _Found:
@@ -169,10 +171,11 @@ def _look_up(location: Location, call_id: str) -> _Found:
             actor = fields.get("actor", {})
             named = [each["digest"] for each in fields.get("commitments", ()) if each["path"] == "request"]
             payload = reader.readable(named[0]) if named else None
+            hides = held.answer.hides or "omitted" in fields
     except (TypeError, ValueError, AttributeError, KeyError):
         raise LedgerInvalid(f"{location}: a record of the call is damaged: run `failsoft verify` on it") from None
     actors = tuple(actor[key] for key in ("id", "on_behalf_of") if key in actor)
-    return _Found(held.answer, held.former, actors, None if payload is None else payload[2])
+    return _Found(held.answer, held.former, actors, None if payload is None else payload[2], hides)
 
 
 def _unanswered(reader: Reader, call_id: str, answer: Answer | None) -> str:
@@ -192,6 +195,7 @@ def _record(
     answer, person = found.answer, identifier(said.person, "person")
     case = answer.case
     contract = contracts.get(answer.capability["name"])
+    audit = None if contract is None else contract.audit
     return PersonActed(
         act=said.act,
         call_id=call_id,
@@ -211,7 +215,8 @@ def _record(
         reason=said.reason.encode(),
         display=said.display,
         changed=changed,
-        audit=None if contract is None else contract.audit,
+        audit=audit,
+        hides=found.hides or (audit is not None and audit.hides),
     )
 
 

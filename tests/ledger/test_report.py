@@ -278,6 +278,80 @@ def test_later_changes_are_told_of_what_was_asked_and_of_nothing_else(bare: Offi
     assert "Nothing about what was asked is on record after it" in said
 
 
+def configured(office: Office, second: float, sha: str, version: str | None = "1", **more: Any) -> None:
+    its = {"name": "rate-alternative", "digest": "d" * 64, **({} if version is None else {"version": version})}
+    fields: dict[str, Any] = {"capabilities": [{"name": "other"}, {**its, **more.pop("its", {})}], **more}
+    office.first.tell(Kind.CONFIG_ACTIVATED, second, config_sha256=sha * 64, **fields)
+
+
+def test_how_a_capability_is_had_otherwise_later_is_told(bare: Office) -> None:
+    first = bare.first.digest = "0" * 64
+    configured(bare, 1.5, "0", lock_sha256="a" * 64)
+    bare.call("c1", 2, "1", "2")
+    configured(bare, 3, "0", lock_sha256="a" * 64)
+    configured(bare, 4, "1", lock_sha256="a" * 64)
+    configured(bare, 5, "1", lock_sha256="b" * 64)
+    configured(bare, 6, "2", "2", lock_sha256="a" * 64)
+    configured(bare, 7, "3", None, its={"digest": "e" * 64}, lock_sha256="a" * 64)
+    configured(bare, 8, "3", None, its={"digest": "e" * 64}, lock_sha256="a" * 64)
+    bare.first.tell(Kind.CONFIG_ACTIVATED, 9, config_sha256="4" * 64, capabilities=[{"name": "other", "version": "9"}])
+    bare.first.tell(Kind.BLOCK_CHANGED, 10, subject="capability:other", blocked=True, actor={"id": "ops"}, why="slow")
+    bare.first.tell(
+        Kind.BLOCK_CHANGED,
+        11,
+        subject="capability:rate-alternative",
+        blocked=True,
+        actor={"id": "ops"},
+        why="it's wrong",
+    )
+    bare.first.digest = "3" * 64
+    bare.call("c2", 20, "1", "2")
+    bare.first.digest = first
+    configured(bare, 30, "5", None, its={"digest": "e" * 64}, lock_sha256="a" * 64)
+    one, _, two = sheet_of(page_of(bare, Wanted(calls=("c1", "c2")))).partition("Decision 2: ")
+    told = [
+        "14:00:04 UTC: the application has other settings from here on",
+        "14:00:05 UTC: the application is held to another state of its code and prompts from here on",
+        "14:00:06 UTC: “rate-alternative” has another version from here on: 2",
+        "14:00:06 UTC: the application has other settings from here on",
+        "14:00:07 UTC: “rate-alternative” has another version from here on: one without a number",
+        "14:00:07 UTC: what “rate-alternative” may answer has another form from here on",
+        "14:00:11 UTC: ops switched rate-alternative off: it's wrong",
+    ]
+    assert [each for each in told if each not in one] == []
+    assert [one.count(f"14:00:{second:02} UTC") for second in range(3, 12)] == [0, 1, 1, 2, 3, 0, 0, 0, 1]
+    assert [two.count(f"14:00:{second:02} UTC") for second in (3, 7, 30)] == [0, 0, 2]
+
+
+def test_the_overview_says_what_persons_decided_and_why(bare: Office) -> None:
+    first = bare.call("c1", 2, "1", "1")
+    bare.call("c2", 3, "1", "2")
+    parts = (payload("reason", "the drawing says so", "text/plain"), payload("changed", "7"))
+    fields = {"call_id": "c1", "refs": {"completed": first.leaf.hex()}, "person": "m.w", "decision": "changed"}
+    bare.first.say(Draft(Kind.REVIEW_RECORDED, fields, parts), 5)
+    bare.first.tell(Kind.APPEAL_RECORDED, 6, refs={"completed": first.leaf.hex()}, person="c.d")
+    said = sheet_of(page_of(bare))
+    assert "m.w: changed to 7 (the drawing says so); c.d: appealed against it" in said
+    assert "AI: m-1-2026 nobody" in said
+
+
+def test_what_an_application_keeps_off_the_record_is_told_where_it_belongs(bare: Office) -> None:
+    done = bare.call("c1", 2, "1", "2", omitted=["prompt", "response.reader"])
+    fields = {
+        "call_id": "c1",
+        "refs": {"completed": done.leaf.hex()},
+        "person": "m.w",
+        "decision": "changed",
+        "omitted": ["changed.reader", "shown"],
+    }
+    bare.first.say(Draft(Kind.REVIEW_RECORDED, fields, (payload("changed", "7"),)), 5)
+    page = page_of(bare)
+    said = sheet_of(page)
+    assert said.count("Left out, since the application never puts it on record: reader.") == 2
+    assert "What was shown to them besides is left out, since the application never puts it on record." in said
+    assert page.count("on no record, as the application has it") == 4
+
+
 def test_a_change_of_one_adapter_is_no_news_of_another(bare: Office) -> None:
     bare.call("c1", 2, "1", "2")
     other = attempt("claude", pin=PIN)

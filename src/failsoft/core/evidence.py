@@ -351,6 +351,7 @@ class PersonActed:
         reason: why, in the person's words: kept as a payload, since it may quote data.
         display: what else was shown, likewise: its media type and its bytes.
         changed: the new value's JSON bytes, likewise.
+        hides: something of the call is on no record: what else was shown isn't either.
     """
 
     act: Act
@@ -372,6 +373,7 @@ class PersonActed:
     display: tuple[str, bytes] | None = field(default=None, repr=False)
     changed: bytes | None = field(default=None, repr=False)
     audit: AuditPlan | None = None
+    hides: bool = False
 
 
 Record = (

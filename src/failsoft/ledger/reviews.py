@@ -68,6 +68,7 @@ class Answer:
         case, capability, labels: as they stand in it.
         response: the digest of its commitment to the response, lower-case hex; None where there's none.
         policy: why it's to be reviewed; None: it needn't be.
+        hides: something of it is on no record.
     """
 
     index: int
@@ -82,6 +83,7 @@ class Answer:
     labels: tuple[str, ...]
     response: str | None
     policy: str | None
+    hides: bool
 
     @property
     def is_given(self) -> bool:
@@ -105,6 +107,7 @@ class Answer:
             tuple(fields.get("labels", ())),
             next((each["digest"] for each in fields.get("commitments", ()) if each["path"] == "response"), None),
             review["policy"] if review.get("required") is True else None,
+            "omitted" in fields,
         )
 
 

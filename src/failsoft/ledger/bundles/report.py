@@ -6,7 +6,7 @@ has the same page. The first page is for readers who want the matter; what was t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
@@ -14,8 +14,8 @@ from failsoft.ledger.bundles.markup import Markup, joined, tag, text
 from failsoft.ledger.bundles.selection import Selection
 from failsoft.ledger.bundles.sheet import Told as Call
 from failsoft.ledger.bundles.sheet import attempts_table, calls_of, parts_table, sheet
-from failsoft.ledger.bundles.shown import brief, facts, table
-from failsoft.ledger.bundles.wording import duration, moment
+from failsoft.ledger.bundles.shown import NOTHING, brief, facts, table
+from failsoft.ledger.bundles.wording import PEOPLE, duration, moment, spelled
 from failsoft.ledger.reading.query import reviewer_of
 
 
@@ -148,11 +148,11 @@ def _overview(told: Told, calls: Sequence[Call]) -> Markup:
             brief(told.selection, each.started, "request"),
             brief(told.selection, each.end, "response"),
             _by(each),
-            ", ".join(_who(each)) or "nobody",
+            "; ".join(_decided(told.selection, each)) or "nobody",
         )
         for number, each in _numbered(calls)
     ]
-    head = ("", "when", "the question", "the answer", "who or what answered", "person who decided")
+    head = ("", "when", "the question", "the answer", "who or what answered", "person who decided, and why")
     by_ai = sum(each.end.fields.get("source", {}).get("kind") in ("adapter", "frozen") for each in calls)
     said = f"{by_ai} of the {len(calls)} answers are an AI model's. Each is told on a page of its own, further down."
     return joined([tag("p", said, cls="lead"), table(head, rows)])
@@ -167,8 +167,13 @@ def _by(call: Call) -> str:
     return "nobody"
 
 
-def _who(call: Call) -> list[str]:
-    return [reviewer_of(each.fields) or "somebody" for each in call.people]
+def _decided(selection: Selection, call: Call) -> Iterator[str]:
+    """What persons decided about it, in order: the last is what counts."""
+    for each in call.people:
+        said = spelled(str(each.fields.get("decision", PEOPLE[each.kind])))
+        instead = f" to {brief(selection, each, 'changed')}" if said == "changed" else ""
+        why = brief(selection, each, "reason")
+        yield f"{reviewer_of(each.fields) or 'somebody'}: {said}{instead}{'' if why == NOTHING else f' ({why})'}"
 
 
 def _limits(told: Told, calls: Sequence[Call]) -> Markup:

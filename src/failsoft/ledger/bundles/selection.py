@@ -7,8 +7,9 @@ What goes in, all of it before one signed checkpoint:
 2. the configuration and the lock in force when a call began, with what they say;
 3. the records just before and after each of the calls', of the same emitter, whose numbers have no gap; how each of those
    emitters opened, how the log was, and each change of its key;
-4. what was recorded later about the adapters that were asked: another model seen, drift, an end announced, a block, the
-   first configuration that asks for another model; and about the calls' cases: erasures, holds, events.
+4. what was recorded later about the adapters that were asked, and about the capabilities: another model seen, drift, an end
+   announced, a block, each configuration that asks for another model or has a capability otherwise, or under another lock;
+   and about the calls' cases: erasures, holds, events.
 
 Payloads are those of the calls' records alone; each is disclosed, or named as withheld.
 """
@@ -112,7 +113,11 @@ def select(reader: Reader, wanted: Wanted) -> Selection:
     own = _of_calls(reader, wanted)
     call_ids = tuple(sorted({each.call_id for each in own if each.call_id is not None}))
     if not call_ids:
-        raise LookupError(f"no call in what was asked for: records that name {', '.join(wanted.cases)} are of none")
+        pruned = next(reader.records(Kind.RECORD_PRUNED), None) is not None
+        raise LookupError(
+            f"no call in what was asked for: records that name {', '.join(wanted.cases)} are of none"
+            + (", and records of calls were pruned from this log" if pruned else "")
+        )
     for call_id in call_ids:
         _finished(call_id, [each for each in own if each.call_id == call_id])
     gathered = _Gathered(reader, {each.index: each for each in own}, set(call_ids))
@@ -244,7 +249,12 @@ class _Gathered:
                 in_force["lock"] = entry
             elif entry.kind == Kind.CONFIG_ACTIVATED:
                 digest = fields["config_sha256"]
-                in_force |= {at: entry for at, named in starts.items() if entry.index < at and digest == named}
+                begun: dict[str | int, Entry] = {
+                    at: entry for at, named in starts.items() if entry.index < at and digest == named
+                }
+                in_force |= begun
+                if begun and entry.index < first:
+                    asked.otherwise(fields)
             if leaves & set(fields.get("refs", {}).values()) or (entry.index > first and asked.concerns(entry, fields)):
                 self._take(entry, leaves)
         for entry in {each.index: each for each in in_force.values()}.values():
@@ -319,8 +329,12 @@ class _Shown:
 
 @define
 class _Asked:
-    """The adapters that the calls asked, each one's pins then; the calls' cases and payloads."""
+    """The adapters that the calls asked, each one's pins then; their capabilities, and how those were configured; the calls'
+    cases and payloads.
+    """
 
+    capabilities: set[str] = field(factory=set[str])
+    configured: set[object] = field(factory=set[object])
     pins: dict[str, list[Fields]] = field(factory=dict[str, list[Fields]])
     cases: set[str] = field(factory=set[str])
     digests: set[str] = field(factory=set[str])
@@ -330,6 +344,7 @@ class _Asked:
         """By what the calls' records say."""
         made = cls()
         for fields in records:
+            made.capabilities |= {fields["capability"]["name"]} if "capability" in fields else set()
             if "case" in fields:
                 made.cases.add(fields["case"]["id"])
             made.digests |= {each["digest"] for each in fields.get("commitments", [])}
@@ -340,20 +355,27 @@ class _Asked:
     def concerns(self, entry: Entry, fields: Fields) -> bool:
         """Does this record say that something about one of them changed?"""
         if entry.kind == Kind.CONFIG_ACTIVATED:
-            return self._otherwise(fields)
+            return self.otherwise(fields)
         if entry.kind in KEEPING:
             told: set[str] = set(fields.get("digests", []))
             return fields.get("case", {}).get("id") in self.cases or bool(told & self.digests)
-        return fields.get("adapter") in self.pins or any(
-            fields.get("subject") == f"adapter:{name}" for name in self.pins
-        )
+        return fields.get("adapter") in self.pins or fields.get("subject") in self.subjects
 
-    def _otherwise(self, fields: Fields) -> bool:
-        """Does this configuration have one ask for another model than so far?"""
+    @property
+    def subjects(self) -> set[str]:
+        """What a block may be of."""
+        return {*(f"adapter:{each}" for each in self.pins), *(f"capability:{each}" for each in self.capabilities)}
+
+    def otherwise(self, fields: Fields) -> bool:
+        """Does this configuration ask for another model than those so far, or have one of the capabilities otherwise?"""
         found = False
         for each in fields.get("adapters", []):
             known = self.pins.get(each["name"])
             if known is not None and each["pin"] not in known:
                 known.append(each["pin"])
                 found = True
+        if any(each["name"] in self.capabilities for each in fields.get("capabilities", [])):
+            state = (fields["config_sha256"], fields.get("lock_sha256"), repr(fields["capabilities"]))
+            found = found or state not in self.configured
+            self.configured.add(state)
         return found

@@ -67,6 +67,13 @@ class Told:
         return [] if self.completed is None else attempts_of(self.completed.fields)
 
     @property
+    def configured(self) -> Fields | None:
+        """The configuration that was in force when it began; None where that isn't here."""
+        before = [each for at, each in self.selection.entries.items() if at < self.end.index]
+        found = (each.fields for each in reversed(before) if each.kind == "config.activated")
+        return next((each for each in found if each["config_sha256"] == self.fields.get("config_sha256")), None)
+
+    @property
     def answering(self) -> Fields:
         """The attempt whose answer was taken; an empty one where there's none."""
         number = self.end.fields.get("source", {}).get("attempt")
@@ -135,6 +142,7 @@ def _question(told: Told) -> list[Markup]:
         tag("p", f"Put to “{name}” on {moment((told.started or told.end).ts)}{by}{for_whom}{about}."),
         payload(told.selection, told.started, "request"),
         *_redacted(told.started),
+        *_omitted(told.started, "request"),
     ]
 
 
@@ -142,6 +150,15 @@ def _redacted(entry: Entry | None) -> list[Markup]:
     if entry is None or "redacted" not in entry.fields:
         return []
     return [tag("p", "What looked like a password or key was taken out before this was put on record.", cls="note")]
+
+
+def _omitted(entry: Entry | None, path: str) -> list[Markup]:
+    """What an application keeps off the record of this payload."""
+    told = [] if entry is None else entry.fields.get("omitted", [])
+    parts = [each.partition(".")[2] for each in told if each.startswith(f"{path}.")]
+    if not parts:
+        return []
+    return [tag("p", f"Left out, since the application never puts it on record: {', '.join(parts)}.", cls="withheld")]
 
 
 def _answer(told: Told) -> list[Markup]:
@@ -155,6 +172,7 @@ def _answer(told: Told) -> list[Markup]:
         )
     if fields["outcome"] in ("answered", "referred"):
         said += [payload(told.selection, told.end, "response"), *_redacted(told.end)]
+        said += _omitted(told.end, "response")
     return said
 
 
@@ -217,6 +235,10 @@ def _person(selection: Selection, entry: Entry) -> Iterator[Markup]:
     for each in fields.get("commitments", []):
         yield tag("p", f"{_TITLES.get(each['path'], each['path'])}:", cls="caption")
         yield payload(selection, entry, each["path"])
+        yield from _omitted(entry, each["path"])
+    if "shown" in fields.get("omitted", []):
+        said = "What was shown to them besides is left out, since the application never puts it on record."
+        yield tag("p", said, cls="withheld")
 
 
 def _changes(told: Told) -> list[Markup]:
@@ -235,19 +257,42 @@ def _changes(told: Told) -> list[Markup]:
 def _change(told: Told, entry: Entry, asked: dict[str, Fields]) -> Iterator[str]:
     fields = entry.fields
     if entry.kind == "config.activated":
-        for each in fields.get("adapters", []):
-            if each["name"] in asked and each["pin"] != asked[each["name"]]:
-                yield f"{moment(entry.ts)}: {each['name']} is asked for another model from here on: {pinned(each['pin'])}"
+        yield from (f"{moment(entry.ts)}: {what}" for what in _configured(told, fields, asked))
         return
-    subject = fields.get("adapter") or str(fields.get("subject", "")).partition(":")[2]
+    subjects = {f"adapter:{each}" for each in asked} | {f"capability:{told.fields.get('capability', {}).get('name')}"}
     named = {"" if told.completed is None else told.completed.leaf.hex(), told.end.leaf.hex()}
     named |= {told.fields["case"]["id"]} if "case" in told.fields else set()
     named |= {
         each["digest"] for part in (told.started, told.end) if part for each in part.fields.get("commitments", [])
     }
     about = {fields.get("case", {}).get("id"), *fields.get("refs", {}).values(), *fields.get("digests", [])}
-    if subject in asked or named & about:
+    if fields.get("adapter") in asked or fields.get("subject") in subjects or named & about:
         yield f"{moment(entry.ts)}: {changed(entry.kind, fields)}"
+
+
+def _configured(told: Told, fields: Fields, asked: dict[str, Fields]) -> Iterator[str]:
+    """What a later configuration has otherwise than the one under which the call was made."""
+    for each in fields.get("adapters", []):
+        if each["name"] in asked and each["pin"] != asked[each["name"]]:
+            yield f"{each['name']} is asked for another model from here on: {pinned(each['pin'])}"
+    capability, before = told.fields.get("capability", {}), told.configured
+    name = capability.get("name")
+    now = _capability(fields, name)
+    if before is None or not now:
+        return
+    if now.get("version") != capability.get("version"):
+        yield f"“{name}” has another version from here on: {now.get('version', 'one without a number')}"
+    if now.get("digest") != _capability(before, name).get("digest"):
+        yield f"what “{name}” may answer has another form from here on"
+    if fields.get("lock_sha256") != before.get("lock_sha256"):
+        yield "the application is held to another state of its code and prompts from here on"
+    elif fields["config_sha256"] != before["config_sha256"]:
+        yield "the application has other settings from here on"
+
+
+def _capability(configuration: Fields, name: object) -> Fields:
+    """What a configuration says of one; an empty dictionary where it doesn't have it."""
+    return next((each for each in configuration.get("capabilities", []) if each["name"] == name), Fields())
 
 
 def attempts_table(told: Told) -> Markup:
@@ -283,4 +328,5 @@ def parts_table(told: Told) -> Markup:
                 rows.append((index, each["path"], f"disclosures/{digest}.bin"))
             else:
                 rows.append((index, each["path"], ERASED if digest in told.selection.erased else WITHHELD))
+        rows += [(index, each, "on no record, as the application has it") for each in entry.fields.get("omitted", [])]
     return table(("record", "part", "where it stands in this copy"), rows)

@@ -16,6 +16,7 @@ Fields = dict[str, Any]
 SHOWN = 6000
 """Characters of one payload that a page shows; its file holds all."""
 
+NOTHING = "–"
 WITHHELD = "Withheld: it's on record, and not shown in this copy."
 ERASED = "No longer kept: it was on record, and was erased since."
 _NONE = "Nothing of the kind is on record."
@@ -49,7 +50,7 @@ def brief(selection: Selection, entry: Entry | None, path: str) -> str:
     """The same in a line of a table."""
     named = [] if entry is None else [each for each in entry.fields.get("commitments", []) if each["path"] == path]
     if not named:
-        return "–"
+        return NOTHING
     plain = selection.disclosures.get(named[0]["digest"])
     if plain is None:
         return "no longer kept" if named[0]["digest"] in selection.erased else "withheld"

@@ -19,7 +19,7 @@ from failsoft.core import evidence
 from failsoft.core.effects import Ticket
 from failsoft.ledger.format.canonical import real
 from failsoft.ledger.records import keeping_draft
-from failsoft.ledger.records.person_draft import need_of, person_acted
+from failsoft.ledger.records.person_draft import need_of, omitted, person_acted
 from failsoft.ledger.records.record import Draft, Fields
 from failsoft.ledger.records.schema import FORMAT, Kind
 from failsoft.outcome import Pin, Served, Source
@@ -159,7 +159,7 @@ def _started(record: evidence.CallStarted) -> Draft:
     marks = record.audit.request
     return Draft(
         Kind.CALL_STARTED,
-        {**fields, **facts_of(marks, record.request)},
+        {**fields, **facts_of(marks, record.request), **omitted(marks.missing("request"))},
         (("request", JSON, marks.kept(record.request)),),
     )
 
@@ -182,16 +182,17 @@ def _completed(record: evidence.CallCompleted, leaf_of: LeafOf) -> Draft:
         ]
     if (leaf := leaf_of(record.started)) is not None:
         fields["refs"] = {"started": leaf.hex()}
-    payloads = _response(record, fields)
-    if record.audit is not None and record.audit.hides:
-        return Draft(Kind.CALL_COMPLETED, fields, payloads)
-    payloads += _present("prompt", JSON, record.prompt)
+    response = _response(record, fields)
+    payloads = _present("prompt", JSON, record.prompt)
     for each in attempts:
         if each.reply is not None:
             payloads += ((f"reply/{each.n}", _media(each.reply), each.reply),)
         payloads += _present(f"error/{each.n}", TEXT, each.detail)
         payloads += _present(f"prompt/{each.n}", JSON, each.prompt)
-    return Draft(Kind.CALL_COMPLETED, fields, payloads)
+    if record.audit is not None and record.audit.hides:
+        fields |= omitted([*fields.get("omitted", ()), *(path for path, _, _ in payloads)])
+        payloads = ()
+    return Draft(Kind.CALL_COMPLETED, fields, response + payloads)
 
 
 def _amended(record: evidence.CallAmended, leaf_of: LeafOf) -> Draft:
@@ -313,7 +314,7 @@ def _response(
     """The answer as a payload; what of it is public goes into the record."""
     if record.response is None or record.audit is None:
         return _present("response", JSON, record.response)
-    fields |= facts_of(record.audit.response, record.response)
+    fields |= facts_of(record.audit.response, record.response) | omitted(record.audit.response.missing("response"))
     return (("response", JSON, record.audit.response.kept(record.response)),)
 
 

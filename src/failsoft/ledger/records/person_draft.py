@@ -5,8 +5,10 @@ What people write may quote the data that they looked at: reasons, changed value
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
+from failsoft.audit import Marks
 from failsoft.context import identifier
 from failsoft.core.evidence import Act, PersonActed
 from failsoft.ledger.format.canonical import real
@@ -69,12 +71,22 @@ def person_acted(record: PersonActed) -> Draft:
     if record.spent_ms is not None:
         fields["spent_ms"] = record.spent_ms
     payloads = [(REASON, _TEXT, record.reason)]
+    missing: list[str] = []
     if record.changed is not None:
-        changed = record.changed if record.audit is None else record.audit.response.kept(record.changed)
-        payloads.append((CHANGED, _JSON, changed))
-    if record.display is not None and not (record.audit is not None and record.audit.hides):
-        payloads.append((DISPLAY, *record.display))
-    return Draft(KINDS[record.act], fields, tuple(payloads))
+        marks = Marks() if record.audit is None else record.audit.response
+        payloads.append((CHANGED, _JSON, marks.kept(record.changed)))
+        missing += marks.missing(CHANGED)
+    if record.display is not None:
+        if record.hides:
+            missing.append(DISPLAY)
+        else:
+            payloads.append((DISPLAY, *record.display))
+    return Draft(KINDS[record.act], fields | omitted(missing), tuple(payloads))
+
+
+def omitted(paths: Sequence[str]) -> Fields:
+    """The key ``omitted`` of a record that has less than there was; none where it has all."""
+    return {"omitted": sorted({each.encode("utf-8", "replace").decode() for each in paths})} if paths else {}
 
 
 def _named(whose: str, **values: Any) -> Fields:
