@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,30 @@ from typing import Any
 import pytest
 from ledgers import SystemClock, completed, rows, settled, started
 from signing import attack
-from tests.bundled import CASE, CONFIG, KEY, NEXT, ORIGIN, SECRET, Office, bundle, office, unzipped
+from tests.bundled import (
+    CASE,
+    CONFIG,
+    KEY,
+    NEXT,
+    ORIGIN,
+    SECRET,
+    WITNESS,
+    WITNESS_KEY,
+    Office,
+    bundle,
+    cosigned,
+    listed,
+    office,
+    signed,
+    unzipped,
+    zipped,
+)
 from tests.postgres_server import PostgresServer
 
 from failsoft.core.evidence import Act, ConfigActivated, ExportCreated, LegalHold, PersonActed
 from failsoft.errors import LedgerInvalid, PayloadSealed
 from failsoft.ledger.acts.erasure import Acting, erase, happened, hold
-from failsoft.ledger.bundles import archive
+from failsoft.ledger.bundles import archive, verify_bundle
 from failsoft.ledger.bundles import bundle as bundling
 from failsoft.ledger.bundles.archive import write
 from failsoft.ledger.bundles.bundle import Bundle, verifier
@@ -485,3 +503,28 @@ def test_the_configuration_in_force_is_that_of_each_calls_own_start(tmp_path: Pa
     office.close()
     made = bundle(office.path)
     assert made.found.code == 0, made.found.problems
+
+
+def test_a_record_from_after_a_witness_saw_it_is_noted(tmp_path: Path) -> None:
+    log = office(tmp_path / "y.db")
+    log.publish()
+    log.close()
+    made = bundle(log.path, Wanted(cases=(CASE["id"],))).data
+    files = unzipped(made)
+    records = [json.loads(data) for name, data in files.items() if name.startswith("records/")]
+    latest = max(each["ts"] for each in records)
+    second = int(datetime.fromisoformat(latest).timestamp())
+    keys = [str(KEY.verifier), str(WITNESS_KEY)]
+    for seen, told in ((second - 60, 0), (second - 61, 1), (2**64 - 1, 0)):
+        note = cosigned(files["checkpoint.txt"], seen)
+        moved = {
+            name: data.replace(files["checkpoint.txt"], note) for name, data in files.items() if name != "manifest.json"
+        }
+        found = verify_bundle.verify(zipped(signed(listed({**files, **moved}))), keys)
+        assert found.code == 0
+        assert sum("a witness saw it at" in each for each in found.notes) == told
+        assert (
+            f"checkpoint.txt is signed by {WITNESS.name}+{WITNESS_KEY.id.hex()} at {verify_bundle.utc(seen)}"
+            in found.notes
+        )
+    assert verify_bundle.utc(2**64 - 1) == "9999-12-31T23:59:59Z"

@@ -6,12 +6,14 @@ import os
 import shutil
 import sqlite3
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ledgers import SystemClock, call, ledger_at, rows, settled, started
 from signing import KEY, NEXT, ORIGIN, attack, signed_ledger, signing_in, write
+from tests.logs import START, Log
 
 from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.ledger.acts.rotation import rotate
@@ -23,6 +25,7 @@ from failsoft.ledger.keys.ed25519 import SigningKey, open_checkpoint
 from failsoft.ledger.read import read
 from failsoft.ledger.records import draft
 from failsoft.ledger.records.record import Emitter
+from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.sqlite.store import LedgerFile
 from failsoft.ledger.verification.monitor import monitor
 from failsoft.ledger.verify import Verification, verify
@@ -131,11 +134,58 @@ def test_only_a_strangers_key_verifies_nothing(path: Path) -> None:
     assert (found.exit_code, found.covered) == (2, None)
 
 
+def witnessed(note: bytes, *times: int) -> bytes:
+    parsed = Note.parse(note)
+    lines = [
+        Signature(
+            WITNESS.name,
+            WITNESS_KEY.id,
+            each.to_bytes(8, "big") + WITNESS.sign(f"cosignature/v1\ntime {each}\n{parsed.text}".encode()),
+        )
+        for each in times
+    ]
+    return Note(parsed.text, (*parsed.signatures, *lines)).to_bytes()
+
+
+def test_a_witness_says_by_when_records_were_there(path: Path) -> None:
+    (latest,) = rows(path, "SELECT max(ts) FROM ledger_record")[0]
+    last = int(datetime.fromisoformat(latest).timestamp())
+    both, first = [KEY.verifier, WITNESS_KEY], notes_of(path)[0]
+    early, late = (datetime.fromtimestamp(each, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for each in (last - 61, last + 5))
+    for given, seen, ahead in (
+        ([last + 5], late, False),
+        ([last - 60], None, False),
+        ([last - 61], early, True),
+        ([last + 5, last - 61], early, True),
+        ([2**64 - 1], "9999-12-31T23:59:59Z", False),
+    ):
+        found = verify(path, keys=both, checkpoints=[witnessed(notes_of(path)[-1], *given), witnessed(first, last + 9)])
+        assert (found.exit_code, found.verdict, found.witnesses) == (0, "verified", 1)
+        assert seen is None or found.seen == seen
+        assert f"cosigned by 1 of the witnesses that you gave, first at {found.seen}" in " ".join(found.summary())
+        said = (
+            f"one of the first 17 records says {latest}, and a witness saw it at {seen}: a clock was wrong, or it lies"
+        )
+        assert found.notes == ((said,) if ahead else ())
+    found = verify(path, keys=both, checkpoints=[witnessed(first, 9)])
+    assert (found.exit_code, found.witnesses, found.seen, len(found.notes)) == (0, 0, None, 1)
+    assert "first 9 records" in found.notes[0]
+
+
+def test_the_latest_time_counts_though_the_clock_stepped_back_since(tmp_path: Path) -> None:
+    log = Log(tmp_path / "x.db", KEY)
+    for second in (5000, 1, 2):
+        log.first.tell(Kind.CASE_EVENT, second, case={"id": "T"}, date="2026-01-01", event="e", person="p", why="w")
+    log.file.publish()
+    log.close()
+    seen = START // 1_000_000_000 + 100
+    (note,) = notes_of(log.path)
+    found = verify(log.path, keys=[KEY.verifier, WITNESS_KEY], checkpoints=[witnessed(note, seen)])
+    assert [each for each in found.notes if "a witness saw it" in each] != []
+
+
 def test_a_witness_alone_covers_nothing_and_beside_the_log_is_counted(path: Path) -> None:
-    last = Note.parse(notes_of(path)[-1])
-    data = WITNESS.sign(f"cosignature/v1\ntime 9\n{last.text}".encode())
-    line = Signature(WITNESS.name, WITNESS_KEY.id, (9).to_bytes(8, "big") + data)
-    note = Note(last.text, (*last.signatures, line)).to_bytes()
+    note = witnessed(notes_of(path)[-1], 9)
     found = verify(path, keys=[KEY.verifier, WITNESS_KEY], checkpoints=[note])
     assert (found.exit_code, found.witnesses) == (0, 1)
     assert any("cosigned by 1 of the witnesses" in each for each in found.summary())

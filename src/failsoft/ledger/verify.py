@@ -70,6 +70,7 @@ class Verification:
         covered: by the largest checkpoint that a given key signed; None where none did, or no key was given.
         head_signed: is the head signed by a given key? Then so are the records after that checkpoint.
         witnesses: given keys of witnesses that cosigned that checkpoint.
+        seen: when the first of them did, UTC: all records that it covers were there by then.
         hashes_only: nothing else was looked at: `kinds` and `payloads` say nothing.
     """
 
@@ -87,6 +88,7 @@ class Verification:
     covered: int | None = None
     head_signed: bool = False
     witnesses: int = 0
+    seen: str | None = None
     hashes_only: bool = False
 
     @property
@@ -119,6 +121,7 @@ class Verification:
     def _coverage(self, covered: int) -> str:
         tail = f"tail {max(0, self.size - covered)}" + (", under the signed head" if self.head_signed else "")
         witnesses = f"; cosigned by {self.witnesses} of the witnesses that you gave" if self.witnesses else ""
+        witnesses += f", first at {self.seen}" if self.seen else ""
         return f"covered by checkpoint {covered} of {self.size}; {tail}{witnesses}"
 
 
@@ -228,7 +231,7 @@ def verify(
         found.code,
         tuple(found.problems),
         found.more,
-        tuple(_notes(walk, hashes)),
+        tuple(_notes(walk, hashes, covered)),
         tree.origin,
         tree.frontier.size,
         tree.frontier.root().hex(),
@@ -239,11 +242,14 @@ def verify(
         covered.size or None,
         covered.head_signed,
         covered.witnesses,
+        covered.seen,
         hashes_only,
     )
 
 
-def _notes(walk: Walk, hashes: Hashes) -> Iterator[str]:
+def _notes(walk: Walk, hashes: Hashes, covered: Covered) -> Iterator[str]:
+    for size, latest, seen in covered.ahead[:1]:
+        yield f"one of the first {size} records says {latest}, and a witness saw it at {seen}: a clock was wrong, or it lies"
     if walk.steps_back:
         yield f"a clock stepped back {walk.steps_back} times: the order of the log is what counts"
     if walk.pruned.count:
@@ -286,7 +292,7 @@ def _walk(source: Source, sealing: Sealing | None, walk: Walk, covered: Covered,
 
             walk.record(row, problem)
             if walk.frontier.size == covered.due:
-                covered.at(walk.frontier)
+                covered.at(walk.frontier, walk.latest)
     covered.end(walk.frontier.size)
     walk.payloads.end(found.report)
     walk.pruned.end(found.report)

@@ -154,7 +154,7 @@ def _redacted(entry: Entry | None) -> list[Markup]:
 
 def _omitted(entry: Entry | None, path: str) -> list[Markup]:
     """What an application keeps off the record of this payload."""
-    told = [] if entry is None else entry.fields.get("omitted", [])
+    told: list[str] = [] if entry is None else entry.fields.get("omitted", [])
     parts = [each.partition(".")[2] for each in told if each.startswith(f"{path}.")]
     if not parts:
         return []

@@ -26,6 +26,7 @@ import struct
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
+from time import gmtime, strftime
 from typing import Any, NamedTuple, NoReturn
 
 WHOLE, TAMPERED, INCOMPLETE, UNUSABLE, USAGE = 0, 1, 2, 3, 64
@@ -284,21 +285,28 @@ def read_checkpoint(text: str) -> Checkpoint:
     return Checkpoint(lines[0], int(lines[1]), root)
 
 
-def signers(note: Note, keys: Sequence[Key]) -> list[Key]:
-    """Those of the keys that signed it. A line that claims one of them and isn't its own is tampering."""
-    good: list[Key] = []
+def utc(seconds: int) -> str:
+    """A time as records have it, to the second; what's later than the year 9999 as its last one."""
+    return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(min(seconds, 253402300799)))
+
+
+def signers(note: Note, keys: Sequence[Key]) -> dict[Key, int]:
+    """Those of the keys that signed it, and when: in seconds since 1970 where it's a witness's, 0 where it's the log's.
+
+    A line that claims one of them and isn't its own is tampering.
+    """
+    good: dict[Key, int] = {}
     for key in keys:
         for name, identity, data in note.lines:
             if (name, identity) != (key.name, key.id):
                 continue
-            message = note.text.encode("utf-8")
+            message, seconds = note.text.encode("utf-8"), 0
             if key.kind == WITNESS_KEY:
                 seconds = int.from_bytes(data[:8], "big")
                 message, data = b"cosignature/v1\ntime %d\n" % seconds + message, data[8:]
             if not ed25519(key.public, message, data):
                 raise Wrong(f"it has a signature that isn't that of its key, {key.told}")
-            if key not in good:
-                good.append(key)
+            good[key] = min(seconds, good.get(key, seconds))
     return good
 
 
@@ -585,6 +593,7 @@ class _Bundle:
         self.checkpoint = Checkpoint(manifest.origin, manifest.size, b"")  # without a root until it's read
         self.records: dict[int, dict[str, Any]] = {}
         self.leaves: dict[int, str] = {}
+        self.seen: int | None = None
 
     def problem(self, what: str, code: int = TAMPERED) -> None:
         self.problems.append((code, what))
@@ -604,6 +613,7 @@ class _Bundle:
             self._calls()
             self._payloads()
             self._artifacts()
+            self._times()
         for key in self.keys:
             if key not in self.used:
                 self.problem(f"the key {key.told} signed nothing here", INCOMPLETE)
@@ -645,11 +655,14 @@ class _Bundle:
             if wanted and not by:
                 self.problem(f"{name}: it isn't signed by a key of the log that you gave", INCOMPLETE)
                 whole = False
-            for key in [] if found is None else found[1]:
-                self.notes.append(f"{name} is signed by {key.told}")
+            for key, seconds in ({} if found is None else found[1]).items():
+                when = f" at {utc(seconds)}" if key.kind == WITNESS_KEY else ""
+                self.notes.append(f"{name} is signed by {key.told}{when}")
+        by_whom = {} if checkpoint is None else checkpoint[1]
+        self.seen = min((seconds for key, seconds in by_whom.items() if key.kind == WITNESS_KEY), default=None)
         return whole
 
-    def _signed(self, name: str) -> tuple[str, list[Key]] | None:
+    def _signed(self, name: str) -> tuple[str, dict[Key, int]] | None:
         try:
             note = read_note(self.files[name])
             by = signers(note, self.keys)
@@ -773,6 +786,14 @@ class _Bundle:
             numbers.add((emitter, number))
             if fields.get("call_id") in self.manifest.call_ids and number and (emitter, number - 1) not in numbers:
                 self.problem(f"{where}: the record before it, of its emitter, isn't here", INCOMPLETE)
+
+    def _times(self) -> None:
+        """No record is from after a witness saw the log that it stands in: there are two clocks, so a minute is allowed."""
+        latest = max((fields["ts"] for fields in self.records.values()), default="")
+        if self.seen is not None and latest[:19] > utc(self.seen + 60)[:19]:
+            self.notes.append(
+                f"a record says {latest}, and a witness saw it at {utc(self.seen)}: a clock was wrong, or it lies"
+            )
 
     def _calls(self) -> None:
         """Each call began, ended, and ends name beginnings; the configuration that it ran under is here."""

@@ -145,11 +145,13 @@ class Signed:
 
     Args:
         by: keys whose signature is good: the log's and witnesses'; each once.
+        seen: when the first of these witnesses saw it, in seconds since 1970; None: none of them did.
         forged: keys that a line claims, and whose signature it isn't. A note with one is to be rejected.
     """
 
     checkpoint: Checkpoint
     by: tuple[VerifierKey, ...]
+    seen: int | None
     forged: tuple[VerifierKey, ...]
 
     @property
@@ -169,11 +171,18 @@ def open_checkpoint(data: bytes, keys: Sequence[VerifierKey]) -> Signed:
     checkpoint = Checkpoint.parse(note.text)
     good: dict[VerifierKey, None] = {}
     forged: dict[VerifierKey, None] = {}
+    times: list[int] = []
     for key in dict.fromkeys(keys):
         for line in note.signatures:
-            if line.is_of(key):
-                (good if _holds(key, note.text, line) else forged)[key] = None
-    return Signed(checkpoint, tuple(good), tuple(forged))
+            if not line.is_of(key):
+                continue
+            if not _holds(key, note.text, line):
+                forged[key] = None
+                continue
+            good[key] = None
+            if key.kind == COSIGNATURE:
+                times.append(_seconds(line))
+    return Signed(checkpoint, tuple(good), min(times, default=None), tuple(forged))
 
 
 def _holds(key: VerifierKey, text: str, line: Signature) -> bool:
@@ -181,5 +190,8 @@ def _holds(key: VerifierKey, text: str, line: Signature) -> bool:
         return len(line.data) == _SIGNATURE_SIZE and verify(key, text.encode(), line.data)
     if len(line.data) != _TIME_SIZE + _SIGNATURE_SIZE:
         return False
-    seconds = int.from_bytes(line.data[:_TIME_SIZE], "big")
-    return verify(key, f"cosignature/v1\ntime {seconds}\n{text}".encode(), line.data[_TIME_SIZE:])
+    return verify(key, f"cosignature/v1\ntime {_seconds(line)}\n{text}".encode(), line.data[_TIME_SIZE:])
+
+
+def _seconds(line: Signature) -> int:
+    return int.from_bytes(line.data[:_TIME_SIZE], "big")

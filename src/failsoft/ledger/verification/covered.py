@@ -13,19 +13,29 @@ Whoever verifies brings keys and pins along, from their own keeping. Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import cast
 
 from attrs import define, field
 
 from failsoft.ledger.format.merkle import EMPTY_ROOT, Frontier
 from failsoft.ledger.format.note import ED25519, Checkpoint, NoteInvalid, VerifierKey
-from failsoft.ledger.keys.ed25519 import open_checkpoint, verify
+from failsoft.ledger.keys.ed25519 import Signed, open_checkpoint, verify
 from failsoft.ledger.store import INCOMPLETE, TAMPERED, UNUSABLE, Source
 
 Report = Callable[[int, str, int | None], None]
 """Told an exit code, what's wrong, and the record that it's about; None where it's about the whole."""
 
+CLOCKS_DIFFER = 60
+"""Seconds by which a record's time may lie after a witness's: they're two clocks."""
+
 _NONE_LEFT = (-1, b"")
+_LAST = 253_402_300_799
+"""The last second of the year 9999."""
+
+
+def _utc(seconds: int) -> str:
+    return datetime.fromtimestamp(min(seconds, _LAST), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @define
@@ -41,6 +51,9 @@ class Covered:
         due: the size at which `at` is to be called next.
         size: covered by a checkpoint that a given key signed; 0 if by none.
         witnesses: given keys of witnesses that cosigned that checkpoint.
+        seen: when the first of these saw it, UTC; None: none did.
+        ahead: of each checkpoint that holds a record from after a witness saw it, by the record's own time: the checkpoint's
+            size, that time, and when it was seen.
         head_signed: is the head signed by a given key?
         used: the keys that signed something here.
     """
@@ -53,12 +66,15 @@ class Covered:
     pinned: int | None = None
     size: int = 0
     witnesses: int = 0
+    seen: str | None = None
+    ahead: list[tuple[int, str, str]] = field(factory=list[tuple[int, str, str]])
     head_signed: bool = False
     used: set[VerifierKey] = field(factory=set[VerifierKey])
     _origin: str = ""
     _wanted: dict[int, set[str]] = field(factory=dict[int, set[str]])
     _stored: Iterator[tuple[int, bytes]] = field(factory=lambda: iter(()))
     _next: tuple[int, bytes] = _NONE_LEFT
+    _times: dict[int, int] = field(factory=dict[int, int])
 
     def begin(self, source: Source, origin: str) -> None:
         """Inside the transaction, before the first record.
@@ -79,14 +95,16 @@ class Covered:
             self._stored = cast("Iterator[tuple[int, bytes]]", stored)
         self._advance()
 
-    def at(self, frontier: Frontier) -> None:
-        """The log has `due` records now, and this tree."""
+    def at(self, frontier: Frontier, latest: str = "") -> None:
+        """The log has `due` records now, and this tree; `latest` is the latest time that one of them claims."""
         size, root = frontier.size, frontier.root()
         if any(pinned != root.hex() for pinned in self._wanted.pop(size, ())):
             self.report(TAMPERED, "the log up to here isn't the one that was pinned", size - 1)
         if self._next[0] == size:
             self._stored_checkpoint(root)
             self._next = _NONE_LEFT
+        if size in self._times and latest[:19] > _utc(self._times[size] + CLOCKS_DIFFER)[:19]:
+            self.ahead.append((size, latest, _utc(self._times[size])))
         self._advance()
 
     def end(self, size: int) -> None:
@@ -152,7 +170,7 @@ class Covered:
         self.used.update(signed.by)
         self._wanted.setdefault(found.size, set()).add(found.root.hex())
         if signed.by_log and not signed.forged:
-            self._cover(found.size, signed.by)
+            self._cover(found.size, signed)
 
     def _stored_checkpoint(self, root: bytes) -> None:
         size, note = self._next
@@ -175,14 +193,17 @@ class Covered:
         else:
             self.used.update(signed.by)
             if signed.by_log:
-                self._cover(size, signed.by)
+                self._cover(size, signed)
 
-    def _cover(self, size: int, by: Sequence[VerifierKey]) -> None:
-        witnesses = sum(key.kind != ED25519 for key in by)
+    def _cover(self, size: int, signed: Signed) -> None:
+        witnesses = sum(key.kind != ED25519 for key in signed.by)
         if size == self.size:
             self.witnesses = max(self.witnesses, witnesses)
         elif size > self.size:
             self.size, self.witnesses = size, witnesses
+        if signed.seen is not None:
+            self._times[size] = min(signed.seen, self._times.get(size, signed.seen))
+        self.seen = _utc(self._times[self.size]) if self.size in self._times else None
 
     def _advance(self) -> None:
         while self._next is _NONE_LEFT:

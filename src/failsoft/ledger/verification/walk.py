@@ -93,6 +93,7 @@ class Walk:
     declared: tuple[int, str] | None = None
     steps_back: int = 0
     _ts: str = ""
+    _before: str = ""
     payloads: KeptPayloads = field(init=False)
     pruned: Pruned = field(init=False)
 
@@ -151,7 +152,13 @@ class Walk:
             self._ts = ts
         elif _stepped_back(self._ts, ts):
             self.steps_back += 1
+            self._before = max(self._before, self._ts)
             self._ts = ts
+
+    @property
+    def latest(self) -> str:
+        """The latest time that a record claims."""
+        return max(self._before, self._ts)
 
     def _common(self, index: int, fields: Fields, row: tuple[Any, ...], problem: Report) -> Kind | None:
         kind, required, relations = _RULES.get(fields["type"], _NO_RULES)
