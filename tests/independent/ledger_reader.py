@@ -217,6 +217,7 @@ class Examination:
         self.origin = ""
         self.used: set[Key] = set()
         self.covered = 0
+        self.covered_by: dict[str, int] = {}
         self.rows: list[Row] = []
 
     def wrong(self, what: str, code: int = 1) -> None:
@@ -547,7 +548,7 @@ class Examination:
                 self.expect(
                     said["refs"].get("failure", "") == failures.get(row.emitter), f"record {row.seq} is of no failure"
                 )
-        self.declared = declared[-1] if declared else None
+        self.declarations = declared
 
     # --- payloads
 
@@ -641,14 +642,18 @@ class Examination:
     def log_keys(self) -> list[Key]:
         return [key for key in self.keys if key.kind == 1 and key.name == self.origin]
 
-    def taken(self, data: bytes) -> tuple[str, int, bytes, bool]:
-        """A signed checkpoint, and whether a log's key signed it."""
+    def taken(self, data: bytes) -> tuple[str, int, bytes, list[Key]]:
+        """A signed checkpoint, and which of the log's keys signed it."""
         demand(isinstance(data, bytes))
         text, lines = note(data)
         origin, size, root = checkpoint(text)
         by = who_signed(text, lines, self.keys)
         self.used.update(by)
-        return origin, size, root, any(key in by for key in self.log_keys())
+        return origin, size, root, [key for key in self.log_keys() if key in by]
+
+    def cover(self, size: int, by: list[Key]) -> None:
+        self.covered = max([self.covered, *(size for _ in by)])
+        self.covered_by |= {key.text: max(size, self.covered_by.get(key.text, 0)) for key in by}
 
     def fits(self, size: int, root: bytes) -> bool:
         return 0 <= size <= len(self.rows) and self.tree.root(0, size) == root
@@ -656,8 +661,7 @@ class Examination:
     def stored(self, size: int, data: bytes) -> None:
         origin, stated, root, by_log = self.taken(data)
         demand(origin == self.origin and stated == size > 0 and self.fits(size, root))
-        if by_log:
-            self.covered = max(self.covered, size)
+        self.cover(size, by_log)
 
     def brought(self) -> None:
         for data in self.given:
@@ -674,9 +678,15 @@ class Examination:
     def held(self, data: bytes) -> None:
         origin, size, root, by_log = self.taken(data)
         demand(origin == self.origin and self.fits(size, root))
-        self.expect(by_log or not self.keys, "a given checkpoint isn't signed by the log", 2)
-        if by_log:
-            self.covered = max(self.covered, size)
+        self.expect(bool(by_log) or not self.keys, "a given checkpoint isn't signed by the log", 2)
+        self.cover(size, by_log)
+
+    def head_is_signed(self, good: list[Key]) -> bool:
+        """By the key that the log declares now, where that is given; else by any."""
+        declared = self.declarations[-1][1]
+        return bool(good) and (
+            declared not in [key.text for key in self.log_keys()] or declared in [key.text for key in good]
+        )
 
     def signatures(self, signature: object) -> None:
         size, mine = len(self.rows), self.log_keys()
@@ -688,15 +698,16 @@ class Examination:
             if isinstance(signature, bytes) and key.signed("failsoft/head/v1\0" + message, signature)
         ]
         self.used.update(good)
-        if self.declared is not None and mine:
-            index, declared = self.declared
+        for (_, former), (index, key) in pairwise(self.declarations):
+            if former != key and former in [each.text for each in mine] and self.covered_by.get(former, 0) <= index:
+                interrupted = size - index <= 2 and self.head_is_signed(good)
+                self.wrong(f"record {index} hands over, and no checkpoint vouches for it", 2 if interrupted else 1)
+        if self.declarations and mine:
+            declared = self.declarations[-1][1]
             if declared in [key.text for key in mine]:
-                self.expect(declared in [key.text for key in good], "the head isn't signed by the log's key")
-            elif not good:
-                if self.covered and index >= self.covered:
-                    self.wrong("a key was declared that nothing covers")
-                elif 0 < self.covered < size:
-                    self.wrong("the tail is another key's", 2)
+                self.expect(self.head_is_signed(good), "the head isn't signed by the log's key")
+            elif not good and 0 < self.covered < size:
+                self.wrong("the tail is another key's", 2)
         self.expect(all(key in self.used for key in self.keys), "a key signed nothing", 2)
         self.expect(not good or self.covered, "no checkpoint is signed", 2)
 

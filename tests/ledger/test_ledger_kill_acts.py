@@ -211,30 +211,30 @@ class TestPruning:
 
 class TestHandingOver:
     @pytest.mark.parametrize(
-        ("moment", "step", "time", "rotated"),
+        ("moment", "step", "time", "rotated", "code"),
         [
-            ("before", "COMMIT", 1, False),
-            ("after", "COMMIT", 1, True),
-            ("before", "publish", 1, True),
-            ("before", "remember", 1, True),
-            ("after", "remember", 1, True),
-            ("after", "INSERT INTO ledger_checkpoint", 1, True),
-            ("after", "COMMIT", 2, True),
-            ("after", "publish", 1, True),
-            ("before", "anchor", 1, True),
-            ("after", "anchor", 1, True),
-            ("before", "anchor", 2, True),
+            ("before", "COMMIT", 1, False, 0),
+            ("after", "COMMIT", 1, True, 2),  # as long as the former key hasn't signed that it hands over
+            ("before", "publish", 1, True, 2),
+            ("before", "remember", 1, True, 2),
+            ("after", "remember", 1, True, 2),
+            ("after", "INSERT INTO ledger_checkpoint", 1, True, 2),
+            ("after", "COMMIT", 2, True, 0),
+            ("after", "publish", 1, True, 0),
+            ("before", "anchor", 1, True, 0),
+            ("after", "anchor", 1, True, 0),
+            ("before", "anchor", 2, True, 0),
         ],
     )
     def test_it_is_finished_by_running_it_again(
-        self, path: Path, moment: str, step: str, time: int, rotated: bool
+        self, path: Path, moment: str, step: str, time: int, rotated: bool, code: int
     ) -> None:
         signing = anchored_in(path.parent)
         write(path, 2, anchors=signing.anchors)
         before = in_log(path)
         killed(path, "rotate", moment, step, time)
         assert types(path).count("key.rotated") == rotated
-        said(verify(path, keys=[KEY.verifier, *[NEXT.verifier] * rotated]), 0)
+        said(verify(path, keys=[KEY.verifier, *[NEXT.verifier] * rotated]), code)
         done = rotates(path)
         assert done.unanchored == ()
         assert types(path).count("key.rotated") == 1

@@ -29,6 +29,9 @@ Report = Callable[[int, str, int | None], None]
 CLOCKS_DIFFER = 60
 """Seconds by which a record's time may lie after a witness's: they're two clocks."""
 
+_OWN_RECORDS = 2
+"""Records that a handover writes from its declaration on: that, and the end of its emitter."""
+
 _NONE_LEFT = (-1, b"")
 _LAST = 253_402_300_799
 """The last second of the year 9999."""
@@ -36,6 +39,25 @@ _LAST = 253_402_300_799
 
 def _utc(seconds: int) -> str:
     return datetime.fromtimestamp(min(seconds, _LAST), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@define
+class Declared:
+    """The keys that records declare to sign the log, one after the other.
+
+    Args:
+        key: the last one; None: none did so far.
+        handovers: of each from one to another: the record, and the key before.
+    """
+
+    key: str | None = None
+    handovers: list[tuple[int, str]] = field(factory=list[tuple[int, str]])
+
+    def take(self, index: int, key: str) -> None:
+        """A record declares this key."""
+        if self.key not in (None, key):
+            self.handovers.append((index, str(self.key)))
+        self.key = key
 
 
 @define
@@ -75,6 +97,7 @@ class Covered:
     _stored: Iterator[tuple[int, bytes]] = field(factory=lambda: iter(()))
     _next: tuple[int, bytes] = _NONE_LEFT
     _times: dict[int, int] = field(factory=dict[int, int])
+    _covered_by: dict[str, int] = field(factory=dict[str, int])
 
     def begin(self, source: Source, origin: str) -> None:
         """Inside the transaction, before the first record.
@@ -114,22 +137,22 @@ class Covered:
         if self._next is not _NONE_LEFT:
             self.report(TAMPERED, "a checkpoint covers more records than there are", None)
 
-    def head(self, checkpoint: Checkpoint, signature: object, declared: tuple[int, str] | None) -> None:
+    def head(self, checkpoint: Checkpoint, signature: object, declared: Declared) -> None:
         """The head, and the keys that were used.
 
         Args:
             checkpoint: the tree as it is.
             signature: as stored.
-            declared: index and key of the last record that declares one.
+            declared: the keys that records declare.
         """
         keys = [key for key in self.keys if key.kind == ED25519 and key.name == self._origin]
         if type(signature) is bytes:
             good = {str(key): key for key in keys if verify(key, checkpoint.head, signature)}
             self.used.update(good.values())
-            now = None if declared is None else declared[1]
-            self.head_signed = now in good if now in {str(key) for key in keys} else bool(good)
-        if keys and not self.head_signed and declared is not None:
-            self._unsigned_head(checkpoint.size, declared, [str(key) for key in keys])
+            self.head_signed = declared.key in good if declared.key in {str(key) for key in keys} else bool(good)
+        vouched = self._handed_over(checkpoint.size, declared, {str(key) for key in keys})
+        if keys and not self.head_signed and vouched and declared.key is not None:
+            self._unsigned_head(checkpoint.size, declared.key in {str(key) for key in keys})
         for key in dict.fromkeys(self.keys):
             if key not in self.used:
                 self.report(INCOMPLETE, f"the key {key.name}+{key.id.hex()} signed nothing here", None)
@@ -138,14 +161,23 @@ class Covered:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _unsigned_head(self, size: int, declared: tuple[int, str], keys: Sequence[str]) -> None:
-        index, key = declared
-        if key in keys:
+    def _handed_over(self, size: int, declared: Declared, keys: set[str]) -> bool:
+        """Does each key that hands the log over to another vouch for that itself? It may be the other that was stolen."""
+        unvouched = [
+            index for index, former in declared.handovers if former in keys and self._covered_by.get(former, 0) <= index
+        ]
+        for index in unvouched:
+            if size <= index + _OWN_RECORDS and self.head_signed:
+                self.report(
+                    INCOMPLETE, "the handover that it declares isn't finished: run `failsoft keys rotate` again", index
+                )
+            else:
+                self.report(TAMPERED, "it hands the log over, and no checkpoint of the key before covers it", index)
+        return not unvouched
+
+    def _unsigned_head(self, size: int, known: bool) -> None:
+        if known:
             self.report(TAMPERED, "the head isn't signed by the log's key: somebody without it wrote, or cut", None)
-        elif self.size and index >= self.size:
-            self.report(
-                TAMPERED, f"record {index} declares another key, and no checkpoint of the former one covers it", None
-            )
         elif 0 < self.size < size:
             tail = size - self.size
             self.report(
@@ -196,6 +228,8 @@ class Covered:
                 self._cover(size, signed)
 
     def _cover(self, size: int, signed: Signed) -> None:
+        for key in signed.by:
+            self._covered_by[str(key)] = max(size, self._covered_by.get(str(key), 0))
         witnesses = sum(key.kind != ED25519 for key in signed.by)
         if size == self.size:
             self.witnesses = max(self.witnesses, witnesses)

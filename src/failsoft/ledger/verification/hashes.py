@@ -15,7 +15,7 @@ from failsoft.ledger.format import canonical
 from failsoft.ledger.format.merkle import BLOCK, Frontier
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.store import TAMPERED, Source
-from failsoft.ledger.verification.covered import Covered, Report
+from failsoft.ledger.verification.covered import Covered, Declared, Report
 
 _DECLARES = b'"key.rotated"'
 
@@ -27,14 +27,14 @@ class Hashes:
     Args:
         source: where they're read.
         origin: as the log's own table states it.
-        declared: index and key of the last record that declares who signs.
+        declared: the keys that records declare.
         bare: records without their bytes.
     """
 
     source: Source
     origin: str
     frontier: Frontier = field(factory=Frontier)
-    declared: tuple[int, str] | None = None
+    declared: Declared = field(factory=Declared)
     bare: int = 0
 
     def check(self, covered: Covered, report: Report) -> None:
@@ -66,10 +66,10 @@ class Hashes:
             report(TAMPERED, f"its bytes are no record's: {error}", index)
             return
         if fields.get("type") == Kind.KEY_ROTATED:
-            self.declared = (index, str(fields.get("to")))
+            self.declared.take(index, str(fields.get("to")))
         elif fields.get("type") == Kind.LOG_OPENED:
             for key in fields.get("keys", ()):
-                self.declared = (index, str(key))
+                self.declared.take(index, str(key))
 
 
 def subtree_problem(source: Source, block: int, root: bytes) -> str:

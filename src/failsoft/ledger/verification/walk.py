@@ -34,6 +34,7 @@ from failsoft.ledger.format.merkle import BLOCK, Frontier
 from failsoft.ledger.format.note import VerifierKey
 from failsoft.ledger.records.schema import FORMAT, PRUNABLE, RELATIONS, REQUIRED, Kind
 from failsoft.ledger.store import Source
+from failsoft.ledger.verification.covered import Declared
 from failsoft.ledger.verification.hashes import subtree_problem
 from failsoft.ledger.verification.kept import KeptPayloads
 from failsoft.ledger.verification.pruned import Pruned
@@ -79,7 +80,7 @@ class Walk:
     Args:
         source: for payloads and the rare look back.
         first_key: the verifier key that the log was opened with; None where it wasn't signed then.
-        declared: index and key of the last record that declares who signs.
+        declared: the keys that records declare.
         origin: as the log's own table states it.
     """
 
@@ -90,7 +91,7 @@ class Walk:
     emitters: dict[str, EmitterState] = field(factory=dict[str, EmitterState])
     open_calls: dict[str, OpenCall] = field(factory=dict[str, OpenCall])
     first_key: str | None = None
-    declared: tuple[int, str] | None = None
+    declared: Declared = field(factory=Declared)
     steps_back: int = 0
     _ts: str = ""
     _before: str = ""
@@ -206,7 +207,7 @@ class Walk:
 
     def _declare(self, index: int, key: str) -> None:
         VerifierKey.parse(key)
-        self.declared = (index, key)
+        self.declared.take(index, key)
 
     def _emitter(self, kind: Kind, fields: Fields, problem: Report) -> None:
         name, number, mono_us = fields["emitter"], fields["eseq"], fields["mono_us"]
@@ -264,7 +265,7 @@ class Walk:
             problem("it names a failure that isn't its emitter's latest")
 
     def _rotation(self, index: int, fields: Fields, problem: Report) -> None:
-        before = None if self.declared is None else self.declared[1]
+        before = self.declared.key
         if fields.get("from") != before and fields["to"] != before:  # two processes may declare the first key at once
             problem("it rotates from a key that isn't the log's")
         self._declare(index, fields["to"])
