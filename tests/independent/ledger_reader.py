@@ -495,14 +495,16 @@ class Examination:
                 if is_open is not None:
                     demand(refs["started"] == is_open.leaf.hex())
                 elif "refs" in row.said:
-                    demand(self.came_back(row, before))
+                    demand(self.came_back(row, before) or self.was_pruned(row, refs["started"]))
                 is_open = None
             elif row.kind == "call.amended":
                 answers = [each.leaf.hex() for each in before if each.kind == "call.completed"]
-                demand("refs" not in row.said or refs["completed"] in answers)
+                demand(
+                    "refs" not in row.said or refs["completed"] in answers or self.was_pruned(row, refs["completed"])
+                )
                 is_open = None
             elif row.kind in ACTS:
-                self.act(row.said, before)
+                self.act(row, before)
 
     @staticmethod
     def came_back(row: Row, before: list[Row]) -> bool:
@@ -518,17 +520,24 @@ class Examination:
             and orphaned.emitter != row.emitter
         )
 
-    @staticmethod
-    def act(said: Document, before: list[Row]) -> None:
+    def was_pruned(self, row: Row, leaf: str) -> bool:
+        return any(each.body is None and each.leaf.hex() == leaf for each in self.rows[: row.seq])
+
+    def act(self, row: Row, before: list[Row]) -> None:
+        assert row.said is not None
+        said = row.said
         refs = said["refs"]
         named = [(f"call.{relation}", refs[relation]) for relation in ("completed", "amended") if relation in refs]
         (answer,) = [row for row in before if [(row.kind, row.leaf.hex())] == named] or [None]
-        if answer is None or answer.said is None:
-            raise Bad
-        responses = [each for each in answer.said.get("commitments", []) if each["path"] == "response"]
-        demand(said.get("shown") == (responses[0] if responses else None))
-        acts = [row.leaf.hex() for row in before if row.kind in ACTS]
-        demand("former" not in refs or refs["former"] in acts)
+        if answer is None:
+            demand(len(named) == 1 and self.was_pruned(row, named[0][1]))
+        else:
+            demand(answer.said is not None)
+            assert answer.said is not None
+            responses = [each for each in answer.said.get("commitments", []) if each["path"] == "response"]
+            demand(said.get("shown") == (responses[0] if responses else None))
+        acts = [each.leaf.hex() for each in before if each.kind in ACTS]
+        demand("former" not in refs or refs["former"] in acts or self.was_pruned(row, refs["former"]))
 
     def own(self) -> None:
         declared: list[tuple[int, str]] = []

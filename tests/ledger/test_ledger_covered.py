@@ -468,13 +468,14 @@ def test_a_rotation_from_a_key_that_is_not_the_logs_is_named(path: Path) -> None
     assert "malformed" in told(verify(path))
 
 
-def usurp(path: Path, to: SigningKey) -> None:
+def usurp(path: Path, to: SigningKey, former: SigningKey = KEY, forged: int = 0) -> None:
     """Another key's head and a well-formed `key.rotated`, which the former key never agreed to."""
-    file = LedgerFile(path, signer=Signer(to, path.with_name("signer.state"), former=KEY))
+    file = LedgerFile(path, signer=Signer(to, path.with_name("signer.state"), former=former))
     file.open(list)
     clock = SystemClock()
     emitter = Emitter(ORIGIN, clock, os.urandom)
-    drafts = [draft.emitter_opened("h", 1, {"a": "b"}), draft.key_rotated(str(KEY.verifier), str(to.verifier))]
+    drafts = [draft.emitter_opened("h", 1, {"a": "b"}), draft.key_rotated(str(former.verifier), str(to.verifier))]
+    drafts += [draft.gap_declared("forged", 1)] * forged
     file.append([emitter.build(each, clock.time_ns(), clock.monotonic_ns()) for each in drafts])
     file.close()
 
@@ -486,6 +487,44 @@ def test_a_rotation_that_the_former_key_did_not_sign_is_tampering(path: Path) ->
         (1, "it hands the log over, and no checkpoint of the key before covers it")
     ]
     assert verify(path).exit_code == 0
+
+
+@pytest.mark.parametrize(("forged", "code"), [(0, 2), (1, 2), (2, 1)])
+def test_a_former_key_that_was_stolen_takes_nothing_back(path: Path, forged: int, code: int) -> None:
+    """Up to one record after it, it's as if a handover were under way: nothing was done with it yet."""
+    rotated(path)
+    write(path, 1, key=NEXT)
+    pin = verify(path)
+    usurp(path, KEY, NEXT, forged)
+    for hashes_only in (False, True):
+        found = verify(path, keys=[KEY.verifier, NEXT.verifier], pins=[(pin.size, pin.root)], hashes_only=hashes_only)
+        assert [(each.code, each.index) for each in found.problems] == [(code, pin.size + 1)]
+        assert verify(path, keys=[NEXT.verifier], hashes_only=hashes_only).exit_code == 1
+    if code == 1:
+        assert (
+            monitor(path.with_name("seen"), path, [KEY.verifier, NEXT.verifier]).exit_code == 0
+        )  # it looks at checkpoints
+    else:
+        assert "the handover that it declares isn't finished" in told(found)
+
+
+def test_keys_after_one_that_was_given_leave_a_tail_that_nobody_judges(path: Path) -> None:
+    third = SigningKey(ORIGIN, bytes(range(3, 35)))
+    rotated(path)
+    write(path, 1, key=NEXT)
+    rotate(path, signing_in(path.parent, NEXT), third, clock=SystemClock(), actor="u-7", why="yearly")
+    covered = verify(path).size
+    write(path, 1, key=third)
+    codes = {
+        keys: verify(path, keys=[each.verifier for each in keys]).exit_code
+        for keys in ((KEY,), (KEY, NEXT), (NEXT,), (third,), (KEY, third), (NEXT, third), (KEY, NEXT, third))
+    }
+    assert list(codes.values()) == [2, 2, 2, 0, 0, 0, 0]
+    tail = f"{verify(path).size - covered} records after the checkpoint of {covered} are of a key that you didn't give"
+    assert told(verify(path, keys=[KEY.verifier, NEXT.verifier])) == tail
+    rotate(path, signing_in(path.parent, third), KEY, clock=SystemClock(), actor="u-7", why="back to the first")
+    write(path, 1)
+    assert verify(path, keys=[KEY.verifier, NEXT.verifier, third.verifier]).exit_code == 0
 
 
 def test_a_process_with_the_former_key_can_append_no_more(path: Path) -> None:

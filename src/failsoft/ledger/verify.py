@@ -252,10 +252,8 @@ def _notes(walk: Walk, hashes: Hashes, covered: Covered) -> Iterator[str]:
         yield f"one of the first {size} records says {latest}, and a witness saw it at {seen}: a clock was wrong, or it lies"
     if walk.steps_back:
         yield f"a clock stepped back {walk.steps_back} times: the order of the log is what counts"
-    if walk.pruned.count:
-        yield f"{walk.pruned.count} records were pruned, as the log says"
-    if hashes.bare:
-        yield f"{hashes.bare} records are without their bytes: whether the log says so wasn't checked"
+    if pruned := walk.pruned.count or hashes.pruned.count:
+        yield f"{pruned} records were pruned, as the log says"
     if walk.payloads.erased:
         yield f"{walk.payloads.erased} payloads were erased, as the log says"
     if walk.payloads.clear_again:
@@ -321,7 +319,7 @@ def _head(source: Source, tree: Hashes | Walk, covered: Covered, found: _Finding
 def _payloads(source: Source, walk: Walk, found: _Findings) -> None:
     count, total = 0, 0
     for (digest,) in source.stream("SELECT digest FROM ledger_payload"):
-        count, total = count + 1, total + (int.from_bytes(digest) if type(digest) is bytes else 0)
+        count, total = count + 1, total + (walk.payloads.weight(digest) if type(digest) is bytes else 0)
     if count > walk.payloads.count:
         found.add(Problem(TAMPERED, f"{count - walk.payloads.count} payloads belong to no record"))
     elif total != walk.payloads.sum:

@@ -1,6 +1,7 @@
 """A ledger's records as bytes under hashes, one after the other: what can be said of a log without reading what it says.
 
 Each record's bytes hash to its leaf, the leaves make the stored subtrees and, with the head, checkpoints and pins, the tree.
+Records without their bytes are those that were pruned: where there are any, the log is gone through a second time for that.
 What only a full verification finds: whether records say what records may, whether one is missing from its emitter's count
 or a call's end from its start, whether payloads are kept. Only of records that declare keys something is read.
 """
@@ -13,9 +14,10 @@ from attrs import define, field
 
 from failsoft.ledger.format import canonical
 from failsoft.ledger.format.merkle import BLOCK, Frontier
-from failsoft.ledger.records.schema import Kind
+from failsoft.ledger.records.schema import PRUNABLE, Kind
 from failsoft.ledger.store import TAMPERED, Source
 from failsoft.ledger.verification.covered import Covered, Declared, Report
+from failsoft.ledger.verification.pruned import Pruned
 
 _DECLARES = b'"key.rotated"'
 
@@ -28,14 +30,18 @@ class Hashes:
         source: where they're read.
         origin: as the log's own table states it.
         declared: the keys that records declare.
-        bare: records without their bytes.
+        pruned: records without their bytes.
     """
 
     source: Source
     origin: str
     frontier: Frontier = field(factory=Frontier)
     declared: Declared = field(factory=Declared)
-    bare: int = 0
+    pruned: Pruned = field(init=False)
+    _bare: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self.pruned = Pruned(self.source)
 
     def check(self, covered: Covered, report: Report) -> None:
         """All records, from the first to the last."""
@@ -47,7 +53,7 @@ class Hashes:
             if type(leaf) is not bytes:
                 raise ValueError("a leaf that isn't bytes")
             if body is None:
-                self.bare += 1
+                self._bare = True
             elif sha256(b"\x00" + body).digest() != leaf:
                 report(TAMPERED, "its bytes don't hash to its leaf: it was changed", index)
             elif not index or _DECLARES in body:
@@ -58,6 +64,31 @@ class Hashes:
             if frontier.size == covered.due:
                 covered.at(frontier)
         covered.end(frontier.size)
+        if self._bare:
+            self._go_through_again(report)
+            self.pruned.end(report)
+
+    def _go_through_again(self, report: Report) -> None:
+        """For what was pruned: by the types that rows state, which change the leaves that are summed up if they lie."""
+        query = (
+            "SELECT seq, leaf, emitter, eseq, type, body IS NULL, CASE WHEN type = ? THEN body END"  # noqa: S608 -- our own
+            f" FROM ledger_record {self.source.hint_rows} ORDER BY seq"
+        )
+        for index, leaf, emitter, number, kind, bare, body in self.source.stream(query, (Kind.RECORD_PRUNED.value,)):
+            if not bare:
+                self.pruned.kept(index, kind, leaf)
+            elif kind not in PRUNABLE or type(number) is not int:
+                report(TAMPERED, "its bytes are missing, and it's not one that is pruned, or not as those are", index)
+            else:
+                self.pruned.bare(index, leaf, str(emitter), number)
+            if body is not None:
+                self._said(index, body, report)
+
+    def _said(self, index: int, body: bytes, report: Report) -> None:
+        try:
+            self.pruned.said(index, canonical.read(body), lambda what: report(TAMPERED, what, index))
+        except (canonical.ProfileError, KeyError, TypeError):
+            report(TAMPERED, "it's malformed: a part of it is missing or of the wrong type", index)
 
     def _declare(self, index: int, body: bytes, report: Report) -> None:
         try:

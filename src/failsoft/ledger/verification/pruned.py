@@ -34,7 +34,7 @@ class Pruned:
 
     Args:
         source: for a look back.
-        count: records without bytes.
+        count: records without bytes; at the end, of these those that a record says were pruned.
     """
 
     source: Source
@@ -60,7 +60,7 @@ class Pruned:
         self._bares.append((first, index, numbers))
         self.count += 1
 
-    def kept(self, index: int, kind: Kind, leaf: bytes) -> None:
+    def kept(self, index: int, kind: str, leaf: bytes) -> None:
         """The next record says what it is."""
         if kind not in PRUNABLE:
             return
@@ -103,6 +103,7 @@ class Pruned:
         for first, last, _ in self._bares:
             more = f", and {last - first} more after it" if last > first else ""
             report(TAMPERED, f"its bytes are missing, and no record says that it was pruned{more}", first)
+            self.count -= last - first + 1
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

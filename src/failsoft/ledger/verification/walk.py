@@ -246,7 +246,7 @@ class Walk:
         elif kind is Kind.CALL_AMENDED:
             self._amendment(index, fields, problem)
         elif kind in ACTS:
-            check_act(kind, fields, self.source.execute(EARLIER, (fields["call_id"], index)), problem)
+            check_act(kind, fields, self.source.execute(EARLIER, (fields["call_id"], index)), self._was_pruned, problem)
         elif kind is Kind.KEY_ROTATED:
             self._rotation(index, fields, problem)
         elif kind is Kind.CONFIG_ACTIVATED:
@@ -281,7 +281,8 @@ class Walk:
         started = self.open_calls.pop(fields["call_id"], None)
         refs = fields.get("refs")
         if started is None:
-            if refs is not None and not self._orphaned_by_another(fields, refs["started"]):
+            named = "" if refs is None else refs["started"]
+            if named and not self._orphaned_by_another(fields, named) and not self._was_pruned(named):
                 problem("its call isn't open: it ended before, or was never started")
         elif refs is None or refs["started"] != started.leaf.hex():
             problem("it doesn't name the start of its call: ends were exchanged, or the start was")
@@ -308,8 +309,14 @@ class Walk:
             "SELECT leaf FROM ledger_record WHERE call_id = ? AND type = 'call.completed' AND seq < ?",
             (fields["call_id"], index),
         )
-        if refs is not None and refs["completed"] not in [leaf.hex() for (leaf,) in rows]:
+        named = "" if refs is None else refs["completed"]
+        if named and named not in [leaf.hex() for (leaf,) in rows] and not self._was_pruned(named):
             problem("it amends a record that isn't its call's")
+
+    def _was_pruned(self, leaf: str) -> bool:
+        """Is this of a record before it without its bytes? Its call was pruned, and this came late."""
+        query = "SELECT 1 FROM ledger_record WHERE body IS NULL AND leaf = ? AND seq < ?"
+        return self.source.execute(query, (bytes.fromhex(leaf), self.frontier.size - 1)).fetchone() is not None
 
     def _configuration(self, fields: Fields, problem: Report) -> None:
         self._artifact(fields["config_sha256"], "the configuration", problem)

@@ -42,8 +42,17 @@ def check_need(fields: Fields, problem: Report) -> None:
             problem("whether its call is in the sample doesn't follow from the call's identifier")
 
 
-def check_act(kind: Kind, fields: Fields, earlier: Iterable[tuple[Any, ...]], problem: Report) -> None:
-    """A review, an override or an appeal, against its call's records before it: type, leaf, body of each."""
+def check_act(
+    kind: Kind,
+    fields: Fields,
+    earlier: Iterable[tuple[Any, ...]],
+    was_pruned: Callable[[str], bool],
+    problem: Report,
+) -> None:
+    """A review, an override or an appeal, against its call's records before it: type, leaf, body of each.
+
+    Where these were pruned, it came late: `was_pruned` knows a leaf, as hexadecimal digits.
+    """
     refs, shown = fields["refs"], fields.get("shown")
     named = [(type_, refs[relation]) for relation, type_ in _RELATIONS.items() if relation in refs]
     answers: list[bytes | None] = []
@@ -54,10 +63,11 @@ def check_act(kind: Kind, fields: Fields, earlier: Iterable[tuple[Any, ...]], pr
         if type_ in ACTS:
             acts.add(leaf.hex())
     if not answers:
-        problem("it's about an answer that isn't its call's: it was moved, or the answer was exchanged")
+        if len(named) != 1 or not was_pruned(named[0][1]):
+            problem("it's about an answer that isn't its call's: it was moved, or the answer was exchanged")
     elif answers[0] is not None and shown != _response(canonical.read(answers[0])):
         problem("what it says was shown isn't what its call answered")
-    if "former" in refs and refs["former"] not in acts:
+    if "former" in refs and refs["former"] not in acts and not was_pruned(refs["former"]):
         problem("it names a former review, override or appeal that isn't its call's")
     _decision(kind, fields, problem)
 

@@ -1,0 +1,91 @@
+"""What's said of a call that was pruned a moment ago is no tampering: whoever wrote it couldn't know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import test_ledger_pruning as pruning
+from test_ledger_reviews import amended
+from tests.logs import Log
+
+from failsoft.ledger.location import InFile
+from failsoft.ledger.records.record import Built
+from failsoft.ledger.records.schema import Kind
+from failsoft.ledger.verify import verify
+
+STRANGER = "ab" * 32
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    return Log(tmp_path / "x.db")
+
+
+def began(log: Log, *, orphaned: bool = False) -> tuple[Built, Built, Built]:
+    """A call of a case that's over, as far as the log says, and a review of it; all three are pruned."""
+    case = {"case": {"id": "a"}}
+    start = log.first.start("c1", 2, **case)
+    if orphaned:
+        other = log.process()
+        told = {"call_id": "c1", "refs": {"started": start.leaf.hex()}}
+        end = other.tell(Kind.CALL_ORPHANED, 3, **told, **case)
+        review = end
+    else:
+        end = log.first.end("c1", 3, start, **case)
+        review = log.first.act(Kind.REVIEW_RECORDED, 4, end, **case)
+    place = InFile(log.path)
+    pruning.closed(place, "a")
+    assert pruning.pruned(place).records == 2 + (not orphaned)
+    return start, end, review
+
+
+def told(log: Log) -> str:
+    log.first.close(30)
+    log.close()
+    found = verify(log.path)
+    assert found.exit_code == bool(found.problems)
+    return "; ".join(each.what for each in found.problems)
+
+
+def test_an_amendment(log: Log) -> None:
+    _, end, _ = began(log)
+    amended(log, "c1", 10, end)
+    assert told(log) == ""
+
+
+def test_an_amendment_of_nothing_that_was_there(log: Log) -> None:
+    _, end, _ = began(log)
+    amended(log, "c1", 10, end, refs={"completed": STRANGER})
+    assert told(log) == "it amends a record that isn't its call's"
+
+
+@pytest.mark.parametrize("kind", [Kind.REVIEW_RECORDED, Kind.OVERRIDE_RECORDED, Kind.APPEAL_RECORDED])
+def test_what_a_person_decides_about_it(log: Log, kind: Kind) -> None:
+    _, end, review = began(log)
+    log.first.act(kind, 10, end, refs={"completed": end.leaf.hex(), "former": review.leaf.hex()})
+    assert told(log) == ""
+
+
+def test_what_a_person_decides_about_nothing_that_was_there(log: Log) -> None:
+    _, end, review = began(log)
+    log.first.act(Kind.APPEAL_RECORDED, 10, end, refs={"completed": STRANGER})
+    log.first.act(Kind.APPEAL_RECORDED, 11, end, refs={"completed": end.leaf.hex(), "amended": review.leaf.hex()})
+    log.first.act(Kind.APPEAL_RECORDED, 12, end, refs={"completed": end.leaf.hex(), "former": STRANGER})
+    assert [each.partition(":")[0] for each in told(log).split("; ")] == [
+        "it's about an answer that isn't its call's",
+        "it's about an answer that isn't its call's",
+        "it names a former review, override or appeal that isn't its call's",
+    ]
+
+
+def test_an_end_by_a_process_that_was_taken_for_gone(log: Log) -> None:
+    start, _, _ = began(log, orphaned=True)
+    log.first.end("c1", 10, start)
+    assert told(log) == ""
+
+
+def test_an_end_of_nothing_that_was_there(log: Log) -> None:
+    began(log, orphaned=True)
+    log.first.end("c1", 10, None, refs={"started": STRANGER})
+    assert told(log) == "its call isn't open: it ended before, or was never started"
