@@ -72,7 +72,9 @@ def test_more_than_a_hundred_are_counted(log: Log, process: Process) -> None:
     [
         ("https://api.openai.com/v1", "openai", SENT),
         ("https://API.openai.com.:443/v1", "openai", SENT),
-        ("https://api.openai.com:8443/v1", "openai", ATTESTED),
+        ("https://api.openai.com:8443/v1", "openai", SENT),
+        ("https://eu.api.openai.com/v1", "openai", SENT),
+        ("https://notapi.openai.com/v1", "openai", ATTESTED),
         ("https://api.openai.com.example.com/v1", "openai", ATTESTED),
         ("https://bedrock-runtime.us-east-1.amazonaws.com", "bedrock", SENT),
         ("https://bedrock-runtime.us-east-1.example.com", "bedrock", ATTESTED),

@@ -452,6 +452,20 @@ def test_a_log_in_use_or_of_another_key_is_not_rotated(path: Path) -> None:
         rotate(path, signing_in(path.parent, STRANGER), NEXT, clock=SystemClock(), actor="x", why="y")
 
 
+def test_a_link_to_a_ledger_is_the_ledger(path: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link" / "y.db"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    ledger = signed_ledger(path)
+    ledger.open()
+    settled(ledger.submit(started("open")))
+    assert [verify(each, keys=KEYS).exit_code for each in (path, link)] == [0, 0]
+    with pytest.raises(LedgerInvalid, match="a process has it open"):
+        rotate(link, signing_in(path.parent), NEXT, clock=SystemClock(), actor="x", why="y")
+    ledger.close()
+    assert [each.name for each in link.parent.iterdir()] == ["y.db"]
+
+
 def test_an_anchor_that_did_not_take_the_rotation_is_told(path: Path, tmp_path: Path) -> None:
     done = rotated(path, anchors=(CommandAnchor((str(tmp_path / "none"),)),))
     assert len(done.unanchored) == 1

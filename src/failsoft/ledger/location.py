@@ -61,17 +61,23 @@ class Location(Protocol):
         ...
 
 
+def _itself(path: Path) -> Path:
+    """The file, not a link to it: locks stand beside the file, and all who use it must take the same."""
+    return path.resolve() if path.is_symlink() else path
+
+
 @frozen
 class InFile:
     """A ledger in an SQLite file.
 
     Args:
+        path: of the file; a symbolic link is followed.
         connect_to: makes a connection to write: the seam where tests put faults.
         ballast: bytes kept free, so that a full disk can still be told.
         sealing: what opens its payloads.
     """
 
-    path: Path
+    path: Path = field(converter=_itself)
     connect_to: sqlite.Connect = sqlite.connect
     ballast: int = BALLAST
     sealing: Sealing | None = None

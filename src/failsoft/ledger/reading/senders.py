@@ -3,7 +3,8 @@
 Rules:
 
 1. An adapter's provider is what the configuration snapshot says that its call names; the snapshot hashes to that name.
-2. An attempt's address counts too: a provider's own host is that provider, whatever dialect the adapter is told to speak.
+2. An attempt's address counts too: a provider's own host, or one below it such as a region's, is that provider, whatever
+   dialect the adapter is told to speak.
 3. A reply that says who answered behind a gateway is believed where it names the provider asked about: never as an alibi.
 4. A callable adapter is a function of the application's, and so is one that the snapshot doesn't name, since only functions
    become adapters in code: whom they ask isn't known. Nor is it where there's no snapshot.
@@ -114,7 +115,7 @@ class Subject:
 
     Args:
         name: as adapters name it.
-        home: its own host and port, as a regular expression; None where it has none that is known.
+        home: its own host, those below it and any port, as a regular expression; None where it has none that is known.
     """
 
     name: str
@@ -127,7 +128,8 @@ class Subject:
         if own is None:
             return cls(name)
         place = place_of(_PLACE.sub("-any-", own.base_url or ""))
-        return cls(own.name, re.compile(re.escape(place).replace(re.escape("-any-"), "[a-z0-9-]+")) if place else None)
+        home = re.escape(place).replace(re.escape("-any-"), "[a-z0-9-]+")
+        return cls(own.name, re.compile(rf"(?:[a-z0-9-]+\.)*{home}(?::[0-9]+)?") if place else None)
 
     def is_asked_by(self, sender: Sender) -> bool:
         """Does the configuration send this adapter's calls there?"""
