@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 # No deadlines: on a busy machine they'd fail tests for being slow. CI repeats itself exactly; a developer's runs explore.
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("dev", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=100_000)
 settings.load_profile(os.environ.get("FAILSOFT_HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
 
