@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import report_page
 from tests.bundled import CASE, PIN, SERVED, Office, bundle, office, unzipped
 from tests.bundled import said as payload
 from tests.logs import attempt, by
@@ -71,6 +72,12 @@ def bare(tmp_path: Path) -> Office:
     made = Office(tmp_path / "y.db")
     made.configure()
     return made
+
+
+def test_the_page_is_as_it_was_when_somebody_looked_at_it() -> None:
+    assert report_page.page() == report_page.PAGE.read_text(encoding="utf-8"), (
+        "write it anew: python -m tests.report_page"
+    )
 
 
 def test_one_decision_is_told_in_the_order_in_which_people_ask(log: Office) -> None:
