@@ -270,6 +270,27 @@ def test_a_call_that_began_later_or_a_process_that_opened_later_is_outside(log: 
     assert (found.exit_code, found.calls, found.emitters) == (ATTESTED, 0, 1)
 
 
+def test_a_call_is_judged_by_the_configuration_that_it_names(log: Log, process: Process) -> None:
+    start = process.start("c1", 2, ("claude",))
+    process.configure(snapshot(providers={"claude": "openai"}), 3)
+    process.end("c1", 4, start, attempt("claude"))
+    assert looked(log).sent == ()
+
+
+@pytest.mark.parametrize(("since", "until", "calls"), [(5, None, 1), (5.000001, None, 0), (0, 2, 0), (0, 2.000001, 1)])
+@pytest.mark.parametrize("orphaned", [True, False])
+def test_a_call_without_an_answer_lies_in_the_time_likewise(
+    log: Log, process: Process, orphaned: bool, since: float, until: float | None, calls: int
+) -> None:
+    built = process.start("c1", 2)
+    if orphaned:
+        process.say(draft.call_orphaned("c1", built.leaf, None, None), 5)
+    found = looked(log, "openai", since, until)
+    assert (found.calls, found.orphans, found.under_way) == (
+        (calls, calls, 0) if orphaned else (int(until != 2), 0, int(until != 2))
+    )
+
+
 def test_an_orphan_whose_start_is_told_nowhere_is_none(log: Log, process: Process) -> None:
     process.tell(Kind.CALL_ORPHANED, 3, call_id="c9", refs={"started": "00" * 32})
     assert looked(log).exit_code == UNDECIDED, "verification finds it"

@@ -95,7 +95,7 @@ class Asked:
     configurations: Configurations = field(init=False)
     begins: str = ""
     emitters: dict[str, _Emitter] = field(factory=dict[str, _Emitter])
-    started: dict[str, tuple[int, str]] = field(factory=dict[str, tuple[int, str]])
+    started: dict[str, tuple[int, str, str]] = field(factory=dict[str, tuple[int, str, str]])
     """Place and time of the start of each call that's open."""
     sent: list[Sent] = field(factory=list[Sent])
     more: int = 0
@@ -138,7 +138,7 @@ class Asked:
                 name = fields["emitter"]
                 self.emitters[name] = _Emitter(name, entry.ts, who, entry.ts)
             case Kind.CALL_STARTED:
-                self.started[str(entry.call_id)] = entry.index, entry.ts
+                self.started[str(entry.call_id)] = entry.index, entry.ts, entry.fields["config_sha256"]
             case Kind.CALL_COMPLETED:
                 self._completed(entry)
             case Kind.CALL_ORPHANED:
@@ -179,12 +179,13 @@ class Asked:
     # --- calls --------------------------------------------------------------------------------------------------------
 
     def _completed(self, entry: Entry) -> None:
-        _, began = self.started.pop(str(entry.call_id), (entry.index, entry.ts))
+        emitter = self.emitters[str(entry.emitter)]
+        _, began, digest = self.started.pop(str(entry.call_id), (entry.index, entry.ts, emitter.digest))
         if entry.ts < self.since or began >= self.until:
             return
         fields = entry.fields
         self.calls += 1
-        configuration = self.configurations.get(self.emitters[str(entry.emitter)].digest)
+        configuration = self.configurations.get(digest)
         for attempt in attempts_of(fields):
             self._attempt(entry, attempt, configuration.sender(attempt["adapter"]))
         if omitted := fields.get("attempts_omitted", 0):
@@ -247,7 +248,7 @@ class Asked:
         """No record follows."""
         if self.since < self.begins:
             self._against(f"the log begins at {self.begins}: what was asked before isn't in it")
-        for index, began in self.started.values():
+        for index, began, _ in self.started.values():
             if began < self.until:
                 self.under_way += 1
                 self._unended(index)
