@@ -15,8 +15,10 @@ from ledgers import SystemClock, completed, ledger_at, settled, started
 from pydantic import BaseModel, SecretStr
 
 from failsoft import Audit, Capability, Isolation
+from failsoft.audit import AuditPlan, Marks
 from failsoft.ledger.location import InFile
 from failsoft.ledger.read import read
+from failsoft.ledger.records.facts import told
 from failsoft.ledger.records.redaction import redact, redactor
 from failsoft.ledger.verify import verify
 from failsoft.testing import FaultTransport, faults
@@ -329,6 +331,7 @@ def test_where_it_is_off_all_is_kept(tmp_path: Path) -> None:
 # --- the application's own ------------------------------------------------------------------------------------------------
 
 OWN = 'own "key/1'
+LONG = "unread-key-0001-0123456789-abcdefghij"
 
 
 @pytest.mark.parametrize("patterns", [True, False])
@@ -381,6 +384,30 @@ def test_their_bytes_are_left_where_they_are_none_and_json_stays_json(key: str, 
     plain, found = redactor(lambda: [key], patterns=True)(data)
     assert plain == expected
     assert found == ({"own-key": left.count("[redacted")} if "[redacted" in left else {})
+
+
+@pytest.mark.parametrize("secret", [LONG, CREDENTIALS["github-token"]])
+@pytest.mark.parametrize("before", [512 - 36, 500, 511, 600])
+def test_a_public_text_is_cut_after_its_keys_are_taken_out(tmp_path: Path, secret: str, before: int) -> None:
+    text = "-" * before + " " + secret
+    ledger = ledger_at(tmp_path / "x.db", clock=SystemClock(), secrets=lambda: [LONG])
+    ledger.open()
+    plan = AuditPlan(Marks(public=(("note",),)), Marks())
+    settled(ledger.submit(started("c1", request=json.dumps({"note": text}).encode(), audit=plan)))
+    ledger.close()
+    with read(InFile(tmp_path / "x.db")) as reader:
+        (start,) = reader.records("call.started")
+    kind = "own-key" if secret == LONG else "github-token"
+    assert start.fields["facts"] == {"note": f"{'-' * before} [redacted: {kind}]"[:512]}
+    assert start.fields["redacted"] == {kind: 2}
+
+
+def test_the_room_for_facts_is_counted_by_what_is_kept_of_them() -> None:
+    longest = {f"f{number}": "x" * 100_000 for number in range(16)}
+    assert told({**longest, "n": 1}, lambda _: b"y") == {"facts": {**dict.fromkeys(longest, "y"), "n": 1}}
+    fields = told({**longest, "n": 1}, bytes)
+    assert list(fields["facts"]) == [*(f"f{number}" for number in range(15)), "n"]
+    assert fields["facts_omitted"] == 1
 
 
 class Asked(BaseModel):
