@@ -14,7 +14,7 @@ import failsoft
 from failsoft import Ask, Audit, Capability, Isolation, Referral, Required
 from failsoft.audit import AuditPlan, Marks, marks_of, plan_of
 from failsoft.ledger.read import read
-from failsoft.ledger.records.draft import FACTS_BYTES, facts_of
+from failsoft.ledger.records.facts import FACTS_BYTES, told
 from failsoft.ledger.records.person_draft import omitted
 from failsoft.ledger.verify import verify
 
@@ -130,13 +130,14 @@ class TestMarks:
     def test_facts_are_written_as_records_have_them_and_bounded(self) -> None:
         marks = Marks(public=tuple((f"f{number}",) for number in range(40)))
         long = {f"f{number}": "x" * 600 for number in range(40)}
-        told = facts_of(marks, json.dumps(long).encode())
-        assert len(json.dumps(told)) < FACTS_BYTES + 500
-        assert all(len(each) == 512 for each in told["facts"].values())
-        assert told["facts_omitted"] == 40 - len(told["facts"])
-        mixed = facts_of(marks, json.dumps({"f0": 0.1, "f1": 2**60, "f2": True, "f3": ["\ud800", 1.5]}).encode())
+        fields = told(marks.facts(json.dumps(long).encode()), bytes)
+        assert len(json.dumps(fields)) < FACTS_BYTES + 500
+        assert all(len(each) == 512 for each in fields["facts"].values())
+        assert fields["facts_omitted"] == 40 - len(fields["facts"])
+        values = {"f0": 0.1, "f1": 2**60, "f2": True, "f3": ["\ud800", 1.5]}
+        mixed = told(marks.facts(json.dumps(values).encode()), bytes)
         assert mixed == {"facts": {"f0": "0.1", "f1": str(2**60), "f2": True, "f3": ["?", "1.5"]}}
-        assert facts_of(marks, b"{}") == {}
+        assert told({}, bytes) == {}
 
 
 class Class(BaseModel):

@@ -187,6 +187,22 @@ def test_an_echoed_key_stands_in_no_file(tmp_path: Path) -> None:
     assert all(KEY.encode() not in each.read_bytes() for each in tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("where", ["authorization", "x-api-key", "api-key", "x-goog-api-key", "?key=", "?api_key="])
+def test_a_key_that_is_quoted_in_what_is_asked_stands_in_no_file(where: str, tmp_path: Path) -> None:
+    url, headers = (URL + where + KEY, {}) if "?" in where else (URL, {where: KEY})
+    body = {**ASK, "messages": [{"role": "user", "content": f"why does\n{KEY} fail?"}]}
+    transport = answering(completion())
+    with client(transport, tmp_path / "l.db", provider="openai") as using:
+        using.post(url, json=body, headers=headers)
+    assert json.loads(transport.asked[0].content) == body
+    assert all(KEY.encode() not in each.read_bytes() for each in tmp_path.iterdir())
+    with read(tmp_path / "l.db") as reader:
+        (start,) = reader.records("call.started")
+        kept = reader.payload(start.fields["commitments"][0]["digest"])
+    assert kept is not None
+    assert json.loads(kept[2])["messages"][0]["content"] == "why does\n[secret] fail?"
+
+
 @pytest.mark.parametrize(
     ("pins", "mismatch"),
     [

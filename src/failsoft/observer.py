@@ -80,9 +80,10 @@ class Observer:
         context = current_context()
         asked = _asked(body)
         call_id = uuid7(self._clock.time_ns(), self._random.getrandbits(74))
-        started = CallStarted(call_id, NAME, None, body, 0, (provider.name,), context, self._digest)
-        ticket = None if self.ledger is None else self.ledger.submit(started)
         keys = carried(headers, url)
+        kept = struck(HttpReply(200, {}, body), keys).body
+        started = CallStarted(call_id, NAME, None, kept, 0, (provider.name,), context, self._digest)
+        ticket = None if self.ledger is None else self.ledger.submit(started)
         place = clean_url(url).partition("?")[0]
         return Watch(self, provider, api, place, asked, context, call_id, ticket, keys, self._clock.monotonic_ns())
 
@@ -174,7 +175,7 @@ class Watch:
     """One exchange on its way.
 
     Args:
-        keys: what its request carried: struck from what comes back.
+        keys: what its request carried in headers and URL: struck from its body and from what comes back.
         begun: monotonic nanoseconds.
     """
 

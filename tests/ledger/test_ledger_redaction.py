@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledgers import SystemClock, completed, ledger_at, settled, started
 from pydantic import BaseModel, SecretStr
 
 from failsoft import Audit, Capability, Isolation
+from failsoft.audit import AuditPlan, Marks
 from failsoft.ledger.location import InFile
 from failsoft.ledger.read import read
+from failsoft.ledger.records.facts import told
 from failsoft.ledger.records.redaction import redact, redactor
 from failsoft.ledger.verify import verify
 from failsoft.testing import FaultTransport, faults
 
 # Assembled here, so that no scanner of repositories takes them for real ones.
-PEM = (
-    "-----BEGIN RSA " + "PRIVATE KEY-----\nMIIEpAIBAAKCAQEA" + "x8Tq+/" * 20 + "==\n-----END RSA " + "PRIVATE KEY-----"
-)
+LINE = "MIIEpAIBAAKCAQEAx8Tq+/" + "x8Tq+/" * 7
+BEGIN, END = "-----BEGIN RSA " + "PRIVATE KEY-----", "-----END RSA " + "PRIVATE KEY-----"
+PEM = f"{BEGIN}\n{LINE}\n{'x8Tq+/' * 10}\nx8Tq+w==\n{END}"
 CREDENTIALS = {
     "private-key": PEM,
     "json-web-token": "eyJhbGciOiJIUzI1NiJ9"
     + ".eyJzdWIiOiIxMjM0NTY3ODkwIn0."
     + "dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
-    "bearer-token": "Bearer " + "ya29.a0AfH6SMBx7-x_y~z9+q/w==",
+    "bearer-token": "Bearer " + "ya29.a0AfH6SMBx7Kd93hQpLm-x_y~z9+q/w==",
     "openai-style-key": "sk-" + "proj-Ab12Cd34Ef56Gh78Ij90",
     "aws-access-key": "AKIA" + "IOSFODNN7EXAMPLE",
     "google-key": "AIza" + "SyA-1234567890abcdefghijklmnopqrstu",
@@ -38,10 +41,16 @@ CREDENTIALS = {
     "stripe-key": "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc",
     "hugging-face-token": "hf_" + "AbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGh",
 }
-OTHERS = {"aws-access-key": "ASIA" + "IOSFODNN7EXAMPLE", "github-token": "github_pat_" + "11ABCDEFG0" * 6}
+OTHERS = {
+    "aws-access-key": "ASIA" + "IOSFODNN7EXAMPLE",
+    "github-token": "github_pat_" + "11ABCDEFG0" * 6,
+    "bearer-token": "bearer " + "550e8400-e29b-41d4-a716-446655440000",
+    "stripe-key": "rk_live_" + "4eC39HqLyjWDarjtT1zdp7dc",
+}
+ALL = [*CREDENTIALS.items(), *OTHERS.items()]
 
 
-@pytest.mark.parametrize(("kind", "secret"), [*CREDENTIALS.items(), *OTHERS.items()])
+@pytest.mark.parametrize(("kind", "secret"), ALL)
 @pytest.mark.parametrize("around", ["%s", "it is %s, isn't it?", '{"key":"%s"}', "key=%s\n", "https://h/?k=%s&a"])
 def test_a_credential_is_taken_out_and_counted(kind: str, secret: str, around: str) -> None:
     text = around % secret if "{" not in around else json.dumps({"key": secret})
@@ -56,32 +65,153 @@ def test_a_credential_is_taken_out_and_counted(kind: str, secret: str, around: s
 def test_all_of_them_are() -> None:
     plain, found = redact("; ".join([*CREDENTIALS.values(), *OTHERS.values()]).encode())
     assert found == dict.fromkeys(CREDENTIALS, 1) | dict.fromkeys(OTHERS, 2)
-    assert plain.count(b"[redacted: ") == len(CREDENTIALS) + len(OTHERS)
+    assert plain.count(b"[redacted: ") == len(ALL)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "risk-assessment-of-2026-for-the-whole-fleet",
-        "sk-learn-based-classification-model",  # no digit
-        "sk-1234",
-        "task sk-",
-        "a bearer certificatesforeverything",
-        "the bearer of 5310-00-123-4567890",
-        "AKIAIOSFODNN7EXAMPL",
-        "XAKIAIOSFODNN7EXAMPLE",
-        "AKIAIOSFODNN7EXAMPLEX",
-        "AIzaSyA",
-        "eyJhbGciOiJIUzI1NiJ9 and eyJzdWIiOiIx",
-        "gh is short for GitHub: ghp_short",
-        "-----BEGIN PRIVATE KEY----- is how such a file begins",
-        "-----BEGIN CERTIFICATE-----\nMIIEpAIBAAKCAQEAx8TqMIIEpAIBAAKCAQEAx8Tq\n-----END CERTIFICATE-----",
-        "xoxb-short",
-        "sk_test_4eC39HqLyjWDarjtT1zdp7dc",
-        "hf_abc",
-        "NUT,SELF-LOCKING,HEXAGON 5310-00-877-5797",
-    ],
+BEFORE = {
+    "a line's end": "A=1\n%s",
+    "a line's end in JSON": r'{"t":"A=1\n%s\n"}',
+    "a tab in JSON": r'{"t":"A=1\t%s\t"}',
+    "a return in JSON": r'{"t":"A=1\r%s\r"}',
+    "a return and a line's end in JSON": r'{"t":"A=1\r\n%s\r\n"}',
+    "a line's end by its number": r'{"t":"A=1\u000a%s\u000A"}',
+    "a line's end in JSON in JSON": r'{"t":"{\"u\":\"A=1\\n%s\\n\"}"}',
+    "a line's end by its number in JSON in JSON": r'{"t":"{\"u\":\"A=1\\u000a%s\"}"}',
+    "a backslash in JSON": r'{"t":"\\%s"}',
+    "a backslash": r"\%s",
+}
+
+
+@pytest.mark.parametrize(("kind", "secret"), ALL)
+@pytest.mark.parametrize("before", BEFORE.values(), ids=list(BEFORE))
+def test_it_is_after_whatever_is_no_letter_and_json_stays_json(kind: str, secret: str, before: str) -> None:
+    depth = before.count('{"')
+    depth += r"{\"" in before
+    written = secret
+    for _ in range(depth):
+        written = json.dumps(written)[1:-1]
+    plain, found = redact((before % written).encode())
+    assert found == {kind: 1}
+    assert b"x8Tq" not in plain
+    assert secret[8:].encode() not in plain
+    if depth:
+        (text,) = json.loads(plain).values()
+    if depth > 1:
+        json.loads(text)
+
+
+@pytest.mark.parametrize(("kind", "secret"), [each for each in ALL if each[0] != "private-key"])
+@pytest.mark.parametrize("letter", ["n", "A", "0"])
+def test_a_letter_before_it_makes_it_a_word(kind: str, secret: str, letter: str) -> None:
+    text = f'{{"t":"{letter}{secret}"}}'.encode()
+    assert redact(text) == (text, {})
+
+
+@pytest.mark.parametrize("text", [r'{"t":"a\%s"}', r'{"t":"{\"u\":\"a\\%s\"}"}'])
+@pytest.mark.parametrize("secret", [OTHERS["bearer-token"], OTHERS["stripe-key"]])
+def test_of_an_escape_that_its_first_letter_may_be_none_is_taken(text: str, secret: str) -> None:
+    plain, found = redact((text % secret).encode())
+    assert sum(found.values()) == 1
+    (decoded,) = json.loads(plain).values()
+    if decoded.startswith("{"):
+        (decoded,) = json.loads(decoded).values()
+    assert decoded.startswith(f"a{json.loads(chr(34) + chr(92) + secret[0] + chr(34))}[redacted: ")
+
+
+def test_the_letters_of_an_escapes_number_begin_no_credential() -> None:
+    text = rb'{"t":"\u00bearer aB3aB3aB3aB3aB3aB3aB3"}'
+    assert redact(text) == (text, {})
+
+
+# --- private keys -------------------------------------------------------------------------------------------------------
+
+PGP = (
+    PEM.replace("RSA ", "PGP ").replace("KEY-----", "KEY BLOCK-----").replace("-----\n", "-----\nVersion: X 1.2\n\n", 1)
 )
+WHOLE = {
+    "as it is": PEM,
+    "with returns": PEM.replace("\n", "\r\n"),
+    "deeply indented": PEM.replace("\n", "\n" + " " * 40),
+    "by tabs": PEM.replace("\n", "\n\t\t"),
+    "on one line": PEM.replace("\n", " "),
+    "encrypted": PEM.replace("\n", "\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0A1B\n\n", 1),
+    "of PGP": PGP,
+}
+
+
+@pytest.mark.parametrize("depth", range(4))
+@pytest.mark.parametrize("key", WHOLE.values(), ids=list(WHOLE))
+def test_of_a_private_key_all_is_taken_out_to_its_end(key: str, depth: int) -> None:
+    text, expected = f'"{key}"\nabc', '"[redacted: private-key]"\nabc'
+    for _ in range(depth):
+        text, expected = json.dumps(text), json.dumps(expected)
+    assert redact(text.encode()) == (expected.encode(), {"private-key": 1})
+
+
+def test_so_it_is_where_json_writes_its_slashes_with_a_backslash() -> None:
+    text = json.dumps({"t": PEM}).replace("/", r"\/")
+    assert redact(text.encode()) == (b'{"t": "[redacted: private-key]"}', {"private-key": 1})
+
+
+AFTER = [
+    '" is cut',
+    "\nThis is the whole contract text in words without any punctuation at all",
+    "\nInternationalisation and Verantwortungsbereiche\nBundesverteidigungsministerium\n",
+    "\\",
+    "",
+]
+
+
+@pytest.mark.parametrize("depth", range(4))
+@pytest.mark.parametrize("after", AFTER)
+@pytest.mark.parametrize(
+    "lines", [(LINE,), (LINE, LINE), (LINE, LINE[:30]), (LINE[:20],), ("   " + LINE, "   " + LINE)]
+)
+def test_of_one_without_its_end_the_lines_are_and_no_word_after_them(
+    lines: tuple[str, ...], after: str, depth: int
+) -> None:
+    text, expected = "\n".join(("a", BEGIN, *lines)) + after, "a\n[redacted: private-key]" + after
+    for _ in range(depth):
+        text, expected = json.dumps(text), json.dumps(expected)
+    assert redact(text.encode()) == (expected.encode(), {"private-key": 1})
+
+
+@pytest.mark.parametrize("before", ["", "a-b_1-", "Verantwortungsbereich-", "20261123140000123456-", "a1-" * 60])
+@pytest.mark.parametrize("run", ["Ab12Cd34Ef56Gh78", "1234567890abcdef", "abcdefghijklmnop1"])
+def test_the_run_by_which_a_key_is_known_may_stand_anywhere_in_it(before: str, run: str) -> None:
+    assert redact(f"sk-{before}{run}-tail".encode()) == (b"[redacted: openai-style-key]", {"openai-style-key": 1})
+    assert redact(f"Bearer {before}{run}/tail".encode()) == (b"[redacted: bearer-token]", {"bearer-token": 1})
+
+
+NONE = [
+    "risk-assessment-of-2026-for-the-whole-fleet",
+    "sk-washer-lock-spring-10mm",
+    "sk-SK-translation-2026-11",
+    "sk-Klassifikationsmodell-5310-20261123140000123456",
+    "the bearer MS21083N4/AN960-10L/NAS1149",
+    "bearer Verantwortungsbereich/5310-00-877",
+    "weighs_9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "sk-learn-based-classification-model",  # no digit
+    "sk-1234",
+    "task sk-",
+    "a bearer certificatesforeverything",
+    "the bearer of 5310-00-123-4567890",
+    "AKIAIOSFODNN7EXAMPL",
+    "XAKIAIOSFODNN7EXAMPLE",
+    "AKIAIOSFODNN7EXAMPLEX",
+    "AIzaSyA",
+    "eyJhbGciOiJIUzI1NiJ9 and eyJzdWIiOiIx",
+    "gh is short for GitHub: ghp_short",
+    "-----BEGIN PRIVATE KEY----- is how such a file begins",
+    "-----BEGIN CERTIFICATE-----\nMIIDdzCCAl+gAwIBAgIEMIIDdzCCAl+gAwIBAgIE\n-----END CERTIFICATE-----",
+    "xoxb-short",
+    "sk_test_4eC39HqLyjWDarjtT1zdp7dc",
+    "hf_abc",
+    "NUT,SELF-LOCKING,HEXAGON 5310-00-877-5797",
+]
+
+
+@pytest.mark.parametrize("text", NONE)
 def test_what_is_none_stays(text: str) -> None:
     assert redact(text.encode()) == (text.encode(), {})
 
@@ -97,6 +227,75 @@ def test_what_was_redacted_once_is_left_alone_afterwards(parts: list[bytes]) -> 
 def test_bytes_without_any_such_literal_are_the_same(data: bytes) -> None:
     plain, found = redact(data)
     assert found or plain == data
+
+
+# --- JSON stays JSON ----------------------------------------------------------------------------------------------------
+
+APART = st.sampled_from(
+    [" ", "\n", "\t", "\r\n", "\b", "\f", '"', "\\", ": ", "=", "\u2028", "\x01", '\\"', "\\n", ", "]
+)
+OWNS = ['own "key\\1/', "nvapi-own-key-01", "12345678", "\\rk-own-key", "own-key-ends\\", "schlüssel-eins"]
+SECRETS = st.sampled_from([secret for _, secret in ALL])
+CUT = st.integers(len(BEGIN) + 17, len(PEM) - 1).map(lambda size: PEM[:size])
+PROSE = st.one_of(
+    st.sampled_from([each for each in NONE if not any(secret[8:] in each for _, secret in ALL)]), st.text(max_size=20)
+)
+TEXTS = st.lists(st.tuples(st.one_of(SECRETS, CUT, PROSE, st.sampled_from(OWNS)), APART).map("".join), max_size=8).map(
+    "".join
+)
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """Every text and number of a document, and of the documents in its texts."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from (*texts_in(name), *texts_in(each))
+    elif isinstance(value, list):
+        for each in value:
+            yield from texts_in(each)
+    else:
+        yield str(value)
+        if isinstance(value, str) and value.startswith('{"c": '):
+            yield from texts_in(json.loads(value))
+
+
+@settings(max_examples=400)
+@given(TEXTS, st.integers(0, 10**12), st.booleans())
+def test_whatever_is_taken_out_json_stays_json_and_no_secret_is_left(text: str, number: int, ascii_only: bool) -> None:
+    inner = json.dumps({"c": text, "d": number}, ensure_ascii=ascii_only)
+    written = json.dumps({"a": text, "b": [inner], text: number, "e": {"f": inner}}, ensure_ascii=ascii_only)
+    plain, _ = redactor(lambda: OWNS, patterns=True)(written.encode("utf-8", "backslashreplace"))
+    left = "\0".join(texts_in(json.loads(plain)))
+    for each in (*OWNS, *(secret[8:] for _, secret in ALL), LINE[:16]):
+        assert each not in left
+
+
+@given(st.lists(st.tuples(st.sampled_from(NONE), APART).map("".join)).map("".join), st.integers(0, 9999999))
+def test_what_holds_no_secret_is_the_same_to_the_byte(text: str, number: int) -> None:
+    inner = json.dumps({"c": text}, indent=1)
+    data = json.dumps({"a": text, "b": [inner], text: number, "z": 1e22}, indent=3).encode()
+    assert redactor(lambda: OWNS, patterns=True)(data) == (data, {})
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        *("Bearer ", "bearer a", "sk-", "sk-a1-", "eyJaaaaaaaa.", ".eyJ", "AKIA", "xoxb-", "ghp_", "hf_", "sk_live_"),
+        *(r"\bearer ", "\\", r"\n", r"\u000a", "a1", "A", "=", " ", "\n", r"\/"),
+        *(
+            "-----BEGIN ",
+            BEGIN,
+            BEGIN + "\n" + LINE + "\n",
+            BEGIN + "\nA: ",
+            BEGIN + LINE + "\n" * 150,
+            "-----BEGIN A A",
+        ),
+    ],
+)
+@pytest.mark.parametrize("first", ["", "bearer ", "sk-", "eyJ", BEGIN, BEGIN + LINE, BEGIN + "\n" + LINE + "\nab-"])
+def test_a_megabyte_that_is_almost_a_credential_comes_to_an_end(first: str, part: str) -> None:
+    plain, found = redact((first + part * (2**20 // len(part))).encode())
+    assert plain.count(b"[redacted: ") == sum(found.values())
 
 
 def recorded(path: Path, **options: bool) -> str:
@@ -132,6 +331,7 @@ def test_where_it_is_off_all_is_kept(tmp_path: Path) -> None:
 # --- the application's own ------------------------------------------------------------------------------------------------
 
 OWN = 'own "key/1'
+LONG = "unread-key-0001-0123456789-abcdefghij"
 
 
 @pytest.mark.parametrize("patterns", [True, False])
@@ -150,6 +350,64 @@ def test_they_are_those_of_the_moment() -> None:
     assert redacting(b"first-key second-key") == (b"[redacted: own-key] second-key", {"own-key": 1})
     keys[:] = ["second-key"]
     assert redacting(b"first-key second-key") == (b"first-key [redacted: own-key]", {"own-key": 1})
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "left"),
+    [
+        (
+            "12345678",
+            '{"a":"x12345678","b":12345678.5e1, "c":1}',
+            '{"a":"x[redacted: own-key]","b":"[redacted: own-key].5e1", "c":1}',
+        ),
+        ("12345678", "12345678", '"[redacted: own-key]"'),
+        ("nvapi-key", r'{"a":"\nvapi-key nvapi-key"}', r'{"a":"\nvapi-key [redacted: own-key]"}'),
+        ("nvapi-key", r'{"a":"\nvapi-key"}', r'{"a":"\nvapi-key"}'),
+        ("e9-own-key", r'{"a":"\u00e9-own-key"}', r'{"a":"\u00e9-own-key"}'),
+        (
+            "nvapi-key",
+            r'{"a":"\u006evapi-key nvapi-key é\ud800"}',
+            r'{"a":"[redacted: own-key] [redacted: own-key] é\ud800"}',
+        ),
+        ("own-key-\\", r'{"a":"own-key-\n","b":"own-key-\\"}', r'{"a":"own-key-\n","b":"[redacted: own-key]"}'),
+        ('own"key-1', r'say \"own\\\"key-1\" or own"key-1', r"say \"[redacted: own-key]\" or [redacted: own-key]"),
+        ("12345678", r'{"a":"{\"b\":12345678}"}', r'{"a":"{\"b\":\"[redacted: own-key]\"}"}'),
+        ("nvapi-key", "\xffnvapi-key", "\xff[redacted: own-key]"),
+        ("nvapi-key", "[" * 100_000 + "nvapi-key", "[" * 100_000 + "[redacted: own-key]"),
+    ],
+)
+def test_their_bytes_are_left_where_they_are_none_and_json_stays_json(key: str, text: str, left: str) -> None:
+    data, expected = (
+        text.encode("utf-8" if "\xff" not in text else "latin-1"),
+        left.encode("utf-8" if "\xff" not in left else "latin-1"),
+    )
+    plain, found = redactor(lambda: [key], patterns=True)(data)
+    assert plain == expected
+    assert found == ({"own-key": left.count("[redacted")} if "[redacted" in left else {})
+
+
+@pytest.mark.parametrize("secret", [LONG, CREDENTIALS["github-token"]])
+@pytest.mark.parametrize("before", [512 - 36, 500, 511, 600])
+def test_a_public_text_is_cut_after_its_keys_are_taken_out(tmp_path: Path, secret: str, before: int) -> None:
+    text = "-" * before + " " + secret
+    ledger = ledger_at(tmp_path / "x.db", clock=SystemClock(), secrets=lambda: [LONG])
+    ledger.open()
+    plan = AuditPlan(Marks(public=(("note",),)), Marks())
+    settled(ledger.submit(started("c1", request=json.dumps({"note": text}).encode(), audit=plan)))
+    ledger.close()
+    with read(InFile(tmp_path / "x.db")) as reader:
+        (start,) = reader.records("call.started")
+    kind = "own-key" if secret == LONG else "github-token"
+    assert start.fields["facts"] == {"note": f"{'-' * before} [redacted: {kind}]"[:512]}
+    assert start.fields["redacted"] == {kind: 2}
+
+
+def test_the_room_for_facts_is_counted_by_what_is_kept_of_them() -> None:
+    longest = {f"f{number}": "x" * 100_000 for number in range(16)}
+    assert told({**longest, "n": 1}, lambda _: b"y") == {"facts": {**dict.fromkeys(longest, "y"), "n": 1}}
+    fields = told({**longest, "n": 1}, bytes)
+    assert list(fields["facts"]) == [*(f"f{number}" for number in range(15)), "n"]
+    assert fields["facts_omitted"] == 1
 
 
 class Asked(BaseModel):

@@ -15,7 +15,7 @@ from attrs import evolve
 from failsoft.core.contract import Contract
 from failsoft.core.effects import Tokens
 from failsoft.fault import FaultKind
-from failsoft.ledger.records.draft import provider_text
+from failsoft.ledger.records.facts import provider_text
 from failsoft.outcome import Served
 from failsoft.replay.configured import Judged
 from failsoft.replay.judging import AFTER_DECODING, Verdict

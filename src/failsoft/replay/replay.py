@@ -30,7 +30,7 @@ from failsoft.core.effects import HttpReply
 from failsoft.core.turn import repaired
 from failsoft.fault import FaultKind
 from failsoft.ledger.read import Reader
-from failsoft.ledger.records.draft import provider_text
+from failsoft.ledger.records.facts import provider_text
 from failsoft.outcome import Pin
 from failsoft.prompt import Prompt
 from failsoft.replay.comparing import believed, differences_of, excuses_for, other

@@ -12,30 +12,25 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
-from failsoft.audit import Fact, Marks
+from failsoft.audit import Marks
 from failsoft.context import CallContext
 from failsoft.context import identifier as checked_identifier
 from failsoft.core import evidence
 from failsoft.core.effects import Ticket
 from failsoft.ledger.format.canonical import real
 from failsoft.ledger.records import keeping_draft
+from failsoft.ledger.records.facts import provider_text
 from failsoft.ledger.records.person_draft import need_of, omitted, person_acted
 from failsoft.ledger.records.record import Draft, Fields
 from failsoft.ledger.records.schema import FORMAT, Kind
 from failsoft.outcome import Pin, Served, Source
 from failsoft.prompt import Sampling
 
-PROVIDER_TEXT = 512
-"""Characters of a provider's string that are kept."""
-
 ATTEMPTS_KEPT = 16
 """Attempts kept at either end of a long call; two, where even those would burst the record."""
 
 ATTEMPTS_BYTES = 40_000
 """What the attempts may take of a record's 61,440 bytes."""
-
-FACTS_BYTES = 8_000
-"""What the public fields may take of it."""
 
 JSON = "application/json"
 SCHEMA = "application/schema+json"
@@ -48,11 +43,6 @@ LeafOf = Callable[[Ticket], bytes | None]
 @lru_cache(maxsize=4096)
 def _identifier(value: str, what: str) -> str:
     return checked_identifier(value, what)
-
-
-def provider_text(value: str) -> str:
-    """A provider's string as it may stand in a record: 512 characters at most, valid Unicode."""
-    return value[:PROVIDER_TEXT].encode("utf-8", "replace").decode()
 
 
 # --- the ledger's own records -----------------------------------------------------------------------------------------
@@ -159,7 +149,7 @@ def _started(record: evidence.CallStarted) -> Draft:
     marks = record.audit.request
     return Draft(
         Kind.CALL_STARTED,
-        {**fields, **facts_of(marks, record.request), **omitted(marks.missing("request"))},
+        {**fields, **_facts(marks, record.request), **omitted(marks.missing("request"))},
         (("request", JSON, marks.kept(record.request)),),
     )
 
@@ -314,32 +304,14 @@ def _response(
     """The answer as a payload; what of it is public goes into the record."""
     if record.response is None or record.audit is None:
         return _present("response", JSON, record.response)
-    fields |= facts_of(record.audit.response, record.response) | omitted(record.audit.response.missing("response"))
+    fields |= _facts(record.audit.response, record.response) | omitted(record.audit.response.missing("response"))
     return (("response", JSON, record.audit.response.kept(record.response)),)
 
 
-def facts_of(marks: Marks, text: bytes) -> Fields:
-    """What's public of a request or a response, in clear, as far as a record has room for it."""
+def _facts(marks: Marks, text: bytes) -> Fields:
+    """What's public of a request or a response, as it is: whoever builds the record redacts and bounds it."""
     found = marks.facts(text)
-    told: Fields = {}
-    room = FACTS_BYTES
-    for name, value in found.items():
-        plain = [_fact(each) for each in value] if isinstance(value, list) else _fact(value)
-        room -= len(name) + len(json.dumps(plain, ensure_ascii=False).encode())
-        if room >= 0:
-            told[name] = plain
-    fields: Fields = {"facts": told} if told else {}
-    if len(told) < len(found):
-        fields["facts_omitted"] = len(found) - len(told)
-    return fields
-
-
-def _fact(value: Fact) -> str | int | bool:
-    if isinstance(value, str):
-        return provider_text(value)
-    if isinstance(value, float):
-        return real(value)
-    return value if abs(value) < 2**53 else str(value)
+    return {"facts": found} if found else {}
 
 
 def _source(source: Source, version: str | None) -> Fields:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any, cast
+from typing import Any
 
 from attrs import field, frozen
 
@@ -21,6 +21,7 @@ from failsoft.ledger.format.canonical import ProfileError, dump
 from failsoft.ledger.format.commitment import SALT_SIZE, Disclosure, digest
 from failsoft.ledger.format.merkle import leaf_hash
 from failsoft.ledger.keys.vault import NONCE_SIZE, CaseKey
+from failsoft.ledger.records import facts
 from failsoft.ledger.records.redaction import Redact
 from failsoft.ledger.records.schema import Kind
 
@@ -44,7 +45,8 @@ class Draft:
     """What a record will say.
 
     Args:
-        fields: its own keys; the common ones come with its number.
+        fields: its own keys; the common ones come with its number. Its ``facts`` are whole: they're redacted and bounded
+            when it's built.
         payloads: path, media type and data of each.
         artifacts: media type and data of each; they're named in `fields` by their SHA-256.
     """
@@ -138,7 +140,7 @@ class Emitter:
             document |= {"emitter": self.id, "eseq": self._next, "mono_us": mono_us}
         redacted = Counter[str]()
         if "facts" in document:
-            document["facts"] = {name: self._public(each, redacted) for name, each in document["facts"].items()}
+            document |= facts.told(document.pop("facts"), lambda text: self._plain(text, redacted))
         payloads = self._commit(draft, document, redacted)
         if redacted:
             document["redacted"] = dict(redacted)
@@ -166,12 +168,6 @@ class Emitter:
             self._pool = self._random_bytes(_POOL)
         taken, self._pool = self._pool[:size], self._pool[size:]
         return taken
-
-    def _public(self, value: Any, redacted: Counter[str]) -> Any:
-        """A public field, which nobody can erase: a text or a list of texts without what looks like a credential."""
-        if isinstance(value, list):
-            return [self._public(each, redacted) for each in cast("list[object]", value)]
-        return self._plain(value.encode(), redacted).decode() if isinstance(value, str) else value
 
     def _plain(self, data: bytes, redacted: Counter[str]) -> bytes:
         if self._redact is None:
