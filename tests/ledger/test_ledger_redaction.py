@@ -234,11 +234,13 @@ def test_bytes_without_any_such_literal_are_the_same(data: bytes) -> None:
 APART = st.sampled_from(
     [" ", "\n", "\t", "\r\n", "\b", "\f", '"', "\\", ": ", "=", "\u2028", "\x01", '\\"', "\\n", ", "]
 )
-OWNS = ['own "key\\1/', "nvapi-own-key-01", "12345678", "\\rk-own-key", "own-key-ends\\", "schlüssel-eins"]
+# None ends in a backslash: whether the next one is its own or begins an escape, nobody can tell.
+OWNS = ['own "key\\1/', "nvapi-own-key-01", "12345678", "\\rk-own-key", "schlüssel-eins"]
 SECRETS = st.sampled_from([secret for _, secret in ALL])
 CUT = st.integers(len(BEGIN) + 17, len(PEM) - 1).map(lambda size: PEM[:size])
 PROSE = st.one_of(
-    st.sampled_from([each for each in NONE if not any(secret[8:] in each for _, secret in ALL)]), st.text(max_size=20)
+    st.sampled_from([each for each in NONE if not any(secret[8:] in each for _, secret in ALL)]),
+    st.text(max_size=20).filter(lambda text: "own" not in text),
 )
 TEXTS = st.lists(st.tuples(st.one_of(SECRETS, CUT, PROSE, st.sampled_from(OWNS)), APART).map("".join), max_size=8).map(
     "".join
@@ -253,10 +255,10 @@ def texts_in(value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for each in value:
             yield from texts_in(each)
+    elif isinstance(value, str) and value.startswith('{"c": '):
+        yield from texts_in(json.loads(value))  # as it's written, an escape may look like the end of a key
     else:
         yield str(value)
-        if isinstance(value, str) and value.startswith('{"c": '):
-            yield from texts_in(json.loads(value))
 
 
 @settings(max_examples=400)
