@@ -143,6 +143,9 @@ def test_what_is_over_is_pruned_and_it_says_where_it_stops() -> None:
     assert done[0].startswith("4 records of calls taken out, up to record ")
     assert done[0].endswith(")")
     assert done[1] == would[1]
+    assert done[2] == "older backups of T-17 open until `failsoft ledger erase --case` destroys the key"
+    assert len(would) == 2
+    assert lines("erase", "--case", "T-17", *WHY)[0] == "0 payloads of T-17 destroyed, with 1 keys"
     assert verify("x.db").exit_code == 0
     run("event", "--case", "T-18", "--event", "closed", "--on", "2001-02-03", *WHY)
     found = json.loads(run("prune", *until, *WHY, "--json").stdout)
@@ -156,6 +159,23 @@ def test_a_pruning_that_a_reader_kept_open_says_so() -> None:
         assert "somebody was reading" in told(run("prune", "--until", "2099-01-01", *WHY, code=1))
 
 
+def test_of_many_cases_some_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "LISTED", 1)
+    for case in ("T-17", "T-18"):
+        run("event", "--case", case, "--event", "closed", "--on", "2001-02-03", *WHY)
+    said = lines("prune", "--until", "2099-01-01", *WHY)
+    assert said[1].startswith("older backups of T-17 and 1 cases more (--json names them) open until")
+    assert len(said) == 2
+
+
+def test_of_a_ledger_without_keys_no_key_is_spoken_of(folder: Path) -> None:
+    (folder / "failsoft.toml").write_text(CONFIG.replace("x.db", "y.db").replace("payload_key", "# payload_key"))
+    with Isolation.from_file("failsoft.toml", capabilities=[Rate]) as isolation, failsoft.context(case="T-1"):
+        isolation[Rate].sync("a bolt")
+    run("event", "--case", "T-1", "--event", "closed", "--on", "2001-02-03", *WHY)
+    assert len(lines("prune", "--until", "2099-01-01", *WHY)) == 1
+
+
 def test_calls_of_no_case_are_taken_out_where_that_is_asked_for() -> None:
     with Isolation.from_file("failsoft.toml", capabilities=[Rate]) as isolation:
         isolation[Rate].sync("a bolt")
@@ -166,7 +186,8 @@ def test_calls_of_no_case_are_taken_out_where_that_is_asked_for() -> None:
     assert lines("prune", *until, *WHY, "--dry-run")[1] == stops
     done = lines("prune", *until, *WHY, "--caseless")
     assert done[0].startswith("8 records of calls taken out, up to record ")
-    assert len(done) == 1
+    assert done[1].startswith("older backups of T-17, T-18 open")
+    assert len(done) == 2
     found = verify("x.db")
     assert (found.exit_code, found.payloads, "call.started" in found.kinds) == (0, 0, False)
     again = json.loads(run("prune", *until, *WHY, "--caseless", "--json").stdout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 import sqlite3
 from datetime import date, timedelta
 from pathlib import Path
@@ -23,9 +24,10 @@ from failsoft.keeping import acting_on
 from failsoft.ledger.acts import erasure as erasure_module
 from failsoft.ledger.acts.copying import copy
 from failsoft.ledger.acts.erasure import Acting, Erased, ErasureRefused, erase, happened, hold
+from failsoft.ledger.acts.pruning import prune
 from failsoft.ledger.acts.retention import CaseFile, Retention, RetentionClass
 from failsoft.ledger.checkpoints.publishing import SECOND
-from failsoft.ledger.keys.vault import PayloadKey, Sealing, Vault
+from failsoft.ledger.keys.vault import CaseKey, PayloadKey, Sealing, Vault
 from failsoft.ledger.location import InDatabase, InFile, Location
 from failsoft.ledger.read import read
 from failsoft.ledger.sqlite.store import LedgerFile
@@ -242,6 +244,149 @@ class TestOfWhichKeys:
         with pytest.raises(LedgerInvalid, match="the file of keys can't be used"):
             erased(place)
         assert verify(place).size == size
+
+
+class TestOfWhichRecords:
+    """What belongs to a case is what says so itself: copies beside it are anybody's who can write the file."""
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "UPDATE ledger_record SET case_id = 'T-17' WHERE type = 'legal_hold.set'",
+            "UPDATE ledger_record SET case_id = NULL WHERE type = 'legal_hold.set'",
+            f"UPDATE ledger_record SET case_id = '{CASE}' WHERE case_id = 'T-17'",
+        ],
+    )
+    @pytest.mark.parametrize("dry_run", [True, False])
+    def test_nothing_is_erased_where_a_copy_says_otherwise(self, place: InFile, change: str, *, dry_run: bool) -> None:
+        wrote(place, CONTEXT, "c1")
+        wrote(place, ANOTHER, "c3")
+        if "legal_hold" in change:
+            hold(acting(place), CASE, held=True, person="u-9", why="claim")
+        size = verify(place).size
+        attack(place.path, change)
+        with pytest.raises(LedgerInvalid, match="was changed: run `failsoft verify`"):
+            erased(place, dry_run=dry_run)
+        assert (verify(place).size, verify(place).payloads) == (size, 8)
+
+    def test_nor_where_its_bytes_were_changed(self, clear: InFile) -> None:
+        wrote(clear, CONTEXT, "c1")
+        attack(clear.path, "UPDATE ledger_record SET leaf = zeroblob(32) WHERE type = 'call.started'")
+        with pytest.raises(LedgerInvalid, match="was changed: run `failsoft verify`"):
+            erased(clear)
+
+    def test_a_head_that_is_too_small_hides_nothing(self, clear: InFile) -> None:
+        wrote(clear, CONTEXT, "c1")
+        hold(acting(clear), CASE, held=True, person="u-9", why="claim")
+        attack(clear.path, "UPDATE ledger_head SET size = 4")
+        with pytest.raises(ErasureRefused, match="legal hold is on this case"):
+            erased(clear)
+
+    def test_another_thing_of_the_same_name_is_no_case(self, clear: InFile) -> None:
+        wrote(clear, CallContext(Case("u-7"), CONTEXT.actor), "c1")
+        wrote(clear, CONTEXT, "c2")  # whose actor is u-7
+        assert erased(clear, "u-7").payloads == 4
+        assert (verify(clear).exit_code, verify(clear).payloads) == (0, 4)
+
+
+class TestAfterAPruning:
+    RULES = Retention({"short": RetentionClass("closed", 10)}, default="short")
+
+    def pruned(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        wrote(place, ANOTHER, "c3")
+        happened(acting(place), CASE, event="closed", date="2001-01-01", person="u-7", why="w")
+        done = prune(acting(place), "9999-01-01T00:00:00.000000Z", why="w", person="u-7", retention=self.RULES)
+        assert (done.records, done.cases) == (2, (CASE,))
+
+    def test_the_cases_key_is_destroyed_though_no_record_names_it(self, place: InFile, tmp_path: Path) -> None:
+        wrote(place, CONTEXT, "c0")
+        backup = InFile(tmp_path / "backup.db", sealing=place.sealing)
+        shutil.copy(place.path, backup.path)
+        with read(backup) as reader:
+            (named,) = {each.fields["dek"] for each in reader.call("c0")}
+        wrote(place, ANOTHER, "c3")
+        happened(acting(place), CASE, event="closed", date="2001-01-01", person="u-7", why="w")
+        prune(acting(place), "9999-01-01T00:00:00.000000Z", why="w", person="u-7", retention=self.RULES)
+        told = erased(place, dry_run=True)
+        assert (told.payloads, told.keys) == (0, 1)
+        done = erased(place)
+        assert (done.payloads, done.keys, len(done.records), done.finished) == (0, 1, 1, True)
+        with read(place) as reader:
+            assert reader.record(done.records[0]).fields["deks"] == [named]
+        found = verify(place)
+        assert (found.exit_code, found.payloads) == (0, 4)
+        with read(backup) as reader:
+            assert reader.payload(reader.call("c0")[0].fields["commitments"][0]["digest"]) is None
+        assert erased(place).records == ()
+
+    def test_a_hold_forbids_it_all_the_same(self, place: InFile) -> None:
+        self.pruned(place)
+        hold(acting(place), CASE, held=True, person="u-9", why="claim")
+        with pytest.raises(ErasureRefused, match="legal hold"):
+            erased(place)
+
+    def test_it_is_finished_by_running_it_again(self, place: InFile, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.pruned(place)
+        with monkeypatch.context() as patched:
+            patched.setattr(Vault, "shred", lambda *_: (_ for _ in ()).throw(OSError("the machine stopped")))
+            with pytest.raises(LedgerInvalid, match="run it again"):
+                erased(place)
+        assert verify(place).exit_code == 2
+        assert (erased(place).records, verify(place).exit_code) == ((), 0)
+
+
+class TestAFileOfKeysOfTwoLogs:
+    """As somebody may have it who named one file in two configurations."""
+
+    OTHER = "example.com/another"
+
+    def shared(self, place: InFile) -> tuple[Vault, CaseKey]:
+        """Each has a key of its own there: nobody asked whose file it is, once."""
+        assert place.sealing is not None
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Vault, "_is_ours", lambda *_: True)
+            theirs = Vault(place.sealing, self.OTHER)
+            key = theirs.key_of(CASE)
+            wrote(place, ANOTHER, "c3")
+        return theirs, key
+
+    def test_none_is_made_where_all_are_anothers(self, place: InFile) -> None:
+        assert place.sealing is not None
+        theirs = Vault(place.sealing, self.OTHER)
+        theirs.key_of("T-1")
+        theirs.key_of("T-2")
+        ours = Vault(place.sealing, "example.com/failsoft-test")
+        for case in ("T-1", "T-17"):
+            with pytest.raises(LedgerInvalid, match="another log's: give each ledger a file of its own"):
+                ours.key_of(case)
+        assert [each.key for each in ours.of_case("T-1")] == [None]
+        ours.shred("T-1")
+        assert theirs.key_of("T-3") == theirs.key_of("T-3")
+        assert [each.shredded for each in theirs.of_case("T-1")] == [False]
+        ours.close()
+        theirs.close()
+
+    def test_anothers_key_isnt_used(self, place: InFile) -> None:
+        theirs, _ = self.shared(place)
+        assert place.sealing is not None
+        ours = Vault(place.sealing, "example.com/failsoft-test")
+        with pytest.raises(LedgerInvalid, match="or it's another log's: give each ledger"):
+            ours.key_of(CASE)
+        assert ours.key_of("T-99").name != ours.key_of("T-17").name  # one of ours is there
+        ours.close()
+        theirs.close()
+
+    def test_anothers_key_isnt_destroyed(self, place: InFile) -> None:
+        theirs, key = self.shared(place)
+        with pytest.raises(ErasureRefused, match="nothing of the case"):
+            erased(place)
+        kept = theirs.find(key.name)
+        assert kept is not None
+        assert kept.key == key
+        assert erased(place, "T-17").keys == 1
+        assert theirs.key_of(CASE) == key
+        theirs.close()
 
 
 class TestInterrupted:
@@ -481,6 +626,32 @@ class TestRetention:
         wrote(place, CONTEXT, "c1")
         with pytest.raises(ErasureRefused, match="u-7 can't agree with themselves"):
             erased(place, approved_by="u-7")
+
+    @pytest.mark.parametrize(
+        ("person", "approved_by"),
+        [
+            ("u-7", "U-7"),
+            ("u-7", " u-7 "),
+            ("jos\u00e9", "jose\u0301"),
+            ("STRASSE", "stra\u00dfe"),
+            ("\u0130", "i\u0307"),
+        ],
+    )
+    @pytest.mark.parametrize("dry_run", [True, False])
+    def test_nor_by_another_way_to_write_their_name(
+        self, place: InFile, person: str, approved_by: str, *, dry_run: bool
+    ) -> None:
+        wrote(place, CONTEXT, "c1")
+        with pytest.raises(ErasureRefused, match="can't agree with themselves"):
+            erased(place, person=person, approved_by=approved_by, dry_run=dry_run)
+
+    def test_whoever_has_no_name_agrees_with_nothing(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        rules = Retention({"strict": RetentionClass("closed", 1, approval=True)}, default="strict")
+        with pytest.raises(ErasureRefused, match="unless a second person agrees"):
+            erased(place, retention=rules, approved_by=" ")
+        with pytest.raises(ErasureRefused, match="it can't be recorded: a person must not contain control"):
+            erased(place, approved_by="\x07", dry_run=True)
 
     def test_it_is_read_from_the_log(self, place: InFile) -> None:
         wrote(place, CONTEXT, "c1")

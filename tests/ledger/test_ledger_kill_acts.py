@@ -97,6 +97,8 @@ class TestErasing:
             ("before", "forget", 1, 2, True),
             ("after", "DELETE FROM ledger_payload", 1, 2, True),
             ("after", "DELETE FROM ledger_payload", 2, 2, True),
+            ("after", "PRAGMA wal_checkpoint(PASSIVE)", 1, 2, True),
+            ("before", "PRAGMA wal_checkpoint(PASSIVE)", 3, 0, True),
             ("after", "COMMIT", 7, 0, True),  # of the last rows
             ("before", "PRAGMA wal_checkpoint(TRUNCATE)", 2, 0, True),
             ("before", "PRAGMA wal_checkpoint(TRUNCATE)", 3, 0, True),
@@ -156,6 +158,8 @@ class TestPruning:
             ("after", "COMMIT", 4, 2, True),
             ("after", "COMMIT", 6, 2, True),
             ("before", "prune", 1, 2, True),
+            ("after", "PRAGMA wal_checkpoint(PASSIVE)", 4, 2, True),  # of the last payloads
+            ("after", "PRAGMA wal_checkpoint(PASSIVE)", 5, 2, True),
             ("after", "UPDATE ledger_record SET body", 1, 2, True),  # 6 and 7
             ("after", "UPDATE ledger_record SET body", 2, 2, True),  # 3 to 5: 3 ends the call that 2 begins
             ("after", "UPDATE ledger_record SET body", 3, 0, True),

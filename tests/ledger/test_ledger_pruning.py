@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from ledgers import SystemClock, completed, ledger_at, rows, settled, started
 from signing import KEY as LOG_KEY
 from signing import attack, signing_in
@@ -27,7 +29,7 @@ from failsoft.ledger.checkpoints.publishing import SECOND
 from failsoft.ledger.location import InDatabase, InFile, Location
 from failsoft.ledger.read import read
 from failsoft.ledger.reading.attest import attest
-from failsoft.ledger.sqlite.store import LedgerFile
+from failsoft.ledger.sqlite.store import LedgerFile, connect
 from failsoft.ledger.store import PRUNE
 from failsoft.ledger.verify import verify
 from failsoft.postgres_address import Address
@@ -248,13 +250,227 @@ class TestWhatStays:
         wrote(file, "a")
         closed(file, "a")
         monkeypatch.setattr(pruning_module, "EMITTERS", 1)
-        with pytest.raises(ErasureRefused, match="2 processes wrote"):
-            pruned(file)
+        for dry_run in (True, False):
+            with pytest.raises(ErasureRefused, match="2 processes wrote"):
+                pruned(file, dry_run=dry_run)
 
     def test_nothing_where_there_are_no_calls(self, file: InFile) -> None:
         wrote(file)
         with pytest.raises(ErasureRefused, match="there is no call before then"):
             pruned(file)
+
+
+def ended_without_beginning(place: Location, context: CallContext) -> int:
+    """A call's beginning wasn't recorded in time, and its end was; the end's place."""
+    ledger = ledger_at(place, clock=SystemClock(), policy="continue")
+    ledger.open()
+    begin = ledger.submit(started("late", context=context))
+    assert begin.withdraw()
+    recorded = settled(ledger.submit(completed(begin, "late", context=context)))
+    ledger.close()
+    assert isinstance(recorded, Recorded)
+    assert recorded.index is not None
+    return recorded.index
+
+
+class TestAnEndWithoutABeginning:
+    """Whatever is taken out was looked at, the end of a call too whose beginning isn't on record."""
+
+    def test_of_a_case_that_is_held(self, place: Location) -> None:
+        ended_without_beginning(place, of_case("held"))
+        wrote(place, "a")
+        closed(place, "a", "held")
+        hold(acting(place), "held", held=True, person="u-9", why="claim")
+        with pytest.raises(ErasureRefused, match="legal hold is on the case 'held'"):
+            pruned(place)
+
+    def test_of_a_case_that_is_to_be_kept(self, file: InFile) -> None:
+        ended_without_beginning(file, of_case("b"))
+        wrote(file, "a")
+        closed(file, "a")
+        with pytest.raises(ErasureRefused, match="'b' isn't known to be over"):
+            pruned(file)
+        closed(file, "b")
+        assert pruned(file).records == 3
+        assert verify(file).exit_code == 0
+
+    def test_of_no_case(self, file: InFile) -> None:
+        ended_without_beginning(file, CallContext())
+        with pytest.raises(ErasureRefused, match="--caseless"):
+            pruned(file)
+        assert pruned(file, caseless=True).records == 1
+
+    def test_of_a_case_that_is_held_meanwhile(self, file: InFile, monkeypatch: pytest.MonkeyPatch) -> None:
+        index = ended_without_beginning(file, of_case("a"))
+        closed(file, "a")
+        with monkeypatch.context() as patched:
+            patched.setattr(LedgerFile, "prune", lambda *_: (_ for _ in ()).throw(OSError("the machine stopped")))
+            with pytest.raises(LedgerInvalid, match="run it again"):
+                pruned(file)
+        hold(acting(file), "a", held=True, person="u-9", why="claim")
+        with pytest.raises(ErasureRefused, match="legal hold is on the case 'a': nothing more is taken out"):
+            pruned(file)
+        assert rows(file.path, "SELECT body IS NULL FROM ledger_record WHERE seq = ?", index) == [(0,)]
+
+
+class TestWhatItStopsAt:
+    def test_a_call_that_is_under_way(self, file: InFile) -> None:
+        wrote(file, "a")
+        closed(file, "a")
+        ledger = ledger_at(file, clock=SystemClock())
+        ledger.open()
+        settled(ledger.submit(started("open", context=of_case("a"))))
+        done = pruned(file)
+        ledger.close()
+        assert (done.records, done.cases) == (2, ("a",))
+        assert done.stopped_by == "the call 'open' (record 9) isn't over"
+
+    @pytest.mark.parametrize("first", ["a", ""])
+    def test_a_call_that_goes_on_beyond_the_time(self, file: InFile, first: str) -> None:
+        wrote(file, *[first] * bool(first))
+        ledger = ledger_at(file, clock=SystemClock())
+        ledger.open()
+        long = ledger.submit(started("long", context=of_case("a")))
+        settled(long)
+        inside = ledger.submit(started("inside", context=of_case("a")))
+        settled(inside)
+        with read(file) as reader:
+            moment = next(reader.records("call.started", newest_first=True))
+        ledger.submit(completed(inside, "inside", context=of_case("a")))
+        ledger.submit(completed(long, "long", context=of_case("a")))
+        ledger.close()
+        closed(file, "a")
+        begins = moment.index - 1
+        said = f"the call 'long' (record {begins}) goes on to record {begins + 3}, which stays"
+        if first:
+            assert pruned(file, until=moment.ts).stopped_by == said
+        else:
+            with pytest.raises(ErasureRefused, match="which stays") as refused:
+                pruned(file, until=moment.ts)
+            assert str(refused.value).endswith(said)
+
+    def test_a_case_inside_a_call_and_that_call(self, file: InFile) -> None:
+        wrote(file, "a")
+        ledger = ledger_at(file, clock=SystemClock())
+        ledger.open()
+        begin = ledger.submit(started("long", context=of_case("a")))
+        kept = ledger.submit(started("kept", context=of_case("b")))
+        ledger.submit(completed(kept, "kept", context=of_case("b")))
+        settled(ledger.submit(completed(begin, "long", context=of_case("a"))))
+        ledger.close()
+        closed(file, "a")
+        done = pruned(file)
+        assert done.records == 2
+        assert "'b' isn't known to be over" in done.stopped_by
+        assert "; the call 'long' (record 6) goes on to record 9, which stays" in done.stopped_by
+        assert verify(file).exit_code == 0
+
+
+class TestOfALogThatWasTamperedWith:
+    """A pruning would put on record as its own doing what somebody without any key changed."""
+
+    CHANGES = (
+        "UPDATE ledger_record SET type = 'call.completed', call_id = NULL, case_id = NULL WHERE type = 'legal_hold.set'",
+        "UPDATE ledger_record SET case_id = 'b' WHERE case_id = 'a' AND type LIKE 'call.%'",
+    )
+
+    def held(self, file: InFile, **options: Any) -> None:
+        wrote(file, "a", "b", **options)
+        closed(file, "b", **options)
+        hold(acting(file, **options), "a", held=True, person="u-9", why="claim")
+        wrote(file, "b", **options)
+
+    @pytest.mark.parametrize("change", CHANGES)
+    @pytest.mark.parametrize("signed", [True, False])
+    @pytest.mark.parametrize("dry_run", [True, False])
+    def test_nothing_is_taken_out(
+        self, file: InFile, change: str, tmp_path: Path, *, signed: bool, dry_run: bool
+    ) -> None:
+        options = {"signing": signing_in(tmp_path)} if signed else {}
+        self.held(file, **options)
+        size = verify(file).size
+        attack(file.path, change)
+        with pytest.raises(LedgerInvalid, match=r"isn't whole: record .*index copy.*run `failsoft verify`"):
+            pruned(file, dry_run=dry_run, **options)
+        with read(file) as reader:
+            assert reader.size == size
+            assert all(each.body is not None for each in reader.records())
+
+    @pytest.mark.parametrize("change", CHANGES)
+    def test_it_isnt_believed_though_it_came_since_that_was_found(
+        self, file: InFile, change: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.held(file)
+        self.since_it_was_found_whole(file, monkeypatch, change)
+        with pytest.raises(ErasureRefused, match="legal hold is on the case 'a'"):
+            pruned(file)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "body = CAST(replace(CAST(body AS TEXT), '\"a\"', '\"b\"') AS BLOB)",
+            "body = 'text'",
+            "body = x'7b'",
+            "leaf = substr(hex(leaf), 1, 32)",
+        ],
+    )
+    def test_a_record_that_was_changed_since(self, file: InFile, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.held(file)
+        with sqlite3.connect(file.path) as connection:
+            connection.execute("PRAGMA writable_schema = ON")
+            connection.execute(
+                "UPDATE sqlite_schema SET sql = replace(sql, ') STRICT', ')') WHERE name = 'ledger_record'"
+            )
+        connection.close()
+        self.since_it_was_found_whole(file, monkeypatch, f"UPDATE ledger_record SET {change} WHERE seq = 2", found=1)
+        with pytest.raises(LedgerInvalid, match="record 2 was changed: run `failsoft verify`"):
+            pruned(file)
+
+    def test_a_record_that_was_taken_out_since(self, file: InFile, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.held(file)
+        bare = f"UPDATE ledger_record SET {TestTampering.BARE}, type = 'call.started' WHERE type = 'legal_hold.set'"
+        self.since_it_was_found_whole(file, monkeypatch, bare)
+        closed(file, "a")
+        with pytest.raises(LedgerInvalid, match="was changed: run `failsoft verify`"):
+            pruned(file)
+
+    def test_what_is_unusable(self, file: InFile) -> None:
+        with pytest.raises(LedgerInvalid, match=r"isn't whole: .*there is no such file"):
+            pruned(file)
+
+    @staticmethod
+    def since_it_was_found_whole(file: InFile, monkeypatch: pytest.MonkeyPatch, change: str, found: int = 0) -> None:
+        def then_changed(*arguments: Any, **named: Any) -> Any:
+            told = verify(*arguments, **named)
+            assert told.exit_code == found
+            attack(file.path, change)
+            return evolve(told, exit_code=0)
+
+        monkeypatch.setattr(pruning_module, "verify", then_changed)
+
+
+class TestTheWriteAheadLog:
+    def test_it_doesnt_become_as_long_as_what_is_destroyed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("failsoft.ledger.sqlite.store.FORGOTTEN", 4)
+        path, lengths = tmp_path / "x.db", list[int]()
+        wrote(InFile(path), *["a"] * 40)
+        closed(InFile(path), "a")
+
+        def connected(uri: str) -> sqlite3.Connection:
+            connection = connect(uri)
+
+            def ran(statement: str) -> None:
+                if statement.startswith("PRAGMA wal_checkpoint"):
+                    lengths.append(path.with_name("x.db-wal").stat().st_size)
+
+            connection.set_trace_callback(ran)
+            return connection
+
+        pruned(InFile(path, connect_to=connected))
+        assert len(lengths) > 40 + 20  # 160 payloads and 80 records, four at a time
+        assert max(lengths) < 40 * 8192
 
 
 class TestDryRun:
@@ -325,6 +541,23 @@ class TestInterrupted:
         assert (found.exit_code, "the pruning that it declares isn't finished" in str(found.problems)) == (2, True)
         again = pruned(file)
         assert (again.records, again.record) == (2, None)
+        assert verify(file).exit_code == 0
+
+    @pytest.mark.parametrize("more", [True, False])
+    def test_what_is_finished_is_on_record_once_and_what_goes_farther_once_more(
+        self, file: InFile, monkeypatch: pytest.MonkeyPatch, *, more: bool
+    ) -> None:
+        wrote(file, "a", "b")
+        closed(file, "a", "b")
+        with monkeypatch.context() as patched:
+            patched.setattr(LedgerFile, "prune", lambda *_: (_ for _ in ()).throw(OSError("the machine stopped")))
+            with pytest.raises(LedgerInvalid, match="run it again"):
+                pruned(file)
+        wrote(file, *["a"] * more)
+        again = pruned(file)
+        assert (again.records, again.record is not None, again.cases) == (4 + 2 * more, more, ("a", "b"))
+        with read(file) as reader:
+            assert len(list(reader.records("record.pruned"))) == 1 + more
         assert verify(file).exit_code == 0
 
     def test_a_reader_leaves_it_unfinished(self, file: InFile) -> None:

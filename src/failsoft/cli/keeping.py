@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +31,9 @@ Owner = Annotated[
     typer.Option(help="The ledger's database as a role that may destroy what's in it.", parser=located, metavar="URL"),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be destroyed, and touch nothing.")]
+LISTED = 10
+"""Cases that a line names."""
+
 Person = Annotated[str | None, typer.Option(help="Who decided; default: your login name.")]
 
 
@@ -111,6 +114,7 @@ def prune_command(
     """Take out the records of calls whose period is over, from the log's beginning on. Each leaves its hash: the tree stays.
 
     It goes as far as every case is over ([retention], `ledger event`), held by nobody, and every call is in it as a whole.
+    The ledger is verified first: of one that was tampered with nothing is taken out.
     """
     with explained(as_json):
         acting, retention = acting_on(config, owner, _warned)
@@ -132,8 +136,17 @@ def prune_command(
         print_line(f"{done.records} records of calls {would}taken out, up to record {done.last}{where}")
         if done.stopped_by:
             print_line(f"no further: {done.stopped_by}")
+        if done.cases and not dry_run and acting.location.sealing is not None:
+            print_line(
+                f"older backups of {_listed(done.cases)} open until `failsoft ledger erase --case` destroys the key"
+            )
         _tell_unfinished(done.finished or dry_run)
     raise typer.Exit(0 if done.finished or dry_run else 1)
+
+
+def _listed(cases: Sequence[str]) -> str:
+    more = f" and {len(cases) - LISTED} cases more (--json names them)" if len(cases) > LISTED else ""
+    return ", ".join(cases[:LISTED]) + more
 
 
 def _tell_unfinished(finished: bool) -> None:

@@ -13,21 +13,29 @@ Theory of operation
 3. What lies under a key is gone with the key, in every copy and backup that doesn't hold the file of keys. What was kept in
    clear is gone from this database: its backups, and a server's archive of its own log, have it until they're gone.
 4. Names stay: of the case, its calls, models, people. They're in the tree.
+5. What belongs to the case, a hold on it too, is found by the records' bytes: the log is read from its first to its last.
+   Where a row says otherwise, somebody changed it, and nothing is destroyed.
+6. Of a case that was pruned there's no record of a call left, and no payload. Its key is in the file of keys still, and
+   opens older backups: so it's destroyed all the same.
 """
 
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from attrs import define, field, frozen
 
+from failsoft.context import identifier
 from failsoft.core.effects import Clock, Recorded
 from failsoft.core.evidence import CaseEvent, LegalHold, PayloadErased, Record
 from failsoft.errors import LedgerInvalid
+from failsoft.ledger.acts.bodies import Bodies, case_of
 from failsoft.ledger.acts.retention import CaseFile, Retention
 from failsoft.ledger.checkpoints.publishing import Signing
+from failsoft.ledger.format import canonical
 from failsoft.ledger.keys.vault import Vault
 from failsoft.ledger.location import Location, locate
 from failsoft.ledger.read import Reader, read
@@ -132,9 +140,21 @@ class Erased:
 
 @define
 class _Found:
-    """What a log holds of a case."""
+    """What a log holds of a case.
+
+    Args:
+        origin: the log's name.
+        file: what it says of the case apart from its calls.
+        next: the place of the first record that wasn't looked at.
+        sealed: commitments to what is kept under a key.
+        clear: to what is kept in clear.
+        keys: that its records name.
+        told: keys and commitments that are on record as destroyed.
+    """
 
     origin: str
+    file: CaseFile = field(factory=CaseFile)
+    next: int = 0
     sealed: list[str] = field(factory=list[str])
     clear: list[str] = field(factory=list[str])
     keys: set[str] = field(factory=set[str])
@@ -193,15 +213,15 @@ def erase(
         LedgerInvalid: the ledger can't be read or written.
     """
     location = acting.location
-    with read(location) as reader:
-        forbidden = _forbidden(reader, case, retention, acting.clock)
-        forbidden = forbidden or _unapproved(CaseFile.of(_records(reader, case)), retention, person, approved_by)
-        if forbidden is not None:
-            raise ErasureRefused(f"{location}: {forbidden}")
-        found = _look(reader, case)
-    if not (found.sealed or found.clear or found.keys or found.told):
-        raise ErasureRefused(f"{location}: there's nothing of the case {case!r} that could be erased")
+    now = acting.clock.time_ns()
+    with _Log(location) as log:
+        found = log.look(case)
+    forbidden = retention.forbids(found.file, now) or _unapproved(found.file, retention, person, approved_by)
+    if forbidden is not None:
+        raise ErasureRefused(f"{location}: {forbidden}")
     keys = _keys_to_destroy(location, case, found)
+    if not (found.sealed or found.clear or keys or found.told):
+        raise ErasureRefused(f"{location}: there's nothing of the case {case!r} that could be erased")
     count, clear = len(found.sealed) + len(found.clear), len(found.clear)
     if dry_run:
         return Erased(case, (), count, len(keys), clear, finished=False)
@@ -209,8 +229,10 @@ def erase(
     records = list(_said(case, sorted(new_keys), new_clear, basis, person, approved_by))
     places = acting.record(*records) if records else []
     if places:
-        with read(location) as reader:
-            forbidden = _forbidden(reader, case, retention, acting.clock, before=places[0])
+        with _Log(location) as log:
+            for fields in log.of_case(case, found.next, places[0] - 1):
+                found.file.add(fields)
+        forbidden = retention.forbids(found.file, now)
         if forbidden is not None:
             raise ErasureRefused(f"{location}: {forbidden} (since a moment ago): nothing was destroyed, and {BEGUN}")
     if location.sealing is not None and keys:
@@ -225,59 +247,79 @@ def erase(
     return Erased(case, tuple(places), count, len(keys), clear, finished)
 
 
-def _forbidden(reader: Reader, case: str, retention: Retention, clock: Clock, before: int | None = None) -> str | None:
-    """Why it mustn't be, by the records before that place in the log."""
-    records = (each for each in reader.records(case=case) if each.body is not None)
-    told = CaseFile.of(each.fields for each in records if before is None or each.index < before)
-    return retention.forbids(told, clock.time_ns())
-
-
 def _unapproved(case: CaseFile, retention: Retention, person: str, approved_by: str | None) -> str | None:
     """Why the second person's word is missing; None: it's there, or none is asked for."""
-    if approved_by == person:
-        return f"{person} can't agree with themselves: a second person has to"
-    name = None if approved_by is not None else retention.needs_approval(case)
+    try:
+        approver = None if approved_by is None else _plain(approved_by)
+        if approver is not None and approver == _plain(person):
+            return f"{person} can't agree with themselves: a second person has to"
+    except ValueError as error:
+        return f"it can't be recorded: {error}"
+    name = None if approver else retention.needs_approval(case)
     return (
         None if name is None else f"of the class {name} nothing is erased unless a second person agrees (--approved-by)"
     )
 
 
+def _plain(name: str) -> str:
+    """The same for all ways to write somebody's name that nobody tells apart."""
+    return unicodedata.normalize("NFC", identifier(name, "a person").casefold()).strip()
+
+
 def _known(reader: Reader, case: str) -> list[Fields]:
     """The records of a case that the log knows: a mistyped one would be held in another's place."""
-    found = list(_records(reader, case))
+    found = [each.fields for each in reader.records(case=case) if each.body is not None]
     if not found:
         raise ErasureRefused(f"{reader.location}: no record names the case {case!r}: is it written so?")
     return found
 
 
-def _records(reader: Reader, case: str) -> Iterator[Fields]:
-    return (each.fields for each in reader.records(case=case) if each.body is not None)
+class _Log(Bodies):
+    """What an erasure asks of a log."""
 
+    def look(self, case: str) -> _Found:
+        """All that's there of a case."""
+        found = _Found(self.origin, next=self.end())
+        for fields in self.of_case(case, 0, found.next - 1):
+            found.file.add(fields)
+            if fields["type"] == Kind.PAYLOAD_ERASED:
+                found.told.update((*fields.get("deks", ()), *fields.get("digests", ())))
+                continue
+            dek = fields.get("dek")
+            if dek is not None:
+                found.keys.add(dek)
+            for each in fields.get("commitments", []):
+                if self.keeps(each["digest"]):
+                    (found.clear if dek is None else found.sealed).append(each["digest"])
+        return found
 
-def _look(reader: Reader, case: str) -> _Found:
-    found = _Found(reader.origin)
-    for fields in _records(reader, case):
-        if fields["type"] == Kind.PAYLOAD_ERASED:
-            found.told.update((*fields.get("deks", ()), *fields.get("digests", ())))
-            continue
-        dek = fields.get("dek")
-        if dek is not None:
-            found.keys.add(dek)
-        for each in fields.get("commitments", []):
-            if reader.keeps(each["digest"]):
-                (found.clear if dek is None else found.sealed).append(each["digest"])
-    return found
+    def of_case(self, case: str, first: int, last: int) -> Iterator[Fields]:
+        """What the records say that name a case, between two places and at these.
+
+        Raises:
+            LedgerInvalid: a row says that it names another one than its bytes do, or the bytes were changed.
+        """
+        named = canonical.dump({"id": case})[1:-1]
+        for line in self.lines(first, last):
+            if line.body is None or (line.case != case and named not in line.body):
+                continue
+            fields = self.said(line)
+            if (case_of(fields) == case) is not (line.case == case):
+                raise self.changed(line.index)
+            if line.case == case:
+                yield fields
 
 
 def _keys_to_destroy(location: Location, case: str, found: _Found) -> set[str]:
-    """The case's keys: those that its records name, and those that none does so far. What's destroyed is named on record
-    first, whole: so a key that isn't here is refused, and one that is made meanwhile stays.
+    """The case's keys: those that its records name, and those that none does (any more). What's destroyed is named on record
+    first, whole: so a key that isn't here is refused, and one that is made meanwhile stays. One that doesn't open under the
+    log's name, and that no record names, is another log's.
     """
-    sealing, kept = location.sealing, set[str]()
+    sealing, kept, named = location.sealing, set[str](), found.keys | found.told
     if sealing is not None:
         vault = Vault(sealing, found.origin)
         try:
-            kept = {each.name.hex() for each in vault.of_case(case)}
+            kept = {each.name.hex() for each in vault.of_case(case) if each.key is not None or each.name.hex() in named}
         except OSError as error:
             raise LedgerInvalid(f"{location}: {error}") from None
         finally:

@@ -1,42 +1,46 @@
 """Taking out the records of calls whose period is over, from a log's beginning on. The tree stays: each leaves its hash.
 
-Rules:
+Theory of operation
+-------------------
+
+    is the log whole?  →  how far?  →  what's there?  →  record.pruned, durable  →  held since?  →  payloads, then records
 
 1. What's taken out is a prefix: the records of all calls up to a place, with what people decided about them, and their
    payloads. Everything else there stays: who wrote, which configuration and keys were in force, what was erased.
 2. No call is taken out in part: one that isn't over, or that somebody decided about later, ends the prefix before it begins.
 3. Each case in it is one whose period is over, by an event on record, and that nobody holds. What belongs to no case has no
-   event: it's taken out only where that's asked for.
+   event: it's taken out only where that's asked for. A case is that of every record that would go, whatever its type: an end
+   whose beginning isn't on record has one too.
 4. It's on record before the first byte is destroyed, and finished by running it again, which records nothing anew. Until
    then `failsoft verify` says that it isn't. A case that is held by then stops that, too.
+5. What was destroyed can't be looked at again: a pruning of a log that was tampered with would put that on record as its own
+   doing. So the log is verified first. What's decided afterwards is decided by the records' bytes, each of which must be
+   what its leaf is of: somebody who changes the store meanwhile changes what `record.pruned` is held to.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import UTC, date, datetime
 from hashlib import sha256
+from typing import Any
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from failsoft.core.evidence import RecordsPruned
 from failsoft.errors import LedgerInvalid
+from failsoft.ledger.acts.bodies import Bodies, case_of
 from failsoft.ledger.acts.erasure import BEGUN, Acting, ErasureRefused, again
 from failsoft.ledger.acts.retention import CaseFile, Retention
-from failsoft.ledger.format import canonical
-from failsoft.ledger.read import Reader
-from failsoft.ledger.records.schema import Kind
-from failsoft.ledger.store import OF_CALLS, UNREADABLE
+from failsoft.ledger.reading.query import Fields
+from failsoft.ledger.records.schema import PRUNABLE, Kind
+from failsoft.ledger.store import TAMPERED, UNREADABLE, UNUSABLE
+from failsoft.ledger.verify import printable, verify
 
 EMITTERS = 600
 """Emitters that one record names: more would burst it."""
 
-
-_IN_PART = """
-SELECT min(seq) FROM ledger_record AS one WHERE call_id IS NOT NULL AND seq <= ? AND (
-    EXISTS (SELECT 1 FROM ledger_record AS later WHERE later.call_id = one.call_id AND later.seq > ?)
-    OR NOT EXISTS (SELECT 1 FROM ledger_record AS ended
-        WHERE ended.call_id = one.call_id AND ended.type IN ('call.completed', 'call.orphaned')))
-"""
+_ENDS = (Kind.CALL_COMPLETED, Kind.CALL_ORPHANED)
 
 
 @frozen
@@ -49,6 +53,7 @@ class Pruned:
         record: the place of the record that says so; None where an earlier pruning was finished.
         finished: False: a reader kept old pages in use; run it again.
         stopped_by: why it goes no further; empty where the time that was asked for is reached.
+        cases: the cases that these records were of. Their keys stay, until each case is erased.
     """
 
     last: int
@@ -56,6 +61,7 @@ class Pruned:
     record: int | None
     finished: bool
     stopped_by: str
+    cases: tuple[str, ...] = ()
 
 
 def prune(
@@ -68,7 +74,7 @@ def prune(
     caseless: bool = False,
     dry_run: bool = False,
 ) -> Pruned:
-    """Take out the records of calls before a time, as far as that's allowed.
+    """Take out the records of calls before a time, as far as that's allowed. Reads the whole log.
 
     Args:
         acting: on which ledger, as whom: in PostgreSQL a role that may change records.
@@ -81,144 +87,232 @@ def prune(
 
     Raises:
         ErasureRefused: there's nothing that may be taken out, and why.
-        LedgerInvalid: the ledger can't be read or written.
+        LedgerInvalid: the ledger was tampered with, or it can't be read or written.
     """
     location = acting.location
+    _refuse_unless_whole(acting)
     today = datetime.fromtimestamp(acting.clock.time_ns() / 1e9, UTC).date()
     with _Log(location) as log:
-        told = log.told()
-        last, stopped_by = _reach(log, until, retention, today, caseless=caseless)
-        last = max(last, told)
-        if not log.anything(last):
-            if not told:
-                raise ErasureRefused(
-                    f"{location}: nothing may be taken out: {stopped_by or 'there is no call before then'}"
-                )
-            last = told  # what was taken out before may still be in the write-ahead log
-        emitters, leaves = log.emitters_of_calls(last), log.leaves_of_calls(last)
-        if held := _held(log, last):
-            raise ErasureRefused(f"{location}: {held}: nothing more is taken out before it's lifted")
-        if dry_run:
-            return Pruned(last, log.prunable(last)[0], None, finished=False, stopped_by=stopped_by)
-        if len(emitters) > EMITTERS:
-            raise ErasureRefused(f"{location}: {len(emitters)} processes wrote until then: choose an earlier time")
+        look = _Look(until, log.told())
+        log.look(look)
+        reached, stopped_by = look.reach(_Rules(retention, today, caseless))
+        told = look.told
+        taken = log.taken(max(reached, told), told)
+    if not taken.records and not told:
+        raise ErasureRefused(f"{location}: nothing may be taken out: {stopped_by or 'there is no call before then'}")
+    last = reached if taken.beyond else told  # what was taken out before may still be in the write-ahead log
+    if held := look.held(last):
+        raise ErasureRefused(f"{location}: {held}: nothing more is taken out before it's lifted")
+    if last > told and len(taken.emitters) > EMITTERS:
+        raise ErasureRefused(f"{location}: {len(taken.emitters)} processes wrote until then: choose an earlier time")
+    cases = tuple(sorted(taken.cases))
+    if dry_run:
+        return Pruned(last, taken.records, None, finished=False, stopped_by=stopped_by, cases=cases)
     place = None
     if last > told:
-        (place,) = acting.record(RecordsPruned(1, last, tuple(emitters), leaves, person, why))
-    with _Log(location) as log:
-        if held := _held(log, last):
+        (place,) = acting.record(taken.said(last, person, why))
+        with _Log(location) as log:
+            log.look(look)
+        if held := look.held(last):
             raise ErasureRefused(f"{location}: {held} (since a moment ago): nothing was taken out, and {BEGUN}")
-        count, digests = log.prunable(last)
+    finished = _destroy(acting, last, taken.digests)
+    return Pruned(last, taken.records, place, finished, stopped_by, cases)
+
+
+def _refuse_unless_whole(acting: Acting) -> None:
+    """What's incomplete may be: a pruning or an erasure that was interrupted is."""
     signing = acting.signing
-    store = location.store() if signing is None else location.store(signing.signer(), signing.anchored)
+    found = verify(acting.location, keys=() if signing is None else (signing.key.verifier,))
+    if found.exit_code in (TAMPERED, UNUSABLE):
+        first = next((each for each in found.problems if each.code in (TAMPERED, UNUSABLE)), found.verdict)
+        raise LedgerInvalid(
+            f"{acting.location}: nothing is taken out of a ledger that isn't whole: {printable(str(first))}: "
+            "run `failsoft verify` on it"
+        )
+
+
+def _destroy(acting: Acting, last: int, digests: list[bytes]) -> bool:
+    signing = acting.signing
+    store = acting.location.store() if signing is None else acting.location.store(signing.signer(), signing.anchored)
     try:
         store.open(list)
         finished = store.forget(digests)
-        finished = store.prune(last) and finished
+        return store.prune(last) and finished
     except (OSError, *UNREADABLE) as error:
         raise LedgerInvalid(f"{store.name}: it's on record, and not done ({error}): {again(error)}") from None
     finally:
         store.close()
-    return Pruned(last, count, place, finished, stopped_by)
 
 
-def _reach(log: _Log, until: str, retention: Retention, today: date, *, caseless: bool) -> tuple[int, str]:
-    """How far it may go, and what it stops at."""
-    last, stopped_by = log.last_before(until), ""
-    while True:
-        for case in log.cases_until(last):
-            why = _kept(log, case, retention, today, caseless=caseless)
-            if why is not None:
-                last, stopped_by = log.first_of_case(case) - 1, why
-                break
-        else:
-            first = log.first_in_part(last)
-            if first is None:
-                return last, stopped_by
-            last = first - 1
+@frozen
+class _Rules:
+    """Which cases may go today."""
+
+    retention: Retention
+    today: date
+    caseless: bool
+
+    def keep(self, case: str | None, found: CaseFile) -> str | None:
+        """Why the records of a case stay; None: they may go."""
+        if case is None:
+            return (
+                None
+                if self.caseless
+                else "a call belongs to no case, so no event says when its period is over (--caseless)"
+            )
+        if found.holds:
+            return f"a legal hold is on the case {case!r}"
+        ends = self.retention.ends(found)
+        if ends is None:
+            return (
+                f"the period of the case {case!r} isn't known to be over: its class, or the event that begins it, isn't"
+            )
+        return None if ends <= self.today else f"the case {case!r} is to be kept until {ends}"
 
 
-def _held(log: _Log, last: int) -> str:
-    """Which case until there is held; empty: none is. A hold counts though it came when this had begun."""
-    cases = (each for each in log.cases_until(last) if each is not None)
-    held = next((each for each in cases if log.case_file(each).holds), None)
-    return "" if held is None else f"a legal hold is on the case {held!r}"
+@define
+class _Call:
+    """A call that isn't pruned, by its records so far."""
+
+    first: int
+    last: int
+    over: bool
+    cases: tuple[str, ...] = ()
 
 
-def _kept(log: _Log, case: str | None, retention: Retention, today: date, *, caseless: bool) -> str | None:
-    """Why the records of a case stay; None: they may go."""
-    if case is None:
-        return None if caseless else "a call belongs to no case, so no event says when its period is over (--caseless)"
-    found = log.case_file(case)
-    if found.holds:
-        return f"a legal hold is on the case {case!r}"
-    ends = retention.ends(found)
-    if ends is None:
-        return f"the period of the case {case!r} isn't known to be over: its class, or the event that begins it, isn't"
-    return None if ends <= today else f"the case {case!r} is to be kept until {ends}"
+@define
+class _Look:
+    """What a log says of its calls and cases, by the records so far.
+
+    Args:
+        until: the first moment that stays.
+        told: the place up to which the log says that it was pruned; 0: it wasn't.
+        next: the place of the next record.
+    """
+
+    until: str
+    told: int
+    next: int = 0
+    _later: int | None = None
+    _calls: dict[str, _Call] = field(factory=dict[str, _Call])
+    _files: defaultdict[str, CaseFile] = field(factory=lambda: defaultdict(CaseFile))
+    _begun: set[str] = field(factory=set[str])
+
+    def take(self, index: int, fields: Fields) -> None:
+        """The next record that isn't pruned."""
+        if self._later is None and fields["ts"] >= self.until:
+            self._later = index
+        case = case_of(fields)
+        if case is not None:
+            self._files[case].add(fields)
+        if fields["type"] not in PRUNABLE:
+            return
+        if index <= self.told:
+            if case is not None:
+                self._begun.add(case)
+            return
+        call = self._calls.get(fields["call_id"])
+        if call is None:
+            if self._later is not None:
+                return
+            call = self._calls[fields["call_id"]] = _Call(index, index, fields["type"] != Kind.CALL_STARTED)
+        call.last = index
+        call.over = call.over or fields["type"] in _ENDS
+        if case is not None and case not in call.cases:
+            call.cases = (*call.cases, case)
+
+    def reach(self, rules: _Rules) -> tuple[int, str]:
+        """How far a pruning may go, and what it stops at."""
+        last, stopped_by = (self.next if self._later is None else self._later) - 1, ""
+        for case, first in self._firsts().items():
+            why = rules.keep(case, self._files[case] if case is not None else CaseFile())
+            if first <= last and why is not None:
+                last, stopped_by = first - 1, why
+        for name, call in reversed(self._calls.items()):
+            if call.first <= last and not call.over:
+                last, stopped_by = call.first - 1, f"the call {name!r} (record {call.first}) isn't over"
+            elif call.first <= last < call.last:
+                last = call.first - 1
+                part = f"the call {name!r} (record {call.first}) goes on to record {call.last}, which stays"
+                stopped_by = f"{stopped_by}; {part}" if stopped_by else part
+        return max(last, self.told), stopped_by
+
+    def held(self, last: int) -> str:
+        """Which case until there is held; empty: none is. A hold counts though it came when this had begun."""
+        cases = {case for case, first in self._firsts().items() if case is not None and first <= last} | self._begun
+        held = next((each for each in sorted(cases) if self._files[each].holds), None)
+        return "" if held is None else f"a legal hold is on the case {held!r}"
+
+    def _firsts(self) -> dict[str | None, int]:
+        """Where the first call of each case begins; None: of those of no case."""
+        found: dict[str | None, int] = {}
+        for call in self._calls.values():  # in the order in which they begin
+            for case in call.cases or (None,):
+                found.setdefault(case, call.first)
+        return found
 
 
-class _Log(Reader):
+@define
+class _Taken:
+    """What would be gone.
+
+    Args:
+        records: how many records of calls.
+        beyond: how many of them after what was pruned before.
+        emitters: whose they are, with the lowest and highest of their numbers, those included that are gone already.
+        leaves: the SHA-256 over the leaves of all of these.
+        digests: what those that are still there commit to.
+    """
+
+    records: int = 0
+    beyond: int = 0
+    emitters: dict[str, tuple[int, int]] = field(factory=dict[str, tuple[int, int]])
+    leaves: Any = field(factory=sha256)
+    digests: list[bytes] = field(factory=list[bytes])
+    cases: set[str] = field(factory=set[str])
+
+    def add(self, leaf: bytes, emitter: str, number: int) -> None:
+        """The next record of a call, whether its bytes are gone or not."""
+        self.leaves.update(leaf)
+        low, high = self.emitters.get(emitter, (number, number))
+        self.emitters[emitter] = (min(low, number), max(high, number))
+
+    def said(self, last: int, person: str, why: str) -> RecordsPruned:
+        """What's put on record."""
+        emitters = tuple(sorted((name, *numbers) for name, numbers in self.emitters.items()))
+        return RecordsPruned(1, last, emitters, self.leaves.hexdigest(), person, why)
+
+
+class _Log(Bodies):
     """What a pruning asks of a log."""
-
-    def case_file(self, case: str) -> CaseFile:
-        """What its records say of a case."""
-        return CaseFile.of(each.fields for each in self.records(case=case) if each.body is not None)
 
     def told(self) -> int:
         """The place up to which the log says that it was pruned; 0: it wasn't."""
         return max((each.fields["last"] for each in self.records(Kind.RECORD_PRUNED)), default=0)
 
-    def last_before(self, until: str) -> int:
-        """The place of the last record before the first that is of this time or later."""
-        first = self._line("SELECT min(seq) FROM ledger_record WHERE ts >= ?", (until,))[0]
-        return (self.size if first is None else first) - 1
+    def look(self, look: _Look) -> None:
+        """Go on with a look, to the log's end."""
+        for line in self.lines(look.next):
+            look.next = line.index + 1
+            if line.body is not None:
+                look.take(line.index, self.said(line))
 
-    def cases_until(self, last: int) -> list[str | None]:
-        """Of the calls that begin until there and are still there; None: a call of no case is among them."""
-        query = (
-            "SELECT DISTINCT case_id FROM ledger_record"
-            " WHERE type = 'call.started' AND body IS NOT NULL AND seq <= ? ORDER BY case_id"
-        )
-        return [case for (case,) in self._rows(query, (last,))]
-
-    def first_of_case(self, case: str | None) -> int:
-        """The place of its first call that's still there."""
-        query = "SELECT min(seq) FROM ledger_record WHERE type = 'call.started' AND body IS NOT NULL AND "
-        if case is None:
-            return int(self._line(f"{query} case_id IS NULL")[0])
-        return int(self._line(f"{query} case_id = ?", (case,))[0])
-
-    def first_in_part(self, last: int) -> int | None:
-        """The place of the first record, until there, of a call that has no end, or records after it."""
-        found: int | None = self._line(_IN_PART, (last, last))[0]
+    def taken(self, last: int, told: int) -> _Taken:
+        """What would be gone up to there; it was up to `told`, as the log says."""
+        found = _Taken()
+        for line in self.lines(1, last):
+            if line.body is None:
+                if line.index > told:
+                    raise self.changed(line.index)
+                found.add(line.leaf, line.emitter, line.number)
+                continue
+            fields = self.said(line)
+            if fields["type"] not in PRUNABLE:
+                continue
+            found.add(line.leaf, fields["emitter"], fields["eseq"])
+            found.records += 1
+            found.beyond += line.index > told
+            found.digests += [bytes.fromhex(each["digest"]) for each in fields.get("commitments", [])]
+            if (case := case_of(fields)) is not None:
+                found.cases.add(case)
         return found
-
-    def emitters_of_calls(self, last: int) -> list[tuple[str, int, int]]:
-        """Whose records of calls are until there, with the lowest and highest of their numbers."""
-        query = (
-            f"SELECT emitter, min(eseq), max(eseq) FROM ledger_record WHERE {OF_CALLS} AND seq <= ? GROUP BY emitter"  # noqa: S608
-        )
-        return sorted((name, low, high) for name, low, high in self._rows(query, (last,)))
-
-    def leaves_of_calls(self, last: int) -> str:
-        """The SHA-256 over the leaves of the records of calls until there, whether their bytes are gone or not."""
-        query = f"SELECT leaf FROM ledger_record WHERE {OF_CALLS} AND seq <= ? ORDER BY seq"  # noqa: S608 -- our own
-        found = sha256()
-        for (leaf,) in self._rows(query, (last,)):
-            found.update(leaf)
-        return found.hexdigest()
-
-    def anything(self, last: int) -> bool:
-        """Are records of calls still there until that place?"""
-        query = f"SELECT min(seq) FROM ledger_record WHERE {OF_CALLS} AND body IS NOT NULL AND seq <= ?"  # noqa: S608
-        return self._line(query, (last,))[0] is not None
-
-    def prunable(self, last: int) -> tuple[int, list[bytes]]:
-        """How many records of calls are still there until that place, and what they commit to."""
-        count, digests = 0, list[bytes]()
-        query = f"SELECT body FROM ledger_record WHERE {OF_CALLS} AND body IS NOT NULL AND seq <= ? ORDER BY seq"  # noqa: S608
-        for (body,) in self._rows(query, (last,)):
-            count += 1
-            digests += [bytes.fromhex(each["digest"]) for each in canonical.read(body).get("commitments", [])]
-        return count, digests

@@ -75,23 +75,27 @@ class CaseFile:
         """From the records of a case, in the order of the log."""
         found = cls()
         for fields in records:
-            case = fields.get("case", {})
-            if "kind" in case:
-                found.kinds.add(case["kind"])
-            found.series = case.get("series", found.series)
-            match fields["type"]:
-                case Kind.CASE_EVENT:
-                    told = date.fromisoformat(fields["date"])
-                    found.events[fields["event"]] = max(told, found.events.get(fields["event"], told))
-                case Kind.LEGAL_HOLD_SET:
-                    found.holds.append((fields["person"], fields["why"]))
-                case Kind.LEGAL_HOLD_CLEARED:
-                    own = (each for each in found.holds if each[0] == fields["person"])
-                    if (lifted := next(own, next(iter(found.holds), None))) is not None:
-                        found.holds.remove(lifted)
-                case _:
-                    pass
+            found.add(fields)
         return found
+
+    def add(self, fields: Fields) -> None:
+        """The next record of the case."""
+        case = fields.get("case", {})
+        if "kind" in case:
+            self.kinds.add(case["kind"])
+        self.series = case.get("series", self.series)
+        match fields["type"]:
+            case Kind.CASE_EVENT:
+                told = date.fromisoformat(fields["date"])
+                self.events[fields["event"]] = max(told, self.events.get(fields["event"], told))
+            case Kind.LEGAL_HOLD_SET:
+                self.holds.append((fields["person"], fields["why"]))
+            case Kind.LEGAL_HOLD_CLEARED:
+                own = (each for each in self.holds if each[0] == fields["person"])
+                if (lifted := next(own, next(iter(self.holds), None))) is not None:
+                    self.holds.remove(lifted)
+            case _:
+                pass
 
 
 @frozen

@@ -11,7 +11,9 @@ Theory of operation
 
 1. A key is durable before the first record under it is: a record never names a key that a crash took.
 2. A case has one active key. After an erasure the next record of the case makes another.
-3. What others did to the file is seen at the next look: no key that was shredded is used on, nor one that is in no file any
+3. A file is one log's: the log's name is bound to each wrapped key. A key that doesn't open under it is another log's (or
+   damaged): it's neither used nor destroyed, and where none does, none is made.
+4. What others did to the file is seen at the next look: no key that was shredded is used on, nor one that is in no file any
    more since another was put in its place. One that was there isn't made anew when it's gone.
 """
 
@@ -20,7 +22,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from base64 import b64encode
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from importlib import import_module
@@ -42,6 +44,7 @@ CASE = "case"
 _MARK = 0x4653_444B
 _PREFIX = "PAYLOAD+KEY+"
 _CACHED = 1024
+_OWN = "give each ledger a file of its own (`ledger.case_keys`)"
 
 _SQL = (
     """CREATE TABLE ledger_dek (
@@ -207,7 +210,7 @@ class Vault:
 
         Raises:
             VaultFailed: it can't be read, or not be made durable.
-            LedgerInvalid: the file is no file of keys, or another payload key wraps this case's.
+            LedgerInvalid: the file is no file of keys, or another log's, or another payload key wraps this case's.
         """
         with _explained(self.sealing.path):
             connection = self._connection(make=True)
@@ -233,8 +236,7 @@ class Vault:
             if name not in self._known:
                 if len(self._known) >= _CACHED:
                     self._known.clear()
-                rows = self._lines(connection, "dek = ?", name)
-                self._known[name] = rows[0] if rows else None
+                self._known[name] = next(self._lines(connection, "dek = ?", name), None)
             return self._known[name]
 
     def of_case(self, case: str) -> list[Kept]:
@@ -246,7 +248,7 @@ class Vault:
             if not path.exists():
                 return []
             cut_off = path.with_name(path.name + "-journal").exists()
-            return self._lines(self._connection(make=cut_off), "scope = 'case' AND scope_id = ?", case)
+            return list(self._lines(self._connection(make=cut_off), "scope = 'case' AND scope_id = ?", case))
 
     def shredded(self) -> list[bytes]:
         """The names of all keys that were destroyed."""
@@ -261,15 +263,16 @@ class Vault:
 
         Args:
             case: whose.
-            names: of the keys; None: all that it has.
+            names: of the keys; None: all that it has and that open here.
         """
         with _explained(self.sealing.path):
             connection = self._connection(make=True)
-            query = "SELECT dek FROM ledger_dek WHERE scope = 'case' AND scope_id = ?"
-            chosen = connection.execute(query, (case,)).fetchall() if names is None else [(each,) for each in names]
+            if names is None:
+                lines = self._lines(connection, "scope = 'case' AND scope_id = ?", case)
+                names = [each.name for each in lines if each.key is not None]
             connection.executemany(
                 "UPDATE ledger_dek SET wrapped = NULL, state = 'shredded' WHERE scope_id = ? AND dek = ?",
-                [(case, name) for (name,) in chosen],
+                [(case, name) for name in names],
             )
             connection.execute("VACUUM")
             self._active.clear()
@@ -306,6 +309,8 @@ class Vault:
             self._known.clear()
 
     def _make(self, connection: sqlite3.Connection, case: str) -> CaseKey:
+        if not self._is_ours(connection):
+            raise LedgerInvalid(f"{self.sealing.path}: the keys in it are another log's: {_OWN}")
         name, secret = self._random_bytes(NAME_SIZE), self._random_bytes(KEY_SIZE)
         wrapped = self.sealing.key.wrap(secret, self._aad(name, CASE, case), self._random_bytes(NONCE_SIZE))
         connection.execute(
@@ -315,13 +320,20 @@ class Vault:
         (kept,) = self._lines(connection, "scope = 'case' AND state = 'active' AND scope_id = ?", case)
         if kept.key is None:
             raise LedgerInvalid(
-                f"{self.sealing.path}: another payload key wraps the key of this case: give that one (`ledger.payload_key`)"
+                f"{self.sealing.path}: another payload key wraps the key of this case: give that one "
+                f"(`ledger.payload_key`); or it's another log's: {_OWN}"
             )
         return kept.key
 
-    def _lines(self, connection: sqlite3.Connection, where: str, value: object) -> list[Kept]:
+    def _is_ours(self, connection: sqlite3.Connection) -> bool:
+        """Does one of the keys that our payload key wraps open under our log's name, if there are any?"""
+        lines = self._lines(connection, "state = 'active' AND kek = ?", self.sealing.key.id)
+        opened = (each.key is not None for each in lines)
+        return next(opened, True) or any(opened)
+
+    def _lines(self, connection: sqlite3.Connection, where: str, value: object) -> Iterator[Kept]:
         query = f"SELECT dek, scope, scope_id, wrapped FROM ledger_dek WHERE {where} ORDER BY rowid"  # noqa: S608 -- our own
-        return [self._kept(*row) for row in connection.execute(query, (value,))]
+        return (self._kept(*row) for row in connection.execute(query, (value,)))
 
     def _kept(self, name: bytes, scope: str, scope_id: str, wrapped: bytes | None) -> Kept:
         secret = None if wrapped is None else self.sealing.key.unwrap(wrapped, self._aad(name, scope, scope_id))

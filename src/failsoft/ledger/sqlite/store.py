@@ -47,6 +47,9 @@ in bytes of records: a commit of one small record writes some ten, and a log wit
 FORGOTTEN = 1000
 """Payloads that are deleted at once: writers wait meanwhile."""
 
+_MOVE = "PRAGMA wal_checkpoint(PASSIVE)"
+"""After each of these steps: all that's overwritten goes through the write-ahead log, which would become as long."""
+
 _FULL = {sqlite3.SQLITE_FULL}
 _NOT_COMMITTED = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY}
 
@@ -278,6 +281,7 @@ class LedgerFile:
                 except BaseException:
                     self._roll_back(connection)
                     raise
+                connection.execute(_MOVE).fetchall()
         with self.lock.held():
             busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         return not busy
@@ -288,6 +292,7 @@ class LedgerFile:
         for at in reversed(range(0, last + 1, FORGOTTEN)):
             with self.lock.held():
                 connection.execute(PRUNE, (at, min(at + FORGOTTEN - 1, last)))
+                connection.execute(_MOVE).fetchall()
         with self.lock.held():
             busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         return not busy
