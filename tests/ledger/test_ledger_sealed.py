@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ledgers import CONTEXT, SystemClock, call, completed, ledger_at, rows, settled, started, until
-from signing import attack
+from signing import attack, recompute
 from tests.postgres_server import PostgresServer
 
 from failsoft.context import CallContext
@@ -414,7 +414,8 @@ class TestGuards:
 
     def test_a_damaged_record_hides_nothing_of_that(self, place: InFile) -> None:
         wrote(place, "c1")
-        attack(place.path, "UPDATE ledger_record SET body = x'00' WHERE seq = 5")
+        attack(place.path, "UPDATE ledger_record SET body = x'00' WHERE type = 'call.completed'")
+        recompute(place.path)
         with pytest.raises(LedgerInvalid, match="payloads are encrypted"):
             ledger_in(InFile(place.path)).open()
 

@@ -287,7 +287,8 @@ def test_later_changes_are_told_of_what_was_asked_and_of_nothing_else(bare: Offi
 
 def configured(office: Office, second: float, sha: str, version: str | None = "1", **more: Any) -> None:
     its = {"name": "rate-alternative", "digest": "d" * 64, **({} if version is None else {"version": version})}
-    fields: dict[str, Any] = {"capabilities": [{"name": "other"}, {**its, **more.pop("its", {})}], **more}
+    other = {"name": "other", **more.pop("other", {})}
+    fields: dict[str, Any] = {"capabilities": [other, {**its, **more.pop("its", {})}], **more}
     office.first.tell(Kind.CONFIG_ACTIVATED, second, config_sha256=sha * 64, **fields)
 
 
@@ -296,6 +297,7 @@ def test_how_a_capability_is_had_otherwise_later_is_told(bare: Office) -> None:
     configured(bare, 1.5, "0", lock_sha256="a" * 64)
     bare.call("c1", 2, "1", "2")
     configured(bare, 3, "0", lock_sha256="a" * 64)
+    configured(bare, 3, "0", lock_sha256="a" * 64, other={"version": "2"})
     configured(bare, 4, "1", lock_sha256="a" * 64)
     configured(bare, 5, "1", lock_sha256="b" * 64)
     configured(bare, 6, "2", "2", lock_sha256="a" * 64)
