@@ -1,4 +1,4 @@
-"""What the ledger costs: group commit under many tasks, verification, memory, and the caller's share of a submit.
+"""What the ledger costs: commits for one caller and many, verification, memory, proofs, the caller's share of a submit.
 
 Run ``python benchmarks/ledger.py [records] [--postgres]``: lines for people, and last a single JSON object.
 """
@@ -23,6 +23,7 @@ from failsoft.core.evidence import Attempt, CallCompleted, CallStarted
 from failsoft.fault import Fault
 from failsoft.io.drive_async import AsyncDriver
 from failsoft.ledger.location import InFile, locate
+from failsoft.ledger.read import read
 from failsoft.ledger.verify import verify
 from failsoft.ledger.writing.ticket import Ticket
 from failsoft.ledger.writing.writer import StoredLedger
@@ -166,7 +167,19 @@ def verification(path: str) -> None:
         "hashes_records_per_s": found.size / hashed,
         "verify_memory_grew_mb": megabytes() - before,
     }
-    print(json.dumps(figures))
+    print(json.dumps(figures | proofs(path, found.size)))
+
+
+def proofs(path: str, size: int) -> dict[str, float]:
+    """That one record stands in the log: 200 of them, all over it."""
+    taken: list[float] = []
+    with read(path) as reader:
+        for index in range(0, size, max(1, size // 200)):
+            begin = time.perf_counter()
+            reader.inclusion(index)
+            taken.append(1000 * (time.perf_counter() - begin))
+    taken.sort()
+    return {"proof_p50_ms": taken[len(taken) // 2], "proof_max_ms": taken[-1]}
 
 
 def in_a_process_of_its_own(place: str) -> dict[str, float]:
@@ -192,7 +205,7 @@ def in_a_file(calls: int, folder: Path) -> dict[str, float]:
     path = folder / "bench.db"
     ledger = StoredLedger(InFile(path), clock=SystemClock())
     ledger.open()
-    figures = grouped(ledger, calls, TASKS)
+    figures = grouped(ledger, min(calls, 1000), 1) | grouped(ledger, calls, TASKS)
     begin = time.perf_counter()
     threads(ledger, calls)
     figures["threads_64_records_per_s"] = 2 * calls / (time.perf_counter() - begin)
@@ -202,8 +215,8 @@ def in_a_file(calls: int, folder: Path) -> dict[str, float]:
     tickets += [ledger.submit(started(f"timed{number}")) for number in range(2000)]
     figures["submit_us"] = (time.perf_counter() - begin) / 2000 * 1e6
     ledger.close(60)
-    figures["bytes_per_record"] = path.stat().st_size / (4 * calls)
-    return figures | in_a_process_of_its_own(str(path))
+    figures |= in_a_process_of_its_own(str(path))
+    return figures | {"bytes_per_record": path.stat().st_size / figures["verified_records"]}
 
 
 def in_postgres(calls: int) -> dict[str, float]:
