@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -50,7 +51,10 @@ class PostgresServer:
     def start(self) -> None:
         """Again, after `kill`: the rows are kept."""
         type(self._server)._instances.clear()
-        self._server.ensure_postgres_running()
+        try:
+            self._server.ensure_postgres_running()
+        except subprocess.SubprocessError:  # the package gives it ten seconds, and a busy machine may need more
+            self._server.ensure_postgres_running()
         self._postmaster = psutil.Process(self._server.get_pid())
         self._wait_until_it_answers()
 

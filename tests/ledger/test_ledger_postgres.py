@@ -391,10 +391,12 @@ class TestWithoutAServer:
         ledger.open()
         told = [settled(call(ledger, f"c{number}")[1]) for number in range(5)]
         postgres.kill()
-        lost = settled(ledger.submit(started("meanwhile")))
-        assert isinstance(lost, Unrecorded)
-        assert not ledger.healthy
-        postgres.start()
+        try:
+            lost = settled(ledger.submit(started("meanwhile")), 60)
+            assert isinstance(lost, Unrecorded)
+            assert not ledger.healthy
+        finally:
+            postgres.start()  # other tests want it, whatever came of this one
         until(lambda: ledger.healthy, 60)
         told.append(settled(call(ledger, "again")[1]))
         ledger.close()
