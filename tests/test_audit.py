@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 import failsoft
 from failsoft import Ask, Audit, Capability, Isolation, Referral, Required
-from failsoft.audit import AuditPlan, Marks, marks_of, plan_of
+from failsoft.audit import AuditPlan, Fact, Marks, marks_of, plan_of
 from failsoft.ledger.read import read
 from failsoft.ledger.records.facts import FACTS_BYTES, told
 from failsoft.ledger.records.person_draft import omitted
@@ -138,6 +138,16 @@ class TestMarks:
         mixed = told(marks.facts(json.dumps(values).encode()), bytes)
         assert mixed == {"facts": {"f0": "0.1", "f1": str(2**60), "f2": True, "f3": ["?", "1.5"]}}
         assert told({}, bytes) == {}
+        edges = {"f0": 2**53 - 1, "f1": -(2**53) + 1, "f2": 2**53, "f3": -(2**53)}
+        whole = told(marks.facts(json.dumps(edges).encode()), bytes)["facts"]
+        assert [type(each) for each in whole.values()] == [int, int, str, str]
+
+    def test_the_room_for_facts_is_counted_in_their_bytes(self) -> None:
+        texts: list[Fact] = ["ü" * 512] * 7
+        size = len(json.dumps(texts, ensure_ascii=False).encode())
+        name = "n" * (FACTS_BYTES - size)
+        assert told({name: texts}, bytes) == {"facts": {name: texts}}
+        assert told({name + "n": texts, "after": 1}, bytes) == {"facts": {"after": 1}, "facts_omitted": 1}
 
 
 class Class(BaseModel):
