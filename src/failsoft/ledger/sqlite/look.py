@@ -14,7 +14,7 @@ from collections.abc import Callable
 from failsoft.ledger.format.merkle import leaf_hash
 from failsoft.ledger.receiving import TABLES
 
-LOOKED_AT = 512
+LOOKED_AT = 128
 """Records that are read at once: more than are written from one checkpoint to the next, one by one."""
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

@@ -14,7 +14,6 @@ State kept: a line for each payload that is missing until now, and for each key:
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -54,7 +53,8 @@ class KeptPayloads:
 
     Args:
         count: payloads that are there.
-        sum: of their weights: that of all that are kept is the same.
+        sum: of the hashes of their digests: that of all that are kept is the same. Python keys it anew in each process, so
+            that none can be made to fit.
         sealed: of these, those that couldn't be opened.
         erased: payloads that are gone, as a record says.
         clear_again: those in clear after others that are encrypted.
@@ -69,7 +69,6 @@ class KeptPayloads:
     clear_again: int = 0
     _vault: Vault | None = None
     _sealed_under: Counter[str] = field(factory=Counter[str])
-    _salt: bytes = field(factory=lambda: os.urandom(16), repr=False)
     _unusable: str | None = None
     _missing: dict[str, _Missing] = field(factory=dict[str, "_Missing"])
     _erasures: dict[str, int] = field(factory=dict[str, int])
@@ -104,12 +103,8 @@ class KeptPayloads:
                 self._missing[named] = _Missing(index, path, dek, prunable)
                 continue
             self.count += 1
-            self.sum += self.weight(key)
+            self.sum += hash(key)
             self._payload(key, path, dek, row, problem)
-
-    def weight(self, digest: bytes) -> int:
-        """A digest as a number that nobody could know before, so that none can be made to fit."""
-        return int.from_bytes(sha256(self._salt + digest).digest())
 
     def forget(self, index: int, fields: dict[str, Any]) -> None:
         """An erasure: what was missing until now may be gone by it."""
