@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from tests import report_page
 from tests.bundled import CASE, PIN, SERVED, Office, bundle, office, unzipped
 from tests.bundled import said as payload
@@ -19,7 +20,8 @@ from failsoft.ledger.bundles.bundle import verifier
 from failsoft.ledger.bundles.markup import Markup, joined, tag, text
 from failsoft.ledger.bundles.report import Told, report
 from failsoft.ledger.bundles.selection import Wanted, select
-from failsoft.ledger.bundles.shown import SHOWN
+from failsoft.ledger.bundles.shown import SHOWN, brief
+from failsoft.ledger.bundles.shown import payload as shown_payload
 from failsoft.ledger.bundles.wording import GRADES, OUTCOMES, PASSED_OVER, changed, duration, passed_over, pinned
 from failsoft.ledger.read import read
 from failsoft.ledger.records.record import Draft
@@ -493,3 +495,31 @@ def test_the_same_selection_makes_the_same_page(log: Office) -> None:
     with read(log.path) as reader:
         chosen = select(reader, Wanted(calls=("c1",)))
     assert report(Told(chosen, None, "ab", True)) == report(Told(chosen, None, "ab", True))
+
+
+def test_a_line_of_the_overview_says_what_is_withheld_gone_or_too_long(bare: Office) -> None:
+    answers: tuple[Any, ...] = ('"' + "x" * 80 + '"', '"' + "y" * 81 + '"', b'"\xff \n z"')
+    for number, answer in enumerate(answers):
+        bare.call(f"c{number}", 2 + number, "1", answer)
+    bare.call("c3", 9, "1", '"gone"', facts={"code": "5310"})
+    bare.publish()
+    with read(bare.path) as reader:
+        selection = select(reader, Wanted(calls=("c0", "c1", "c2", "c3"), withhold=("request",)))
+    ends = {each.call_id: each for each in selection.entries.values() if each.kind == "call.completed"}
+    starts = {each.call_id: each for each in selection.entries.values() if each.kind == "call.started"}
+    assert [brief(selection, ends[f"c{number}"], "response") for number in range(3)] == [
+        "x" * 80,
+        "y" * 79 + "…",
+        '"\ufffd z"',
+    ]
+    assert brief(selection, starts["c0"], "request") == "withheld"
+    (gone,) = (each["digest"] for each in ends["c3"].fields["commitments"] if each["path"] == "response")
+    kept = {digest: each for digest, each in selection.disclosures.items() if digest != gone}
+    without = evolve(selection, disclosures=kept, erased=(gone,))
+    assert brief(without, ends["c3"], "response") == "no longer kept"
+    shown = str(shown_payload(without, ends["c3"], "response"))
+    assert '<p class="caption">In clear on record, as public:</p>' in shown
+    assert "5310" in shown
+    assert "In clear" not in str(shown_payload(evolve(without, disclosures={}), ends["c3"], "prompt"))
+    assert (brief(selection, None, "request"), brief(selection, starts["c0"], "reply/1")) == ("–", "–")
+    bare.close()
