@@ -275,6 +275,17 @@ def looked(world: World, column: str, *, opened: bool, hashes_only: bool = False
     )
 
 
+def attacked(
+    worlds: Callable[[str, bool], World], name: str, column: str, store: str, *, hashes_only: bool = False
+) -> Verification:
+    """What's found in this column once that was done."""
+    world = worlds(store, SIGNED[COLUMNS.index(column)])
+    now = world.newest.copy()
+    THREATS[name].attack(world, now)
+    world.attacked.put(now)
+    return looked(world, column, opened=THREATS[name].opened, hashes_only=hashes_only)
+
+
 def code_of(found: Verification, column: str) -> int:
     """The exit code; where the head's signature is set aside, without what that tells."""
     if not column.startswith("+"):
@@ -289,15 +300,10 @@ def code_of(found: Verification, column: str) -> int:
 def test_an_attack_is_caught_or_missed_as_the_threat_model_says(
     worlds: Callable[[str, bool], World], name: str, column: str, store: str
 ) -> None:
-    threat, at = THREATS[name], COLUMNS.index(column)
-    world = worlds(store, SIGNED[at])
-    now = world.newest.copy()
-    threat.attack(world, now)
-    world.attacked.put(now)
-    found = looked(world, column, opened=threat.opened)
-    assert code_of(found, column) == threat.cells[at], told(found)
+    found = attacked(worlds, name, column, store)
+    assert code_of(found, column) == THREATS[name].cells[COLUMNS.index(column)], told(found)
     if column == "database alone":
-        assert threat.told in told(found)
+        assert THREATS[name].told in told(found)
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -329,13 +335,9 @@ MISSED_BY_HASHES: dict[str, tuple[int, ...]] = {
 def test_hashes_alone_find_what_hashes_can(
     worlds: Callable[[str, bool], World], name: str, column: str, store: str
 ) -> None:
-    threat, at = THREATS[name], COLUMNS.index(column)
-    world = worlds(store, SIGNED[at])
-    now = world.newest.copy()
-    threat.attack(world, now)
-    world.attacked.put(now)
-    found = looked(world, column, opened=threat.opened, hashes_only=True)
-    assert code_of(found, column) == MISSED_BY_HASHES.get(name, threat.cells)[at], told(found)
+    found = attacked(worlds, name, column, store, hashes_only=True)
+    cells_ = MISSED_BY_HASHES.get(name, THREATS[name].cells)
+    assert code_of(found, column) == cells_[COLUMNS.index(column)], told(found)
 
 
 @pytest.mark.parametrize("store", STORES)

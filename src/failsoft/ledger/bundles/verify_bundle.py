@@ -449,7 +449,6 @@ def read_proof(data: bytes, first: Sequence[str], checkpoint: bytes) -> list[byt
 
 RID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 TS = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z")
-ENDS = ("call.completed", "call.orphaned", "call.amended")
 
 
 class Result(NamedTuple):

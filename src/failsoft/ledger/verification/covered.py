@@ -168,9 +168,12 @@ class Covered:
         ]
         for index in unvouched:
             if size <= index + _OWN_RECORDS and self.head_signed:
-                self.report(
-                    INCOMPLETE, "the handover that it declares isn't finished: run `failsoft keys rotate` again", index
+                unfinished = (
+                    f"the handover that record {index} declares isn't finished: run `failsoft keys rotate` again"
                 )
+                self.report(
+                    INCOMPLETE, unfinished, None
+                )  # about the whole: nothing rests on a log that's between two keys
             else:
                 self.report(TAMPERED, "it hands the log over, and no checkpoint of the key before covers it", index)
         return not unvouched
