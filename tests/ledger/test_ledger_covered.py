@@ -520,10 +520,10 @@ def test_a_former_key_that_was_stolen_takes_nothing_back(path: Path, forged: int
             monitor(path.with_name("seen"), path, [KEY.verifier, NEXT.verifier]).exit_code == 0
         )  # it looks at checkpoints
     else:
-        assert f"the handover that record {pin.size + 1} declares isn't finished" in told(found)
+        assert f"the handover in record {pin.size + 1} isn't finished" in told(found)
         start = rows(path, "SELECT min(ts) FROM ledger_record")[0][0]
         attested = attest(path, "openai", start, keys=[KEY.verifier, NEXT.verifier])
-        assert any("isn't finished: run `failsoft keys rotate` again" in each for each in attested.reasons)
+        assert any("isn't finished: run `failsoft keys rotate`" in each for each in attested.reasons)
 
 
 def test_keys_after_one_that_was_given_leave_a_tail_that_nobody_judges(path: Path) -> None:

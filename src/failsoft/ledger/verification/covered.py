@@ -168,12 +168,9 @@ class Covered:
         ]
         for index in unvouched:
             if size <= index + _OWN_RECORDS and self.head_signed:
-                unfinished = (
-                    f"the handover that record {index} declares isn't finished: run `failsoft keys rotate` again"
-                )
-                self.report(
-                    INCOMPLETE, unfinished, None
-                )  # about the whole: nothing rests on a log that's between two keys
+                # About the whole log: nothing can rest on one that's between two keys.
+                what = f"the handover in record {index} isn't finished: run `failsoft keys rotate`"
+                self.report(INCOMPLETE, what, None)
             else:
                 self.report(TAMPERED, "it hands the log over, and no checkpoint of the key before covers it", index)
         return not unvouched
