@@ -106,7 +106,7 @@ def test_a_wrong_key_or_file_is_a_wrong_command_line(folder: Path, key: str) -> 
     secret = (folder / "ledger.key").read_text().strip()
     found = run("verify", "x.db", "--key", secret, code=64)
     assert "a private key" in found.output
-    assert secret.rpartition("+")[2] not in found.output
+    assert secret.split("+", 4)[4] not in found.output  # what comes last is base64, and may hold a plus itself
 
 
 def test_without_cryptography_a_key_is_unusable(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
