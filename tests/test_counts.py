@@ -30,6 +30,8 @@ OWN_PART = 130
 """The goal of the specification. See benchmarks/call.py for how it's counted."""
 LEDGER = 200
 OPEN = 85
+CALLS = 10
+"""The first ones make what's made once; and one in which a window moves on, as it does once a second, has 13 more. So the least of them is held."""
 
 
 async def counted(isolation: Any) -> int:
@@ -53,15 +55,16 @@ def _without_collector() -> Iterator[None]:
 
 
 async def _counted(isolation: Any, item: Any) -> int:
-    for _ in range(5):
-        outcome = await isolation[benchmark.Classify](item)
-    profile = cProfile.Profile()
+    counts = []
     with _without_collector():
-        profile.enable()
-        outcome = await isolation[benchmark.Classify](item)
-        profile.disable()
-    assert outcome.call_id
-    return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
+        for _ in range(CALLS):
+            profile = cProfile.Profile()
+            profile.enable()
+            outcome = await isolation[benchmark.Classify](item)
+            profile.disable()
+            assert outcome.call_id
+            counts.append(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
+    return int(min(counts))
 
 
 async def test_failsofts_own_part_of_a_call() -> None:
@@ -83,19 +86,18 @@ def counted_in_thread(isolation: Any) -> int:
     """
     item = benchmark.Item(description="screw, cap, socket head")
     isolation.running.blocking._transport = BlockingStub()
-    for _ in range(5):
-        isolation[benchmark.Classify].sync(item)
-    counts = {"call": 0, "c_call": 0}
-
-    def count(frame: Any, event: str, argument: Any) -> None:
-        if event in counts:
-            counts[event] += 1
-
+    seen = [0] * CALLS
     with _without_collector():
-        sys.setprofile(count)
-        isolation[benchmark.Classify].sync(item)
-        sys.setprofile(None)
-    return sum(counts.values())
+        for n in range(CALLS):
+
+            def count(frame: Any, event: str, argument: Any, n: int = n) -> None:
+                if event in ("call", "c_call"):
+                    seen[n] += 1
+
+            sys.setprofile(count)
+            isolation[benchmark.Classify].sync(item)
+            sys.setprofile(None)
+    return min(seen)
 
 
 def test_what_the_ledger_adds_in_the_callers_thread(tmp_path: Path) -> None:
