@@ -119,6 +119,8 @@ def said() -> Iterator[Draft]:
         evidence.RetirementNotice(
             adapter="gpt", model="m-1", deprecated="2026-01-01T00:00:00Z", sunset="2027-01-01T00:00:00Z", text=b"why"
         ),
+        evidence.LockChanged(b"{}", "0" * 64, ("x",) * 25, "jdoe", "why"),
+        evidence.LockApproved(b"{}", "jdoe", "why", ("text/csv", b"1")),
     ]
     yield from (draft.draft_of(each, lambda _: LEAF) for each in known)
     yield draft.log_opened(["key"])
@@ -222,7 +224,7 @@ class Part(Capability[str, bool]):
 
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a signed ledger, its key and what its anchor has."""
+    """A folder with a signed ledger, its key and what its anchor has, a lock, and the results of a test."""
     pytest.importorskip("cryptography")
     folder = tmp_path_factory.mktemp("office")
     key = SigningKey("example.com/office", secrets.token_bytes(32))
@@ -233,6 +235,8 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     with Isolation.from_file(folder / "failsoft.toml", capabilities=[Part]) as isolation, failsoft.context(case="T-17"):
         isolation[Part].sync("nut")
+        isolation.lock().write(folder / "failsoft.lock")
+    (folder / "results.json").write_text("{}")
     return folder
 
 

@@ -279,6 +279,7 @@ def hashes_before(data: bytes, first: str, tail: bytes) -> list[bytes]:
 
 # --- the archive ---------------------------------------------------------------------------------------------------------
 
+NAMED = ("config_sha256", "lock_sha256", "report_sha256")
 NUMBER = r"(?:0|[1-9][0-9]{0,15})"
 FROM_ONE = r"[1-9][0-9]{0,15}"
 HEX = r"[0-9a-f]{64}"
@@ -504,7 +505,7 @@ class Examination:
         if index:
             demand(isinstance(said.get("emitter"), str) and re.fullmatch("[0-9a-f]{32}", said["emitter"]))
             demand(is_count(said.get("eseq")) and is_count(said.get("mono_us")))
-        demand(all(is_hash(said[key]) for key in ("config_sha256", "lock_sha256") if key in said))
+        demand(all(is_hash(said[key]) for key in NAMED if key in said))
         refs = said.get("refs", {})
         demand(isinstance(refs, dict) and all(map(is_hash, refs.values())))
         named = said.get("commitments", [])
@@ -524,7 +525,7 @@ class Examination:
         for call_id in calls:
             self.call([index for index, said in self.log.items() if said.get("call_id") == call_id])
         self.payloads([said for said in self.log.values() if said.get("call_id") in calls])
-        named = {said.get(key) for said in self.log.values() for key in ("config_sha256", "lock_sha256")}
+        named = {said.get(key) for said in self.log.values() for key in NAMED}
         configured = [each for said in self.log.values() for each in said.get("capabilities", ())]
         named |= {each.get("digest") for each in configured if isinstance(each, dict)}
         for name, data in self.files.items():

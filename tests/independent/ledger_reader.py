@@ -385,7 +385,7 @@ class Examination:
                 verifier_key(each)
         elif kind == "key.rotated":
             verifier_key(said["to"])
-        elif kind == "config.activated":
+        elif kind in ("config.activated", "lock.changed", "approval.recorded"):
             self.configuration(said)
         elif kind == "payload.erased":
             demand(
@@ -400,7 +400,7 @@ class Examination:
             demand("reason" in paths and ("changed" in paths) is (decision == "changed"))
 
     def configuration(self, said: Document) -> None:
-        digests = [said["config_sha256"], *([said["lock_sha256"]] if "lock_sha256" in said else [])]
+        digests = [said[each] for each in ("config_sha256", "lock_sha256", "report_sha256") if each in said]
         answering = [each for each in listed(said.get("capabilities", [])) if "digest" in dictionary(each)]
         demand(all("name" in each for each in answering))
         digests += [each["digest"] for each in answering]

@@ -87,6 +87,8 @@ def wrote(place: InFile) -> None:
     said(place, acted("override", first, former, decision="rejected"))
     said(place, evidence.ExportCreated("them", "u-7", "asked for", "ab" * 32))
     said(place, evidence.LedgerTransferred("elsewhere", "u-7", "archive"))
+    said(place, evidence.LockChanged(b'{"l":2}', "ab" * 32, ("x became y",) * 25, "u-7", "w"))
+    said(place, evidence.LockApproved(b'{"l":2}', "u-9", "tested", ("text/csv", b"1,2")))
     pruning.wrote(place, "P")
     erasing.wrote(place, CallContext(Case("E", "letter")), "e1")
     for held in (True, False):
@@ -238,6 +240,16 @@ LAX: dict[str, Callable[[Content], object]] = {
     ),
     "a capability that is a text": (
         lambda now: of_kind(now, "config.activated", lambda body: body.update(capabilities=["x"]))
+    ),
+    "an approval by a report that isn't there": (
+        lambda now: of_kind(now, "approval.recorded", lambda body: body.update(report_sha256="0" * 64))
+    ),
+    "a change to a lock that isn't there": (
+        lambda now: of_kind(now, "lock.changed", lambda body: body.update(lock_sha256="0" * 64))
+    ),
+    "a lock that's no digest": lambda now: of_kind(now, "lock.changed", lambda body: body.update(lock_sha256=["x"])),
+    "a configuration with a report": (
+        lambda now: of_kind(now, "config.activated", lambda body: body.update(report_sha256="0" * 64))
     ),
     "a pruned emitter's first number is true": (
         lambda now: of_kind(now, "record.pruned", lambda body: body["emitters"][0].update(first=True))

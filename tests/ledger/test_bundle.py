@@ -142,23 +142,6 @@ def test_reviews_and_what_refers_to_them_come_along_wherever_they_stand(tmp_path
     assert records(files) == [0, 1, 11, 12, 13, 14, 15, 17, 18, 20]
 
 
-def test_a_lock_in_force_comes_with_its_bytes(tmp_path: Path) -> None:
-    from failsoft.ledger.records.record import Draft
-
-    log = Office(tmp_path / "x.db")
-    log.configure()
-    lock = b"lock"
-    digest = sha256(lock).hexdigest()
-    log.first.say(Draft(Kind.LOCK_CHANGED, {"lock_sha256": digest}, (), (("text/plain", lock),)), 1)
-    log.call("c1", 2, "1", "2")
-    log.first.tell(Kind.LOCK_CHANGED, 5, lock_sha256=digest)
-    log.publish()
-    log.close()
-    files = unzipped(bundle(log.path, Wanted(calls=("c1",))).data)
-    assert files[f"artifacts/{digest}"] == lock
-    assert 3 in records(files)
-
-
 def test_a_configuration_that_is_gone_makes_it_incomplete(path: Path) -> None:
     attack(path, "DELETE FROM ledger_artifact")
     made = bundle(path)

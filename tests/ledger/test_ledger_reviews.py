@@ -562,7 +562,7 @@ def test_a_sample_that_can_be_worked_out_is_fine(log: Log) -> None:
 
 
 def test_another_record_may_call_something_a_review(log: Log) -> None:
-    log.first.tell(Kind.APPROVAL_RECORDED, 5, review="of the regression run")
+    log.first.tell(Kind.PROBE_COMPLETED, 5, review="of the regression run")
     assert problems(log) == []
 
 

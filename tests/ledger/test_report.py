@@ -268,7 +268,6 @@ def test_later_changes_are_told_of_what_was_asked_and_of_nothing_else(bare: Offi
         adapters=[also, {**also, "name": "gpt", "pin": {"model": "z"}}],
     )
     bare.first.tell(Kind.DRIFT_DETECTED, 9, adapter="other", refs={"of": done.leaf.hex()})
-    bare.first.tell(Kind.LOCK_CHANGED, 10, refs={"of": done.leaf.hex()})
     digest = done.payloads[0][0].hex()
     bare.first.tell(Kind.PAYLOAD_ERASED, 11, digests=[digest], person="e.f", basis="by request")
     bare.first.tell(Kind.PAYLOAD_ERASED, 12, digests=["0" * 64], person="g.h", basis="another's")
@@ -280,7 +279,6 @@ def test_later_changes_are_told_of_what_was_asked_and_of_nothing_else(bare: Offi
     assert "the model m-1-2026 will go, on 2027-01-01" in said
     assert (said.count("will go"), said.count("will go, on")) == (2, 1)
     assert "other: its answers were found to have changed" in said
-    assert "a record of the type lock.changed refers to it" in said
     assert said.count("e.f had what was asked and answered erased: by request") == 1
     assert "another's" not in said
     assert "Answered through acme" in said
@@ -481,6 +479,7 @@ def test_every_code_has_words() -> None:
     assert pinned({"model": "a", "served": ["a", "b", "c"]}) == "a (a reply from b, c is accepted too)"
     assert (duration(99_999), duration(100_000)) == ("100.0 ms", "0.1 s")
     assert changed("rollback.executed", {}) == "a change to it was taken back"
+    assert changed("shadow.compared", {"adapter": "gpt"}) == "gpt: a record of the type shadow.compared refers to it"
 
 
 def test_markup_is_only_what_was_made_here() -> None:

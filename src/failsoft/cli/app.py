@@ -14,12 +14,11 @@ import typer
 from rich.live import Live
 from rich.markup import escape
 
-from failsoft.cli import adapters, bundles, evidence, keys, ledgers
+from failsoft.cli import adapters, bundles, evidence, keys, ledgers, locking
 from failsoft.cli import demo as demonstration
 from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of, known, recording
 from failsoft.cli.clauses import add_clauses
 from failsoft.cli.keeping import add_keeping
-from failsoft.cli.locking import add_locking
 from failsoft.cli.pins import add_pins
 from failsoft.cli.place import Ledger
 from failsoft.cli.records import add_records
@@ -57,6 +56,7 @@ app.add_typer(ledgers.group, name="ledger")
 app.command(epilog=evidence.EPILOG)(evidence.verify)
 ledgers.group.command(epilog=evidence.MONITOR_EPILOG)(evidence.monitor)
 ledgers.group.command(epilog=bundles.EPILOG)(bundles.bundle)
+ledgers.group.command(epilog=locking.APPROVE)(locking.approve)
 add_clauses(ledgers.group)
 add_replay(ledgers.group)
 
@@ -321,5 +321,5 @@ def demo(
 add_records(app, ledgers.group)
 add_keeping(ledgers.group)
 add_reviews(app, ledgers.group)
-add_locking(app)
+locking.add_locking(app)
 add_pins(app)

@@ -50,7 +50,8 @@ def _warned(reason: str) -> None:
     err.print(printable(reason), highlight=False, markup=False, soft_wrap=True)
 
 
-def _acting(config: Any) -> Acting:
+def acting_for(config: Path) -> Acting:
+    """Who acts on the ledger of a configuration; what speaks against it is told."""
     return acting_on(config, warn=_warned)[0]
 
 
@@ -71,7 +72,7 @@ def erase_command(
     """
     with explained(as_json):
         acting, retention = acting_on(config, owner, _warned)
-        with _names():
+        with recordable():
             done = erase(
                 acting,
                 case,
@@ -118,7 +119,7 @@ def prune_command(
     """
     with explained(as_json):
         acting, retention = acting_on(config, owner, _warned)
-        with _names():
+        with recordable():
             done = prune(
                 acting,
                 until,
@@ -162,8 +163,8 @@ def hold_command(
     config: Config = CONFIG,
 ) -> None:
     """Put a legal hold on a case: nothing of it is erased until somebody lifts it, whatever its class allows."""
-    with explained(as_json=False), _names():
-        place = hold(_acting(config), case, held=not clear, person=person or getpass.getuser(), why=why)
+    with explained(as_json=False), recordable():
+        place = hold(acting_for(config), case, held=not clear, person=person or getpass.getuser(), why=why)
     print_line(f"{'lifted from' if clear else 'held'}: {case} (record {place})")
 
 
@@ -176,8 +177,8 @@ def event_command(
     config: Config = CONFIG,
 ) -> None:
     """Put on record that something happened with a case, from which on its records are kept for a time ([retention])."""
-    with explained(as_json=False), _names():
-        place = happened(_acting(config), case, event=event, date=on, person=person or getpass.getuser(), why=why)
+    with explained(as_json=False), recordable():
+        place = happened(acting_for(config), case, event=event, date=on, person=person or getpass.getuser(), why=why)
     print_line(f"{event} of {case} on {on} (record {place})")
 
 
@@ -197,8 +198,8 @@ def copy_command(
     End the processes that write to it first: what they write later isn't in the copy. That it's copied is on record in both.
     The file of the cases' keys isn't copied: it stays where it is, for whichever of them you go on with.
     """
-    with explained(as_json), _names(), _progress(as_json) as progress:
-        acting = _acting(Path(source)) if source.endswith(".toml") else Acting(source, SystemClock(), warn=_warned)
+    with explained(as_json), recordable(), _progress(as_json) as progress:
+        acting = acting_for(Path(source)) if source.endswith(".toml") else Acting(source, SystemClock(), warn=_warned)
         done = copy(acting, to, person=person or getpass.getuser(), why=why, progress=progress)
     if as_json:
         print_json(attrs.asdict(done))
@@ -236,7 +237,7 @@ def _progress(as_json: bool) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, size: bar.update(task, completed=done, total=size)
 
 
-class _names:  # noqa: N801 -- reads as what it is, around a few lines
+class recordable:  # noqa: N801 -- reads as what it is, around a few lines
     """A name that can't stand in a record is the command line's mistake."""
 
     def __enter__(self) -> None: ...

@@ -1,7 +1,11 @@
-"""``failsoft lock`` and ``failsoft diff``: what is in force is written down, held to, and compared."""
+"""``failsoft lock``, ``failsoft diff`` and ``failsoft ledger approve``: what is in force is written down, held to, compared,
+and approved.
+"""
 
 from __future__ import annotations
 
+import getpass
+import mimetypes
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +16,9 @@ from pydantic import BaseModel
 
 from failsoft.capability import Capability
 from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of
-from failsoft.cli.telling import PROBLEM, explained, print_json, print_line
+from failsoft.cli.keeping import Person, acting_for, recordable
+from failsoft.cli.telling import CODES, PROBLEM, explained, print_json, print_line
+from failsoft.core.evidence import LockApproved, LockChanged
 from failsoft.errors import ConfigurationError
 from failsoft.isolation import Isolation
 from failsoft.lockfile.compare import Difference, differences
@@ -23,6 +29,13 @@ from failsoft.outcome import Served
 
 _OWN_QUESTIONS = ("callable", "http-json")
 """Providers that are asked in the application's own words."""
+
+MAX_REPORT = 8 << 20
+"""Bytes of a report that's kept: one row of the ledger, for as long as there is one."""
+
+APPROVE = (
+    f'Example: failsoft ledger approve --report results.json --why "94 of 95 golden items, run 2026-11-29"\n\n{CODES}'
+)
 
 _DIFFERS = "Exit code: 0 nothing differs; 1 something does, or it can't be told; 64 the command line is wrong."
 
@@ -46,14 +59,20 @@ def lock(
     verify: Annotated[
         bool, typer.Option("--verify", help="Ask each adapter one small question, and note who answered.")
     ] = False,
+    why: Annotated[
+        str | None, typer.Option("--why", help="The reason: what changed is put on record with it, in the ledger.")
+    ] = None,
+    person: Person = None,
     as_json: Json = False,
 ) -> None:
     """Write down exactly what is in force: prompts, schemas, rules, fallbacks, pins. Keep the file beside the code.
 
     It's read from code, files and configuration; only with --verify is anybody asked, and that costs what one call does.
     """
-    if check and verify:
-        raise typer.BadParameter("--check writes nothing, so there's no place for what --verify finds")
+    if check and (verify or why is not None):
+        raise typer.BadParameter("--check writes nothing: leave --verify and --why out")
+    if person is not None and why is None:
+        raise typer.BadParameter("--person goes with --why: without a reason nothing is put on record")
     with explained(as_json):
         isolation = isolation_of(config, app_path, keyless=not verify)
         if check:
@@ -65,14 +84,20 @@ def lock(
         unanswered: list[str] = []
         if verify:
             made, unanswered = _verified(isolation, made)
+        place = None
+        if why is not None and (before is None or before.digest != made.digest):
+            place = _recorded(config, before, made, person or getpass.getuser(), why)
         made.write(isolation.lock_path)
     found = [] if before is None else differences(before, made, seen=True, where=place_of)
     if as_json:
         changed = [asdict(each) for each in found]
-        print_json({"ok": not unanswered, "digest": made.digest, "changed": changed, "unanswered": unanswered})
+        told = {"ok": not unanswered, "digest": made.digest, "changed": changed, "unanswered": unanswered}
+        print_json(told if why is None else {**told, "record": place})
     else:
         counts = f"{len(made.capabilities)} capabilities, {len(made.adapters)} adapters"
         print_line(f"{isolation.lock_path.name} is written: {counts}")
+        if why is not None:
+            print_line("nothing differs: nothing is put on record" if place is None else f"on record: {place}")
         for line in [*(f"  {each}" for each in found), *_notes(made), *(f"note: {each}" for each in unanswered)]:
             print_line(line)
     if unanswered:
@@ -88,6 +113,46 @@ def diff(
     with explained(as_json):
         found = differences(read_lock(old), read_lock(new), seen=True)
     _told(found, as_json, str(new))
+
+
+def approve(
+    why: Annotated[str, typer.Option("--why", help="The reason, for the record.")],
+    person: Person = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="What they went by: a test's results. Kept for good, so it mustn't name persons."),
+    ] = None,
+    lock_path: Annotated[
+        Path | None, typer.Option("--lock", help="The lock; default: the one beside the configuration.")
+    ] = None,
+    config: Config = CONFIG,
+) -> None:
+    """Put on record that a person approved what a lock says, before or after it's used. A bundle of a call says who did."""
+    with explained(as_json=False), recordable():
+        approved = read_lock(lock_path or config.with_suffix(".lock"))
+        kept = None if report is None else _report(report)
+        record = LockApproved(approved.canonical(), person or getpass.getuser(), why, kept)
+        place = acting_for(config).record(record)[0]
+    print_line(f"approved: lock {approved.digest} (record {place})")
+
+
+def _report(path: Path) -> tuple[str, bytes]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_REPORT + 1)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: can't be read: {error.strerror or error}") from error
+    if len(data) > MAX_REPORT:
+        raise ConfigurationError(f"{path}: has more than {MAX_REPORT >> 20} MiB: give a summary of it")
+    return mimetypes.guess_type(path.name)[0] or "application/octet-stream", data
+
+
+def _recorded(config: Path, before: Lock | None, made: Lock, person: str, why: str) -> int:
+    """Put on record that a lock takes another one's place, before it does."""
+    told = () if before is None else tuple(map(str, differences(before, made, seen=True)))
+    with recordable():
+        record = LockChanged(made.canonical(), None if before is None else before.digest, told, person, why)
+        return acting_for(config).record(record)[0]
 
 
 def _before(isolation: Isolation) -> Lock | None:

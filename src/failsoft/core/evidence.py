@@ -329,6 +329,42 @@ class RecordsPruned:
     why: str
 
 
+@define(eq=False)
+class LockChanged:
+    """Somebody wrote the lock anew: other prompts, pins, schemas or rules are to be in force from here on.
+
+    Args:
+        lock: the new one, as the bytes that its digest is of: kept as an artifact, by its digest.
+        former: digest of the one before, lower-case hex; None: there was none, or it couldn't be read any more.
+        told: what changed, a sentence each.
+        person: who decided.
+        why: their reason.
+    """
+
+    lock: bytes = field(repr=False)
+    former: str | None
+    told: tuple[str, ...] = field(repr=False)
+    person: str
+    why: str
+
+
+@define(eq=False)
+class LockApproved:
+    """A person agreed that what a lock says may be in force.
+
+    Args:
+        lock: which, as of `LockChanged`.
+        person: who agreed.
+        why: by what, in their words.
+        report: what they went by: its media type and its bytes, kept as an artifact; None: it isn't kept here.
+    """
+
+    lock: bytes = field(repr=False)
+    person: str
+    why: str
+    report: tuple[str, bytes] | None = field(default=None, repr=False)
+
+
 Act = Literal["review", "override", "appeal"]
 """What a person does about an answer: looks at it as planned, decides otherwise, asks that it be looked at again."""
 
@@ -391,4 +427,6 @@ Record = (
     | CaseEvent
     | LedgerTransferred
     | RecordsPruned
+    | LockChanged
+    | LockApproved
 )

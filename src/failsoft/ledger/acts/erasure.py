@@ -95,7 +95,7 @@ class Acting:
         except ValueError as error:
             raise LedgerInvalid(f"{self.location}: it can't be recorded: {error}") from None
         if not self.location.exists():
-            raise LedgerInvalid(f"{self.location}: there is no such ledger")
+            raise LedgerInvalid(f"{self.location}: there is no such ledger: the application founds it as it starts")
         self.location.connect().close()  # a database is always there, a ledger in it isn't: none is founded by this
         ledger = StoredLedger(
             self.location,

@@ -4,7 +4,8 @@ What goes in, all of it before one signed checkpoint:
 
 1. every record of the calls, and every later one that refers to one of these, or to one that does (reviews, overrides,
    appeals);
-2. the configuration and the lock in force when a call began, with what they say;
+2. the configuration in force when a call began, what was put on record of the lock that it was held to, and who approved
+   that; with what they say;
 3. the records just before and after each of the calls', of the same emitter, whose numbers have no gap; how each of those
    emitters opened, how the log was, and each change of its key;
 4. what was recorded later about the adapters that were asked, and about the capabilities: another model seen, drift, an end
@@ -29,10 +30,10 @@ from failsoft.ledger.records.schema import Kind
 
 Fields = dict[str, Any]
 
-REFERRING = (Kind.REVIEW_RECORDED, Kind.OVERRIDE_RECORDED, Kind.APPROVAL_RECORDED, Kind.APPEAL_RECORDED)
+REFERRING = (Kind.REVIEW_RECORDED, Kind.OVERRIDE_RECORDED, Kind.APPEAL_RECORDED)
 CHANGES = (
     *(Kind.MODEL_IDENTITY_CHANGED, Kind.DRIFT_DETECTED, Kind.MODEL_RETIREMENT_NOTICE, Kind.ROLLBACK_EXECUTED),
-    *(Kind.BLOCK_CHANGED, Kind.CONFIG_ACTIVATED, Kind.LOCK_CHANGED, Kind.KEY_ROTATED),
+    *(Kind.BLOCK_CHANGED, Kind.CONFIG_ACTIVATED, Kind.LOCK_CHANGED, Kind.APPROVAL_RECORDED, Kind.KEY_ROTATED),
 )
 KEEPING = (Kind.PAYLOAD_ERASED, Kind.LEGAL_HOLD_SET, Kind.LEGAL_HOLD_CLEARED, Kind.CASE_EVENT)
 """What became of a case and of what's kept of it."""
@@ -240,18 +241,17 @@ class _Gathered:
         asked = _Asked.of(each.fields for each in self.of_calls())
         leaves = {each.leaf.hex() for each in self.entries.values()}
         first = min(self.entries)
-        in_force: dict[str | int, Entry] = {}
+        in_force: dict[int, Entry] = {}
+        about_locks: list[Entry] = []
         for entry in self.reader.records(kind=(*REFERRING, *CHANGES, *KEEPING)):
             fields = entry.fields
             if entry.kind == Kind.KEY_ROTATED:
                 self.entries[entry.index] = entry
-            elif entry.kind == Kind.LOCK_CHANGED and entry.index < first:
-                in_force["lock"] = entry
+            elif entry.kind in (Kind.LOCK_CHANGED, Kind.APPROVAL_RECORDED):
+                about_locks.append(entry)
             elif entry.kind == Kind.CONFIG_ACTIVATED:
                 digest = fields["config_sha256"]
-                begun: dict[str | int, Entry] = {
-                    at: entry for at, named in starts.items() if entry.index < at and digest == named
-                }
+                begun = {at: entry for at, named in starts.items() if entry.index < at and digest == named}
                 in_force |= begun
                 if begun and entry.index < first:
                     asked.otherwise(fields)
@@ -259,11 +259,22 @@ class _Gathered:
                 self._take(entry, leaves)
         for entry in {each.index: each for each in in_force.values()}.values():
             self._with_artifacts(entry)
+        held_to = {each.fields["lock_sha256"] for each in in_force.values() if "lock_sha256" in each.fields}
+        self._locks(held_to, about_locks, first)
+
+    def _locks(self, held_to: set[str], entries: Iterable[Entry], first: int) -> None:
+        """What was put on record of the locks that the calls were held to; and that another one came later."""
+        for entry in entries:
+            if entry.fields["lock_sha256"] in held_to:
+                self._with_artifacts(entry)
+            if held_to and entry.kind == Kind.LOCK_CHANGED and entry.index > first:
+                self.entries[entry.index] = entry
+                self.later.add(entry.index)
 
     def _with_artifacts(self, entry: Entry) -> None:
         self.entries[entry.index] = entry
         fields = entry.fields
-        named = [fields.get("config_sha256"), fields.get("lock_sha256")]
+        named = [fields.get(key) for key in ("config_sha256", "lock_sha256", "report_sha256")]
         named += [each.get("digest") for each in fields.get("capabilities", [])]
         for digest in named:
             if digest is not None and (artifact := self.reader.artifact(digest)) is not None:

@@ -17,6 +17,7 @@ from failsoft.ledger.bundles.selection import Selection
 from failsoft.ledger.bundles.shown import ERASED, WITHHELD, facts, payload, table
 from failsoft.ledger.bundles.wording import (
     GRADES,
+    LOCK,
     OUTCOMES,
     PEOPLE,
     changed,
@@ -72,6 +73,17 @@ class Told:
         before = [each for at, each in self.selection.entries.items() if at < self.end.index]
         found = (each.fields for each in reversed(before) if each.kind == "config.activated")
         return next((each for each in found if each["config_sha256"] == self.fields.get("config_sha256")), None)
+
+    @property
+    def about_lock(self) -> list[Entry]:
+        """Who wrote down the state of code and prompts that it was held to, and who approved it, in order."""
+        entries = [each for each in self.selection.entries.values() if each.kind in LOCK]
+        return [each for each in entries if each.fields["lock_sha256"] == self.lock]
+
+    @property
+    def lock(self) -> str | None:
+        """The digest of the lock that it was held to; None: to none."""
+        return (self.configured or {}).get("lock_sha256")
 
     @property
     def answering(self) -> Fields:
@@ -214,12 +226,21 @@ def _model(told: Told) -> list[Markup]:
 
 
 def _people(told: Told) -> list[Markup]:
+    parts = [part for each in told.people for part in _person(told.selection, each)]
     if not told.people:
         said = "No person's decision about this is on record, up to the end of the log that this copy vouches for."
         if told.end.fields.get("review", {}).get("required") is True:
             said += " A person was to decide: the application asks for that here."
-        return [tag("p", said)]
-    return [part for each in told.people for part in _person(told.selection, each)]
+        parts.append(tag("p", said))
+    return [*parts, *(part for each in told.about_lock for part in _on_lock(told.selection, each))]
+
+
+def _on_lock(selection: Selection, entry: Entry) -> Iterator[Markup]:
+    fields = entry.fields
+    said = LOCK[entry.kind].format(who=fields["person"], when=moment(entry.ts), why=fields["why"])
+    yield tag("p", said, cls="note")
+    if (report := fields.get("report_sha256")) in selection.artifacts:
+        yield tag("p", f"What they went by stands beside this page: artifacts/{report}.", cls="note")
 
 
 def _person(selection: Selection, entry: Entry) -> Iterator[Markup]:
@@ -258,6 +279,10 @@ def _change(told: Told, entry: Entry, asked: dict[str, Fields]) -> Iterator[str]
     fields = entry.fields
     if entry.kind == "config.activated":
         yield from (f"{moment(entry.ts)}: {what}" for what in _configured(told, fields, asked))
+        return
+    if entry.kind == "lock.changed":
+        if told.lock not in (None, fields["lock_sha256"]):
+            yield f"{moment(entry.ts)}: {changed(entry.kind, fields)}"
         return
     subjects = {f"adapter:{each}" for each in asked} | {f"capability:{told.fields.get('capability', {}).get('name')}"}
     named = {"" if told.completed is None else told.completed.leaf.hex(), told.end.leaf.hex()}

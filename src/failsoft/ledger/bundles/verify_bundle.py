@@ -38,6 +38,8 @@ MAX_RECORD = 61440
 MAX_NOTE = 65536
 MAX_PINS = 1 << 24  # of a file of checkpoints
 
+ARTIFACTS = ("config_sha256", "lock_sha256", "report_sha256")
+
 KINDS = frozenset(
     [
         *("log.opened", "emitter.opened", "emitter.closed", "gap.declared", "config.activated", "lock.changed"),
@@ -741,7 +743,7 @@ class _Bundle:
             _need(type(fields.get("emitter")) is str and HEX32.fullmatch(fields["emitter"]) is not None)
             _need(all(type(fields.get(name)) is int and fields[name] >= 0 for name in ("eseq", "mono_us")))
         _need(type(fields.get("call_id", "")) is str)
-        for name in ("config_sha256", "lock_sha256"):
+        for name in ARTIFACTS:
             _need(name not in fields or _is_digest(fields[name]))
         refs = fields.get("refs", {})
         _need(type(refs) is dict and all(_is_digest(each) for each in refs.values()))
@@ -869,7 +871,7 @@ class _Bundle:
         """Artifacts are what their names say, and named by a record; the configurations in force are here."""
         named: set[str] = set()
         for fields in self.records.values():
-            named.update(fields[name] for name in ("config_sha256", "lock_sha256") if name in fields)
+            named.update(fields[name] for name in ARTIFACTS if name in fields)
             named.update(each["digest"] for each in _capabilities(fields) if "digest" in each)
         for name in sorted(self.files):
             digest = name[len("artifacts/") :]

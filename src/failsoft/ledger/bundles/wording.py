@@ -7,6 +7,9 @@ from typing import Any
 
 Fields = dict[str, Any]
 
+_SENTENCES = 3
+"""Of a change, that are told in full."""
+
 GRADES = MappingProxyType(
     {
         "provider-stated": "The provider itself named this model in its reply. That is the provider's word; nobody outside "
@@ -67,11 +70,18 @@ KEEPING = MappingProxyType(
 )
 """What became of a case."""
 
+LOCK = MappingProxyType(
+    {
+        "lock.changed": "The prompts, models and rules in force here were written down by {who} on {when}: {why}",
+        "approval.recorded": "The prompts, models and rules in force here were approved by {who} on {when}: {why}",
+    }
+)
+"""What people did about what an application is held to."""
+
 PEOPLE = MappingProxyType(
     {
         "review.recorded": "reviewed it",
         "override.recorded": "overrode it",
-        "approval.recorded": "approved it",
         "appeal.recorded": "appealed against it",
     }
 )
@@ -113,6 +123,12 @@ def changed(kind: str, fields: Fields) -> str:
     if kind == "model.retirement_notice":
         end = f", on {fields['sunset'][:10]}" if "sunset" in fields else ""
         return f"{fields['adapter']}: its provider announced that the model {fields['model']} will go{end}"
+    if kind == "lock.changed":
+        what = "; ".join(fields.get("changed", [])[:_SENTENCES])
+        rest = len(fields.get("changed", [])) - _SENTENCES + fields.get("changed_omitted", 0)
+        more = f"; and {rest} change{'s' if rest > 1 else ''} more" if rest > 0 else ""
+        said = f"{fields['person']} wrote down other prompts, models or rules to be in force: {fields['why']}"
+        return f"{said} ({what}{more})" if what else said
     if kind in KEEPING:
         who = fields.get("person", "somebody")
         return KEEPING[kind].format(

@@ -18,7 +18,7 @@ from failsoft.context import identifier as checked_identifier
 from failsoft.core import evidence
 from failsoft.core.effects import Ticket
 from failsoft.ledger.format.canonical import real
-from failsoft.ledger.records import keeping_draft
+from failsoft.ledger.records import keeping_draft, lock_draft
 from failsoft.ledger.records.facts import provider_text
 from failsoft.ledger.records.person_draft import need_of, omitted, person_acted
 from failsoft.ledger.records.record import Draft, Fields
@@ -262,6 +262,8 @@ _BUILDERS: Mapping[type, Callable[[Any], Draft]] = {
     evidence.LedgerTransferred: keeping_draft.transferred,
     evidence.RecordsPruned: keeping_draft.pruned,
     evidence.ExportCreated: keeping_draft.exported,
+    evidence.LockChanged: lock_draft.changed,
+    evidence.LockApproved: lock_draft.approved,
 }
 """How evidence is told that refers to no ticket."""
 

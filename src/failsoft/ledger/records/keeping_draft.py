@@ -13,7 +13,7 @@ WORDS = 512
 
 def erased(record: PayloadErased) -> Draft:
     """Payloads are being destroyed."""
-    fields: Fields = {"basis": _words(record.basis), **_people(person=record.person, approved_by=record.approved_by)}
+    fields: Fields = {"basis": words(record.basis), **people(person=record.person, approved_by=record.approved_by)}
     if record.case is not None:
         fields["case"] = _case(record.case)
     if record.keys:
@@ -26,18 +26,18 @@ def erased(record: PayloadErased) -> Draft:
 def hold(record: LegalHold) -> Draft:
     """A legal hold is set, or lifted."""
     kind = Kind.LEGAL_HOLD_SET if record.held else Kind.LEGAL_HOLD_CLEARED
-    return Draft(kind, {"case": _case(record.case), "why": _words(record.why), **_people(person=record.person)})
+    return Draft(kind, {"case": _case(record.case), "why": words(record.why), **people(person=record.person)})
 
 
 def case_event(record: CaseEvent) -> Draft:
     """Something happened with a case."""
     fields: Fields = {"case": _case(record.case), "date": record.date, "event": identifier(record.event, "an event")}
-    return Draft(Kind.CASE_EVENT, {**fields, "why": _words(record.why), **_people(person=record.person)})
+    return Draft(Kind.CASE_EVENT, {**fields, "why": words(record.why), **people(person=record.person)})
 
 
 def transferred(record: LedgerTransferred) -> Draft:
     """The ledger is being copied."""
-    fields: Fields = {"to": _words(record.to), "why": _words(record.why), **_people(person=record.person)}
+    fields: Fields = {"to": words(record.to), "why": words(record.why), **people(person=record.person)}
     return Draft(Kind.LEDGER_TRANSFERRED, fields)
 
 
@@ -46,8 +46,8 @@ def exported(record: ExportCreated) -> Draft:
     fields: Fields = {
         "recipient": identifier(record.recipient, "a recipient"),
         "manifest_sha256": record.manifest_sha256,
-        "why": _words(record.why),
-        **_people(person=record.person),
+        "why": words(record.why),
+        **people(person=record.person),
     }
     return Draft(Kind.EXPORT_CREATED, fields)
 
@@ -59,8 +59,8 @@ def pruned(record: RecordsPruned) -> Draft:
         "last": record.last,
         "emitters": [{"emitter": name, "first": first, "last": last} for name, first, last in record.emitters],
         "leaves_sha256": record.leaves_sha256,
-        "why": _words(record.why),
-        **_people(person=record.person),
+        "why": words(record.why),
+        **people(person=record.person),
     }
     return Draft(Kind.RECORD_PRUNED, fields)
 
@@ -69,11 +69,17 @@ def _case(name: str) -> Fields:
     return {"id": identifier(name, "a case's id")}
 
 
-def _people(**names: str | None) -> Fields:
+def people(**names: str | None) -> Fields:
+    """Who did it, by the key that says so."""
     return {key: identifier(name, "a person") for key, name in names.items() if name is not None}
 
 
-def _words(text: str) -> str:
+def words(text: str) -> str:
+    """A reason as it stands in a record.
+
+    Raises:
+        ValueError: there is none.
+    """
     if not text.strip():
         raise ValueError("a reason must be given: it stands in the record")
     return text[:WORDS].encode("utf-8", "replace").decode()

@@ -53,6 +53,8 @@ REQUIRED = MappingProxyType(
         Kind.EMITTER_CLOSED: frozenset({"last"}),
         Kind.GAP_DECLARED: frozenset({"count", "reason"}),
         Kind.CONFIG_ACTIVATED: frozenset({"config_sha256"}),
+        Kind.LOCK_CHANGED: frozenset({"lock_sha256", "person", "why"}),
+        Kind.APPROVAL_RECORDED: frozenset({"lock_sha256", "person", "why"}),
         Kind.KEY_ROTATED: frozenset({"to"}),
         Kind.BREAKER_CHANGED: frozenset({"adapter", "layer", "from", "to", "reason"}),
         Kind.BLOCK_CHANGED: frozenset({"subject", "blocked", "actor", "why"}),

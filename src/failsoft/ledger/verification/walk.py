@@ -50,6 +50,8 @@ _HEX32 = re.compile(r"[0-9a-f]{64}")
 _NAMES = ("person", "approved_by", "recipient", "event", "host", "adapter")
 """Keys of a record whose values are names."""
 
+_ARTIFACTS = (("config_sha256", "the configuration"), ("lock_sha256", "the lock"), ("report_sha256", "the report"))
+
 _NO_RULES = (None, frozenset[str](), frozenset[str]())
 _RULES = {kind.value: (kind, REQUIRED.get(kind, frozenset()), RELATIONS.get(kind, frozenset())) for kind in Kind}
 
@@ -249,8 +251,8 @@ class Walk:
             check_act(kind, fields, self.source.execute(EARLIER, (fields["call_id"], index)), self._was_pruned, problem)
         elif kind is Kind.KEY_ROTATED:
             self._rotation(index, fields, problem)
-        elif kind is Kind.CONFIG_ACTIVATED:
-            self._configuration(fields, problem)
+        elif kind is Kind.CONFIG_ACTIVATED or kind is Kind.LOCK_CHANGED or kind is Kind.APPROVAL_RECORDED:
+            self._in_force(fields, problem)
         else:
             self._of_the_ledger(kind, index, leaf, fields, problem)
 
@@ -318,10 +320,11 @@ class Walk:
         query = "SELECT 1 FROM ledger_record WHERE body IS NULL AND leaf = ? AND seq < ?"
         return self.source.execute(query, (bytes.fromhex(leaf), self.frontier.size - 1)).fetchone() is not None
 
-    def _configuration(self, fields: Fields, problem: Report) -> None:
-        self._artifact(fields["config_sha256"], "the configuration", problem)
-        if "lock_sha256" in fields:
-            self._artifact(fields["lock_sha256"], "the lock", problem)
+    def _in_force(self, fields: Fields, problem: Report) -> None:
+        """What it names is there: a configuration, a lock, a report about one, the schemas of answers."""
+        for key, what in _ARTIFACTS:
+            if key in fields:
+                self._artifact(fields[key], what, problem)
         for each in canonical.array(fields, "capabilities"):
             if (digest := each.get("digest")) is not None:
                 self._artifact(digest, f"the schema of {each['name']!r:.60}", problem)

@@ -1,0 +1,42 @@
+"""What the records say of the lock that an application is held to: that it was written anew, that somebody approved it."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from failsoft.core.evidence import LockApproved, LockChanged
+from failsoft.ledger.records.facts import provider_text
+from failsoft.ledger.records.keeping_draft import people, words
+from failsoft.ledger.records.record import Draft, Fields
+from failsoft.ledger.records.schema import Kind
+
+SENTENCES = 24
+"""What changed, in sentences of at most 512 characters: so many fit a record, whatever they're written in."""
+
+_LOCK = "application/json"
+
+
+def changed(record: LockChanged) -> Draft:
+    """Another lock from here on."""
+    fields = _about(record.lock, record.person, record.why)
+    if record.former is not None:
+        fields["former_sha256"] = record.former
+    if record.told:
+        fields["changed"] = [provider_text(each) for each in record.told[:SENTENCES]]
+    if len(record.told) > SENTENCES:
+        fields["changed_omitted"] = len(record.told) - SENTENCES
+    return Draft(Kind.LOCK_CHANGED, fields, artifacts=((_LOCK, record.lock),))
+
+
+def approved(record: LockApproved) -> Draft:
+    """A person agrees that it's used."""
+    fields = _about(record.lock, record.person, record.why)
+    artifacts: tuple[tuple[str, bytes], ...] = ((_LOCK, record.lock),)
+    if record.report is not None:
+        fields["report_sha256"] = sha256(record.report[1]).hexdigest()
+        artifacts += (record.report,)
+    return Draft(Kind.APPROVAL_RECORDED, fields, artifacts=artifacts)
+
+
+def _about(lock: bytes, person: str, why: str) -> Fields:
+    return {"lock_sha256": sha256(lock).hexdigest(), "why": words(why), **people(person=person)}

@@ -1,0 +1,182 @@
+"""A lock that was written anew, and one that a person approved: what the records say, what is verified, what a bundle tells."""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from html import unescape
+from pathlib import Path
+
+import pytest
+from signing import attack
+from tests.bundled import CONFIG, JSON, Office, bundle, unzipped
+
+from failsoft.core.evidence import LockApproved, LockChanged, Record
+from failsoft.ledger.bundles.selection import Wanted
+from failsoft.ledger.bundles.wording import changed
+from failsoft.ledger.records.draft import draft_of
+from failsoft.ledger.records.record import Draft
+from failsoft.ledger.records.schema import Kind
+from failsoft.ledger.verify import verify
+
+OLD, NEW, OTHER = b'{"lock":1}', b'{"lock":2}', b'{"lock":3}'
+REPORT = "text/csv", b"item,right\n1,yes\n"
+
+
+def digest(data: bytes) -> str:
+    return sha256(data).hexdigest()
+
+
+def draft(record: Record) -> Draft:
+    return draft_of(record, lambda _: None)
+
+
+def wrote(lock: bytes, *told: str, former: str | None = None, why: str = "reads better") -> LockChanged:
+    return LockChanged(lock, former, told, "j.doe", why)
+
+
+def approved(lock: bytes, *, report: tuple[str, bytes] | None = REPORT, why: str = "94 of 95") -> LockApproved:
+    return LockApproved(lock, "a.smith", why, report)
+
+
+class TestWhatTheySay:
+    def test_a_change(self) -> None:
+        made = draft(wrote(NEW, "adapter gpt: is new", former=digest(OLD)))
+        assert made.kind == Kind.LOCK_CHANGED
+        assert made.fields == {
+            "lock_sha256": digest(NEW),
+            "former_sha256": digest(OLD),
+            "changed": ["adapter gpt: is new"],
+            "person": "j.doe",
+            "why": "reads better",
+        }
+        assert made.artifacts == (("application/json", NEW),)
+
+    def test_a_first_lock(self) -> None:
+        assert draft(wrote(NEW)).fields == {"lock_sha256": digest(NEW), "person": "j.doe", "why": "reads better"}
+
+    def test_an_approval(self) -> None:
+        made = draft(approved(NEW))
+        assert made.kind == Kind.APPROVAL_RECORDED
+        told = {"lock_sha256": digest(NEW), "person": "a.smith", "why": "94 of 95"}
+        assert made.fields == {**told, "report_sha256": digest(REPORT[1])}
+        assert made.artifacts == (("application/json", NEW), REPORT)
+        without = draft(approved(NEW, report=None))
+        assert (without.fields, without.artifacts) == (told, (("application/json", NEW),))
+
+    @pytest.mark.parametrize(
+        "record",
+        [
+            wrote(NEW, why=" "),
+            approved(NEW, why=""),
+            LockApproved(NEW, "a\nb", "w"),
+            LockChanged(NEW, None, (), "", "w"),
+        ],
+    )
+    def test_nobody_and_no_reason_are_refused(self, record: Record) -> None:
+        with pytest.raises(ValueError, match=r"reason|person"):
+            draft(record)
+
+    @pytest.mark.parametrize(("number", "more"), [(24, None), (25, 1), (100, 76)])
+    def test_however_much_changed_it_fits_a_record(self, tmp_path: Path, number: int, more: int | None) -> None:
+        made = draft(wrote(NEW, *("\U0001f980" * 600 for _ in range(number))))
+        assert [len(each) for each in made.fields["changed"]] == [512] * 24
+        assert made.fields.get("changed_omitted") == more
+        office = Office(tmp_path / "x.db")
+        office.first.say(made, 1)
+        office.close()
+        assert verify(office.path).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("record", "gone", "what"),
+    [
+        (wrote(NEW), NEW, "the lock that it names is missing"),
+        (approved(NEW), NEW, "the lock that it names is missing"),
+        (approved(NEW), REPORT[1], "the report that it names is missing"),
+    ],
+)
+def test_what_they_name_is_there(tmp_path: Path, record: Record, gone: bytes, what: str) -> None:
+    office = Office(tmp_path / "x.db")
+    office.first.say(draft(record), 1)
+    office.close()
+    assert verify(office.path).exit_code == 0
+    attack(office.path, f"DELETE FROM ledger_artifact WHERE sha256 = x'{digest(gone)}'")
+    found = verify(office.path)
+    assert found.exit_code == 1
+    assert [str(each).startswith("record 2 ") and str(each).endswith(f": {what}") for each in found.problems] == [True]
+
+
+def locked(office: Office, lock: bytes, second: float) -> None:
+    """A configuration that's held to this lock."""
+    office.first.digest = digest(CONFIG)
+    fields = {"config_sha256": office.first.digest, "lock_sha256": digest(lock)}
+    office.first.say(Draft(Kind.CONFIG_ACTIVATED, fields, (), ((JSON, CONFIG), (JSON, lock))), second)
+
+
+def told_of(office: Office) -> tuple[dict[str, bytes], str]:
+    """What a bundle of the call c1 holds, and the page's words."""
+    office.publish()
+    office.close()
+    made = bundle(office.path, Wanted(calls=("c1",)))
+    assert made.found.code == 0
+    files = unzipped(made.data)
+    return files, unescape(" ".join(re.sub("<[^>]*>", " ", files["report.html"].decode()).split()))
+
+
+def test_a_bundle_tells_who_wrote_and_who_approved_what_was_in_force(tmp_path: Path) -> None:
+    office = Office(tmp_path / "x.db")
+    for second, record in enumerate([wrote(OTHER, why="another"), wrote(OLD), approved(OTHER), approved(OLD)], 1):
+        office.first.say(draft(record), second)
+    locked(office, OLD, 5)
+    office.call("c1", 6, "1", "2")
+    office.first.say(draft(approved(OLD, why="once more", report=None)), 7)
+    office.first.say(draft(approved(NEW, why="not yet in force")), 8)
+    files, page = told_of(office)
+    in_force = "The prompts, models and rules in force here were"
+    assert f"{in_force} written down by j.doe on 2026-11-23 14:00:02 UTC: reads better" in page
+    assert f"{in_force} approved by a.smith on 2026-11-23 14:00:04 UTC: 94 of 95" in page
+    assert f"{in_force} approved by a.smith on 2026-11-23 14:00:07 UTC: once more" in page
+    assert page.count(f"What they went by stands beside this page: artifacts/{digest(REPORT[1])}.") == 1
+    assert page.count(in_force) == 3
+    assert "No person's decision about this is on record" in page
+    assert files[f"artifacts/{digest(REPORT[1])}"] == REPORT[1]
+    assert files[f"artifacts/{digest(OLD)}"] == OLD
+    assert not {f"artifacts/{digest(each)}" for each in (OTHER, NEW)} & files.keys()
+
+
+def test_a_bundle_tells_that_another_lock_came_later_and_what_changed(tmp_path: Path) -> None:
+    office = Office(tmp_path / "x.db")
+    locked(office, OLD, 1)
+    office.first.say(draft(wrote(NEW, why="before it")), 2)
+    office.call("c1", 3, "1", "2")
+    office.first.say(draft(wrote(NEW, "a", "b", "c", "d", "e")), 4)
+    office.first.say(draft(wrote(OLD, "back", why="worse")), 5)
+    _, page = told_of(office)
+    later = "j.doe wrote down other prompts, models or rules to be in force: "
+    assert f"14:00:04 UTC: {later}reads better (a; b; c; and 2 changes more)" in page
+    assert page.count(later) == 1
+    assert "were written down by j.doe on 2026-11-23 14:00:05 UTC: worse" in page
+    assert "before it" not in page
+
+
+def test_a_call_that_was_held_to_no_lock_has_none_that_changed(tmp_path: Path) -> None:
+    office = Office(tmp_path / "x.db")
+    office.configure()
+    office.call("c1", 3, "1", "2")
+    office.first.say(draft(wrote(NEW, "a")), 4)
+    office.first.say(draft(approved(NEW)), 5)
+    files, page = told_of(office)
+    assert "j.doe" not in page.partition("What has changed since")[2].partition("What was tried")[0]
+    assert "a.smith" not in page
+    assert f"artifacts/{digest(NEW)}" not in files
+
+
+def test_words_for_a_change() -> None:
+    fields = {"person": "p", "why": "w"}
+    said = "p wrote down other prompts, models or rules to be in force: w"
+    assert changed("lock.changed", fields) == said
+    assert changed("lock.changed", {**fields, "changed": ["a", "b", "c"]}) == f"{said} (a; b; c)"
+    assert changed("lock.changed", {**fields, "changed": ["a"] * 4}) == f"{said} (a; a; a; and 1 change more)"
+    told = {**fields, "changed": ["a"] * 3, "changed_omitted": 2}
+    assert changed("lock.changed", told) == f"{said} (a; a; a; and 2 changes more)"

@@ -1,0 +1,155 @@
+"""``failsoft lock --why`` and ``failsoft ledger approve``: who changed what is in force, who agreed, and why."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("typer")
+
+from typer.testing import CliRunner
+
+from failsoft.cli import locking
+from failsoft.cli.app import app
+from failsoft.ledger.read import read
+from failsoft.ledger.verify import verify
+from failsoft.lockfile.document import read_lock
+from tests.lockfile.shop import change, importable, isolation, make
+
+BETTER = ("--why", "reads better", "--person", "j.doe")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An application that was locked, and started."""
+    monkeypatch.setenv("SHOP_KEY", "unread-key")
+    monkeypatch.chdir(tmp_path)
+    with importable(tmp_path):
+        make(tmp_path)
+        change(
+            tmp_path, "failsoft.toml", '[ledger]\nurl = "none"', 'locked = true\n[ledger]\nurl = "sqlite:///shop.db"'
+        )
+        run("lock")
+        with isolation(tmp_path):
+            pass
+        yield tmp_path
+        assert verify("shop.db").exit_code == 0
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == code, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.stdout if code == 0 else result.stderr
+
+
+def recorded(kind: str) -> list[dict[str, Any]]:
+    with read("shop.db") as reader:
+        return [each.fields for each in reader.records(kind=kind)]
+
+
+def renamed(folder: Path) -> None:
+    change(folder, "shop/words.py", "text.lower()", "text.casefold()")
+
+
+def test_what_changed_is_put_on_record_with_who_and_why(folder: Path) -> None:
+    before = read_lock(Path("failsoft.lock")).digest
+    renamed(folder)
+    assert "on record: 5\n" in run("lock", *BETTER)
+    made = read_lock(Path("failsoft.lock"))
+    (told,) = recorded("lock.changed")
+    assert (told["person"], told["why"]) == ("j.doe", "reads better")
+    assert (told["former_sha256"], told["lock_sha256"]) == (before, made.digest)
+    assert told["changed"] == ["capability grade-item: the fallback's code: changed shop.words:plain"]
+    with read("shop.db") as reader:
+        assert reader.artifact(made.digest) == ("application/json", made.canonical())
+    with isolation(folder):
+        pass
+    assert recorded("config.activated")[-1]["lock_sha256"] == made.digest
+
+
+def test_where_nothing_differs_nothing_is_on_record(folder: Path) -> None:
+    assert "nothing differs: nothing is put on record\n" in run("lock", *BETTER)
+    assert json.loads(run("lock", "--json", *BETTER))["record"] is None
+    assert recorded("lock.changed") == []
+
+
+def test_a_first_lock_and_one_that_was_broken_have_none_before_them(folder: Path) -> None:
+    Path("failsoft.lock").unlink()
+    assert json.loads(run("lock", "--json", "--why", "found anew"))["record"] == 5
+    Path("failsoft.lock").write_text("broken")
+    run("lock", *BETTER)
+    first, second = recorded("lock.changed")
+    assert first["person"] == getpass.getuser()
+    assert not {"former_sha256", "changed"} & (first.keys() | second.keys())
+
+
+def test_without_a_reason_nothing_is_on_record_and_with_one_the_record_comes_first(folder: Path) -> None:
+    renamed(folder)
+    before = Path("failsoft.lock").read_bytes()
+    assert "it can't be recorded: a reason must be given" in run("lock", "--why", " ", code=1)
+    change(folder, "failsoft.toml", "sqlite:///shop.db", "sqlite:///other.db")
+    assert "there is no such ledger: the application founds it as it starts" in run("lock", *BETTER, code=1)
+    change(folder, "failsoft.toml", "sqlite:///other.db", "none")
+    assert "the ledger is off" in run("lock", *BETTER, code=1)
+    assert Path("failsoft.lock").read_bytes() == before
+    change(folder, "failsoft.toml", '"none"', '"sqlite:///shop.db"')
+    assert "on record" not in run("lock")
+    assert Path("failsoft.lock").read_bytes() != before
+    assert recorded("lock.changed") == []
+
+
+@pytest.mark.parametrize("arguments", [("--check", "--why", "w"), ("--person", "p"), ("--check", "--person", "p")])
+def test_options_that_do_not_go_together(folder: Path, arguments: tuple[str, ...]) -> None:
+    assert "leave --verify and --why out" in (said := run("lock", *arguments, code=64)) or "--person goes with" in said
+
+
+class TestApproving:
+    def test_puts_the_lock_the_report_the_person_and_the_reason_on_record(self, folder: Path) -> None:
+        lock = read_lock(Path("failsoft.lock"))
+        (folder / "results.json").write_text('{"right":94}')
+        said = run("ledger", "approve", "--why", "94 of 95", "--person", "a.smith", "--report", "results.json")
+        assert said == f"approved: lock {lock.digest} (record 5)\n"
+        (told,) = recorded("approval.recorded")
+        report = sha256(b'{"right":94}').hexdigest()
+        assert (told["lock_sha256"], told["report_sha256"]) == (lock.digest, report)
+        assert (told["person"], told["why"]) == ("a.smith", "94 of 95")
+        with read("shop.db") as reader:
+            assert reader.artifact(report) == ("application/json", b'{"right":94}')
+        assert "told by a.smith 94 of 95" in run("log", "shop.db", "--reviewer", "a.smith")
+
+    def test_takes_another_lock_and_no_report(self, folder: Path) -> None:
+        (folder / "failsoft.lock").rename("next.lock")
+        run("ledger", "approve", "--why", "looked through", "--lock", "next.lock")
+        (told,) = recorded("approval.recorded")
+        assert told["person"] == getpass.getuser()
+        assert "report_sha256" not in told
+
+    def test_of_what_kind_a_report_is_may_be_unknown(self, folder: Path) -> None:
+        (folder / "results").write_bytes(b"\0")
+        run("ledger", "approve", "--why", "w", "--report", "results")
+        with read("shop.db") as reader:
+            assert reader.artifact(sha256(b"\0").hexdigest()) == ("application/octet-stream", b"\0")
+
+    def test_what_cannot_be_approved_is_told(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert "reason must be given" in run("ledger", "approve", "--why", "", code=1)
+        assert "a person" in run("ledger", "approve", "--why", "w", "--person", "\n", code=1)
+        assert "there is no lock" in run("ledger", "approve", "--why", "w", "--lock", "nowhere.lock", code=1)
+        assert "nowhere.csv: can't be read: No such file" in run(
+            "ledger", "approve", "--why", "w", "--report", "nowhere.csv", code=1
+        )
+        monkeypatch.setattr(locking, "MAX_REPORT", 2 << 20)
+        (folder / "large").write_bytes(bytes((2 << 20) + 1))
+        assert "has more than 2 MiB: give a summary" in run(
+            "ledger", "approve", "--why", "w", "--report", "large", code=1
+        )
+        (folder / "large").write_bytes(bytes(2 << 20))
+        assert recorded("approval.recorded") == []
+        run("ledger", "approve", "--why", "w", "--report", "large")
+        assert "--why" in run("ledger", "approve", code=64)
