@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_merkle import VECTORS, vectors
 
+from failsoft.ledger.format import canonical
 from failsoft.ledger.format.canonical import MAX_BYTES, ProfileError, dump, read, real
 
 keys = st.text("ABCxyz019_.-", min_size=1, max_size=64)
@@ -157,8 +158,23 @@ def test_a_float_that_is_not_finite_is_refused(value: float) -> None:
 
 
 def test_hostile_keys_do_not_grow_the_memory_without_end() -> None:
+    long = {f"k{number:02}": number for number in range(33)}
+    for _ in range(2):
+        assert read(dump(long)) == long
+    assert tuple(long) not in canonical._shapes
     for number in range(3000):
         read(dump({f"key-{number}": 1}))
-    from failsoft.ledger.format import canonical
+    assert len(canonical._shapes) <= canonical._SHAPES_KEPT
+    with pytest.raises(ProfileError, match="canonical"):  # also of keys that aren't remembered any more
+        read(b'{"key-2":1,"key-1":1}')
+    assert dump({"key-2": 1, "key-1": 1}) == b'{"key-1":1,"key-2":1}'
 
-    assert len(canonical._keys_seen) <= canonical._KEYS_KEPT
+
+@pytest.mark.parametrize(
+    "body", [b'{"b":1,"a":1}', b'{"a":{"d":1,"c":1}}', b'{"a":[[{"d":1,"c":1}]]}', b'{"a":1,"B":1}']
+)
+def test_keys_out_of_order_are_refused_however_often_they_come(body: bytes) -> None:
+    for _ in range(2):
+        with pytest.raises(ProfileError, match="canonical"):
+            read(body)
+        assert json.loads(dump(json.loads(body))) == json.loads(body)

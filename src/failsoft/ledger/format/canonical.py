@@ -3,15 +3,17 @@
 The profile: objects, arrays, strings, booleans, integers up to 2^53 - 1 either way. No floats (a finite one is stored
 as its ``repr``), no ``null`` and no empty lists (an absent thing is an absent key); keys of 1-64 characters from
 ``[A-Za-z0-9_.-]``; nested at most 32 deep; valid Unicode. Within it, the standard library's sorted compact dump equals
-RFC 8785, and a document has exactly one encoding: so a reader re-dumps and demands the same bytes.
+RFC 8785, and a document has exactly one encoding: so a reader re-dumps and demands the same bytes. It does so in the order
+that it found, which is quicker than to sort anew, and looks whether that's the right one.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from typing import Any, cast
+
+from pydantic_core import from_json, to_json
 
 MAX_BYTES = 61_440
 """Cap of a record's bytes: C2SP tlog-tiles entry bundles hold at most 65,535 bytes each."""
@@ -20,8 +22,10 @@ MAX_INTEGER = 2**53 - 1
 MAX_DEPTH = 32
 
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_keys_seen: set[str] = set()
-_KEYS_KEPT = 1024  # a hostile ledger must not grow the memory of keys
+_shapes: dict[tuple[str, ...], bool] = {}
+"""Keys of objects that were found to be well-formed, and whether they're in order: a ledger has few such shapes."""
+
+_SHAPES_KEPT, _SHAPE_LONGEST = 512, 32  # a hostile ledger must not grow their memory
 
 
 class ProfileError(ValueError):
@@ -31,7 +35,6 @@ class ProfileError(ValueError):
 _encode = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
 ).encode
-_decode = json.JSONDecoder().decode
 
 
 def dump(document: dict[str, Any], limit: int = MAX_BYTES) -> bytes:
@@ -44,7 +47,7 @@ def dump(document: dict[str, Any], limit: int = MAX_BYTES) -> bytes:
     Raises:
         ProfileError: it's outside the profile, or longer than that.
     """
-    _check_object(document, 1)
+    _check_object(document, 1, ordered=False)
     try:
         body = _encode(document).encode()
     except UnicodeEncodeError:
@@ -63,19 +66,15 @@ def read(body: bytes) -> dict[str, Any]:
     if len(body) > MAX_BYTES:
         raise ProfileError(f"{len(body)} bytes, more than {MAX_BYTES}")
     try:
-        # A repeated key loses its first value here, so the re-dump below differs: no hook is needed to see it.
-        document = _decode(body.decode())
-    except (ValueError, RecursionError):
+        document = from_json(body, cache_strings="keys")
+    except ValueError:
         raise ProfileError("not JSON in UTF-8") from None
     if type(document) is not dict:
         raise ProfileError("not an object")
     whole = cast("dict[str, Any]", document)
-    _check_object(whole, 1)
-    try:
-        same = _encode(whole).encode() == body
-    except UnicodeEncodeError:
-        raise ProfileError("text that is not valid Unicode") from None
-    if not same:
+    _check_object(whole, 1, ordered=True)
+    # A repeated key has lost its first value by now, and other spellings are gone: the bytes wouldn't be these.
+    if to_json(whole) != body:
         raise ProfileError("not in canonical form")
     return whole
 
@@ -103,22 +102,30 @@ def real(value: float) -> str:
     return repr(float(value))
 
 
-def _check_object(document: dict[str, Any], depth: int) -> None:
+def _check_object(document: dict[str, Any], depth: int, *, ordered: bool) -> None:
+    """Is it of the profile? `ordered`: and are its keys in order, and those of all objects in it?"""
     if depth > MAX_DEPTH:
         raise ProfileError(f"nested deeper than {MAX_DEPTH}")
-    for key, value in document.items():
-        if key not in _keys_seen:
-            _check_key(key)
+    keys = tuple(document)
+    in_order = _shapes.get(keys)
+    if in_order is None:
+        in_order = _in_order(keys)
+    if ordered and not in_order:
+        raise ProfileError("not in canonical form")
+    for value in document.values():
         kind = value.__class__
         if kind is str or kind is bool:
             continue
         if kind is dict:
-            _check_object(value, depth + 1)
-        else:
-            _check_other(value, depth)
+            _check_object(value, depth + 1, ordered=ordered)
+        elif kind is not int or not -MAX_INTEGER <= value <= MAX_INTEGER:
+            _check_list(value, depth + 1, ordered=ordered)
 
 
-def _check_list(items: Sequence[Any], depth: int) -> None:
+def _check_list(items: Any, depth: int, *, ordered: bool) -> None:
+    """A list of the profile, or nothing that may be there."""
+    if items.__class__ is not list:
+        raise ProfileError(_refused(items))
     if depth > MAX_DEPTH:
         raise ProfileError(f"nested deeper than {MAX_DEPTH}")
     if not items:
@@ -128,24 +135,20 @@ def _check_list(items: Sequence[Any], depth: int) -> None:
         if kind is str or kind is bool:
             continue
         if kind is dict:
-            _check_object(each, depth + 1)
-        else:
-            _check_other(each, depth)
+            _check_object(each, depth + 1, ordered=ordered)
+        elif kind is not int or not -MAX_INTEGER <= each <= MAX_INTEGER:
+            _check_list(each, depth + 1, ordered=ordered)
 
 
-def _check_other(value: Any, depth: int) -> None:
-    """An integer or a list inside something at this depth, or nothing that may be there."""
-    kind = value.__class__
-    if kind is list:
-        _check_list(value, depth + 1)
-    elif kind is not int:
-        raise ProfileError(f"a value of type {kind.__name__}")
-    elif not -MAX_INTEGER <= value <= MAX_INTEGER:
-        raise ProfileError("an integer beyond 2^53 - 1")
+def _refused(value: Any) -> str:
+    return "an integer beyond 2^53 - 1" if value.__class__ is int else f"a value of type {value.__class__.__name__}"
 
 
-def _check_key(key: Any) -> None:
-    if type(key) is not str or _KEY.fullmatch(key) is None:
+def _in_order(keys: tuple[Any, ...]) -> bool:
+    """Are these keys, which must be well-formed, in order?"""
+    if any(type(each) is not str or _KEY.fullmatch(each) is None for each in keys):
         raise ProfileError("a key that is not 1 to 64 of A-Z a-z 0-9 _ . -")
-    if len(_keys_seen) < _KEYS_KEPT:
-        _keys_seen.add(key)
+    in_order = list(keys) == sorted(keys)
+    if len(_shapes) < _SHAPES_KEPT and len(keys) <= _SHAPE_LONGEST:
+        _shapes[keys] = in_order
+    return in_order
