@@ -20,7 +20,7 @@ from rich.progress import Progress, TaskID
 from typer.testing import CliRunner, Result
 
 import failsoft
-from failsoft import Capability, Isolation
+from failsoft import Capability, Isolation, Required
 from failsoft.cli import keeping
 from failsoft.cli.app import app
 from failsoft.context import Case
@@ -49,6 +49,15 @@ WHY = ("--why", "letter of 2026-11-02")
 
 class Rate(Capability[str, int]):
     """Rate."""
+
+    def fallback(self, request: str) -> int:
+        return len(request)
+
+
+class Reviewed(Capability[str, int]):
+    """Rate, and have it looked at."""
+
+    review = Required()
 
     def fallback(self, request: str) -> int:
         return len(request)
@@ -150,6 +159,22 @@ def test_what_is_over_is_pruned_and_it_says_where_it_stops() -> None:
     run("event", "--case", "T-18", "--event", "closed", "--on", "2001-02-03", *WHY)
     found = json.loads(run("prune", *until, *WHY, "--json").stdout)
     assert (found["records"], found["finished"]) == (2, True)
+
+
+def test_a_pruning_may_need_a_second_person_and_says_which_answers_wait(folder: Path) -> None:
+    (folder / "failsoft.toml").write_text(CONFIG + "approval = true\n")
+    with Isolation.from_file("failsoft.toml", capabilities=[Reviewed]) as isolation:
+        with failsoft.context(case=Case("T-17", "letter")):
+            isolation[Reviewed].sync("a bolt")
+    for case in ("T-17", "T-18"):
+        run("event", "--case", case, "--event", "closed", "--on", "2001-02-03", *WHY)
+    until = ("--until", "2099-01-01", *WHY, "--person", "jdoe")
+    assert "nothing is destroyed unless a second person agrees (--approved-by)" in told(run("prune", *until, code=1))
+    said = lines("prune", *until, "--approved-by", "mfrank")
+    assert said[1] == "1 of their answers waited for a person: nobody decides about these any more"
+    fields = last(Kind.RECORD_PRUNED)
+    assert (fields["person"], fields["approved_by"]) == ("jdoe", "mfrank")
+    assert verify("x.db").exit_code == 0
 
 
 def test_a_pruning_that_a_reader_kept_open_says_so() -> None:

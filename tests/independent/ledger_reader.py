@@ -14,6 +14,7 @@ from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
+from datetime import date
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
@@ -107,6 +108,13 @@ def text(value: object) -> str:
     return str(value)
 
 
+def is_day(value: str) -> bool:
+    try:
+        return date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        return False
+
+
 def is_name(value: object) -> bool:
     return (
         isinstance(value, str)
@@ -170,19 +178,20 @@ class Keys:
 
     def __init__(self, path: Path, payload_key: bytes, origin: str) -> None:
         self.path, self.payload_key, self.origin = path, payload_key, origin
-        self.lines: dict[str, tuple[str, str, bytes | None, str]] = {}
+        self.lines: dict[str, tuple[str, str, bytes | None, str, str]] = {}
         self.usable = True
+        self.unopened = 0
         if not path.exists():
             return
         try:
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
                 (mark,) = connection.execute("PRAGMA application_id").fetchone()
                 demand(mark == 0x4653444B)
-                for dek, scope, scope_id, wrapped, state in connection.execute(
-                    "SELECT dek, scope, scope_id, wrapped, state FROM ledger_dek"
+                for dek, scope, scope_id, wrapped, state, kek in connection.execute(
+                    "SELECT dek, scope, scope_id, wrapped, state, kek FROM ledger_dek"
                 ):
                     demand(isinstance(dek, bytes) and isinstance(scope, str) and isinstance(scope_id, str))
-                    self.lines[dek.hex()] = (scope, scope_id, wrapped, state)
+                    self.lines[dek.hex()] = (scope, scope_id, wrapped, state, kek)
         except (sqlite3.Error, Bad):
             self.usable = False
             self.lines = {}
@@ -191,12 +200,16 @@ class Keys:
         return {dek for dek, line in self.lines.items() if line[3] == "shredded"}
 
     def key(self, dek: str) -> bytes | None:
-        scope, scope_id, wrapped, _ = self.lines.get(dek, ("", "", None, ""))
+        scope, scope_id, wrapped, state, kek = self.lines.get(dek, ("", "", None, "", ""))
         if wrapped is None:
+            self.unopened += state != "shredded"
             return None
         parts = [each.encode() for each in (self.origin, dek, scope, scope_id)]
         additional = b"failsoft/dek/v1\0" + b"".join(len(each).to_bytes(4, "big") + each for each in parts)
-        return opened(self.payload_key, wrapped[:12], wrapped[12:], additional)
+        found = opened(self.payload_key, wrapped[:12], wrapped[12:], additional)
+        demand(found is not None or kek != sha256(b"failsoft/kek/v1\0" + self.payload_key).hexdigest()[:16])
+        self.unopened += found is None
+        return found
 
 
 class Examination:
@@ -387,6 +400,8 @@ class Examination:
             verifier_key(said["to"])
         elif kind in ("config.activated", "lock.changed", "approval.recorded"):
             self.configuration(said)
+        elif kind == "case.event":
+            demand(is_day(text(said["date"])))
         elif kind == "payload.erased":
             demand(
                 all(map(is_dek, listed(said.get("deks", [])))) and all(map(is_hash, listed(said.get("digests", []))))
@@ -590,6 +605,7 @@ class Examination:
         shredded = set() if keys is None else keys.shredded()
         self.expect(not shredded - erased, "a key was destroyed, and no record says so")
         self.expect(keys is None or keys.usable, "the file of keys can't be used", 2)
+        self.expect(keys is None or not keys.unopened, "the file of keys lacks some", 2)
         unfinished = {each for each in erased if len(each) == 64 and bytes.fromhex(each) in kept} | (erased & in_use)
         unfinished |= set() if keys is None else (erased & keys.lines.keys()) - shredded
         self.expect(not unfinished, "an erasure isn't finished", 2)

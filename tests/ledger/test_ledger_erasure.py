@@ -69,6 +69,13 @@ def erased(place: Location, case: str = CASE, **options: Any) -> Erased:
     return erase(acting(place), case, **{"basis": "GDPR 17", "person": "u-7", **options})
 
 
+def file_of(*records: dict[str, Any]) -> CaseFile:
+    found = CaseFile()
+    for each in records:
+        found.add(each)
+    return found
+
+
 def bytes_of(folder: Path) -> bytes:
     return b"".join(each.read_bytes() for each in folder.iterdir() if each.is_file())
 
@@ -569,11 +576,32 @@ class TestRetention:
         assert Retention().forbids(CaseFile(), 0) is None
         assert Retention().ends(CaseFile()) is None
 
+    @pytest.mark.parametrize("kind", ["call.started", "call.completed", "call.amended"])
+    def test_a_call_whose_case_is_of_no_kind_is_of_the_default_class_whatever_comes_later(self, kind: str) -> None:
+        rules = Retention(kinds={"letter": "eu-ai-act-log"}, default="contractor")
+        plain, letter = {"id": CASE}, {"id": CASE, "kind": "letter"}
+        for records in (
+            [{"type": kind, "case": plain}, {"type": "call.started", "case": letter}],
+            [{"type": "call.started", "case": letter}, {"type": kind, "case": plain}],
+        ):
+            assert "FAR 4.703" in str(rules.forbids(file_of(*records), 0))
+
+    @pytest.mark.parametrize("kind", ["call.orphaned", "payload.erased", "review.recorded", "case.event"])
+    def test_what_is_said_of_a_case_from_outside_names_no_kind_and_brings_no_class(self, kind: str) -> None:
+        rules = Retention(kinds={"letter": "eu-ai-act-log"}, default="contractor")
+        told = {"type": kind, "case": {"id": CASE}, "date": "2026-01-01", "event": "closed"}
+        started = {"type": "call.started", "case": {"id": CASE, "kind": "letter"}}
+        assert rules.forbids(file_of(started, told), 0) is None
+        assert "FAR 4.703" in str(rules.forbids(file_of(told), 0))
+
+    def test_a_call_of_no_case_brings_no_class(self) -> None:
+        assert file_of({"type": "call.started"}).kinds == set()
+
     def test_a_hold_that_is_lifted_twice_was_lifted_once(self) -> None:
         lifted = {"type": "legal_hold.cleared", "person": "u-7"}
         hold_set = {"type": "legal_hold.set", "person": "u-9", "why": "claim 12"}
-        assert CaseFile.of([lifted, hold_set]).holds == [("u-9", "claim 12")]
-        assert CaseFile.of([hold_set, lifted, lifted]).holds == []
+        assert file_of(lifted, hold_set).holds == [("u-9", "claim 12")]
+        assert file_of(hold_set, lifted, lifted).holds == []
 
     def test_a_case_of_several_kinds_is_held_to_all_of_them(self) -> None:
         rules = Retention(kinds={"letter": "contract-file", "contract": "contractor", "claim": "investigation"})
@@ -616,7 +644,9 @@ class TestRetention:
         wrote(place, CONTEXT, "c1")
         rules = Retention({"strict": RetentionClass("closed", 1, approval=True)}, default="strict")
         for dry_run in (True, False):
-            with pytest.raises(ErasureRefused, match=r"class strict nothing is erased unless a second person agrees"):
+            with pytest.raises(
+                ErasureRefused, match=r"class strict nothing is destroyed unless a second person agrees"
+            ):
                 erased(place, retention=rules, dry_run=dry_run)
             with pytest.raises(ErasureRefused, match="u-7 can't agree with themselves"):
                 erased(place, retention=rules, approved_by="u-7", dry_run=dry_run)
@@ -662,7 +692,7 @@ class TestRetention:
         assert erased(place, retention=rules).payloads == 4
         assert verify(place).exit_code == 0
         with read(place) as reader:
-            case = CaseFile.of(each.fields for each in reader.records(case=CASE))
+            case = file_of(*(each.fields for each in reader.records(case=CASE)))
         assert (case.kinds, case.events) == ({"solicitation"}, {"final-payment": date(2001, 1, 1)})
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -14,25 +16,30 @@ from attrs import evolve
 from ledgers import SystemClock, completed, ledger_at, rows, settled, started
 from signing import KEY as LOG_KEY
 from signing import attack, signing_in
+from tests.logs import Log
 from tests.postgres_server import PostgresServer
 
 from failsoft.context import CallContext, Case
-from failsoft.core.effects import Recorded
-from failsoft.core.evidence import LegalHold
+from failsoft.core.effects import Recorded, Ticket
+from failsoft.core.evidence import Act, CallAmended, LegalHold, PersonActed
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.acts import pruning as pruning_module
 from failsoft.ledger.acts.copying import copy
-from failsoft.ledger.acts.erasure import Acting, ErasureRefused, happened, hold
+from failsoft.ledger.acts.erasure import Acting, ErasureRefused, erase, happened, hold
 from failsoft.ledger.acts.pruning import Pruned, prune
 from failsoft.ledger.acts.retention import Retention, RetentionClass
 from failsoft.ledger.checkpoints.publishing import SECOND
 from failsoft.ledger.location import InDatabase, InFile, Location
 from failsoft.ledger.read import read
 from failsoft.ledger.reading.attest import attest
+from failsoft.ledger.records.record import Built
+from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.sqlite.store import LedgerFile, connect
 from failsoft.ledger.store import PRUNE
 from failsoft.ledger.verify import verify
+from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.postgres_address import Address
+from failsoft.review import Decision, ReviewNeed
 
 RULES = Retention({"short": RetentionClass("closed", 10)}, default="short")
 FAR = "9999-01-01T00:00:00.000000Z"
@@ -661,3 +668,273 @@ class TestTampering:
         body = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
         attack(file.path, ("UPDATE ledger_record SET body = ? WHERE type = 'record.pruned'", (body,)))
         assert "of other records that they were pruned" in " ".join(verify(file).summary())
+
+
+NO_CASE = CallContext()
+
+
+def over(ledger: StoredLedger, name: str, context: CallContext = NO_CASE, need: ReviewNeed | None = None) -> Ticket:
+    """A call that has ended, and its end."""
+    begin = ledger.submit(started(name, context=context))
+    end = ledger.submit(completed(begin, name, context=context, review=need))
+    assert isinstance(settled(end), Recorded)
+    return end
+
+
+def decide(place: Location, call_id: str, act: Act, decision: Decision | None) -> None:
+    with read(place) as reader:
+        end = reader.call(call_id)[1]
+    shown = next(each["digest"] for each in end.fields["commitments"] if each["path"] == "response")
+    said = ("m.smith", "completed", end.leaf, None, None, decision, shown, False, None, b"because")
+    ledger = ledger_at(place, clock=SystemClock())
+    ledger.open()
+    settled(ledger.submit(PersonActed(act, call_id, "classify-item", "1", Case("a", "letter"), (), *said)))
+    ledger.close()
+
+
+class TestWhileTheApplicationRuns:
+    """It's killed afterwards, and what it left behind is seen to by the next process."""
+
+    def test_what_is_taken_out_of_a_running_process_hinders_nobody_when_it_is_killed(self, place: Location) -> None:
+        running = ledger_at(place, clock=SystemClock())
+        running.open()
+        for name in ("c1", "c2"):
+            over(running, name)
+        settled(running.submit(started("left", context=CallContext())))
+        assert pruned(place, caseless=True, retention=ANY).records == 4
+        running._appender.abandon()  # what the kernel does when a process is killed
+        wrote(place, "")
+        with read(place) as reader:
+            assert [each.call_id for each in reader.records("call.orphaned")] == ["left"]
+        assert verify(place).exit_code == 0
+        running.close()
+
+    def test_a_call_whose_end_is_gone_already_was_over(self, place: Location, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A pruning takes records out from the end on. Interrupted, it leaves beginnings."""
+        running = ledger_at(place, clock=SystemClock())
+        running.open()
+        for name in ("c1", "c2"):
+            over(running, name)
+        store = "sqlite" if isinstance(place, InFile) else "postgres"
+        with monkeypatch.context() as patched:
+            ends = PRUNE.replace("seq BETWEEN", "seq > 3 AND seq BETWEEN")
+            patched.setattr(f"failsoft.ledger.{store}.store.PRUNE", ends)
+            pruned(place, caseless=True, retention=ANY)
+        with read(place) as reader:
+            assert [each.index for each in reader.records() if each.body is None] == [4, 5]
+        running._appender.abandon()
+        wrote(place)
+        with read(place) as reader:
+            assert not list(reader.records("call.orphaned"))
+        assert pruned(place, caseless=True, retention=ANY).records == 2
+        assert verify(place).exit_code == 0
+        running.close()
+
+    def test_a_batch_that_was_taken_out_since_is_known_to_have_arrived(self, place: Location) -> None:
+        """Its acknowledgement was lost, and it waited somewhere."""
+        sent: list[Sequence[Built]] = []
+        ledger = ledger_at(place, clock=SystemClock())
+        ledger.open()
+        append = ledger._appender.store.append
+        ledger._appender.store.append = lambda batch, **more: (sent.append(batch), append(batch, **more))[1]  # type: ignore[method-assign]
+        over(ledger, "c1")
+        ledger.close()
+        (batch,) = [each for each in sent if each[0].call_id == "c1"]
+        assert pruned(place, caseless=True, retention=ANY).records == 2
+        store = place.store()
+        store.open(list)
+        try:
+            assert store.append(batch, doubtful=True) == 2
+        finally:
+            store.close()
+        assert verify(place).exit_code == 0
+
+
+ANY = Retention()
+
+
+class TestMeanwhile:
+    def test_a_case_that_is_to_be_kept_after_all_stops_what_was_begun(
+        self, file: InFile, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wrote(file, "a")
+        closed(file, "a")
+        with monkeypatch.context() as patched:
+            patched.setattr(LedgerFile, "prune", lambda *_: (_ for _ in ()).throw(OSError("the machine stopped")))
+            with pytest.raises(LedgerInvalid, match="run it again"):
+                pruned(file)
+        closed(file, "a", day=datetime.now(UTC).date().isoformat())
+        with pytest.raises(ErasureRefused, match=r"'a' is to be kept until .*: nothing more is taken out as long as"):
+            pruned(file)
+        assert rows(file.path, "SELECT count(*) FROM ledger_record WHERE body IS NULL") == [(0,)]
+
+    @pytest.mark.parametrize("meanwhile", ["event", "kind"])
+    def test_a_case_that_is_to_be_kept_since_a_moment_ago(
+        self, file: InFile, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+    ) -> None:
+        wrote(file, "a")
+        closed(file, "a")
+        rules = Retention({**RULES.classes, "long": RetentionClass("closed", 99_999)}, {"claim": "long"}, "short")
+        record = Acting.record
+
+        def comes_between(self: Acting, *records: Any) -> list[int]:
+            monkeypatch.setattr(Acting, "record", record)
+            if meanwhile == "event":
+                closed(file, "a", day=datetime.now(UTC).date().isoformat())
+            else:
+                ledger = ledger_at(file, clock=SystemClock())
+                ledger.open()
+                settled(ledger.submit(started("late", context=CallContext(Case("a", "claim")))))
+                ledger.close()
+            return record(self, *records)
+
+        monkeypatch.setattr(Acting, "record", comes_between)
+        with pytest.raises(
+            ErasureRefused, match=r"'a' is to be kept until .* \(since a moment ago\): nothing was taken"
+        ):
+            pruned(file, retention=rules)
+        assert rows(file.path, "SELECT count(*) FROM ledger_record WHERE body IS NULL") == [(0,)]
+
+
+class TestManyProcesses:
+    def test_each_pruning_names_those_that_it_takes_from(
+        self, place: Location, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However many wrote before: a log may be pruned for years."""
+        monkeypatch.setattr(pruning_module, "EMITTERS", 2)
+        for number in range(4):
+            wrote(place, f"case-{number}")
+            closed(place, f"case-{number}")
+            assert pruned(place).records == 2
+        with read(place) as reader:
+            told = [each.fields for each in reader.records("record.pruned")]
+        assert [len(each["emitters"]) for each in told] == [1, 1, 1, 1]
+        assert [each["first"] for each in told] == [1, 1, 1, 1]
+        assert verify(place).exit_code == 0
+
+    def test_one_that_goes_on_is_named_by_its_later_numbers(self, file: InFile) -> None:
+        ledger = ledger_at(file, clock=SystemClock())
+        ledger.open()
+        for name in ("c1", "c2"):
+            over(ledger, name)
+            pruned(file, caseless=True, retention=ANY)
+        ledger.close()
+        with read(file) as reader:
+            told = [each.fields["emitters"][0] for each in reader.records("record.pruned")]
+        assert [(each["first"], each["last"]) for each in told] == [(1, 2), (3, 4)]
+        assert verify(file).exit_code == 0
+
+    def test_whom_a_later_pruning_names_is_no_matter_of_an_earlier_one(self, file: InFile) -> None:
+        """Each is held to the records between where the one before it ended and its own end."""
+        for name in ("a", "b"):
+            wrote(file, name)
+            closed(file, name)
+            pruned(file)
+        attack(
+            file.path, "UPDATE ledger_record SET emitter = lower(hex(randomblob(16))) WHERE body IS NULL AND seq > 6"
+        )
+        assert verify(file).exit_code == 1
+
+
+class TestTwoPersons:
+    RULES = Retention({"short": RetentionClass("closed", 10, approval=True)}, default="short")
+
+    def test_a_class_may_ask_for_a_second_one(self, place: Location) -> None:
+        wrote(place, "a")
+        closed(place, "a")
+        for dry_run in (True, False):
+            for approver, said in (
+                (None, "of the class short nothing is destroyed unless"),
+                ("U-7", "can't agree with"),
+            ):
+                with pytest.raises(ErasureRefused, match=said):
+                    pruned(place, retention=self.RULES, approved_by=approver, dry_run=dry_run)
+        assert pruned(place, retention=self.RULES, approved_by="u-8").records == 2
+        with read(place) as reader:
+            (told,) = reader.records("record.pruned")
+        assert (told.fields["person"], told.fields["approved_by"]) == ("u-7", "u-8")
+        assert verify(place).exit_code == 0
+
+    def test_of_what_stays_none_is_asked_for(self, file: InFile) -> None:
+        rules = Retention(
+            {**RULES.classes, "strict": RetentionClass("closed", 1, approval=True)}, {"claim": "strict"}, "short"
+        )
+        wrote(file, "a")
+        ledger = ledger_at(file, clock=SystemClock())
+        ledger.open()
+        over(ledger, "c9", CallContext(Case("b", "claim")))
+        ledger.close()
+        closed(file, "a")
+        assert pruned(file, retention=rules).records == 2
+
+
+class TestAnswersThatWait:
+    def test_how_many_would_go_is_told(self, file: InFile) -> None:
+        need = ReviewNeed(required=True, policy="always")
+        ledger = ledger_at(file, clock=SystemClock())
+        ledger.open()
+        for name in ("waits", "reviewed", "appealed", "amended", "plain"):
+            end = over(ledger, name, of_case("a"), need if name in ("waits", "reviewed") else None)
+            if name == "amended":
+                got = (name, "classify-item", "1", end, "answered", True, None, of_case("a"), 9, b'{"x":1}', need)
+                settled(ledger.submit(CallAmended(*got)))
+        ledger.close()
+        decide(file, "reviewed", "review", "accepted")
+        decide(file, "appealed", "appeal", None)
+        closed(file, "a")
+        assert pruned(file, dry_run=True).waiting == 3
+        assert pruned(file).waiting == 3
+        assert pruned(file).waiting == 0
+
+    def test_of_those_alone_that_go(self, file: InFile) -> None:
+        wrote(file, "a")
+        ledger = ledger_at(file, clock=SystemClock())
+        ledger.open()
+        over(ledger, "waits", of_case("b"), ReviewNeed(required=True, policy="always"))
+        ledger.close()
+        closed(file, "a")
+        assert pruned(file).waiting == 0
+
+
+class TestWhatNobodyWrites:
+    """Canonical bytes that say anything: verification tells of them, and no act fails by accident."""
+
+    @pytest.mark.parametrize(
+        ("kind", "fields"),
+        [
+            (Kind.PAYLOAD_ERASED, {"basis": "b", "person": "p", "deks": 5}),
+            (Kind.PAYLOAD_ERASED, {"basis": "b", "person": "p", "deks": [{"a": 1}]}),
+            (Kind.CASE_EVENT, {"date": 5, "event": "closed", "person": "p", "why": "w"}),
+            (Kind.CASE_EVENT, {"date": "soon", "event": "closed", "person": "p", "why": "w"}),
+            (Kind.CASE_EVENT, {"date": "20010101", "event": "closed", "person": "p", "why": "w"}),
+            (Kind.CASE_EVENT, {"date": "2001-01-01", "event": ["closed"], "person": "p", "why": "w"}),
+            (Kind.CALL_COMPLETED, {"call_id": "c9", "case": {"id": "a", "kind": ["x"]}}),
+        ],
+    )
+    def test_no_act_stumbles(self, tmp_path: Path, kind: Kind, fields: dict[str, Any]) -> None:
+        log = Log(tmp_path / "x.db")
+        case = {"case": {"id": "a"}}
+        start = log.first.start("c1", 2, **case)
+        log.first.end("c1", 3, start, **case)
+        log.first.tell(kind, 4, **{**case, **fields})
+        place = InFile(log.close())
+        assert verify(place).exit_code == 1
+        for act in (
+            lambda: pruned(place),
+            lambda: erase(
+                acting(place), "a", basis="b", person="p", retention=Retention(RULES.classes, default="short")
+            ),
+            lambda: hold(acting(place), "a", held=True, person="p", why="w"),
+            lambda: hold(acting(place), "a", held=False, person="p", why="w"),
+            lambda: happened(acting(place), "a", event="closed", date=LONG_AGO, person="p", why="w"),
+        ):
+            with suppress(LedgerInvalid, ErasureRefused):
+                act()
+
+    def test_an_event_is_on_a_day(self, file: InFile) -> None:
+        wrote(file, "a")
+        with pytest.raises(LedgerInvalid, match="can't be recorded"):
+            closed(file, "a", day="soon")
+        closed(file, "a", day="20010101")
+        with read(file) as reader:
+            assert [each.fields["date"] for each in reader.records("case.event")] == ["2001-01-01"]

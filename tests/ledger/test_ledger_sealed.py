@@ -7,6 +7,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -160,10 +161,10 @@ class TestWriting:
 
     def test_whoever_lacks_the_key_is_told_so(self, place: InFile, tmp_path: Path) -> None:
         wrote(place, "c1")
-        for other in (
-            InFile(place.path),
-            InFile(place.path, sealing=Sealing(OTHER, keys_of(place))),
-            InFile(place.path, sealing=Sealing(KEY, tmp_path / "nowhere.keys")),
+        for other, code in (
+            (InFile(place.path), 0),
+            (InFile(place.path, sealing=Sealing(OTHER, keys_of(place))), 2),
+            (InFile(place.path, sealing=Sealing(KEY, tmp_path / "nowhere.keys")), 2),
         ):
             with read(other) as reader:
                 digest = reader.call("c1")[0].fields["commitments"][0]["digest"]
@@ -172,8 +173,33 @@ class TestWriting:
                 assert reader.readable(digest) is None
                 assert reader.keeps(digest)
             found = verify(other)
-            assert (found.exit_code, "4 payloads are encrypted" in " ".join(found.summary())) == (0, True)
+            assert (found.exit_code, "4 payloads are encrypted" in " ".join(found.summary())) == (code, True)
+            lacking = ["4 weren't opened" in str(each) for each in found.problems]
+            assert lacking == [True] * (code == 2)
         assert not (tmp_path / "nowhere.keys").exists()
+
+    @pytest.mark.parametrize(
+        ("change", "code", "said"),
+        [
+            ("DELETE FROM ledger_dek", 2, "another payload key wraps them: 4 weren't opened"),
+            ("UPDATE ledger_dek SET kek = '0123456789abcdef', wrapped = zeroblob(60)", 2, "4 weren't opened"),
+            ("UPDATE ledger_dek SET wrapped = zeroblob(60)", 1, "was changed: it doesn't open, and should"),
+            ("UPDATE ledger_dek SET scope_id = 'another'", 1, "was changed: it doesn't open, and should"),
+            ("UPDATE ledger_dek SET wrapped = NULL, state = 'shredded'", 1, "was destroyed, and no record says so"),
+        ],
+    )
+    def test_keys_that_were_taken_away_hide_nothing(self, place: InFile, change: str, code: int, said: str) -> None:
+        """Else whoever can write the file of keys could switch off what's looked for in payloads."""
+        wrote(place, "c1")
+        attack(place.path, "UPDATE ledger_payload SET data = randomblob(length(data))")
+        assert verify(place).exit_code == 1
+        with closing(sqlite3.connect(keys_of(place))) as connection:
+            connection.execute(change)
+            connection.commit()
+        found = verify(place)
+        assert found.exit_code == code
+        assert any(said in str(each) for each in found.problems)
+        assert verify(InFile(place.path)).exit_code == 0  # whoever gives no payload key expects nothing to be opened
 
     def test_a_writer_with_another_payload_key_records_nothing(self, place: InFile) -> None:
         wrote(place, "c1")
@@ -277,7 +303,7 @@ class TestWriting:
         name = vault.key_of("a").name
         vault.close()
         other = Vault(place.sealing, "example.com/another")
-        assert other.find(name) == Kept(name, "a", False, None)
+        assert other.find(name) == Kept(name, "a", shredded=False, key=None, spoilt=True)
         other.close()
 
     def test_a_fork_shares_no_connection(self, place: InFile) -> None:

@@ -34,6 +34,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be destr
 LISTED = 10
 """Cases that a line names."""
 
+Approved = Annotated[str | None, typer.Option(help="Who else agreed, for the record.")]
 Person = Annotated[str | None, typer.Option(help="Who decided; default: your login name.")]
 
 
@@ -59,7 +60,7 @@ def erase_command(
     case: Case,
     why: Annotated[str, typer.Option("--why", help="The reason, for the record.")],
     person: Person = None,
-    approved_by: Annotated[str | None, typer.Option(help="Who else agreed, for the record.")] = None,
+    approved_by: Approved = None,
     owner: Owner = None,
     dry_run: DryRun = False,
     config: Config = CONFIG,
@@ -106,6 +107,7 @@ def prune_command(
     ],
     why: Annotated[str, typer.Option("--why", help="The reason, for the record.")],
     person: Person = None,
+    approved_by: Approved = None,
     caseless: Annotated[bool, typer.Option("--caseless", help="Calls that belong to no case, too.")] = False,
     owner: Owner = None,
     dry_run: DryRun = False,
@@ -125,6 +127,7 @@ def prune_command(
                 until,
                 why=why,
                 person=person or getpass.getuser(),
+                approved_by=approved_by,
                 retention=retention,
                 caseless=caseless,
                 dry_run=dry_run,
@@ -135,6 +138,8 @@ def prune_command(
         where = "" if done.record is None else f" (record {done.record})"
         would = "would be " if dry_run else ""
         print_line(f"{done.records} records of calls {would}taken out, up to record {done.last}{where}")
+        if done.waiting:
+            print_line(f"{done.waiting} of their answers waited for a person: nobody decides about these any more")
         if done.stopped_by:
             print_line(f"no further: {done.stopped_by}")
         if done.cases and not dry_run and acting.location.sealing is not None:

@@ -315,10 +315,11 @@ class RecordsPruned:
     Args:
         first: the place of the first, from 0.
         last: the place of the last.
-        emitters: whose they are, at least one, with the lowest and the highest of their numbers.
+        emitters: whose they are, of those that no earlier pruning took; with the lowest and the highest of their numbers.
         leaves_sha256: SHA-256 (lower-case hex) over the leaves of all records of calls up to there, in order.
         person: who decided.
         why: their reason.
+        approved_by: who else agreed, where that's asked for.
     """
 
     first: int
@@ -327,6 +328,7 @@ class RecordsPruned:
     leaves_sha256: str
     person: str
     why: str
+    approved_by: str | None = None
 
 
 @define(eq=False)

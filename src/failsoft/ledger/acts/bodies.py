@@ -6,8 +6,8 @@ destroyed can't be looked at again: so they decide nothing here, not even which 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from types import NoneType
 
 from attrs import field, frozen
@@ -73,6 +73,18 @@ class Bodies(Reader):
             if leaf_hash(body) == line.leaf:
                 return canonical.read(body)
         raise self.changed(line.index)
+
+    @contextmanager
+    def understood(self, index: int) -> Generator[None, None, None]:
+        """What a record says is made out here: it may be anything, as long as it's canonical.
+
+        Raises:
+            LedgerInvalid: a part of it is missing or of the wrong type.
+        """
+        try:
+            yield
+        except (TypeError, AttributeError, KeyError, ValueError):
+            raise self.changed(index) from None
 
     def changed(self, index: int) -> LedgerInvalid:
         """What's to be raised where a record isn't what it was."""

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from attrs import define, field, frozen
@@ -38,7 +38,7 @@ from failsoft.ledger.checkpoints.publishing import Signing
 from failsoft.ledger.format import canonical
 from failsoft.ledger.keys.vault import Vault
 from failsoft.ledger.location import Location, locate
-from failsoft.ledger.read import Reader, read
+from failsoft.ledger.read import Entry, Reader
 from failsoft.ledger.reading.query import Fields
 from failsoft.ledger.records.draft import draft_of
 from failsoft.ledger.records.schema import Kind
@@ -168,9 +168,10 @@ def hold(acting: Acting, case: str, *, held: bool, person: str, why: str) -> int
         ErasureRefused: the log doesn't know the case, or has no hold on it to be lifted.
         LedgerInvalid: it can't be recorded, or a name can't stand in a record.
     """
-    with read(acting.location) as reader:
-        found = CaseFile.of(_known(reader, case))
-    if not held and not found.holds:
+    with _Log(acting.location) as log:
+        known = _known(log, case)
+        holds = [] if held else log.file_of(known).holds
+    if not held and not holds:
         raise ErasureRefused(f"{acting.location}: there's no hold on the case {case!r} that could be lifted")
     return acting.record(LegalHold(case, held, person, why))[0]
 
@@ -182,8 +183,8 @@ def happened(acting: Acting, case: str, *, event: str, date: str, person: str, w
         ErasureRefused: the log doesn't know the case.
         LedgerInvalid: it can't be recorded, or a name can't stand in a record.
     """
-    with read(acting.location) as reader:
-        _known(reader, case)
+    with _Log(acting.location) as log:
+        _known(log, case)
     return acting.record(CaseEvent(case, event, date, person, why))[0]
 
 
@@ -213,10 +214,14 @@ def erase(
         LedgerInvalid: the ledger can't be read or written.
     """
     location = acting.location
+    try:
+        identifier(case, "a case's id")
+    except ValueError as error:
+        raise LedgerInvalid(f"{location}: it can't be recorded: {error}") from None
     now = acting.clock.time_ns()
     with _Log(location) as log:
         found = log.look(case)
-    forbidden = retention.forbids(found.file, now) or _unapproved(found.file, retention, person, approved_by)
+    forbidden = retention.forbids(found.file, now) or unapproved(found.file, retention, person, approved_by)
     if forbidden is not None:
         raise ErasureRefused(f"{location}: {forbidden}")
     keys = _keys_to_destroy(location, case, found)
@@ -230,8 +235,9 @@ def erase(
     places = acting.record(*records) if records else []
     if places:
         with _Log(location) as log:
-            for fields in log.of_case(case, found.next, places[0] - 1):
-                found.file.add(fields)
+            for index, fields in log.of_case(case, found.next, places[0] - 1):
+                with log.understood(index):
+                    found.file.add(fields)
         forbidden = retention.forbids(found.file, now)
         if forbidden is not None:
             raise ErasureRefused(f"{location}: {forbidden} (since a moment ago): nothing was destroyed, and {BEGUN}")
@@ -247,7 +253,7 @@ def erase(
     return Erased(case, tuple(places), count, len(keys), clear, finished)
 
 
-def _unapproved(case: CaseFile, retention: Retention, person: str, approved_by: str | None) -> str | None:
+def unapproved(case: CaseFile, retention: Retention, person: str, approved_by: str | None) -> str | None:
     """Why the second person's word is missing; None: it's there, or none is asked for."""
     try:
         approver = None if approved_by is None else _plain(approved_by)
@@ -257,7 +263,9 @@ def _unapproved(case: CaseFile, retention: Retention, person: str, approved_by: 
         return f"it can't be recorded: {error}"
     name = None if approver else retention.needs_approval(case)
     return (
-        None if name is None else f"of the class {name} nothing is erased unless a second person agrees (--approved-by)"
+        None
+        if name is None
+        else f"of the class {name} nothing is destroyed unless a second person agrees (--approved-by)"
     )
 
 
@@ -266,9 +274,9 @@ def _plain(name: str) -> str:
     return unicodedata.normalize("NFC", identifier(name, "a person").casefold()).strip()
 
 
-def _known(reader: Reader, case: str) -> list[Fields]:
+def _known(reader: Reader, case: str) -> list[Entry]:
     """The records of a case that the log knows: a mistyped one would be held in another's place."""
-    found = [each.fields for each in reader.records(case=case) if each.body is not None]
+    found = [each for each in reader.records(case=case) if each.body is not None]
     if not found:
         raise ErasureRefused(f"{reader.location}: no record names the case {case!r}: is it written so?")
     return found
@@ -280,21 +288,33 @@ class _Log(Bodies):
     def look(self, case: str) -> _Found:
         """All that's there of a case."""
         found = _Found(self.origin, next=self.end())
-        for fields in self.of_case(case, 0, found.next - 1):
-            found.file.add(fields)
-            if fields["type"] == Kind.PAYLOAD_ERASED:
-                found.told.update((*fields.get("deks", ()), *fields.get("digests", ())))
-                continue
-            dek = fields.get("dek")
-            if dek is not None:
-                found.keys.add(dek)
-            for each in fields.get("commitments", []):
-                if self.keeps(each["digest"]):
-                    (found.clear if dek is None else found.sealed).append(each["digest"])
+        for index, fields in self.of_case(case, 0, found.next - 1):
+            with self.understood(index):
+                self._take(found, fields)
         return found
 
-    def of_case(self, case: str, first: int, last: int) -> Iterator[Fields]:
-        """What the records say that name a case, between two places and at these.
+    def _take(self, found: _Found, fields: Fields) -> None:
+        found.file.add(fields)
+        if fields["type"] == Kind.PAYLOAD_ERASED:
+            found.told.update((*fields.get("deks", ()), *fields.get("digests", ())))
+            return
+        dek = fields.get("dek")
+        if dek is not None:
+            found.keys.add(dek)
+        for each in fields.get("commitments", []):
+            if self.keeps(each["digest"]):
+                (found.clear if dek is None else found.sealed).append(each["digest"])
+
+    def file_of(self, entries: Iterable[Entry]) -> CaseFile:
+        """What these say of their case."""
+        found = CaseFile()
+        for each in entries:
+            with self.understood(each.index):
+                found.add(each.fields)
+        return found
+
+    def of_case(self, case: str, first: int, last: int) -> Iterator[tuple[int, Fields]]:
+        """The records that name a case, between two places and at these: where each stands, and what it says.
 
         Raises:
             LedgerInvalid: a row says that it names another one than its bytes do, or the bytes were changed.
@@ -304,10 +324,12 @@ class _Log(Bodies):
             if line.body is None or (line.case != case and named not in line.body):
                 continue
             fields = self.said(line)
-            if (case_of(fields) == case) is not (line.case == case):
+            with self.understood(line.index):
+                named_in_it = case_of(fields)
+            if (named_in_it == case) is not (line.case == case):
                 raise self.changed(line.index)
             if line.case == case:
-                yield fields
+                yield line.index, fields
 
 
 def _keys_to_destroy(location: Location, case: str, found: _Found) -> set[str]:

@@ -3,7 +3,7 @@
 Theory of operation
 -------------------
 
-    is the log whole?  →  how far?  →  what's there?  →  record.pruned, durable  →  held since?  →  payloads, then records
+    is the log whole?  →  how far?  →  what's there?  →  record.pruned, durable  →  still so?  →  payloads, then records
 
 1. What's taken out is a prefix: the records of all calls up to a place, with what people decided about them, and their
    payloads. Everything else there stays: who wrote, which configuration and keys were in force, what was erased.
@@ -12,7 +12,7 @@ Theory of operation
    event: it's taken out only where that's asked for. A case is that of every record that would go, whatever its type: an end
    whose beginning isn't on record has one too.
 4. It's on record before the first byte is destroyed, and finished by running it again, which records nothing anew. Until
-   then `failsoft verify` says that it isn't. A case that is held by then stops that, too.
+   then `failsoft verify` says that it isn't. A case that is held by then, or is to be kept after all, stops that, too.
 5. What was destroyed can't be looked at again: a pruning of a log that was tampered with would put that on record as its own
    doing. So the log is verified first. What's decided afterwards is decided by the records' bytes, each of which must be
    what its leaf is of: somebody who changes the store meanwhile changes what `record.pruned` is held to.
@@ -25,12 +25,12 @@ from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from failsoft.core.evidence import RecordsPruned
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.acts.bodies import Bodies, case_of
-from failsoft.ledger.acts.erasure import BEGUN, Acting, ErasureRefused, again
+from failsoft.ledger.acts.erasure import BEGUN, Acting, ErasureRefused, again, unapproved
 from failsoft.ledger.acts.retention import CaseFile, Retention
 from failsoft.ledger.reading.query import Fields
 from failsoft.ledger.records.schema import PRUNABLE, Kind
@@ -54,6 +54,7 @@ class Pruned:
         finished: False: a reader kept old pages in use; run it again.
         stopped_by: why it goes no further; empty where the time that was asked for is reached.
         cases: the cases that these records were of. Their keys stay, until each case is erased.
+        waiting: how many of the answers waited for a person still.
     """
 
     last: int
@@ -62,6 +63,7 @@ class Pruned:
     finished: bool
     stopped_by: str
     cases: tuple[str, ...] = ()
+    waiting: int = 0
 
 
 def prune(
@@ -71,6 +73,7 @@ def prune(
     why: str,
     person: str,
     retention: Retention,
+    approved_by: str | None = None,
     caseless: bool = False,
     dry_run: bool = False,
 ) -> Pruned:
@@ -82,6 +85,7 @@ def prune(
         why: the reason, for the record.
         person: who decided, likewise.
         retention: what's to be kept.
+        approved_by: who else agreed, for the record.
         caseless: calls of no case too.
         dry_run: find out what would be taken out, and touch nothing: not finished, and nothing is on record.
 
@@ -92,31 +96,33 @@ def prune(
     location = acting.location
     _refuse_unless_whole(acting)
     today = datetime.fromtimestamp(acting.clock.time_ns() / 1e9, UTC).date()
+    rules = _Rules(retention, today, caseless)
     with _Log(location) as log:
         look = _Look(until, log.told())
         log.look(look)
-        reached, stopped_by = look.reach(_Rules(retention, today, caseless))
+        reached, stopped_by = look.reach(rules)
         told = look.told
         taken = log.taken(max(reached, told), told)
     if not taken.records and not told:
         raise ErasureRefused(f"{location}: nothing may be taken out: {stopped_by or 'there is no call before then'}")
     last = reached if taken.beyond else told  # what was taken out before may still be in the write-ahead log
-    if held := look.held(last):
-        raise ErasureRefused(f"{location}: {held}: nothing more is taken out before it's lifted")
+    if kept := look.kept(last, rules):
+        raise ErasureRefused(f"{location}: {kept}: nothing more is taken out as long as that's so")
+    if missing := look.unapproved(last, retention, person, approved_by):
+        raise ErasureRefused(f"{location}: {missing}")
     if last > told and len(taken.emitters) > EMITTERS:
         raise ErasureRefused(f"{location}: {len(taken.emitters)} processes wrote until then: choose an earlier time")
-    cases = tuple(sorted(taken.cases))
+    done = Pruned(last, taken.records, None, False, stopped_by, tuple(sorted(taken.cases)), look.waiting(last))
     if dry_run:
-        return Pruned(last, taken.records, None, finished=False, stopped_by=stopped_by, cases=cases)
-    place = None
+        return done
     if last > told:
-        (place,) = acting.record(taken.said(last, person, why))
+        (place,) = acting.record(taken.said(last, person, why, approved_by))
+        done = evolve(done, record=place)
         with _Log(location) as log:
             log.look(look)
-        if held := look.held(last):
-            raise ErasureRefused(f"{location}: {held} (since a moment ago): nothing was taken out, and {BEGUN}")
-    finished = _destroy(acting, last, taken.digests)
-    return Pruned(last, taken.records, place, finished, stopped_by, cases)
+        if kept := look.kept(last, rules):
+            raise ErasureRefused(f"{location}: {kept} (since a moment ago): nothing was taken out, and {BEGUN}")
+    return evolve(done, finished=_destroy(acting, last, taken.digests))
 
 
 def _refuse_unless_whole(acting: Acting) -> None:
@@ -178,6 +184,7 @@ class _Call:
     last: int
     over: bool
     cases: tuple[str, ...] = ()
+    waits: bool = False
 
 
 @define
@@ -218,6 +225,7 @@ class _Look:
             call = self._calls[fields["call_id"]] = _Call(index, index, fields["type"] != Kind.CALL_STARTED)
         call.last = index
         call.over = call.over or fields["type"] in _ENDS
+        call.waits = _waits(fields, call.waits)
         if case is not None and case not in call.cases:
             call.cases = (*call.cases, case)
 
@@ -237,11 +245,24 @@ class _Look:
                 stopped_by = f"{stopped_by}; {part}" if stopped_by else part
         return max(last, self.told), stopped_by
 
-    def held(self, last: int) -> str:
-        """Which case until there is held; empty: none is. A hold counts though it came when this had begun."""
+    def kept(self, last: int, rules: _Rules) -> str:
+        """Why a case until there is kept; empty: none is. What came when this had begun counts, too."""
+        whys = (rules.keep(case, found) for case, found in self._until(last) if found.kinds or found.holds)
+        return next((why for why in whys if why is not None), "")
+
+    def unapproved(self, last: int, retention: Retention, person: str, approved_by: str | None) -> str:
+        """Why the second person's word is missing; empty: it's there, or none is asked for."""
+        whys = (unapproved(found, retention, person, approved_by) for _, found in self._until(last))
+        return next((why for why in whys if why is not None), "")
+
+    def waiting(self, last: int) -> int:
+        """How many answers until there wait for a person."""
+        return sum(call.waits for call in self._calls.values() if call.last <= last)
+
+    def _until(self, last: int) -> list[tuple[str, CaseFile]]:
+        """The cases of which something would go, or is going already."""
         cases = {case for case, first in self._firsts().items() if case is not None and first <= last} | self._begun
-        held = next((each for each in sorted(cases) if self._files[each].holds), None)
-        return "" if held is None else f"a legal hold is on the case {held!r}"
+        return [(each, self._files[each]) for each in sorted(cases)]
 
     def _firsts(self) -> dict[str | None, int]:
         """Where the first call of each case begins; None: of those of no case."""
@@ -259,8 +280,8 @@ class _Taken:
     Args:
         records: how many records of calls.
         beyond: how many of them after what was pruned before.
-        emitters: whose they are, with the lowest and highest of their numbers, those included that are gone already.
-        leaves: the SHA-256 over the leaves of all of these.
+        emitters: whose these are, with the lowest and highest of their numbers.
+        leaves: the SHA-256 over the leaves of all of them, those included that were pruned before.
         digests: what those that are still there commit to.
     """
 
@@ -271,16 +292,29 @@ class _Taken:
     digests: list[bytes] = field(factory=list[bytes])
     cases: set[str] = field(factory=set[str])
 
-    def add(self, leaf: bytes, emitter: str, number: int) -> None:
-        """The next record of a call, whether its bytes are gone or not."""
-        self.leaves.update(leaf)
+    def of(self, emitter: str, number: int) -> None:
+        """The next record of a call, which nobody said was pruned."""
+        self.beyond += 1
         low, high = self.emitters.get(emitter, (number, number))
         self.emitters[emitter] = (min(low, number), max(high, number))
 
-    def said(self, last: int, person: str, why: str) -> RecordsPruned:
+    def said(self, last: int, person: str, why: str, approved_by: str | None) -> RecordsPruned:
         """What's put on record."""
         emitters = tuple(sorted((name, *numbers) for name, numbers in self.emitters.items()))
-        return RecordsPruned(1, last, emitters, self.leaves.hexdigest(), person, why)
+        return RecordsPruned(1, last, emitters, self.leaves.hexdigest(), person, why, approved_by)
+
+
+def _waits(fields: Fields, waited: bool) -> bool:
+    """Does an answer wait for a person, after the next record of its call?"""
+    match fields["type"]:
+        case Kind.CALL_COMPLETED | Kind.CALL_AMENDED:
+            return bool(fields.get("review", {}).get("status") == "pending")
+        case Kind.REVIEW_RECORDED | Kind.OVERRIDE_RECORDED:
+            return False
+        case Kind.APPEAL_RECORDED:
+            return True
+        case _:
+            return waited
 
 
 class _Log(Bodies):
@@ -295,7 +329,9 @@ class _Log(Bodies):
         for line in self.lines(look.next):
             look.next = line.index + 1
             if line.body is not None:
-                look.take(line.index, self.said(line))
+                fields = self.said(line)
+                with self.understood(line.index):
+                    look.take(line.index, fields)
 
     def taken(self, last: int, told: int) -> _Taken:
         """What would be gone up to there; it was up to `told`, as the log says."""
@@ -304,14 +340,15 @@ class _Log(Bodies):
             if line.body is None:
                 if line.index > told:
                     raise self.changed(line.index)
-                found.add(line.leaf, line.emitter, line.number)
+                found.leaves.update(line.leaf)
                 continue
             fields = self.said(line)
             if fields["type"] not in PRUNABLE:
                 continue
-            found.add(line.leaf, fields["emitter"], fields["eseq"])
+            found.leaves.update(line.leaf)
             found.records += 1
-            found.beyond += line.index > told
+            if line.index > told:
+                found.of(fields["emitter"], fields["eseq"])
             found.digests += [bytes.fromhex(each["digest"]) for each in fields.get("commitments", [])]
             if (case := case_of(fields)) is not None:
                 found.cases.add(case)

@@ -7,12 +7,13 @@ Rules:
 2. Until that event is on record nobody knows when the period ends: it hasn't.
 3. What a class forbids within its period isn't done by default. A legal hold forbids it whatever the class says.
 4. A case whose records name several kinds is of all their classes: it's kept as long as the longest says (FAR 4.805(b)), and
-   what one of them forbids isn't done. A later record doesn't lift what an earlier one brought with it.
+   what one of them forbids isn't done. A later record doesn't lift what an earlier one brought with it: a call whose case is
+   of no kind brings the default class.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 
@@ -22,6 +23,12 @@ from failsoft.ledger.reading.query import Fields
 from failsoft.ledger.records.schema import Kind
 
 YEAR = 365.25
+
+NO_KIND = ""
+"""Of a case whose kind isn't told: it's of the default class."""
+
+_OF_A_CALL = (Kind.CALL_STARTED, Kind.CALL_COMPLETED, Kind.CALL_AMENDED)
+"""These name all that was said of their case. Others, made from outside, name its identifier alone."""
 
 
 @frozen
@@ -60,7 +67,7 @@ class CaseFile:
     """What the log says of a case, apart from its calls.
 
     Args:
-        kinds: all that its records name.
+        kinds: all that its records name; and `NO_KIND`, where a call's names none.
         events: the latest date of each, whichever was put on record last: an earlier one shortens nothing.
         holds: person and reason of those that stand. Who lifts one lifts one of theirs, if they set any, else the oldest.
     """
@@ -70,19 +77,11 @@ class CaseFile:
     events: dict[str, date] = field(factory=dict[str, date])
     holds: list[tuple[str, str]] = field(factory=list[tuple[str, str]])
 
-    @classmethod
-    def of(cls, records: Iterable[Fields]) -> CaseFile:
-        """From the records of a case, in the order of the log."""
-        found = cls()
-        for fields in records:
-            found.add(fields)
-        return found
-
     def add(self, fields: Fields) -> None:
-        """The next record of the case."""
+        """The next record of the case, in the order of the log."""
         case = fields.get("case", {})
-        if "kind" in case:
-            self.kinds.add(case["kind"])
+        if "kind" in case or ("id" in case and fields["type"] in _OF_A_CALL):
+            self.kinds.add(case.get("kind", NO_KIND))
         self.series = case.get("series", self.series)
         match fields["type"]:
             case Kind.CASE_EVENT:
@@ -117,7 +116,7 @@ class Retention:
         return [(name, self.classes[name]) for name in self._names(case) if name is not None]
 
     def _names(self, case: CaseFile) -> list[str | None]:
-        return list(dict.fromkeys(self.kinds.get(kind, self.default) for kind in sorted(case.kinds) or [""]))
+        return list(dict.fromkeys(self.kinds.get(kind, self.default) for kind in sorted(case.kinds) or [NO_KIND]))
 
     def ends(self, case: CaseFile) -> date | None:
         """When the period ends: the last of them; None where nobody knows of one."""

@@ -178,12 +178,14 @@ class Kept:
 
     Args:
         key: None where it was shredded, or another payload key wraps it.
+        spoilt: our payload key wraps it, as it says, and doesn't open it: somebody changed it.
     """
 
     name: bytes
     case: str
     shredded: bool
     key: CaseKey | None = field(repr=False)
+    spoilt: bool = False
 
 
 class Vault:
@@ -332,12 +334,16 @@ class Vault:
         return next(opened, True) or any(opened)
 
     def _lines(self, connection: sqlite3.Connection, where: str, value: object) -> Iterator[Kept]:
-        query = f"SELECT dek, scope, scope_id, wrapped FROM ledger_dek WHERE {where} ORDER BY rowid"  # noqa: S608 -- our own
+        query = f"SELECT dek, scope, scope_id, wrapped, kek FROM ledger_dek WHERE {where} ORDER BY rowid"  # noqa: S608 -- our own
         return (self._kept(*row) for row in connection.execute(query, (value,)))
 
-    def _kept(self, name: bytes, scope: str, scope_id: str, wrapped: bytes | None) -> Kept:
-        secret = None if wrapped is None else self.sealing.key.unwrap(wrapped, self._aad(name, scope, scope_id))
-        return Kept(name, scope_id, wrapped is None, None if secret is None else CaseKey(name, secret))
+    def _kept(self, name: bytes, scope: str, scope_id: str, wrapped: bytes | None, kek: str) -> Kept:
+        if wrapped is None:
+            return Kept(name, scope_id, shredded=True, key=None)
+        secret = self.sealing.key.unwrap(wrapped, self._aad(name, scope, scope_id))
+        if secret is None:
+            return Kept(name, scope_id, shredded=False, key=None, spoilt=kek == self.sealing.key.id)
+        return Kept(name, scope_id, shredded=False, key=CaseKey(name, secret))
 
     def _aad(self, name: bytes, scope: str, scope_id: str) -> bytes:
         parts = (self._origin, name.hex(), scope, scope_id)

@@ -31,7 +31,19 @@ from failsoft.ledger.postgres.read import Database, failed, lock_of
 from failsoft.ledger.postgres.schema import component, differences, grants, steps
 from failsoft.ledger.records.record import Built
 from failsoft.ledger.records.schema import FORMAT
-from failsoft.ledger.store import OPENING, ORPHANED, PRUNE, AppendFailed, DatabaseFailed, Found, Life, OpenCall, Queries
+from failsoft.ledger.store import (
+    FIND,
+    OPEN_CALLS,
+    OPENING,
+    ORPHANED,
+    PRUNE,
+    AppendFailed,
+    DatabaseFailed,
+    Found,
+    Life,
+    OpenCall,
+    Queries,
+)
 from failsoft.migrations import bring_up
 from failsoft.postgres_address import Address
 
@@ -46,12 +58,6 @@ _RECORD_TYPES = ("int8", "bytea", "bytea", "text", "int8", "text", "text", "text
 _PAYLOAD = "COPY ledger_payload FROM STDIN (FORMAT BINARY)"
 _PAYLOAD_TYPES = ("bytea", "bytea", "bytea", "bytea")
 
-_OPEN_CALLS = """
-SELECT call_id, leaf, capability, case_id FROM ledger_record AS began
-WHERE emitter = ? AND type = 'call.started' AND NOT EXISTS (SELECT 1 FROM ledger_record AS ended
-    WHERE ended.call_id = began.call_id AND ended.type IN ('call.completed', 'call.amended', 'call.orphaned'))
-ORDER BY eseq
-"""
 _LIVE = "SELECT emitter FROM ledger_live WHERE emitter ~ '^[0-9a-f]{32}$'"
 """Whoever may write may write other lines there, too: they're nobody's."""
 
@@ -201,7 +207,7 @@ class LedgerDatabase:
 
     def open_calls(self, emitter: str) -> Iterator[OpenCall]:
         """As any store."""
-        return (OpenCall(*row) for row in self._open_database().execute(_OPEN_CALLS, (emitter,)))
+        return (OpenCall(*row) for row in self._open_database().execute(OPEN_CALLS, (emitter,)))
 
     def is_orphaned(self, call_id: str) -> bool:
         """As any store."""
@@ -409,7 +415,7 @@ def copy_in(database: Database, statement: str, types: Sequence[str], rows: Any)
 
 
 def _find(database: Queries, batch: Sequence[Built]) -> int | None:
-    row = database.execute("SELECT seq FROM ledger_record WHERE rid = ?", (batch[0].rid,)).fetchone()
+    row = database.execute(FIND, (batch[0].emitter, batch[0].eseq, batch[0].leaf)).fetchone()
     return None if row is None else int(row[0])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from failsoft.context import identifier
 from failsoft.core.evidence import CaseEvent, ExportCreated, LedgerTransferred, LegalHold, PayloadErased, RecordsPruned
 from failsoft.ledger.records.record import Draft, Fields
@@ -31,7 +33,8 @@ def hold(record: LegalHold) -> Draft:
 
 def case_event(record: CaseEvent) -> Draft:
     """Something happened with a case."""
-    fields: Fields = {"case": _case(record.case), "date": record.date, "event": identifier(record.event, "an event")}
+    day = date.fromisoformat(record.date).isoformat()
+    fields: Fields = {"case": _case(record.case), "date": day, "event": identifier(record.event, "an event")}
     return Draft(Kind.CASE_EVENT, {**fields, "why": words(record.why), **people(person=record.person)})
 
 
@@ -60,7 +63,7 @@ def pruned(record: RecordsPruned) -> Draft:
         "emitters": [{"emitter": name, "first": first, "last": last} for name, first, last in record.emitters],
         "leaves_sha256": record.leaves_sha256,
         "why": words(record.why),
-        **people(person=record.person),
+        **people(person=record.person, approved_by=record.approved_by),
     }
     return Draft(Kind.RECORD_PRUNED, fields)
 

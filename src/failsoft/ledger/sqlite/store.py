@@ -36,7 +36,7 @@ from failsoft.ledger.records.record import Built
 from failsoft.ledger.records.schema import FORMAT
 from failsoft.ledger.sqlite.look import Look
 from failsoft.ledger.sqlite.schema import APPLICATION_ID, PAGE_SIZE, STATEMENTS, VERSION, differences
-from failsoft.ledger.store import OPENING, ORPHANED, PRUNE, AppendFailed, Found, OpenCall
+from failsoft.ledger.store import FIND, OPEN_CALLS, OPENING, ORPHANED, PRUNE, AppendFailed, Found, OpenCall
 
 Connect = Callable[[str], sqlite3.Connection]
 
@@ -247,14 +247,7 @@ class LedgerFile:
 
     def open_calls(self, emitter: str) -> Iterator[OpenCall]:
         """Calls that this emitter began and that have no end in the log."""
-        rows = self._open_connection().execute(
-            "SELECT call_id, leaf, capability, case_id FROM ledger_record AS began"
-            " WHERE emitter = ? AND type = 'call.started' AND NOT EXISTS (SELECT 1 FROM ledger_record AS ended"
-            " WHERE ended.call_id = began.call_id"
-            " AND ended.type IN ('call.completed', 'call.amended', 'call.orphaned')) ORDER BY eseq",
-            (emitter,),
-        )
-        return (OpenCall(*row) for row in rows)
+        return (OpenCall(*row) for row in self._open_connection().execute(OPEN_CALLS, (emitter,)))
 
     def is_orphaned(self, call_id: str) -> bool:
         """As any store."""
@@ -408,7 +401,7 @@ class LedgerFile:
 
     @staticmethod
     def _find(connection: sqlite3.Connection, batch: Sequence[Built]) -> int | None:
-        row = connection.execute("SELECT seq FROM ledger_record WHERE rid = ?", (batch[0].rid,)).fetchone()
+        row = connection.execute(FIND, (batch[0].emitter, batch[0].eseq, batch[0].leaf)).fetchone()
         return None if row is None else int(row[0])
 
     @staticmethod

@@ -5,7 +5,8 @@ Rules:
 1. Each commitment has its payload, under the key that its record names, unless a record says that it was erased, or that its
    record is being pruned.
 2. A payload hashes to its commitment and is of its path. One that is encrypted, and whose key isn't here, isn't opened: then
-   neither can be told.
+   neither can be told. Whoever gave the payload key expects that: then it's incomplete. A key that this one should open and
+   doesn't was changed.
 3. A key that was destroyed was destroyed by an erasure that's on record, and one that's on record was carried out.
 4. A file of keys that can't be used is told once, and the rest is checked as if it weren't there.
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -56,6 +57,7 @@ class KeptPayloads:
         sum: of the hashes of their digests: that of all that are kept is the same. Python keys it anew in each process, so
             that none can be made to fit.
         sealed: of these, those that couldn't be opened.
+        unopened: of those, the ones that a payload key was given for.
         erased: payloads that are gone, as a record says.
         clear_again: those in clear after others that are encrypted.
     """
@@ -65,12 +67,14 @@ class KeptPayloads:
     count: int = 0
     sum: int = 0
     sealed: int = 0
+    unopened: int = 0
     erased: int = 0
     clear_again: int = 0
     _vault: Vault | None = None
     _sealed_under: Counter[str] = field(factory=Counter[str])
     _unusable: str | None = None
     _missing: dict[str, _Missing] = field(factory=dict[str, "_Missing"])
+    _under: dict[str, list[str]] = field(factory=dict[str, list[str]])
     _erasures: dict[str, int] = field(factory=dict[str, int])
 
     def __attrs_post_init__(self) -> None:
@@ -100,7 +104,7 @@ class KeptPayloads:
             key = bytes.fromhex(named)
             row = self.rows.get(key)
             if row is None:
-                self._missing[named] = _Missing(index, path, dek, prunable)
+                self._miss(named, _Missing(index, path, dek, prunable))
                 continue
             self.count += 1
             self.sum += hash(key)
@@ -108,9 +112,12 @@ class KeptPayloads:
 
     def forget(self, index: int, fields: dict[str, Any]) -> None:
         """An erasure: what was missing until now may be gone by it."""
-        for each in (*fields.get("deks", ()), *fields.get("digests", ())):
-            self._erasures[each] = index
-        self._settle()
+        for dek in fields.get("deks", ()):
+            self._erasures[dek] = index
+            self._gone(self._under.pop(dek, ()))
+        for digest in fields.get("digests", ()):
+            self._erasures[digest] = index
+            self._gone((digest,))
 
     def prune(self, last: int) -> None:
         """A pruning: where it was interrupted, records up to there still commit to what's gone already."""
@@ -119,11 +126,16 @@ class KeptPayloads:
 
     def end(self, report: Report) -> None:
         """No record follows."""
-        self._settle()
         for each in sorted(self._missing.values(), key=attrgetter("index", "path")):
             report(
                 TAMPERED, f"its payload {each.path!r:.40} is missing, and no record says that it was erased", each.index
             )
+        if self.unopened and self._vault is not None:
+            where = self._vault.sealing.path
+            lacking = (
+                f"keys of payloads aren't in {where}, or another payload key wraps them: {self.unopened} weren't opened"
+            )
+            report(INCOMPLETE, lacking, None)
         for name, index in self._erasures.items():
             if not self._is_gone(name) or self._sealed_under[name]:
                 report(INCOMPLETE, "the erasure that it declares isn't finished: run it again", index)
@@ -168,13 +180,20 @@ class KeptPayloads:
         if name is not None:
             kept = self._find(name)
             if kept is None or kept.key is None:
-                self.sealed += 1
+                self._not_opened(path, kept, problem)
                 return
             plain = kept.key.open(data, key, nonce or b"")
         if plain is None or sha256(commitment.TAG + plain).digest() != key:
             problem(f"its payload {path!r:.40} isn't what was committed to")
         elif not commitment.is_for(plain, path):
             problem(f"its payload {path!r:.40} was committed to under another path")
+
+    def _not_opened(self, path: str, kept: Kept | None, problem: Problem) -> None:
+        self.sealed += 1
+        if kept is not None and kept.spoilt:
+            problem(f"the key of its payload {path!r:.40} was changed: it doesn't open, and should")
+        elif self._vault is not None and not (kept is not None and kept.shredded):
+            self.unopened += 1
 
     def _find(self, name: bytes) -> Kept | None:
         return self._asked(lambda vault: vault.find(name))
@@ -190,13 +209,17 @@ class KeptPayloads:
             self.close()
             return None
 
-    def _settle(self) -> None:
-        gone = [
-            digest for digest, each in self._missing.items() if digest in self._erasures or each.dek in self._erasures
-        ]
-        for digest in gone:
-            del self._missing[digest]
-        self.erased += len(gone)
+    def _miss(self, digest: str, payload: _Missing) -> None:
+        if digest in self._erasures or payload.dek in self._erasures:
+            self.erased += 1
+            return
+        self._missing[digest] = payload
+        if payload.dek is not None:
+            self._under.setdefault(payload.dek, []).append(digest)
+
+    def _gone(self, digests: Iterable[str]) -> None:
+        """Payloads that may have been missing until now: they were erased."""
+        self.erased += sum(self._missing.pop(each, None) is not None for each in digests)
 
     def _is_gone(self, name: str) -> bool:
         if len(name) == 64:

@@ -14,6 +14,8 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Callable
 from hashlib import sha256
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 from attrs import define, field
@@ -25,7 +27,9 @@ from failsoft.ledger.store import INCOMPLETE, OF_CALLS, TAMPERED, Source
 Report = Callable[[str], None]
 
 _Bare = tuple[int, int, dict[str, tuple[int, int]]]
-"""First and last place of records without bytes, and the lowest and highest number of each emitter among them."""
+"""First and last place of records without bytes, and the lowest and highest number of each emitter among them. It ends where
+a pruning ends: the next one says whose those after it are.
+"""
 
 
 @define
@@ -44,14 +48,18 @@ class Pruned:
     _unfinished: list[int] = field(factory=list[int])
     _leaves: Any = None
     _due: list[int] = field(factory=list[int])
+    _lasts: frozenset[int] = frozenset()
     _told: dict[int, str] = field(factory=dict[int, str])
+    _supposed: dict[str, list[tuple[int, Callable[[], None]]]] = field(
+        factory=dict[str, list[tuple[int, Callable[[], None]]]]
+    )
 
     def bare(self, index: int, leaf: bytes, emitter: str, number: int) -> None:
         """The next record is without its bytes, and its row says that it was a call's."""
         if self._leaves is None:
             self._begin(index)
         self._add(index, leaf)
-        if self._bares and self._bares[-1][1] == index - 1:
+        if self._bares and self._bares[-1][1] == index - 1 and index - 1 not in self._lasts:
             first, _, numbers = self._bares.pop()
         else:
             first, numbers = index, {}
@@ -96,8 +104,13 @@ class Pruned:
             problem("the records of calls up to where it says aren't those that were there when it was written")
         return last
 
+    def suppose(self, leaf: str, index: int, otherwise: Callable[[], None]) -> None:
+        """A record came late: what it refers to, by its leaf, was pruned before it; told at the end where it wasn't."""
+        self._supposed.setdefault(leaf, []).append((index, otherwise))
+
     def end(self, report: Callable[[int, str, int], None]) -> None:
         """No record follows."""
+        self._look_for_the_supposed()
         for index in self._unfinished:
             report(INCOMPLETE, "the pruning that it declares isn't finished: run it again", index)
         for first, last, _ in self._bares:
@@ -106,6 +119,16 @@ class Pruned:
             self.count -= last - first + 1
 
     # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _look_for_the_supposed(self) -> None:
+        """One look at all, however many came late: no index has leaves."""
+        if self._supposed:
+            for seq, leaf in self.source.stream("SELECT seq, leaf FROM ledger_record WHERE body IS NULL"):
+                name = leaf.hex() if type(leaf) is bytes else ""
+                if name in self._supposed:
+                    self._supposed[name] = [each for each in self._supposed[name] if each[0] < seq]
+        for _, otherwise in sorted(chain(*self._supposed.values()), key=itemgetter(0)):
+            otherwise()
 
     def _begin(self, index: int) -> None:
         """At the first one: which places will be asked about, and the leaves before it."""
@@ -119,6 +142,7 @@ class Pruned:
                 continue  # which is told when its turn comes
             if type(last) is int and last not in self._due:
                 insort(self._due, last)
+        self._lasts = frozenset(self._due)
         before = f"SELECT seq, leaf FROM ledger_record WHERE {OF_CALLS} AND seq < ? ORDER BY seq"  # noqa: S608 -- our own
         for seq, leaf in self.source.stream(before, (index,)):
             self._add(seq, leaf)

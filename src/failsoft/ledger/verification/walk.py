@@ -21,8 +21,8 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
-from functools import lru_cache
+from datetime import date, datetime, timedelta
+from functools import lru_cache, partial
 from hashlib import sha256
 from types import NoneType
 from typing import Any
@@ -248,7 +248,8 @@ class Walk:
         elif kind is Kind.CALL_AMENDED:
             self._amendment(index, fields, problem)
         elif kind in ACTS:
-            check_act(kind, fields, self.source.execute(EARLIER, (fields["call_id"], index)), self._was_pruned, problem)
+            earlier = self.source.execute(EARLIER, (fields["call_id"], index))
+            check_act(kind, fields, earlier, partial(self._unless_pruned, index, problem), problem)
         elif kind is Kind.KEY_ROTATED:
             self._rotation(index, fields, problem)
         elif kind is Kind.CONFIG_ACTIVATED or kind is Kind.LOCK_CHANGED or kind is Kind.APPROVAL_RECORDED:
@@ -259,6 +260,9 @@ class Walk:
     def _of_the_ledger(self, kind: Kind, index: int, leaf: bytes, fields: Fields, problem: Report) -> None:
         if kind is Kind.PAYLOAD_ERASED:
             self._erasure(index, fields)
+        elif kind is Kind.CASE_EVENT:
+            if date.fromisoformat(fields["date"]).isoformat() != fields["date"]:
+                raise ValueError
         elif kind is Kind.RECORD_PRUNED:
             self.payloads.prune(self.pruned.said(index, fields, problem))
         elif kind is Kind.LEDGER_FAILURE:
@@ -284,8 +288,9 @@ class Walk:
         refs = fields.get("refs")
         if started is None:
             named = "" if refs is None else refs["started"]
-            if named and not self._orphaned_by_another(fields, named) and not self._was_pruned(named):
-                problem("its call isn't open: it ended before, or was never started")
+            if named and not self._orphaned_by_another(fields, named):
+                what = "its call isn't open: it ended before, or was never started"
+                self._unless_pruned(self.frontier.size - 1, problem, named, what)
         elif refs is None or refs["started"] != started.leaf.hex():
             problem("it doesn't name the start of its call: ends were exchanged, or the start was")
 
@@ -312,13 +317,14 @@ class Walk:
             (fields["call_id"], index),
         )
         named = "" if refs is None else refs["completed"]
-        if named and named not in [leaf.hex() for (leaf,) in rows] and not self._was_pruned(named):
-            problem("it amends a record that isn't its call's")
+        if named and named not in [leaf.hex() for (leaf,) in rows]:
+            self._unless_pruned(index, problem, named, "it amends a record that isn't its call's")
 
-    def _was_pruned(self, leaf: str) -> bool:
-        """Is this of a record before it without its bytes? Its call was pruned, and this came late."""
-        query = "SELECT 1 FROM ledger_record WHERE body IS NULL AND leaf = ? AND seq < ?"
-        return self.source.execute(query, (bytes.fromhex(leaf), self.frontier.size - 1)).fetchone() is not None
+    def _unless_pruned(self, index: int, problem: Report, leaf: str, what: str) -> None:
+        """A problem, unless that is the leaf of an earlier record without bytes: its call was pruned, and this came late."""
+        if _HEX32.fullmatch(leaf) is None:
+            raise ValueError
+        self.pruned.suppose(leaf, index, partial(problem, what))
 
     def _in_force(self, fields: Fields, problem: Report) -> None:
         """What it names is there: a configuration, a lock, a report about one, the schemas of answers."""

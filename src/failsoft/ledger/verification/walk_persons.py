@@ -46,12 +46,12 @@ def check_act(
     kind: Kind,
     fields: Fields,
     earlier: Iterable[tuple[Any, ...]],
-    was_pruned: Callable[[str], bool],
+    unless_pruned: Callable[[str, str], None],
     problem: Report,
 ) -> None:
     """A review, an override or an appeal, against its call's records before it: type, leaf, body of each.
 
-    Where these were pruned, it came late: `was_pruned` knows a leaf, as hexadecimal digits.
+    Where these were pruned, it came late: `unless_pruned` is told a leaf, as hexadecimal digits, and what's wrong otherwise.
     """
     refs, shown = fields["refs"], fields.get("shown")
     named = [(type_, refs[relation]) for relation, type_ in _RELATIONS.items() if relation in refs]
@@ -63,12 +63,15 @@ def check_act(
         if type_ in ACTS:
             acts.add(leaf.hex())
     if not answers:
-        if len(named) != 1 or not was_pruned(named[0][1]):
-            problem("it's about an answer that isn't its call's: it was moved, or the answer was exchanged")
+        what = "it's about an answer that isn't its call's: it was moved, or the answer was exchanged"
+        if len(named) == 1:
+            unless_pruned(named[0][1], what)
+        else:
+            problem(what)
     elif answers[0] is not None and shown != _response(canonical.read(answers[0])):
         problem("what it says was shown isn't what its call answered")
-    if "former" in refs and refs["former"] not in acts and not was_pruned(refs["former"]):
-        problem("it names a former review, override or appeal that isn't its call's")
+    if "former" in refs and refs["former"] not in acts:
+        unless_pruned(refs["former"], "it names a former review, override or appeal that isn't its call's")
     _decision(kind, fields, problem)
 
 
