@@ -163,9 +163,9 @@ def test_what_is_over_is_pruned_and_it_says_where_it_stops() -> None:
 
 def test_a_pruning_may_need_a_second_person_and_says_which_answers_wait(folder: Path) -> None:
     (folder / "failsoft.toml").write_text(CONFIG + "approval = true\n")
-    with Isolation.from_file("failsoft.toml", capabilities=[Reviewed]) as isolation:
-        with failsoft.context(case=Case("T-17", "letter")):
-            isolation[Reviewed].sync("a bolt")
+    isolation = Isolation.from_file("failsoft.toml", capabilities=[Reviewed])
+    with isolation, failsoft.context(case=Case("T-17", "letter")):
+        isolation[Reviewed].sync("a bolt")
     for case in ("T-17", "T-18"):
         run("event", "--case", case, "--event", "closed", "--on", "2001-02-03", *WHY)
     until = ("--until", "2099-01-01", *WHY, "--person", "jdoe")
