@@ -173,7 +173,8 @@ class Emitter:
         if self._redact is None:
             return data
         data, found = self._redact(data)
-        redacted.update(found)
+        if found:
+            redacted.update(found)
         return data
 
     def _commit(self, draft: Draft, document: Fields, redacted: Counter[str]) -> tuple[Stored, ...]:
