@@ -105,6 +105,9 @@ def test_a_body_outside_the_profile_is_refused(body: bytes) -> None:
         {"a": "\ud800"},
         {"a": "x" * MAX_BYTES},
         {"a": {"b": {"c": {1, 2}}}},
+        [{}],
+        "text",
+        7,
         json.loads('{"a":' + "[" * 32 + "1" + "]" * 32 + "}"),
     ],
 )

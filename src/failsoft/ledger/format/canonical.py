@@ -69,14 +69,11 @@ def read(body: bytes) -> dict[str, Any]:
         document = from_json(body, cache_strings="keys")
     except ValueError:
         raise ProfileError("not JSON in UTF-8") from None
-    if type(document) is not dict:
-        raise ProfileError("not an object")
-    whole = cast("dict[str, Any]", document)
-    _check_object(whole, 1, ordered=True)
+    _check_object(document, 1, ordered=True)
     # A repeated key has lost its first value by now, and other spellings are gone: the bytes wouldn't be these.
-    if to_json(whole) != body:
+    if to_json(document) != body:
         raise ProfileError("not in canonical form")
-    return whole
+    return cast("dict[str, Any]", document)
 
 
 def array(document: dict[str, Any], key: str) -> list[Any]:
@@ -106,6 +103,8 @@ def _check_object(document: dict[str, Any], depth: int, *, ordered: bool) -> Non
     """Is it of the profile? `ordered`: and are its keys in order, and those of all objects in it?"""
     if depth > MAX_DEPTH:
         raise ProfileError(f"nested deeper than {MAX_DEPTH}")
+    if document.__class__ is not dict:
+        raise ProfileError("not an object")
     keys = tuple(document)
     in_order = _shapes.get(keys)
     if in_order is None:
