@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -344,6 +344,52 @@ def test_its_own_keys_are_taken_out_whatever_they_look_like(patterns: bool) -> N
     assert found == {"own-key": 3, **({"aws-access-key": 1} if patterns else {})}
     assert plain.startswith(b'[redacted: own-key] [redacted: own-key] "[redacted: own-key]"')
     assert (b"AKIA" in plain) == (not patterns)
+
+
+AS_WRITTEN = "sk+Zx/91+abc&<DEF>/ghi=="
+
+
+def php(document: object) -> str:
+    return json.dumps(document).replace("/", r"\/")
+
+
+def dotnet(document: object) -> str:
+    text = json.dumps(document)
+    for each in "+&<>=":
+        text = text.replace(each, rf"\u{ord(each):04X}")
+    return text
+
+
+def go(document: object) -> str:
+    text = json.dumps(document)
+    for each in "&<>":
+        text = text.replace(each, rf"\u{ord(each):04x}")
+    return text
+
+
+def by_numbers(document: object) -> str:
+    return re.sub(r"[^\W\d_]", lambda found: rf"\u{ord(found[0]):04x}", json.dumps(document, ensure_ascii=False))
+
+
+@pytest.mark.parametrize("inner", [php, dotnet, go, by_numbers, json.dumps])
+@pytest.mark.parametrize("outer", [php, dotnet, go, json.dumps])
+def test_they_are_found_however_an_encoder_writes_them_and_json_stays_json(
+    inner: Callable[[object], str], outer: Callable[[object], str]
+) -> None:
+    document = {"k": AS_WRITTEN, "é": 1}
+    left = {"k": "[redacted: own-key]", "é": 1}
+    redacting = redactor(lambda: [AS_WRITTEN], patterns=True)
+    plain, found = redacting(inner(document).encode())
+    assert (json.loads(plain), found) == (left, {"own-key": 1})
+    plain, found = redacting(outer({"doc": inner(document)}).encode())
+    assert (json.loads(json.loads(plain)["doc"]), found) == (left, {"own-key": 1})
+    prose = f"It says: {inner(document)}"
+    plain, found = redacting(outer([prose, outer(prose)]).encode())
+    assert found == {"own-key": 2}
+    first, second = json.loads(plain)
+    assert [json.loads(each[9:]) for each in (first, json.loads(second))] == [left, left]
+    plain, found = redacting(f"data: {outer([inner(document)])}\n\n".encode())
+    assert (json.loads(json.loads(plain[6:])[0]), found) == (left, {"own-key": 1})
 
 
 def test_they_are_those_of_the_moment() -> None:
