@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -470,6 +471,29 @@ class Echo(Capability[Asked, str]):
 
     def fallback(self, request: Asked) -> str:
         return request.text
+
+
+def test_of_a_call_no_byte_has_what_follows_the_scheme_in_a_header(tmp_path: Path) -> None:
+    token = "gateway-token-one"
+    adapter = {
+        "provider": "openai-compatible",
+        "base_url": "http://127.0.0.1:9/v1",
+        "model": "m",
+        "headers": {"x-gateway-auth": SecretStr(f"Bearer {token}")},
+        "attempts": 1,
+    }
+    config = {
+        "ledger": {"url": f"sqlite:///{tmp_path}/x.db"},
+        "adapters": {"gpt": adapter},
+        "capabilities": {"echo": {"adapters": ["gpt"]}},
+    }
+    refusing = httpx.MockTransport(lambda request: httpx.Response(401, json={"error": {"message": f"not {token}"}}))
+    asked = Asked(nsn=token, tags=[], count=2, text=f"is {token} a key?")
+    with Isolation(config, capabilities=[Echo], sync_transport=refusing) as isolation:
+        assert isolation[Echo].sync(asked).value == asked.text
+    everything = b"".join(each.read_bytes() for each in tmp_path.iterdir())
+    assert token.encode() not in everything
+    assert b"not [secret]" in everything
 
 
 @pytest.mark.parametrize("kept", [True, False])
