@@ -459,6 +459,25 @@ def test_the_room_for_facts_is_counted_by_what_is_kept_of_them() -> None:
     assert fields["facts_omitted"] == 1
 
 
+def test_a_public_number_that_is_a_key_is_taken_out_as_from_text() -> None:
+    redacting = redactor(lambda: ["123456789012"], patterns=True)
+    numbers = {"n": 123456789012, "f": -123456789012.5, "l": [1123456789012, 1], "big": 12345678901299999999, "b": True}
+    assert told(numbers, lambda text: redacting(text)[0])["facts"] == {
+        "n": "[redacted: own-key]",
+        "f": "-[redacted: own-key].5",
+        "l": ["1[redacted: own-key]", 1],
+        "big": "[redacted: own-key]99999999",
+        "b": True,
+    }
+    others = {"n": 12345678, "f": 1e22, "l": [1.5, -3], "big": 2**53, "b": False}
+    assert told(others, lambda text: redacting(text)[0])["facts"] == {
+        **others,
+        "f": "1e+22",
+        "l": ["1.5", -3],
+        "big": str(2**53),
+    }
+
+
 class Asked(BaseModel):
     nsn: Annotated[str, Audit.public]
     tags: Annotated[list[str], Audit.public]
