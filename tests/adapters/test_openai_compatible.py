@@ -3,6 +3,7 @@ from __future__ import annotations
 import cProfile
 import json
 import pstats
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -150,10 +151,37 @@ def test_a_key_is_never_shown() -> None:
         ("x-token", "EMPTY", False),
         ("x-team", "procurement-of-spare-parts", False),
         ("x-version", "2023-06-01", False),
+        ("x-gateway", "Bearer k3y-" + "x" * 12, True),
+        ("x-gateway", "since k3y-" + "x" * 12, False),
     ],
 )
 def test_a_header_is_a_secret_by_its_name_or_its_look(name: str, value: str, secret: bool) -> None:
     assert (value in codec(extra_headers={name: value}).secrets) is secret
+
+
+def basic(user: str) -> str:
+    return b64encode(user.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "parts"),
+    [
+        ("x-gateway-auth", "Bearer gateway-token", ["gateway-token"]),
+        ("x-gateway-auth", "apikey  lettersonly", ["lettersonly"]),
+        ("x-gateway-auth", "GenieKey abcd-1234", ["abcd-1234"]),
+        ("x-gateway", "Token k3y-" + "x" * 12, ["k3y-" + "x" * 12]),
+        ("x-auth", "Bearer EMPTY", []),
+        ("x-author", "Jane Thompson", []),  # a word that stands in many answers
+        ("x-auth-since", "from 2023-06-01", []),
+        ("proxy-authorization", f"Basic {basic('me:pass:word-1')}", [basic("me:pass:word-1"), "pass:word-1"]),
+        ("proxy-authorization", f"Basic {basic('me:password')}", [basic("me:password")]),
+        ("proxy-authorization", "Basic not-base64", ["not-base64"]),
+        ("proxy-authorization", "Basic /////w==", ["/////w=="]),
+        ("cookie", 'session=abcd-1234; theme=lightmode; since=2023-06-01; id="1234-abcd"', ["abcd-1234", "1234-abcd"]),
+    ],
+)
+def test_what_is_secret_of_a_header_is_a_secret_alone(name: str, value: str, parts: list[str]) -> None:
+    assert codec(extra_headers={name: value}).secrets == (SECRET, value, *parts)
 
 
 def test_without_a_key_none_is_sent() -> None:

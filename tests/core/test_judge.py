@@ -369,6 +369,8 @@ class TestStriking:
             (("sk-abcdef==",), rb"x sk-abcdef\u003d\u003D y"),
             (("sk-abc/def",), rb"x sk-abc\/def y"),
             (("sk-abc.def",), b"x sk-abc.def y"),
+            (("sk+abcdef=",), rb"x sk\\u002Babcdef\\u003d y"),
+            (("sk-abc/def",), rb"x sk-abc\\\/def y"),
         ],
     )
     def test_finds_a_key_whole_however_json_writes_it(self, secrets: tuple[str, ...], body: bytes) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -346,6 +347,52 @@ def test_its_own_keys_are_taken_out_whatever_they_look_like(patterns: bool) -> N
     assert (b"AKIA" in plain) == (not patterns)
 
 
+AS_WRITTEN = "sk+Zx/91+abc&<DEF>/ghi=="
+
+
+def php(document: object) -> str:
+    return json.dumps(document).replace("/", r"\/")
+
+
+def dotnet(document: object) -> str:
+    text = json.dumps(document)
+    for each in "+&<>=":
+        text = text.replace(each, rf"\u{ord(each):04X}")
+    return text
+
+
+def go(document: object) -> str:
+    text = json.dumps(document)
+    for each in "&<>":
+        text = text.replace(each, rf"\u{ord(each):04x}")
+    return text
+
+
+def by_numbers(document: object) -> str:
+    return re.sub(r"[^\W\d_]", lambda found: rf"\u{ord(found[0]):04x}", json.dumps(document, ensure_ascii=False))
+
+
+@pytest.mark.parametrize("inner", [php, dotnet, go, by_numbers, json.dumps])
+@pytest.mark.parametrize("outer", [php, dotnet, go, json.dumps])
+def test_they_are_found_however_an_encoder_writes_them_and_json_stays_json(
+    inner: Callable[[object], str], outer: Callable[[object], str]
+) -> None:
+    document = {"k": AS_WRITTEN, "é": 1}
+    left = {"k": "[redacted: own-key]", "é": 1}
+    redacting = redactor(lambda: [AS_WRITTEN], patterns=True)
+    plain, found = redacting(inner(document).encode())
+    assert (json.loads(plain), found) == (left, {"own-key": 1})
+    plain, found = redacting(outer({"doc": inner(document)}).encode())
+    assert (json.loads(json.loads(plain)["doc"]), found) == (left, {"own-key": 1})
+    prose = f"It says: {inner(document)}"
+    plain, found = redacting(outer([prose, outer(prose)]).encode())
+    assert found == {"own-key": 2}
+    first, second = json.loads(plain)
+    assert [json.loads(each[9:]) for each in (first, json.loads(second))] == [left, left]
+    plain, found = redacting(f"data: {outer([inner(document)])}\n\n".encode())
+    assert (json.loads(json.loads(plain[6:])[0]), found) == (left, {"own-key": 1})
+
+
 def test_they_are_those_of_the_moment() -> None:
     keys = ["first-key"]
     redacting = redactor(lambda: keys, patterns=True)
@@ -412,6 +459,25 @@ def test_the_room_for_facts_is_counted_by_what_is_kept_of_them() -> None:
     assert fields["facts_omitted"] == 1
 
 
+def test_a_public_number_that_is_a_key_is_taken_out_as_from_text() -> None:
+    redacting = redactor(lambda: ["123456789012"], patterns=True)
+    numbers = {"n": 123456789012, "f": -123456789012.5, "l": [1123456789012, 1], "big": 12345678901299999999, "b": True}
+    assert told(numbers, lambda text: redacting(text)[0])["facts"] == {
+        "n": "[redacted: own-key]",
+        "f": "-[redacted: own-key].5",
+        "l": ["1[redacted: own-key]", 1],
+        "big": "[redacted: own-key]99999999",
+        "b": True,
+    }
+    others = {"n": 12345678, "f": 1e22, "l": [1.5, -3], "big": 2**53, "b": False}
+    assert told(others, lambda text: redacting(text)[0])["facts"] == {
+        **others,
+        "f": "1e+22",
+        "l": ["1.5", -3],
+        "big": str(2**53),
+    }
+
+
 class Asked(BaseModel):
     nsn: Annotated[str, Audit.public]
     tags: Annotated[list[str], Audit.public]
@@ -424,6 +490,29 @@ class Echo(Capability[Asked, str]):
 
     def fallback(self, request: Asked) -> str:
         return request.text
+
+
+def test_of_a_call_no_byte_has_what_follows_the_scheme_in_a_header(tmp_path: Path) -> None:
+    token = "gateway-token-one"
+    adapter = {
+        "provider": "openai-compatible",
+        "base_url": "http://127.0.0.1:9/v1",
+        "model": "m",
+        "headers": {"x-gateway-auth": SecretStr(f"Bearer {token}")},
+        "attempts": 1,
+    }
+    config = {
+        "ledger": {"url": f"sqlite:///{tmp_path}/x.db"},
+        "adapters": {"gpt": adapter},
+        "capabilities": {"echo": {"adapters": ["gpt"]}},
+    }
+    refusing = httpx.MockTransport(lambda request: httpx.Response(401, json={"error": {"message": f"not {token}"}}))
+    asked = Asked(nsn=token, tags=[], count=2, text=f"is {token} a key?")
+    with Isolation(config, capabilities=[Echo], sync_transport=refusing) as isolation:
+        assert isolation[Echo].sync(asked).value == asked.text
+    everything = b"".join(each.read_bytes() for each in tmp_path.iterdir())
+    assert token.encode() not in everything
+    assert b"not [secret]" in everything
 
 
 @pytest.mark.parametrize("kept", [True, False])

@@ -267,6 +267,12 @@ def test_a_key_that_json_writes_otherwise_is_struck_too(key: str, tmp_path: Path
     assert json.dumps(key)[1:-1] not in json.loads((tmp_path / "r.jsonl").read_text())["response"]["body"]
 
 
+def test_a_cookie_is_struck_that_comes_back_alone(tmp_path: Path) -> None:
+    told = recorder(tmp_path / "r.jsonl", provider({"said": "abcd-1234-efgh"}))
+    told.handle_request(made(cookie="a=b; session=abcd-1234-efgh"))
+    assert "abcd-1234" not in (tmp_path / "r.jsonl").read_text()
+
+
 def test_a_file_that_is_none_is_told(tmp_path: Path) -> None:
     (tmp_path / "r.jsonl").write_bytes(b"\x7fELF\xff\xfe")
     with pytest.raises(NotRecorded, match="isn't UTF-8"):

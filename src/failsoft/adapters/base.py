@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +21,12 @@ MAX_TEXT = 512
 
 _LIKE_A_KEY = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[!-~]{16,}")
 """No word and no date, but 16 characters and more, letters and digits among them."""
+
+_SCHEME = re.compile(r"bearer|basic|token|oauth|dpop|(api-?)?key", re.IGNORECASE)
+"""What follows one of these is a credential, whatever it looks like."""
+
+_ORDINARY = re.compile(r"[A-Za-z]?[a-z]{0,14}|[A-Z]{0,15}|[0-9]{1,4}([-./:][0-9]{1,4})+")
+"""A word, a date, a version: where it's only a part of a secret, to strike it would alter answers."""
 
 USER_AGENT = f"failsoft/{version('failsoft')}"
 
@@ -90,15 +97,49 @@ def endpoint_url(base_url: str, path: str) -> tuple[str, str]:
 
 
 def secrets_of(api_key: str | None, extra_headers: Mapping[str, str]) -> tuple[str, ...]:
-    """The keys among what an adapter sends: none of them may come back into a record.
+    """The keys among what an adapter sends: none of them may come back into a record, whole or what's secret of it alone.
 
     Of its headers those are keys whose names say so, and those whose values look like one whatever the name. Others are
     a team's name, a version's date: to strike such a word from replies would alter answers, and so would values shorter
     than `SHORTEST_SECRET`, which are placeholders (``none``, ``EMPTY``).
     """
-    told = [] if api_key is None else [api_key]
-    told += [value for name, value in extra_headers.items() if SECRET_NAME.search(name) or _LIKE_A_KEY.fullmatch(value)]
-    return tuple(each for each in told if len(each) >= SHORTEST_SECRET)
+    sent = [] if api_key is None else [("", api_key)]
+    sent += [(name, value) for name, value in extra_headers.items() if _is_secret(name, value)]
+    told = (each for name, value in sent for each in (value, *secret_parts(name, value)))
+    return tuple(dict.fromkeys(each for each in told if len(each) >= SHORTEST_SECRET))
+
+
+def _is_secret(header: str, value: str) -> bool:
+    scheme, _, rest = value.partition(" ")
+    likely = rest.strip() if _SCHEME.fullmatch(scheme) else value
+    return bool(SECRET_NAME.search(header) or _LIKE_A_KEY.fullmatch(likely))
+
+
+def secret_parts(header: str, value: str) -> Iterator[str]:
+    """What of a secret header is a secret by itself: what follows a scheme, a user's password, each cookie's value.
+
+    Args:
+        header: its name.
+        value: all of it.
+    """
+    if header.lower() == "cookie":
+        cookies = (each.partition("=")[2].strip().strip('"') for each in value.split(";"))
+        yield from (each for each in cookies if not _ORDINARY.fullmatch(each))
+        return
+    scheme, _, rest = value.partition(" ")
+    rest = rest.strip()
+    if _SCHEME.fullmatch(scheme) or not _ORDINARY.fullmatch(rest):
+        yield rest
+    if scheme.lower() == "basic" and not _ORDINARY.fullmatch(password := _password(rest)):
+        yield password
+
+
+def _password(credentials: str) -> str:
+    """Of RFC 7617's user and password; empty where it's something else."""
+    try:
+        return b64decode(credentials, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def with_token(request: HttpRequest, credential: Credential, header: str, prefix: str) -> HttpRequest:

@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 from attrs import field, frozen
 
 from failsoft.adapters.aws_event_stream import MEDIA_TYPE as AWS_EVENT_STREAM
-from failsoft.adapters.base import as_array, as_object
+from failsoft.adapters.base import as_array, as_object, secret_parts
 from failsoft.core.effects import HttpReply
 from failsoft.core.judge import STRUCK
 from failsoft.credentials import SECRET_NAME, SHORTEST_SECRET
@@ -171,8 +171,8 @@ def clean_url(url: str) -> str:
 
 def carried(headers: Mapping[str, str], url: str) -> tuple[str, ...]:
     """The keys that a request carries: in headers and parameters that are named like secrets, and before its host."""
-    found = [value for name, value in headers.items() if SECRET_NAME.search(name)]
-    found += [each.split(" ", 1)[1] for each in found if " " in each]
+    sent = [(name, value) for name, value in headers.items() if SECRET_NAME.search(name)]
+    found = [each for name, value in sent for each in (value, *secret_parts(name, value))]
     try:
         parts = urlsplit(url)
     except ValueError:

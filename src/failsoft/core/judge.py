@@ -7,7 +7,6 @@ there's none.
 from __future__ import annotations
 
 import copy
-import re
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -16,6 +15,7 @@ from failsoft.core.asking import Answer, Asking
 from failsoft.core.effects import Ask, HttpReply, Raised, Reply, Unusable
 from failsoft.core.evidence import Attempt
 from failsoft.core.heeding import heed
+from failsoft.core.key_forms import pattern_in
 from failsoft.core.retry_after import retry_after_ns
 from failsoft.core.route import GuardedAdapter
 from failsoft.fault import Fault, FaultKind
@@ -85,24 +85,17 @@ def places(error: ValidationError, known: frozenset[str]) -> str:
 
 
 def struck(reply: HttpReply, secrets: tuple[str, ...]) -> HttpReply:
-    r"""The reply without our own keys: a provider that echoes one must not bring it into a record or an event.
+    """The reply without our own keys: a provider that echoes one must not bring it into a record or an event.
 
-    Also as JSON may write it (``\/`` for ``/``, ``\u003d`` for ``=``). A key that a provider disguises on purpose can't be
-    found. The longest is struck first: one key may begin with another.
+    Also as JSON may write it. A key that a provider disguises on purpose can't be found.
     """
     body, headers = reply.body, dict(reply.headers)
-    for secret in sorted(secrets, key=len, reverse=True):
-        body = body.replace(secret.encode(), STRUCK.encode())
-        if b"\\u" in body or "/" in secret or '"' in secret or "\\" in secret:
-            body = _escaped(secret).sub(STRUCK.encode(), body)
+    written = pattern_in(body, secrets)
+    if written is not None:
+        body = written.sub(STRUCK.encode(), body)
+    for secret in sorted(secrets, key=len, reverse=True):  # one key may begin with another
         headers = {name: value.replace(secret, STRUCK) for name, value in headers.items()}
     return HttpReply(reply.status, headers, body)
-
-
-def _escaped(secret: str) -> re.Pattern[bytes]:
-    """A key of which JSON wrote any characters by their numbers."""
-    forms = (rb"(?:\\?%b|(?i:\\u%04x))" % (re.escape(each).encode(), ord(each)) for each in secret)
-    return re.compile(b"".join(forms))
 
 
 def _with_hint(asking: Asking[Any, Any], fault: Fault, result: object) -> Fault:

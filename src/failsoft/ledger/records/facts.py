@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from failsoft.audit import Fact
+from failsoft.credentials import SHORTEST_SECRET
 from failsoft.ledger.format.canonical import real
 
 PROVIDER_TEXT = 512
@@ -52,6 +53,11 @@ def told(facts: Mapping[str, Fact | list[Fact]], plain: Plain) -> dict[str, Any]
 def _written(value: Fact, plain: Plain) -> str | int | bool:
     if isinstance(value, str):
         return provider_text(plain(value.encode("utf-8", "replace")).decode())
-    if isinstance(value, float):
-        return real(value)
-    return value if abs(value) < 2**53 else str(value)
+    if isinstance(value, bool):
+        return value
+    written = real(value) if isinstance(value, float) else value if abs(value) < 2**53 else str(value)
+    digits = str(written).encode()
+    if len(digits) < SHORTEST_SECRET:
+        return written
+    kept = plain(digits)  # a number is JSON, and a text where it held a key
+    return written if kept == digits else str(json.loads(kept))

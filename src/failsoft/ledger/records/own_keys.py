@@ -10,6 +10,8 @@ import json
 import re
 from collections.abc import Iterable
 
+from failsoft.core.key_forms import pattern_in
+
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|-?[0-9][0-9.eE+-]*+')
 """A text or a number of a document that is JSON."""
 
@@ -22,33 +24,15 @@ def without(data: bytes, keys: Iterable[str], instead: bytes) -> tuple[bytes, in
         keys: the application's own.
         instead: what stands in the place of each.
     """
-    found = {form for forms in map(_forms, keys) if any(form.encode() in data for form in forms) for form in forms}
-    # The longest first: one may begin with another.
-    return _without(data, sorted(found, key=len, reverse=True), instead) if found else (data, 0)
+    written = pattern_in(data, keys)
+    return (data, 0) if written is None else _without(data, written, instead)
 
 
-def _forms(key: str) -> set[str]:
-    """The key, and how JSON writes it that stands in JSON again, up to three times over."""
-    forms = {key}
-    if json.dumps(key)[1:-1] != key:
-        for _ in range(3):
-            forms |= {json.dumps(each, ensure_ascii=plain)[1:-1] for each in forms for plain in (True, False)}
-    return forms
+def _without(data: bytes, keys: re.Pattern[bytes], instead: bytes) -> tuple[bytes, int]:
+    return _of_document(data, keys, instead) if _is_json(data) else keys.subn(instead, data)
 
 
-def _without(data: bytes, forms: list[str], instead: bytes) -> tuple[bytes, int]:
-    return (_of_document if _is_json(data) else _of_text)(data, forms, instead)
-
-
-def _of_text(data: bytes, forms: list[str], instead: bytes) -> tuple[bytes, int]:
-    count = 0
-    for form in map(str.encode, forms):
-        count += data.count(form)
-        data = data.replace(form, instead)
-    return data, count
-
-
-def _of_document(data: bytes, forms: list[str], instead: bytes) -> tuple[bytes, int]:
+def _of_document(data: bytes, keys: re.Pattern[bytes], instead: bytes) -> tuple[bytes, int]:
     """A number that holds a key becomes a text; a text that is JSON itself is a document, too."""
     count = 0
 
@@ -56,8 +40,9 @@ def _of_document(data: bytes, forms: list[str], instead: bytes) -> tuple[bytes, 
         nonlocal count
         written = token[0]
         text: str = json.loads(written) if written[:1] == b'"' else written.decode()
-        of = _without if text.lstrip()[:1] in ("{", "[", '"') else _of_text
-        kept, times = of(text.encode("utf-8", "surrogatepass"), forms, instead)
+        inner = text.encode("utf-8", "surrogatepass")
+        nested = text.lstrip()[:1] in ("{", "[", '"')
+        kept, times = _without(inner, keys, instead) if nested else keys.subn(instead, inner)
         if not times:
             return written
         count += times
