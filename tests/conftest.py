@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -49,3 +50,14 @@ def switching_often() -> Iterator[None]:
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(interval)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that nobody lets go of is waited for a moment instead of seconds: for tests in which somebody keeps reading."""
+    usual = sqlite3.connect
+
+    def connect(*given: Any, **options: Any) -> sqlite3.Connection:
+        return usual(*given, **{**options, "timeout": 0.05})
+
+    monkeypatch.setattr(sqlite3, "connect", connect)

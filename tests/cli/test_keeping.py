@@ -116,6 +116,7 @@ def test_what_was_in_clear_is_said_to_be_in_backups(folder: Path) -> None:
     assert said[-1].startswith("2 of them weren't encrypted: backups of the ledger hold them still")
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_reader_is_told_of_and_it_can_be_run_again() -> None:
     with read("x.db") as reader:
         assert reader.size
@@ -152,6 +153,7 @@ def test_what_is_over_is_pruned_and_it_says_where_it_stops() -> None:
     assert (found["records"], found["finished"]) == (2, True)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_pruning_that_a_reader_kept_open_says_so() -> None:
     run("event", "--case", "T-17", "--event", "closed", "--on", "2001-02-03", *WHY)
     with read("x.db") as reader:

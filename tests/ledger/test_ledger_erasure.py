@@ -184,6 +184,7 @@ class TestErasing:
         with pytest.raises(LedgerInvalid, match="there is no such file"):
             erased(InFile(place.path.with_name("none.db")))
 
+    @pytest.mark.usefixtures("impatient")
     def test_a_reader_that_is_there_leaves_it_unfinished_and_the_next_run_ends_it(self, place: InFile) -> None:
         wrote(place, CONTEXT, "c1")
         with read(place) as reader:

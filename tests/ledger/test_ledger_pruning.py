@@ -560,6 +560,7 @@ class TestInterrupted:
             assert len(list(reader.records("record.pruned"))) == 1 + more
         assert verify(file).exit_code == 0
 
+    @pytest.mark.usefixtures("impatient")
     def test_a_reader_leaves_it_unfinished(self, file: InFile) -> None:
         wrote(file, "a", "b")
         closed(file, "a")
