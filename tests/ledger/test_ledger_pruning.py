@@ -14,6 +14,7 @@ from attrs import evolve
 from ledgers import SystemClock, completed, ledger_at, rows, settled, started
 from signing import KEY as LOG_KEY
 from signing import attack, signing_in
+from tests.independent.agreeing import by_both as verify
 from tests.postgres_server import PostgresServer
 
 from failsoft.context import CallContext, Case
@@ -31,7 +32,6 @@ from failsoft.ledger.read import read
 from failsoft.ledger.reading.attest import attest
 from failsoft.ledger.sqlite.store import LedgerFile, connect
 from failsoft.ledger.store import PRUNE
-from failsoft.ledger.verify import verify
 from failsoft.postgres_address import Address
 
 RULES = Retention({"short": RetentionClass("closed", 10)}, default="short")
