@@ -17,7 +17,7 @@ pytest.importorskip("cryptography")
 
 from rich.console import Console
 from rich.progress import Progress, TaskID
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 import failsoft
 from failsoft import Capability, Isolation
@@ -29,6 +29,7 @@ from failsoft.ledger.location import locate
 from failsoft.ledger.read import read
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.verify import verify
+from tests.commands import CliRunner
 from tests.postgres_server import PostgresServer
 
 CONFIG = """
