@@ -112,9 +112,7 @@ def test_every_snippet_of_a_page_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(
-        retry, "BASE", MILLISECOND
-    )  # no page's claim is about it, and 200 calls on a bad day wait for 10 s
+    monkeypatch.setattr(retry, "BASE", MILLISECOND)  # no page is about it, and 200 calls on a bad day wait for 10 s
     module = ModuleType("page_" + re.sub(r"\W", "_", page.stem))
     monkeypatch.setitem(sys.modules, module.__name__, module)
     imported: list[str] = []
