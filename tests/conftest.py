@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -22,6 +24,12 @@ settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True
 settings.register_profile("dev", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=100_000)
 settings.load_profile(os.environ.get("FAILSOFT_HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests and all modules are there to the end: no garbage collection looks through them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +57,14 @@ def switching_often() -> Iterator[None]:
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(interval)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that nobody lets go of is waited for a moment instead of seconds: for tests in which somebody keeps reading."""
+    usual = sqlite3.connect
+
+    def connect(*given: Any, **options: Any) -> sqlite3.Connection:
+        return usual(*given, **{**options, "timeout": 0.05})
+
+    monkeypatch.setattr(sqlite3, "connect", connect)

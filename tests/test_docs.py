@@ -29,7 +29,9 @@ from failsoft.config import (
 from failsoft.config_ledger import LedgerConfig
 from failsoft.config_read import read_file
 from failsoft.config_retention import RetentionClassConfig, RetentionConfig
+from failsoft.core import retry
 from failsoft.core.breaker_settings import BreakerSettings
+from failsoft.core.effects import MILLISECOND
 from failsoft.ledger.reading.affected import COLUMNS
 from failsoft.ledger.reading.query import FIELDS
 from failsoft.ledger.reviews import COLUMNS as REVIEWED
@@ -110,6 +112,7 @@ def test_every_snippet_of_a_page_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(retry, "BASE", MILLISECOND)  # no page is about it, and 200 calls on a bad day wait for 10 s
     module = ModuleType("page_" + re.sub(r"\W", "_", page.stem))
     monkeypatch.setitem(sys.modules, module.__name__, module)
     imported: list[str] = []

@@ -32,7 +32,8 @@ def duration_argument(name: str, given: str | float, low: str, high: str) -> int
         ConfigurationError: it's none, or not between `low` and `high`.
     """
     try:
-        value = parse_duration(given) if isinstance(given, str) else int(given * SECOND)
+        # A number whatever was given: a list times a billion is a list, of 8 GB.
+        value = parse_duration(given) if isinstance(given, str) else int(float(given) * SECOND)
     except (TypeError, ValueError, OverflowError):
         raise ConfigurationError(f'{name}: {given!r} is no duration; write "250ms", "2s" or "1h"') from None
     if not parse_duration(low) <= value <= parse_duration(high):

@@ -17,7 +17,7 @@ import pytest
 
 pytest.importorskip("typer")
 
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from failsoft.cli import bundles
 from failsoft.cli.app import app
@@ -32,6 +32,7 @@ from failsoft.ledger.read import read
 from failsoft.ledger.verify import verify
 from failsoft.postgres_address import Address
 from tests.bundled import CASE, KEY, NEXT, Office, canonical, office, unzipped
+from tests.commands import CliRunner
 
 VKEY = str(KEY.verifier)
 INTERPRETERS = ("python3.8", "python3.9", "python3.10", "python3.12", "python3.13", "python3.14")

@@ -17,11 +17,12 @@ import pytest
 
 pytest.importorskip("typer")
 
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from failsoft import Isolation
 from failsoft.cli.app import app
 from failsoft.ledger.verify import verify
+from tests.commands import CliRunner
 
 SHARED = {"store": "file", "shared": True, "reason": ""}
 COMMANDS = [

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from failsoft.adapters.recorded import exchanged
 from failsoft.cli.app import app
 from failsoft.cli.decoding import Decoder, api_named, provider_named
 from failsoft.providers import PROVIDERS
+from tests.commands import CliRunner
 
 CHAT = "https://api.example/v1/chat/completions"
 

@@ -17,7 +17,7 @@ pytest.importorskip("cryptography")
 
 from rich.console import Console
 from rich.progress import Progress, TaskID
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 import failsoft
 from failsoft import Capability, Isolation, Required
@@ -29,6 +29,7 @@ from failsoft.ledger.location import locate
 from failsoft.ledger.read import read
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.verify import verify
+from tests.commands import CliRunner
 from tests.postgres_server import PostgresServer
 
 CONFIG = """
@@ -125,6 +126,7 @@ def test_what_was_in_clear_is_said_to_be_in_backups(folder: Path) -> None:
     assert said[-1].startswith("2 of them weren't encrypted: backups of the ledger hold them still")
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_reader_is_told_of_and_it_can_be_run_again() -> None:
     with read("x.db") as reader:
         assert reader.size
@@ -177,6 +179,7 @@ def test_a_pruning_may_need_a_second_person_and_says_which_answers_wait(folder: 
     assert verify("x.db").exit_code == 0
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_pruning_that_a_reader_kept_open_says_so() -> None:
     run("event", "--case", "T-17", "--event", "closed", "--on", "2001-02-03", *WHY)
     with read("x.db") as reader:

@@ -11,11 +11,12 @@ import pytest
 
 pytest.importorskip("typer")
 
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from failsoft import Capability, Isolation
 from failsoft.cli.app import app
 from failsoft.ledger.keys.ed25519 import SigningKey
+from tests.commands import CliRunner
 
 
 class Double(Capability[int, int]):

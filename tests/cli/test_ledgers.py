@@ -20,7 +20,7 @@ import pytest
 pytest.importorskip("typer")
 
 import typer
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 import failsoft
 from failsoft.cli.app import app
@@ -30,6 +30,7 @@ from failsoft.ledger.reading.affected import COLUMNS
 from failsoft.ledger.reading.query import FIELDS
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.verify import verify
+from tests.commands import CliRunner
 from tests.logs import Log, at, attempt, by, snapshot
 
 FORMULA = '=HYPERLINK("http://example.com","nut")'

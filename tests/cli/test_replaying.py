@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("typer")
 
 from pydantic import BaseModel
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 import failsoft
 from failsoft import Audit, Capability, Isolation, Required
@@ -22,6 +22,7 @@ from failsoft.cli.app import app
 from failsoft.context import Case
 from failsoft.ledger.read import read
 from failsoft.testing import FaultServer, ScriptedProvider, chat_answer, faults
+from tests.commands import CliRunner
 from tests.replay.shop import Item, RateItem, Rating, erase, isolated, made, tampering
 
 CONFIG = """

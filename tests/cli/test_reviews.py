@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("typer")
 
 import typer
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from failsoft.cli.app import app
 from failsoft.cli.moments import ago, written
@@ -23,6 +23,7 @@ from failsoft.ledger.read import read
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.reviews import COLUMNS
 from failsoft.ledger.verify import verify
+from tests.commands import CliRunner
 from tests.lockfile.shop import importable
 from tests.logs import Log, at, by
 

@@ -35,7 +35,8 @@ from failsoft.prompt import Sampling
 pytest.importorskip("typer")
 
 import typer
-from typer.testing import CliRunner, Result
+from tests.commands import CliRunner
+from typer.testing import Result
 
 from failsoft.cli.app import app
 from failsoft.cli.clauses import CLAIM, Framework, _told

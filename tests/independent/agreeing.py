@@ -1,6 +1,7 @@
 """Both verifiers of a ledger's file at once. No tests.
 
-The ledgers, and what's done to them, are those of the ledger's own tests: their modules are found here.
+The ledgers, and what's done to them, are those of the ledger's own tests: their modules are found here. Those of them that are
+about what stands in a file verify by `by_both`; what happens to a file meanwhile, or to our verifier's inside, is by ours alone.
 """
 
 from __future__ import annotations
@@ -8,10 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import pytest
 from tests.independent.ledger_reader import examine
 
 from failsoft.ledger.format.note import VerifierKey
@@ -51,13 +50,3 @@ def by_both(ledger: Any, *, hashes_only: bool = False, **given: Any) -> Verifica
     if hashes_only or not isinstance(location, InFile):
         return verify(ledger, hashes_only=hashes_only, **given)
     return agreed(location, **given)
-
-
-def in_place_of_ours(module: ModuleType) -> Any:
-    """A fixture: wherever that module's tests verify a ledger, both do."""
-
-    @pytest.fixture(autouse=True)
-    def with_both(monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "verify", by_both)
-
-    return with_both

@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -52,6 +53,7 @@ class Parser:
         self.text, self.at = text, 0
 
     @classmethod
+    @lru_cache(4096)  # the same records come again in hundreds of bundles and ledgers; nobody changes what was read
     def document(cls, data: bytes, limit: int) -> Document:
         demand(0 < len(data) <= limit)
         try:

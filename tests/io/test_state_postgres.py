@@ -679,7 +679,7 @@ def _process(url: str, scope: str, folder: Path, journal: Path, mended: Path) ->
     folder.mkdir(exist_ok=True)
     config = folder / "failsoft.toml"
     config.write_text(
-        f'[state]\nurl = "{url}"\nscope = "{scope}"\nrefresh = "1s"\ntimeout = "2s"\n'
+        f'[state]\nurl = "{url}"\nscope = "{scope}"\nrefresh = "500ms"\ntimeout = "2s"\n'
         '[capabilities.rate-item]\nadapters = ["a"]\ndeadline = "5s"\n'
     )
     script = Path(__file__).with_name("fleet_process.py")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ledgers import SystemClock, call, ledger_at, rows, settled, started
 from signing import KEY, NEXT, ORIGIN, attack, signed_ledger, signing_in, write
+from tests.independent.agreeing import by_both as verify
 from tests.logs import START, Log
 
 from failsoft.errors import ConfigurationError, LedgerInvalid
@@ -29,7 +30,7 @@ from failsoft.ledger.records.record import Emitter
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.sqlite.store import LedgerFile
 from failsoft.ledger.verification.monitor import monitor
-from failsoft.ledger.verify import Verification, verify
+from failsoft.ledger.verify import Verification
 
 KEYS = [KEY.verifier]
 STRANGER = SigningKey(ORIGIN, bytes(reversed(range(32))))

@@ -14,6 +14,7 @@ import pytest
 from ledgers import CONTEXT, Faults, SystemClock, completed, ledger_at, rows, settled, started
 from signing import KEY as LOG_KEY
 from signing import attack, signing_in
+from tests.independent.agreeing import by_both as verify
 from tests.postgres_server import PostgresServer
 
 from failsoft.context import CallContext, Case
@@ -32,7 +33,7 @@ from failsoft.ledger.location import InDatabase, InFile, Location
 from failsoft.ledger.read import read
 from failsoft.ledger.sqlite.store import LedgerFile
 from failsoft.ledger.verification.kept import KeptPayloads
-from failsoft.ledger.verify import verify
+from failsoft.ledger.verify import verify as by_ours
 from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.postgres_address import Address
 
@@ -191,6 +192,7 @@ class TestErasing:
         with pytest.raises(LedgerInvalid, match="there is no such file"):
             erased(InFile(place.path.with_name("none.db")))
 
+    @pytest.mark.usefixtures("impatient")
     def test_a_reader_that_is_there_leaves_it_unfinished_and_the_next_run_ends_it(self, place: InFile) -> None:
         wrote(place, CONTEXT, "c1")
         with read(place) as reader:
@@ -720,7 +722,7 @@ def test_a_case_that_is_erased_while_the_log_is_verified_is_no_tampering(
         walked(self, report)
 
     monkeypatch.setattr(KeptPayloads, "end", slow)
-    found = verify(place)
+    found = by_ours(place)
     eraser.close()
     assert (found.exit_code, found.size) == (0, size), found.summary()
     assert verify(place).size == size + 2

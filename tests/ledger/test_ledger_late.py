@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import test_ledger_pruning as pruning
 from test_ledger_reviews import amended
+from tests.independent.agreeing import by_both as verify
 from tests.logs import Log
 
 from failsoft.ledger.location import InFile
 from failsoft.ledger.records.record import Built
 from failsoft.ledger.records.schema import Kind
-from failsoft.ledger.verify import verify
 
 STRANGER = "ab" * 32
 

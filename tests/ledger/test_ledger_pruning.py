@@ -16,6 +16,7 @@ from attrs import evolve
 from ledgers import SystemClock, completed, ledger_at, rows, settled, started
 from signing import KEY as LOG_KEY
 from signing import attack, signing_in
+from tests.independent.agreeing import by_both as verify
 from tests.logs import Log
 from tests.postgres_server import PostgresServer
 
@@ -36,7 +37,6 @@ from failsoft.ledger.records.record import Built
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.sqlite.store import LedgerFile, connect
 from failsoft.ledger.store import PRUNE
-from failsoft.ledger.verify import verify
 from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.postgres_address import Address
 from failsoft.review import Decision, ReviewNeed
@@ -567,6 +567,7 @@ class TestInterrupted:
             assert len(list(reader.records("record.pruned"))) == 1 + more
         assert verify(file).exit_code == 0
 
+    @pytest.mark.usefixtures("impatient")
     def test_a_reader_leaves_it_unfinished(self, file: InFile) -> None:
         wrote(file, "a", "b")
         closed(file, "a")

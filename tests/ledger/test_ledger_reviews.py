@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledgers import completed, ledger_at, settled, started
 from test_ledger_tampering import put_back, recompute
+from tests.independent.agreeing import by_both as verify
 from tests.logs import TEXT, Log, at, by
 
 from failsoft.context import Actor, Case
@@ -24,7 +25,6 @@ from failsoft.ledger.records.person_draft import need_of, person_acted
 from failsoft.ledger.records.record import Built, Draft
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.reviews import COLUMNS, Review, pending, reviewed, standing
-from failsoft.ledger.verify import verify
 from failsoft.outcome import Source
 from failsoft.review import ReviewNeed, sampled
 

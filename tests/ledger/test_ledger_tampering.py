@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import pytest
 from ledgers import CONTEXT, call, error, ledger_at, seeded, settled, started
+from tests.independent.agreeing import by_both as verify
 
 from failsoft.core.evidence import CallAmended, ConfigActivated
 from failsoft.errors import LedgerInvalid
@@ -19,7 +20,8 @@ from failsoft.ledger.format.merkle import Frontier, leaf_hash, root_of
 from failsoft.ledger.read import read
 from failsoft.ledger.sqlite.read import SqliteSource, _header_holds, _own_wal
 from failsoft.ledger.verification.walk import Walk
-from failsoft.ledger.verify import Problem, Verification, _Findings, verify
+from failsoft.ledger.verify import Problem, Verification, _Findings
+from failsoft.ledger.verify import verify as by_ours
 
 CALLS = 140  # so that a block of 256 leaves is complete
 
@@ -596,7 +598,7 @@ def test_a_call_that_ends_while_it_is_verified_is_no_problem(tmp_path: Path, mon
         walked(self, row, problem)
 
     monkeypatch.setattr(Walk, "record", slow)
-    found = verify(ledger.location.path)
+    found = by_ours(ledger.location.path)
     assert (found.exit_code, found.in_flight, found.size) == (0, 1, 3)
 
 
@@ -618,7 +620,7 @@ def test_a_ledger_that_cant_be_read_now_is_unusable_not_tampered_with(
             raise error(code, "no")
 
     monkeypatch.setattr("failsoft.ledger.sqlite.read.connect", lambda path: sqlite3.connect(path, factory=Refusing))
-    found = verify(path)
+    found = by_ours(path)
     assert found.exit_code == exit_code
     assert told in said(found)
 
@@ -717,7 +719,7 @@ def test_a_log_that_isnt_read_in_time_is_unusable_not_tampered_with(
 
     path.with_name(path.name + "-wal").write_bytes(b"x")
     monkeypatch.setattr(subprocess, "run", slow)
-    found = verify(path)
+    found = by_ours(path)
     assert found.exit_code == 3
     assert "in time" in said(found)
 

@@ -13,6 +13,7 @@ import pytest
 from attacked import COPIES, PAYLOAD_KEY, Attacked, Content, Fields, World, in_a_database, in_a_file, lived
 from ledgers import CONTEXT, SystemClock, ledger_at
 from signing import KEY, ORIGIN, signing_in
+from tests.independent.agreeing import by_both as verify
 from tests.postgres_server import PostgresServer
 
 from failsoft.errors import LedgerInvalid
@@ -25,7 +26,8 @@ from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.keys.vault import Sealing, Vault, VaultFailed
 from failsoft.ledger.read import read
 from failsoft.ledger.store import INCOMPLETE, TAMPERED, UNUSABLE, WHOLE
-from failsoft.ledger.verify import Verification, verify
+from failsoft.ledger.verify import Verification
+from failsoft.ledger.verify import verify as by_ours
 
 STRANGER = SigningKey(ORIGIN, bytes(reversed(range(32))))
 SCHEMAS = (f"besides_{number}" for number in count())
@@ -422,7 +424,7 @@ def test_a_file_of_keys_that_cant_be_used_is_asked_once(world: World, monkeypatc
         raise VaultFailed("x.keys: it can't be read")
 
     monkeypatch.setattr(Vault, "find", fails)
-    found = verify(world.attacked.place)
+    found = by_ours(world.attacked.place)
     assert [(each.code, each.what) for each in found.problems] == [(INCOMPLETE, "x.keys: it can't be read")]
     assert len(asked) == 1
 

@@ -13,13 +13,12 @@ import pytest
 
 pytest.importorskip("typer")
 
-from typer.testing import CliRunner
-
 from failsoft.cli import locking
 from failsoft.cli.app import app
 from failsoft.ledger.read import read
 from failsoft.ledger.verify import verify
 from failsoft.lockfile.document import read_lock
+from tests.commands import CliRunner
 from tests.lockfile.shop import change, importable, isolation, make
 
 BETTER = ("--why", "reads better", "--person", "j.doe")

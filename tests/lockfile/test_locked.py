@@ -202,9 +202,8 @@ typer = pytest.importorskip("typer")
 
 
 def run(*arguments: str, code: int = 0) -> str:
-    from typer.testing import CliRunner
-
     from failsoft.cli.app import app
+    from tests.commands import CliRunner
     from tests.lockfile.shop import forget
 
     forget()
@@ -215,9 +214,8 @@ def run(*arguments: str, code: int = 0) -> str:
 
 def said(*arguments: str, code: int = 0) -> str:
     """What stands on standard output, alone."""
-    from typer.testing import CliRunner
-
     from failsoft.cli.app import app
+    from tests.commands import CliRunner
 
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == code, result.output

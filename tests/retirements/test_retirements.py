@@ -371,7 +371,7 @@ model = "our-model"
 
 def run(*arguments: str, code: int = 0) -> str:
     pytest.importorskip("typer")
-    from typer.testing import CliRunner
+    from tests.commands import CliRunner
 
     from failsoft.cli.app import app
 

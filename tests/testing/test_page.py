@@ -8,6 +8,11 @@ import sys
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/how-to/test-your-fallbacks.md"
+HASTY = """
+from failsoft.core import retry
+
+retry.BASE = 1_000_000  # nanoseconds: what's tried again is tried at once, which no test of the page is about
+"""
 _FILE = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -31,6 +36,7 @@ def test_the_tests_that_the_page_shows_pass(tmp_path: Path) -> None:
     files = dict(_FILE.findall(PAGE.read_text()))
     for name, text in files.items():
         (tmp_path / name).write_text(text)
+    (tmp_path / "conftest.py").write_text(HASTY)
     assert {"test_my_page.py", "test_on_the_wire.py"} <= files.keys()
     record(tmp_path)
     run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "-W", "error"]

@@ -27,7 +27,8 @@ RETRY_SECONDS = 5.0
 _READ = 1 << 18
 """Bytes of an anchor file's end that are looked at: some hundreds of notes."""
 
-_NOTE = re.compile(rb"[^\n]+\n[0-9]+\n[A-Za-z0-9+/=]+\n\n(?:\xe2\x80\x94 [^\n]+\n)+")
+_NOTE = re.compile(rb"^[^\n]+\n[0-9]+\n[A-Za-z0-9+/=]+\n\n(?:\xe2\x80\x94 [^\n]+\n)+", re.MULTILINE)
+"""Tried where a line begins alone: from each byte of a long line of junk on, it'd be read to its end."""
 
 
 class Anchor(Protocol):
