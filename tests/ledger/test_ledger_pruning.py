@@ -825,6 +825,17 @@ class TestManyProcesses:
         assert [(each["first"], each["last"]) for each in told] == [(1, 2), (3, 4)]
         assert verify(file).exit_code == 0
 
+    @pytest.mark.parametrize("of", ["seq < 4", "seq > 6", "seq > 0"])
+    def test_each_stretch_is_held_to_whom_it_is_said_to_be_of(self, file: InFile, of: str) -> None:
+        for _ in range(2):
+            wrote(file, "a")
+        closed(file, "a")
+        assert pruned(file).records == 4
+        attack(file.path, f"UPDATE ledger_record SET eseq = 100 + seq WHERE body IS NULL AND {of}")
+        found = verify(file)
+        assert found.exit_code == 1
+        assert any("of other records that they were pruned" in str(each) for each in found.problems)
+
     def test_whom_a_later_pruning_names_is_no_matter_of_an_earlier_one(self, file: InFile) -> None:
         """Each is held to the records between where the one before it ended and its own end."""
         for name in ("a", "b"):
