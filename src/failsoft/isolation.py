@@ -444,7 +444,7 @@ class Isolation:
                 snapshot,
                 tuple((name, each.version) for name, each in sorted(self._contracts.items())),
                 tuple((name, each.codec.version, each.pin) for name, each in sorted(self._adapters.items())),
-                None if lock is None else lock.canonical(),
+                None if lock is None else lock.in_force(),
                 tuple((name, each.schema_json()) for name, each in sorted(self._contracts.items())),
             )
         )

@@ -599,6 +599,13 @@ class TestRetention:
     def test_a_call_of_no_case_brings_no_class(self) -> None:
         assert file_of({"type": "call.started"}).kinds == set()
 
+    @pytest.mark.parametrize("case", ["", "a\nb", "x" * 129])
+    @pytest.mark.parametrize("dry_run", [True, False])
+    def test_what_can_be_no_case_is_refused_as_such(self, place: InFile, case: str, *, dry_run: bool) -> None:
+        wrote(place, CallContext(), "c1")
+        with pytest.raises(LedgerInvalid, match="it can't be recorded: a case's id"):
+            erased(place, case, dry_run=dry_run)
+
     def test_a_hold_that_is_lifted_twice_was_lifted_once(self) -> None:
         lifted = {"type": "legal_hold.cleared", "person": "u-7"}
         hold_set = {"type": "legal_hold.set", "person": "u-9", "why": "claim 12"}

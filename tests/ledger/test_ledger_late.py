@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,18 @@ from tests.independent.agreeing import by_both as verify
 from tests.logs import Log
 
 from failsoft.ledger.location import InFile
-from failsoft.ledger.records.record import Built
+from failsoft.ledger.records.record import Built, Draft
 from failsoft.ledger.records.schema import Kind
+from failsoft.ledger.verify import verify as by_ours
 
 STRANGER = "ab" * 32
+ENDED = {
+    "capability": {"name": "rate"},
+    "outcome": "answered",
+    "degraded": False,
+    "us": 5,
+    "refs": {"started": STRANGER},
+}
 
 
 @pytest.fixture
@@ -89,3 +98,31 @@ def test_an_end_of_nothing_that_was_there(log: Log) -> None:
     began(log, orphaned=True)
     log.first.end("c1", 10, None, refs={"started": STRANGER})
     assert told(log) == "its call isn't open: it ended before, or was never started"
+
+
+@pytest.mark.parametrize("leaf", ["", "AB" * 32, "ab" * 31 + "a "])
+def test_what_is_no_leaf_at_all_was_never_pruned(log: Log, leaf: str) -> None:
+    """An empty one too: it isn't the same as none."""
+    _, end, _ = began(log)
+    log.first.end("c9", 10, None, refs={"started": leaf})
+    amended(log, "c8", 11, end, refs={"completed": leaf})
+    assert told(log) == "; ".join(["it's malformed: a part of it is missing or of the wrong type"] * 2)
+
+
+def test_however_many_come_late_little_is_remembered_of_each(log: Log) -> None:
+    """Not the records' bytes: of a large log they wouldn't fit into memory."""
+    began(log)
+    large = "x" * 8_000
+    ends = [
+        Draft(Kind.CALL_COMPLETED, {**ENDED, "call_id": f"c{n}", "source": {"kind": "adapter", "name": large}})
+        for n in range(3000)
+    ]
+    log.file.append([log._built(log.first.emitter, each, 10) for each in ends])
+    log.first.close(30)
+    log.close()
+    tracemalloc.start()
+    found = by_ours(log.path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found.problems) == 100  # no more are told
+    assert peak < 16 << 20

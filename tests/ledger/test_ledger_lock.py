@@ -77,10 +77,22 @@ class TestWhatTheySay:
         with pytest.raises(ValueError, match=r"reason|person"):
             draft(record)
 
-    @pytest.mark.parametrize(("number", "more"), [(24, None), (25, 1), (100, 76)])
-    def test_however_much_changed_it_fits_a_record(self, tmp_path: Path, number: int, more: int | None) -> None:
-        made = draft(wrote(NEW, *("\U0001f980" * 600 for _ in range(number))))
-        assert [len(each) for each in made.fields["changed"]] == [512] * 24
+    @pytest.mark.parametrize(
+        ("character", "number", "kept", "more"),
+        [
+            ("\U0001f980", 23, 23, None),
+            ("\U0001f980", 24, 23, 1),
+            ("\U0001f980", 100, 23, 77),
+            ("\1", 16, 15, 1),
+            ("x", 93, 93, None),
+            ("x", 94, 93, 1),
+        ],
+    )
+    def test_however_much_changed_it_fits_a_record(
+        self, tmp_path: Path, character: str, number: int, kept: int, more: int | None
+    ) -> None:
+        made = draft(wrote(NEW, *(character * 600 for _ in range(number))))
+        assert [len(each) for each in made.fields["changed"]] == [512] * kept
         assert made.fields.get("changed_omitted") == more
         office = Office(tmp_path / "x.db")
         office.first.say(made, 1)
@@ -155,9 +167,34 @@ def test_a_bundle_tells_that_another_lock_came_later_and_what_changed(tmp_path: 
     _, page = told_of(office)
     later = "j.doe wrote down other prompts, models or rules to be in force: "
     assert f"14:00:04 UTC: {later}reads better (a; b; c; and 2 changes more)" in page
-    assert page.count(later) == 1
-    assert "were written down by j.doe on 2026-11-23 14:00:05 UTC: worse" in page
+    assert f"14:00:05 UTC: {later}worse (back); that's what was in force here again" in page
+    assert page.count(later) == 2
+    assert "were written down by" not in page
     assert "before it" not in page
+
+
+@pytest.mark.parametrize("when", ["before it began", "before it ended"])
+def test_of_two_processes_with_one_configuration_each_has_its_own_lock(tmp_path: Path, when: str) -> None:
+    """As while a release is being rolled out."""
+    office = Office(tmp_path / "x.db")
+    locked(office, OLD, 1)
+    for second, record in enumerate([approved(OLD, why="the old one"), approved(NEW, why="the new one")], 2):
+        office.first.say(draft(record), second)
+    other = office.log.process()
+    fields = {"config_sha256": digest(CONFIG), "lock_sha256": digest(NEW)}
+    activated = Draft(Kind.CONFIG_ACTIVATED, fields, (), ((JSON, CONFIG), (JSON, NEW)))
+    if when == "before it began":
+        other.say(activated, 5)
+        office.call("c1", 6, "1", "2")
+    else:
+        began = office.first.start("c1", 6)
+        other.say(activated, 7)
+        office.first.end("c1", 8, began)
+    files, page = told_of(office)
+    assert "in force here were approved by a.smith on 2026-11-23 14:00:02 UTC: the old one" in page
+    assert "the new one" not in page
+    assert f"artifacts/{digest(OLD)}" in files
+    assert f"artifacts/{digest(NEW)}" not in files
 
 
 def test_a_call_that_was_held_to_no_lock_has_none_that_changed(tmp_path: Path) -> None:

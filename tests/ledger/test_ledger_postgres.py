@@ -28,7 +28,7 @@ from failsoft.ledger.format.merkle import Frontier
 from failsoft.ledger.location import InDatabase, locate
 from failsoft.ledger.postgres import schema as postgres_schema
 from failsoft.ledger.postgres import store as postgres_module
-from failsoft.ledger.postgres.read import Database, PostgresSource
+from failsoft.ledger.postgres.read import Database, PostgresSource, lock_of
 from failsoft.ledger.postgres.store import LedgerDatabase, prepare
 from failsoft.ledger.read import read
 from failsoft.ledger.reading.attest import attest
@@ -428,7 +428,9 @@ class TestWithoutAServer:
         try:
             take_every_slot(others, postgres)
             ended = others[0].execute(
-                "SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+                "SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory'"
+                " AND (classid::bigint << 32) | objid::bigint = %s",
+                (lock_of(ledger._appender.emitter.id),),
             )
             assert ended.fetchall() == [(True,)]
             take_every_slot(

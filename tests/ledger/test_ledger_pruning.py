@@ -867,6 +867,14 @@ class TestTwoPersons:
         assert (told.fields["person"], told.fields["approved_by"]) == ("u-7", "u-8")
         assert verify(place).exit_code == 0
 
+    @pytest.mark.parametrize(("approver", "said"), [("U-7", "can't agree with"), ("\7", "can't be recorded")])
+    def test_who_agrees_is_another_and_has_a_name_though_nobody_has_to(
+        self, file: InFile, approver: str, said: str
+    ) -> None:
+        wrote(file, "")
+        with pytest.raises(ErasureRefused, match=said):
+            pruned(file, caseless=True, retention=ANY, approved_by=approver)
+
     def test_of_what_stays_none_is_asked_for(self, file: InFile) -> None:
         rules = Retention(
             {**RULES.classes, "strict": RetentionClass("closed", 1, approval=True)}, {"claim": "strict"}, "short"
@@ -897,6 +905,25 @@ class TestAnswersThatWait:
         assert pruned(file, dry_run=True).waiting == 3
         assert pruned(file).waiting == 3
         assert pruned(file).waiting == 0
+
+    def test_also_what_somebody_appealed_against_a_moment_ago(
+        self, file: InFile, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ledger = ledger_at(file, clock=SystemClock())
+        ledger.open()
+        over(ledger, "c1", of_case("a"))
+        ledger.close()
+        closed(file, "a")
+        record = Acting.record
+
+        def comes_between(self: Acting, *records: Any) -> list[int]:
+            monkeypatch.setattr(Acting, "record", record)
+            decide(file, "c1", "appeal", None)
+            return record(self, *records)
+
+        monkeypatch.setattr(Acting, "record", comes_between)
+        assert pruned(file).waiting == 1
+        assert verify(file).exit_code == 0
 
     def test_of_those_alone_that_go(self, file: InFile) -> None:
         wrote(file, "a")

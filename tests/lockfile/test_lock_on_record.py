@@ -17,7 +17,9 @@ from failsoft.cli import locking
 from failsoft.cli.app import app
 from failsoft.ledger.read import read
 from failsoft.ledger.verify import verify
-from failsoft.lockfile.document import read_lock
+from failsoft.lockfile import document
+from failsoft.lockfile.document import Seen, read_lock
+from failsoft.lockfile.facts import with_seen
 from tests.commands import CliRunner
 from tests.lockfile.shop import change, importable, isolation, make
 
@@ -67,7 +69,7 @@ def test_what_changed_is_put_on_record_with_who_and_why(folder: Path) -> None:
     assert (told["former_sha256"], told["lock_sha256"]) == (before, made.digest)
     assert told["changed"] == ["capability grade-item: the fallback's code: changed shop.words:plain"]
     with read("shop.db") as reader:
-        assert reader.artifact(made.digest) == ("application/json", made.canonical())
+        assert reader.artifact(made.digest) == ("application/json", made.in_force())
     with isolation(folder):
         pass
     assert recorded("config.activated")[-1]["lock_sha256"] == made.digest
@@ -77,6 +79,38 @@ def test_where_nothing_differs_nothing_is_on_record(folder: Path) -> None:
     assert "nothing differs: nothing is put on record\n" in run("lock", *BETTER)
     assert json.loads(run("lock", "--json", *BETTER))["record"] is None
     assert recorded("lock.changed") == []
+
+
+def test_who_was_seen_to_answer_is_no_change(folder: Path) -> None:
+    """An approval holds for what was approved, however often somebody looks who answers."""
+    lock = read_lock(Path("failsoft.lock"))
+    run("ledger", "approve", "--why", "w")
+    seen = Seen(served="gpt-4.1-2025-04-14", grade="provider-stated", first="2026-11-01", last="2026-11-02")
+    with_seen(lock, {"gpt": seen}).write(Path("failsoft.lock"))
+    assert read_lock(Path("failsoft.lock")).adapters["gpt"].seen == seen
+    assert "nothing differs: nothing is put on record\n" in run("lock", *BETTER)
+    assert read_lock(Path("failsoft.lock")).adapters["gpt"].seen == seen
+    with isolation(folder):
+        pass
+    (told,) = recorded("approval.recorded")
+    assert {each["lock_sha256"] for each in recorded("config.activated")} == {told["lock_sha256"]} == {lock.digest}
+
+
+def test_what_cannot_be_written_is_not_on_record_or_said_to_be(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    renamed(folder)
+    before = Path("failsoft.lock").read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(document.tempfile, "mkstemp", lambda **_: (_ for _ in ()).throw(OSError(28, "no space left")))
+        assert run("lock", *BETTER, code=1) == "failsoft.lock: can't be written: no space left\n"
+    assert recorded("lock.changed") == []
+    with monkeypatch.context() as patched:
+        patched.setattr(document.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "no space left")))
+        said = run("lock", *BETTER, code=1).splitlines()
+    assert said == ["failsoft.lock: can't be written: no space left", "it's on record all the same (5): run it again"]
+    assert Path("failsoft.lock").read_bytes() == before
+    assert [each.name for each in folder.glob(".failsoft.lock.*")] == []
+    run("lock", *BETTER)
+    assert len(recorded("lock.changed")) == 2
 
 
 def test_a_first_lock_and_one_that_was_broken_have_none_before_them(folder: Path) -> None:

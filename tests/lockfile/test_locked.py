@@ -57,8 +57,8 @@ def test_with_a_lock_that_fits_it_starts_and_puts_its_digest_on_record(folder: P
     assert verify(folder / "shop.db").exit_code == 0
     with read(folder / "shop.db") as reader:
         kept = reader.artifact(made.digest)
-    assert kept == ("application/json", made.canonical())
-    assert json.loads(made.canonical())["capabilities"].keys() >= {"grade-item"}
+    assert kept == ("application/json", made.in_force())
+    assert json.loads(made.in_force())["capabilities"].keys() >= {"grade-item"}
     with closing(sqlite3.connect(folder / "shop.db")) as connection:
         connection.execute("DROP TRIGGER ledger_artifact_no_delete")
         connection.execute("DELETE FROM ledger_artifact WHERE sha256 = ?", (bytes.fromhex(made.digest),))

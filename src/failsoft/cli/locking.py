@@ -84,10 +84,7 @@ def lock(
         unanswered: list[str] = []
         if verify:
             made, unanswered = _verified(isolation, made)
-        place = None
-        if why is not None and (before is None or before.digest != made.digest):
-            place = _recorded(config, before, made, person or getpass.getuser(), why)
-        made.write(isolation.lock_path)
+        place = _written(isolation, before, made, config, person, why)
     found = [] if before is None else differences(before, made, seen=True, where=place_of)
     if as_json:
         changed = [asdict(each) for each in found]
@@ -131,7 +128,7 @@ def approve(
     with explained(as_json=False), recordable():
         approved = read_lock(lock_path or config.with_suffix(".lock"))
         kept = None if report is None else _report(report)
-        record = LockApproved(approved.canonical(), person or getpass.getuser(), why, kept)
+        record = LockApproved(approved.in_force(), person or getpass.getuser(), why, kept)
         place = acting_for(config).record(record)[0]
     print_line(f"approved: lock {approved.digest} (record {place})")
 
@@ -147,12 +144,30 @@ def _report(path: Path) -> tuple[str, bytes]:
     return mimetypes.guess_type(path.name)[0] or "application/octet-stream", data
 
 
-def _recorded(config: Path, before: Lock | None, made: Lock, person: str, why: str) -> int:
-    """Put on record that a lock takes another one's place, before it does."""
-    told = () if before is None else tuple(map(str, differences(before, made, seen=True)))
-    with recordable():
-        record = LockChanged(made.canonical(), None if before is None else before.digest, told, person, why)
-        return acting_for(config).record(record)[0]
+def _written(
+    isolation: Isolation, before: Lock | None, made: Lock, config: Path, person: str | None, why: str | None
+) -> int | None:
+    """Write the lock; before it takes the other one's place that's put on record, if there's a reason: at which place."""
+    places: list[int] = []
+
+    def record() -> None:
+        if why is None or (before is not None and before.digest == made.digest):
+            return
+        told = () if before is None else tuple(map(str, differences(before, made)))
+        former = None if before is None else before.digest
+        change = LockChanged(made.in_force(), former, told, person or getpass.getuser(), why)
+        with recordable():
+            places.extend(acting_for(config).record(change))
+
+    try:
+        made.write(isolation.lock_path, record)
+    except ConfigurationError as error:
+        if not places:
+            raise
+        raise ConfigurationError(
+            [*error.problems, f"it's on record all the same ({places[0]}): run it again"]
+        ) from None
+    return places[0] if places else None
 
 
 def _before(isolation: Isolation) -> Lock | None:

@@ -31,8 +31,8 @@ class ConfigActivated:
         snapshot: the configuration as JSON with names of secrets, never values: kept as an artifact, by its digest.
         capabilities: (name, version) each.
         adapters: (name, codec version, pin) each.
-        lock: the lock that it was held to, as the bytes that its digest is of: kept as an artifact, likewise; None: it was
-            held to none.
+        lock: the lock that it was held to, as JSON, without who was seen to answer: kept as an artifact, likewise; None: it
+            was held to none.
         schemas: name of a capability, and the JSON schema of what a model may answer: kept as an artifact, by its digest.
     """
 
@@ -336,7 +336,7 @@ class LockChanged:
     """Somebody wrote the lock anew: other prompts, pins, schemas or rules are to be in force from here on.
 
     Args:
-        lock: the new one, as the bytes that its digest is of: kept as an artifact, by its digest.
+        lock: the new one, as of `ConfigActivated`.
         former: digest of the one before, lower-case hex; None: there was none, or it couldn't be read any more.
         told: what changed, a sentence each.
         person: who decided.
@@ -355,7 +355,7 @@ class LockApproved:
     """A person agreed that what a lock says may be in force.
 
     Args:
-        lock: which, as of `LockChanged`.
+        lock: which, as of `ConfigActivated`.
         person: who agreed.
         why: by what, in their words.
         report: what they went by: its media type and its bytes, kept as an artifact; None: it isn't kept here.

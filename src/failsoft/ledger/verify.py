@@ -285,8 +285,8 @@ def _walk(source: Source, sealing: Sealing | None, walk: Walk, covered: Covered,
         walk.expect(chunk)
         for row in chunk:
 
-            def problem(what: str, row: tuple[object, ...] = row) -> None:
-                found.add(Problem(TAMPERED, what, int(str(row[0])), None if row[5] is None else str(row[5])))
+            def problem(what: str, at: object = row[0], rid: object = row[5]) -> None:
+                found.add(Problem(TAMPERED, what, int(str(at)), None if rid is None else str(rid)))
 
             walk.record(row, problem)
             if walk.frontier.size == covered.due:

@@ -10,6 +10,7 @@ import os
 import re
 import tempfile
 import tomllib
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -183,12 +184,12 @@ class Lock(_Part):
 
     @property
     def digest(self) -> str:
-        """SHA-256 (lower-case hex) of `canonical`."""
-        return sha256(self.canonical()).hexdigest()
+        """SHA-256 (lower-case hex) of `in_force`: it names the lock, in the file and on record."""
+        return sha256(self.in_force()).hexdigest()
 
-    def canonical(self) -> bytes:
-        """All of it as JSON: equal locks are equal bytes, whatever the file's format."""
-        return canonical(self._table())
+    def in_force(self) -> bytes:
+        """What is in force, as JSON; not who was seen to answer, which is nobody's choice. Equal ones are equal bytes."""
+        return canonical(self.model_dump(exclude_defaults=True, exclude={"adapters": {"__all__": {"seen"}}}))
 
     def _table(self) -> dict[str, Any]:
         return self.model_dump(exclude_defaults=True)
@@ -197,13 +198,17 @@ class Lock(_Part):
         """The file's text: equal locks are equal bytes."""
         return _HEAD + dumps({"version": VERSION, "digest": self.digest, **self._table()})
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path, before: Callable[[], None] = lambda: None) -> None:
         """Write it, whole or not at all.
+
+        Args:
+            path: where.
+            before: done when all is ready, and before it takes the other's place; if it raises, that one stays.
 
         Raises:
             ConfigurationError: the file can't be written.
         """
-        replace_text(path, self.text())
+        replace_text(path, self.text(), before)
 
     def digest_at(self, piece: str) -> str | None:
         """The digest of a piece of code, named ``module:name``."""
@@ -211,8 +216,8 @@ class Lock(_Part):
         return self.code.get(module, {}).get(name)
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Put a text in a file's place, whole or not at all.
+def replace_text(path: Path, text: str, before: Callable[[], None] = lambda: None) -> None:
+    """Put a text in a file's place, whole or not at all; `before` as of `Lock.write`.
 
     Raises:
         ConfigurationError: it can't be written.
@@ -223,6 +228,7 @@ def replace_text(path: Path, text: str) -> None:
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
                 file.write(text)
             os.chmod(name, path.stat().st_mode & 0o777 if path.exists() else 0o644)
+            before()
             os.replace(name, path)
         except BaseException:
             os.unlink(name)

@@ -221,7 +221,11 @@ def erase(
     now = acting.clock.time_ns()
     with _Log(location) as log:
         found = log.look(case)
-    forbidden = retention.forbids(found.file, now) or unapproved(found.file, retention, person, approved_by)
+    forbidden = (
+        retention.forbids(found.file, now)
+        or no_second(person, approved_by)
+        or unapproved(found.file, retention, approved_by)
+    )
     if forbidden is not None:
         raise ErasureRefused(f"{location}: {forbidden}")
     keys = _keys_to_destroy(location, case, found)
@@ -253,15 +257,19 @@ def erase(
     return Erased(case, tuple(places), count, len(keys), clear, finished)
 
 
-def unapproved(case: CaseFile, retention: Retention, person: str, approved_by: str | None) -> str | None:
-    """Why the second person's word is missing; None: it's there, or none is asked for."""
+def no_second(person: str, approved_by: str | None) -> str | None:
+    """Why whoever agreed is no second person; None: they are, or nobody did."""
     try:
-        approver = None if approved_by is None else _plain(approved_by)
-        if approver is not None and approver == _plain(person):
+        if approved_by is not None and _plain(approved_by) == _plain(person):
             return f"{person} can't agree with themselves: a second person has to"
     except ValueError as error:
         return f"it can't be recorded: {error}"
-    name = None if approver else retention.needs_approval(case)
+    return None
+
+
+def unapproved(case: CaseFile, retention: Retention, approved_by: str | None) -> str | None:
+    """Why the second person's word is missing; None: it's there, or none is asked for."""
+    name = None if approved_by is not None and _plain(approved_by) else retention.needs_approval(case)
     return (
         None
         if name is None

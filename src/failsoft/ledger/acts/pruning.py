@@ -30,7 +30,7 @@ from attrs import define, evolve, field, frozen
 from failsoft.core.evidence import RecordsPruned
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.acts.bodies import Bodies, case_of
-from failsoft.ledger.acts.erasure import BEGUN, Acting, ErasureRefused, again, unapproved
+from failsoft.ledger.acts.erasure import BEGUN, Acting, ErasureRefused, again, no_second, unapproved
 from failsoft.ledger.acts.retention import CaseFile, Retention
 from failsoft.ledger.reading.query import Fields
 from failsoft.ledger.records.schema import PRUNABLE, Kind
@@ -108,7 +108,7 @@ def prune(
     last = reached if taken.beyond else told  # what was taken out before may still be in the write-ahead log
     if kept := look.kept(last, rules):
         raise ErasureRefused(f"{location}: {kept}: nothing more is taken out as long as that's so")
-    if missing := look.unapproved(last, retention, person, approved_by):
+    if missing := no_second(person, approved_by) or look.unapproved(last, retention, approved_by):
         raise ErasureRefused(f"{location}: {missing}")
     if last > told and len(taken.emitters) > EMITTERS:
         raise ErasureRefused(f"{location}: {len(taken.emitters)} processes wrote until then: choose an earlier time")
@@ -122,6 +122,7 @@ def prune(
             log.look(look)
         if kept := look.kept(last, rules):
             raise ErasureRefused(f"{location}: {kept} (since a moment ago): nothing was taken out, and {BEGUN}")
+        done = evolve(done, waiting=look.waiting(last))
     return evolve(done, finished=_destroy(acting, last, taken.digests))
 
 
@@ -250,14 +251,14 @@ class _Look:
         whys = (rules.keep(case, found) for case, found in self._until(last) if found.kinds or found.holds)
         return next((why for why in whys if why is not None), "")
 
-    def unapproved(self, last: int, retention: Retention, person: str, approved_by: str | None) -> str:
+    def unapproved(self, last: int, retention: Retention, approved_by: str | None) -> str:
         """Why the second person's word is missing; empty: it's there, or none is asked for."""
-        whys = (unapproved(found, retention, person, approved_by) for _, found in self._until(last))
+        whys = (unapproved(found, retention, approved_by) for _, found in self._until(last))
         return next((why for why in whys if why is not None), "")
 
     def waiting(self, last: int) -> int:
-        """How many answers until there wait for a person."""
-        return sum(call.waits for call in self._calls.values() if call.last <= last)
+        """How many answers until there wait for a person: also of calls that somebody appealed against since."""
+        return sum(call.waits for call in self._calls.values() if call.first <= last)
 
     def _until(self, last: int) -> list[tuple[str, CaseFile]]:
         """The cases of which something would go, or is going already."""

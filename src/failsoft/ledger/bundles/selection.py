@@ -235,9 +235,7 @@ class _Gathered:
 
     def changes(self) -> None:
         """What refers to the calls, what was in force, what changed since: one look at all records of such types."""
-        starts = {
-            each.index: each.fields["config_sha256"] for each in self.of_calls() if each.kind == Kind.CALL_STARTED
-        }
+        starts = {each.index: each for each in self.of_calls() if each.kind == Kind.CALL_STARTED}
         asked = _Asked.of(each.fields for each in self.of_calls())
         leaves = {each.leaf.hex() for each in self.entries.values()}
         first = min(self.entries)
@@ -250,8 +248,7 @@ class _Gathered:
             elif entry.kind in (Kind.LOCK_CHANGED, Kind.APPROVAL_RECORDED):
                 about_locks.append(entry)
             elif entry.kind == Kind.CONFIG_ACTIVATED:
-                digest = fields["config_sha256"]
-                begun = {at: entry for at, named in starts.items() if entry.index < at and digest == named}
+                begun = {at: entry for at, start in starts.items() if _began_under(start, entry, in_force.get(at))}
                 in_force |= begun
                 if begun and entry.index < first:
                     asked.otherwise(fields)
@@ -304,6 +301,15 @@ class _Gathered:
             if entry.body is None:
                 raise NotWhole(f"{self.reader.location}: record {entry.index} was pruned: leave --all-records out")
             self.entries[entry.index] = entry
+
+
+def _began_under(start: Entry, entry: Entry, known: Entry | None) -> bool:
+    """Is this the configuration that a call began under, as far as is known? That of its own process counts before others:
+    two that have the same one may be held to different locks.
+    """
+    if entry.index > start.index or entry.fields["config_sha256"] != start.fields["config_sha256"]:
+        return False
+    return known is None or entry.emitter == start.emitter or known.emitter != start.emitter
 
 
 @define

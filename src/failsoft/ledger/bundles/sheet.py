@@ -69,16 +69,21 @@ class Told:
 
     @property
     def configured(self) -> Fields | None:
-        """The configuration that was in force when it began; None where that isn't here."""
-        before = [each for at, each in self.selection.entries.items() if at < self.end.index]
-        found = (each.fields for each in reversed(before) if each.kind == "config.activated")
-        return next((each for each in found if each["config_sha256"] == self.fields.get("config_sha256")), None)
+        """The configuration that was in force when it began, in its own process if that's here; None where none is here."""
+        start = self.started or self.end
+        before = [each for at, each in self.selection.entries.items() if at < start.index]
+        named = [each for each in before if each.kind == "config.activated"]
+        found = [each for each in named if each.fields["config_sha256"] == start.fields.get("config_sha256")]
+        latest = [each for each in found if each.emitter == start.emitter] or found
+        return latest[-1].fields if latest else None
 
     @property
     def about_lock(self) -> list[Entry]:
-        """Who wrote down the state of code and prompts that it was held to, and who approved it, in order."""
+        """Who had written down the state of code and prompts that it was held to, and who approved it, in order."""
         entries = [each for each in self.selection.entries.values() if each.kind in LOCK]
-        return [each for each in entries if each.fields["lock_sha256"] == self.lock]
+        own = [each for each in entries if each.fields["lock_sha256"] == self.lock]
+        began = (self.started or self.end).index
+        return [each for each in own if each.index < began or each.kind == "approval.recorded"]
 
     @property
     def lock(self) -> str | None:
@@ -281,8 +286,9 @@ def _change(told: Told, entry: Entry, asked: dict[str, Fields]) -> Iterator[str]
         yield from (f"{moment(entry.ts)}: {what}" for what in _configured(told, fields, asked))
         return
     if entry.kind == "lock.changed":
-        if told.lock not in (None, fields["lock_sha256"]):
-            yield f"{moment(entry.ts)}: {changed(entry.kind, fields)}"
+        if told.lock is not None:
+            again = "; that's what was in force here again" if told.lock == fields["lock_sha256"] else ""
+            yield f"{moment(entry.ts)}: {changed(entry.kind, fields)}{again}"
         return
     subjects = {f"adapter:{each}" for each in asked} | {f"capability:{told.fields.get('capability', {}).get('name')}"}
     named = {"" if told.completed is None else told.completed.leaf.hex(), told.end.leaf.hex()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from hashlib import sha256
+from itertools import accumulate
 
 from failsoft.core.evidence import LockApproved, LockChanged
 from failsoft.ledger.records.facts import provider_text
@@ -10,8 +12,8 @@ from failsoft.ledger.records.keeping_draft import people, words
 from failsoft.ledger.records.record import Draft, Fields
 from failsoft.ledger.records.schema import Kind
 
-SENTENCES = 24
-"""What changed, in sentences of at most 512 characters: so many fit a record, whatever they're written in."""
+SENTENCES_BYTES = 48_000
+"""What the sentences about what changed may take of a record's 61,440 bytes. Each is cut at 512 characters."""
 
 _LOCK = "application/json"
 
@@ -21,10 +23,13 @@ def changed(record: LockChanged) -> Draft:
     fields = _about(record.lock, record.person, record.why)
     if record.former is not None:
         fields["former_sha256"] = record.former
-    if record.told:
-        fields["changed"] = [provider_text(each) for each in record.told[:SENTENCES]]
-    if len(record.told) > SENTENCES:
-        fields["changed_omitted"] = len(record.told) - SENTENCES
+    told = [provider_text(each) for each in record.told]
+    sizes = accumulate(len(json.dumps(each, ensure_ascii=False).encode()) for each in told)
+    kept = sum(size <= SENTENCES_BYTES for size in sizes)
+    if kept:
+        fields["changed"] = told[:kept]
+    if kept < len(told):
+        fields["changed_omitted"] = len(told) - kept
     return Draft(Kind.LOCK_CHANGED, fields, artifacts=((_LOCK, record.lock),))
 
 

@@ -287,8 +287,8 @@ class Walk:
         started = self.open_calls.pop(fields["call_id"], None)
         refs = fields.get("refs")
         if started is None:
-            named = "" if refs is None else refs["started"]
-            if named and not self._orphaned_by_another(fields, named):
+            named = None if refs is None else refs["started"]
+            if named is not None and not self._orphaned_by_another(fields, named):
                 what = "its call isn't open: it ended before, or was never started"
                 self._unless_pruned(self.frontier.size - 1, problem, named, what)
         elif refs is None or refs["started"] != started.leaf.hex():
@@ -316,8 +316,8 @@ class Walk:
             "SELECT leaf FROM ledger_record WHERE call_id = ? AND type = 'call.completed' AND seq < ?",
             (fields["call_id"], index),
         )
-        named = "" if refs is None else refs["completed"]
-        if named and named not in [leaf.hex() for (leaf,) in rows]:
+        named = None if refs is None else refs["completed"]
+        if named is not None and named not in [leaf.hex() for (leaf,) in rows]:
             self._unless_pruned(index, problem, named, "it amends a record that isn't its call's")
 
     def _unless_pruned(self, index: int, problem: Report, leaf: str, what: str) -> None:
