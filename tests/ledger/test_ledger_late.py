@@ -17,6 +17,7 @@ from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.verify import verify as by_ours
 
 STRANGER = "ab" * 32
+SOME = [{"emitter": "ab" * 16, "first": 1, "last": 1}]
 ENDED = {
     "capability": {"name": "rate"},
     "outcome": "answered",
@@ -126,3 +127,12 @@ def test_however_many_come_late_little_is_remembered_of_each(log: Log) -> None:
     tracemalloc.stop()
     assert len(found.problems) == 100  # no more are told
     assert peak < 16 << 20
+
+
+def test_a_pruning_that_says_no_place_is_told_and_hides_none_of_the_others(log: Log) -> None:
+    began(log)
+    nowhere = {"first": 1, "last": "x", "emitters": SOME, "leaves_sha256": "0" * 64, "person": "p", "why": "w"}
+    for second in (10, 11):
+        log.first.tell(Kind.RECORD_PRUNED, second, **nowhere)
+    said = "it says that records were pruned that can't have been"
+    assert told(log) == f"{said}; {said}"

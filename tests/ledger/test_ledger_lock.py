@@ -217,3 +217,18 @@ def test_words_for_a_change() -> None:
     assert changed("lock.changed", {**fields, "changed": ["a"] * 4}) == f"{said} (a; a; a; and 1 change more)"
     told = {**fields, "changed": ["a"] * 3, "changed_omitted": 2}
     assert changed("lock.changed", told) == f"{said} (a; a; a; and 2 changes more)"
+
+
+def test_of_two_calls_the_one_that_is_held_to_no_lock_is_told_of_none(tmp_path: Path) -> None:
+    office = Office(tmp_path / "x.db")
+    office.configure()
+    office.call("c1", 2, "1", "2")
+    locked(office, OLD, 3)
+    office.call("c2", 4, "1", "2")
+    office.first.say(draft(wrote(NEW)), 5)
+    office.publish()
+    office.close()
+    files = unzipped(bundle(office.path, Wanted(calls=("c1", "c2"))).data)
+    first, second = files["report.html"].decode().split("What has changed since")[1:]
+    assert "j.doe wrote down" not in first
+    assert "j.doe wrote down" in second
