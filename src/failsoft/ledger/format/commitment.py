@@ -7,6 +7,7 @@ tried.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha256
 
 from attrs import field, frozen
@@ -67,17 +68,33 @@ def digest(disclosure: bytes) -> bytes:
 
 def is_for(disclosure: bytes, path: str) -> bool:
     """Is this a whole disclosure of the payload with that path? The data isn't copied."""
+    named = _named(path)
+    at = SALT_SIZE + len(named)
+    if len(named) > 4 + PLACE_LIMIT or disclosure[SALT_SIZE:at] != named:
+        return False
     try:
-        return _places(disclosure)[0] == path
+        return _begins(disclosure, _text(disclosure, at)[1])
     except ValueError:
         return False
+
+
+@lru_cache(maxsize=1024)
+def _named(path: str) -> bytes:
+    """How a disclosure of that path goes on after its salt."""
+    written = path.encode()
+    return len(written).to_bytes(4, "big") + written
+
+
+def _begins(plain: bytes, at: int) -> bool:
+    """Does the data begin there with its length, and fill the rest to the byte?"""
+    return len(plain) == at + 8 + int.from_bytes(plain[at : at + 8], "big")
 
 
 def _places(plain: bytes) -> tuple[str, str, int]:
     """Path, media type, and where the data begins, which fills the rest to the byte."""
     path, at = _text(plain, SALT_SIZE)
     media, at = _text(plain, at)
-    if len(plain) != at + 8 + int.from_bytes(plain[at : at + 8], "big"):
+    if not _begins(plain, at):
         raise ValueError("a disclosure that is cut, or has trailing bytes")
     return path, media, at + 8
 
