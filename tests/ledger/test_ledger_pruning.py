@@ -147,6 +147,24 @@ class TestPruning:
         found = verify(to)
         assert (found.exit_code, found.root) == (0, verify(place).root)
 
+    def test_whether_payloads_were_encrypted_cant_be_told_when_all_calls_are_gone(self, place: Location) -> None:
+        """Whoever goes on in clear is told so, once it's too late to refuse."""
+        warned: list[Any] = []
+
+        def told(name: str, fields: Any) -> None:
+            warned.append((name, fields["reason"]))
+
+        wrote(place, "a", on_event=told)
+        closed(place, "a")
+        pruned(place)
+        assert warned == []
+        wrote(place, "b", on_event=told)
+        ((name, reason),) = warned
+        assert name == "ledger.warning"
+        assert reason.endswith("nobody can tell whether payloads were encrypted; now they aren't")
+        wrote(place, "c", on_event=told)
+        assert len(warned) == 1
+
     def test_a_signed_one_stays_verified(self, file: InFile, tmp_path: Path) -> None:
         signing = signing_in(tmp_path, every_ns=60 * SECOND)
         wrote(file, "a", "b", signing=signing)

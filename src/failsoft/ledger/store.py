@@ -89,14 +89,14 @@ class Found:
 
     Args:
         unsigned: nobody has signed it so far.
-        sealed: the newest payloads, as its newest records say, are encrypted.
+        sealed: the newest payloads, as its newest records say, are encrypted; None: all were pruned, so nobody can tell.
         copied_to: where its newest records say that it was copied; empty: nowhere.
     """
 
     origin: str
     size: int
     unsigned: bool
-    sealed: bool = False
+    sealed: bool | None = False
     copied_to: str = ""
 
 

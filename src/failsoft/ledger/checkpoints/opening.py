@@ -76,14 +76,19 @@ def check_log(connection: Queries, name: str, signer: Signer | None, anchored: A
     return Found(log[0], head[0], unsigned, *_newest(connection, head[0]))
 
 
-def _newest(connection: Queries, size: int) -> tuple[bool, str]:
-    """Are the newest payloads encrypted, and where was the log copied lately?"""
+def _newest(connection: Queries, size: int) -> tuple[bool | None, str]:
+    """Are the newest payloads encrypted (None: all were pruned), and where was the log copied lately?"""
     calls = f"SELECT body FROM ledger_record WHERE {OF_CALLS} AND body IS NOT NULL ORDER BY seq DESC LIMIT {NEWEST}"  # noqa: S608
     newest = (fields for (body,) in connection.execute(calls) if "commitments" in (fields := _fields(body)))
-    sealed = "dek" in next(newest, dict[str, Any]())
+    sealed = None if (found := next(newest, None)) is None and _is_pruned(connection) else "dek" in (found or ())
     copies = "SELECT body FROM ledger_record WHERE type = ? AND seq >= ? ORDER BY seq DESC LIMIT 1"
     copied = connection.execute(copies, (Kind.LEDGER_TRANSFERRED.value, size - LATELY)).fetchone()
     return sealed, "" if copied is None else str(_fields(copied[0]).get("to", ""))
+
+
+def _is_pruned(connection: Queries) -> bool:
+    kind = Kind.RECORD_PRUNED.value
+    return connection.execute("SELECT 1 FROM ledger_record WHERE type = ? LIMIT 1", (kind,)).fetchone() is not None
 
 
 def _fields(body: bytes) -> dict[str, Any]:
