@@ -536,7 +536,10 @@ class Examination:
         )
 
     def was_pruned(self, row: Row, leaf: str) -> bool:
-        return any(each.body is None and each.leaf.hex() == leaf for each in self.rows[: row.seq])
+        return any(
+            each.body is None and isinstance(each.leaf, bytes) and each.leaf.hex() == leaf
+            for each in self.rows[: row.seq]
+        )
 
     def act(self, row: Row, before: list[Row]) -> None:
         assert row.said is not None
@@ -660,6 +663,7 @@ class Examination:
         self.prunings.append((index, last, {each["emitter"]: (each["first"], each["last"]) for each in claimed}))
         if any(row.body is None for row in self.rows[:index]):
             leaves = [row.leaf for row in self.rows[first : last + 1] if row.kind in self.page.prunable]
+            demand(all(isinstance(each, bytes) for each in leaves))
             demand(sha256(b"".join(leaves)).hexdigest() == said["leaves_sha256"])
 
     # --- who vouches

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tracemalloc
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import test_ledger_pruning as pruning
+from signing import attack
 from test_ledger_reviews import amended
 from tests.independent.agreeing import by_both as verify
 from tests.logs import Log
@@ -136,3 +139,38 @@ def test_a_pruning_that_says_no_place_is_told_and_hides_none_of_the_others(log: 
         log.first.tell(Kind.RECORD_PRUNED, second, **nowhere)
     said = "it says that records were pruned that can't have been"
     assert told(log) == f"{said}; {said}"
+
+
+def test_a_leaf_that_is_no_bytes_is_looked_at_too(log: Log) -> None:
+    """In a table that somebody made anew, anything may stand in a column."""
+    _, end, _ = began(log)
+    amended(log, "c1", 10, end, refs={"completed": STRANGER})
+    log.first.close(30)
+    log.close()
+    with closing(sqlite3.connect(log.path)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_schema SET sql = replace(sql, ') STRICT', ')') WHERE name = 'ledger_record'")
+        connection.commit()
+    attack(log.path, "UPDATE ledger_record SET leaf = substr(hex(leaf), 1, 32) WHERE body IS NULL")
+    found = verify(log.path)
+    assert found.exit_code == 1
+    assert any("it amends a record that isn't its call's" in str(each) for each in found.problems)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_what_nobody_said_was_pruned_is_counted_as_lost(log: Log, number: int) -> None:
+    began(log)
+    for call_id in ("c2", "c3"):
+        log.first.end(call_id, 10, log.first.start(call_id, 10))
+    log.first.close(30)
+    log.close()
+    attack(
+        log.path,
+        "UPDATE ledger_record SET body = NULL, rid = NULL, ts = NULL, call_id = NULL, case_id = NULL, capability = NULL"
+        f" WHERE seq >= (SELECT max(seq) FROM ledger_record) - {number} AND type != 'emitter.closed'",
+    )
+    found = verify(log.path)
+    assert found.exit_code == 1
+    (said,) = [each.what for each in found.problems if "its bytes are missing" in each.what]
+    assert said.endswith("that it was pruned" if number == 1 else "that it was pruned, and 1 more after it")
+    assert "3 records were pruned, as the log says" in found.summary()
