@@ -100,6 +100,13 @@ class TestWhatTheySay:
         assert verify(office.path).exit_code == 0
 
 
+@pytest.mark.parametrize(("last", "kept"), [(196, 94), (197, 93)])
+def test_sentences_take_48_000_bytes_at_most(last: int, kept: int) -> None:
+    made = draft(wrote(NEW, *["x" * 512] * 93, "y" * last))
+    assert len(made.fields["changed"]) == kept
+    assert sum(len(each) + 2 for each in made.fields["changed"]) <= 48_000
+
+
 @pytest.mark.parametrize(
     ("record", "gone", "what"),
     [
