@@ -20,6 +20,7 @@ from failsoft.audit import AuditPlan, Marks
 from failsoft.ledger.location import InFile
 from failsoft.ledger.read import read
 from failsoft.ledger.records.facts import told
+from failsoft.ledger.records.own_keys import without
 from failsoft.ledger.records.redaction import redact, redactor
 from failsoft.ledger.verify import verify
 from failsoft.testing import FaultTransport, faults
@@ -537,3 +538,13 @@ def test_of_a_call_no_byte_has_the_key_that_it_is_made_with(tmp_path: Path, kept
     assert start.fields["facts"] == {"nsn": "5310 [redacted: own-key]", "tags": [told, "x"], "count": 2}
     assert start.fields["redacted"] == {"own-key": 3, **({} if kept else {"github-token": 3})}
     assert verify(tmp_path / "x.db").exit_code == 0
+
+
+@pytest.mark.parametrize("inside", [["a\nkey-of-own"], "a\nkey-of-own", {"a": "b\nkey-of-own"}])
+def test_in_a_document_in_a_text_a_key_is_looked_for_in_its_texts_too(inside: object) -> None:
+    """There the letter after the backslash is no part of the key that comes after it."""
+    whole = json.dumps({"text": json.dumps(inside)}).encode()
+    assert without(whole, ["nkey-of-own"], b"#") == (whole, 0)
+    kept, count = without(whole, ["key-of-own"], b"#")
+    assert count == 1
+    assert json.loads(json.loads(kept)["text"]) == json.loads(json.dumps(inside).replace("key-of-own", "#"))

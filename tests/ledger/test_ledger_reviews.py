@@ -561,6 +561,14 @@ def test_a_sample_that_can_be_worked_out_is_fine(log: Log) -> None:
     assert problems(log) == []
 
 
+@pytest.mark.parametrize(("share", "fine"), [("1.0", True), ("1.5", False), ("0.0", False), ("-1.0", False)])
+def test_a_sample_is_a_share(log: Log, share: str, fine: bool) -> None:
+    drawn = float(share) > 0
+    need = {"required": drawn, "policy": "sample", "sample": share, **({"status": "pending"} if drawn else {})}
+    call(log, "c1", 2, review=need)
+    assert (problems(log) == []) is fine
+
+
 def test_another_record_may_call_something_a_review(log: Log) -> None:
     log.first.tell(Kind.PROBE_COMPLETED, 5, review="of the regression run")
     assert problems(log) == []
