@@ -246,7 +246,7 @@ def test_what_people_write_stands_in_no_records_body(isolation: Isolation, tmp_p
         assert not [each for each in reader.records() if b"canary" in (each.body or b"")]
 
 
-@pytest.mark.parametrize(("person", "own"), [("jdoe", True), ("office", True), ("mwagner", False)])
+@pytest.mark.parametrize(("person", "own"), [("jdoe", True), ("office", True), ("JDoe ", True), ("mwagner", False)])
 def test_who_reviews_an_answer_of_their_own_is_recorded_as_such(isolation: Isolation, person: str, own: bool) -> None:
     outcome = ask(isolation)
     accept(isolation, outcome.call_id, person=person)

@@ -39,6 +39,11 @@ def identifier(value: str, what: str) -> str:
     return value
 
 
+def folded(name: str, what: str) -> str:
+    """The same for all ways to write somebody's name that nobody tells apart. Arguments and errors as `identifier`."""
+    return unicodedata.normalize("NFC", identifier(name, what).casefold()).strip()
+
+
 @frozen
 class Case:
     """The file that a call belongs to.

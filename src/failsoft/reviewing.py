@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
-from failsoft.context import Case, current_context, identifier
+from failsoft.context import Case, current_context, folded, identifier
 from failsoft.core.contract import Contract
 from failsoft.core.effects import Recorded, Ticket
 from failsoft.core.evidence import Act, PersonActed
@@ -210,7 +210,7 @@ def _record(
         actor=current_context().actor,
         decision=said.decision,
         shown=answer.response,
-        own=person in found.actors,
+        own=any(folded(person, "a person") == folded(each, "an actor") for each in found.actors),
         spent_ms=None if said.seconds is None else round(said.seconds * 1000),
         reason=said.reason.encode(),
         display=said.display,

@@ -291,6 +291,36 @@ def test_a_call_without_an_answer_lies_in_the_time_likewise(
     )
 
 
+@pytest.mark.parametrize("orphaned", [0, 20, 30, 44])
+def test_a_call_that_was_taken_for_orphaned_and_ended_later_asked_whom_it_says(log: Log, orphaned: int) -> None:
+    """However late its own process wrote that: the call lies in the time by its start."""
+    process = log.first
+    process.configure(snapshot(providers={"router": "openrouter"}))
+    other = log.process(3, 1)
+    begin = process.start("c1", 10, ("router",))
+    if orphaned:
+        told = {"call_id": "c1", "capability": {"name": "rate"}, "refs": {"started": begin.leaf.hex()}}
+        other.tell(Kind.CALL_ORPHANED, orphaned, **told)
+    process.end("c1", 60, begin, attempt("router", served={"grade": "gateway", "upstream": "OpenAI"}))
+    process.close(70)
+    other.close(71)
+    log.close()
+    for first, last in ((0, 45), (25, 45), (45, 50)):
+        found = attest(log.path, "openai", at(first), at(last))
+        assert (found.exit_code, len(found.sent), found.calls) == (1, 1, 1)
+    assert attest(log.path, "openai", at(61), at(65)).calls == 0
+
+
+@pytest.mark.parametrize(("start", "end"), [(7200, 3601), (3601, 7200), (6000, 6001), (7200, 7201)])
+def test_a_call_during_which_a_clock_was_set_back_is_in_all_of_its_time(log: Log, start: int, end: int) -> None:
+    log.first.configure(snapshot())
+    log.first.end("c1", end, log.first.start("c1", start, ("gpt",)), attempt("gpt"))
+    log.first.close(9500)
+    log.close()
+    found = attest(log.path, "openai", at(5400), at(9000))
+    assert (found.exit_code, len(found.sent), found.calls) == (1, 1, 1)
+
+
 def test_an_orphan_whose_start_is_told_nowhere_is_none(log: Log, process: Process) -> None:
     process.tell(Kind.CALL_ORPHANED, 3, call_id="c9", refs={"started": "00" * 32})
     assert looked(log).exit_code == UNDECIDED, "verification finds it"

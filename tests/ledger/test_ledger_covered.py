@@ -440,6 +440,40 @@ def test_a_rotation_that_was_interrupted_is_finished(path: Path, monkeypatch: py
     assert verify(path, keys=[KEY.verifier, NEXT.verifier]).verdict == "verified"
 
 
+@pytest.mark.parametrize("lives", [1, 2])
+def test_a_rotation_that_was_interrupted_is_finished_though_the_new_key_signed_meanwhile(
+    path: Path, monkeypatch: pytest.MonkeyPatch, lives: int
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(LedgerFile, "publish", lambda _: (_ for _ in ()).throw(OSError("killed")))
+        with pytest.raises(LedgerInvalid, match="killed"):
+            rotated(path)
+    for _ in range(lives):
+        write(path, 2, key=NEXT)
+    keys = [KEY.verifier, NEXT.verifier]
+    assert verify(path, keys=keys).exit_code == 1
+    done = rotated(path)
+    found = verify(path, keys=keys)
+    assert (found.verdict, found.size) == ("verified", done.size)
+    write(path, 2, key=NEXT)
+    assert verify(path, keys=keys).verdict == "verified"
+    size = verify(path).size
+    assert rotated(path).size == size  # a checkpoint is signed by both: nothing more happens
+    assert verify(path).size == size
+
+
+def test_a_log_that_nobody_signed_so_far_is_handed_over_by_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "unsigned.db"
+    ledger = ledger_at(path, clock=SystemClock())
+    ledger.open()
+    settled(call(ledger, "c1")[1])
+    ledger.close()
+    size = verify(path).size
+    with pytest.raises(LedgerInvalid, match="it isn't signed so far: start the application with the key first"):
+        rotated(path)
+    assert (verify(path).exit_code, verify(path).size) == (0, size)
+
+
 def test_a_log_in_use_or_of_another_key_is_not_rotated(path: Path) -> None:
     ledger = signed_ledger(path)
     ledger.open()

@@ -33,6 +33,8 @@ short line
 33 22 0:43 no separator here
 """
 
+AA, BB, CC = "aa" * 16, "bb" * 16, "cc" * 16
+
 
 def test_the_longest_mount_point_decides_whether_a_folder_is_local(tmp_path: Path) -> None:
     mounts = tmp_path / "mountinfo"
@@ -220,12 +222,12 @@ def test_a_live_file_that_cannot_be_removed_is_left_for_the_next(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    live = LiveFile.hold(tmp_path / "x.db", "aa")
+    live = LiveFile.hold(tmp_path / "x.db", AA)
     monkeypatch.setattr(Path, "unlink", refuse)
     live.release(remove=True)
     monkeypatch.undo()
-    ((name, gone),) = LiveFile.gone(tmp_path / "x.db", "bb")
-    assert name == "aa"
+    ((name, gone),) = LiveFile.gone(tmp_path / "x.db", BB)
+    assert name == AA
     gone.release(remove=True)
     assert not list(tmp_path.iterdir())
 
@@ -238,15 +240,15 @@ def test_a_live_file_that_was_swept_before_it_was_locked_is_made_again(
 
     def swept(descriptor: int) -> None:
         monkeypatch.setattr(processes, "lock", lock)
-        for _, gone in LiveFile.gone(tmp_path / "x.db", "bb"):
+        for _, gone in LiveFile.gone(tmp_path / "x.db", BB):
             gone.release(remove=True)
         if another:
-            LiveFile.name(tmp_path / "x.db", "aa").touch()
+            LiveFile.name(tmp_path / "x.db", AA).touch()
         lock(descriptor)
 
     monkeypatch.setattr(processes, "lock", swept)
-    live = LiveFile.hold(tmp_path / "x.db", "aa")
-    assert alive(tmp_path / "x.db", "aa")
+    live = LiveFile.hold(tmp_path / "x.db", AA)
+    assert alive(tmp_path / "x.db", AA)
     live.release(remove=True)
     assert not list(tmp_path.iterdir())
 
@@ -303,24 +305,24 @@ def test_a_write_ahead_log_stays_bounded_by_checkpoints(tmp_path: Path, monkeypa
 
 def test_an_emitter_is_alive_as_long_as_it_holds_its_file(tmp_path: Path) -> None:
     database = tmp_path / "x[1]*.db"
-    live = LiveFile.hold(database, "aa")
-    assert alive(database, "aa")
-    assert list(LiveFile.gone(database, "bb")) == []
+    live = LiveFile.hold(database, AA)
+    assert alive(database, AA)
+    assert list(LiveFile.gone(database, BB)) == []
     live.release(remove=False)
-    assert not alive(database, "aa")
-    assert not alive(database, "cc")
-    assert list(LiveFile.gone(database, "aa")) == []
-    ((name, gone),) = LiveFile.gone(database, "bb")
-    assert name == "aa"
+    assert not alive(database, AA)
+    assert not alive(database, CC)
+    assert list(LiveFile.gone(database, AA)) == []
+    ((name, gone),) = LiveFile.gone(database, BB)
+    assert name == AA
     gone.release(remove=True)
-    assert list(LiveFile.gone(database, "bb")) == []
+    assert list(LiveFile.gone(database, BB)) == []
 
 
 def test_a_link_in_place_of_a_live_file_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "target").write_bytes(b"")
-    (tmp_path / "x.db.aa.live").symlink_to(tmp_path / "target")
-    assert list(LiveFile.gone(tmp_path / "x.db", "bb")) == []
-    assert not alive(tmp_path / "x.db", "aa")
+    (tmp_path / f"x.db.{AA}.live").symlink_to(tmp_path / "target")
+    assert list(LiveFile.gone(tmp_path / "x.db", BB)) == []
+    assert not alive(tmp_path / "x.db", AA)
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from ledgers import Faults, SystemClock, call, ledger_at, rows, settled, started
 from processes import Process, missing
 
 from failsoft.core.effects import Recorded, Unrecorded
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger.locks import anybody
 from failsoft.ledger.verify import verify
 from failsoft.ledger.writing import writer as writer_module
 
@@ -288,3 +290,40 @@ def test_orphans_that_cannot_be_written_are_named_later(tmp_path: Path) -> None:
     assert types(first.location.path).count("call.orphaned") == 1
     assert verify(first.location.path).exit_code == 0
     first._queue.shut("the test is over")  # whereupon its thread says goodbye, and names the call as well
+
+
+@pytest.mark.parametrize("beside", ["-wal", "-shm"])
+def test_beside_what_is_left_of_a_ledger_that_is_gone_none_is_made(tmp_path: Path, beside: str) -> None:
+    """SQLite would play the old one's records into the new one, and they'd be gone from where they belong."""
+    path = tmp_path / "x.db"
+    with writing(path, "leave-open", "3") as victim:
+        victim.until_lines(1)
+        victim.kill()
+    assert path.with_name("x.db-wal").stat().st_size
+    path.rename(tmp_path / "away.db")
+    path.with_name(f"x.db{'-shm' if beside == '-wal' else '-wal'}").rename(tmp_path / "away")
+    with pytest.raises(LedgerInvalid, match=rf"it's gone, and its x\.db{beside} is there still"):
+        ledger_at(path).open()
+    assert not path.exists()
+    (tmp_path / "away").rename(path.with_name(f"x.db{'-shm' if beside == '-wal' else '-wal'}"))
+    (tmp_path / "away.db").rename(path)
+    ledger = ledger_at(path, clock=SystemClock())
+    ledger.open()
+    ledger.close()
+    assert types(path).count("call.orphaned") == 2
+    assert verify(path).exit_code == 0
+
+
+def test_a_ledger_whose_name_begins_like_anothers_is_another(tmp_path: Path) -> None:
+    path, other = tmp_path / "x.db", tmp_path / "x.db.2025"
+    with writing(other, "leave-open", "2") as victim:
+        victim.until_lines(1)
+        assert not anybody(path)
+        assert anybody(other)
+        victim.kill()
+    for each in (path, other):
+        ledger = ledger_at(each, clock=SystemClock())
+        ledger.open()
+        ledger.close()
+        assert verify(each).exit_code == 0
+    assert types(other).count("call.orphaned") == 1

@@ -527,6 +527,26 @@ def test_a_full_spool_fails_as_a_database_does_and_recovers(place: InDatabase, f
     whole(place)
 
 
+@pytest.mark.parametrize("limit", [{"max_age_ns": 0}, {"max_bytes": 9_000}])
+def test_one_that_took_no_more_is_forwarded_when_the_database_is_back(
+    place: InDatabase, folder: Path, away: Away, limit: dict[str, int]
+) -> None:
+    """However much was refused meanwhile: what's given back makes each later batch larger than what fits."""
+    ledger = ledger_in(InDatabase(place.address, spooling=Spooling(folder, SystemClock(), **limit)))
+    ledger.open()
+    away.cut = True
+    results = [settled(call(ledger, f"c{number}")[1]) for number in range(12)]
+    assert isinstance(results[0], Recorded)
+    assert isinstance(results[-1], Unrecorded)
+    tickets = [ledger.submit(started(f"more-{number}")) for number in range(30)]
+    away.cut = False
+    until(lambda: ledger.healthy and not ledger.spooling)
+    assert isinstance(settled(call(ledger, "after")[1]), Recorded)
+    assert len(tickets) == 30
+    ledger.close()
+    whole(place)
+
+
 def test_what_a_store_is_asked_goes_to_the_database(place: InDatabase) -> None:
     store = place.store()
     assert isinstance(store, SpoolingStore)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from failsoft import processes
+
+_EMITTER = re.compile("[0-9a-f]{32}")
+"""In the name of a live file: others are those of a ledger whose own name begins like this one's."""
 
 _NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
 """Windows has no such flag, and lets few make a link."""
@@ -77,7 +81,7 @@ class LiveFile:
         prefix, suffix = f"{database.name}.", ".live"
         for path in sorted(database.parent.glob(f"{_escaped(database.name)}.*{suffix}")):
             emitter = path.name[len(prefix) : -len(suffix)]
-            if emitter == own:
+            if emitter == own or _EMITTER.fullmatch(emitter) is None:
                 continue
             try:
                 descriptor = os.open(path, os.O_RDWR | _NO_FOLLOW)
@@ -118,7 +122,7 @@ def anybody(database: Path) -> bool:
     start, end = f"{database.name}.", ".live"
     names = [each.name for each in database.parent.iterdir()]
     emitters = [name[len(start) : -len(end)] for name in names if name.startswith(start) and name.endswith(end)]
-    return any(alive(database, each) for each in emitters)
+    return any(alive(database, each) for each in emitters if _EMITTER.fullmatch(each))
 
 
 def _is_there(path: Path, descriptor: int) -> bool:

@@ -22,13 +22,12 @@ Theory of operation
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from attrs import define, field, frozen
 
-from failsoft.context import identifier
+from failsoft.context import folded, identifier
 from failsoft.core.effects import Clock, Recorded
 from failsoft.core.evidence import CaseEvent, LegalHold, PayloadErased, Record
 from failsoft.errors import LedgerInvalid
@@ -260,7 +259,7 @@ def erase(
 def no_second(person: str, approved_by: str | None) -> str | None:
     """Why whoever agreed is no second person; None: they are, or nobody did."""
     try:
-        if approved_by is not None and _plain(approved_by) == _plain(person):
+        if approved_by is not None and folded(approved_by, "a person") == folded(person, "a person"):
             return f"{person} can't agree with themselves: a second person has to"
     except ValueError as error:
         return f"it can't be recorded: {error}"
@@ -269,17 +268,12 @@ def no_second(person: str, approved_by: str | None) -> str | None:
 
 def unapproved(case: CaseFile, retention: Retention, approved_by: str | None) -> str | None:
     """Why the second person's word is missing; None: it's there, or none is asked for."""
-    name = None if approved_by is not None and _plain(approved_by) else retention.needs_approval(case)
+    name = None if approved_by is not None and folded(approved_by, "a person") else retention.needs_approval(case)
     return (
         None
         if name is None
         else f"of the class {name} nothing is destroyed unless a second person agrees (--approved-by)"
     )
-
-
-def _plain(name: str) -> str:
-    """The same for all ways to write somebody's name that nobody tells apart."""
-    return unicodedata.normalize("NFC", identifier(name, "a person").casefold()).strip()
 
 
 def _known(reader: Reader, case: str) -> list[Entry]:

@@ -13,16 +13,16 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from failsoft.core.effects import Clock
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.checkpoints.publishing import Signing
 from failsoft.ledger.checkpoints.signer import Signer, SignerRefused
-from failsoft.ledger.keys.ed25519 import SigningKey
-from failsoft.ledger.location import Location, locate
+from failsoft.ledger.keys.ed25519 import SigningKey, open_checkpoint
+from failsoft.ledger.location import InDatabase, Location, locate
 from failsoft.ledger.records import draft
-from failsoft.ledger.records.record import Built, Emitter
+from failsoft.ledger.records.record import Built, Draft, Emitter
 from failsoft.ledger.store import UNREADABLE, AppendFailed, Store
 
 RandomBytes = Callable[[int], bytes]
@@ -67,6 +67,8 @@ def rotate(
         ValueError: actor or reason can't stand in a record.
     """
     location = locate(ledger)
+    if isinstance(location, InDatabase):
+        location = evolve(location, spooling=None)  # what waits is forwarded by whoever has it, under the new key
     if not location.exists():
         raise LedgerInvalid(f"{location}: there is no such file")
     store = location.store(Signer(to, signing.state, former=signing.key), signing.anchored)
@@ -74,11 +76,17 @@ def rotate(
         if store.anybody():
             raise LedgerInvalid(f"{location}: a process has it open, which couldn't append any more: end it first")
         store.open(list)
+        if store.unsigned:
+            raise LedgerInvalid(f"{location}: it isn't signed so far: start the application with the key first")
+        emitter = Emitter(store.origin, clock, random_bytes)
         if not store.signed_by(to):
-            store.append(
-                _records(store, Emitter(store.origin, clock, random_bytes), clock, signing.key, to, actor, why)
-            )
+            handover = draft.key_rotated(str(signing.key.verifier), str(to.verifier), actor, why)
+            store.append(_records(store, emitter, clock, handover))
         size, note = store.publish()
+        if note is None and not _is_vouched_for(location, signing.key):
+            # Somebody had the new key before this was finished, and signed alone: one more checkpoint, by both.
+            store.append(_records(store, emitter, clock))
+            size, note = store.publish()
         note = note or _published(location, size)
     except (AppendFailed, SignerRefused, OSError, *UNREADABLE) as error:
         raise LedgerInvalid(f"{location}: {error}") from error
@@ -104,13 +112,22 @@ def _published(location: Location, size: int) -> bytes:
         source.close()
 
 
-def _records(
-    store: Store, emitter: Emitter, clock: Clock, former: SigningKey, to: SigningKey, actor: str, why: str
-) -> list[Built]:
+def _is_vouched_for(location: Location, former: SigningKey) -> bool:
+    """Did the former key sign a checkpoint that the handover stands under?"""
+    source = location.connect()
+    try:
+        (handed,) = source.execute("SELECT max(seq) FROM ledger_record WHERE type = 'key.rotated'").fetchone()
+        notes = source.execute("SELECT note FROM ledger_checkpoint WHERE size > ? ORDER BY size", (handed,))
+        return any(former.verifier in open_checkpoint(bytes(note), [former.verifier]).by for (note,) in notes)
+    finally:
+        source.close()
+
+
+def _records(store: Store, emitter: Emitter, clock: Clock, *between: Draft) -> list[Built]:
     lib = {"python": platform.python_version(), **store.lib}
     drafts = (
         draft.emitter_opened(platform.node() or "unnamed-host", os.getpid(), lib),
-        draft.key_rotated(str(former.verifier), str(to.verifier), actor, why),
-        draft.emitter_closed(2),
+        *between,
+        draft.emitter_closed(1 + len(between)),
     )
     return [emitter.build(each, clock.time_ns(), clock.monotonic_ns()) for each in drafts]

@@ -96,7 +96,9 @@ class Asked:
     begins: str = ""
     emitters: dict[str, _Emitter] = field(factory=dict[str, _Emitter])
     started: dict[str, tuple[int, str, str]] = field(factory=dict[str, tuple[int, str, str]])
-    """Place and time of the start of each call that's open."""
+    """Place and time of the start of each call that's open, and its configuration."""
+    orphaned: dict[str, tuple[tuple[int, str, str], bool]] = field(factory=dict[str, tuple[tuple[int, str, str], bool]])
+    """Likewise of each that somebody took for orphaned, and was it counted: its own process may end it all the same."""
     sent: list[Sent] = field(factory=list[Sent])
     more: int = 0
     reasons: list[str] = field(factory=list[str])
@@ -180,11 +182,14 @@ class Asked:
 
     def _completed(self, entry: Entry) -> None:
         emitter = self.emitters[str(entry.emitter)]
-        _, began, digest = self.started.pop(str(entry.call_id), (entry.index, entry.ts, emitter.digest))
-        if entry.ts < self.since or began >= self.until:
+        call_id = str(entry.call_id)
+        unknown = entry.index, entry.ts, emitter.digest
+        orphaned, counted = self.orphaned.pop(call_id, (unknown, False))
+        _, began, digest = self.started.pop(call_id, orphaned)
+        if not self._is_in_it(began, entry.ts):
             return
         fields = entry.fields
-        self.calls += 1
+        self.calls += not counted
         configuration = self.configurations.get(digest)
         for attempt in attempts_of(fields):
             self._attempt(entry, attempt, configuration.sender(attempt["adapter"]))
@@ -226,9 +231,17 @@ class Asked:
 
     def _orphaned(self, entry: Entry) -> None:
         start = self.started.pop(str(entry.call_id), None)
-        if start is not None and entry.ts >= self.since and start[1] < self.until:
+        if start is None:
+            return
+        counted = self._is_in_it(start[1], entry.ts)
+        self.orphaned[str(entry.call_id)] = start, counted
+        if counted:
             self.orphans += 1
             self._unended(start[0])
+
+    def _is_in_it(self, began: str, ended: str) -> bool:
+        """Has a call to do with the time that's asked about? A clock may have been set back meanwhile."""
+        return max(began, ended) >= self.since and min(began, ended) < self.until
 
     def _unended(self, index: int) -> None:
         self.calls += 1

@@ -145,7 +145,15 @@ class SpoolingStore:
                 self._not_before = self._now() + RETRY_NS
                 self._tell(str(error))
                 return None
-        self._keep(batch, unknown=False)
+        try:
+            self._keep(batch, unknown=False)
+        except AppendFailed:
+            if self._now() < self._not_before:
+                raise
+            self._forward()  # one that takes no more can only be emptied: that's tried here too, as no step ends well now
+            if self._refused is not None or self.spooling:
+                raise
+            return self.append(batch, doubtful=doubtful)
         return None
 
     def tidy(self) -> None:

@@ -157,12 +157,22 @@ class LedgerFile:
                 "keep the ledger on a local disk, or in PostgreSQL"
             )
 
+    def _refuse_beside_another(self) -> None:
+        """What SQLite kept apart of a file that's gone would be played into the new one."""
+        for end in ("-wal", "-shm"):
+            if self.path.with_name(self.path.name + end).exists():
+                raise LedgerInvalid(
+                    f"{self.path}: it's gone, and its {self.path.name}{end} is there still, with records of it: put it "
+                    "back; or, if a new one is meant, end whoever has the old one open, and move that away too"
+                )
+
     def open(self, found: Callable[[], Sequence[Built]]) -> bool:
         """As any store. Raises OSError where the lock file can't be made."""
         with self.lock.held():
             made = not self.path.exists()
             if made:
                 refuse_anew(self.name, self.signer, self._anchored)
+                self._refuse_beside_another()
                 self._make(found())
             if self.path.with_name(self.path.name + "-journal").exists():
                 raise LedgerInvalid(

@@ -165,7 +165,9 @@ class Appender:
         if found.sealed and settings.sealing is None and settings.payloads:
             raise LedgerInvalid(f"{name}: this ledger's payloads are encrypted: give its key (`ledger.payload_key`)")
         if found.sealed is None and settings.sealing is None and settings.payloads:
-            reason = f"{name}: its calls were all pruned: nobody can tell whether payloads were encrypted; now they aren't"
+            reason = (
+                f"{name}: its calls were all pruned: nobody can tell whether payloads were encrypted; now they aren't"
+            )
             settings.tell("ledger.warning", {"reason": reason})
         if found.copied_to:
             reason = f"{name} was copied to {found.copied_to}: what's written here from now on isn't in the copy"
