@@ -19,7 +19,9 @@ from failsoft.core.evidence import ConfigActivated
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.acts import copying as copying_module
 from failsoft.ledger.acts.copying import Copied, copy
-from failsoft.ledger.acts.erasure import Acting, erase
+from failsoft.ledger.acts.erasure import Acting, erase, happened
+from failsoft.ledger.acts.pruning import prune
+from failsoft.ledger.acts.retention import Retention, RetentionClass
 from failsoft.ledger.checkpoints.publishing import SECOND
 from failsoft.ledger.keys.vault import PayloadKey, Sealing
 from failsoft.ledger.location import InDatabase, InFile, Location
@@ -107,8 +109,50 @@ class TestCopying:
         wrote(to, signing=signing)
         assert verify(to, keys=[LOG_KEY.verifier]).exit_code == 0
 
+    @pytest.mark.parametrize("back", [False, True])
+    def test_what_its_processes_left_open_is_ended_in_the_new_place(
+        self, file: InFile, database: InDatabase, back: bool
+    ) -> None:
+        """They're gone there, whatever became of them here."""
+        source, to = (database, file) if back else (file, database)
+        wrote(source)
+        running = ledger_at(source, clock=SystemClock())
+        running.open()
+        settled(running.submit(started("left")))
+        copied(source, to)
+        assert verify(source).in_flight == 1
+        assert verify(to).exit_code == 2
+        wrote(to)
+        with read(to) as reader:
+            assert [each.call_id for each in reader.records("call.orphaned")] == ["left"]
+        assert verify(to).exit_code == 0
+        running.close()
+
 
 class TestInterrupted:
+    @pytest.mark.parametrize("act", ["erase", "prune"])
+    def test_it_doesnt_go_on_where_something_was_destroyed_meanwhile(
+        self, file: InFile, database: InDatabase, monkeypatch: pytest.MonkeyPatch, act: str
+    ) -> None:
+        """It would hold what the log says is gone."""
+        wrote(file, 20)
+        monkeypatch.setattr(copying_module, "CHUNK", 7)
+
+        def stop(done: int, size: int) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            copied(file, database, progress=stop)
+        acting = Acting(file, SystemClock())
+        if act == "erase":
+            erase(acting, "SPE4A7-26-R-0001", basis="b", person="p")
+        else:
+            rules = Retention({"short": RetentionClass("closed", 1)}, default="short")
+            happened(acting, "SPE4A7-26-R-0001", event="closed", date="2001-01-01", person="p", why="w")
+            prune(acting, "9999-01-01T00:00:00.000000Z", why="w", person="p", retention=rules)
+        with pytest.raises(LedgerInvalid, match="something was erased or pruned: remove it, and copy anew"):
+            copied(file, database)
+
     @pytest.mark.parametrize("back", [False, True])
     def test_it_goes_on_where_it_ended_and_nobody_writes_to_a_part(
         self, file: InFile, database: InDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back: bool

@@ -2,7 +2,9 @@
 
 That it was copied, where to and by whom is on record in the ledger itself before the first row is: so the copy says it
 too, and both have the same tree. Whoever moves a ledger ends its processes first; what they write to the one that was
-copied isn't in the other.
+copied isn't in the other, where they're taken for gone.
+
+What was erased or pruned while a copy was interrupted is in the part that was copied before: such a copy isn't gone on with.
 """
 
 from __future__ import annotations
@@ -26,6 +28,12 @@ CHUNK = 500
 """Records of one transaction."""
 
 _COLUMNS = "seq, leaf, body, emitter, eseq, rid, type, ts, call_id, case_id, capability"
+
+_DESTROYED = "SELECT 1 FROM ledger_record WHERE seq >= ? AND type IN ('payload.erased', 'record.pruned') LIMIT 1"
+_WITHOUT_END = (
+    "SELECT emitter FROM ledger_record WHERE type = 'emitter.opened'"
+    " AND emitter NOT IN (SELECT emitter FROM ledger_record WHERE type = 'emitter.closed')"
+)
 
 Progress = Callable[[int, int], None]
 """Told how many records of how many are copied."""
@@ -105,6 +113,10 @@ def _copy(both: _Copy, location: Location, to: Location, progress: Progress) -> 
     begun = _size(receiver.queries)
     if begun > size:
         raise LedgerInvalid(f"{to}: {begun} records are there, and {location} has {size}: it's a copy of another one")
+    if begun and source.execute(_DESTROYED, (begun,)).fetchone() is not None:
+        raise LedgerInvalid(
+            f"{to}: since that copy was begun, something was erased or pruned: remove it, and copy anew"
+        )
     both.frontier = frontier_of(receiver.queries, str(to), begun)
     if both.frontier.to_bytes() != frontier_of(source, str(location), begun).to_bytes():
         raise LedgerInvalid(f"{to}: what is there isn't the beginning of {location}")
@@ -122,6 +134,7 @@ def _copy(both: _Copy, location: Location, to: Location, progress: Progress) -> 
         progress(both.frontier.size, size)
     if both.frontier.size != size or both.frontier.to_bytes() != tree:
         raise LedgerInvalid(f"{location}: its records aren't those of its head: run `failsoft verify` on it")
+    receiver.remember([emitter for (emitter,) in source.execute(_WITHOUT_END).fetchall()])
     receiver.take(
         {
             "ledger_artifact": source.execute("SELECT sha256, media, data FROM ledger_artifact").fetchall(),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.disk import make_private
-from failsoft.ledger.locks import FileLock
+from failsoft.ledger.locks import FileLock, LiveFile
 from failsoft.ledger.receiving import TABLES, Row, check_alone
 from failsoft.ledger.sqlite.schema import APPLICATION_ID, PAGE_SIZE, STATEMENTS, VERSION, differences
 from failsoft.ledger.sqlite.store import address, configure, connect
@@ -57,6 +57,11 @@ class FileReceiver:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+
+    def remember(self, emitters: Sequence[str]) -> None:
+        """As any receiver: their live files, which nobody holds."""
+        for each in emitters:
+            LiveFile.hold(self._path, each).release(remove=False)
 
     def close(self) -> None:
         """As any receiver: what's in the write-ahead log moves into the file."""
