@@ -15,6 +15,7 @@ from tests.independent.agreeing import by_both as verify
 from tests.logs import Log
 
 from failsoft.ledger.location import InFile
+from failsoft.ledger.reading.attest import attest
 from failsoft.ledger.records.record import Built, Draft
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.verify import verify as by_ours
@@ -174,3 +175,13 @@ def test_what_nobody_said_was_pruned_is_counted_as_lost(log: Log, number: int) -
     (said,) = [each.what for each in found.problems if "its bytes are missing" in each.what]
     assert said.endswith("that it was pruned" if number == 1 else "that it was pruned, and 1 more after it")
     assert "3 records were pruned, as the log says" in found.summary()
+
+
+def test_that_it_was_orphaned_is_no_matter_of_an_attestation(log: Log) -> None:
+    """Whoever said so hadn't seen that the call had ended, and both are gone."""
+    start, _, _ = began(log)
+    said = {"call_id": "c1", "capability": {"name": "rate"}, "refs": {"started": start.leaf.hex()}}
+    log.process(3, 10).tell(Kind.CALL_ORPHANED, 11, **said)
+    found = attest(log.path, "openai", "2000-01-01T00:00:00.000000Z")
+    assert (found.calls, found.sent) == (0, ())
+    assert told(log) == ""
