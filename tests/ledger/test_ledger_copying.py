@@ -62,6 +62,17 @@ def copied(source: Location, to: Location, signing: Any = None, **options: Any) 
     return copy(acting, to, **{"person": "u-7", "why": "one database", **options})
 
 
+def begun(source: Location, to: Location, records: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy that was interrupted after so many."""
+
+    def stop(done: int, size: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(copying_module, "CHUNK", records)
+    with pytest.raises(KeyboardInterrupt):
+        copied(source, to, progress=stop)
+
+
 def all_of(place: Location) -> list[tuple[Any, ...]]:
     source = place.connect()
     try:
@@ -116,10 +127,15 @@ class TestCopying:
         """They're gone there, whatever became of them here."""
         source, to = (database, file) if back else (file, database)
         wrote(source)
+        killed = ledger_at(source, clock=SystemClock())
+        killed.open()
+        killed._appender.abandon()  # it left nothing open
         running = ledger_at(source, clock=SystemClock())
         running.open()
         settled(running.submit(started("left")))
         copied(source, to)
+        if isinstance(to, InFile):
+            assert len(list(to.path.parent.glob("*.live"))) == 1, "of those who left something open, and of no others"
         assert verify(source).in_flight == 1
         assert verify(to).exit_code == 2
         wrote(to)
@@ -127,6 +143,7 @@ class TestCopying:
             assert [each.call_id for each in reader.records("call.orphaned")] == ["left"]
         assert verify(to).exit_code == 0
         running.close()
+        killed.close()
 
 
 class TestInterrupted:
@@ -136,13 +153,7 @@ class TestInterrupted:
     ) -> None:
         """It would hold what the log says is gone."""
         wrote(file, 20)
-        monkeypatch.setattr(copying_module, "CHUNK", 7)
-
-        def stop(done: int, size: int) -> None:
-            raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            copied(file, database, progress=stop)
+        begun(file, database, 7, monkeypatch)
         acting = Acting(file, SystemClock())
         if act == "erase":
             erase(acting, "SPE4A7-26-R-0001", basis="b", person="p")
@@ -198,13 +209,7 @@ class TestInterrupted:
         wrote(file, 20)
         other = InFile(tmp_path / "other.db")
         wrote(other, 30)
-        monkeypatch.setattr(copying_module, "CHUNK", 30)
-
-        def stop(done: int, size: int) -> None:
-            raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            copied(other, database, progress=stop)
+        begun(other, database, 30, monkeypatch)
         with pytest.raises(LedgerInvalid, match="isn't the beginning"):
             copied(file, database)
         small = InFile(tmp_path / "small.db")

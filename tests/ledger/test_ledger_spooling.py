@@ -539,7 +539,8 @@ def test_one_that_took_no_more_is_forwarded_when_the_database_is_back(
     results = [settled(call(ledger, f"c{number}")[1]) for number in range(12)]
     assert isinstance(results[0], Recorded)
     assert isinstance(results[-1], Unrecorded)
-    tickets = [ledger.submit(started(f"more-{number}")) for number in range(30)]
+    for number in range(30):
+        ledger.submit(started(f"more-{number}"))
     store = ledger._appender.store
     assert isinstance(store, SpoolingStore)
     store._not_before = 0  # it's worth while to look again, and nobody is there still
@@ -548,7 +549,6 @@ def test_one_that_took_no_more_is_forwarded_when_the_database_is_back(
     away.cut = False
     until(lambda: ledger.healthy and not ledger.spooling)
     assert isinstance(settled(call(ledger, "after")[1]), Recorded)
-    assert len(tickets) == 30
     ledger.close()
     whole(place)
 

@@ -21,26 +21,19 @@ from failsoft.lockfile import document
 from failsoft.lockfile.document import Seen, read_lock
 from failsoft.lockfile.facts import with_seen
 from tests.commands import CliRunner
-from tests.lockfile.shop import change, importable, isolation, make
+from tests.lockfile.shop import change, isolation
 
 BETTER = ("--why", "reads better", "--person", "j.doe")
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An application that was locked, and started."""
-    monkeypatch.setenv("SHOP_KEY", "unread-key")
-    monkeypatch.chdir(tmp_path)
-    with importable(tmp_path):
-        make(tmp_path)
-        change(
-            tmp_path, "failsoft.toml", '[ledger]\nurl = "none"', 'locked = true\n[ledger]\nurl = "sqlite:///shop.db"'
-        )
-        run("lock")
-        with isolation(tmp_path):
-            pass
-        yield tmp_path
-        assert verify("shop.db").exit_code == 0
+def folder(folder: Path) -> Iterator[Path]:
+    """The application, which was locked, and started."""
+    run("lock")
+    with isolation(folder):
+        pass
+    yield folder
+    assert verify("shop.db").exit_code == 0
 
 
 def run(*arguments: str, code: int = 0) -> str:

@@ -6,7 +6,6 @@ import functools
 import json
 import sqlite3
 import types
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -22,19 +21,7 @@ from failsoft.lockfile.compare import differences
 from failsoft.lockfile.document import read_lock
 from failsoft.lockfile.facts import _versions
 from failsoft.lockfile.plain import state_of
-from tests.lockfile.shop import change, importable, isolation, locked, make
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("SHOP_KEY", "unread-key")
-    monkeypatch.chdir(tmp_path)
-    with importable(tmp_path):
-        make(tmp_path)
-        change(
-            tmp_path, "failsoft.toml", '[ledger]\nurl = "none"', 'locked = true\n[ledger]\nurl = "sqlite:///shop.db"'
-        )
-        yield tmp_path
+from tests.lockfile.shop import change, isolation, locked
 
 
 def activated(ledger: Path) -> list[dict[str, Any]]:

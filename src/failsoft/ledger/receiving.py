@@ -47,7 +47,7 @@ class Receiver(Protocol):
         ...
 
     def remember(self, emitters: Sequence[str]) -> None:
-        """These never said that they ended: whoever opens the copy sees that they're gone, and ends what they left open."""
+        """These have calls without an end: whoever opens the copy sees that they're gone, and ends what they left open."""
         ...
 
     def close(self) -> None:

@@ -66,15 +66,17 @@ PRUNE = (
 )
 """Records of calls lose all but their hash, their emitter's number and their type."""
 
-OPEN_CALLS = """
-SELECT call_id, leaf, capability, case_id FROM ledger_record AS began
-WHERE emitter = ? AND type = 'call.started'
+_OPEN = """
+FROM ledger_record AS began WHERE type = 'call.started'
 AND seq > (SELECT coalesce(max(seq), -1) FROM ledger_record WHERE rid IS NULL)
 AND NOT EXISTS (SELECT 1 FROM ledger_record AS ended
     WHERE ended.call_id = began.call_id AND ended.type IN ('call.completed', 'call.amended', 'call.orphaned'))
-ORDER BY eseq
 """
-"""An emitter's calls without an end. None begins before a pruned record: it was over, though its end may be gone by now."""
+"""Calls without an end. None begins before a pruned record: it was over, though its end may be gone by now."""
+
+OPEN_CALLS = f"SELECT call_id, leaf, capability, case_id {_OPEN} AND emitter = ? ORDER BY eseq"
+LEFT_OPEN = f"SELECT DISTINCT emitter {_OPEN}"
+"""Emitters that have such calls."""
 
 FIND = "SELECT seq FROM ledger_record WHERE emitter = ? AND eseq = ? AND leaf = ?"
 """A record that may be in the log already. Its `rid` would be gone with a pruning."""

@@ -22,7 +22,7 @@ from failsoft.ledger.format import canonical
 from failsoft.ledger.format.merkle import BLOCK, Frontier, leaf_hash
 from failsoft.ledger.location import Location
 from failsoft.ledger.receiving import Receiver, Row
-from failsoft.ledger.store import UNREADABLE, Payloads, Queries, Source
+from failsoft.ledger.store import LEFT_OPEN, UNREADABLE, Payloads, Queries, Source
 
 CHUNK = 500
 """Records of one transaction."""
@@ -30,10 +30,6 @@ CHUNK = 500
 _COLUMNS = "seq, leaf, body, emitter, eseq, rid, type, ts, call_id, case_id, capability"
 
 _DESTROYED = "SELECT 1 FROM ledger_record WHERE seq >= ? AND type IN ('payload.erased', 'record.pruned') LIMIT 1"
-_WITHOUT_END = (
-    "SELECT emitter FROM ledger_record WHERE type = 'emitter.opened'"
-    " AND emitter NOT IN (SELECT emitter FROM ledger_record WHERE type = 'emitter.closed')"
-)
 
 Progress = Callable[[int, int], None]
 """Told how many records of how many are copied."""
@@ -134,7 +130,7 @@ def _copy(both: _Copy, location: Location, to: Location, progress: Progress) -> 
         progress(both.frontier.size, size)
     if both.frontier.size != size or both.frontier.to_bytes() != tree:
         raise LedgerInvalid(f"{location}: its records aren't those of its head: run `failsoft verify` on it")
-    receiver.remember([emitter for (emitter,) in source.execute(_WITHOUT_END).fetchall()])
+    receiver.remember([emitter for (emitter,) in source.execute(LEFT_OPEN).fetchall()])
     receiver.take(
         {
             "ledger_artifact": source.execute("SELECT sha256, media, data FROM ledger_artifact").fetchall(),

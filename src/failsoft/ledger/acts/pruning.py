@@ -247,7 +247,9 @@ class _Look:
         return max(last, self.told), stopped_by
 
     def kept(self, last: int, rules: _Rules) -> str:
-        """Why a case until there is kept; empty: none is. What came when this had begun counts, too."""
+        """Why a case until there is kept; empty: none is. What came when this had begun counts, too. Where no
+        record of a call of a case is left nobody can tell what kind it's of: there only a hold is heeded.
+        """
         whys = (rules.keep(case, found) for case, found in self._until(last) if found.kinds or found.holds)
         return next((why for why in whys if why is not None), "")
 
@@ -306,7 +308,11 @@ class _Taken:
 
 
 def _waits(fields: Fields, waited: bool) -> bool:
-    """Does an answer wait for a person, after the next record of its call?"""
+    """Does an answer wait for a person, after the next record of its call?
+
+    As little as this is kept of every call, so it's less exact than `failsoft.ledger.reviews`: an act counts, whichever of
+    the call's answers it's about.
+    """
     match fields["type"]:
         case Kind.CALL_COMPLETED | Kind.CALL_AMENDED:
             return bool(fields.get("review", {}).get("status") == "pending")

@@ -84,6 +84,7 @@ class Selection:
         withheld: digests of payloads that are kept and not shown.
         erased: digests of payloads that aren't kept any more.
         artifacts: by SHA-256, hexadecimal.
+        in_force: the configuration that each call began under, by the place of its first record.
         since: sizes of earlier checkpoints that the log extends.
     """
 
@@ -97,6 +98,7 @@ class Selection:
     withheld: tuple[str, ...]
     erased: tuple[str, ...]
     artifacts: Mapping[str, bytes] = field(repr=False)
+    in_force: Mapping[int, Entry] = field(repr=False)
     since: tuple[int, ...] = ()
 
 
@@ -142,6 +144,7 @@ def select(reader: Reader, wanted: Wanted) -> Selection:
         tuple(shown.withheld),
         tuple(shown.erased),
         gathered.artifacts,
+        gathered.in_force,
         tuple(_extended(reader, checkpoint, wanted.since)),
     )
 
@@ -228,6 +231,7 @@ class _Gathered:
     call_ids: set[str]
     later: set[int] = field(factory=set[int])
     artifacts: dict[str, bytes] = field(factory=dict[str, bytes])
+    in_force: dict[int, Entry] = field(factory=dict[int, Entry])
 
     def of_calls(self) -> list[Entry]:
         """In order."""
@@ -239,7 +243,6 @@ class _Gathered:
         asked = _Asked.of(each.fields for each in self.of_calls())
         leaves = {each.leaf.hex() for each in self.entries.values()}
         first = min(self.entries)
-        in_force: dict[int, Entry] = {}
         about_locks: list[Entry] = []
         for entry in self.reader.records(kind=(*REFERRING, *CHANGES, *KEEPING)):
             fields = entry.fields
@@ -248,15 +251,16 @@ class _Gathered:
             elif entry.kind in (Kind.LOCK_CHANGED, Kind.APPROVAL_RECORDED):
                 about_locks.append(entry)
             elif entry.kind == Kind.CONFIG_ACTIVATED:
-                begun = {at: entry for at, start in starts.items() if _began_under(start, entry, in_force.get(at))}
-                in_force |= begun
+                begun = {at: entry for at, start in starts.items() if _began_under(start, entry, self.in_force.get(at))}
+                self.in_force |= begun
                 if begun and entry.index < first:
                     asked.otherwise(fields)
             if leaves & set(fields.get("refs", {}).values()) or (entry.index > first and asked.concerns(entry, fields)):
                 self._take(entry, leaves)
-        for entry in {each.index: each for each in in_force.values()}.values():
+        in_force = {each.index: each for each in self.in_force.values()}.values()
+        for entry in in_force:
             self._with_artifacts(entry)
-        held_to = {each.fields["lock_sha256"] for each in in_force.values() if "lock_sha256" in each.fields}
+        held_to = {each.fields["lock_sha256"] for each in in_force if "lock_sha256" in each.fields}
         self._locks(held_to, about_locks, first)
 
     def _locks(self, held_to: set[str], entries: Iterable[Entry], first: int) -> None:

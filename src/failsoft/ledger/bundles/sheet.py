@@ -69,13 +69,9 @@ class Told:
 
     @property
     def configured(self) -> Fields | None:
-        """The configuration that was in force when it began, in its own process if that's here; None where none is here."""
-        start = self.started or self.end
-        before = [each for at, each in self.selection.entries.items() if at < start.index]
-        named = [each for each in before if each.kind == "config.activated"]
-        found = [each for each in named if each.fields["config_sha256"] == start.fields.get("config_sha256")]
-        latest = [each for each in found if each.emitter == start.emitter] or found
-        return latest[-1].fields if latest else None
+        """The configuration that was in force when it began; None where that isn't here."""
+        found = None if self.started is None else self.selection.in_force.get(self.started.index)
+        return None if found is None else found.fields
 
     @property
     def about_lock(self) -> list[Entry]:

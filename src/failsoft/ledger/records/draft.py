@@ -21,7 +21,7 @@ from failsoft.ledger.format.canonical import real
 from failsoft.ledger.records import keeping_draft, lock_draft
 from failsoft.ledger.records.facts import provider_text
 from failsoft.ledger.records.person_draft import need_of, omitted, person_acted
-from failsoft.ledger.records.record import Draft, Fields
+from failsoft.ledger.records.record import JSON, Draft, Fields
 from failsoft.ledger.records.schema import FORMAT, Kind
 from failsoft.outcome import Pin, Served, Source
 from failsoft.prompt import Sampling
@@ -32,7 +32,6 @@ ATTEMPTS_KEPT = 16
 ATTEMPTS_BYTES = 40_000
 """What the attempts may take of a record's 61,440 bytes."""
 
-JSON = "application/json"
 SCHEMA = "application/schema+json"
 TEXT = "text/plain; charset=utf-8"
 BINARY = "application/octet-stream"

@@ -9,13 +9,11 @@ from itertools import accumulate
 from failsoft.core.evidence import LockApproved, LockChanged
 from failsoft.ledger.records.facts import provider_text
 from failsoft.ledger.records.keeping_draft import people, words
-from failsoft.ledger.records.record import Draft, Fields
+from failsoft.ledger.records.record import JSON, Draft, Fields
 from failsoft.ledger.records.schema import Kind
 
 SENTENCES_BYTES = 48_000
 """What the sentences about what changed may take of a record's 61,440 bytes. Each is cut at 512 characters."""
-
-_LOCK = "application/json"
 
 
 def changed(record: LockChanged) -> Draft:
@@ -30,13 +28,13 @@ def changed(record: LockChanged) -> Draft:
         fields["changed"] = told[:kept]
     if kept < len(told):
         fields["changed_omitted"] = len(told) - kept
-    return Draft(Kind.LOCK_CHANGED, fields, artifacts=((_LOCK, record.lock),))
+    return Draft(Kind.LOCK_CHANGED, fields, artifacts=((JSON, record.lock),))
 
 
 def approved(record: LockApproved) -> Draft:
     """A person agrees that it's used."""
     fields = _about(record.lock, record.person, record.why)
-    artifacts: tuple[tuple[str, bytes], ...] = ((_LOCK, record.lock),)
+    artifacts: tuple[tuple[str, bytes], ...] = ((JSON, record.lock),)
     if record.report is not None:
         fields["report_sha256"] = sha256(record.report[1]).hexdigest()
         artifacts += (record.report,)

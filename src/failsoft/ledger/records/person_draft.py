@@ -12,7 +12,7 @@ from failsoft.audit import Marks
 from failsoft.context import identifier
 from failsoft.core.evidence import Act, PersonActed
 from failsoft.ledger.format.canonical import real
-from failsoft.ledger.records.record import Draft, Fields
+from failsoft.ledger.records.record import JSON, Draft, Fields
 from failsoft.ledger.records.schema import Kind
 from failsoft.review import ReviewNeed
 
@@ -25,7 +25,6 @@ KINDS: Final[dict[Act, Kind]] = {
 REASON, CHANGED, DISPLAY = "reason", "changed", "shown"
 """Paths of the payloads."""
 
-_JSON: Final = "application/json"
 _TEXT: Final = "text/plain; charset=utf-8"
 
 
@@ -74,7 +73,7 @@ def person_acted(record: PersonActed) -> Draft:
     missing: list[str] = []
     if record.changed is not None:
         marks = Marks() if record.audit is None else record.audit.response
-        payloads.append((CHANGED, _JSON, marks.kept(record.changed)))
+        payloads.append((CHANGED, JSON, marks.kept(record.changed)))
         missing += marks.missing(CHANGED)
     if record.display is not None:
         if record.hides:

@@ -31,6 +31,9 @@ MAX_PAYLOAD = 64 * 2**20
 _POOL = 1024
 """Random bytes that are fetched at once. A forked child is another emitter, with its own."""
 
+JSON = "application/json"
+"""The media type of most payloads and artifacts."""
+
 Fields = dict[str, Any]
 
 Stored = tuple[bytes, bytes | None, bytes | None, bytes]
