@@ -16,6 +16,9 @@ from failsoft.ledger.store import OF_CALLS, Found, Queries
 NEWEST = 64
 """Records of calls that a quick look reads, until one has payloads."""
 
+HANDED_OVER = 2
+"""Records of a handover to another key that is all there, from its `key.rotated` on, that one and the end of its emitter."""
+
 LATELY = 256
 """Records among which it looks for a copy having been made."""
 
@@ -73,6 +76,11 @@ def check_log(connection: Queries, name: str, signer: Signer | None, anchored: A
         )
     else:
         unsigned = _check_signed(connection, name, signer, anchored, frontier, head[2], unsigned)
+        if signer.former is None and _is_between_keys(connection, head[0], covered):
+            raise LedgerInvalid(
+                f"{name}: it's being handed over to this key, and the former one hasn't signed that: run "
+                "`failsoft keys rotate` again"
+            )
     return Found(log[0], head[0], unsigned, *_newest(connection, head[0]))
 
 
@@ -89,6 +97,15 @@ def _newest(connection: Queries, size: int) -> tuple[bool | None, str]:
 def _is_pruned(connection: Queries) -> bool:
     kind = Kind.RECORD_PRUNED.value
     return connection.execute("SELECT 1 FROM ledger_record WHERE type = ? LIMIT 1", (kind,)).fetchone() is not None
+
+
+def _is_between_keys(connection: Queries, size: int, covered: int) -> bool:
+    """Did a handover to another key end between its record and the checkpoint that both sign? Then the new one doesn't go on
+    alone: whoever trusts the former one alone could take that for a theft.
+    """
+    rotated = size - HANDED_OVER
+    row = connection.execute("SELECT type, body FROM ledger_record WHERE seq = ?", (rotated,)).fetchone()
+    return row is not None and row[0] == Kind.KEY_ROTATED and covered <= rotated and "from" in _fields(row[1])
 
 
 def _fields(body: bytes) -> dict[str, Any]:

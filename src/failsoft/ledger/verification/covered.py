@@ -18,6 +18,7 @@ from typing import cast
 
 from attrs import define, field
 
+from failsoft.ledger.checkpoints.opening import HANDED_OVER
 from failsoft.ledger.format.merkle import EMPTY_ROOT, Frontier
 from failsoft.ledger.format.note import ED25519, Checkpoint, NoteInvalid, VerifierKey
 from failsoft.ledger.keys.ed25519 import Signed, open_checkpoint, verify
@@ -28,9 +29,6 @@ Report = Callable[[int, str, int | None], None]
 
 CLOCKS_DIFFER = 60
 """Seconds by which a record's time may lie after a witness's: they're two clocks."""
-
-_OWN_RECORDS = 2
-"""Records that a handover writes from its declaration on: that, and the end of its emitter."""
 
 _NONE_LEFT = (-1, b"")
 _LAST = 253_402_300_799
@@ -167,7 +165,7 @@ class Covered:
             index for index, former in declared.handovers if former in keys and self._covered_by.get(former, 0) <= index
         ]
         for index in unvouched:
-            if size <= index + _OWN_RECORDS and self.head_signed:
+            if size <= index + HANDED_OVER and self.head_signed:
                 # About the whole log: nothing can rest on one that's between two keys.
                 what = f"the handover in record {index} isn't finished: run `failsoft keys rotate`"
                 self.report(INCOMPLETE, what, None)
