@@ -31,7 +31,7 @@ from failsoft.ledger.location import InDatabase, InFile
 from failsoft.ledger.read import read
 from failsoft.ledger.verify import verify
 from failsoft.postgres_address import Address
-from tests.bundled import CASE, KEY, NEXT, Office, canonical, office, unzipped
+from tests.bundled import CASE, KEY, NEXT, Office, canonical, listed, office, signed, unzipped, zipped
 from tests.commands import CliRunner
 
 VKEY = str(KEY.verifier)
@@ -131,6 +131,58 @@ def test_checkpoints_and_pins_of_the_verifiers_own_are_held_against_it(log: Offi
     assert run("verify", "b.zip", "--checkpoint", "junk.txt").exit_code == 3
     assert make("--call", "c1", "--since-checkpoint", "junk.txt", output="c.zip").exit_code == 1
     assert make("--call", "c1", "--since-checkpoint", "none.txt", output="c.zip").exit_code == 64
+
+
+def test_an_anchor_that_went_on_is_held_against_it_by_a_proof(log: Office) -> None:
+    log.close()
+    configure("x.db", 'key = { file = "x.key" }\nkey_state = "x.db.state"\nanchor_file = "anchored.txt"')
+    wanted = ("--call", "c1", "-c", "failsoft.toml", "--recipient", "r", "--question", "Why?")
+    assert make(*wanted).exit_code == 0
+    assert make(*wanted, "--since-checkpoint", "anchored.txt", output="c.zip").exit_code == 0
+    for name in ("b.zip", "c.zip"):  # that they were given away is on record, and anchored by now
+        found = run("verify", name, "--key", VKEY, "--checkpoint", "anchored.txt")
+        assert (found.exit_code, "`failsoft ledger extension` makes" in found.output.replace("\n", " ")) == (2, True)
+    done = run("ledger", "extension", "x.db", "c.zip", "-o", "c.later", "--to", "anchored.txt")
+    assert (done.exit_code, done.output) == (0, "c.later: for checkpoints of 18 records\n")
+    arguments = ("--key", VKEY, "--checkpoint", "anchored.txt", "--extension", "c.later")
+    assert run("verify", "c.zip", *arguments).exit_code == 0
+    assert alone("c.zip", *arguments).returncode == 0
+    assert run("verify", "b.zip", *arguments).exit_code == 3  # it's another bundle's
+    assert run("verify", "x.db", *arguments).exit_code == 64
+    told = json.loads(run("ledger", "extension", "x.db", "b.zip", "-o", "b.later", "--json").output)
+    assert told == {"file": "b.later", "checkpoints": [18]}  # the ledger's newest
+    assert run("verify", "b.zip", "--key", VKEY, "--extension", "none").exit_code == 3
+
+
+def test_an_extension_that_cannot_be_made_says_why(log: Office) -> None:
+    log.close()
+    shutil.copy("x.db", "before.db")
+    wanted = ("--call", "c1", "-c", "failsoft.toml", "--recipient", "r", "--question", "Why?")
+    assert make(*wanted).exit_code == 0
+
+    def extends(ledger: str, bundle: str, *more: str) -> tuple[int, str]:
+        done = run("ledger", "extension", ledger, bundle, "-o", "later", *more)
+        return done.exit_code, " ".join(done.output.split())
+
+    assert extends("before.db", "b.zip") == (
+        2,
+        "before.db: no checkpoint is newer than the bundle's, of 12 records",
+    )
+    assert extends("x.db", "x.key")[0] == 3
+    Path("junk").write_bytes(b"junk")
+    assert extends("x.db", "b.zip", "--to", "junk")[0] == 1
+    assert make(*wanted, output="c.zip").exit_code == 0
+    assert extends("before.db", "c.zip")[0] == 2  # a copy from before
+    office(Path("other.db")).close()
+    code, said = extends("other.db", "b.zip")
+    assert (code, "another log, or this one was forked" in said) == (1, True)
+    assert extends("x.db", "b.zip")[0] == 0
+    assert extends("x.db", "b.zip")[0] == 1
+    files = unzipped(Path("b.zip").read_bytes())
+    other = {**files, "checkpoint.txt": unzipped(Path("c.zip").read_bytes())["checkpoint.txt"]}
+    Path("d.zip").write_bytes(zipped(signed(listed(other))))
+    code, said = extends("x.db", "d.zip", "--to", "junk")
+    assert (code, "of another size than the manifest says" in said) == (1, True)
 
 
 def checkpoint() -> bytes:

@@ -402,6 +402,7 @@ class Examination:
         self.root = b""
         self.log: dict[int, Document] = {}
         self.bodies = {each: self.files[f"records/{each}.json"] for each in self.said["records"]}
+        self.proofs: dict[int, list[bytes]] = {}
 
     def attempt(self, what: Callable[..., None], *values: object) -> None:
         try:
@@ -413,8 +414,13 @@ class Examination:
         if not condition:
             self.found.add(code)
 
-    def run(self, given: Iterable[bytes], pins: Iterable[tuple[int, str]]) -> None:
+    def run(self, given: Iterable[bytes], pins: Iterable[tuple[int, str]], extensions: Iterable[bytes]) -> None:
         self.attempt(self.vouched, "checkpoint.txt", self.is_own_checkpoint)
+        for each in extensions:
+            try:
+                self.extended(each)
+            except Bad:
+                self.found.add(3)
         if "manifest.note" in self.files:
             self.attempt(self.vouched, "manifest.note", self.is_about_manifest)
         elif self.log_keys():
@@ -475,6 +481,10 @@ class Examination:
         if size == self.size:
             demand(root == self.root)
             return
+        if size in self.proofs and size > self.size:
+            here, later = roots_by_path(self.size, size, self.proofs[size], self.root)
+            demand(here == self.root and later == root)
+            return
         data = self.files.get(f"consistency/{size}-{self.size}.txt")
         if size > self.size or data is None:
             self.found.add(2)
@@ -483,6 +493,18 @@ class Examination:
             size, self.size, hashes_before(data, f"old {size}\n", self.files["checkpoint.txt"]), root
         )
         demand(older == root and newer == self.root)
+
+    def extended(self, data: bytes) -> None:
+        begins = [found.start() for found in re.finditer(rb"^old [0-9]+\n", data, re.MULTILINE)]
+        demand(begins and begins[0] == 0)
+        for start, end in zip(begins, [*begins[1:], len(data)], strict=True):
+            part = data[start:end]
+            tail = part[part.find(b"\n\n") + 2 :]
+            demand(b"\n\n" in part)
+            text, _ = note(tail)
+            origin, size, _ = checkpoint(text)
+            demand(origin == self.origin and size not in self.proofs)
+            self.proofs[size] = hashes_before(part, f"old {self.size}\n", tail)
 
     def consistency(self, name: str) -> None:
         old, new = re.findall("[0-9]+", name)
@@ -612,6 +634,7 @@ def examine(
     keys: Iterable[str] = (),
     given: Iterable[bytes] = (),
     pins: Iterable[tuple[int, str]] = (),
+    extensions: Iterable[bytes] = (),
 ) -> tuple[int, str]:
     """The exit code and the verdict, by the page alone."""
     mine = [Key(each) for each in dict.fromkeys(keys)]
@@ -619,7 +642,7 @@ def examine(
         examined = Examination(data, mine, types_of_the_page(page))
     except Bad as bad:
         return bad.code, ""
-    examined.run(given, pins)
+    examined.run(given, pins, extensions)
     for code in (3, 1, 2):
         if code in examined.found:
             return code, ""

@@ -56,11 +56,15 @@ EVIL = "\u202e\x1b[31m"
 
 
 def code_of(
-    data: bytes, keys: tuple[str, ...] = (VKEY,), given: tuple[bytes, ...] = (), pins: tuple[tuple[int, str], ...] = ()
+    data: bytes,
+    keys: tuple[str, ...] = (VKEY,),
+    given: tuple[bytes, ...] = (),
+    pins: tuple[tuple[int, str], ...] = (),
+    extensions: tuple[bytes, ...] = (),
 ) -> int:
     """What both say, which must be the same."""
-    ours = verify(data, keys, given, pins)
-    theirs, verdict = examine(data, PAGE, keys, given, pins)
+    ours = verify(data, keys, given, pins, extensions)
+    theirs, verdict = examine(data, PAGE, keys, given, pins, extensions)
     assert ours.code == theirs, (ours, theirs)
     assert ours.code or ours.verdict == verdict
     assert all(line.isprintable() for line in ours.lines())
@@ -794,6 +798,63 @@ def test_consistency_proofs_of_all_sizes_are_judged_alike(forge: Forge) -> None:
                 data = proof(f"old {old}\n", path, files["checkpoint.txt"])
                 held = zipped(signed(listed({**files, f"consistency/{old}-{new}.txt": data})))
                 assert code_of(held, (VKEY,), (), ((old, root),)) == code, (old, new)
+
+
+def test_newer_checkpoints_are_held_against_the_proof_that_they_extend_it(forge: Forge) -> None:
+    bodies = list(forge.bodies)
+    leaves = [leaf_hash(each) for each in bodies]
+    forge.payloads = {}
+
+    def part(old: int, new: int, path: list[bytes] | None = None, origin: str = ORIGIN) -> bytes:
+        note = KEY.sign_note(Checkpoint(origin, new, over(leaves)(0, new)).text).to_bytes()
+        return proof(f"old {old}\n", consistency_proof(over(leaves), old, new) if path is None else path, note)
+
+    for old in range(1, 12):
+        forge.bodies, forge.records = bodies[:old], [0]
+        held = forge.made(call_ids=["c1"])
+        data = zipped(signed(listed(held)))
+        assert code_of(data) == 2  # of the call itself there's nothing
+        for new in range(old + 1, 13):
+            path, pin = consistency_proof(over(leaves), old, new), (new, over(leaves)(0, new).hex())
+            others = [part(old, each) for each in range(old + 1, 13) if each != new]
+            for extension, code in (
+                ((part(old, new),), 2),
+                ((b"".join([*others, part(old, new)]),), 2),
+                ((*others, part(old, new)), 2),
+                ((part(old, new, path[:-1]),), 1),
+                ((part(old, new, [*path, bytes(32)]),), 1),
+                ((part(old, new, [bytes(32), *path[1:]]),), 1),
+                ((part(old, new) * 2,), 3),
+                ((part(old, new, origin="another"),), 3),
+                ((part(old + 1, new, path),), 3),
+                ((b"x" + part(old, new),), 3),
+                ((part(old, new)[:-1],), 3),
+                ((part(old, new).replace(b"\n\n", b"\n", 1),), 3),
+                ((b"old 5\n",), 3),
+                ((b"old \n",), 3),
+                ((b"",), 3),
+            ):
+                assert code_of(data, (VKEY,), (), (pin,), extension) == code, (old, new, extension)
+
+
+def test_a_newer_checkpoint_without_its_proof_leaves_a_bundle_incomplete(whole: bytes, path: Path) -> None:
+    leaves = [leaf_hash(each) for each in [*Forge(path).bodies, b"13", b"14", b"15"]]
+    later = [KEY.sign_note(Checkpoint(ORIGIN, size, over(leaves)(0, size)).text).to_bytes() for size in (13, 15)]
+    forked = KEY.sign_note(Checkpoint(ORIGIN, 15, bytes(32)).text).to_bytes()
+    parts = [
+        proof("old 12\n", consistency_proof(over(leaves), 12, size), note)
+        for size, note in zip((13, 15), later, strict=True)
+    ]
+    both = b"".join(later)
+    assert code_of(whole, given=(both,)) == 2
+    assert code_of(whole, given=(both,), extensions=(parts[0],)) == 2
+    assert code_of(whole, given=(both,), extensions=(b"".join(parts),)) == 0
+    assert code_of(whole, given=(both,), extensions=tuple(parts)) == 0
+    assert code_of(whole, given=(later[1],), extensions=(b"".join(parts),)) == 0
+    assert code_of(whole, extensions=tuple(parts)) == 0
+    assert code_of(whole, given=(forked,), extensions=tuple(parts)) == 1
+    found = verify(whole, [VKEY], [both], extensions=parts)
+    assert "your checkpoint of 15 records extends the bundle's log" in found.notes
 
 
 # --- with nothing but an interpreter, and with openssl -----------------------------------------------------------------------

@@ -186,6 +186,27 @@ def test_the_latest_time_counts_though_the_clock_stepped_back_since(tmp_path: Pa
     assert [each for each in found.notes if "a witness saw it" in each] != []
 
 
+def test_what_comes_after_a_witness_saw_the_log_is_not_from_a_day_before(tmp_path: Path) -> None:
+    log = Log(tmp_path / "x.db", KEY)
+    event: dict[str, Any] = {"case": {"id": "T"}, "date": "2026-01-01", "event": "e", "person": "p", "why": "w"}
+    log.first.tell(Kind.CASE_EVENT, 0, **event)
+    log.file.publish()
+    for second in (3600, 7200, 90_000):
+        log.first.tell(Kind.CASE_EVENT, second, **event)
+    log.file.publish()
+    log.close()
+    (first, second), keys = notes_of(log.path), [KEY.verifier, WITNESS_KEY]
+    start = int(datetime.fromisoformat(rows(log.path, "SELECT ts FROM ledger_record WHERE seq = 3")[0][0]).timestamp())
+    for late, behind in ((86_400, None), (86_401, 3), (90_001, 3)):
+        given = [witnessed(first, start + late), witnessed(second, start + 10**6)]
+        found = verify(log.path, keys=keys, checkpoints=given)
+        said = [each for each in found.notes if "more than a day later" in each]
+        assert (found.exit_code, [each[:9] for each in said]) == (0, [] if behind is None else [f"record {behind} "])
+    assert said[0].startswith(f"record 3 says {datetime.fromtimestamp(start, UTC):%Y-%m-%dT%H:%M:%S}.")
+    again = [witnessed(first, start + 2 * 86_400), witnessed(second, start)]  # the one before counts, too
+    assert "record 3 " in str(verify(log.path, keys=keys, checkpoints=again).notes)
+
+
 def test_a_witness_alone_covers_nothing_and_beside_the_log_is_counted(path: Path) -> None:
     note = witnessed(notes_of(path)[-1], 9)
     found = verify(path, keys=[KEY.verifier, WITNESS_KEY], checkpoints=[note])

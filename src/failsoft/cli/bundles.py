@@ -1,4 +1,4 @@
-"""`failsoft ledger bundle`: what somebody else needs to check the record of some calls, in one file."""
+"""`failsoft ledger bundle`: what somebody else needs to check the record of some calls, in one file, and later."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.keeping import acting_on
 from failsoft.ledger.acts.erasure import Acting
 from failsoft.ledger.bundles.bundle import Bundle, make, verifier
+from failsoft.ledger.bundles.extension import extension as extend
 from failsoft.ledger.bundles.selection import NotCovered, NotWhole, Wanted
+from failsoft.ledger.bundles.verify_bundle import MAX_BYTES, Wrong, read_file
 from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.location import InFile, Location
 
@@ -100,6 +102,48 @@ def bundle(
             give_up(as_json, [str(error)], _LACKS)
         _hand_over(ledger, output, made, signs, who)
     _tell(output, made, signs, who, as_json)
+
+
+EXTENSION_EPILOG = (
+    "Example: failsoft ledger extension failsoft.db T-17.zip -o T-17.later --to kept.txt\n\n"
+    "Exit code: 0 made; 1 it can't be made, and why: the log doesn't extend the bundle's; 2 no checkpoint is newer than the "
+    "bundle's; 3 no bundle; 64 the command line is wrong."
+)
+
+
+def extension(
+    ledger: Ledger,
+    bundle: Annotated[Path, typer.Argument(help="The bundle, which is of this ledger.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to make; never overwritten.")],
+    to: Annotated[
+        list[Path] | None,
+        typer.Option(help="A file of the receiver's checkpoints. Default: the ledger's newest.", metavar="FILE"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Prove that a receiver's checkpoints, which are newer than a bundle, extend its log.
+
+    The receiver gives it to `failsoft verify BUNDLE --extension`. It reveals no record.
+    """
+    with explained(as_json):
+        notes = [each for path in to or [] for each in checkpoints_in(path)]
+        try:
+            data = read_file(str(bundle), MAX_BYTES)
+            with looking_into(ledger) as reader:
+                made, sizes = extend(reader, data, notes)
+        except Wrong as error:
+            give_up(as_json, [f"{bundle}: {error}"], error.code)
+        except NotCovered as error:
+            give_up(as_json, [str(error)], _LACKS)
+        try:
+            with output.open("xb") as file:
+                file.write(made)
+        except OSError as error:
+            raise LedgerInvalid(f"{output}: it can't be written ({error.strerror})") from None
+    if as_json:
+        print_json({"file": str(output), "checkpoints": sizes})
+    else:
+        print_line(f"{output}: for checkpoints of {', '.join(map(str, sizes))} records")
 
 
 def _usable(

@@ -73,6 +73,12 @@ def verify(
     pin: Pin = None,
     key: Keys = None,
     checkpoint: Checkpoints = None,
+    extension: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Of a bundle: the proof that your newer checkpoints extend its log (`failsoft ledger extension`)."
+        ),
+    ] = None,
     hashes_only: Annotated[
         bool,
         typer.Option("--hashes-only", help="Look at nothing but a ledger's hashes: quick, between full verifications."),
@@ -88,7 +94,9 @@ def verify(
     if (bundle := _bundle_at(ledger)) is not None:
         if hashes_only:
             raise typer.BadParameter("a bundle is verified whole", param_hint="--hashes-only")
-        _verify_bundle(bundle, key or [], pinned, pin or [], as_json)
+        _verify_bundle(bundle, key or [], pinned, pin or [], extension or [], as_json)
+    if extension:
+        raise typer.BadParameter("it goes with a bundle", param_hint="--extension")
     with explained(as_json, code=3):
         found = verify_ledger(ledger, pins=pin or [], keys=key or [], checkpoints=pinned, hashes_only=hashes_only)
     if as_json:
@@ -118,11 +126,17 @@ def _bundle_at(place: Location) -> Path | None:
 
 
 def _verify_bundle(
-    path: Path, keys: list[VerifierKey], pinned: list[bytes], pins: list[tuple[int, str]], as_json: bool
+    path: Path,
+    keys: list[VerifierKey],
+    pinned: list[bytes],
+    pins: list[tuple[int, str]],
+    extensions: list[Path],
+    as_json: bool,
 ) -> NoReturn:
     try:
+        proofs = [verify_bundle.read_file(str(each), verify_bundle.MAX_PINS) for each in extensions]
         data = verify_bundle.read_file(str(path), verify_bundle.MAX_BYTES)
-        found = verify_bundle.verify(data, [str(each) for each in keys], pinned, pins)
+        found = verify_bundle.verify(data, [str(each) for each in keys], pinned, pins, proofs)
     except verify_bundle.Wrong as error:
         give_up(as_json, [str(error)], error.code)
     if as_json:

@@ -250,6 +250,12 @@ def verify(
 def _notes(walk: Walk, hashes: Hashes, covered: Covered) -> Iterator[str]:
     for size, latest, seen in covered.ahead[:1]:
         yield f"one of the first {size} records says {latest}, and a witness saw it at {seen}: a clock was wrong, or it lies"
+    if walk.behind is not None:
+        index, ts = walk.behind
+        yield (
+            f"record {index} says {ts}, and a witness saw what's before it more than a day later: a clock was wrong, or it "
+            "lies"
+        )
     if walk.steps_back:
         yield f"a clock stepped back {walk.steps_back} times: the order of the log is what counts"
     if pruned := walk.pruned.count or hashes.pruned.count:
@@ -291,6 +297,7 @@ def _walk(source: Source, sealing: Sealing | None, walk: Walk, covered: Covered,
             walk.record(row, problem)
             if walk.frontier.size == covered.due:
                 covered.at(walk.frontier, walk.latest)
+                walk.not_before = covered.not_before
     covered.end(walk.frontier.size)
     walk.payloads.end(found.report)
     walk.pruned.end(found.report)

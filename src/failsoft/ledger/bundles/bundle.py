@@ -107,15 +107,15 @@ def _evidence(reader: Reader, selection: Selection) -> dict[str, bytes]:
         assert entry.body is not None
         files[f"records/{index}.json"] = entry.body
         proof = reader.inclusion(index, size)
-        files[f"proofs/{index}.tlog-proof"] = _proof(f"c2sp.org/tlog-proof@v1\nindex {index}\n", proof, note)
+        files[f"proofs/{index}.tlog-proof"] = proof_file(f"c2sp.org/tlog-proof@v1\nindex {index}\n", proof, note)
     for old in selection.since:
-        files[f"consistency/{old}-{size}.txt"] = _proof(f"old {old}\n", reader.consistency(old, size), note)
+        files[f"consistency/{old}-{size}.txt"] = proof_file(f"old {old}\n", reader.consistency(old, size), note)
     files |= {f"disclosures/{digest}.bin": data for digest, data in selection.disclosures.items()}
     files |= {f"artifacts/{digest}": data for digest, data in selection.artifacts.items()}
     return files
 
 
-def _proof(head: str, hashes: Sequence[bytes], checkpoint: bytes) -> bytes:
+def proof_file(head: str, hashes: Sequence[bytes], checkpoint: bytes) -> bytes:
     """A C2SP tlog-proof, or the body of a tlog-witness request: lines, then the checkpoint as it is."""
     return (head + "".join(f"{b64encode(each).decode()}\n" for each in hashes) + "\n").encode() + checkpoint
 

@@ -17,7 +17,7 @@ Payloads are those of the calls' records alone; each is disclosed, or named as w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field, frozen
@@ -204,22 +204,39 @@ def _covering(reader: Reader, last: int) -> tuple[Checkpoint, bytes]:
 
 
 def _extended(reader: Reader, checkpoint: Checkpoint, notes: Iterable[bytes]) -> list[int]:
-    found: set[int] = set()
+    sizes = {each.size for each in fitting(reader, checkpoint.origin, notes, "--since-checkpoint")}
+    if any(each > checkpoint.size for each in sizes):
+        raise NotCovered(f"{reader.location}: the checkpoint that you gave is newer than the newest one here")
+    return sorted(each for each in sizes if 0 < each < checkpoint.size)
+
+
+def fitting(reader: Reader, origin: str, notes: Iterable[bytes], told: str) -> Iterator[Checkpoint]:
+    """These checkpoints, each of which the log extends, or reaches.
+
+    Args:
+        reader: the log.
+        origin: its name.
+        notes: signed checkpoints, as somebody has them. Their signatures are that one's matter.
+        told: what they're called in an error.
+
+    Raises:
+        LookupError: one of them is no checkpoint.
+        NotCovered: the log has fewer records than one.
+        LedgerInvalid: one is of another log, or of another tree.
+    """
     for data in notes:
         try:
             each = Checkpoint.parse(Note.parse(data).text)
         except NoteInvalid as error:
-            raise LookupError(f"--since-checkpoint: {error}") from None
-        if each.size > checkpoint.size:
-            raise NotCovered(f"{reader.location}: the checkpoint that you gave is newer than the newest one here")
-        if each.origin != checkpoint.origin or (each.size and reader.root_at(each.size) != each.root):
+            raise LookupError(f"{told}: {error}") from None
+        if each.size > reader.size:
+            raise NotCovered(f"{reader.location}: the checkpoint that you gave is newer than the log")
+        if each.origin != origin or (each.size and reader.root_at(each.size) != each.root):
             raise LedgerInvalid(
                 f"{reader.location}: the log doesn't extend the checkpoint of {each.size} records that you gave: it's of "
                 "another log, or this one was forked, cut or changed"
             )
-        if 0 < each.size < checkpoint.size:
-            found.add(each.size)
-    return sorted(found)
+        yield each
 
 
 @define

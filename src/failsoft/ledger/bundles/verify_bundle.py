@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Verify a failsoft evidence bundle with Python's standard library and nothing else (Python 3.8 or later).
 
-    python -I -S verify.py BUNDLE.zip --key VKEY [--checkpoint FILE] [--pin SIZE:ROOT] [--json]
+    python -I -S verify.py BUNDLE.zip --key VKEY [--checkpoint FILE] [--pin SIZE:ROOT] [--extension FILE] [--json]
 
 VKEY is the log's verifier key (``name+id+base64``), FILE a signed checkpoint or several, both from your own keeping: never
-from the bundle, nor from whoever sent it. Take this file from the release, too, and compare its published SHA-256: a copy
-that came inside a bundle says what its sender likes. What's checked is described in ``docs/reference/ledger-format.md``.
+from the bundle, nor from whoever sent it. An extension may be from anywhere: it proves that a checkpoint of yours that's
+newer than the bundle extends the bundle's log. Take this file from the release, too, and compare its published SHA-256: a
+copy that came inside a bundle says what its sender likes. What's checked is described in
+``docs/reference/ledger-format.md``.
 
 Exit code: 0 whole (without a key that's "self-consistent" and never "verified"); 1 tampered with; 2 incomplete: something
 is withheld, missing, or not covered by what you gave; 3 it can't be used; 64 the command line is wrong.
@@ -196,6 +198,7 @@ KEY_NAME = re.compile(r"[^\s+\x00-\x1f\x7f]{1,256}")
 SIZE = re.compile(r"0|[1-9][0-9]{0,18}")  # not int(): that takes "+5", "1_0" and the digits of other scripts
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 NOTE_IN_FILE = re.compile(rb"[^\n]+\n[0-9]+\n[A-Za-z0-9+/=]+\n\n(?:\xe2\x80\x94 [^\n]+\n)+")
+PROOF_BEGINS = re.compile(rb"^(?=old [0-9]+\n)", re.MULTILINE)
 
 
 class Key(NamedTuple):
@@ -440,7 +443,7 @@ def read_proof(data: bytes, first: Sequence[str], checkpoint: bytes) -> list[byt
     except UnicodeDecodeError:
         raise Wrong("it's no proof") from None
     if lines[: len(first)] != list(first) or lines[-2:] != ["", ""]:
-        raise Wrong("it's no proof of what its name says")
+        raise Wrong("it's no proof of what it should be one of")
     hashes = [decode64(line) for line in lines[len(first) : -2]]
     if any(len(each) != 32 for each in hashes):
         raise Wrong("it's no proof: a hash isn't 32 bytes")
@@ -558,7 +561,11 @@ def _listed_file(value: Any) -> tuple[str, str]:
 
 
 def verify(
-    data: bytes, keys: Sequence[str] = (), checkpoints: Sequence[bytes] = (), pins: Sequence[tuple[int, str]] = ()
+    data: bytes,
+    keys: Sequence[str] = (),
+    checkpoints: Sequence[bytes] = (),
+    pins: Sequence[tuple[int, str]] = (),
+    extensions: Sequence[bytes] = (),
 ) -> Result:
     """Check a bundle from its first byte to its last.
 
@@ -567,9 +574,10 @@ def verify(
         keys: verifier keys, of the log and of witnesses, from the verifier's own keeping.
         checkpoints: what files of signed checkpoints hold, likewise.
         pins: size and root (hexadecimal) of the log at some time, likewise.
+        extensions: what files of proofs hold that the logs of newer ones among these extend the bundle's; from anywhere.
 
     Raises:
-        Wrong: a key is none. Nothing is raised for what the bundle or the checkpoints hold.
+        Wrong: a key is none. Nothing is raised for what the bundle, checkpoints or extensions hold.
     """
     given = [read_key(each) for each in dict.fromkeys(keys)]
     try:
@@ -578,7 +586,7 @@ def verify(
     except Wrong as error:
         verdict = "unusable" if error.code == UNUSABLE else "tampered with"
         return Result(error.code, verdict, "", 0, "", 0, 0, [], [(error.code, str(error))])
-    return _Bundle(files, manifest, given).checked(checkpoints, pins)
+    return _Bundle(files, manifest, given).checked(checkpoints, pins, extensions)
 
 
 class _Bundle:
@@ -594,13 +602,21 @@ class _Bundle:
         self.checkpoint = Checkpoint(manifest.origin, manifest.size, b"")  # without a root until it's read
         self.records: dict[int, dict[str, Any]] = {}
         self.leaves: dict[int, str] = {}
+        self.later: dict[int, list[bytes]] = {}
         self.seen: int | None = None
 
     def problem(self, what: str, code: int = TAMPERED) -> None:
         self.problems.append((code, what))
 
-    def checked(self, checkpoints: Sequence[bytes], pins: Sequence[tuple[int, str]]) -> Result:
+    def checked(
+        self, checkpoints: Sequence[bytes], pins: Sequence[tuple[int, str]], extensions: Sequence[bytes]
+    ) -> Result:
         by_log = self._signatures()
+        for data in extensions:
+            try:
+                self._take_extension(data)
+            except Wrong as error:
+                self.problem(f"the extension can't be used: {error}", UNUSABLE)
         for size, root in [*self._pinned(checkpoints), *pins]:
             self._pin(size, root)
         for name in sorted(self.files):
@@ -706,7 +722,16 @@ class _Bundle:
             else:
                 self.notes.append(f"{told} is the bundle's own")
         elif size > here.size:
-            self.problem(f"{told} is newer than the bundle: ask for one that is made now", INCOMPLETE)
+            if size not in self.later:
+                self.problem(
+                    f"{told} is newer than the bundle: ask for the proof that it extends the bundle's log, which "
+                    "`failsoft ledger extension` makes",
+                    INCOMPLETE,
+                )
+            elif extends(here.size, here.root, size, bytes.fromhex(root), self.later[size]):
+                self.notes.append(f"{told} extends the bundle's log")
+            else:
+                self.problem(f"{told} doesn't extend the bundle's log: it was forked, cut or changed")
         elif name not in self.files:
             self.problem(
                 f"{told}: the bundle has no proof that the log extends it: ask for one made with --since-checkpoint",
@@ -721,6 +746,16 @@ class _Bundle:
                 self.notes.append(f"the log extends {told}")
             else:
                 self.problem(f"the log doesn't extend {told}: it was forked, cut or changed")
+
+    def _take_extension(self, data: bytes) -> None:
+        """Proofs one after the other, each with the checkpoint to which it leads from the bundle's own."""
+        for each in [part for part in PROOF_BEGINS.split(data) if part] or [data]:
+            note = each.partition(b"\n\n")[2]
+            found = read_checkpoint(read_note(note).text)
+            path = read_proof(each, [f"old {self.checkpoint.size}"], note)
+            if found.origin != self.manifest.origin or found.size in self.later:
+                raise Wrong("it's of another log, or has two proofs for one size")
+            self.later[found.size] = path
 
     def _consistency(self, name: str) -> None:
         old, _, new = name[len("consistency/") : -len(".txt")].partition("-")
@@ -954,6 +989,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--key", action="append", default=[], help="a verifier key, from your own keeping")
     parser.add_argument("--checkpoint", action="append", default=[], help="a file of signed checkpoints, likewise")
     parser.add_argument("--pin", action="append", default=[], type=_pin, help="SIZE:ROOT, likewise")
+    parser.add_argument("--extension", action="append", default=[], help="a file of proofs for newer checkpoints")
     parser.add_argument("--json", action="store_true", help="for programs")
     given = parser.parse_args(arguments)
     try:
@@ -963,7 +999,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--key: {error}")
     try:
         checkpoints = [read_file(each, MAX_PINS) for each in given.checkpoint]
-        result = verify(read_file(given.bundle, MAX_BYTES), given.key, checkpoints, given.pin)
+        extensions = [read_file(each, MAX_PINS) for each in given.extension]
+        result = verify(read_file(given.bundle, MAX_BYTES), given.key, checkpoints, given.pin, extensions)
     except Wrong as error:
         result = Result(error.code, "unusable", "", 0, "", 0, 0, [], [(error.code, str(error))])
     try:

@@ -30,6 +30,9 @@ Report = Callable[[int, str, int | None], None]
 CLOCKS_DIFFER = 60
 """Seconds by which a record's time may lie after a witness's: they're two clocks."""
 
+COSIGNED_LATE = 86_400
+"""Seconds by which a record's time may lie before a witness saw a checkpoint before it: that may cosign it late."""
+
 _NONE_LEFT = (-1, b"")
 _LAST = 253_402_300_799
 """The last second of the year 9999."""
@@ -74,6 +77,7 @@ class Covered:
         seen: when the first of these saw it, UTC; None: none did.
         ahead: of each checkpoint that holds a record from after a witness saw it, by the record's own time: the checkpoint's
             size, that time, and when it was seen.
+        not_before: the second, UTC, that a record from here on is expected to be later than; empty: there's none.
         head_signed: is the head signed by a given key?
         used: the keys that signed something here.
     """
@@ -88,6 +92,7 @@ class Covered:
     witnesses: int = 0
     seen: str | None = None
     ahead: list[tuple[int, str, str]] = field(factory=list[tuple[int, str, str]])
+    not_before: str = ""
     head_signed: bool = False
     used: set[VerifierKey] = field(factory=set[VerifierKey])
     _origin: str = ""
@@ -126,6 +131,8 @@ class Covered:
             self._next = _NONE_LEFT
         if size in self._times and latest[:19] > _utc(self._times[size] + CLOCKS_DIFFER)[:19]:
             self.ahead.append((size, latest, _utc(self._times[size])))
+        if size in self._times:
+            self.not_before = max(self.not_before, _utc(max(0, self._times[size] - COSIGNED_LATE))[:19])
         self._advance()
 
     def end(self, size: int) -> None:

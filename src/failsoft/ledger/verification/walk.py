@@ -84,6 +84,8 @@ class Walk:
         first_key: the verifier key that the log was opened with; None where it wasn't signed then.
         declared: the keys that records declare.
         origin: as the log's own table states it.
+        not_before: the time that the records to come are expected to be later than, UTC; empty: there's none.
+        behind: the first that's from before, and its time; None: none is.
     """
 
     source: Source
@@ -95,6 +97,8 @@ class Walk:
     first_key: str | None = None
     declared: Declared = field(factory=Declared)
     steps_back: int = 0
+    not_before: str = ""
+    behind: tuple[int, str] | None = None
     _ts: str = ""
     _before: str = ""
     payloads: KeptPayloads = field(init=False)
@@ -150,7 +154,9 @@ class Walk:
 
     # --- what all have ------------------------------------------------------------------------------------------------
 
-    def _note_time(self, ts: str) -> None:
+    def _note_time(self, index: int, ts: str) -> None:
+        if ts < self.not_before and self.behind is None:
+            self.behind = index, ts
         if ts >= self._ts:
             self._ts = ts
         elif _stepped_back(self._ts, ts):
@@ -191,7 +197,7 @@ class Walk:
             problem("it refers to others by a relation that its type doesn't have")
         if not _names_well(fields, case, capability):
             problem("a name in it has control or format characters, isn't in NFC, or is too long")
-        self._note_time(ts)
+        self._note_time(index, ts)
         if (kind is Kind.LOG_OPENED) != (index == 0):
             problem("a log is opened by its first record, and by no other")
         if index:
