@@ -551,7 +551,7 @@ def test_payloads_may_lie_in_another_order_than_the_records_that_name_them(
 def test_a_clock_steps_back_by_a_second_or_more(before: str, later: str, back: bool) -> None:
     walk = Walk(sqlite3.connect(":memory:", factory=SqliteSource), "")
     for ts in (before, later, later):
-        walk._note_time(ts)
+        walk._note_time(0, ts)
     walk.source.close()
     assert walk.steps_back == int(back)
 
@@ -559,7 +559,7 @@ def test_a_clock_steps_back_by_a_second_or_more(before: str, later: str, back: b
 def test_small_steps_back_are_measured_from_the_latest_time_that_was_seen() -> None:
     walk = Walk(sqlite3.connect(":memory:", factory=SqliteSource), "")
     for ts in ("2026-11-23T14:00:01.000000Z", "2026-11-23T14:00:00.500000Z", "2026-11-23T14:00:00.000000Z"):
-        walk._note_time(ts)
+        walk._note_time(0, ts)
     walk.source.close()
     assert walk.steps_back == 1
 
