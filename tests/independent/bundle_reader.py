@@ -388,6 +388,9 @@ def types_of_the_page(page: str) -> set[str]:
     return set(page.partition("### Types\n\n```text\n")[2].partition("```")[0].split())
 
 
+MANY = re.compile(rb"^[^\n]+\n[0-9]+\n[A-Za-z0-9+/=]+\n\n(?:\xe2\x80\x94 [^ \n]+ [A-Za-z0-9+/=]+\n)+", re.MULTILINE)
+
+
 class Examination:
     """One bundle with what its examiner brought along. Codes gather in `found`."""
 
@@ -461,7 +464,7 @@ class Examination:
 
     def brought(self, given: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
         for data in given:
-            for each in re.findall(rb"[^\n]+\n[0-9]+\n[A-Za-z0-9+/=]+\n\n(?:\xe2\x80\x94 [^\n]+\n)+", data) or [data]:
+            for each in re.findall(MANY, data) or [data]:
                 try:
                     text, lines = note(each)
                     origin, size, root = checkpoint(text)

@@ -23,7 +23,7 @@ from failsoft.ledger.checkpoints.anchors import Anchoring, CommandAnchor, FileAn
 from failsoft.ledger.checkpoints.publishing import SECOND, Publisher, Signing
 from failsoft.ledger.checkpoints.signer import Signer, SignerRefused, publish
 from failsoft.ledger.format.merkle import Frontier
-from failsoft.ledger.format.note import Checkpoint, VerifierKey
+from failsoft.ledger.format.note import Checkpoint, Note, VerifierKey
 from failsoft.ledger.keys.ed25519 import SigningKey, open_checkpoint, verify
 from failsoft.ledger.location import InFile
 from failsoft.ledger.read import read
@@ -480,6 +480,24 @@ def test_an_anchor_file_grows_and_tells_its_newest(tmp_path: Path) -> None:
     assert newest is not None
     assert newest.size == 7
     assert anchor.newest(NEXT.verifier) is None
+
+
+def test_an_anchor_that_was_cut_anywhere_has_whole_checkpoints_alone(tmp_path: Path) -> None:
+    """Its disk was full for a while, or its host went away: what's there of one is no checkpoint, however it goes on."""
+    one, two = notes(3, 7)
+    text = Note.parse(two)
+    both = Note(text.text, (*text.signatures, *Note.parse(one).signatures)).to_bytes()
+    anchor = FileAnchor(tmp_path / "anchored")
+    for last in (two, both):
+        for cut in range(len(last) + 3):
+            anchor.path.write_bytes(b" \n" + one + b"\n" + (b" \n" + last + b"\n")[:cut])
+            before = notes_in(anchor.path.read_bytes())
+            anchor.put(last)
+            found = notes_in(anchor.path.read_bytes())
+            assert (before[0], found[0], found[-1]) == (one, one, last)
+            for each in (*before, *found):
+                assert each in (one, two, both) or last.startswith(each), each  # a line less of those that sign it
+                assert Note.parse(each).text in (text.text, Note.parse(one).text)
 
 
 def test_of_a_large_anchor_file_the_end_counts(tmp_path: Path) -> None:

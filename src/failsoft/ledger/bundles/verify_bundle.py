@@ -197,7 +197,9 @@ LOG_KEY, WITNESS_KEY = 1, 4
 KEY_NAME = re.compile(r"[^\s+\x00-\x1f\x7f]{1,256}")
 SIZE = re.compile(r"0|[1-9][0-9]{0,18}")  # not int(): that takes "+5", "1_0" and the digits of other scripts
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
-NOTE_IN_FILE = re.compile(rb"[^\n]+\n[0-9]+\n[A-Za-z0-9+/=]+\n\n(?:\xe2\x80\x94 [^\n]+\n)+")
+NOTE_IN_FILE = re.compile(
+    rb"^[^\n]+\n[0-9]+\n[A-Za-z0-9+/=]+\n\n(?:\xe2\x80\x94 [^ \n]+ [A-Za-z0-9+/=]+\n)+", re.MULTILINE
+)
 PROOF_BEGINS = re.compile(rb"^(?=old [0-9]+\n)", re.MULTILINE)
 
 

@@ -27,8 +27,12 @@ RETRY_SECONDS = 5.0
 _READ = 1 << 18
 """Bytes of an anchor file's end that are looked at: some hundreds of notes."""
 
-_NOTE = re.compile(rb"^[^\n]+\n[0-9]+\n[A-Za-z0-9+/=]+\n\n(?:\xe2\x80\x94 [^\n]+\n)+", re.MULTILINE)
+_NOTE = re.compile(rb"^[^\n]+\n[0-9]+\n[A-Za-z0-9+/=]+\n\n(?:\xe2\x80\x94 [^ \n]+ [A-Za-z0-9+/=]+\n)+", re.MULTILINE)
 """Tried where a line begins alone: from each byte of a long line of junk on, it'd be read to its end."""
+
+
+_END_OF_CUT = b" \n"
+"""Ends a line that a crash or a full disk cut, so that it's none of a signature: a cut note is no note."""
 
 
 class Anchor(Protocol):
@@ -58,7 +62,7 @@ class FileAnchor:
         """Append, and make durable."""
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            whole = b"\n" + note + b"\n"  # the first ends a line that a crash cut
+            whole = _END_OF_CUT + note + b"\n"
             if os.write(descriptor, whole) != len(whole):
                 raise OSError(f"{self.path}: no room for a checkpoint")
             os.fsync(descriptor)
