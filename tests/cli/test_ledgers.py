@@ -213,6 +213,22 @@ class TestLog:
         assert re.search(r"^ +4  call\.completed +pruned$", run("log", ledger).stdout, re.MULTILINE)
 
 
+def test_a_line_names_the_case_and_whoever_had_a_part(tmp_path: Path) -> None:
+    log = Log(tmp_path / "y.db")
+    log.first.tell(Kind.EXPORT_CREATED, 2, recipient="IG", person="ed", why="audit 7", manifest_sha256="00" * 32)
+    log.first.tell(Kind.PAYLOAD_ERASED, 3, case={"id": "T-1"}, basis="GDPR 17", person="eva", approved_by="mfrank")
+    log.first.tell(Kind.CASE_EVENT, 4, case={"id": "T-1"}, event="closed", date="2026-11-01", person="cy", why="memo")
+    log.first.tell(Kind.LEGAL_HOLD_SET, 5, case={"id": "T-2"}, person="hal", why="claim")
+    log.close()
+    lines = [" ".join(each.split()[2:]) for each in run("log", "y.db").stdout.splitlines()[2:]]
+    assert lines == [
+        "export.created given out to IG by ed audit 7",
+        "payload.erased T-1 erased by eva, approved by mfrank GDPR 17",
+        "case.event T-1 told by cy memo closed 2026-11-01",
+        "legal_hold.set T-2 held by hal claim",
+    ]
+
+
 class TestCase:
     def test_shows_its_records_and_those_of_its_calls(self, ledger: str) -> None:
         assert [each["index"] for each in rows("ledger", "case", ledger, "T-17")] == ["3", "4", "5", "6", "10"]
@@ -233,6 +249,23 @@ class TestCsv:
         assert found[8]["answered_by"] == "'" + FORMULA
         assert found[9]["said"] == "'\\u0009@x\\u000a\\u001b[31m\\u202eall well"
         assert found[4]["degraded"] == "false"
+
+    def test_tells_nothing_that_runs_in_the_columns_of_what_people_did(self, tmp_path: Path) -> None:
+        log, bad = Log(tmp_path / "y.db"), "=1+1\n\x1b[31m"
+        log.first.tell(Kind.EXPORT_CREATED, 2, recipient=bad, person=bad, why=bad, manifest_sha256="00" * 32)
+        log.first.tell(Kind.PAYLOAD_ERASED, 3, case={"id": bad}, basis=bad, person="eva", approved_by=bad)
+        log.first.tell(Kind.BREAKER_CHANGED, 4, adapter="gpt", layer="health", began=bad, to=bad, reason="x")
+        log.first.tell(Kind.CASE_EVENT, 5, case={"id": "T-1"}, event=bad, date=bad, person="cy", why="voucher")
+        log.close()
+        found = rows("log", "y.db", "--all")[2:]
+        safe = "'=1+1\\u000a\\u001b[31m"
+        assert (found[0]["recipient"], found[0]["actor"], found[0]["said"]) == (safe, safe, safe)
+        assert (found[1]["case"], found[1]["said"], found[1]["approved_by"]) == (safe, safe, safe)
+        assert (found[2]["from"], found[2]["to"]) == (safe, safe)
+        assert (found[3]["event"], found[3]["date"]) == (safe, safe)
+        text = run("log", "y.db", "--all").stdout
+        assert all(char == "\n" or char.isprintable() for char in text)
+        assert len(text.splitlines()) == 6
 
     @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", " =", "\xa0=", "＝", " ＠", "\t ="])
     def test_neutralises_what_a_spreadsheet_would_run(self, start: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.logs import JSON, Log, Process, at, attempt, by
 
+from failsoft.core import evidence
 from failsoft.ledger.read import Reader, read
 from failsoft.ledger.reading.affected import COLUMNS, Decision, affected, undeclared
 from failsoft.ledger.reading.query import FIELDS, Query, find, row_of
@@ -131,6 +132,57 @@ def test_a_row_says_all_that_is_in_the_record(reader: Reader) -> None:
     assert (rows[10]["reviewer"], rows[10]["decision"], rows[10]["said"]) == ("mwagner", "upheld", "checked")
     assert rows[11]["subject"] == "gpt"
     assert (rows[12]["subject"], rows[12]["said"]) == ("adapter:gpt", "=wrong")
+
+
+def test_a_row_tells_who_did_it_and_why_whatever_the_record_calls_them(log: Log) -> None:
+    said = log.first
+    kept: list[evidence.Record] = [
+        evidence.PayloadErased("T-1", ("ab",), (), "GDPR 17", "eva", "mfrank"),
+        evidence.LegalHold("T-1", held=True, person="hal", why="claim"),
+        evidence.LegalHold("T-1", held=False, person="hal", why="settled"),
+        evidence.RecordsPruned(2, 3, (("e", 2, 3),), "00" * 32, "prue", "schedule 12"),
+        evidence.ExportCreated("IG", "ed", "audit", "00" * 32),
+        evidence.CaseEvent("T-1", "final-payment", "2026-11-01", "cy", "voucher"),
+        evidence.LedgerTransferred("copy.db", "tom", "one database"),
+        evidence.BlockChanged("adapter:gpt", blocked=True, actor="bob", why="wrong"),
+        evidence.BreakerChanged("gpt", "health", "closed", "open", "consecutive"),
+    ]
+    for second, each in enumerate(kept, 1):
+        said.say(draft.draft_of(each, lambda _: None), second)
+    with read(log.close()) as reader:
+        rows = [row_of(*each) for each in find(reader, Query(), len(kept))]
+    assert [(each["type"], each["actor"], each["said"]) for each in rows] == [
+        ("payload.erased", "eva", "GDPR 17"),
+        ("legal_hold.set", "hal", "claim"),
+        ("legal_hold.cleared", "hal", "settled"),
+        ("record.pruned", "prue", "schedule 12"),
+        ("export.created", "ed", "audit"),
+        ("case.event", "cy", "voucher"),
+        ("ledger.transferred", "tom", "one database"),
+        ("block.changed", "bob", "wrong"),
+        ("breaker.changed", "", "consecutive"),
+    ]
+    names = ("case", "approved_by", "recipient", "event", "date", "from", "to", "blocked")
+    assert [{name: each[name] for name in names if each[name] != ""} for each in rows] == [
+        {"case": "T-1", "approved_by": "mfrank"},
+        {"case": "T-1"},
+        {"case": "T-1"},
+        {},
+        {"recipient": "IG"},
+        {"case": "T-1", "event": "final-payment", "date": "2026-11-01"},
+        {"to": "copy.db"},
+        {"blocked": True},
+        {"from": "closed", "to": "open"},
+    ]
+
+
+def test_who_reviewed_is_told_beside_who_had_it_recorded(log: Log) -> None:
+    end = log.first.call("c1", 2, source=by())
+    log.first.act(Kind.REVIEW_RECORDED, 3, end, actor={"id": "clerk"})
+    log.first.act(Kind.REVIEW_RECORDED, 4, end)
+    with read(log.close()) as reader:
+        rows = [row_of(*each) for each in find(reader, Query(kind="review.recorded"))]
+    assert [(each["actor"], each["reviewer"]) for each in rows] == [("clerk", "mwagner"), ("mwagner", "mwagner")]
 
 
 def test_a_pruned_record_is_a_row_of_what_is_left(log: Log) -> None:

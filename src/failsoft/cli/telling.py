@@ -156,7 +156,12 @@ def line_of(entry: Entry, fields: Mapping[str, Any]) -> str:
     """A record on one line."""
     if entry.body is None:
         return escape(printable(f"{entry.index:>6}  {entry.kind:<16} pruned"))
-    about = fields.get("capability", {}).get("name") or fields.get("adapter") or fields.get("subject") or ""
+    about = (
+        fields.get("capability", {}).get("name")
+        or fields.get("adapter")
+        or fields.get("subject")
+        or fields.get("case", {}).get("id", "")
+    )
     source = fields.get("source", {})
     need = fields.get("review", {})
     said = [str(fields[key]) for key in _SAID if key in fields]
@@ -165,7 +170,9 @@ def line_of(entry: Entry, fields: Mapping[str, Any]) -> str:
     if "person" in fields:
         own = ", the call's own actor" if fields.get("own") is True else ""
         deed = fields.get("decision") or _DEEDS.get(entry.kind, "told")
-        said.insert(0, f"{deed} by {fields['person']}{own}")
+        whom = f" to {fields['recipient']}" if "recipient" in fields else ""
+        agreed = f", approved by {fields['approved_by']}" if "approved_by" in fields else ""
+        said.insert(0, f"{deed}{whom} by {fields['person']}{own}{agreed}")
     if source:
         said.append(f"by {source['kind']} {source['name']}")
     served = _served(fields.get("attempts", []), source.get("attempt"))

@@ -6,10 +6,10 @@ wrong or be set back; the order of the log is what can be proved. One record is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from attrs import frozen
 
@@ -46,11 +46,21 @@ FIELDS = MappingProxyType(
         "reviewer": "who reviewed, overrode, approved or appealed",
         "decision": "what a person decided: accepted, changed, rejected",
         "subject": "what a change is about: an adapter, a block's subject",
+        "blocked": "true: the subject was switched off; false: that ended",
+        "from": "what was before: a breaker's state, a key; of an outage, its beginning",
+        "to": "what is since: a breaker's state, a key; of an outage, its end; where a copy went",
+        "event": "what happened with a case",
+        "date": "on which day that was",
+        "recipient": "who was given a bundle",
+        "approved_by": "who agreed besides, where a second person was asked for",
         "said": "the reason that stands in the record",
         "leaf": "its hash in the tree, hexadecimal",
     }
 )
 """The columns of a row, in order, with what each means."""
+
+_AS_THEY_ARE: Final = ("blocked", "from", "to", "event", "date", "recipient", "approved_by")
+"""Columns that are a record's keys, and hold what stands there."""
 
 
 @frozen
@@ -124,14 +134,14 @@ def row_of(entry: Entry, fields: Fields) -> dict[str, str | int | bool]:
     attempts = attempts_of(fields)
     answer = answering(fields)
     served = answer.get("served", {})
-    said: Mapping[str, str | int | bool | None] = {
+    said: dict[str, str | int | bool | None] = {
         "index": entry.index,
         "ts": entry.ts,
         "type": entry.kind,
         "call_id": fields.get("call_id"),
         "case": fields.get("case", {}).get("id"),
         "capability": fields.get("capability", {}).get("name"),
-        "actor": fields.get("actor", {}).get("id"),
+        "actor": fields.get("actor", {}).get("id") or fields.get("person"),
         "labels": " ".join(fields.get("labels", [])),
         "outcome": fields.get("outcome"),
         "degraded": fields.get("degraded"),
@@ -146,9 +156,10 @@ def row_of(entry: Entry, fields: Fields) -> dict[str, str | int | bool]:
         "reviewer": reviewer_of(fields),
         "decision": fields.get("decision"),
         "subject": fields.get("subject") or fields.get("adapter"),
-        "said": fields.get("why") or fields.get("reason"),
+        "said": fields.get("why") or fields.get("reason") or fields.get("basis"),
         "leaf": entry.leaf.hex(),
     }
+    said |= {name: fields.get(name) for name in _AS_THEY_ARE}
     return {name: "" if (value := said[name]) is None else value for name in FIELDS}
 
 
