@@ -35,6 +35,7 @@ from failsoft.core.effects import MILLISECOND
 from failsoft.ledger.reading.affected import COLUMNS
 from failsoft.ledger.reading.query import FIELDS
 from failsoft.ledger.reviews import COLUMNS as REVIEWED
+from failsoft.ledger.reviews import HISTORY
 from failsoft.replay.steps import STEPS
 from failsoft.telemetry import CATALOGUE
 from tests import compliance_page, faults_page
@@ -219,6 +220,7 @@ def test_the_page_of_replays_has_every_step() -> None:
 
 def test_the_page_of_reviews_has_every_column_of_its_table() -> None:
     assert dict(table("docs/how-to/review.md", "## See what waits")) == dict(REVIEWED)
+    assert dict(table("docs/how-to/review.md", "## See what persons did")) == dict(HISTORY)
 
 
 def test_the_faults_page_is_the_table_of_treatments() -> None:

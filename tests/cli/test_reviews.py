@@ -21,7 +21,7 @@ from failsoft.cli.app import app
 from failsoft.cli.moments import ago, written
 from failsoft.ledger.read import read
 from failsoft.ledger.records.schema import Kind
-from failsoft.ledger.reviews import COLUMNS
+from failsoft.ledger.reviews import COLUMNS, HISTORY
 from failsoft.ledger.verify import verify
 from tests.commands import CliRunner
 from tests.lockfile.shop import importable
@@ -276,6 +276,89 @@ def test_one_document_a_line(ledger: str) -> None:
     assert set(found[0]) == set(COLUMNS)
 
 
+# --- what persons did
+
+
+@pytest.fixture
+def appealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An answer that its own actor accepted, a vendor appealed against, and the boss changed; one nobody reviewed."""
+    monkeypatch.chdir(tmp_path)
+    log = Log(tmp_path / "x.db")
+    said = log.first
+    end = said.call("c1", 2, source=by(), review=REQUIRED, case={"id": "T-17"})
+    said.call("c2", 3, source=by(), review=REQUIRED)
+    said.act(Kind.REVIEW_RECORDED, 4, end, own=True, case={"id": "T-17"})
+    said.act(Kind.APPEAL_RECORDED, 5, end, person="=vendor\x1b[31m", case={"id": "T-17"})
+    said.act(Kind.OVERRIDE_RECORDED, 6, end, person="boss", decision="changed")
+    said.act(Kind.REVIEW_RECORDED, 7, end, person="lost", refs={"completed": "00" * 32})
+    said.close(8)
+    log.close()
+    return "x.db"
+
+
+def test_the_history_has_a_line_for_each_act(appealed: str) -> None:
+    lines = [" ".join(each.split()) for each in run("ledger", "reviews", appealed, "--history").stdout.splitlines()]
+    assert lines == [
+        f"6 {at(4)} c1 rate for case T-17 review by mwagner, the call's own actor: accepted (looked at)",
+        f"7 {at(5)} c1 rate for case T-17 appeal by =vendor\\u001b[31m (looked at)",
+        f"8 {at(6)} c1 rate override by boss: changed to 3 (looked at)",
+        f"9 {at(7)} c1 rate review by lost: accepted (looked at); it's not about what the caller got, and decides nothing",
+        "4 recorded",
+    ]
+
+
+def test_the_history_is_a_table_that_no_spreadsheet_runs(appealed: str) -> None:
+    found = rows(appealed, "--history")
+    assert list(found[0]) == list(HISTORY)
+    told = [(each["act"], each["person"], each["decision"], each["reason"], each["about"]) for each in found]
+    assert told == [
+        ("review", "mwagner", "accepted", "looked at", "3"),
+        ("appeal", "'=vendor\\u001b[31m", "", "looked at", "3"),
+        ("override", "boss", "changed", "looked at", "3"),
+        ("review", "lost", "accepted", "looked at", ""),
+    ]
+
+
+def test_the_history_is_a_document_a_line(appealed: str) -> None:
+    found = [json.loads(line) for line in run("ledger", "reviews", appealed, "--history", "--json").stdout.splitlines()]
+    assert all(list(each) == list(HISTORY) for each in found)
+    assert [(each["act"], each["own"], each["changed"]) for each in found] == [
+        ("review", True, ""),
+        ("appeal", False, ""),
+        ("override", False, "3"),
+        ("review", False, ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (("--case", "T-17"), ["6", "7", "8", "9"]),
+        (("--case", "none"), []),
+        (("--capability", "rate"), ["6", "7", "8", "9"]),
+        (("--since", "2026-11-23T14:00:05Z", "--until", "2026-11-23T14:00:06Z"), ["7"]),
+    ],
+)
+def test_the_history_is_of_what_is_asked_for(appealed: str, arguments: tuple[str, ...], found: list[str]) -> None:
+    assert [each["index"] for each in rows(appealed, "--history", *arguments)] == found
+
+
+def test_a_history_without_reasons_says_so(appealed: str) -> None:
+    connection = sqlite3.connect(appealed, isolation_level=None)
+    connection.executescript("DROP TRIGGER IF EXISTS ledger_payload_no_delete; DELETE FROM ledger_payload")
+    connection.close()
+    said = told(run("ledger", "reviews", appealed, "--history"))
+    assert "override by boss: changed (its reason isn't kept, or is encrypted)" in said
+
+
+@pytest.mark.parametrize("more", [("--all",), ("--fail-older-than", "2d"), ("--json", "--csv")])
+def test_a_history_is_of_all_acts(appealed: str, more: tuple[str, ...]) -> None:
+    run("ledger", "reviews", appealed, "--history", *more, code=64)
+
+
+# --- what waits too long
+
+
 @pytest.mark.parametrize("form", [(), ("--json",), ("--csv",), ("--all",)])
 def test_what_waits_too_long_fails(ledger: str, form: tuple[str, ...]) -> None:
     since = datetime.now(UTC) - datetime.fromisoformat(at(2.1))
@@ -302,9 +385,9 @@ def test_how_long_ago() -> None:
 def test_a_damaged_ledger_is_told(ledger: str) -> None:
     connection = sqlite3.connect(ledger, isolation_level=None)
     connection.execute("DROP TRIGGER ledger_record_no_update")
-    connection.execute("UPDATE ledger_record SET body = CAST('{\"required\":true}' AS BLOB) WHERE seq = 3")
+    connection.execute("UPDATE ledger_record SET body = CAST('{\"required\":true}' AS BLOB) WHERE seq IN (3, 10)")
     connection.close()
-    for more in ((), ("--all",)):
+    for more in ((), ("--all",), ("--history",)):
         assert "damaged" in told(run("ledger", "reviews", ledger, *more, code=1))
     assert "there is no such file" in told(run("ledger", "reviews", "none.db", code=1))
 

@@ -24,7 +24,7 @@ from failsoft.ledger.read import read
 from failsoft.ledger.records.person_draft import need_of, person_acted
 from failsoft.ledger.records.record import Built, Draft
 from failsoft.ledger.records.schema import Kind
-from failsoft.ledger.reviews import COLUMNS, Review, pending, reviewed, standing
+from failsoft.ledger.reviews import COLUMNS, HISTORY, Deed, Review, history, pending, reviewed, standing
 from failsoft.outcome import Source
 from failsoft.review import ReviewNeed, sampled
 
@@ -84,6 +84,97 @@ def prune(log: Log, where: str) -> None:
     connection = sqlite3.connect(log.path, isolation_level=None)
     connection.execute(f"UPDATE ledger_record SET body = NULL WHERE {where}")
     connection.close()
+
+
+# --- what was done
+
+
+def acts(log: Log, **options: Any) -> list[Deed]:
+    with read(log.path) as reader:
+        return list(history(reader, **options))
+
+
+def test_each_act_is_told_also_what_a_later_one_took_the_place_of(log: Log) -> None:
+    end = call(log, "c1", 2, case={"id": "T-17"})
+    acted(log, "review", 5, end, own=True, actor={"id": "clerk"}, spent_ms=90_000)
+    acted(log, "appeal", 7, end, person="vendor")
+    acted(log, "override", 9, end, decision="changed", person="boss")
+    assert [each.row() for each in acts(log)] == [
+        {
+            "index": 4, "ts": at(5), "call_id": "c1", "case": "", "capability": "rate", "act": "review",
+            "person": "mwagner", "own": True, "actor": "clerk", "decision": "accepted", "kept": True,
+            "reason": "looked at", "changed": "", "spent_ms": 90_000, "about": 3,
+        },
+        {
+            "index": 5, "ts": at(7), "call_id": "c1", "case": "", "capability": "rate", "act": "appeal",
+            "person": "vendor", "own": False, "actor": "", "decision": "", "kept": True,
+            "reason": "looked at", "changed": "", "spent_ms": "", "about": 3,
+        },
+        {
+            "index": 6, "ts": at(9), "call_id": "c1", "case": "", "capability": "rate", "act": "override",
+            "person": "boss", "own": False, "actor": "", "decision": "changed", "kept": True,
+            "reason": "looked at", "changed": "3", "spent_ms": "", "about": 3,
+        },
+    ]  # fmt: skip
+    assert all(list(each.row()) == list(HISTORY) for each in acts(log))
+    assert problems(log) == []
+
+
+def test_acts_are_those_that_are_asked_for_in_the_order_of_the_log(log: Log) -> None:
+    case = {"case": {"id": "T-17"}}
+    first, second = call(log, "c1", 2, **case), call(log, "c2", 3, capability={"name": "grade"})
+    acted(log, "review", 5, second)
+    acted(log, "review", 6, first, **case)
+    acted(log, "appeal", 7, second, person="vendor")
+
+    def found(**options: Any) -> list[str]:
+        return [each.entry.ts for each in acts(log, **options)]
+
+    assert found() == [at(5), at(6), at(7)]
+    assert found(case="T-17") == [at(6)]
+    assert acts(log, case="T-17")[0].row()["case"] == "T-17"
+    assert found(capability="grade") == [at(5), at(7)]
+    assert found(since=at(6), until=at(7)) == [at(6)]
+    assert found(case="none") == []
+
+
+def test_an_act_about_what_the_caller_didnt_get_is_told_as_such(log: Log) -> None:
+    end = call(log, "c1", 2)
+    acted(log, "review", 4, end)
+    late = amended(log, "c1", 5, end, review=REQUIRED)
+    acted(log, "review", 6, end)
+    acted(log, "review", 7, late, decision="rejected")
+    assert [each.row()["about"] for each in acts(log)] == [3, "", 5]
+
+
+def test_a_reason_that_isnt_kept_is_told_so(log: Log) -> None:
+    end = call(log, "c1", 2)
+    acted(log, "override", 5, end, decision="changed")
+    log.close()
+    connection = sqlite3.connect(log.path, isolation_level=None)
+    connection.executescript("DROP TRIGGER IF EXISTS ledger_payload_no_delete; DELETE FROM ledger_payload")
+    connection.close()
+    (one,) = acts(log)
+    assert (one.reason, one.changed) == (None, None)
+    assert (one.row()["kept"], one.row()["reason"], one.row()["changed"]) == (False, "", "")
+
+
+def test_an_act_that_was_pruned_is_told_no_more(log: Log) -> None:
+    end = call(log, "c1", 2)
+    acted(log, "review", 5, end)
+    prune(log, "type = 'review.recorded'")
+    assert acts(log) == []
+
+
+def test_acts_are_read_as_they_are_asked_for(log: Log) -> None:
+    end = call(log, "c1", 2)
+    acted(log, "review", 5, end)
+    acted(log, "review", 6, end, refs="none")
+    with read(log.path) as reader:
+        found = history(reader)
+        assert next(found).entry.ts == at(5)
+        with pytest.raises(AttributeError):
+            next(found)
 
 
 # --- how it stands

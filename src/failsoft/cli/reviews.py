@@ -15,7 +15,7 @@ from failsoft.cli.place import Ledger
 from failsoft.cli.records import Capability, Csv, Since, Until, one_form
 from failsoft.cli.sheet import print_csv
 from failsoft.cli.telling import CODES, PROBLEM, explained, give_up, out, print_json, print_line, reading
-from failsoft.ledger.reviews import COLUMNS, Review, pending, reviewed
+from failsoft.ledger.reviews import COLUMNS, HISTORY, Deed, Review, history, pending, reviewed
 from failsoft.review import DECISIONS
 from failsoft.reviewing import NOT_GIVEN
 from failsoft.reviewing import Json as JsonText
@@ -106,6 +106,10 @@ def _place(loc: tuple[int | str, ...]) -> str:
 def reviews(
     ledger: Ledger,
     everything: Annotated[bool, typer.Option("--all", help="Those decided too, and by whom.")] = False,
+    acts: Annotated[
+        bool,
+        typer.Option("--history", help="What persons did, a line for each review, override and appeal, and why."),
+    ] = False,
     case: Annotated[str | None, typer.Option(help="Only this case's.")] = None,
     capability: Capability = None,
     since: Since = None,
@@ -118,9 +122,16 @@ def reviews(
 ) -> None:
     """Answers that wait for a person, longest first: a line for each. With --all in the order in which they became such.
 
-    --since and --until are about when it was answered. Times are the records' own, by the clock of who wrote them, in UTC.
+    --since and --until are about when it was answered; with --history, about when it was done. Times are the records' own,
+    by the clock of who wrote them, in UTC.
     """
     one_form(as_json=as_json, as_csv=as_csv)
+    if acts:
+        if everything or fail_older_than is not None:
+            raise typer.BadParameter("--all and --fail-older-than don't go with --history: that's of all acts anyway")
+        with reading(ledger, as_json) as reader:
+            _show_history(history(reader, case, capability, since, until), as_json=as_json, as_csv=as_csv)
+        return
     late: list[str] = []
 
     def noted(found: Iterator[Review]) -> Iterator[Review]:
@@ -162,6 +173,32 @@ def _line(review: Review) -> str:
     elif row["act"] == "appeal":
         stands += f" (appeal by{who})"
     return f"{row['index']:>6}  {row['call_id']}  {about}  {row['outcome']}: {answer}  {stands}"
+
+
+def _show_history(found: Iterator[Deed], *, as_json: bool, as_csv: bool) -> None:
+    if as_csv:
+        print_csv(HISTORY, (each.row() for each in found))
+        return
+    count = 0
+    for each in found:
+        count += 1
+        if as_json:
+            print_json(each.row())
+        else:
+            print_line(_deed(each))
+    if not as_json:
+        print_line(f"{count} recorded")
+
+
+def _deed(deed: Deed) -> str:
+    row = deed.row()
+    about = f"{row['capability']} for case {row['case']}" if row["case"] else str(row["capability"])
+    who = f"{row['person']}" + (", the call's own actor" if row["own"] else "")
+    what = f": {row['decision']}" if row["decision"] else ""
+    new = f" to {row['changed']}" if row["changed"] else ""
+    why = row["reason"] if row["kept"] else "its reason isn't kept, or is encrypted"
+    aim = "" if deed.answer else "; it's not about what the caller got, and decides nothing"
+    return f"{row['index']:>6}  {row['ts']}  {row['call_id']}  {about}  {row['act']} by {who}{what}{new} ({why}){aim}"
 
 
 def add_reviews(app: typer.Typer, group: typer.Typer) -> None:

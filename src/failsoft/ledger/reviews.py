@@ -8,7 +8,7 @@ Rules:
 4. One of them that names another record than that of what the caller got decides nothing.
 5. Times are the records' own; the order is the log's.
 
-State kept by `pending`: a line for each call that's pending. `reviewed` keeps none, and looks each call up.
+State kept by `pending`: a line for each call that's pending. `reviewed` and `history` keep none, and look each call up.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from attrs import define, frozen
 
 from failsoft.ledger.read import Entry, Reader
 from failsoft.ledger.reading.query import Fields, reviewer_of
-from failsoft.ledger.records.person_draft import KINDS
+from failsoft.ledger.records.person_draft import CHANGED, KINDS, REASON
 from failsoft.ledger.records.schema import Kind
 
 Status = Literal["none", "pending", "accepted", "changed", "rejected"]
@@ -48,6 +48,27 @@ COLUMNS = MappingProxyType(
     }
 )
 """The columns of a row, in order, with what each means."""
+
+HISTORY = MappingProxyType(
+    {
+        "index": "the record of the act: its place in the log",
+        "ts": "that record's own time, UTC",
+        "call_id": "the call",
+        "case": "its case",
+        "capability": "what was asked for",
+        "act": "review, override, appeal",
+        "person": "who did it",
+        "own": "true: that's the call's own actor",
+        "actor": "who had it recorded, where that was said",
+        "decision": "accepted, changed, rejected; empty: an appeal",
+        "kept": "true: the reason is there",
+        "reason": "why, in the person's words",
+        "changed": "the new value as JSON, where there's one, and it's kept",
+        "spent_ms": "how long it took the person, in milliseconds, where that was said",
+        "about": "the record of what the caller got; empty: the act is about none that counts, and decides nothing",
+    }
+)
+"""The columns of a row of `history`, in order, with what each means."""
 
 ACTS: Final = tuple(KINDS.values())
 _ANSWERS: Final = (Kind.CALL_COMPLETED, Kind.CALL_AMENDED)
@@ -140,12 +161,13 @@ class CallReview:
                 self._stands("pending", entry)
         else:
             self.former = entry.leaf
-            if self._is_about_it(fields):
+            if self.is_aim_of(fields):
                 self.act, self.person = _NAMES[entry.kind], reviewer_of(fields) or ""
                 self.own = fields.get("own") is True
                 self._stands("pending" if self.act == "appeal" else fields["decision"], entry)
 
-    def _is_about_it(self, fields: Fields) -> bool:
+    def is_aim_of(self, fields: Fields) -> bool:
+        """Is a person's act about what the caller got, as far as it's known by now?"""
         answer = self.answer
         return answer is not None and answer.is_given and fields["refs"].get(answer.relation) == answer.leaf.hex()
 
@@ -197,6 +219,45 @@ class Review:
             "own": self.own,
         }
         return {name: told[name] for name in COLUMNS}
+
+
+@frozen
+class Deed:
+    """What a person did about a call's answer: one review, override or appeal.
+
+    Args:
+        answer: what the caller had got by then, if it's about that; None: it decides nothing.
+        reason: in the person's words; None where it isn't kept, or is encrypted.
+        changed: the new value as JSON; None likewise, and where there's none.
+    """
+
+    entry: Entry
+    fields: Fields
+    answer: Answer | None
+    reason: str | None
+    changed: str | None
+
+    def row(self) -> dict[str, str | int | bool]:
+        """A value for each of `HISTORY`."""
+        fields = self.fields
+        told: dict[str, str | int | bool] = {
+            "index": self.entry.index,
+            "ts": self.entry.ts,
+            "call_id": fields["call_id"],
+            "case": fields.get("case", {}).get("id", ""),
+            "capability": fields["capability"]["name"],
+            "act": _NAMES[self.entry.kind],
+            "person": reviewer_of(fields) or "",
+            "own": fields.get("own") is True,
+            "actor": fields.get("actor", {}).get("id", ""),
+            "decision": fields.get("decision", ""),
+            "kept": self.reason is not None,
+            "reason": self.reason or "",
+            "changed": self.changed or "",
+            "spent_ms": fields.get("spent_ms", ""),
+            "about": "" if self.answer is None else self.answer.index,
+        }
+        return {name: told[name] for name in HISTORY}
 
 
 def standing(reader: Reader, call_id: str, before: int | None = None) -> CallReview:
@@ -258,6 +319,39 @@ def reviewed(reader: Reader, case: str | None = None, capability: str | None = N
                 yield from _told(reader, str(entry.call_id), held)
 
 
+def history(
+    reader: Reader,
+    case: str | None = None,
+    capability: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+) -> Iterator[Deed]:
+    """All that persons did about answers, in the order of the log, also what a later act took the place of.
+
+    Args:
+        reader: an open ledger.
+        case: only about calls of the case with this id.
+        capability: only of the capability with this name.
+        since: only what was done then or later, written as in the log.
+        until: only what was done before, written as in the log.
+
+    Raises:
+        LedgerInvalid: the file is damaged.
+        ValueError: a record is, or a payload isn't what was committed to.
+    """
+    for entry in reader.records(ACTS, case=case, capability=capability, since=since, until=until):
+        fields = entry.fields
+        held = standing(reader, fields["call_id"], entry.index)
+        said = {each["path"]: each["digest"] for each in fields["commitments"]}
+        yield Deed(
+            entry,
+            fields,
+            held.answer if held.is_aim_of(fields) else None,
+            _text(reader, said.get(REASON)),
+            _text(reader, said.get(CHANGED)),
+        )
+
+
 def _may_begin(entry: Entry) -> bool:
     """May a call that isn't pending become so by this record?"""
     assert entry.body is not None
@@ -267,6 +361,10 @@ def _may_begin(entry: Entry) -> bool:
 def _told(reader: Reader, call_id: str, held: CallReview) -> Iterator[Review]:
     answer = held.answer
     if answer is not None and held.status != "none":
-        payload = None if answer.response is None else reader.readable(answer.response)
-        text = None if payload is None else payload[2].decode("utf-8", "replace")
+        text = _text(reader, answer.response)
         yield Review(call_id, answer, held.status, held.since, held.act, held.person, held.own, text)
+
+
+def _text(reader: Reader, commitment: str | None) -> str | None:
+    payload = None if commitment is None else reader.readable(commitment)
+    return None if payload is None else payload[2].decode("utf-8", "replace")
