@@ -24,11 +24,11 @@ failsoft ledger clauses --framework far --csv
 text before relying on its row: what it asks for stands here in our words.
 
 - *planned*: some of its records aren't written yet, or its command doesn't exist. All other rows are of today: the tests write a real
-  ledger and look for each field in it, and run the commands.
+  ledger, look for each field in it, run the commands, and look for each field's value in what they show.
 - *Text*: by which [text of the rule](#the-texts) the clause is numbered, how it was read, and on which day. *primary*: in the rule's own
   text, as its author publishes it. *secondary*: on a page of somebody else's, a reprint or a summary. *unchecked*: not at all.
 - Fields are written as paths: `attempts.served.model` stands in each of a record's attempts. In commands `failsoft.db` is the ledger,
-  `VKEY` its verifier key, `anchored.txt` a file of checkpoints, `T-17` a case, `gpt` an adapter: put in your own.
+  `VKEY` its verifier key, `anchored.txt` a file of checkpoints, `CALL` a call's identifier, `T-17` a case, `gpt` an adapter: put in your own.
 
 How to use it in an audit: [for auditors](../for-auditors.md).
 """

@@ -235,7 +235,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Path:
         '[ledger]\nurl = "sqlite:///failsoft.db"\nkey = { file = "ledger.key" }\nanchor_file = "anchored.txt"\n'
     )
     with Isolation.from_file(folder / "failsoft.toml", capabilities=[Part]) as isolation, failsoft.context(case="T-17"):
-        isolation[Part].sync("nut")
+        (folder / "CALL").write_text(isolation[Part].sync("nut").call_id)
         isolation.lock().write(folder / "failsoft.lock")
     (folder / "results.json").write_text("{}")
     return folder
@@ -252,8 +252,8 @@ def test_a_command_of_today_shows_a_real_ledger(
 ) -> None:
     shutil.copytree(office, tmp_path, dirs_exist_ok=True)  # some do more than show
     monkeypatch.chdir(tmp_path)
-    vkey = (office / "VKEY").read_text()
-    result = CliRunner().invoke(app, [vkey if each == "VKEY" else each for each in shlex.split(command)[1:]])
+    put = {each: (office / each).read_text() for each in ("VKEY", "CALL")}
+    result = CliRunner().invoke(app, [put.get(each, each) for each in shlex.split(command)[1:]])
     # whether a time can be attested depends on when this test runs
     # and this ledger has nothing so old that it could be pruned
     others = (2,) if " attest " in command else (1,) if " prune " in command else ()
@@ -281,7 +281,7 @@ def test_a_claim_is_noticed(text: str) -> None:
 @pytest.mark.parametrize(
     ("framework", "clauses"),
     [
-        ("far", ["4.703", "4.801", "4.803", "4.805"]),
+        ("far", ["4.703", "4.705", "4.801", "4.803", "4.805"]),
         ("nist", ["AU-2", "AU-3", "AU-5", "AU-6", "AU-8", "AU-9", "AU-10", "AU-11", "AU-12"]),
         ("eu", ["12", "19", "26"]),
         ("omb", ["M-25-21", "M-25-22"]),
@@ -392,7 +392,7 @@ def test_an_auditor_asks_which_record_shows_a_clause() -> None:
     assert lines[0].startswith("NIST SP 800-53")
     assert lines[-1] == CLAIM
     assert any(line.startswith("  record    call.completed: ") and "outcome" in line for line in lines)
-    assert "  command   failsoft log failsoft.db --kind call.completed --json" in lines
+    assert "  command   failsoft log failsoft.db --kind call.completed --all --json" in lines
     assert sum(line.startswith("AU-3") for line in lines) == 3
 
 
