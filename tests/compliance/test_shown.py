@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.logs import START, Log
+from tests.logs import Log
 
 from failsoft.compliance.clauses import Clause, Status, shipped
 from failsoft.context import Actor, CallContext, Case
@@ -37,9 +37,8 @@ from tests.commands import CliRunner
 from failsoft.cli.app import app
 
 TODAY = [each for each in shipped().clauses if each.status is Status.TODAY]
-NOW = int(time.time())
-BEGAN = NOW - 3 * 86_400 - START / 1e9
-"""Three days ago, in the seconds of `tests.logs`: commands ask for the last week, too."""
+BEGAN = int(time.time()) - 3 * 86_400
+"""When the ledger is opened, three days ago: commands ask for the last week, too."""
 
 ANSWERED, FELL_BACK, LATE, LOST = "call-answered", "call-fell-back", "call-late", "call-lost"
 LOCK, SNAPSHOT = b'{"lock": "of-the-office"}', b'{"adapters": {}, "on_ledger_failure": "fallback"}'
@@ -58,7 +57,7 @@ class Office:
 
     def __init__(self, folder: Path, key: SigningKey) -> None:
         self.log = Log(folder / "failsoft.db", key)
-        self.second, self.digest = BEGAN, ""
+        self.second, self.digest = 0.0, ""
         self.said = self.log.first
 
     def say(self, what: evidence.Record | Draft, leaf: bytes = b"") -> Built:
@@ -248,11 +247,12 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Path:
     key = SigningKey("example.com/office", secrets.token_bytes(32))
     write_key(folder / "ledger.key", key)
     (folder / "failsoft.toml").write_text(TOML)
-    Office(folder, key).write()
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.logs.START", BEGAN * 10**9)
+        Office(folder, key).write()
         patch.chdir(folder)
         run("failsoft ledger erase --case case-erased --person eraser --approved-by seconder --why erasure-basis")
-        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(START / 1e9 + BEGAN + 10))
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(BEGAN + 10))
         run(f"failsoft ledger prune --caseless --until {moment} --person pruner --why prune-reason")
         run("failsoft ledger copy failsoft.toml copied.db --person copyist --why copy-reason")
         given = "--recipient recipient-IG --person giver --why audit-7"

@@ -624,6 +624,23 @@ class TestRetention:
         assert "until its closed is on record" in (rules.forbids(mixed, at("2099-01-01")) or "")
         assert rules.forbids(CaseFile({"letter", "unheard"}, events=paid), at("2026-01-02")) is None
 
+    def test_an_investigation_is_kept_for_the_contracts_period_from_its_closing_on(self) -> None:
+        rules = Retention(kinds={"claim": "investigation", "contract": "contract-file"})
+        closed = CaseFile({"claim"}, events={"closed": date(2026, 1, 1)})
+        assert rules.ends(closed) == date(2026, 1, 1) + timedelta(days=2192)
+        assert "investigation, of which nothing may be destroyed until 2032-01-02" in (
+            rules.forbids(closed, at("2032-01-01")) or ""
+        )
+        assert rules.forbids(closed, at("2032-01-02")) is None
+
+    def test_an_investigation_of_a_contract_that_is_paid_later_is_kept_for_that_ones_period(self) -> None:
+        rules = Retention(kinds={"claim": "investigation", "contract": "contract-file"})
+        events = {"closed": date(2026, 1, 1)}
+        related = CaseFile({"claim", "contract"}, events=events)
+        assert rules.ends(related) is None  # nobody knows when that ends
+        events["final-payment"] = date(2029, 1, 1)
+        assert rules.ends(related) == date(2029, 1, 1) + timedelta(days=2192)
+
     def test_a_later_record_does_not_lift_what_an_earlier_one_brought_with_it(self, place: InFile) -> None:
         wrote(place, CONTEXT, "c1")
         wrote(place, CallContext(Case(CASE, "letter")), "c2")

@@ -6,7 +6,11 @@ Rules:
    name; whoever needs others writes classes of their own.
 2. Until that event is on record nobody knows when the period ends: it hasn't.
 3. What a class forbids within its period isn't done by default. A legal hold forbids it whatever the class says.
-4. A case whose records name several kinds is of all their classes: it's kept as long as the longest says (FAR 4.805(b)), and
+4. An investigation, a case pending or in litigation is kept until final clearance or settlement or, if it's related to
+   another document of the table, for that one's period, whichever is later (FAR 4.805, table 4-1, item 8). Which document
+   that is no class knows. So `investigation` counts the longest period of the table from the closing; where the related
+   contract's own ends later still, the case's records name the contract's kind as well.
+5. A case whose records name several kinds is of all their classes: it's kept as long as the longest says (FAR 4.805(b)), and
    what one of them forbids isn't done. A later record doesn't lift what an earlier one brought with it: a call whose case is
    of no kind brings the default class.
 """
@@ -55,7 +59,7 @@ CLASSES: Mapping[str, RetentionClass] = MappingProxyType(
         "contract-file": RetentionClass("final-payment", round(6 * YEAR), source="FAR 4.805, table 4-1"),
         "canceled-solicitation": RetentionClass("cancellation", round(6 * YEAR), source="FAR 4.805, table 4-1"),
         "contractor": RetentionClass("final-payment", round(3 * YEAR), erasable=False, source="FAR 4.703"),
-        "investigation": RetentionClass("closed", 0, erasable=False, source="FAR 4.805, table 4-1"),
+        "investigation": RetentionClass("closed", round(6 * YEAR), erasable=False, source="FAR 4.805, table 4-1"),
         "eu-ai-act-log": RetentionClass("closed", 184, source="AI Act, articles 19(1) and 26(6)"),
     }
 )
