@@ -412,6 +412,25 @@ class TestKilled:
         whole(place)
 
 
+def test_a_file_whose_live_file_is_gone_is_forwarded_all_the_same(place: InDatabase, folder: Path, away: Away) -> None:
+    """It's empty: a backup of the folder, or whoever cleans it, may leave it out."""
+    ledger = ledger_in(place)
+    ledger.open()
+    away.cut = True
+    settled(call(ledger, "c1")[1])
+    ledger.close()
+    away.cut = False
+    for each in folder.glob("*.live"):
+        each.unlink()
+    (folder / f"{next(folder.glob('*.db')).name}.bak").write_bytes(b"")  # not one of ours
+    following = ledger_in(place)
+    following.open()
+    following.close()
+    assert [each.suffix for each in folder.iterdir()] == [".bak"]
+    assert (kinds(place).count("call.completed"), kinds(place).count("call.orphaned")) == (1, 0)
+    whole(place)
+
+
 def test_a_damaged_file_that_was_left_behind_is_told_at_the_start_and_stays(
     place: InDatabase, folder: Path, away: Away
 ) -> None:
@@ -438,6 +457,21 @@ def batch(size: int = 2) -> list[Built]:
     return [emitter.build(each, 1_795_442_400_000_000_000, 5) for each in drafts]
 
 
+class Full:
+    """A database on a disk that has no room left."""
+
+    def __init__(self, inner: sqlite3.Connection) -> None:
+        self._inner = inner
+
+    def execute(self, query: str, values: tuple[Any, ...] = ()) -> Any:
+        if query.startswith("DELETE"):
+            raise sqlite3.OperationalError("database or disk is full")
+        return self._inner.execute(query, values)
+
+    def rollback(self) -> None:
+        self._inner.rollback()
+
+
 @pytest.fixture
 def spool(folder: Path) -> Iterator[Spool]:
     made = Spool(Spooling(folder, SteppedClock(), max_bytes=5_000, max_age_ns=1_000_000), EMITTER)
@@ -461,6 +495,37 @@ class TestTheFile:
         assert spool.first() is None
         spool.close()
         assert not spool.path.exists()
+
+    def test_what_cannot_be_dropped_is_not_offered_again(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """On a full disk nothing can be deleted: to delete takes room."""
+        spool = Spool(Spooling(folder, SteppedClock()), EMITTER)
+        batches = [batch(number) for number in (2, 3, 4, 5)]
+        for each in batches[:3]:
+            spool.put(each)
+        connection = spool._connection()
+        with monkeypatch.context() as patched:
+            patched.setattr(spool, "_connection", lambda: Full(connection))
+            for number, each in enumerate(batches[:2], 1):
+                assert spool.first() == (number, each)
+                spool.drop(number)
+            assert (spool.waiting, spool.first()) == (1, (3, batches[2]))
+        again = Spool(Spooling(folder, SteppedClock()), EMITTER)
+        assert again.first() == (1, batches[0])  # another process offers it once more
+        again.close()
+        spool.put(batches[3])
+        for number, each in ((3, batches[2]), (4, batches[3])):
+            assert spool.first() == (number, each)
+            spool.drop(number)
+        spool.put(batches[0])  # numbers go on, though the file is empty
+        assert (spool.waiting, spool.first()) == (1, (5, batches[0]))
+        with monkeypatch.context() as patched:
+            patched.setattr(spool, "_connection", lambda: Full(connection))
+            spool.drop(5)
+            spool.close()
+        assert not spool.path.exists()
+        spool.put(batches[1])
+        assert spool.first() == (1, batches[1])
+        spool.close()
 
     def test_it_is_bounded_in_size(self, spool: Spool) -> None:
         spool.put(batch())
@@ -489,7 +554,7 @@ class TestTheFile:
         spool = Spool(Spooling(folder, SteppedClock()), EMITTER)
         folder.mkdir()
         spool.path.write_bytes(b"no database" * 1000)
-        for act in (lambda: spool.put(batch()), spool.first, lambda: spool.drop(1), lambda: spool.waiting):
+        for act in (lambda: spool.put(batch()), spool.first, lambda: spool.waiting):
             with pytest.raises(AppendFailed, match="the spool can't be used"):
                 act()
         spool.close()

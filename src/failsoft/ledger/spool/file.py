@@ -6,6 +6,7 @@ A process that dies leaves its file to the next one of the same log that starts 
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -28,6 +29,8 @@ CREATE TABLE IF NOT EXISTS artifact (n INTEGER, k INTEGER, sha256 BLOB, media TE
 CREATE INDEX IF NOT EXISTS payload_of ON payload (n);
 CREATE INDEX IF NOT EXISTS artifact_of ON artifact (n);
 """
+
+_EMITTER_DB = re.compile(r"[0-9a-f]{32}\.db")
 
 _RECORD = "kind, rid, ts, emitter, eseq, body, leaf, call_id, case_id, capability"
 
@@ -59,6 +62,12 @@ class Spooling:
         """Where an emitter's records wait."""
         return self.base.with_name(f"{self.base.name}.{emitter}.db")
 
+    def left(self) -> list[str]:
+        """Emitters whose file is there."""
+        start = len(self.base.name) + 1
+        names = [each.name for each in self.folder.iterdir() if each.name.startswith(f"{self.base.name}.")]
+        return sorted(name[start:-3] for name in names if _EMITTER_DB.fullmatch(name[start:]))
+
 
 class Spool:
     """One emitter's file. Everything waits; one thread at a time.
@@ -72,6 +81,7 @@ class Spool:
         self.path = spooling.file(emitter)
         self._spooling = spooling
         self._opened: sqlite3.Connection | None = None
+        self._dropped = 0
 
     @property
     def waiting(self) -> int:
@@ -79,7 +89,8 @@ class Spool:
         if self._opened is None and not self.path.exists():
             return 0
         with _explained(self.path):
-            return int(self._connection().execute("SELECT count(*) FROM batch").fetchone()[0])
+            query = "SELECT count(*) FROM batch WHERE n > ?"
+            return int(self._connection().execute(query, (self._dropped,)).fetchone()[0])
 
     def put(self, batch: Sequence[Built]) -> None:
         """Keep a batch, durable when this returns.
@@ -91,15 +102,16 @@ class Spool:
         now = self._spooling.clock.time_ns()
         with _explained(self.path):
             connection = self._connection()
-            kept, oldest = connection.execute("SELECT coalesce(sum(bytes), 0), min(at) FROM batch").fetchone()
+            waiting = "SELECT coalesce(sum(bytes), 0), min(at), coalesce(max(n), ?1) FROM batch WHERE n > ?1"
+            kept, oldest, last = connection.execute(waiting, (self._dropped,)).fetchone()
             if kept + size > self._spooling.max_bytes:
                 raise AppendFailed(f"{self.path}: the spool is full")
             if oldest is not None and now - oldest > self._spooling.max_age_ns:
                 raise AppendFailed(f"{self.path}: what's in the spool has waited too long")
             connection.execute("BEGIN IMMEDIATE")
             try:
-                n = connection.execute("INSERT INTO batch (at, bytes) VALUES (?, ?)", (now, size)).lastrowid
-                _insert(connection, n or 0, batch)
+                connection.execute("INSERT INTO batch VALUES (?, ?, ?)", (last + 1, now, size))
+                _insert(connection, last + 1, batch)
                 connection.execute("COMMIT")
             except BaseException:
                 connection.rollback()
@@ -115,21 +127,24 @@ class Spool:
             return None
         with _explained(self.path):
             connection = self._connection()
-            row = connection.execute("SELECT min(n) FROM batch").fetchone()
+            row = connection.execute("SELECT min(n) FROM batch WHERE n > ?", (self._dropped,)).fetchone()
             return None if row[0] is None else (row[0], list(_batch(connection, row[0])))
 
     def drop(self, number: int) -> None:
-        """This batch is where it belongs.
-
-        Raises:
-            AppendFailed: it can't be dropped: it will be offered again, and found to be there.
+        """This batch, and those before it, are where they belong. To say so takes room: on a full disk it's known to this
+        process alone, until the last one goes with the file. Another process offers them again, and finds them there.
         """
-        with _explained(self.path):
+        self._dropped = number
+        with suppress(AppendFailed), _explained(self.path):
             connection = self._connection()
             connection.execute("BEGIN IMMEDIATE")
-            for table in ("payload", "artifact", "record", "batch"):
-                connection.execute(f"DELETE FROM {table} WHERE n = ?", (number,))  # noqa: S608 -- our own names
-            connection.execute("COMMIT")
+            try:
+                for table in ("payload", "artifact", "record", "batch"):
+                    connection.execute(f"DELETE FROM {table} WHERE n <= ?", (number,))  # noqa: S608 -- our own names
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.rollback()
+                raise
 
     def close(self) -> None:
         """Let go of the file; one in which nothing waits is removed."""
@@ -140,6 +155,7 @@ class Spool:
         if connection is not None:
             connection.close()
         if empty:
+            self._dropped = 0
             for suffix in ("", "-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 

@@ -282,6 +282,9 @@ class SpoolingStore:
         base = self._spooling.base
         if not base.parent.is_dir():
             return
+        for emitter in self._spooling.left():
+            if not LiveFile.name(base, emitter).exists():  # whoever copies or cleans folders leaves out what's empty
+                LiveFile.hold(base, emitter).release(remove=False)
         for emitter, life in LiveFile.gone(base, self._emitter or ""):
             spool = Spool(self._spooling, emitter)
             try:
