@@ -33,6 +33,8 @@ SERVED = {"model": "m-1-2026", "grade": "provider-stated", "request_id": "req_77
 PIN = {"model": "m-1-2026", "served": ["m-1-2026"]}
 CONFIG = b'{"adapters":{"gpt":{"provider":"openai","model":"m-1-2026"}},"on_ledger_failure":"fallback"}'
 SECRET = "CANARY-7f3a"
+INSTRUCTION = "Say whether the offered item may stand in for the wanted one."
+PROMPT = f'[{{"role":"system","content":"{INSTRUCTION}"}},{{"role":"user","content":"Is it? {SECRET}"}}]'
 
 
 def said(path: str, data: bytes | str, media: str = JSON) -> tuple[str, str, bytes]:
@@ -84,7 +86,7 @@ class Office:
             **fields,
         }
         closing = {key: value for key, value in closing.items() if value is not None and value != []}
-        payloads = [said("prompt", f'[{{"content":"Is it? {SECRET}"}}]'), said("response", answer)]
+        payloads = [said("prompt", PROMPT), said("response", answer)]
         payloads += [said(f"reply/{each['n']}", '{"id":"chatcmpl-1"}') for each in tried]
         return self.first.say(Draft(Kind.CALL_COMPLETED, closing, tuple(payloads)), second + 0.4)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from hashlib import sha256
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -14,54 +13,38 @@ from tests import report_page
 from tests.bundled import CASE, PIN, SERVED, Office, bundle, office, unzipped
 from tests.bundled import said as payload
 from tests.logs import attempt, by
+from tests.reported import HOSTILE, Reader, page_of, sheet_of
 
 from failsoft.core import evidence
+from failsoft.fault import FaultKind
 from failsoft.ledger.bundles.bundle import verifier
+from failsoft.ledger.bundles.faults import FAULTS, failed
 from failsoft.ledger.bundles.markup import Markup, joined, tag, text
 from failsoft.ledger.bundles.report import Told, report
 from failsoft.ledger.bundles.selection import Wanted, select
 from failsoft.ledger.bundles.shown import SHOWN, brief
 from failsoft.ledger.bundles.shown import payload as shown_payload
-from failsoft.ledger.bundles.wording import GRADES, OUTCOMES, PASSED_OVER, changed, duration, passed_over, pinned
+from failsoft.ledger.bundles.values import LINE, laid_out, line
+from failsoft.ledger.bundles.wording import (
+    BELIEVED,
+    GRADES,
+    OUTCOMES,
+    PASSED_OVER,
+    changed,
+    duration,
+    passed_over,
+    pinned,
+)
 from failsoft.ledger.read import read
 from failsoft.ledger.records.record import Draft
 from failsoft.ledger.records.schema import Kind
 from failsoft.outcome import Grade
 
 JARGON = re.compile(
-    r"merkle|hash|leaf|leaves|digest|sha-?256|checkpoint|inclusion|cryptograph|json|adapter\b|fallback", re.I
+    r"merkle|hash|leaf|leaves|digest|sha-?256|checkpoint|inclusion|cryptograph|json|adapter\b|fallback"
+    r"|[{}]|\bnull\b|[a-z_]\w*:[a-z_]",
+    re.I,
 )
-HOSTILE = "</p><script>alert(1)</script><img src=x onerror=y>\u202e\x1b[31m&\"'"
-
-
-class Reader(HTMLParser):
-    """Text, tags and attributes of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.said = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-
-    def handle_data(self, data: str) -> None:
-        if self.tags[-1:] != ["style"]:
-            self.said += data
-
-
-def page_of(log: Office, wanted: Wanted | None = None, question: str | None = None) -> str:
-    log.publish()
-    log.close()
-    return unzipped(bundle(log.path, wanted, question=question).data)["report.html"].decode()
-
-
-def sheet_of(page: str) -> str:
-    """The first page's text."""
-    return " ".join(Reader(page.partition("<h2>What was tried</h2>")[0]).said.split())
 
 
 @pytest.fixture
@@ -112,17 +95,23 @@ def test_one_decision_is_told_in_the_order_in_which_people_ask(log: Office) -> N
 
 def test_the_rules_and_the_person_are_told_as_such(log: Office) -> None:
     said = sheet_of(page_of(log, Wanted(calls=("c2",))))
-    assert "No AI: the application's own fixed rules (“procurement.rules:same_number”)." in said
-    assert "gpt was asked, and its answer couldn't be used (attempt timeout)." in said
+    assert "No AI: fixed rules of the application's own, written by people: same_number of procurement.rules." in said
+    assert "gpt gave no answer in time: its reply wasn't whole when the time for it was up." in said
     assert "No model's answer was used." in said
     assert "m.smith overrode it on 2026-11-23 14:01:00 UTC and decided: accepted." in said
     assert "The drawing of 2019 lists both. <b>Checked</b> by hand." in said
 
 
 def test_the_first_page_has_no_jargon(log: Office) -> None:
-    for wanted in (Wanted(calls=("c1",)), Wanted(calls=("c2",), withhold=("request",)), None):
+    nested = '{"wanted":{"nsn":null,"thread":["1/4",28]},"offered":[{"nsn":"5310"},{}],"critical":false}'
+    rules = {"kind": "fallback", "name": "procurement.rules:KeywordTable"}
+    kinds = [*map(str, FaultKind), "yet_unknown"]
+    tried = [attempt("gpt", number, pin=PIN, fault=each) for number, each in enumerate(kinds, 1)]
+    for number, some in enumerate((tried[:20], tried[20:40], tried[40:])):
+        log.call(f"d{number}", 200 + number, nested, nested, tried=tuple(some), source=rules)
+    for wanted in (Wanted(calls=("c1",)), Wanted(calls=("c2",), withhold=("request",)), Wanted(calls=("d0",)), None):
         page = unzipped(_made(log, wanted))["report.html"].decode()
-        assert JARGON.findall(sheet_of(page).replace("procurement.rules", "")) == []
+        assert JARGON.findall(sheet_of(page)) == []
 
 
 def _made(log: Office, wanted: Wanted | None) -> bytes:
@@ -135,9 +124,10 @@ def test_several_decisions_have_an_overview_and_a_page_each(log: Office) -> None
     said = sheet_of(page)
     assert "What is on record about 2 decisions in the case" in said
     assert "1 of the 2 answers are an AI model's." in said
-    assert "5310-00-903-3994; MS21042-4; May the offered nut" in said
-    assert "AI: m-1-2026" in said
-    assert "no AI: fixed rules" in said
+    assert "nsn: 5310-00-903-3994; offered: MS21042-4; question: May the offered nut" in said
+    assert "AI: m-1-2026 as far as the provider's own word nobody 2 changes, latest 2026-11-23" in said
+    assert "no AI: fixed rules – m.smith: accepted" in said
+    assert "by hand.) 2 changes, latest 2026-11-23" in said
     assert [said.count(f"Decision {number}: “rate-alternative”") for number in (1, 2, 3)] == [1, 1, 0]
     assert "All records of the log are in this copy" in said
 
@@ -223,7 +213,9 @@ def test_other_ends_are_told(bare: Office, outcome: str) -> None:
     said = sheet_of(page_of(bare))
     assert OUTCOMES[outcome] in said
     assert "Nobody: no answer was given." in said
-    assert "What was tried: gpt was asked" in said
+    assert (
+        "What was tried: gpt was reached, and said that it couldn't answer: something had failed on its side." in said
+    )
 
 
 def test_an_orphan_an_amendment_and_a_frozen_answer_are_told(bare: Office) -> None:
@@ -341,7 +333,19 @@ def test_the_overview_says_what_persons_decided_and_why(bare: Office) -> None:
     bare.first.tell(Kind.APPEAL_RECORDED, 6, refs={"completed": first.leaf.hex()}, person="c.d")
     said = sheet_of(page_of(bare))
     assert "m.w: changed to 7 (the drawing says so); c.d: appealed against it" in said
-    assert "AI: m-1-2026 nobody" in said
+    assert "AI: m-1-2026 as far as the provider's own word nobody nothing on record" in said
+
+
+@pytest.mark.parametrize("grade", [*map(str, Grade), "of tomorrow", None])
+def test_the_overview_says_how_far_a_name_can_be_believed_and_what_changed(bare: Office, grade: str | None) -> None:
+    served = {"served": {"model": "m", "grade": grade}} if grade is not None else {}
+    bare.call("c1", 2, "1", "1", tried=(attempt(pin=PIN, **served),))
+    bare.call("c2", 3, "1", "2", tried=(), source=None, outcome="failed")
+    bare.first.tell(Kind.DRIFT_DETECTED, 9, adapter="gpt")
+    overview = sheet_of(page_of(bare)).partition("What this page doesn't prove")[0]
+    believed = BELIEVED.get(grade or "unknown", grade)
+    assert f"AI: {'m' if grade else 'gpt'} {believed} nobody 1 change, latest 2026-11-23" in overview
+    assert overview.endswith("nobody – nobody nothing on record ")
 
 
 def test_what_an_application_keeps_off_the_record_is_told_where_it_belongs(bare: Office) -> None:
@@ -442,17 +446,22 @@ def test_hostile_values_stay_text(bare: Office) -> None:
 @pytest.mark.parametrize(
     ("asked", "shown"),
     [
-        (b"\xff\xfe\x00", "3 bytes (application/json)"),
-        (b'{"a":{"b":1}}', '"b": 1'),
-        (b"[1,[2]]", "[ 1, [ 2 ] ]"),
-        (b"{}", "{}"),
+        (b"\xff\xfe\x00", "3 bytes that are no text (application/json): they stand in this copy's files."),
+        (b'{"a":{"b":1}}', "a b: 1 "),
+        (b"[1,[2]]", "1 2 "),
+        (b"{}", "none"),
+        (b"null", "none"),
+        (b'{"a":null,"b":[],"c":[null,{}]}', "a none b none c none, none "),
         (b"not json", "not json"),
         (b"[" * 5000, "[[["),
-        (b'{"":"x"}', '"": "x"'),
+        (b"[" * 5000 + b"]" * 5000, "[[["),
+        (b'{"":"x"}', "(no name) x"),
         (b'{"a":true,"b":1.5}', "b 1.5"),
         (b'"\\ud800"', "\\ud800"),
-        (b'"' + b"x" * SHOWN + b'"', "Cut here: 2 characters more"),
+        (b'"' + b"x" * SHOWN + b'"', f" {'x' * SHOWN} "),
+        (b'"' + b"x" * (SHOWN + 1) + b'"', "x… Cut here: more of it stands in this copy's files."),
         (b"x" * SHOWN, "xxx"),
+        (b"x" * 5990 + b" " + b"y" * 20, "x… Cut here: 21 characters more stand in this copy's files."),
     ],
 )
 def test_whatever_was_asked_is_laid_out(bare: Office, asked: bytes, shown: str) -> None:
@@ -460,6 +469,51 @@ def test_whatever_was_asked_is_laid_out(bare: Office, asked: bytes, shown: str) 
     started = bare.first.say(Draft(Kind.CALL_STARTED, fields, (("request", "application/json", asked),)), 3)
     bare.first.end("c7", 4, started, source={"kind": "fallback", "name": "x"})
     assert shown in " ".join(Reader(page_of(bare, Wanted(calls=("c7",)))).said.split())
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (
+            {"is": "ok", "found": [{"of": "A", "says": "b"}, {"of": None}]},
+            "is: ok; found: (of: A; says: b), (of: none)",
+        ),
+        ({"wanted": {"nsn": None}, "many": [1, [True, []]]}, "wanted: (nsn: none); many: 1, (true, none)"),
+        ({"a": {"b": {"c": {"d": {"e": 1}}}}}, "a: (b: (c: (d: …)))"),
+        ([[[[[1]]]]], "(((…)))"),
+        ("two  \n words", "two words"),
+        ({" ": ""}, "(no name): "),
+        ({"said": "word " * 40}, "said:" + " word" * 22 + "…"),
+        ({"said": "x" * 200}, "said: " + "x" * 113 + "…"),
+        ({"said": "x" * 113 + " " + "y" * 9}, "said: " + "x" * 113 + "…"),
+        ({str(number): number for number in range(10_000)}, None),
+    ],
+)
+def test_a_value_in_a_line_has_names_and_is_cut_after_a_word(value: object, said: str | None) -> None:
+    made = line(value)
+    assert len(made) <= LINE
+    assert made == said or (said is None and made.startswith("0: 0; 1: 1") and made.endswith("…"))
+
+
+def test_values_within_others_are_laid_out_as_far_as_there_is_room() -> None:
+    deep: Any = {"a": {"b": [{"c": {"d": {"e": {"f": 1}}}}]}, "g": [1, None, "x y"], "h": {}}
+    made, whole = laid_out(deep, 1000)
+    seen = Reader(made)
+    assert " ".join(seen.said.split()) == "a b: c: d: (e: (f: 1)) g 1, none, x y h none"
+    assert (seen.tags.count("ul"), seen.tags.count("ol"), whole) == (2, 1, True)
+    assert laid_out({"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": {"i": 1}}}}}}}}}, 1000)[1] is False
+    assert laid_out([["x"], "y", None], 1000)[1] is True
+    assert laid_out({"": [""]}, 1000)[1] is True
+
+
+@pytest.mark.parametrize("most", range(1, 60))
+def test_however_little_room_there_is_what_is_left_out_is_marked(most: int) -> None:
+    value = {"first": "one two three", "second": ["four", "five", {"sixth": None}], "third": "seven"}
+    made, whole = laid_out(value, most)
+    said = Reader(made).said
+    assert whole == (most >= 51)
+    assert whole or len("".join(said.split())) <= most + 10
+    assert ("seven" in said) == whole
 
 
 def test_a_long_list_of_records_is_cut(bare: Office) -> None:
@@ -470,8 +524,45 @@ def test_a_long_list_of_records_is_cut(bare: Office) -> None:
     assert "and 5 more" in page_of(bare, Wanted(calls=("c1",), all_records=True))
 
 
+def test_every_fault_has_words_that_say_how_far_it_came() -> None:
+    assert FAULTS.keys() == set(FaultKind)
+    for kind, (way, why) in FAULTS.items():
+        said = failed({"adapter": "gpt", "fault": str(kind), "status": 500})
+        assert said == way.format(who="gpt", why=why)
+        assert said.startswith("gpt ")
+        assert not re.search(r"[{}_]|\.\.|HTTP|TLS|DNS", said)
+        assert JARGON.findall(said) == []
+    assert len({why for _, why in FAULTS.values()}) == len(FaultKind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("connect_refused", "gpt wasn't reached: nothing there took the call."),
+        ("rate_limited", "gpt was reached, and said that it couldn't answer: it had been asked too often."),
+        ("refused", "gpt was reached, and said that it couldn't answer: the model declined to answer this."),
+        ("attempt_timeout", "gpt gave no answer in time: its reply wasn't whole when the time for it was up."),
+        ("connection_lost", "gpt was asked, and no whole answer came: the connection broke."),
+        ("unacceptable", "gpt answered, and its answer wasn't taken: the application's own rule for answers said no."),
+        ("bug", "gpt couldn't be asked, or not be heard: there's a mistake in the program that asks."),
+        ("context_too_long", "gpt wasn't reached: the question is longer than what may be put to it."),
+        ("of_tomorrow", "gpt gave no answer that could be used, for a reason that this page has no words for."),
+    ],
+)
+def test_a_fault_is_told_as_what_it_was(kind: str, said: str) -> None:
+    assert failed({"adapter": "gpt", "fault": kind}) == said
+
+
+def test_the_same_that_went_wrong_several_times_is_told_once(bare: Office) -> None:
+    tried = [attempt("gpt", number, pin=PIN, fault="connect_refused") for number in (1, 2, 3)]
+    bare.call("c1", 2, "1", "2", tried=(*tried, attempt("gpt", 4, pin=PIN, served=SERVED)), source=by("gpt", 4))
+    said = sheet_of(page_of(bare))
+    assert said.count("gpt wasn't reached") == 1
+    assert "Before that: gpt wasn't reached: nothing there took the call (3 times). Which model" in said
+
+
 def test_every_code_has_words() -> None:
-    assert GRADES.keys() == {str(each) for each in Grade}
+    assert GRADES.keys() == BELIEVED.keys() == {str(each) for each in Grade}
     assert OUTCOMES.keys() == set(evidence.CallResult.__args__)  # type: ignore[attr-defined]
     assert passed_over("server_error") == "it gave no answer that could be used (server error)"
     assert all(passed_over(each) == PASSED_OVER[each] for each in PASSED_OVER)
@@ -497,7 +588,7 @@ def test_the_same_selection_makes_the_same_page(log: Office) -> None:
 
 
 def test_a_line_of_the_overview_says_what_is_withheld_gone_or_too_long(bare: Office) -> None:
-    answers: tuple[Any, ...] = ('"' + "x" * 80 + '"', '"' + "y" * 81 + '"', b'"\xff \n z"')
+    answers: tuple[Any, ...] = ('"' + "x" * LINE + '"', '"' + "y" * (LINE + 1) + '"', b'"\xff \n z"')
     for number, answer in enumerate(answers):
         bare.call(f"c{number}", 2 + number, "1", answer)
     bare.call("c3", 9, "1", '"gone"', facts={"code": "5310"})
@@ -507,8 +598,8 @@ def test_a_line_of_the_overview_says_what_is_withheld_gone_or_too_long(bare: Off
     ends = {each.call_id: each for each in selection.entries.values() if each.kind == "call.completed"}
     starts = {each.call_id: each for each in selection.entries.values() if each.kind == "call.started"}
     assert [brief(selection, ends[f"c{number}"], "response") for number in range(3)] == [
-        "x" * 80,
-        "y" * 79 + "…",
+        "x" * LINE,
+        "y" * (LINE - 1) + "…",
         '"\ufffd z"',
     ]
     assert brief(selection, starts["c0"], "request") == "withheld"

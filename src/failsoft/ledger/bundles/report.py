@@ -12,10 +12,12 @@ from attrs import frozen
 
 from failsoft.ledger.bundles.markup import Markup, joined, tag, text
 from failsoft.ledger.bundles.selection import Selection
-from failsoft.ledger.bundles.sheet import Told as Call
-from failsoft.ledger.bundles.sheet import attempts_table, calls_of, parts_table, sheet
+from failsoft.ledger.bundles.sheet import attempts_table, parts_table, sheet
 from failsoft.ledger.bundles.shown import NOTHING, brief, facts, table
-from failsoft.ledger.bundles.wording import PEOPLE, duration, moment, spelled
+from failsoft.ledger.bundles.since import changes_of
+from failsoft.ledger.bundles.told import Told as Call
+from failsoft.ledger.bundles.told import calls_of
+from failsoft.ledger.bundles.wording import BELIEVED, PEOPLE, duration, moment, spelled
 from failsoft.ledger.reading.query import reviewer_of
 
 
@@ -42,13 +44,15 @@ _STYLE = """
 body { margin: 0; color: var(--ink); background: #fff; }
 body { font: 1rem/1.45 Georgia, "Times New Roman", "DejaVu Serif", serif; }
 table.frame { width: 100%; border-collapse: collapse; } table.frame > * > tr > td { padding: 0; }
-main { max-width: 46rem; margin: 0 auto; padding: 1.2rem; }
+main { max-width: 50rem; margin: 0 auto; padding: 1.2rem; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: .6rem 0 .4rem; }
 h2 { font-size: 1.3rem; margin: 1.6rem 0 .4rem; }
 h3 { font-size: 1.02rem; margin: 1.1rem 0 .25rem; padding-top: .45rem; border-top: 1px solid var(--line); }
 p, ul, ol { margin: .3rem 0 .5rem; } ul, ol { padding-left: 1.3rem; } li { margin: .15rem 0; }
 p, li, td, pre, h1, h2 { overflow-wrap: anywhere; } .list th { overflow-wrap: normal; }
-.list td:nth-child(2) { min-width: 5.5em; }
+.list td:nth-child(2) { min-width: 5.5em; } .overview { table-layout: fixed; }
+.overview th:nth-child(1) { width: 4%; } .overview th:nth-child(2) { width: 13%; } .overview th:nth-child(3) { width: 18%; }
+.overview th:nth-child(5), .overview th:nth-child(8) { width: 11.5%; }
 .lead { font-size: 1.05rem; }
 .note, .caption { color: var(--dim); font-size: .92rem; } .caption { margin-bottom: 0; }
 .value { font-size: 1.15rem; font-weight: bold; white-space: pre-wrap; }
@@ -61,7 +65,10 @@ table.facts, table.list { width: 100%; border-collapse: collapse; margin: .4rem 
 table.facts th { width: 30%; text-align: left; font-weight: normal; color: var(--dim); }
 table.facts th, table.facts td, table.list th, table.list td { padding: .22rem .5rem; border-bottom: 1px solid #ddd;
   vertical-align: top; text-align: left; }
-table.facts td { white-space: pre-wrap; } table.list { font-size: .85rem; } table.list th { border-bottom: 1px solid #777; }
+td > span, li > span, .values > span { white-space: pre-wrap; }
+.facts ul, .values ul { list-style: none; padding-left: 1.1rem; } .facts ul, .facts ol { margin: 0; }
+.facts td > ul, .facts li > ul:first-child, .values li > ul:first-child { padding-left: 0; }
+table.list { font-size: .85rem; } table.list th { border-bottom: 1px solid #777; }
 .limits { background: var(--shade); border-left: 4px solid #777; padding: .3rem .9rem .5rem; margin-top: 1.1rem; }
 .limits h3 { border: 0; padding: 0; margin-top: .3rem; }
 .marking { text-align: center; font: bold 11pt/1.6 Arial, "DejaVu Sans", sans-serif; letter-spacing: .06em; }
@@ -148,14 +155,19 @@ def _overview(told: Told, calls: Sequence[Call]) -> Markup:
             brief(told.selection, each.started, "request"),
             brief(told.selection, each.end, "response"),
             _by(each),
+            _believed(each),
             "; ".join(_decided(told.selection, each)) or "nobody",
+            _since(each),
         )
         for number, each in _numbered(calls)
     ]
-    head = ("", "when", "the question", "the answer", "who or what answered", "person who decided, and why")
+    head = (
+        *("", "when", "the question", "the answer", "who or what answered", "how far its name can be believed"),
+        *("person who decided, and why", "changed since"),
+    )
     by_ai = sum(each.end.fields.get("source", {}).get("kind") in ("adapter", "frozen") for each in calls)
     said = f"{by_ai} of the {len(calls)} answers are an AI model's. Each is told on a page of its own, further down."
-    return joined([tag("p", said, cls="lead"), table(head, rows)])
+    return joined([tag("p", said, cls="lead"), table(head, rows, "list overview")])
 
 
 def _by(call: Call) -> str:
@@ -165,6 +177,22 @@ def _by(call: Call) -> str:
     if source.get("kind") in ("adapter", "frozen"):
         return f"AI: {call.answering.get('served', {}).get('model') or source['name']}"
     return "nobody"
+
+
+def _believed(call: Call) -> str:
+    """How far the name of the model that answered can be."""
+    if not call.answering:
+        return NOTHING
+    grade = call.answering.get("served", {}).get("grade", "unknown")
+    return BELIEVED.get(grade, grade)
+
+
+def _since(call: Call) -> str:
+    """How much is on record about what changed after it."""
+    changes = changes_of(call)
+    if not changes:
+        return "nothing on record"
+    return f"{len(changes)} change{'s' if len(changes) > 1 else ''}, latest {changes[-1][0][:10]}"
 
 
 def _decided(selection: Selection, call: Call) -> Iterator[str]:

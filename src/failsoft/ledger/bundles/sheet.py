@@ -7,118 +7,34 @@ said to be so.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from attrs import frozen
-
+from failsoft.ledger.bundles.faults import failed
 from failsoft.ledger.bundles.markup import Markup, joined, tag
 from failsoft.ledger.bundles.selection import Selection
-from failsoft.ledger.bundles.shown import ERASED, WITHHELD, facts, payload, table
+from failsoft.ledger.bundles.shown import ERASED, REDACTED, WITHHELD, facts, payload, table
+from failsoft.ledger.bundles.since import changes_of
+from failsoft.ledger.bundles.told import Told
 from failsoft.ledger.bundles.wording import (
     GRADES,
     LOCK,
     OUTCOMES,
     PEOPLE,
-    changed,
     duration,
     moment,
     passed_over,
     pinned,
+    rules,
     spelled,
 )
 from failsoft.ledger.read import Entry
-from failsoft.ledger.reading.query import attempts_of, reviewer_of
+from failsoft.ledger.reading.query import reviewer_of
 
 Fields = dict[str, Any]
 
 _TITLES = {"reason": "Reason given", "shown": "What was shown to them", "changed": "What they put in its place"}
-_ENDS = ("call.completed", "call.orphaned", "call.amended")
-
-
-@frozen
-class Told:
-    """One call, as its records tell it.
-
-    Args:
-        call_id: which.
-        started: its first record; None where there's none.
-        end: what counts of how it ended: the latest of completed, amended, orphaned.
-        completed: the record with its attempts; None where there's none.
-        people: reviews and the like, in order.
-        later: records about what changed after it, in order.
-    """
-
-    selection: Selection
-    call_id: str
-    started: Entry | None
-    end: Entry
-    completed: Entry | None
-    people: tuple[Entry, ...]
-    later: tuple[Entry, ...]
-
-    @property
-    def fields(self) -> Fields:
-        """What is said of the call as a whole: by its first record, or by its end."""
-        return (self.started or self.end).fields
-
-    @property
-    def attempts(self) -> list[Fields]:
-        """In order of start."""
-        return [] if self.completed is None else attempts_of(self.completed.fields)
-
-    @property
-    def configured(self) -> Fields | None:
-        """The configuration that was in force when it began; None where that isn't here."""
-        found = None if self.started is None else self.selection.in_force.get(self.started.index)
-        return None if found is None else found.fields
-
-    @property
-    def about_lock(self) -> list[Entry]:
-        """Who had written down the state of code and prompts that it was held to, and who approved it, in order."""
-        entries = [each for each in self.selection.entries.values() if each.kind in LOCK]
-        own = [each for each in entries if each.fields["lock_sha256"] == self.lock]
-        began = (self.started or self.end).index
-        return [each for each in own if each.index < began or each.kind == "approval.recorded"]
-
-    @property
-    def lock(self) -> str | None:
-        """The digest of the lock that it was held to; None: to none."""
-        return (self.configured or {}).get("lock_sha256")
-
-    @property
-    def answering(self) -> Fields:
-        """The attempt whose answer was taken; an empty one where there's none."""
-        number = self.end.fields.get("source", {}).get("attempt")
-        return next((each for each in self.attempts if each["n"] == number), Fields())
-
-
-def calls_of(selection: Selection) -> Iterator[Told]:
-    """The calls of a bundle, in the order in which they began."""
-    records: dict[str, list[Entry]] = {each: [] for each in selection.call_ids}
-    for index in selection.own:
-        entry = selection.entries[index]
-        records[entry.call_id or ""].append(entry)
-    later = [selection.entries[each] for each in selection.later]
-    elsewhere = [(each, set(each.fields.get("refs", {}).values())) for each in later if each.kind in PEOPLE]
-    changes = tuple(each for each in later if each.kind not in PEOPLE)
-    found: list[Told] = []
-    for call_id, own in records.items():
-        leaves = {each.leaf.hex() for each in own}
-        people = [each for each in own if each.kind in PEOPLE]
-        people += [each for each, refs in elsewhere if each.call_id != call_id and leaves & refs]
-        found.append(
-            Told(
-                selection,
-                call_id,
-                next((each for each in own if each.kind == "call.started"), None),
-                [each for each in own if each.kind in _ENDS][-1],
-                next((each for each in own if each.kind == "call.completed"), None),
-                tuple(people),
-                tuple(each for each in changes if each.index > own[0].index),
-            )
-        )
-    return iter(sorted(found, key=lambda each: (each.started or each.end).index))
 
 
 def sheet(told: Told) -> Markup:
@@ -162,7 +78,7 @@ def _question(told: Told) -> list[Markup]:
 def _redacted(entry: Entry | None) -> list[Markup]:
     if entry is None or "redacted" not in entry.fields:
         return []
-    return [tag("p", "What looked like a password or key was taken out before this was put on record.", cls="note")]
+    return [tag("p", REDACTED, cls="note")]
 
 
 def _omitted(entry: Entry | None, path: str) -> list[Markup]:
@@ -195,22 +111,24 @@ def _source(told: Told) -> list[Markup]:
     said = {
         "adapter": f"AI: a model, through the connection that the application calls “{name}”.",
         "frozen": f"AI, earlier: an answer of “{name}” to the same question, kept and given again.",
-        "fallback": f"No AI: the application's own fixed rules (“{name}”).",
+        "fallback": f"No AI: fixed rules of the application's own, written by people: {rules(name)}.",
     }
     parts = [tag("p", tag("strong", said.get(source.get("kind", ""), "Nobody: no answer was given.")))]
-    failed = [
-        f"{each['adapter']} was asked, and its answer couldn't be used ({spelled(each['fault'])})."
-        for each in told.attempts
-        if "fault" in each
-    ]
+    tried = Counter(failed(each) for each in told.attempts if "fault" in each)
     passed = [
         f"{each['adapter']} wasn't asked, or not heard: {passed_over(each['reason'])}."
         for each in ({} if told.completed is None else told.completed.fields).get("passed_over", [])
     ]
-    if failed or passed:
+    if tried or passed:
         parts.append(tag("p", "Before that:" if source else "What was tried:"))
-        parts.append(tag("ul", *(tag("li", each) for each in (*failed, *passed))))
+        parts.append(tag("ul", *(tag("li", each) for each in (*_counted(tried), *passed))))
     return parts
+
+
+def _counted(said: Counter[str]) -> Iterator[str]:
+    """Each sentence once, and how often."""
+    for sentence, times in said.items():
+        yield sentence if times == 1 else f"{sentence.removesuffix('.')} ({times} times)."
 
 
 def _model(told: Told) -> list[Markup]:
@@ -264,8 +182,7 @@ def _person(selection: Selection, entry: Entry) -> Iterator[Markup]:
 
 
 def _changes(told: Told) -> list[Markup]:
-    asked = {each["adapter"]: each["pin"] for each in told.attempts}
-    lines = [line for each in told.later for line in _change(told, each, asked)]
+    lines = changes_of(told)
     if not lines:
         return [
             tag(
@@ -273,53 +190,7 @@ def _changes(told: Told) -> list[Markup]:
                 "Nothing about what was asked is on record after it, up to the end of the log that this copy covers.",
             )
         ]
-    return [tag("ul", *(tag("li", each) for each in lines))]
-
-
-def _change(told: Told, entry: Entry, asked: dict[str, Fields]) -> Iterator[str]:
-    fields = entry.fields
-    if entry.kind == "config.activated":
-        yield from (f"{moment(entry.ts)}: {what}" for what in _configured(told, fields, asked))
-        return
-    if entry.kind == "lock.changed":
-        if told.lock is not None:
-            again = "; that's what was in force here again" if told.lock == fields["lock_sha256"] else ""
-            yield f"{moment(entry.ts)}: {changed(entry.kind, fields)}{again}"
-        return
-    subjects = {f"adapter:{each}" for each in asked} | {f"capability:{told.fields.get('capability', {}).get('name')}"}
-    named = {"" if told.completed is None else told.completed.leaf.hex(), told.end.leaf.hex()}
-    named |= {told.fields["case"]["id"]} if "case" in told.fields else set()
-    named |= {
-        each["digest"] for part in (told.started, told.end) if part for each in part.fields.get("commitments", [])
-    }
-    about = {fields.get("case", {}).get("id"), *fields.get("refs", {}).values(), *fields.get("digests", [])}
-    if fields.get("adapter") in asked or fields.get("subject") in subjects or named & about:
-        yield f"{moment(entry.ts)}: {changed(entry.kind, fields)}"
-
-
-def _configured(told: Told, fields: Fields, asked: dict[str, Fields]) -> Iterator[str]:
-    """What a later configuration has otherwise than the one under which the call was made."""
-    for each in fields.get("adapters", []):
-        if each["name"] in asked and each["pin"] != asked[each["name"]]:
-            yield f"{each['name']} is asked for another model from here on: {pinned(each['pin'])}"
-    capability, before = told.fields.get("capability", {}), told.configured
-    name = capability.get("name")
-    now = _capability(fields, name)
-    if before is None or not now:
-        return
-    if now.get("version") != capability.get("version"):
-        yield f"“{name}” has another version from here on: {now.get('version', 'one without a number')}"
-    if now.get("digest") != _capability(before, name).get("digest"):
-        yield f"what “{name}” may answer has another form from here on"
-    if fields.get("lock_sha256") != before.get("lock_sha256"):
-        yield "the application is held to another state of its code and prompts from here on"
-    elif fields["config_sha256"] != before["config_sha256"]:
-        yield "the application has other settings from here on"
-
-
-def _capability(configuration: Fields, name: object) -> Fields:
-    """What a configuration says of one; an empty dictionary where it doesn't have it."""
-    return next((each for each in configuration.get("capabilities", []) if each["name"] == name), Fields())
+    return [tag("ul", *(tag("li", f"{when}: {what}") for when, what in lines))]
 
 
 def attempts_table(told: Told) -> Markup:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from failsoft.ledger.bundles.markup import Markup, joined, tag
 from failsoft.ledger.bundles.selection import Selection
+from failsoft.ledger.bundles.values import LINE, cut, laid_out, line, scalar
 from failsoft.ledger.format.commitment import Disclosure
 from failsoft.ledger.read import Entry
 
@@ -19,19 +20,35 @@ SHOWN = 6000
 NOTHING = "–"
 WITHHELD = "Withheld: it's on record, and not shown in this copy."
 ERASED = "No longer kept: it was on record, and was erased since."
+OMITTED = "Left out: the application never puts it on record."
+REDACTED = "What looked like a password or key was taken out before this was put on record."
 _NONE = "Nothing of the kind is on record."
 
 
 def payload(selection: Selection, entry: Entry | None, path: str) -> Markup:
-    """What a record commits to under this path, as far as it's shown."""
-    named = [] if entry is None else [each for each in entry.fields.get("commitments", []) if each["path"] == path]
+    """What a record commits to under this path, as far as it's shown: values by their names, texts as they are."""
+    found = disclosed(selection, entry, path)
+    if isinstance(found, Disclosure):
+        return _shown(found)
+    return joined([tag("p", found, cls="withheld"), *(_in_clear(entry, path) if found in (WITHHELD, ERASED) else ())])
+
+
+def as_it_came(selection: Selection, entry: Entry | None, path: str) -> Markup:
+    """The same, character for character."""
+    found = disclosed(selection, entry, path)
+    return letters(found) if isinstance(found, Disclosure) else tag("p", found, cls="withheld")
+
+
+def disclosed(selection: Selection, entry: Entry | None, path: str) -> Disclosure | str:
+    """What a record commits to under this path; or why it isn't shown."""
+    fields = {} if entry is None else entry.fields
+    named = [each for each in fields.get("commitments", []) if each["path"] == path]
     if not named:
-        return tag("p", _NONE, cls="withheld")
+        return OMITTED if path in fields.get("omitted", []) else _NONE
     digest = named[0]["digest"]
-    if digest not in selection.disclosures:
-        said = ERASED if digest in selection.erased else WITHHELD
-        return joined([tag("p", said, cls="withheld"), *_in_clear(entry, path)])
-    return _shown(Disclosure.from_bytes(selection.disclosures[digest]))
+    if digest in selection.disclosures:
+        return Disclosure.from_bytes(selection.disclosures[digest])
+    return ERASED if digest in selection.erased else WITHHELD
 
 
 def _in_clear(entry: Entry | None, path: str) -> Iterator[Markup]:
@@ -43,67 +60,61 @@ def _in_clear(entry: Entry | None, path: str) -> Iterator[Markup]:
 
 
 def _plain(value: Any) -> str:
-    return ", ".join(map(_scalar, cast("list[object]", value))) if isinstance(value, list) else _scalar(value)
+    return ", ".join(map(scalar, cast("list[object]", value))) if isinstance(value, list) else scalar(value)
 
 
 def brief(selection: Selection, entry: Entry | None, path: str) -> str:
     """The same in a line of a table."""
-    named = [] if entry is None else [each for each in entry.fields.get("commitments", []) if each["path"] == path]
-    if not named:
-        return NOTHING
-    plain = selection.disclosures.get(named[0]["digest"])
-    if plain is None:
-        return "no longer kept" if named[0]["digest"] in selection.erased else "withheld"
-    disclosure = Disclosure.from_bytes(plain)
-    value = _flat(disclosure)
-    said = disclosure.data[:400].decode("utf-8", "replace") if value is None else "; ".join(each for _, each in value)
-    said = " ".join(said.split())
-    return said if len(said) <= 80 else said[:79] + "…"
+    found = disclosed(selection, entry, path)
+    if isinstance(found, str):
+        return {WITHHELD: "withheld", ERASED: "no longer kept"}.get(found, NOTHING)
+    try:
+        return line(value_of(found))
+    except ValueError:
+        return cut(" ".join(found.data.decode("utf-8", "replace").split()), LINE)
+
+
+def value_of(disclosure: Disclosure) -> Any:
+    """What it holds, as JSON has it.
+
+    Raises:
+        ValueError: it isn't JSON.
+    """
+    if disclosure.media != "application/json":
+        raise ValueError(f"{disclosure.media} isn't JSON")
+    try:
+        return json.loads(disclosure.data)
+    except RecursionError:
+        raise ValueError("nothing lays out so much within one another") from None
 
 
 def _shown(disclosure: Disclosure) -> Markup:
-    flat = _flat(disclosure)
-    if flat is not None:
-        return tag("p", flat[0][1], cls="value") if flat[0][0] == "" else facts(flat)
+    try:
+        value = value_of(disclosure)
+    except ValueError:
+        return letters(disclosure)
+    made, whole = laid_out(value, SHOWN)
+    return made if whole else joined([made, tag("p", "Cut here: more of it stands in this copy's files.", cls="note")])
+
+
+def letters(disclosure: Disclosure) -> Markup:
+    """Its characters, as they are; where it has none, how many bytes it is."""
     try:
         said = disclosure.data.decode()
     except UnicodeDecodeError:
-        return tag(
-            "p", f"{len(disclosure.data)} bytes ({disclosure.media}): they stand in this copy's files.", cls="withheld"
-        )
-    rest = len(said) - SHOWN
-    cut = [tag("p", f"Cut here: {rest} characters more stand in this copy's files.", cls="note")] if rest > 0 else []
-    plain = disclosure.media.startswith("text/plain")
-    return joined([tag("p", said[:SHOWN], cls="said") if plain else tag("pre", _laid_out(said)[:SHOWN]), *cut])
+        what = f"{len(disclosure.data)} bytes that are no text ({disclosure.media}): they stand in this copy's files."
+        return tag("p", what, cls="withheld")
+    return written(said, "said" if disclosure.media.startswith("text/plain") else "")
 
 
-def _flat(disclosure: Disclosure) -> list[tuple[str, str]] | None:
-    """Names and values of a JSON object without others in it; a single value under no name. None: it's neither."""
-    if len(disclosure.data) > SHOWN or disclosure.media != "application/json":
-        return None
-    try:
-        value = json.loads(disclosure.data)
-    except (ValueError, RecursionError):
-        return None
-    if isinstance(value, dict):
-        items = list(cast("dict[str, Any]", value).items())
-        if items and all(isinstance(each, (str, int, float)) and name for name, each in items):
-            return [(name, _scalar(each)) for name, each in items]
-    return [("", _scalar(value))] if isinstance(value, (str, int, float)) else None
-
-
-def _laid_out(said: str) -> str:
-    """JSON over several lines; other text as it is."""
-    if len(said) > SHOWN:
-        return said
-    try:
-        return json.dumps(json.loads(said), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return said
-
-
-def _scalar(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def written(said: str, cls: str = "said") -> Markup:
+    """A text, as far as a page shows it, and how much of it is left out."""
+    shown = cut(said, SHOWN)
+    made = [tag("p", shown, cls=cls) if cls else tag("pre", shown)]
+    if shown != said:
+        rest = f"{len(said) - len(shown) + 1} characters more stand in this copy's files."
+        made.append(tag("p", f"Cut here: {rest}", cls="note"))
+    return joined(made)
 
 
 def facts(rows: Sequence[tuple[str, str]]) -> Markup:
@@ -111,11 +122,11 @@ def facts(rows: Sequence[tuple[str, str]]) -> Markup:
     return tag("table", *(tag("tr", tag("th", name), tag("td", value)) for name, value in rows), cls="facts")
 
 
-def table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> Markup:
+def table(head: Sequence[object], rows: Sequence[Sequence[object]], cls: str = "list") -> Markup:
     """A table with a heading of columns."""
     return tag(
         "table",
         tag("thead", tag("tr", *(tag("th", each) for each in head))),
         tag("tbody", *(tag("tr", *(tag("td", each) for each in row)) for row in rows)),
-        cls="list",
+        cls=cls,
     )

@@ -22,6 +22,16 @@ GRADES = MappingProxyType(
 )
 """How far a served name can be believed, by its grade."""
 
+BELIEVED = MappingProxyType(
+    {
+        "provider-stated": "as far as the provider's own word",
+        "gateway-stated": "as far as the words of the provider and of a service in between",
+        "echoed": "not at all: the reply only repeats the name that was asked for",
+        "unknown": "there's none in the reply",
+    }
+)
+"""The same in a line of a table."""
+
 OUTCOMES = MappingProxyType(
     {
         "answered": "An answer was given.",
@@ -100,6 +110,12 @@ def duration(us: int) -> str:
 def spelled(code: str) -> str:
     """A code as words, where nothing better is known."""
     return code.replace("_", " ")
+
+
+def rules(name: str) -> str:
+    """Fixed rules by the place where they're written, which records name as Python does (``package.module:Name``)."""
+    module, _, what = name.partition(":")
+    return f"{what} of {module}" if what else name
 
 
 def passed_over(reason: str) -> str:

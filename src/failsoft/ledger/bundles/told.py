@@ -1,0 +1,102 @@
+"""One call, as the records of a bundle tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from attrs import frozen
+
+from failsoft.ledger.bundles.selection import Selection
+from failsoft.ledger.bundles.wording import LOCK, PEOPLE
+from failsoft.ledger.read import Entry
+from failsoft.ledger.reading.query import attempts_of
+
+Fields = dict[str, Any]
+
+_ENDS = ("call.completed", "call.orphaned", "call.amended")
+
+
+@frozen
+class Told:
+    """One call, as its records tell it.
+
+    Args:
+        call_id: which.
+        started: its first record; None where there's none.
+        end: what counts of how it ended: the latest of completed, amended, orphaned.
+        completed: the record with its attempts; None where there's none.
+        people: reviews and the like, in order.
+        later: records about what changed after it, in order.
+    """
+
+    selection: Selection
+    call_id: str
+    started: Entry | None
+    end: Entry
+    completed: Entry | None
+    people: tuple[Entry, ...]
+    later: tuple[Entry, ...]
+
+    @property
+    def fields(self) -> Fields:
+        """What is said of the call as a whole: by its first record, or by its end."""
+        return (self.started or self.end).fields
+
+    @property
+    def attempts(self) -> list[Fields]:
+        """In order of start."""
+        return [] if self.completed is None else attempts_of(self.completed.fields)
+
+    @property
+    def configured(self) -> Fields | None:
+        """The configuration that was in force when it began; None where that isn't here."""
+        found = None if self.started is None else self.selection.in_force.get(self.started.index)
+        return None if found is None else found.fields
+
+    @property
+    def about_lock(self) -> list[Entry]:
+        """Who had written down the state of code and prompts that it was held to, and who approved it, in order."""
+        entries = [each for each in self.selection.entries.values() if each.kind in LOCK]
+        own = [each for each in entries if each.fields["lock_sha256"] == self.lock]
+        began = (self.started or self.end).index
+        return [each for each in own if each.index < began or each.kind == "approval.recorded"]
+
+    @property
+    def lock(self) -> str | None:
+        """The digest of the lock that it was held to; None: to none."""
+        return (self.configured or {}).get("lock_sha256")
+
+    @property
+    def answering(self) -> Fields:
+        """The attempt whose answer was taken; an empty one where there's none."""
+        number = self.end.fields.get("source", {}).get("attempt")
+        return next((each for each in self.attempts if each["n"] == number), Fields())
+
+
+def calls_of(selection: Selection) -> Iterator[Told]:
+    """The calls of a bundle, in the order in which they began."""
+    records: dict[str, list[Entry]] = {each: [] for each in selection.call_ids}
+    for index in selection.own:
+        entry = selection.entries[index]
+        records[entry.call_id or ""].append(entry)
+    later = [selection.entries[each] for each in selection.later]
+    elsewhere = [(each, set(each.fields.get("refs", {}).values())) for each in later if each.kind in PEOPLE]
+    changes = tuple(each for each in later if each.kind not in PEOPLE)
+    found: list[Told] = []
+    for call_id, own in records.items():
+        leaves = {each.leaf.hex() for each in own}
+        people = [each for each in own if each.kind in PEOPLE]
+        people += [each for each, refs in elsewhere if each.call_id != call_id and leaves & refs]
+        found.append(
+            Told(
+                selection,
+                call_id,
+                next((each for each in own if each.kind == "call.started"), None),
+                [each for each in own if each.kind in _ENDS][-1],
+                next((each for each in own if each.kind == "call.completed"), None),
+                tuple(people),
+                tuple(each for each in changes if each.index > own[0].index),
+            )
+        )
+    return iter(sorted(found, key=lambda each: (each.started or each.end).index))

@@ -1,0 +1,147 @@
+"""Values as JSON has them, for people: names and what they're of, those within others too; never more than fits, and what's
+left out is marked.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+from attrs import define
+
+from failsoft.ledger.bundles.markup import Markup, tag
+
+LINE = 120
+"""Characters of a value in a line of a table."""
+
+DEPTH = 4
+"""So many values within one another are laid out; what's deeper is told in a line."""
+
+_WORD = 24
+"""Characters that a cut goes back at most, to the end of a word."""
+
+_LAST_WORD = re.compile(rf"\s\S{{0,{_WORD}}}\Z")
+_NAMELESS = "(no name)"
+_NOTHING = "none"
+
+
+def cut(said: str, most: int) -> str:
+    """At most so many characters: cut after a word, where one ends nearby, and marked as cut."""
+    if len(said) <= most:
+        return said
+    head = said[: most - 1]
+    if not said[most - 1].isspace():
+        head = _LAST_WORD.sub("", head)
+    return head.rstrip(" \n\t,;:(") + "…"
+
+
+def scalar(value: Any) -> str:
+    """A value that holds no others; so is an empty list or object."""
+    if isinstance(value, str):
+        return value
+    return _NOTHING if value is None or value == [] or value == {} else json.dumps(value)
+
+
+def line(value: Any) -> str:
+    """A value in one line, at most `LINE` characters."""
+    said = ""
+    for piece in _spoken(value, 0, listed=False):
+        said += piece
+        if len(said) > LINE:
+            break
+    return cut(said, LINE)
+
+
+def laid_out(value: Any, most: int) -> tuple[Markup, bool]:
+    """A value over as many lines as it needs, with at most so many characters; and whether all of it is there."""
+    paper = _Paper(most)
+    if isinstance(value, dict) and value:
+        rows = [tag("tr", tag("th", name), tag("td", said)) for name, said in paper.named(value, 0)]
+        made = tag("table", *rows, cls="facts")
+    elif _holds(value):
+        made = tag("div", paper.put(value, 0), cls="values")
+    else:
+        made = tag("p", paper.take(scalar(value)), cls="value")
+    return made, paper.whole
+
+
+def _holds(value: Any) -> bool:
+    return isinstance(value, (dict, list)) and len(cast("list[object]", value)) > 0
+
+
+def _spoken(value: Any, depth: int, *, listed: bool) -> Iterator[str]:
+    """A value's words, bit by bit: nobody needs all of a long one."""
+    if not _holds(value):
+        yield " ".join(scalar(value).split())
+    elif depth == DEPTH:
+        yield "…"
+    elif isinstance(value, dict):
+        before = "(" if depth else ""
+        for name, each in cast("dict[str, object]", value).items():
+            yield f"{before}{' '.join(name.split()) or _NAMELESS}: "
+            yield from _spoken(each, depth + 1, listed=False)
+            before = "; "
+        yield ")" if depth else ""
+    else:
+        before = "(" if listed else ""
+        for each in cast("list[object]", value):
+            yield before
+            yield from _spoken(each, depth + 1, listed=True)
+            before = ", "
+        yield ")" if listed else ""
+
+
+@define
+class _Paper:
+    """What there's still room for.
+
+    Args:
+        left: characters.
+        whole: was there room for everything so far?
+    """
+
+    left: int
+    whole: bool = True
+
+    def take(self, said: str) -> str:
+        """As much of it as fits."""
+        shown = cut(said, max(self.left, 1))
+        self.whole = self.whole and len(said) <= max(self.left, 1)
+        self.left -= max(len(said), 1)
+        return shown
+
+    def fitting(self, values: Iterable[Any]) -> Iterator[Any]:
+        """Those that something of fits."""
+        for each in values:
+            if self.left <= 0:
+                self.whole = False
+                return
+            yield each
+
+    def named(self, value: Any, depth: int) -> Iterator[tuple[str, Markup]]:
+        """An object's names, each with its value."""
+        for name, each in self.fitting(cast("dict[str, object]", value).items()):
+            yield self.take(name) or _NAMELESS, self.put(each, depth + 1)
+
+    def put(self, value: Any, depth: int) -> Markup:
+        """A value within others."""
+        if not _holds(value):
+            return tag("span", self.take(scalar(value)))
+        if depth == DEPTH:
+            said = line(value)
+            self.whole = self.whole and "…" not in said
+            return tag("span", self.take(said))
+        if isinstance(value, dict):
+            return tag("ul", *(tag("li", f"{name}: ", said) for name, said in self.named(value, depth)))
+        values = cast("list[object]", value)
+        if any(map(_holds, values)):
+            return tag("ol", *(tag("li", self.put(each, depth + 1)) for each in self.fitting(values)))
+        return tag("span", *self._beside(values))
+
+    def _beside(self, values: Iterable[object]) -> Iterator[str]:
+        before = ""
+        for each in self.fitting(values):
+            yield before + self.take(scalar(each))
+            before = ", "
