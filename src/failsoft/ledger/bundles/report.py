@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
+from failsoft.ledger.bundles.exchange import exchange
 from failsoft.ledger.bundles.markup import Markup, joined, tag, text
 from failsoft.ledger.bundles.selection import Selection
 from failsoft.ledger.bundles.sheet import attempts_table, parts_table, sheet
@@ -245,7 +246,17 @@ def _after(told: Told, calls: Sequence[Call]) -> Markup:
             parts.append(tag("h3", _named(number, each)))
         parts.append(facts(_times(each)))
         parts += [attempts_table(each), parts_table(each)]
-    return joined([tag("div", *parts, cls="after"), tag("div", *_verifying(told), cls="after")])
+    words = [
+        tag("div", tag("h2", _sent(number, each, len(calls))), *said, cls="after")
+        for number, each in _numbered(calls)
+        if (said := exchange(each))
+    ]
+    return joined([tag("div", *parts, cls="after"), *words, tag("div", *_verifying(told), cls="after")])
+
+
+def _sent(number: int, call: Call, calls: int) -> str:
+    said = "Word for word: what was put to an AI, and what came back"
+    return said if calls == 1 else f"{said}. {_named(number, call)}"
 
 
 def _times(call: Call) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from failsoft.ledger.bundles.exchange import instruction
 from failsoft.ledger.bundles.faults import failed
 from failsoft.ledger.bundles.markup import Markup, joined, tag
 from failsoft.ledger.bundles.selection import Selection
@@ -72,6 +73,7 @@ def _question(told: Told) -> list[Markup]:
         payload(told.selection, told.started, "request"),
         *_redacted(told.started),
         *_omitted(told.started, "request"),
+        *instruction(told),
     ]
 
 
