@@ -117,7 +117,7 @@ def test_the_lock_tells_the_instruction_where_no_prompt_does(bare: Office) -> No
     bare.first.end("c1", 3, bare.first.start("c1", 2), source={"kind": "fallback", "name": "x"}, answer=b"")
     told = question_of(page_of(bare, ONE))
     assert "What an AI is to do with it, as it was written down beforehand: Rate it. Rate it." in told
-    assert "it. Rate… Cut here: more of it stands in this copy's files." in told or "it.… Cut here: more" in told
+    assert "it. Rate… Cut here: more of it stands in this copy's files." in told
 
 
 @pytest.mark.parametrize(
