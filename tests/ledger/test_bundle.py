@@ -82,11 +82,11 @@ def test_archive_proofs_and_consistency_are_those_of_the_vectors() -> None:
     told = vectors["ledger"]
     note = told["checkpoint"].encode()
     hashes = [bytes.fromhex(each) for each in told["proofs"]["4"]]
-    made = bundling._proof("c2sp.org/tlog-proof@v1\nindex 4\n", hashes, note)
+    made = bundling.proof_file("c2sp.org/tlog-proof@v1\nindex 4\n", hashes, note)
     assert made.decode() == told["tlog_proof_4"]
     consistent = told["consistency_2_5"]
     hashes = [b64decode(line) for line in consistent.split("\n")[1:3]]
-    assert bundling._proof("old 2\n", hashes, note).decode() == consistent
+    assert bundling.proof_file("old 2\n", hashes, note).decode() == consistent
 
 
 def test_an_archive_refuses_other_names_too_many_files_and_too_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,7 +301,7 @@ def test_the_log_is_shown_to_extend_what_the_receiver_has(tmp_path: Path) -> Non
         bundle(log.path, since(5))
     with pytest.raises(LedgerInvalid, match="doesn't extend"):
         bundle(log.path, since(0, origin="another"))
-    with pytest.raises(NotCovered, match="newer than the newest one"):
+    with pytest.raises(NotCovered, match="newer than the log"):
         bundle(log.path, since(15))
     with pytest.raises(LookupError, match="--since-checkpoint: not a note"):
         bundle(log.path, Wanted(calls=("c1",), since=(b"junk",)))
