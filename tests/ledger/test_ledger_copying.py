@@ -27,6 +27,7 @@ from failsoft.ledger.keys.vault import PayloadKey, Sealing
 from failsoft.ledger.location import InDatabase, InFile, Location
 from failsoft.ledger.read import read
 from failsoft.ledger.spool.file import Spooling
+from failsoft.ledger.sqlite.store import LedgerFile
 from failsoft.ledger.store import UNREADABLE
 from failsoft.ledger.verify import verify
 from failsoft.postgres_address import Address
@@ -147,20 +148,31 @@ class TestCopying:
 
 
 class TestInterrupted:
+    @pytest.mark.parametrize("interrupted", [False, True])
     @pytest.mark.parametrize("act", ["erase", "prune"])
     def test_it_doesnt_go_on_where_something_was_destroyed_meanwhile(
-        self, file: InFile, database: InDatabase, monkeypatch: pytest.MonkeyPatch, act: str
+        self, file: InFile, database: InDatabase, monkeypatch: pytest.MonkeyPatch, act: str, interrupted: bool
     ) -> None:
-        """It would hold what the log says is gone."""
+        """It would hold what the log says is gone; though that may have been on record before the copy was begun."""
         wrote(file, 20)
-        begun(file, database, 7, monkeypatch)
         acting = Acting(file, SystemClock())
-        if act == "erase":
-            erase(acting, "SPE4A7-26-R-0001", basis="b", person="p")
-        else:
-            rules = Retention({"short": RetentionClass("closed", 1)}, default="short")
-            happened(acting, "SPE4A7-26-R-0001", event="closed", date="2001-01-01", person="p", why="w")
-            prune(acting, "9999-01-01T00:00:00.000000Z", why="w", person="p", retention=rules)
+        rules = Retention({"short": RetentionClass("closed", 1)}, default="short")
+        happened(acting, "SPE4A7-26-R-0001", event="closed", date="2001-01-01", person="p", why="w")
+
+        def destroyed() -> None:
+            if act == "erase":
+                erase(acting, "SPE4A7-26-R-0001", basis="b", person="p")
+            else:
+                prune(acting, "9999-01-01T00:00:00.000000Z", why="w", person="p", retention=rules)
+
+        if interrupted:
+            with monkeypatch.context() as patched:
+                for name in ("forget", "prune"):
+                    patched.setattr(LedgerFile, name, lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
+                with pytest.raises(RuntimeError, match="killed"):
+                    destroyed()
+        begun(file, database, verify(file).size if interrupted else 7, monkeypatch)
+        destroyed()
         with pytest.raises(LedgerInvalid, match="something was erased or pruned: remove it, and copy anew"):
             copied(file, database)
 

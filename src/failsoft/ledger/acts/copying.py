@@ -29,7 +29,8 @@ CHUNK = 500
 
 _COLUMNS = "seq, leaf, body, emitter, eseq, rid, type, ts, call_id, case_id, capability"
 
-_DESTROYED = "SELECT 1 FROM ledger_record WHERE seq >= ? AND type IN ('payload.erased', 'record.pruned') LIMIT 1"
+_BARE = "SELECT count(*) FROM ledger_record WHERE seq < ? AND body IS NULL"
+_KEPT = "SELECT digest FROM ledger_payload ORDER BY digest"
 
 Progress = Callable[[int, int], None]
 """Told how many records of how many are copied."""
@@ -109,13 +110,13 @@ def _copy(both: _Copy, location: Location, to: Location, progress: Progress) -> 
     begun = _size(receiver.queries)
     if begun > size:
         raise LedgerInvalid(f"{to}: {begun} records are there, and {location} has {size}: it's a copy of another one")
-    if begun and source.execute(_DESTROYED, (begun,)).fetchone() is not None:
-        raise LedgerInvalid(
-            f"{to}: since that copy was begun, something was erased or pruned: remove it, and copy anew"
-        )
     both.frontier = frontier_of(receiver.queries, str(to), begun)
     if both.frontier.to_bytes() != frontier_of(source, str(location), begun).to_bytes():
         raise LedgerInvalid(f"{to}: what is there isn't the beginning of {location}")
+    if begun and _holds_more(receiver.queries, source, begun):
+        raise LedgerInvalid(
+            f"{to}: since that copy was begun, something was erased or pruned: remove it, and copy anew"
+        )
     payloads = source.payloads()
     rows = source.stream(
         f"SELECT {_COLUMNS} FROM ledger_record {source.hint_rows} WHERE seq >= ? ORDER BY seq",  # noqa: S608 -- our own
@@ -142,6 +143,16 @@ def _copy(both: _Copy, location: Location, to: Location, progress: Progress) -> 
         size,
     )
     return Copied(size, both.frontier.root().hex(), begun)
+
+
+def _holds_more(copied: Queries, source: Source, begun: int) -> bool:
+    """Does what was copied hold records or payloads that aren't in the log any more? That may be on record since long:
+    an act that was interrupted is finished without saying so again.
+    """
+    if copied.execute(_BARE, (begun,)).fetchone() != source.execute(_BARE, (begun,)).fetchone():
+        return True
+    there = source.stream(_KEPT)  # in order, as those: looked through once
+    return any(row not in there for row in copied.execute(_KEPT))
 
 
 def _chunk(frontier: Frontier, rows: Sequence[Row], payloads: Payloads, location: Location) -> dict[str, Sequence[Row]]:
