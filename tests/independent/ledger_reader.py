@@ -581,10 +581,11 @@ class Examination:
 
     def payloads(self, kept: dict[bytes, list[Any]]) -> None:
         keys = None if self.of_payloads is None else Keys(*self.of_payloads, self.origin)
-        erased: set[str] = set()
+        last_said: dict[str, int] = {}
         for row in self.of_type("payload.erased"):
             assert row.said is not None
-            erased |= {*row.said.get("deks", []), *row.said.get("digests", [])}
+            last_said |= dict.fromkeys([*row.said.get("deks", []), *row.said.get("digests", [])], row.seq)
+        erased = set(last_said)
         named: set[bytes] = set()
         in_use: set[str] = set()
         for row in self.rows:
@@ -593,9 +594,8 @@ class Examination:
                 digest, dek = bytes.fromhex(each["digest"]), row.said.get("dek")
                 if digest not in kept:
                     out = row.kind in self.page.prunable and any(at > row.seq <= last for at, last, _ in self.prunings)
-                    self.expect(
-                        out or bool({each["digest"], dek} & erased), f"a payload of record {row.seq} is missing"
-                    )
+                    later = any(last_said.get(name, -1) > row.seq for name in (each["digest"], dek))
+                    self.expect(out or later, f"a payload of record {row.seq} is missing")
                     continue
                 self.expect(digest not in named, f"a payload of record {row.seq} is another one's, too")
                 named.add(digest)

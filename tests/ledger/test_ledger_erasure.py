@@ -6,6 +6,7 @@ import functools
 import json
 import shutil
 import sqlite3
+from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -230,6 +231,61 @@ class TestOfWhichKeys:
         with read(place) as reader:
             assert reader.record(done.records[0]).fields["deks"] == [named]
         assert verify(place).exit_code == 0
+
+    def test_what_is_written_under_a_key_that_came_back_is_erased_on_record(self, place: InFile) -> None:
+        """With an old backup of the file of keys the application goes on under a key that was destroyed."""
+        wrote(place, CONTEXT, "c1")
+        keys = place.path.with_name("x.keys").read_bytes()
+        erased(place)
+        size = verify(place).size
+        place.path.with_name("x.keys").write_bytes(keys)
+        wrote(place, CONTEXT, "c2")
+        assert verify(place).exit_code == 2
+        done = erased(place, basis="the backup was wrong", person="u-8")
+        (index,) = done.records
+        assert (done.payloads, index > size) == (4, True)
+        assert verify(place).exit_code == 0
+        assert erased(place).records == ()
+        with read(place) as reader:
+            assert reader.record(index).fields["person"] == "u-8"
+
+    def test_an_erasure_says_nothing_of_what_is_recorded_after_it(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        keys = place.path.with_name("x.keys").read_bytes()
+        erased(place)
+        place.path.with_name("x.keys").write_bytes(keys)
+        wrote(place, CONTEXT, "c2")
+        with closing(sqlite3.connect(place.path, isolation_level=None)) as connection:
+            connection.execute("DELETE FROM ledger_payload")
+        found = verify(place)
+        assert (found.exit_code, "is missing, and no record says that it was erased" in str(found.problems)) == (
+            1,
+            True,
+        )
+
+    def test_with_files_of_their_own_each_host_destroys_its_keys(self, place: InFile, tmp_path: Path) -> None:
+        other = InFile(place.path, sealing=Sealing(KEY, tmp_path / "other.keys"))
+        wrote(place, CONTEXT, "c1")
+        wrote(other, CONTEXT, "c2")
+        for each in (place, other):
+            with pytest.raises(ErasureRefused, match=r"--missing-keys"):
+                erased(each)
+        done = erased(place, missing_keys=True)
+        assert (done.payloads, done.keys, len(done.records)) == (8, 1, 1)
+        assert verify(place).exit_code == 0
+        found = verify(other)
+        assert (found.exit_code, "the erasure that it declares isn't finished" in str(found.problems)) == (2, True)
+        assert (erased(other).records, verify(other).exit_code) == ((), 0)
+        with read(place) as reader:
+            assert len(reader.record(done.records[0]).fields["deks"]) == 2
+
+    def test_where_the_file_of_keys_is_lost_the_rows_go(self, place: InFile, tmp_path: Path) -> None:
+        wrote(place, CONTEXT, "c1")
+        (tmp_path / "x.keys").unlink()
+        done = erased(place, missing_keys=True)
+        assert (done.payloads, done.keys, len(done.records)) == (4, 0, 1)
+        assert (verify(place).exit_code, verify(place).payloads) == (0, 0)
+        assert erased(place, missing_keys=True).records == ()
 
     def test_a_key_that_is_made_meanwhile_stays(self, place: InFile, monkeypatch: pytest.MonkeyPatch) -> None:
         wrote(place, CONTEXT, "c1")
@@ -773,7 +829,7 @@ def test_what_a_case_said_while_it_was_being_erased_is_erased_by_the_next_run(
     assert (found.exit_code, found.payloads) == (2, 4)  # nobody can read them any more, and there they are
     assert "4 payloads are encrypted and weren't opened: their content wasn't checked" in found.summary()
     again = erased(place)
-    assert (again.payloads, again.records) == (4, ())
+    assert (again.payloads, len(again.records)) == (4, 1)  # who decided that these go too stands in the log
     found = verify(place)
     assert (found.exit_code, found.payloads) == (0, 0)
     assert "5 payloads were erased, as the log says" in found.summary()

@@ -63,6 +63,10 @@ def erase_command(
     approved_by: Approved = None,
     owner: Owner = None,
     dry_run: DryRun = False,
+    missing_keys: Annotated[
+        bool,
+        typer.Option("--missing-keys", help="Go on though a key of the case isn't here: it's lost, or another host's."),
+    ] = False,
     config: Config = CONFIG,
     as_json: Json = False,
 ) -> None:
@@ -82,6 +86,7 @@ def erase_command(
                 approved_by=approved_by,
                 retention=retention,
                 dry_run=dry_run,
+                missing_keys=missing_keys,
             )
     if as_json:
         print_json(attrs.asdict(done))

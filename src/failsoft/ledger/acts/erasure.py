@@ -149,6 +149,7 @@ class _Found:
         clear: to what is kept in clear.
         keys: that its records name.
         told: keys and commitments that are on record as destroyed.
+        again: keys among them under which there's a payload of a later record.
     """
 
     origin: str
@@ -158,6 +159,7 @@ class _Found:
     clear: list[str] = field(factory=list[str])
     keys: set[str] = field(factory=set[str])
     told: set[str] = field(factory=set[str])
+    again: set[str] = field(factory=set[str])
 
 
 def hold(acting: Acting, case: str, *, held: bool, person: str, why: str) -> int:
@@ -196,6 +198,7 @@ def erase(
     approved_by: str | None = None,
     retention: Retention = Retention(),  # noqa: B008 -- frozen
     dry_run: bool = False,
+    missing_keys: bool = False,
 ) -> Erased:
     """Destroy the payloads of a case.
 
@@ -207,6 +210,8 @@ def erase(
         approved_by: who else agreed, likewise.
         retention: what's to be kept.
         dry_run: find out what would be destroyed, and touch nothing: not finished, and nothing is on record.
+        missing_keys: go on where a key isn't in this file of keys: it's lost, or stands in another host's, where it's
+            destroyed by running this there as well. It's on record as destroyed from now on.
 
     Raises:
         ErasureRefused: it mustn't be, or there's nothing.
@@ -227,13 +232,14 @@ def erase(
     )
     if forbidden is not None:
         raise ErasureRefused(f"{location}: {forbidden}")
-    keys = _keys_to_destroy(location, case, found)
+    keys = _keys_to_destroy(location, case, found, missing_keys)
     if not (found.sealed or found.clear or keys or found.told):
         raise ErasureRefused(f"{location}: there's nothing of the case {case!r} that could be erased")
     count, clear = len(found.sealed) + len(found.clear), len(found.clear)
     if dry_run:
         return Erased(case, (), count, len(keys), clear, finished=False)
-    new_keys, new_clear = keys - found.told, [each for each in found.clear if each not in found.told]
+    new_keys = (keys if not missing_keys else keys | found.keys) - found.told | found.again
+    new_clear = [each for each in found.clear if each not in found.told]
     records = list(_said(case, sorted(new_keys), new_clear, basis, person, approved_by))
     places = acting.record(*records) if records else []
     if places:
@@ -306,6 +312,8 @@ class _Log(Bodies):
         for each in fields.get("commitments", []):
             if self.keeps(each["digest"]):
                 (found.clear if dek is None else found.sealed).append(each["digest"])
+                if dek is not None and dek in found.told:
+                    found.again.add(dek)
 
     def file_of(self, entries: Iterable[Entry]) -> CaseFile:
         """What these say of their case."""
@@ -334,10 +342,10 @@ class _Log(Bodies):
                 yield line.index, fields
 
 
-def _keys_to_destroy(location: Location, case: str, found: _Found) -> set[str]:
-    """The case's keys: those that its records name, and those that none does (any more). What's destroyed is named on record
-    first, whole: so a key that isn't here is refused, and one that is made meanwhile stays. One that doesn't open under the
-    log's name, and that no record names, is another log's.
+def _keys_to_destroy(location: Location, case: str, found: _Found, missing: bool) -> set[str]:
+    """The case's keys that are here: those that its records name, and those that none does (any more). What's destroyed is
+    named on record first, whole: so a key that isn't here is refused, unless it's known to be missing or was told before,
+    and one that is made meanwhile stays. One that doesn't open under the log's name, and that no record names, is another's.
     """
     sealing, kept, named = location.sealing, set[str](), found.keys | found.told
     if sealing is not None:
@@ -348,11 +356,12 @@ def _keys_to_destroy(location: Location, case: str, found: _Found) -> set[str]:
             raise LedgerInvalid(f"{location}: {error}") from None
         finally:
             vault.close()
-    if away := sorted(found.keys - kept):
+    if (away := sorted(found.keys - kept - found.told)) and not missing:
         where = "no file of keys is named" if sealing is None else f"{sealing.path} doesn't hold it"
         raise ErasureRefused(
             f"{location}: the case lies under the key {away[0]}, and {where}: nothing was destroyed. Give the "
-            "configuration that its application has (ledger.payload_key, ledger.case_keys)"
+            "configuration that its application has (ledger.payload_key, ledger.case_keys); where the key is lost, or other "
+            "hosts have files of their own, say so (--missing-keys), and run it on each of them"
         )
     return kept
 

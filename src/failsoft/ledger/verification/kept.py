@@ -210,9 +210,6 @@ class KeptPayloads:
             return None
 
     def _miss(self, digest: str, payload: _Missing) -> None:
-        if digest in self._erasures or payload.dek in self._erasures:
-            self.erased += 1
-            return
         self._missing[digest] = payload
         if payload.dek is not None:
             self._under.setdefault(payload.dek, []).append(digest)
