@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 import json
 import os
@@ -400,6 +401,26 @@ def test_a_ledger_whose_holder_wrote_nonsense_is_told_or_bundled_as_it_is(log: O
 def _signed_again() -> bytes:
     with read("x.db") as reader:
         return KEY.sign_note(Checkpoint(KEY.name, reader.size, reader.root).text).to_bytes()
+
+
+def test_of_a_bundle_that_found_no_room_nothing_is_left(log: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds payloads in clear, and would stand in the way of the next try."""
+    log.close()
+    wanted = ("--call", "c1", "-c", "failsoft.toml", "--recipient", "r", "--why", "w")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bundles.os, "fsync", full)
+        done = make(*wanted)
+    assert (done.exit_code, "No space left on device" in done.stderr) == (1, True)
+    assert not list(Path().glob("b.zip*"))
+    Path("b.zip.part").touch()
+    done = make(*wanted)
+    assert (done.exit_code, "somebody is making this bundle, or was cut off" in done.stderr) == (1, True)
+    Path("b.zip.part").unlink()
+    assert make(*wanted).exit_code == 0
 
 
 def test_a_bundle_that_grows_beyond_what_is_read_is_unusable(log: Office, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,6 +166,15 @@ def test_a_rotation_that_was_interrupted_can_be_run_again(
     assert run("verify", "x.db", "--key", key, "--key", new).stdout.startswith("verified\n")
 
 
+def test_a_rotation_whose_new_key_was_never_written_makes_another(folder: Path, key: str) -> None:
+    """Its maker was killed, or had no room: an empty file."""
+    write()
+    Path("ledger.key.new").touch()
+    done = run("keys", "rotate", "--why", "yearly")
+    assert (done.exit_code, key in done.output) == (0, False), done.output
+    assert not Path("ledger.key.new").exists()
+
+
 def test_what_cannot_be_rotated_is_told(folder: Path, key: str) -> None:
     assert "no such file" in rotate(code=1).stderr
     write()

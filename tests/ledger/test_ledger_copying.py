@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledgers import CONTEXT, SystemClock, completed, ledger_at, rows, settled, started
+from ledgers import CONTEXT, Faults, SystemClock, completed, ledger_at, rows, settled, started
 from signing import KEY as LOG_KEY
 from signing import attack, signing_in
 from tests.postgres_server import PostgresServer
@@ -27,6 +27,7 @@ from failsoft.ledger.keys.vault import PayloadKey, Sealing
 from failsoft.ledger.location import InDatabase, InFile, Location
 from failsoft.ledger.read import read
 from failsoft.ledger.spool.file import Spooling
+from failsoft.ledger.sqlite import receiving as receiving_module
 from failsoft.ledger.sqlite.store import LedgerFile
 from failsoft.ledger.store import UNREADABLE
 from failsoft.ledger.verify import verify
@@ -145,6 +146,19 @@ class TestCopying:
         assert verify(to).exit_code == 0
         running.close()
         killed.close()
+
+
+def test_a_copy_on_a_disk_that_is_full_by_then_is_whole_all_the_same(
+    file: InFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What's in the write-ahead log is part of it, until there's room to move it."""
+    faults = Faults()
+    faults.raises["PRAGMA wal_checkpoint"] = (sqlite3.SQLITE_FULL, "no room")
+    monkeypatch.setattr(receiving_module, "connect", faults.connect)
+    wrote(file, 3)
+    to = InFile(tmp_path / "to.db")
+    copied(file, to)
+    assert (verify(to).exit_code, verify(to).root) == (0, verify(file).root)
 
 
 class TestInterrupted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import threading
 import traceback
 from collections.abc import Callable
@@ -312,6 +313,25 @@ def test_beside_what_is_left_of_a_ledger_that_is_gone_none_is_made(tmp_path: Pat
     ledger.close()
     assert types(path).count("call.orphaned") == 2
     assert verify(path).exit_code == 0
+
+
+def test_a_backup_that_came_without_live_files_has_its_open_calls_ended(tmp_path: Path) -> None:
+    """What stands beside a ledger is empty: whoever copies it leaves that out."""
+    path, back = tmp_path / "x.db", tmp_path / "back" / "x.db"
+    back.parent.mkdir()
+    with writing(path, "leave-open", "3") as victim:
+        victim.until_lines(1)
+        for end in ("", "-wal"):
+            shutil.copy(f"{path}{end}", f"{back}{end}")
+        victim.kill()
+    assert verify(back).exit_code == 2
+    for _ in range(2):
+        ledger = ledger_at(back, clock=SystemClock())
+        ledger.open()
+        ledger.close()
+        assert types(back).count("call.orphaned") == 2
+        assert verify(back).exit_code == 0
+    assert not list(back.parent.glob("*.live"))
 
 
 def test_a_ledger_whose_name_begins_like_anothers_is_another(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 import sys
 from base64 import b64encode
 from pathlib import Path
@@ -168,6 +170,17 @@ def test_a_key_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert (tmp_path / "k").stat().st_mode & 0o777 == 0o600
     with pytest.raises(FileExistsError):
         write_key(tmp_path / "k", OTHER)
+
+
+def test_of_a_key_that_couldnt_be_written_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            write_key(tmp_path / "k", KEY)
+    write_key(tmp_path / "k", KEY)
 
 
 def test_no_repr_and_no_error_shows_a_seed() -> None:

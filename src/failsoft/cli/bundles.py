@@ -220,13 +220,18 @@ def _hand_over(
     """First it's written aside, then on record, and then there under its name."""
     aside = output.with_name(output.name + ".part")
     try:
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(made.data)
-            file.flush()
-            os.fsync(file.fileno())
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise LedgerInvalid(
+            f"{aside}: somebody is making this bundle, or was cut off at it: then remove that"
+        ) from None
     except OSError as error:
         raise LedgerInvalid(f"{aside}: the bundle can't be written ({error.strerror})") from None
     try:
+        with open(descriptor, "wb") as file:
+            file.write(made.data)
+            file.flush()
+            os.fsync(descriptor)
         if who is not None and signs is not None:
             if signs.acting is None:
                 raise LedgerInvalid(

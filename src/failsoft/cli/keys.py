@@ -84,6 +84,8 @@ def rotate(
                 'ledger.key: the ledger has none that stands in a file: write key = { file = "…" }'
             )
         beside = file.with_name(file.name + ".new")
+        if beside.exists() and beside.stat().st_size == 0:  # whoever was making it was killed
+            beside.unlink()
         if not beside.exists():
             _write(beside, SigningKey(signing.key.name, secrets.token_bytes(SEED_SIZE)))
         to = _read(beside)

@@ -18,10 +18,15 @@ _NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
 
 
 class FileLock:
-    """An exclusive lock between processes; may be entered again by whoever is inside. For one thread at a time."""
+    """An exclusive lock between processes; may be entered again by whoever is inside. For one thread at a time.
+
+    Attributes:
+        made: was its file not there before?
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.made = False
         self._descriptor: int | None = None
         self._depth = 0
 
@@ -30,7 +35,7 @@ class FileLock:
         """Wait for it, and hold it inside."""
         if self._depth == 0:
             if self._descriptor is None:
-                self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+                self._descriptor = self._open()
             processes.lock(self._descriptor)
         self._depth += 1
         try:
@@ -40,6 +45,14 @@ class FileLock:
             if self._depth == 0:
                 assert self._descriptor is not None
                 processes.unlock(self._descriptor)
+
+    def _open(self) -> int:
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        self.made = True
+        return descriptor
 
     def close(self) -> None:
         """Let go of the descriptor (and with it of the lock)."""

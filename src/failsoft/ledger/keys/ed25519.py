@@ -119,10 +119,14 @@ def write_key(path: Path, key: Keepable) -> None:
         OSError: it can't be made; it's there already (`FileExistsError`): a key is never overwritten.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(key.to_text().encode() + b"\n")
-        file.flush()
-        os.fsync(descriptor)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(key.to_text().encode() + b"\n")
+            file.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        path.unlink(missing_ok=True)  # half a key would stand in the way of the next try
+        raise
 
 
 def verify(key: VerifierKey, message: bytes, signature: bytes) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from failsoft.errors import LedgerInvalid
@@ -64,9 +65,10 @@ class FileReceiver:
             LiveFile.hold(self._path, each).release(remove=False)
 
     def close(self) -> None:
-        """As any receiver: what's in the write-ahead log moves into the file."""
+        """As any receiver: what's in the write-ahead log moves into the file, if there's room; it's part of it anyway."""
         with self._lock.held():
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            with suppress(sqlite3.Error):
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             self._connection.close()
         self._lock.close()
 

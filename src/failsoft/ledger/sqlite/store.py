@@ -36,7 +36,7 @@ from failsoft.ledger.records.record import Built
 from failsoft.ledger.records.schema import FORMAT
 from failsoft.ledger.sqlite.look import Look
 from failsoft.ledger.sqlite.schema import APPLICATION_ID, PAGE_SIZE, STATEMENTS, VERSION, differences
-from failsoft.ledger.store import FIND, OPEN_CALLS, OPENING, ORPHANED, PRUNE, AppendFailed, Found, OpenCall
+from failsoft.ledger.store import FIND, LEFT_OPEN, OPEN_CALLS, OPENING, ORPHANED, PRUNE, AppendFailed, Found, OpenCall
 
 Connect = Callable[[str], sqlite3.Connection]
 
@@ -184,6 +184,8 @@ class LedgerFile:
                 connection = self._connect(address(self.path, "rw"))
                 try:
                     self._check(connection)
+                    if self.lock.made and not made:
+                        self._remember_left_open(connection)
                 except BaseException:
                     connection.close()
                     raise
@@ -193,6 +195,13 @@ class LedgerFile:
             if made:
                 make_private(self.path)
         return made
+
+    def _remember_left_open(self, connection: sqlite3.Connection) -> None:
+        """The file came without what stands beside it, as a backup may: who left a call open is gone without a live file."""
+        self.lock.made = False
+        for (emitter,) in connection.execute(LEFT_OPEN).fetchall():
+            if not LiveFile.name(self.path, emitter).exists():
+                LiveFile.hold(self.path, emitter).release(remove=False)
 
     def append(self, batch: Sequence[Built], *, doubtful: bool = False) -> int:
         """As any store."""
