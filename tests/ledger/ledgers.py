@@ -115,9 +115,9 @@ def completed(ticket: Any, call_id: str = "call-1", **changes: Any) -> CallCompl
     return CallCompleted(**{**values, **changes})
 
 
-def call(ledger: StoredLedger, call_id: str) -> tuple[Ticket, Ticket]:
-    begin = ledger.submit(started(call_id))
-    return begin, ledger.submit(completed(begin, call_id))
+def call(ledger: StoredLedger, call_id: str, **more: Any) -> tuple[Ticket, Ticket]:
+    begin = ledger.submit(started(call_id, **more))
+    return begin, ledger.submit(completed(begin, call_id, **more))
 
 
 def settled(ticket: Ticket, seconds: float = 10.0) -> Any:

@@ -651,6 +651,29 @@ class TestWhatElseIsDoneToALog:
         assert (done.records, done.finished) == (2, True)
         whole(place)
 
+    def test_what_waited_while_its_case_was_erased_is_told(self, place: InDatabase, away: Away) -> None:
+        """It's forwarded afterwards: in clear, nothing else says that it should be gone."""
+        context = CallContext(Case("T-17", "letter"))
+        host, other = ledger_in(place), InDatabase(place.address)
+        host.open()
+        settled(call(host, "c1", context=context)[1])
+        away.cut = True
+        settled(call(host, "c2", context=context)[1])
+        away.cut = False
+        acting = Acting(other, SystemClock(), host="worker-2")
+        host._appender.store._not_before = 1 << 62  # type: ignore[attr-defined]
+        erase(acting, "T-17", basis="GDPR 17", person="u-7")
+        host.close()
+        following = ledger_in(place)
+        following.open()
+        settled(call(following, "c3", context=context)[1])  # the case goes on
+        following.close()
+        found = verify(place)
+        count = sum(1 for each in found.notes if each.startswith("4 payloads are older than the erasure of their case"))
+        assert (found.exit_code, count) == (0, 1), found.summary()
+        erase(acting, "T-17", basis="GDPR 17", person="u-7")
+        assert not any("erasure of their case" in each for each in verify(place).notes)
+
     def test_it_is_signed_from_some_day_on_and_handed_over_to_another_key(
         self, place: InDatabase, tmp_path: Path
     ) -> None:

@@ -262,6 +262,8 @@ def _notes(walk: Walk, hashes: Hashes, covered: Covered) -> Iterator[str]:
         yield f"{pruned} records were pruned, as the log says"
     if walk.payloads.erased:
         yield f"{walk.payloads.erased} payloads were erased, as the log says"
+    if late := walk.payloads.late:
+        yield f"{late} payloads are older than the erasure of their case, and came after it: erase it again"
     if walk.payloads.clear_again:
         yield f"{walk.payloads.clear_again} payloads are in clear, though others before them are encrypted"
     if walk.payloads.sealed:
@@ -316,7 +318,7 @@ def _head(source: Source, tree: Hashes | Walk, covered: Covered, found: _Finding
     head = source.execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
     covered.head(Checkpoint(tree.origin, size, frontier.root()), head and head[2], tree.declared)
     if head is None:
-        found.add(Problem(TAMPERED, "the head is missing"))
+        found.add(Problem(TAMPERED, "the head is missing: it was taken out, or this is a copy that isn't finished"))
     elif frontier.to_bytes() != head[1] or size != head[0]:
         found.add(
             Problem(TAMPERED, f"the head states {head[0]} records with another tree than the {size} that are there")

@@ -60,6 +60,7 @@ class KeptPayloads:
         unopened: of those, the ones that a payload key was given for.
         erased: payloads that are gone, as a record says.
         clear_again: those in clear after others that are encrypted.
+        late: those of cases that were erased since by their records' times, and that came after the erasure.
     """
 
     source: Source
@@ -70,12 +71,14 @@ class KeptPayloads:
     unopened: int = 0
     erased: int = 0
     clear_again: int = 0
+    late: int = 0
     _vault: Vault | None = None
     _sealed_under: Counter[str] = field(factory=Counter[str])
     _unusable: str | None = None
     _missing: dict[str, _Missing] = field(factory=dict[str, "_Missing"])
     _under: dict[str, list[str]] = field(factory=dict[str, list[str]])
     _erasures: dict[str, int] = field(factory=dict[str, int])
+    _cases: dict[str, str] = field(factory=dict[str, str])
 
     def __attrs_post_init__(self) -> None:
         self.rows = self.source.payloads()
@@ -97,6 +100,7 @@ class KeptPayloads:
             problem("its commitments aren't sorted by path, or one is doubled")
         if dek is not None and _HEX16.fullmatch(dek) is None:
             raise ValueError
+        late = bool(self._cases) and fields["ts"] < self._cases.get(fields.get("case", {}).get("id"), "")
         for each in commitments:
             named, path = each["digest"], each["path"]
             if _HEX32.fullmatch(named) is None:
@@ -107,11 +111,14 @@ class KeptPayloads:
                 self._miss(named, _Missing(index, path, dek, prunable))
                 continue
             self.count += 1
+            self.late += late
             self.sum += hash(key)
             self._payload(key, path, dek, row, problem)
 
     def forget(self, index: int, fields: dict[str, Any]) -> None:
         """An erasure: what was missing until now may be gone by it."""
+        if "case" in fields:
+            self._cases[fields["case"]["id"]] = fields["ts"]
         for dek in fields.get("deks", ()):
             self._erasures[dek] = index
             self._gone(self._under.pop(dek, ()))
