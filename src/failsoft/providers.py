@@ -30,6 +30,7 @@ class Provider:
         best: how far the name of who served can be believed at best: ``provider``, ``gateway``, ``echoed`` or ``unknown``.
         streams: can its replies be streamed?
         both_ends: does each of its streams end with both marks, a finish and ``[DONE]``?
+        hosts: others of its own, with those below each; a star stands for the rest of a name between two dots.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Provider:
     best: str = "provider"
     streams: bool = True
     both_ends: bool = False
+    hosts: tuple[str, ...] = ()
 
 
 _A = "failsoft.adapters."
@@ -73,6 +75,12 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
             _provider(
                 "bedrock",
                 "bedrock:codec",
+                hosts=(
+                    "bedrock*.*.amazonaws.com",
+                    "bedrock*.*.amazonaws.com.cn",
+                    "bedrock*.*.vpce.amazonaws.com",
+                    "bedrock*.*.api.aws",
+                ),
                 base_url="https://bedrock-runtime.{region}.amazonaws.com",
                 key="AWS_BEARER_TOKEN_BEDROCK",
                 apis={
@@ -90,6 +98,17 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
             _provider(
                 "azure-openai",
                 "azure_openai:codec",
+                hosts=(
+                    "openai.azure.com",
+                    "cognitiveservices.azure.com",
+                    "services.ai.azure.com",
+                    "models.ai.azure.com",
+                    "openai.azure.us",
+                    "cognitiveservices.azure.us",
+                    "services.ai.azure.us",
+                    "openai.azure.cn",
+                    "cognitiveservices.azure.cn",
+                ),
                 key="AZURE_OPENAI_API_KEY",
                 apis={
                     "chat": r"(?<!/models)/chat/completions$",
@@ -130,6 +149,7 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
             _provider(
                 "together",
                 "profiles:together",
+                hosts=("api.together.xyz",),
                 base_url="https://api.together.ai/v1",
                 key="TOGETHER_API_KEY",
                 apis={"chat": _CHAT},
@@ -154,11 +174,18 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
             _provider(
                 "vertex",
                 "gemini:vertex",
+                hosts=(
+                    "aiplatform.googleapis.com",
+                    "*-aiplatform.googleapis.com",
+                    "aiplatform.*.rep.googleapis.com",
+                    "prediction.vertexai.goog",
+                ),
                 apis={**_GENERATE, "anthropic": r"/publishers/anthropic/models/[^/]+:(?:r|streamR)awPredict$"},
             ),
             _provider(
                 "mistral",
                 "mistral:codec",
+                hosts=("codestral.mistral.ai",),
                 base_url="https://api.mistral.ai/v1",
                 key="MISTRAL_API_KEY",
                 apis={"chat": _CHAT},
@@ -167,6 +194,7 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
             _provider(
                 "cohere",
                 "cohere:codec",
+                hosts=("api.cohere.ai",),
                 base_url="https://api.cohere.com/v2",
                 key="COHERE_API_KEY",
                 apis={"chat": r"/v[12]/chat$"},

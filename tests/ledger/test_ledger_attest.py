@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,21 @@ def test_more_than_a_hundred_are_counted(log: Log, process: Process) -> None:
         ("https://bedrock-runtime.us-east-1.example.com", "bedrock", ATTESTED),
         ("http://localhost:8080/v1", "ollama", ATTESTED),
         ("http://[", "openai", ATTESTED),
+        ("https://api\u3002openai\uff0ecom\uff61/v1", "openai", SENT),
+        ("https://res.openai.azure.com/openai/v1", "azure-openai", SENT),
+        ("https://res.cognitiveservices.azure.com", "azure-openai", SENT),
+        ("https://res.services.ai.azure.com/models", "azure-openai", SENT),
+        ("https://res.openai.azure.us", "azure-openai", SENT),
+        ("https://res.azure.com", "azure-openai", ATTESTED),
+        ("https://europe-west4-aiplatform.googleapis.com/v1", "vertex", SENT),
+        ("https://aiplatform.googleapis.com/v1", "vertex", SENT),
+        ("https://aiplatform.us-central1.rep.googleapis.com/v1", "vertex", SENT),
+        ("https://storage.googleapis.com/v1", "vertex", ATTESTED),
+        ("https://bedrock-mantle.us-east-1.api.aws/v1", "bedrock", SENT),
+        ("https://bedrock-runtime-fips.us-gov-west-1.amazonaws.com", "bedrock", SENT),
+        ("https://vpce-1.bedrock-runtime.us-east-1.vpce.amazonaws.com", "bedrock", SENT),
+        ("https://s3.us-east-1.amazonaws.com", "bedrock", ATTESTED),
+        ("https://api.together.xyz/v1", "together", SENT),
     ],
 )
 def test_a_providers_own_host_is_the_provider_whatever_dialect_is_spoken(
@@ -225,6 +241,43 @@ def test_a_process_that_fell_silent_before_is_told_as_a_limit(log: Log) -> None:
     live.release(remove=True)
 
 
+@pytest.mark.parametrize(
+    ("host", "policy", "code"),
+    [
+        (None, "", UNDECIDED),
+        ("worker-2", "spool", UNDECIDED),
+        ("worker-1", "fallback", UNDECIDED),
+        ("worker-1", "spool", ATTESTED),
+    ],
+)
+def test_a_process_whose_records_may_wait_on_its_host_hides_calls_until_another_one_began_there(
+    log: Log, process: Process, host: str | None, policy: str, code: int
+) -> None:
+    """That one forwards first what was left behind."""
+    log.process(second=2).configure(snapshot("spool"), second=2)
+    if host is not None:
+        following = log.process(3, second=4, host=host)
+        following.configure(snapshot(policy), second=4)
+        following.close(5)
+    found = looked(log, since=10)
+    assert found.exit_code == code
+    said = found.limits if code == ATTESTED else found.reasons
+    told = "1 processes did since then" if code == ATTESTED else "process 2 on worker-1 may ask without a record here"
+    assert any(told in each for each in said)
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_whether_a_process_is_gone_that_wrote_to_a_database_isnt_known(
+    log: Log, process: Process, closed: bool
+) -> None:
+    """It may have lost it, and go on without a record."""
+    other = log.process(second=2, store="postgresql")
+    other.configure(snapshot("continue"), second=2)
+    if closed:
+        other.close(3)
+    assert looked(log, since=10).exit_code == (ATTESTED if closed else UNDECIDED)
+
+
 def test_that_nobody_had_the_log_open_is_told(log: Log, process: Process) -> None:
     process.close(5)
     silent = "no process had this log open"
@@ -324,6 +377,14 @@ def test_a_call_during_which_a_clock_was_set_back_is_in_all_of_its_time(log: Log
 def test_an_orphan_whose_start_is_told_nowhere_is_none(log: Log, process: Process) -> None:
     process.tell(Kind.CALL_ORPHANED, 3, call_id="c9", refs={"started": "00" * 32})
     assert looked(log).exit_code == UNDECIDED, "verification finds it"
+
+
+def test_where_an_observed_call_went_that_has_no_end_isnt_known(log: Log) -> None:
+    """Its provider's name says how it spoke, and its address stands in its end."""
+    log.first.configure(json.dumps({"observed": True}).encode())
+    log.first.start("c1", 2, route=("openai-compatible",))
+    found = looked(log)
+    assert (found.exit_code, "1 calls have no end in the log" in found.reasons[0]) == (UNDECIDED, True)
 
 
 def test_an_observed_sdks_adapters_are_the_providers(log: Log) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
@@ -28,8 +29,9 @@ from failsoft.ledger.checkpoints.publishing import SECOND
 from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.location import InDatabase
 from failsoft.ledger.postgres.read import Database
+from failsoft.ledger.reading.attest import attest
 from failsoft.ledger.records import draft
-from failsoft.ledger.records.record import Built, Emitter
+from failsoft.ledger.records.record import Built, Emitter, timestamp
 from failsoft.ledger.spool import store as spooling_module
 from failsoft.ledger.spool.file import Spool, Spooling
 from failsoft.ledger.spool.store import SpoolingStore
@@ -650,6 +652,35 @@ class TestWhatElseIsDoneToALog:
         done = prune(acting, "9999-01-01T00:00:00.000000Z", person="u-7", why="over", retention=rules)
         assert (done.records, done.finished) == (2, True)
         whole(place)
+
+    def test_of_what_was_pruned_nothing_is_attested_though_older_records_came_later(
+        self, place: InDatabase, away: Away, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The record after what's gone was written before it, and waited on its host."""
+        monkeypatch.setattr(spooling_module, "RETRY_NS", 1 << 62)
+        host, other = ledger_in(place), ledger_in(InDatabase(place.address))
+        host.open()
+        away.cut = True
+        settled(call(host, "kept", context=CallContext(Case("KEEP", "letter")))[1])
+        away.cut = False
+        since = timestamp(time.time_ns())
+        other.open()
+        settled(call(other, "gone", context=CallContext(Case("OLD", "letter")))[1])
+        other.close()
+        after = timestamp(time.time_ns())
+        host._appender.store._not_before = 0  # type: ignore[attr-defined]
+        host.close()
+        following = ledger_in(place)
+        following.open()
+        following.close()
+        acting = Acting(InDatabase(place.address), SystemClock(), host="worker-2")
+        happened(acting, "OLD", event="closed", date="2001-01-01", person="u-7", why="w")
+        rules = Retention({"short": RetentionClass("closed", 10)}, default="short")
+        assert prune(acting, "9999-01-01T00:00:00.000000Z", person="u-7", why="over", retention=rules).records == 2
+        found = attest(place, "openai", since)
+        assert found.exit_code == 2
+        assert any("were pruned: choose a beginning after that" in each for each in found.reasons)
+        assert not any("were pruned" in each for each in attest(place, "openai", after).reasons)
 
     def test_what_waited_while_its_case_was_erased_is_told(self, place: InDatabase, away: Away) -> None:
         """It's forwarded afterwards: in clear, nothing else says that it should be gone."""

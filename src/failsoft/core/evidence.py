@@ -320,6 +320,7 @@ class RecordsPruned:
         person: who decided.
         why: their reason.
         approved_by: who else agreed, where that's asked for.
+        latest: the latest time that one of those claims that no earlier pruning took; None: not known.
     """
 
     first: int
@@ -329,6 +330,7 @@ class RecordsPruned:
     person: str
     why: str
     approved_by: str | None = None
+    latest: str | None = None
 
 
 @define(eq=False)

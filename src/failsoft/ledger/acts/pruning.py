@@ -284,6 +284,7 @@ class _Taken:
         records: how many records of calls.
         beyond: how many of them after what was pruned before.
         emitters: whose these are, with the lowest and highest of their numbers.
+        latest: the latest time that one of these claims.
         leaves: the SHA-256 over the leaves of all of them, those included that were pruned before.
         digests: what those that are still there commit to.
     """
@@ -291,20 +292,22 @@ class _Taken:
     records: int = 0
     beyond: int = 0
     emitters: dict[str, tuple[int, int]] = field(factory=dict[str, tuple[int, int]])
+    latest: str = ""
     leaves: Any = field(factory=sha256)
     digests: list[bytes] = field(factory=list[bytes])
     cases: set[str] = field(factory=set[str])
 
-    def of(self, emitter: str, number: int) -> None:
+    def of(self, emitter: str, number: int, ts: str) -> None:
         """The next record of a call, which nobody said was pruned."""
         self.beyond += 1
+        self.latest = max(self.latest, ts)
         low, high = self.emitters.get(emitter, (number, number))
         self.emitters[emitter] = (min(low, number), max(high, number))
 
     def said(self, last: int, person: str, why: str, approved_by: str | None) -> RecordsPruned:
         """What's put on record."""
         emitters = tuple(sorted((name, *numbers) for name, numbers in self.emitters.items()))
-        return RecordsPruned(1, last, emitters, self.leaves.hexdigest(), person, why, approved_by)
+        return RecordsPruned(1, last, emitters, self.leaves.hexdigest(), person, why, approved_by, self.latest)
 
 
 def _waits(fields: Fields, waited: bool) -> bool:
@@ -355,7 +358,7 @@ class _Log(Bodies):
             found.leaves.update(line.leaf)
             found.records += 1
             if line.index > told:
-                found.of(fields["emitter"], fields["eseq"])
+                found.of(fields["emitter"], fields["eseq"], fields["ts"])
             found.digests += [bytes.fromhex(each["digest"]) for each in fields.get("commitments", [])]
             if (case := case_of(fields)) is not None:
                 found.cases.add(case)

@@ -8,7 +8,9 @@ Rules:
 3. A start is durable before anybody is asked, unless the policy is ``continue``: then a declared gap, or a process that
    ended without a word, may hide a call.
 4. A call lies in the time if any moment between its start and its end does. Times are the records' own.
-5. Before its opening the log says nothing.
+5. Before its opening the log says nothing; nor does it of a time in which what was pruned may have been written.
+6. Records may be on their way under ``spool``: a process that didn't close the log may have asked, though it's gone from
+   the database, until another one of its host began, which forwards first what was left there.
 
 State kept: a line for each emitter, each configuration and each call that's open; the first hundred of what's found.
 """
@@ -43,6 +45,9 @@ KINDS = (
 END = "9"
 """Later than any time of a log's."""
 
+SPOOL = "spool"
+"""The policy under which records wait on their host."""
+
 _ASKS_ON_RECORD_ONLY = ("fallback", "refuse")
 _PLACES = 10  # of calls without an end that are named
 
@@ -75,6 +80,8 @@ class _Emitter:
     opened: str
     who: str
     last: str
+    host: str
+    in_file: bool
     digest: str = ""
     closed: bool = False
 
@@ -94,6 +101,8 @@ class Asked:
     until: str
     configurations: Configurations = field(init=False)
     begins: str = ""
+    pruned: str = ""
+    """The latest time of what's gone."""
     emitters: dict[str, _Emitter] = field(factory=dict[str, _Emitter])
     started: dict[str, tuple[int, str, str]] = field(factory=dict[str, tuple[int, str, str]])
     """Place and time of the start of each call that's open, and its configuration."""
@@ -138,7 +147,8 @@ class Asked:
                 fields = entry.fields
                 who = f"process {fields['pid']} on {fields['host']}"
                 name = fields["emitter"]
-                self.emitters[name] = _Emitter(name, entry.ts, who, entry.ts)
+                in_file = "sqlite" in fields.get("lib", {})
+                self.emitters[name] = _Emitter(name, entry.ts, who, entry.ts, fields["host"], in_file)
             case Kind.CALL_STARTED:
                 self.started[str(entry.call_id)] = entry.index, entry.ts, entry.fields["config_sha256"]
             case Kind.CALL_COMPLETED:
@@ -155,8 +165,7 @@ class Asked:
             emitter.digest = entry.fields["config_sha256"]
             self.configurations.get(emitter.digest)
         elif entry.kind == Kind.RECORD_PRUNED:
-            following = self.reader.record(entry.fields["last"] + 1)
-            self.begins = max(self.begins, following.ts or "")
+            self.pruned = max(self.pruned, entry.fields.get("latest", entry.ts))
         elif entry.ts >= self.since:
             if entry.kind == Kind.GAP_DECLARED:
                 self._gap(entry, emitter)
@@ -176,7 +185,10 @@ class Asked:
             )
 
     def _asks_on_record_only(self, emitter: _Emitter) -> bool:
-        return self.configurations.get(emitter.digest).policy in _ASKS_ON_RECORD_ONLY
+        return self._policy(emitter) in _ASKS_ON_RECORD_ONLY
+
+    def _policy(self, emitter: _Emitter) -> str:
+        return self.configurations.get(emitter.digest).policy
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
@@ -252,6 +264,8 @@ class Asked:
 
     def _leads_there(self, start: Fields) -> bool:
         configuration = self.configurations.get(start["config_sha256"])
+        if configuration.senders is None:  # of an SDK that's observed: where the call went stands in its end
+            return True
         senders = [configuration.sender(each) for each in start.get("route", [])]
         return any(self.subject.is_asked_by(each) or not each.is_known for each in senders)
 
@@ -261,12 +275,17 @@ class Asked:
         """No record follows."""
         if self.since < self.begins:
             self._against(f"the log begins at {self.begins}: what was asked before isn't in it")
+        if self.since <= self.pruned:
+            self._against(f"records of calls up to {self.pruned} were pruned: choose a beginning after that")
         for index, began, _ in self.started.values():
             if began < self.until:
                 self.under_way += 1
                 self._unended(index)
-        for emitter in self.emitters.values():
-            self._emitter(emitter)
+        followed: set[str] = set()
+        for emitter in reversed(self.emitters.values()):
+            self._emitter(emitter, followed=emitter.host in followed)
+            if self._policy(emitter) == SPOOL:
+                followed.add(emitter.host)
             there = emitter.last >= self.since or (not emitter.closed and self.reader.alive(emitter.name))
             self.wrote += emitter.opened < self.until and there
         if self.unended:
@@ -278,17 +297,21 @@ class Asked:
         for (adapter, word), count in sorted(self.unknown.items()):
             self._against(f"{count} attempts by the adapter {adapter}: {word}")
 
-    def _emitter(self, emitter: _Emitter) -> None:
-        """A process under ``continue`` that didn't say that it ended: it may have asked, and not come to record it."""
+    def _emitter(self, emitter: _Emitter, *, followed: bool) -> None:
+        """A process that didn't say that it ended: it may have asked, and not come to record it here."""
         if emitter.closed or emitter.last >= self.until or self._asks_on_record_only(emitter):
             return
-        if emitter.last < self.since and not self.reader.alive(emitter.name):
+        if emitter.last < self.since and not self.reader.alive(emitter.name) and self._is_gone(emitter, followed):
             self.silent += 1
             return
         self._against(
-            f"{emitter.who} may ask without a record (its policy isn't fallback or refuse), and hasn't closed the log; its "
-            f"last word is of {emitter.last}"
+            f"{emitter.who} may ask without a record here (its policy isn't fallback or refuse), and hasn't closed the log; "
+            f"its last word is of {emitter.last}"
         )
+
+    def _is_gone(self, emitter: _Emitter, followed: bool) -> bool:
+        """Can nothing come of a process any more that isn't at the log? It may have lost its database, and go on."""
+        return followed if self._policy(emitter) == SPOOL else emitter.in_file
 
 
 def _unknown(sender: Sender) -> str:

@@ -4,7 +4,7 @@ Rules:
 
 1. An adapter's provider is what the configuration snapshot says that its call names; the snapshot hashes to that name.
 2. An attempt's address counts too: a provider's own host, or one below it such as a region's, is that provider, whatever
-   dialect the adapter is told to speak.
+   dialect the adapter is told to speak. The call of an observed SDK says where it went at its end, and not before.
 3. A reply that says who answered behind a gateway is believed where it names the provider asked about: never as an alibi.
 4. A callable adapter is a function of the application's, and so is one that the snapshot doesn't name, since only functions
    become adapters in code: whom they ask isn't known. Nor is it where there's no snapshot.
@@ -31,6 +31,7 @@ UNKNOWN = ""
 
 _KEPT = 256  # configurations in memory: a hostile ledger must not grow it
 _PLACE = re.compile(r"\{[a-z_]+\}")
+_DOTS = re.compile("[\u3002\uff0e\uff61]")
 
 
 @frozen
@@ -127,9 +128,11 @@ class Subject:
         own = PROVIDERS.get(name.replace("_", "-"))
         if own is None:
             return cls(name)
-        place = place_of(_PLACE.sub("-any-", own.base_url or ""))
-        home = re.escape(place).replace(re.escape("-any-"), "[a-z0-9-]+")
-        return cls(own.name, re.compile(rf"(?:[a-z0-9-]+\.)*{home}(?::[0-9]+)?") if place else None)
+        base = place_of(_PLACE.sub("*", own.base_url or ""))
+        homes = [re.escape(each).replace(r"\*", "[a-z0-9-]*") for each in (base, *own.hosts) if each]
+        if not homes:
+            return cls(own.name)
+        return cls(own.name, re.compile(rf"(?:[a-z0-9-]+\.)*(?:{'|'.join(homes)})(?::[0-9]+)?"))
 
     def is_asked_by(self, sender: Sender) -> bool:
         """Does the configuration send this adapter's calls there?"""
@@ -151,10 +154,12 @@ def is_provider(name: str) -> bool:
 
 
 def place_of(url: str) -> str:
-    """Host and port of an address, lower-case; empty where it has none."""
+    """Host and port of an address, lower-case; empty where it has none. Its dots are those of RFC 3490, 3.1: a client takes
+    each for one.
+    """
     try:
         parts = urlsplit(url)
-        host, port = (parts.hostname or "").rstrip("."), parts.port
+        host, port = _DOTS.sub(".", parts.hostname or "").rstrip("."), parts.port
     except ValueError:
         return ""
     usual = {"https": 443, "http": 80}.get(parts.scheme)

@@ -65,6 +65,8 @@ def pruned(record: RecordsPruned) -> Draft:
         "why": words(record.why),
         **people(person=record.person, approved_by=record.approved_by),
     }
+    if record.latest is not None:
+        fields["latest"] = record.latest
     return Draft(Kind.RECORD_PRUNED, fields)
 
 
