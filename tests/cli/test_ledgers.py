@@ -342,6 +342,12 @@ class TestAttest:
         said = told(run("ledger", "attest", "odd.db", "--never", "provider=openai", *self.SINCE, code=2))
         assert "a record's parts aren't where failsoft writes them" in said
 
+    def test_a_time_that_is_turned_round_or_to_come_is_refused(self, ledger: str) -> None:
+        asked = ("ledger", "attest", ledger, "--never", "provider=openai")
+        said = told(run(*asked, "--since", "2026-11-24", "--until", "2026-11-22", code=64))
+        assert "isn't after the beginning" in said
+        assert "is still to come" in told(run(*asked, "--since", "2226-11-24", code=64))
+
     def test_counts_what_it_doesnt_name_and_says_what_failed(self, tmp_path: Path) -> None:
         log = Log(tmp_path / "many.db")
         log.first.configure()
@@ -376,9 +382,22 @@ class TestAffected:
         log = Log(tmp_path / "gap.db")
         log.first.tell(Kind.GAP_DECLARED, 5, count=7, reason="queue_full")
         log.close()
-        said = told(run("ledger", "affected", "gap.db", "--adapter", "gpt", *self.WHEN))
+        said = told(run("ledger", "affected", "gap.db", "--adapter", "gpt", *self.WHEN, code=2))
         assert "0 decisions by gpt" in said
-        assert "7 calls have records that were never written" in said
+        assert "some may be missing here: 7 calls have records that were never written" in said
+        for form in ("--csv", "--json"):
+            done = run("ledger", "affected", "gap.db", "--adapter", "gpt", *self.WHEN, form, code=2)
+            assert "7 calls have records that were never written" in done.stderr
+            assert "7 calls" not in done.stdout
+
+    def test_of_a_time_turned_round_or_an_adapter_that_is_none_nothing_is_listed(self, tmp_path: Path) -> None:
+        log = Log(tmp_path / "heard.db")
+        log.first.tell(Kind.CONFIG_ACTIVATED, 2, config_sha256="00" * 32, adapters=[{"name": "gpt"}])
+        log.close()
+        turned = ("--between", "2026-11-24", "2026-11-22")
+        assert "isn't after" in told(run("ledger", "affected", "heard.db", "--adapter", "gpt", *turned, code=64))
+        said = told(run("ledger", "affected", "heard.db", "--adapter", "gtp", *self.WHEN, code=1))
+        assert "no adapter named 'gtp' was ever configured here" in said
 
     def test_a_swapped_payload_is_a_sentence(self, ledger: str) -> None:
         connection = sqlite3.connect(ledger, isolation_level=None)

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.logs import JSON, Log, Process, at, attempt, by
+from tests.logs import JSON, Log, Process, at, attempt, by, snapshot
 
 from failsoft.core import evidence
+from failsoft.core.evidence import RecordsPruned
 from failsoft.ledger.read import Reader, read
-from failsoft.ledger.reading.affected import COLUMNS, Decision, affected, undeclared
+from failsoft.ledger.reading.affected import COLUMNS, Decision, affected
 from failsoft.ledger.reading.query import FIELDS, Query, find, row_of
+from failsoft.ledger.reading.unlisted import is_heard_of, unlisted
 from failsoft.ledger.records import draft
 from failsoft.ledger.records.record import Draft
 from failsoft.ledger.records.schema import Kind
@@ -281,8 +283,62 @@ def test_an_answer_that_isnt_kept_says_so(log: Log) -> None:
     assert (found[0].row()["kept"], found[0].row()["answer"], found[1].reviewed_by) == (False, "", "")
 
 
-def test_calls_that_were_declared_lost_are_counted(log: Log) -> None:
-    log.first.say(draft.gap_declared("queue_full", 3), 5)
-    log.first.say(draft.gap_declared("malformed", 4), 6)
+class TestWhatAListMayLack:
+    def told(self, log: Log, since: float, until: float) -> list[str]:
+        with read(log.close()) as reader:
+            return unlisted(reader, at(since), at(until))
+
+    @pytest.mark.parametrize(("since", "count"), [(5, 7), (6, 4), (7, None)])
+    def test_calls_that_were_declared_lost(self, log: Log, since: float, count: int | None) -> None:
+        log.first.configure()
+        log.first.say(draft.gap_declared("queue_full", 3), 5)
+        log.first.say(draft.gap_declared("malformed", 4), 6)
+        said = (
+            [] if count is None else [f"{count} calls have records that were never written (declared gaps since then)"]
+        )
+        assert self.told(log, since, 99) == said
+
+    @pytest.mark.parametrize(("since", "lacks"), [(3, True), (4, True), (5, False)])
+    def test_what_was_pruned(self, log: Log, since: float, lacks: bool) -> None:
+        log.first.configure()
+        pruned = RecordsPruned(1, 2, (("ab" * 16, 0, 1),), "00" * 32, "u-7", "over", None, at(4))
+        log.first.say(draft.draft_of(pruned, lambda _: None), 9)
+        assert bool(self.told(log, since, 10)) is lacks
+
+    def test_of_an_older_pruning_its_own_time_counts(self, log: Log) -> None:
+        log.first.configure()
+        log.first.say(
+            draft.draft_of(RecordsPruned(1, 2, (("ab" * 16, 0, 1),), "00" * 32, "u-7", "over"), lambda _: None), 9
+        )
+        assert (bool(self.told(log, 9, 20)), self.told(log, 9.5, 20)) == (True, [])
+
+    @pytest.mark.parametrize(("until", "lacks"), [(4, False), (9, True)])
+    def test_what_waits_on_a_host(self, log: Log, until: float, lacks: bool) -> None:
+        """What it forwarded is there, up to its newest record."""
+        log.first.configure()
+        log.process(second=1).configure(snapshot("spool"), second=2)
+        other = log.process(3, second=2)
+        other.configure(snapshot("spool"), second=2)
+        other.call("c1", 5)
+        log.process(4, second=2).configure(snapshot("spool"), second=3)
+        found = self.told(log, 0, until)
+        assert any(each.startswith("process 3 on worker-1 may ask without a record here") for each in found) is lacks
+        assert any(each.startswith("process 4") for each in found)
+
+    def test_nothing_where_all_is_there(self, log: Log) -> None:
+        log.first.configure()
+        log.first.call("c1", 2)
+        assert self.told(log, -99, 99) == []
+
+
+def test_an_adapter_is_heard_of_if_it_was_configured(log: Log) -> None:
     with read(log.close()) as reader:
-        assert [undeclared(reader, at(second)) for second in (5, 6, 7)] == [7, 4, 0]
+        assert is_heard_of(reader, "gpt")  # nothing was configured on record
+    log = Log(log.path.with_name("y.db"))
+    log.first.tell(Kind.CONFIG_ACTIVATED, 2, config_sha256="00" * 32, adapters=[{"name": "gpt"}])
+    with read(log.close()) as reader:
+        assert (is_heard_of(reader, "gpt"), is_heard_of(reader, "gtp")) == (True, False)
+    log = Log(log.path.with_name("z.db"))
+    log.first.configure(b'{"observed":true}')
+    with read(log.close()) as reader:
+        assert is_heard_of(reader, "openai")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any
 
 import attrs
@@ -14,9 +15,12 @@ from failsoft.cli.pinned import Pin
 from failsoft.cli.place import Ledger
 from failsoft.cli.records import Csv, Served, one_form
 from failsoft.cli.sheet import print_csv
-from failsoft.cli.telling import CODES, Commands, explained, print_json, print_line, reading
-from failsoft.ledger.reading.affected import COLUMNS, Decision, affected, undeclared
+from failsoft.cli.telling import Commands, explained, print_error, print_json, print_line, reading
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger.reading.affected import COLUMNS, Decision, affected
 from failsoft.ledger.reading.attest import ATTESTED, SENT, UNDECIDED, Attestation, attest
+from failsoft.ledger.reading.unlisted import is_heard_of, unlisted
+from failsoft.ledger.records.record import timestamp
 
 group = typer.Typer(
     cls=Commands, no_args_is_help=True, rich_markup_mode=None, help="What a ledger tells of a case, and what it proves."
@@ -57,6 +61,9 @@ def attest_command(
 
     The ledger is verified on the way. Times are the records' own, by the clock of who wrote them, in UTC.
     """
+    _in_order(since, until, "--until")
+    if since > timestamp(time.time_ns()):
+        raise typer.BadParameter(f"{since} is still to come", param_hint="--since")
     with explained(as_json, code=UNDECIDED):
         pinned = [each for path in checkpoint or [] for each in checkpoints_in(path)]
         found = attest(ledger, never, since, until, pins=pin or [], keys=key or [], checkpoints=pinned)
@@ -100,7 +107,8 @@ def _told(found: Attestation) -> list[str]:
 @group.command(
     name="affected",
     epilog="Example: failsoft ledger affected failsoft.db --adapter gpt --between 2026-11-01 2026-11-07 --csv\n\n"
-    f"{CODES}",
+    "Exit code: 0 all are listed; 1 it can't be told, and why; 2 some may be missing, and why; 64 the command line is "
+    "wrong.",
 )
 def affected_command(
     ledger: Ledger,
@@ -119,24 +127,33 @@ def affected_command(
     """
     one_form(as_json=as_json, as_csv=as_csv)
     since, until = beginning(between[0]), ending(between[1])
+    _in_order(since, until, "--between")
     with reading(ledger, as_json) as reader:
+        if not is_heard_of(reader, adapter):
+            raise LedgerInvalid(f"{ledger}: no adapter named {adapter!r:.80} was ever configured here")
         found = affected(reader, adapter, since, until, served)
         if as_csv:
             print_csv(COLUMNS, (each.row() for each in found))
-            return
-        if as_json:
+        elif as_json:
             for each in found:
                 print_json(each.row())
-            return
-        count = 0
-        for each in found:
-            count += 1
-            print_line(_line(each))
-        print_line(f"{count} decisions by {adapter} from {since} until {until}")
-        if lost := undeclared(reader, since):
-            print_line(
-                f"{lost} calls have records that were never written (declared gaps since then): they may be missing here"
-            )
+        else:
+            count = 0
+            for each in found:
+                count += 1
+                print_line(_line(each))
+            print_line(f"{count} decisions by {adapter} from {since} until {until}")
+        lacking = unlisted(reader, since, until)
+    for why in lacking:
+        tell = print_error if as_csv or as_json else print_line
+        tell(f"some may be missing here: {why}")
+    if lacking:
+        raise typer.Exit(UNDECIDED)
+
+
+def _in_order(since: str, until: str | None, option: str) -> None:
+    if until is not None and until <= since:
+        raise typer.BadParameter(f"the end, {until}, isn't after the beginning, {since}", param_hint=option)
 
 
 def _line(decision: Decision) -> str:

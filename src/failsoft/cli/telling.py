@@ -117,6 +117,11 @@ def print_line(text: str) -> None:
     out.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
 
+def print_error(text: str) -> None:
+    """The same beside what's printed for programs."""
+    err.print(printable(text), highlight=False, markup=False, soft_wrap=True)
+
+
 def print_json(value: object) -> None:
     """For programs: one document, on one line unless people look at it."""
     from pydantic_core import to_jsonable_python

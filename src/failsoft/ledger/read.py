@@ -292,6 +292,12 @@ class Reader:
         """
         return merkle.consistency_proof(self._range_hash, old, self.size if size is None else size)
 
+    def last_time(self, emitter: str) -> str:
+        """The time of the newest record of an emitter; empty where that was pruned, or there's none."""
+        query = "SELECT ts FROM ledger_record WHERE emitter = ? ORDER BY eseq DESC LIMIT 1"
+        row = self._one(query, (emitter,))
+        return "" if row is None or row[0] is None else str(row[0])
+
     def _range_hash(self, first: int, end: int) -> bytes:
         with _explained(self.location):
             return stored_range(self._source, first, end)

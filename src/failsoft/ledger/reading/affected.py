@@ -96,11 +96,6 @@ def affected(reader: Reader, adapter: str, since: str, until: str, served: str |
             yield _decision(reader, final, said, attempt)
 
 
-def undeclared(reader: Reader, since: str) -> int:
-    """Calls whose records were declared lost from then on: they may belong to that time, and are in no list."""
-    return sum(each.fields["count"] for each in reader.records(Kind.GAP_DECLARED, since=since))
-
-
 def _final(reader: Reader, ended: Entry, fields: Fields) -> Found:
     """What the caller really got."""
     for amended in reader.records(Kind.CALL_AMENDED, call_id=fields["call_id"], last=1):
