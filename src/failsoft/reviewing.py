@@ -183,7 +183,7 @@ def _unanswered(reader: Reader, call_id: str, answer: Answer | None) -> str:
     if answer is not None:
         return f"call {call_id} ended without an answer ({answer.outcome}): there's nothing to review"
     if not kinds:
-        return f"there's no call {call_id} in {reader.location}: is it this application's ledger?"
+        return f"there's no call {call_id} in {reader.location}: is it this application's ledger, and wasn't it pruned?"
     if Kind.CALL_ORPHANED in kinds:
         return f"call {call_id} has no answer: its process ended in the middle of it"
     return f"call {call_id} is still open, or its end isn't on record: there's no answer to review yet"

@@ -20,6 +20,10 @@ from failsoft import Audit, Capability, Isolation, Required
 from failsoft.cli import replaying
 from failsoft.cli.app import app
 from failsoft.context import Case
+from failsoft.io.clock import SystemClock
+from failsoft.ledger.acts.erasure import Acting
+from failsoft.ledger.acts.pruning import prune
+from failsoft.ledger.acts.retention import Retention
 from failsoft.ledger.read import read
 from failsoft.testing import FaultServer, ScriptedProvider, chat_answer, faults
 from tests.commands import CliRunner
@@ -139,6 +143,18 @@ class TestReplaying:
         said = told(run("x.db", "--call", call_id))
         assert "note: attempt 1 (gpt) brought no reply: connect_refused" in said
         assert "the fallback says" not in said
+
+    def test_a_window_of_which_records_are_missing_isnt_the_same(self) -> None:
+        calls(chat_answer({"stars": 3}), chat_answer({"stars": 4}))
+        with read("x.db") as reader:
+            first, second = (each.ts or "" for each in reader.records("call.started"))
+        acting = Acting("x.db", SystemClock())
+        done = prune(acting, second, why="over", person="u-7", retention=Retention(), caseless=True)
+        assert (done.records, done.finished) == (2, True)
+        said = told(run("x.db", "--since", first, code=2))
+        assert "1 calls: 1 same" in said
+        assert "some may be missing here: records of calls up to" in said
+        run("x.db", "--since", second)
 
     def test_a_window_shows_what_isnt_the_same(self) -> None:
         calls(chat_answer({"stars": 3}), chat_answer({"stars": 9}))

@@ -16,12 +16,14 @@ from pydantic import ValidationError
 from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of
 from failsoft.cli.moments import HOW, beginning, ending
 from failsoft.cli.place import Ledger
-from failsoft.cli.telling import err, explained, give_up, looking_into, print_json, print_line
+from failsoft.cli.telling import err, explained, give_up, looking_into, print_error, print_json, print_line
 from failsoft.context import Actor, Case, context
 from failsoft.errors import FailsoftError
 from failsoft.isolation import Isolation
 from failsoft.ledger.location import Location
 from failsoft.ledger.read import Reader
+from failsoft.ledger.reading.asked import END
+from failsoft.ledger.reading.unlisted import unlisted
 from failsoft.ledger.verify import printable
 from failsoft.replay.agreement import Agreement, Compared, Given, Question, Tally, Unasked, put, question
 from failsoft.replay.comparing import kept_of
@@ -98,6 +100,10 @@ class _Window:
     until: str | None
     capability: str | None
 
+    def lacking(self, reader: Reader) -> list[str]:
+        """Why calls of that time may be missing among them."""
+        return [] if self.since is None else unlisted(reader, self.since, self.until or END)
+
     def calls(self, reader: Reader) -> Iterator[str | int]:
         """Their identifiers; of a record that names none by its index, its place in the log."""
         if self.call is not None:
@@ -126,12 +132,15 @@ def _replay(isolation: Isolation, window: _Window, *, as_json: bool) -> NoReturn
                 _tell(found, whole=True)
             else:
                 _tell(found, whole=False)
+        lacking = window.lacking(reader)
+    for why in lacking:
+        print_error(f"some may be missing here: {why}")
     if not as_json:
         print_line(
             f"{results.total()} calls: {_counted(results)}; {steps.total()} steps: {_counted(steps)}; nobody was asked: "
             "what a model said is evidenced, not reproduced"
         )
-    raise typer.Exit(EXIT[worst(results)])
+    raise typer.Exit(EXIT[worst(results)] or (EXIT[Result.NOT_REPLAYABLE] if lacking else 0))
 
 
 def _nameless(index: int) -> Replayed:
