@@ -485,7 +485,9 @@ def test_a_damaged_ledger_is_a_sentence_in_every_command(
 
 def test_what_somebody_wrote_steers_no_terminal(folder: Path) -> None:
     run("call", "rate-item", '{"description": "nut"}')
-    run("block", "adapter:old", "--why", "down\n\x1b[31mall is well")
+    told = run("block", "adapter:old", "--why", "down\n\x1b[31mall is well").stdout
+    assert "down\\u000a\\u001b[31mall is well" in told
+    assert "\x1b" not in told
     for command in (("log", "failsoft.db"), ("status",)):
         stdout = run(*command).stdout
         assert "\x1b" not in stdout

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -173,6 +176,19 @@ def test_a_rotation_whose_new_key_was_never_written_makes_another(folder: Path, 
     done = run("keys", "rotate", "--why", "yearly")
     assert (done.exit_code, key in done.output) == (0, False), done.output
     assert not Path("ledger.key.new").exists()
+
+
+def test_a_rotation_on_a_full_disk_names_the_file(folder: Path, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write()
+    run("keys", "new", "ledger.key.new", "--name", "example.com/log")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        said = rotate(code=1).stderr
+    assert re.search(r"No space left on device: '.*ledger\.key\.state'", said)
+    rotate()
 
 
 def test_what_cannot_be_rotated_is_told(folder: Path, key: str) -> None:

@@ -277,6 +277,25 @@ class TestCsv:
     def test_leaves_everything_else(self, value: Any, cell: str) -> None:
         assert harmless(value) == cell
 
+    @pytest.mark.parametrize(
+        ("value", "cell"),
+        [
+            ("a;=1+1;b", "a;'=1+1;b"),
+            (";-1;;@x", ";'-1;;'@x"),
+            ("a; +1", "a;' +1"),
+            ('a;"=1"', 'a;\'"=1"'),
+            ("a;＝1", "a;'＝1"),
+            ("a;\t=1", "a;\\u0009=1"),
+            ("a;'=1", "a;'=1"),
+            ("a;\xa0=1", "a;\\u00a0=1"),
+            ("a; b; c=1;", "a; b; c=1;"),
+        ],
+    )
+    def test_neutralises_it_after_a_semicolon_too(self, value: str, cell: str) -> None:
+        assert harmless(value) == cell
+        (read,) = csv.reader([f'"1","{cell.replace(chr(34), 2 * chr(34))}"'], delimiter=";")
+        assert not any(each.lstrip().startswith(("=", "+", "-", "@", "＝")) for each in read)
+
     def test_whose_reader_has_gone_changes_no_exit_code(self, ledger: str) -> None:
         reading, writing = os.pipe()
         os.close(reading)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -284,6 +285,17 @@ def test_nothing_is_signed_where_the_state_cannot_be_written(path: Path) -> None
     ledger.close()
     assert stored(path) == []
     assert [name for name, _ in events] == ["checkpoint.failed"]  # told once, not at each try
+
+
+def test_a_full_disk_under_the_signers_state_is_told_with_its_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("failsoft.ledger.checkpoints.signer.os.fsync", full)
+    signer = Signer(KEY, path.parent / "signer.state")
+    with pytest.raises(OSError, match=r"No space left on device: .*signer\.state'") as told:
+        signer._remember("x")
+    assert told.value.errno == errno.ENOSPC
 
 
 def test_a_tree_that_does_not_extend_what_was_signed_gets_no_checkpoint(path: Path) -> None:

@@ -25,11 +25,13 @@ from tests.replay.shop import (
     tampering,
 )
 
+from failsoft.core.contract import Contract
 from failsoft.ledger.format import canonical
 from failsoft.ledger.format.merkle import leaf_hash
 from failsoft.ledger.read import read
 from failsoft.ledger.records.record import Draft
 from failsoft.ledger.records.schema import Kind
+from failsoft.replay import configured, judging
 from failsoft.replay.recorded import Damaged, recorded
 from failsoft.replay.replay import Replay
 from failsoft.testing import chat_answer, faults
@@ -585,3 +587,68 @@ def test_the_users_own_code_may_raise_anything(place: Path) -> None:
     found = replayed(place, call_id, broken)
     assert [each.step for each in found.steps if each.result is DIFFERS] == ["prompt", "accept"]
     assert found.notes == ("the fallback fails today (Worse)",)
+
+
+class TestCodeThatLeaves:
+    """`SystemExit` in a capability's or a codec's own code: a step's result, and no silent end with 0."""
+
+    @staticmethod
+    def leaves(*arguments: Any, **named: Any) -> Any:
+        raise SystemExit(0)
+
+    def test_a_capability(self, place: Path) -> None:
+        call_id = asked(place).call_id
+        own = {"name": "rate-item", "accept": self.leaves, "fallback": self.leaves, "prompt": self.leaves}
+        found = replayed(place, call_id, type("RateItem", (RateItem,), own))
+        said = {each.step: each.reason for each in found.steps if each.result is DIFFERS}
+        assert said == {
+            "prompt": "prompt() raises SystemExit today",
+            "accept": "accept() raises SystemExit today",
+        }
+        assert found.notes == ("the fallback fails today (SystemExit)",)
+
+    def test_a_fallback_that_answered(self, place: Path) -> None:
+        call_id = asked(place, chat_answer({"stars": 9})).call_id
+        found = replayed(place, call_id, type("RateItem", (RateItem,), {"name": "rate-item", "fallback": self.leaves}))
+        assert step(found, "fallback").reason.startswith("the fallback fails today (SystemExit)")
+
+    def test_words_of_an_exception(self, place: Path) -> None:
+        class Worse(ValueError):
+            __str__ = __repr__ = self.leaves
+
+        def accept(self: Any, request: Any, response: Any) -> None:
+            raise Worse
+
+        call_id = asked(place).call_id
+        found = replayed(place, call_id, type("RateItem", (RateItem,), {"name": "rate-item", "accept": accept}))
+        assert step(found, "accept").result is DIFFERS
+
+    @pytest.mark.parametrize(
+        ("name", "place_of", "problem"),
+        [
+            ("parse_request", "request", "the recorded request doesn't fit today's request type (SystemExit)"),
+            ("read_answer", "schema", "the response type raises SystemExit today"),
+            ("dump_response", "schema", "the response type raises SystemExit today"),
+        ],
+    )
+    def test_a_type(self, name: str, place_of: str, problem: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        call_id = asked(place).call_id
+        monkeypatch.setattr(Contract, name, self.leaves)
+        assert step(replayed(place, call_id), place_of).reason == problem
+
+    def test_a_codec(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        call_id = asked(place).call_id
+        with monkeypatch.context() as patch:
+            patch.setattr(judging, "judge", self.leaves)
+            assert step(replayed(place, call_id), "decode").reason.startswith('fault: none then, "bug" now')
+        monkeypatch.setattr(configured, "codec_of", self.leaves)
+        found = step(replayed(place, call_id), "decode")
+        assert (found.result, found.reason) == (NOT, "no reader can be made for its adapter (SystemExit)")
+
+    def test_whoever_presses_ctrl_c_is_heard(self, place: Path) -> None:
+        def accept(self: Any, request: Any, response: Any) -> None:
+            raise KeyboardInterrupt
+
+        call_id = asked(place).call_id
+        with pytest.raises(KeyboardInterrupt):
+            replayed(place, call_id, type("RateItem", (RateItem,), {"name": "rate-item", "accept": accept}))

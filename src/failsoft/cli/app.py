@@ -12,13 +12,13 @@ from typing import Annotated, Any
 
 import typer
 from rich.live import Live
-from rich.markup import escape
 
 from failsoft.cli import adapters, bundles, evidence, keys, ledgers, locking
 from failsoft.cli import demo as demonstration
 from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of, known, recording
 from failsoft.cli.clauses import add_clauses
 from failsoft.cli.keeping import add_keeping
+from failsoft.cli.output import told_or
 from failsoft.cli.pins import add_pins
 from failsoft.cli.place import Ledger
 from failsoft.cli.records import add_records
@@ -53,8 +53,8 @@ app = typer.Typer(
 app.add_typer(adapters.group, name="adapter")
 app.add_typer(keys.group, name="keys")
 app.add_typer(ledgers.group, name="ledger")
-app.command(epilog=evidence.EPILOG)(evidence.verify)
-ledgers.group.command(epilog=evidence.MONITOR_EPILOG)(evidence.monitor)
+app.command(cls=told_or(3), epilog=evidence.EPILOG)(evidence.verify)
+ledgers.group.command(cls=told_or(3), epilog=evidence.MONITOR_EPILOG)(evidence.monitor)
 ledgers.group.command(epilog=bundles.EPILOG)(bundles.bundle)
 ledgers.group.command(epilog=bundles.EXTENSION_EPILOG)(bundles.extension)
 ledgers.group.command(epilog=locking.APPROVE)(locking.approve)
@@ -109,26 +109,18 @@ def check(config: Config = CONFIG, app_path: App = "", as_json: Json = False) ->
             }
         )
         return
-    out.print(f"OK: {len(health.capabilities)} capabilities, {len(health.adapters)} adapters", highlight=False)
+    print_line(f"OK: {len(health.capabilities)} capabilities, {len(health.adapters)} adapters")
     for name in health.capabilities:
-        out.print(f"  {name}: {' → '.join([*isolation.route_of(name), 'fallback'])}", highlight=False)
+        print_line(f"  {name}: {' → '.join([*isolation.route_of(name), 'fallback'])}")
     for name, pin in isolation.pins.items():
         expected = pin.served_pattern or ", ".join(pin.served)
         expectation = "its pin is unchecked" if name in unchecked else f"expects {expected}"
         last = f"; last served: {served_as(served[name])}" if name in served else ""
-        out.print(
-            f"  {name} asks for {pin.model} ({classes[name]}), {expectation}{last}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        print_line(f"  {name} asks for {pin.model} ({classes[name]}), {expectation}{last}")
     for name in unchecked:
-        out.print(
+        print_line(
             f"note: adapters.{name}: nothing says which model answered, so any is taken for the pinned one; name a function "
-            "that reads it from the result: served_by (in code: served)",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
+            "that reads it from the result: served_by (in code: served)"
         )
 
 
@@ -156,16 +148,11 @@ def call(
         return
     print_json(outcome.value)
     who = f"AI ({outcome.source.name})" if outcome.by_ai else f"the fallback ({outcome.source.name})"
-    out.print(
-        f"answered by {who}; record {outcome.record}; call {outcome.call_id}",
-        highlight=False,
-        style="dim",
-        soft_wrap=True,
-    )
+    print_line(f"answered by {who}; record {outcome.record}; call {outcome.call_id}", "dim")
     if outcome.review is not None:
-        out.print("  it waits for a person: failsoft review", highlight=False, style="dim")
+        print_line("  it waits for a person: failsoft review", "dim")
     for each in outcome.passed_over:
-        out.print(f"  passed over {escape(str(each))}", highlight=False, style="dim", soft_wrap=True)
+        print_line(f"  passed over {each}", "dim")
 
 
 @app.command(epilog=f"Example: failsoft status --watch\n\n{CODES}")
@@ -234,13 +221,9 @@ def _tell_status(isolation: Isolation, as_json: bool) -> None:
     for subject, block in blocks.items():
         print_line(f"{subject} is {block}")
     if not blocks:
-        out.print("nothing is blocked", highlight=False)
-    out.print(sharing_told(sharing), highlight=False, soft_wrap=True)
-    out.print(
-        "Changes are those that running processes recorded; how their breakers stand now only they know.",
-        style="dim",
-        soft_wrap=True,
-    )
+        print_line("nothing is blocked")
+    print_line(sharing_told(sharing))
+    print_line("Changes are those that running processes recorded; how their breakers stand now only they know.", "dim")
 
 
 def _looks(every: float) -> Iterator[datetime]:
@@ -266,10 +249,10 @@ def block(
     with explained(False), recording(isolation_of(config, app_path)) as isolation:
         made = isolation.block(subject, why=why, actor=actor, lasting=lasting)
         kept, sharing = isolation.block_path, isolation.sharing
-    out.print(f"{subject} {escape(str(made))}", highlight=False, soft_wrap=True)
-    out.print(f"kept in {escape(str(kept))}: every process that reads this file obeys", highlight=False, soft_wrap=True)
+    print_line(f"{subject} {made}")
+    print_line(f"kept in {kept}: every process that reads this file obeys")
     if sharing.store == "postgresql":
-        out.print(sharing_told(sharing), highlight=False, soft_wrap=True)
+        print_line(sharing_told(sharing))
 
 
 @app.command(epilog=f'Example: failsoft unblock adapter:gpt --why "the vendor fixed it"\n\n{CODES}')
@@ -284,7 +267,7 @@ def unblock(
     with explained(False), recording(isolation_of(config, app_path)) as isolation:
         ended = isolation.unblock(subject, why=why, actor=actor)
     said = "is unblocked" if ended else "wasn't blocked; every process tries it again all the same"
-    out.print(f"{subject} {said}", highlight=False, soft_wrap=True)
+    print_line(f"{subject} {said}")
 
 
 @app.command(epilog=f"Example: failsoft show failsoft.db 17   (or a call's identifier)\n\n{CODES}")

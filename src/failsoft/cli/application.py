@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.markup import escape
 
-from failsoft.cli.telling import err
+from failsoft.cli.telling import warn
 from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.importing import import_object
 from failsoft.isolation import Isolation
@@ -54,7 +53,7 @@ def recording(isolation: Isolation) -> Iterator[Isolation]:
     try:
         isolation.__enter__()
     except LedgerInvalid as error:
-        err.print(f"not recorded: {escape(str(error))}", highlight=False)
+        warn(f"not recorded: {error}")
         yield isolation
         return
     try:

@@ -25,7 +25,7 @@ import failsoft
 from failsoft.cli.telling import PROBLEM, USAGE
 from failsoft.errors import ConfigurationError
 from failsoft.isolation import Isolation
-from failsoft.ledger.verify import verify
+from failsoft.ledger.verify import printable, verify
 from failsoft.outcome import Outcome
 
 ALIAS = "SmolLM2-135M-Instruct-Q4_1"
@@ -47,14 +47,14 @@ def run(out: Console, items: Path | None, most: int) -> int:
         server_process = importlib.import_module("procurement.server_process")
         rows = _rows(items or examples / "procurement" / "items.csv", most)
     except (OSError, ValueError, ConfigurationError) as error:
-        out.print(str(error), style="red", markup=False)
+        out.print(printable(str(error)), style="red", markup=False)
         return USAGE
     folder = Path(tempfile.mkdtemp(prefix="failsoft-demo-"))
     server = server_process.ModelServer(ALIAS)
     try:
         return Story(out, folder, server, rows).tell()
     except server_process.ServerFailed as error:
-        out.print(f"the model server: {error}", style="red", markup=False)
+        out.print(printable(f"the model server: {error}"), style="red", markup=False)
         return 3
     except KeyboardInterrupt:
         out.print("\nstopped; the model server with it", style="yellow")
@@ -109,7 +109,7 @@ class Story:
             self._swap(OTHER)
             refused = ask("swapped")
             acts.append(all(each.degraded for each in refused))
-            self.out.print(f"   {refused[0].passed_over[-1].detail}", style="red", markup=False)
+            self.out.print(printable(f"   {refused[0].passed_over[-1].detail}"), style="red", markup=False)
 
             self._say("5", "The same other model under the unchanged alias: no pin can see that")
             self._swap(ALIAS)
@@ -220,7 +220,7 @@ class Story:
         self.out.print(f"   one byte of record {index} is changed in a copy:", highlight=False)
         changed = verify(copy)
         for problem in changed.problems[:2]:
-            self.out.print(f"   {problem}", style="red", markup=False, highlight=False)
+            self.out.print(printable(f"   {problem}"), style="red", markup=False, highlight=False)
         return [whole.exit_code == 0, changed.exit_code == 1]
 
     def _configuration(self, ledger: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 from failsoft.cli.application import Json
 from failsoft.cli.pinned import Pin
 from failsoft.cli.place import Ledger
-from failsoft.cli.telling import explained, give_up, out, print_json, print_line
+from failsoft.cli.telling import explained, give_up, print_json, print_line
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.bundles import verify_bundle
 from failsoft.ledger.checkpoints.anchors import notes_in
@@ -24,13 +24,13 @@ from failsoft.ledger.verify import verify as verify_ledger
 EPILOG = (
     "Example: failsoft verify failsoft.db --key 'example.com/log+c2d88293+AQOh…' --checkpoint anchors.txt\n\n"
     "Exit code: 0 whole, and each key, pin and checkpoint was of use; 1 tampered with, and where; 2 incomplete, or not "
-    "covered by what you gave; 3 not a usable ledger; 64 the command line is wrong."
+    "covered by what you gave; 3 not a usable ledger, or no output to say it; 64 the command line is wrong."
 )
 
 MONITOR_EPILOG = (
     "Example: failsoft ledger monitor seen.txt failsoft.db --key 'example.com/log+c2d88293+AQOh…'\n\n"
     "Exit code: 0 consistent with what was seen before; 1 forked or rolled back; 2 there's nothing to compare, or not "
-    "signed by your key; 3 ledger or state can't be used; 64 the command line is wrong."
+    "signed by your key; 3 ledger, state or output can't be used; 64 the command line is wrong."
 )
 
 _MAX_CHECKPOINTS = 1 << 24
@@ -103,7 +103,7 @@ def verify(
         print_json({**attrs.asdict(found, recurse=True), "kinds": dict(found.kinds)})
     else:
         for line in found.summary():
-            out.print(line, highlight=False, soft_wrap=True, markup=False)
+            print_line(line)
     raise typer.Exit(found.exit_code)
 
 

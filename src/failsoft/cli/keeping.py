@@ -14,7 +14,7 @@ import typer
 from failsoft.cli.application import CONFIG, Config, Json
 from failsoft.cli.moments import ending
 from failsoft.cli.place import Ledger, located
-from failsoft.cli.telling import CODES, err, explained, print_json, print_line
+from failsoft.cli.telling import CODES, err, explained, print_json, print_line, warn
 from failsoft.errors import ConfigurationError
 from failsoft.io.clock import SystemClock
 from failsoft.keeping import acting_on
@@ -23,7 +23,6 @@ from failsoft.ledger.acts.erasure import Acting, erase, happened, hold
 from failsoft.ledger.acts.pruning import prune
 from failsoft.ledger.location import InDatabase
 from failsoft.ledger.store import DatabaseFailed
-from failsoft.ledger.verify import printable
 
 Case = Annotated[str, typer.Option(help="The case's identifier.")]
 Owner = Annotated[
@@ -48,7 +47,7 @@ def _date(text: str) -> str:
 
 
 def _warned(reason: str) -> None:
-    err.print(printable(reason), highlight=False, markup=False, soft_wrap=True)
+    warn(reason)
 
 
 def acting_for(config: Path) -> Acting:

@@ -11,11 +11,12 @@ import typer
 from failsoft.cli.application import Json
 from failsoft.cli.evidence import Checkpoints, Keys, checkpoints_in
 from failsoft.cli.moments import HOW, beginning, ending
+from failsoft.cli.output import told_or
 from failsoft.cli.pinned import Pin
 from failsoft.cli.place import Ledger
 from failsoft.cli.records import Csv, Served, one_form
 from failsoft.cli.sheet import print_csv
-from failsoft.cli.telling import Commands, explained, print_error, print_json, print_line, reading
+from failsoft.cli.telling import Commands, explained, print_json, print_line, reading, warn
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.reading.affected import COLUMNS, Decision, affected
 from failsoft.ledger.reading.attest import ATTESTED, SENT, UNDECIDED, Attestation, attest
@@ -36,6 +37,7 @@ def _provider(text: str) -> str:
 
 @group.command(
     name="attest",
+    cls=told_or(UNDECIDED),
     epilog="Example: failsoft ledger attest failsoft.db --never provider=openai --since 2026-11-01\n\n"
     "Exit code: 0 attested: no call was sent there; 1 some were, and which; 2 it can't be attested, and why; "
     "64 the command line is wrong.",
@@ -145,7 +147,7 @@ def affected_command(
             print_line(f"{count} decisions by {adapter} from {since} until {until}")
         lacking = unlisted(reader, since, until)
     for why in lacking:
-        tell = print_error if as_csv or as_json else print_line
+        tell = warn if as_csv or as_json else print_line
         tell(f"some may be missing here: {why}")
     if lacking:
         raise typer.Exit(UNDECIDED)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from failsoft.adapters.pins import BELOW
 from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of
@@ -116,7 +117,8 @@ def _tell(found: list[PinStanding], day: date) -> None:
     for each in found:
         told = each.standing.announcement
         instead = told.replacement if told else ""
-        table.add_row(*map(printable, (each.adapter, each.model, each.name_class.value, _ends(each), instead)))
+        cells = (each.adapter, each.model, each.name_class.value, _ends(each), instead)
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     out.print(table, markup=False, highlight=False)
     for each in found:
         told = each.standing.announcement

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of
 from failsoft.cli.moments import HOW, beginning, ending
+from failsoft.cli.output import told_or
 from failsoft.cli.place import Ledger
-from failsoft.cli.telling import err, explained, give_up, looking_into, print_error, print_json, print_line
+from failsoft.cli.telling import explained, give_up, looking_into, print_json, print_line, warn
 from failsoft.context import Actor, Case, context
 from failsoft.errors import FailsoftError
 from failsoft.isolation import Isolation
@@ -24,7 +25,6 @@ from failsoft.ledger.location import Location
 from failsoft.ledger.read import Reader
 from failsoft.ledger.reading.asked import END
 from failsoft.ledger.reading.unlisted import unlisted
-from failsoft.ledger.verify import printable
 from failsoft.replay.agreement import Agreement, Compared, Given, Question, Tally, Unasked, put, question
 from failsoft.replay.comparing import kept_of
 from failsoft.replay.recorded import started
@@ -134,7 +134,7 @@ def _replay(isolation: Isolation, window: _Window, *, as_json: bool) -> NoReturn
                 _tell(found, whole=False)
         lacking = window.lacking(reader)
     for why in lacking:
-        print_error(f"some may be missing here: {why}")
+        warn(f"some may be missing here: {why}")
     if not as_json:
         print_line(
             f"{results.total()} calls: {_counted(results)}; {steps.total()} steps: {_counted(steps)}; nobody was asked: "
@@ -194,7 +194,7 @@ def _ask_again(
             for each in window.calls(reader)
         ]
     if window.call is None and (left_out := sum(map(_asked_again, found))):
-        err.print(f"{left_out} calls asked again themselves: they're left out", highlight=False, soft_wrap=True)
+        warn(f"{left_out} calls asked again themselves: they're left out")
         found = [each for each in found if not _asked_again(each)]
     count = sum(isinstance(each, Question) for each in found)
     _consent(adapter, count, most, yes=yes, as_json=as_json)
@@ -219,7 +219,7 @@ def _asked_again(found: Question | Unasked) -> bool:
 
 def _consent(adapter: str, count: int, most: int, *, yes: bool, as_json: bool) -> None:
     """Say how many calls will be made; of more than `most` somebody must have said yes."""
-    err.print(printable(f"{adapter} will be asked {count} times"), highlight=False, markup=False, soft_wrap=True)
+    warn(f"{adapter} will be asked {count} times")
     if count <= most or yes:
         return
     if not _at_a_terminal():
@@ -263,7 +263,7 @@ class _Asker:
         case = None if call.case is None else Case(*call.case)
         try:
             request = isolated.parse_request(asked.request)
-        except Exception as error:  # validators are the user's own
+        except (Exception, SystemExit) as error:  # validators are the user's own
             return Given(reason=f"its request doesn't fit today's request type ({type(error).__name__})", asked=False)
         try:
             with context(case=case, actor=Actor(self._actor, KIND), labels=call.labels):
@@ -307,4 +307,4 @@ def _tell_agreement(adapter: str, tally: Tally) -> None:
 
 def add_replay(group: typer.Typer) -> None:
     """The command of this room."""
-    group.command(name="replay", epilog=EPILOG)(replay)
+    group.command(name="replay", cls=told_or(UNUSABLE), epilog=EPILOG)(replay)

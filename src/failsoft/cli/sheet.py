@@ -5,13 +5,16 @@ Rules (the first two: OWASP, "CSV Injection"):
 1. A cell that a spreadsheet would take for a formula (it begins with ``=``, ``+``, ``-`` or ``@``, after any spaces, full
    width forms too) has an apostrophe before it; so has one that begins with a tab or a carriage return.
 2. Every cell is quoted.
-3. Control and format characters, line breaks among them, are written as ``\uXXXX``: one record is one line.
+3. Where a comma is for decimals, a spreadsheet may part cells at each semicolon, whatever is quoted: so what would begin a
+   formula after one (after any spaces and quotes, too) has an apostrophe before it, next to the semicolon.
+4. Control and format characters, line breaks among them, are written as ``\uXXXX``: one record is one line.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -21,6 +24,8 @@ from failsoft.cli.telling import out
 from failsoft.ledger.verify import printable
 
 _STARTS_A_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+_AFTER_A_SEMICOLON: Final = re.compile(r""";([ "]*)(?=(.))""")
 
 Cell = str | int | bool
 
@@ -32,7 +37,12 @@ def harmless(value: Cell) -> str:
     if isinstance(value, int):
         return str(value)
     begins = unicodedata.normalize("NFKC", value.lstrip(" \xa0")[:1])
-    return "'" * begins.startswith(_STARTS_A_FORMULA) + printable(value)
+    return "'" * begins.startswith(_STARTS_A_FORMULA) + _AFTER_A_SEMICOLON.sub(_apart, printable(value))
+
+
+def _apart(found: re.Match[str]) -> str:
+    begins = unicodedata.normalize("NFKC", found[2])
+    return ";" + "'" * begins.startswith(_STARTS_A_FORMULA) + found[1]
 
 
 def print_csv(columns: Iterable[str], rows: Iterable[Mapping[str, Cell]]) -> None:

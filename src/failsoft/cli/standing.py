@@ -161,7 +161,7 @@ def as_table(found: list[Route], now: datetime) -> Table:
     for route in found:
         high = route.share > route.limit
         first: list[str | Text] = [
-            Text(route.capability, "" if route.block is None else "red"),
+            Text(printable(route.capability), "" if route.block is None else "red"),
             f"{'≥ ' * route.more}{route.calls}",
             Text(f"{route.share:.0f} %", "bold red" if high else ""),
         ]
@@ -181,9 +181,9 @@ def _cells(standing: Standing, now: datetime) -> list[str | Text]:
     lines: list[str] = []
     for each in standing.layers:
         several = f" in {each.processes} processes" if each.processes > 1 else ""
-        lines.append(f"{each.name} {each.state}{several}{_left(each.until, now)}: {printable(each.reason)}")
-    stands = Text("\n".join(lines), "red") if lines else Text("in order", "green")
-    return [standing.adapter, str(standing.attempts), failed, stands]
+        lines.append(f"{each.name} {each.state}{several}{_left(each.until, now)}: {each.reason}")
+    stands = Text("\n".join(map(printable, lines)), "red") if lines else Text("in order", "green")
+    return [Text(printable(standing.adapter)), str(standing.attempts), failed, stands]
 
 
 def _left(until: str | None, now: datetime) -> str:

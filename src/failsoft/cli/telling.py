@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from failsoft.cli.output import delivered, guarded, to_nowhere
 from failsoft.errors import ConfigurationError, FailsoftError, LedgerInvalid, PayloadSealed
 from failsoft.io.sharing import Sharing
 from failsoft.ledger.location import Location, locate
@@ -41,15 +41,20 @@ class _Console(Console):
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        to_nowhere(sys.stdout)
 
 
-out = _Console()
-err = Console(stderr=True)
+out = _Console(emoji=False)
+err = Console(stderr=True, emoji=False)
 
 
 class Commands(TyperGroup):
-    """Commands whose wrong use exits with `USAGE`."""
+    """Commands whose wrong use exits with `USAGE`, and that say so where they can't write what they have to say."""
+
+    def main(self, *arguments: Any, **named: Any) -> Any:
+        """The whole of it."""
+        with guarded(), delivered(PROBLEM):
+            return super().main(*arguments, **named)
 
     def make_context(self, *arguments: Any, **named: Any) -> Any:
         """Options before the command."""
@@ -108,29 +113,45 @@ def give_up(as_json: bool, problems: list[str], code: int = PROBLEM) -> NoReturn
         print_json({"ok": False, "problems": problems})
     else:
         for each in problems:
-            err.print(each, highlight=False, markup=False, soft_wrap=True)
+            warn(each)
     raise typer.Exit(code)
 
 
-def print_line(text: str) -> None:
+def print_line(text: str, style: str | None = None) -> None:
     """For people: one line, whatever stands in it."""
-    out.print(printable(text), highlight=False, markup=False, soft_wrap=True)
+    out.print(printable(text), style=style, highlight=False, markup=False, soft_wrap=True)
 
 
-def print_error(text: str) -> None:
-    """The same beside what's printed for programs."""
+def warn(text: str) -> None:
+    """The same, on standard error."""
     err.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
 
 def print_json(value: object) -> None:
-    """For programs: one document, on one line unless people look at it."""
+    """For programs: one document, on one line unless people look at it. Whatever stands in it steers no terminal."""
     from pydantic_core import to_jsonable_python
 
     text = json.dumps(to_jsonable_python(value), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None)
+    text = _escaped(text, sys.stdout.encoding or "utf-8")
     try:
         print(text, flush=True)
     except BrokenPipeError:
         out.on_broken_pipe()
+
+
+def _escaped(text: str, encoding: str) -> str:
+    """The same JSON, without characters that can't be printed, or that the encoding hasn't."""
+    if not text.replace("\n", "").isprintable():  # line breaks of the indentation: inside a string they're escaped
+        text = "".join(each if each == "\n" or each.isprintable() else _escape(each) for each in text)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = "".join(each if each.isascii() else _escape(each) for each in text)
+    return text
+
+
+def _escape(char: str) -> str:
+    return json.dumps(char)[1:-1]  # \uXXXX, in two halves above U+FFFF
 
 
 def sharing_told(sharing: Sharing) -> str:

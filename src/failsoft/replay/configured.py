@@ -155,7 +155,7 @@ class Configured:
         elsewhere = _is_elsewhere(table.options)
         try:
             codec = _codec(table)
-        except Exception as error:  # another distribution's code may raise anything
+        except (Exception, SystemExit) as error:  # another distribution's code may raise anything
             return f"no reader can be made for its adapter ({type(error).__name__})"
         if codec is None:
             return "its adapter's provider isn't installed here"

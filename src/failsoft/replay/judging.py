@@ -107,12 +107,15 @@ class Bench:
         )
         attempt = Attempt(1, adapter.name, "", None, adapter.pin)
         self._heard.anew()
-        result = judge(asking, adapter, None, attempt, reply)
+        try:
+            result = judge(asking, adapter, None, attempt, reply)
+        except SystemExit as error:
+            return _left(contract, snapshot, attempt, type(error).__name__)
         served = attempt.served or Served()
         if isinstance(result, Answer):
             try:
                 response = contract.dump_response(result.value)
-            except Exception as error:  # a serialiser of the user's own
+            except (Exception, SystemExit) as error:  # a serialiser of the user's own
                 return Verdict(served, attempt.tokens, None, "bug", error=type(error).__name__, answer=attempt.answer)
             return Verdict(served, attempt.tokens, None, "yes", "yes", "", attempt.answer, None, response)
         kind = str(result.kind)
@@ -126,3 +129,14 @@ class Bench:
             fits, accepted = ("yes", "bug") if self._heard.where == "accept" else ("bug", None)
         raised = type(asking.bug).__name__ if asking.bug is not None else ""
         return Verdict(served, attempt.tokens, None, fits, accepted, raised, attempt.answer, attempt.detail)
+
+
+def _left(contract: Contract[Any, Any], snapshot: Snapshot[Any], attempt: Attempt, error: str) -> Verdict:
+    """What became of a reply where somebody's code left by `SystemExit`, which `judge` hands on: whose was it?"""
+    if attempt.served is None or attempt.answer is None:  # the codec's: another distribution's
+        return Verdict(attempt.served or Served(), attempt.tokens, str(FaultKind.BUG))
+    try:
+        contract.read_answer(attempt.answer, snapshot.lend())
+    except (Exception, SystemExit):
+        return Verdict(attempt.served, attempt.tokens, None, "bug", None, error, attempt.answer)
+    return Verdict(attempt.served, attempt.tokens, None, "yes", "bug", error, attempt.answer)

@@ -173,7 +173,7 @@ class _Replaying:
         try:
             self.snapshot = contract.snapshot(contract.parse_request(payload.data))
             text = self.snapshot.text if marks is None else marks.kept(self.snapshot.text)
-        except Exception as error:  # validators are the user's own
+        except (Exception, SystemExit) as error:  # validators are the user's own
             problem = f"the recorded request doesn't fit today's request type ({type(error).__name__})"
             self._compare("request", problem, self.excuses)
             return
@@ -193,7 +193,7 @@ class _Replaying:
         try:
             prompt = contract.render(snapshot)
             text = prompt.to_json()
-        except Exception as error:  # it's the user's own
+        except (Exception, SystemExit) as error:  # it's the user's own
             self._compare("prompt", f"prompt() raises {type(error).__name__} today", self.excuses)
             return
         self.prompt = prompt
@@ -317,7 +317,7 @@ class _Replaying:
         problem = ""
         try:
             response = contract.dump_response(contract.answer_by_fallback(snapshot))
-        except Exception as error:  # it's the user's own
+        except (Exception, SystemExit) as error:  # it's the user's own
             problem = f"the fallback fails today ({type(error).__name__})"
         for end in self.call.ends:
             if end.kind == "fallback":

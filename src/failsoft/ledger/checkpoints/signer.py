@@ -109,12 +109,17 @@ class Signer:
 
     def _remember(self, text: str) -> None:
         aside = self.state.with_name(self.state.name + ".new")
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, self.state)
-        sync_folder(self.state.parent)
+        try:
+            with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, self.state)
+            sync_folder(self.state.parent)
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            raise OSError(error.errno, error.strerror, str(self.state)) from None  # a full disk's names no file
 
 
 def signed_head(key: SigningKey, frontier: Frontier, signature: object) -> bool:
