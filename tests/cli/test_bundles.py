@@ -459,6 +459,25 @@ def test_the_standalone_command_says_the_same_as_failsoft(log: Office) -> None:
     assert os.path.exists("b.zip")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there's no /dev/full here")
+def test_the_standalone_command_on_a_full_disk_says_nothing_of_the_bundle(log: Office) -> None:
+    log.close()
+    make("--call", "c1", "-c", "failsoft.toml")
+    Path("verify.py").write_bytes(verifier())
+    for more in ((), ("--json",)):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-I", "-S", "verify.py", "b.zip", *more],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        assert (done.returncode, done.stderr) == (3, "standard output can't be written (No space left on device)\n")
+    command = ["sh", "-c", f"{sys.executable} -I -S verify.py b.zip >&-"]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (3, "standard output can't be written (closed)\n")
+
+
 def test_other_pythons_say_the_same(log: Office) -> None:
     log.close()
     make("--call", "c1", "-c", "failsoft.toml", "--question", "Wären’s zwei?")

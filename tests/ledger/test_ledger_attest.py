@@ -266,6 +266,19 @@ def test_a_process_whose_records_may_wait_on_its_host_hides_calls_until_another_
     assert any(told in each for each in said)
 
 
+def test_a_clock_that_was_set_back_hides_what_waits_on_its_host(log: Log, process: Process) -> None:
+    """What comes after its newest record may be of any time from there on."""
+    other = log.process(second=2)
+    other.configure(snapshot("spool"), second=30)
+    assert looked(log, since=10, until=20).exit_code == ATTESTED
+    log = Log(log.path.with_name("back.db"))
+    log.first.configure()
+    other = log.process(second=2)
+    other.configure(snapshot("spool"), second=30)
+    other.call("c1", 15, route=("claude",))
+    assert looked(log, since=10, until=20).exit_code == UNDECIDED
+
+
 @pytest.mark.parametrize("closed", [False, True])
 def test_whether_a_process_is_gone_that_wrote_to_a_database_isnt_known(
     log: Log, process: Process, closed: bool

@@ -1012,8 +1012,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.write("".join(each.encode("ascii", "backslashreplace").decode("ascii") + "\n"
                                      for each in result.lines()))  # fmt: skip
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (OSError, AttributeError) as error:  # it's None where it was closed
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if not isinstance(error, BrokenPipeError):
+            print(f"standard output can't be written ({getattr(error, 'strerror', 'closed')})", file=sys.stderr)
+            return UNUSABLE
     return result.code
 
 

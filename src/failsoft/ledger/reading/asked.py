@@ -21,6 +21,7 @@ from collections import Counter
 
 from attrs import define, field, frozen
 
+from failsoft.ledger.location import InFile
 from failsoft.ledger.read import Entry, Reader
 from failsoft.ledger.reading.query import Fields, attempts_of
 from failsoft.ledger.reading.senders import Configurations, Sender, Subject, place_of
@@ -74,12 +75,19 @@ class Sent:
 
 @define
 class _Emitter:
-    """A process that wrote, as far as this asks."""
+    """A process that wrote, as far as this asks.
+
+    Args:
+        last: the latest time that it claimed.
+        newest: the time of its newest record: a clock may have been set back.
+        in_file: it wrote to a file, not to a database.
+    """
 
     name: str
     opened: str
     who: str
     last: str
+    newest: str
     host: str
     in_file: bool
     digest: str = ""
@@ -139,7 +147,7 @@ class Asked:
         """The next record."""
         emitter = self.emitters.get(entry.emitter or "")
         if emitter is not None:
-            emitter.last = max(emitter.last, entry.ts)
+            emitter.last, emitter.newest = max(emitter.last, entry.ts), entry.ts
         match entry.kind:
             case Kind.LOG_OPENED:
                 self.begins = entry.ts
@@ -148,7 +156,7 @@ class Asked:
                 who = f"process {fields['pid']} on {fields['host']}"
                 name = fields["emitter"]
                 in_file = "sqlite" in fields.get("lib", {})
-                self.emitters[name] = _Emitter(name, entry.ts, who, entry.ts, fields["host"], in_file)
+                self.emitters[name] = _Emitter(name, entry.ts, who, entry.ts, entry.ts, fields["host"], in_file)
             case Kind.CALL_STARTED:
                 self.started[str(entry.call_id)] = entry.index, entry.ts, entry.fields["config_sha256"]
             case Kind.CALL_COMPLETED:
@@ -299,19 +307,21 @@ class Asked:
 
     def _emitter(self, emitter: _Emitter, *, followed: bool) -> None:
         """A process that didn't say that it ended: it may have asked, and not come to record it here."""
-        if emitter.closed or emitter.last >= self.until or self._asks_on_record_only(emitter):
+        if emitter.closed or emitter.newest >= self.until or self._asks_on_record_only(emitter):
             return
         if emitter.last < self.since and not self.reader.alive(emitter.name) and self._is_gone(emitter, followed):
             self.silent += 1
             return
         self._against(
             f"{emitter.who} may ask without a record here (its policy isn't fallback or refuse), and hasn't closed the log; "
-            f"its last word is of {emitter.last}"
+            f"its last word is of {emitter.newest}"
         )
 
     def _is_gone(self, emitter: _Emitter, followed: bool) -> bool:
         """Can nothing come of a process any more that isn't at the log? It may have lost its database, and go on."""
-        return followed if self._policy(emitter) == SPOOL else emitter.in_file
+        if self._policy(emitter) == SPOOL:
+            return followed
+        return emitter.in_file and isinstance(self.reader.location, InFile)
 
 
 def _unknown(sender: Sender) -> str:

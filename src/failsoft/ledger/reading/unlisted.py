@@ -33,7 +33,8 @@ def unlisted(reader: Reader, since: str, until: str) -> list[str]:
     for entry in reader.records(_OF_PROCESSES):
         asked.record(entry)
     for emitter in asked.emitters.values():
-        emitter.last = max(emitter.last, reader.last_time(emitter.name))
+        emitter.newest = reader.last_time(emitter.name)
+        emitter.last = max(emitter.last, emitter.newest)
     asked.end()
     lost = sum(each.fields["count"] for each in reader.records(Kind.GAP_DECLARED, since=since))
     gaps = [f"{lost} calls have records that were never written (declared gaps since then)"] if lost else []
