@@ -309,6 +309,17 @@ class TestAskingAgain:
         assert start["route"] == ["own"]
         assert end["source"]["name"] == "own"
 
+    @pytest.mark.parametrize("leaving", ["accept", "fallback"])
+    def test_a_capability_that_leaves_ends_nothing(self, leaving: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def leaves(self: Any, *arguments: Any) -> Any:
+            raise SystemExit(0)
+
+        calls(chat_answer({"stars": 3}))
+        scripted({"stars": 9}, monkeypatch=monkeypatch, capability=made(**{leaving: leaves}))
+        found, whole = documents("x.db", *OWN, code=2)
+        assert (found["result"], found["reason"]) == ("no answer", "the call failed (SystemExit)")
+        assert whole["agreement"]["no_answer"] == 1
+
     def test_data_goes_only_where_its_labels_may(self, monkeypatch: pytest.MonkeyPatch) -> None:
         calls(chat_answer({"stars": 3}), labels={"CUI", "NOFORN"})
         provider = scripted({"stars": 3}, monkeypatch=monkeypatch)

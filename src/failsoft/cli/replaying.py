@@ -270,7 +270,7 @@ class _Asker:
                 outcome = isolated.sync(request)
         except (ValidationError, ValueError):
             return Given(reason="its request, case or labels can't be those of a call", asked=False)
-        except FailsoftError as error:
+        except (FailsoftError, SystemExit) as error:  # the capability's own code may leave
             return Given(reason=f"the call failed ({type(error).__name__})")
         if not outcome.by_ai:
             return Given(outcome.call_id, reason="; ".join(map(str, outcome.passed_over)))
