@@ -63,10 +63,14 @@ _NUMBER = re.compile(r"([+-]?[0-9]{1,12}(?:\.[0-9]{1,9})?) ?([A-Z%]{0,20})")
 def rate(pair: Pair) -> Rating | Referral:
     """The verdict, with what it rests on; or a referral with what keeps the rules from one."""
     wanted, offered = pair.wanted, pair.offered
-    if _digits(wanted.nsn) == _digits(offered.nsn):
-        return _rating(Verdict.ACCEPTABLE, [_finding(STOCK_NUMBER, "it's the same item")])
     agreed: list[Finding] = []
     against: list[Finding] = conflicts(pair)
+    if _digits(wanted.nsn) == _digits(offered.nsn):
+        if not against:
+            return _rating(Verdict.ACCEPTABLE, [_finding(STOCK_NUMBER, "it's the same item")])
+        return Referral(
+            reason=f"of one stock number, {against[0].characteristic} is stated in two ways: {against[0].says}"
+        )
     if against:
         return _rating(Verdict.NOT_ACCEPTABLE, against)
     doubts = list(_doubts(wanted, offered))

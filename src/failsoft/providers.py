@@ -30,7 +30,8 @@ class Provider:
         best: how far the name of who served can be believed at best: ``provider``, ``gateway``, ``echoed`` or ``unknown``.
         streams: can its replies be streamed?
         both_ends: does each of its streams end with both marks, a finish and ``[DONE]``?
-        hosts: others of its own, with those below each; a star stands for the rest of a name between two dots.
+        hosts: its own hosts besides that of `base_url`, and all below them; with ``*`` for any characters within a name's
+            part. By them calls are known to go there whatever dialect they speak.
     """
 
     name: str
@@ -48,6 +49,21 @@ _A = "failsoft.adapters."
 _CHAT = r"/chat/completions$"
 _RESPONSES = r"/responses(?:/[^/]+)?$"  # one that is asked for again has its number behind it
 _GENERATE = {"generate-content": r":(?:g|streamG)enerateContent$"}
+_AZURE = (
+    *("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com", "api.cognitive.microsoft.com"),
+    *("models.ai.azure.com", "inference.ai.azure.com"),
+    *("openai.azure.us", "cognitiveservices.azure.us", "services.ai.azure.us", "api.cognitive.microsoft.us"),
+    *("openai.azure.cn", "cognitiveservices.azure.cn", "services.ai.azure.cn", "api.cognitive.azure.cn"),
+)
+_BEDROCK = (
+    *("bedrock*.*.amazonaws.com", "bedrock*.*.api.aws", "bedrock*.*.vpce.amazonaws.com"),
+    *("bedrock*.*.amazonaws.com.cn", "bedrock*.*.api.amazonwebservices.com.cn", "bedrock*.*.vpce.amazonaws.com.cn"),
+    *("bedrock*.*.amazonaws.eu", "bedrock*.*.api.amazonwebservices.eu", "bedrock*.*.vpce.amazonaws.eu"),
+)
+_VERTEX = (
+    *("*aiplatform.googleapis.com", "*aiplatform.mtls.googleapis.com", "aiplatform.*.rep.googleapis.com"),
+    *("*aiplatform-*.p.googleapis.com", "prediction.vertexai.goog"),
+)
 
 
 def _provider(name: str, codec: str, *, apis: Mapping[str, str], **facts: object) -> tuple[str, Provider]:
@@ -75,12 +91,6 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
             _provider(
                 "bedrock",
                 "bedrock:codec",
-                hosts=(
-                    "bedrock*.*.amazonaws.com",
-                    "bedrock*.*.amazonaws.com.cn",
-                    "bedrock*.*.vpce.amazonaws.com",
-                    "bedrock*.*.api.aws",
-                ),
                 base_url="https://bedrock-runtime.{region}.amazonaws.com",
                 key="AWS_BEARER_TOKEN_BEDROCK",
                 apis={
@@ -88,6 +98,7 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                     "invoke": r"/model/[^/]+/invoke(?:-with-response-stream)?$",
                 },
                 best="gateway",
+                hosts=_BEDROCK,
             ),
             _provider(
                 "openai-compatible",
@@ -98,23 +109,13 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
             _provider(
                 "azure-openai",
                 "azure_openai:codec",
-                hosts=(
-                    "openai.azure.com",
-                    "cognitiveservices.azure.com",
-                    "services.ai.azure.com",
-                    "models.ai.azure.com",
-                    "openai.azure.us",
-                    "cognitiveservices.azure.us",
-                    "services.ai.azure.us",
-                    "openai.azure.cn",
-                    "cognitiveservices.azure.cn",
-                ),
                 key="AZURE_OPENAI_API_KEY",
                 apis={
                     "chat": r"(?<!/models)/chat/completions$",
                     "responses": _RESPONSES,
                     "models": r"/models/chat/completions$",
                 },
+                hosts=_AZURE,
             ),
             _provider(
                 "openrouter",
@@ -149,11 +150,11 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
             _provider(
                 "together",
                 "profiles:together",
-                hosts=("api.together.xyz",),
                 base_url="https://api.together.ai/v1",
                 key="TOGETHER_API_KEY",
                 apis={"chat": _CHAT},
                 best="echoed",
+                hosts=("api.together.xyz",),
             ),
             _provider("vllm", "profiles:vllm", apis={"chat": _CHAT, "responses": _RESPONSES}, best="echoed"),
             _provider("llama-cpp", "profiles:llama_cpp", apis={"chat": _CHAT}, best="echoed"),
@@ -163,6 +164,7 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                 base_url="http://localhost:11434",
                 apis={"chat": r"/api/chat$", "generate": r"/api/generate$", "openai": _CHAT},
                 best="echoed",
+                hosts=("127.0.0.1:11434", "::1:11434", "ollama.com"),
             ),
             _provider(
                 "gemini",
@@ -170,35 +172,31 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                 base_url="https://generativelanguage.googleapis.com/v1beta",
                 key="GEMINI_API_KEY",
                 apis=_GENERATE,
+                hosts=("generativelanguage.mtls.googleapis.com", "generativelanguage-*.p.googleapis.com"),
             ),
             _provider(
                 "vertex",
                 "gemini:vertex",
-                hosts=(
-                    "aiplatform.googleapis.com",
-                    "*-aiplatform.googleapis.com",
-                    "aiplatform.*.rep.googleapis.com",
-                    "prediction.vertexai.goog",
-                ),
                 apis={**_GENERATE, "anthropic": r"/publishers/anthropic/models/[^/]+:(?:r|streamR)awPredict$"},
+                hosts=_VERTEX,
             ),
             _provider(
                 "mistral",
                 "mistral:codec",
-                hosts=("codestral.mistral.ai",),
                 base_url="https://api.mistral.ai/v1",
                 key="MISTRAL_API_KEY",
                 apis={"chat": _CHAT},
                 both_ends=True,
+                hosts=("codestral.mistral.ai",),
             ),
             _provider(
                 "cohere",
                 "cohere:codec",
-                hosts=("api.cohere.ai",),
                 base_url="https://api.cohere.com/v2",
                 key="COHERE_API_KEY",
                 apis={"chat": r"/v[12]/chat$"},
                 best="unknown",
+                hosts=("api.cohere.ai",),
             ),
             _provider("http-json", "http_json:codec", apis={"json": r""}, streams=False),
         ]

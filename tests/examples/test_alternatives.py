@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -59,6 +59,7 @@ def verdict(wanted: dict[str, str], offered: dict[str, str]) -> str:
 
 
 @given(PAIRS)
+@example(Pair(wanted=part(THREAD_SIZE="UNC"), offered=part(THREAD_SIZE="UNF")))
 def test_every_pair_gets_an_acceptable_answer_and_equal_pairs_equal_ones(pair: Pair) -> None:
     answer = RateAlternative().fallback(pair)
     RateAlternative().accept(pair, answer)

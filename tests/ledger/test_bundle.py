@@ -289,6 +289,7 @@ def test_the_log_is_shown_to_extend_what_the_receiver_has(tmp_path: Path) -> Non
     early = log.publish()
     log.call("c3", 200, "1", "2")
     now = log.publish()
+    log.call("c4", 300, "1", "2")  # which no checkpoint covers
     log.close()
     made = bundle(log.path, Wanted(calls=("c1",), since=(early, early, now)))
     assert [name for name in unzipped(made.data) if name.startswith("consistency")] == ["consistency/12-14.txt"]
@@ -302,7 +303,11 @@ def test_the_log_is_shown_to_extend_what_the_receiver_has(tmp_path: Path) -> Non
     with pytest.raises(LedgerInvalid, match="doesn't extend"):
         bundle(log.path, since(0, origin="another"))
     with pytest.raises(NotCovered, match="newer than the log"):
-        bundle(log.path, since(15))
+        bundle(log.path, since(17))
+    with read(log.path) as reader:
+        head = reader.root
+    with pytest.raises(NotCovered, match="newer than the newest one here"):
+        bundle(log.path, since(16, head))
     with pytest.raises(LookupError, match="--since-checkpoint: not a note"):
         bundle(log.path, Wanted(calls=("c1",), since=(b"junk",)))
 

@@ -10,7 +10,8 @@ Rules:
 4. A call lies in the time if any moment between its start and its end does. Times are the records' own.
 5. Before its opening the log says nothing; nor does it of a time in which what was pruned may have been written.
 6. Records may be on their way under ``spool``: a process that didn't close the log may have asked, though it's gone from
-   the database, until another one of its host began, which forwards first what was left there.
+   the database. Under ``continue`` it may have lost the database, and go on. Only of one that wrote to a file is it believed
+   that it has gone.
 
 State kept: a line for each emitter, each configuration and each call that's open; the first hundred of what's found.
 """
@@ -88,10 +89,14 @@ class _Emitter:
     who: str
     last: str
     newest: str
-    host: str
     in_file: bool
-    digest: str = ""
+    digests: list[str] = field(factory=list[str])
     closed: bool = False
+
+    @property
+    def digest(self) -> str:
+        """Its configuration; empty: none is known."""
+        return self.digests[-1] if self.digests else ""
 
 
 @define
@@ -156,7 +161,7 @@ class Asked:
                 who = f"process {fields['pid']} on {fields['host']}"
                 name = fields["emitter"]
                 in_file = "sqlite" in fields.get("lib", {})
-                self.emitters[name] = _Emitter(name, entry.ts, who, entry.ts, entry.ts, fields["host"], in_file)
+                self.emitters[name] = _Emitter(name, entry.ts, who, entry.ts, entry.ts, in_file)
             case Kind.CALL_STARTED:
                 self.started[str(entry.call_id)] = entry.index, entry.ts, entry.fields["config_sha256"]
             case Kind.CALL_COMPLETED:
@@ -170,8 +175,9 @@ class Asked:
         if entry.kind == Kind.EMITTER_CLOSED:
             emitter.closed = True
         elif entry.kind == Kind.CONFIG_ACTIVATED:
-            emitter.digest = entry.fields["config_sha256"]
-            self.configurations.get(emitter.digest)
+            digest = entry.fields["config_sha256"]
+            emitter.digests = [*(each for each in emitter.digests if each != digest), digest]
+            self.configurations.get(digest)
         elif entry.kind == Kind.RECORD_PRUNED:
             self.pruned = max(self.pruned, entry.fields.get("latest", entry.ts))
         elif entry.ts >= self.since:
@@ -193,10 +199,11 @@ class Asked:
             )
 
     def _asks_on_record_only(self, emitter: _Emitter) -> bool:
-        return self._policy(emitter) in _ASKS_ON_RECORD_ONLY
+        return all(each in _ASKS_ON_RECORD_ONLY for each in self._policies(emitter))
 
-    def _policy(self, emitter: _Emitter) -> str:
-        return self.configurations.get(emitter.digest).policy
+    def _policies(self, emitter: _Emitter) -> set[str]:
+        """Under which it was; an empty one where no configuration of it is known."""
+        return {self.configurations.get(each).policy for each in (emitter.digests or [""])}
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
@@ -289,11 +296,8 @@ class Asked:
             if began < self.until:
                 self.under_way += 1
                 self._unended(index)
-        followed: set[str] = set()
-        for emitter in reversed(self.emitters.values()):
-            self._emitter(emitter, followed=emitter.host in followed)
-            if self._policy(emitter) == SPOOL:
-                followed.add(emitter.host)
+        for emitter in self.emitters.values():
+            self._emitter(emitter)
             there = emitter.last >= self.since or (not emitter.closed and self.reader.alive(emitter.name))
             self.wrote += emitter.opened < self.until and there
         if self.unended:
@@ -305,11 +309,11 @@ class Asked:
         for (adapter, word), count in sorted(self.unknown.items()):
             self._against(f"{count} attempts by the adapter {adapter}: {word}")
 
-    def _emitter(self, emitter: _Emitter, *, followed: bool) -> None:
+    def _emitter(self, emitter: _Emitter) -> None:
         """A process that didn't say that it ended: it may have asked, and not come to record it here."""
         if emitter.closed or emitter.newest >= self.until or self._asks_on_record_only(emitter):
             return
-        if emitter.last < self.since and not self.reader.alive(emitter.name) and self._is_gone(emitter, followed):
+        if emitter.last < self.since and not self.reader.alive(emitter.name) and self._is_gone(emitter):
             self.silent += 1
             return
         self._against(
@@ -317,11 +321,10 @@ class Asked:
             f"its last word is of {emitter.newest}"
         )
 
-    def _is_gone(self, emitter: _Emitter, followed: bool) -> bool:
-        """Can nothing come of a process any more that isn't at the log? It may have lost its database, and go on."""
-        if self._policy(emitter) == SPOOL:
-            return followed
-        return emitter.in_file and isinstance(self.reader.location, InFile)
+    def _is_gone(self, emitter: _Emitter) -> bool:
+        """Can nothing come any more of a process that isn't at the log?"""
+        waits = SPOOL in self._policies(emitter)
+        return emitter.in_file and isinstance(self.reader.location, InFile) and not waits
 
 
 def _unknown(sender: Sender) -> str:
