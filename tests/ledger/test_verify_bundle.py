@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -227,6 +228,23 @@ def test_a_reader_that_has_gone_changes_no_code(log: Office, monkeypatch: pytest
     monkeypatch.setattr(os, "open", lambda *_: 5)
     assert main(["b.zip"]) == 0
     assert given == [(5, 1)]
+
+
+def test_a_full_disk_under_its_output_says_nothing_of_the_bundle(
+    log: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Full:
+        def write(self, text: str) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    given: list[Any] = []
+    monkeypatch.setattr(os, "dup2", lambda *arguments: given.append(arguments))
+    monkeypatch.setattr(os, "open", lambda *_: 5)
+    for stdout, why in ((Full(), "No space left on device"), (None, "closed")):
+        monkeypatch.setattr(verify_bundle.sys, "stdout", stdout)
+        assert main(["b.zip"]) == 3
+        assert capsys.readouterr().err == f"standard output can't be written ({why})\n"
+    assert given == [(5, 1)] * 2
 
 
 def test_nothing_in_a_bundle_steers_a_terminal(log: Office, capsys: pytest.CaptureFixture[str]) -> None:
