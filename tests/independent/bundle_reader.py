@@ -464,7 +464,12 @@ class Examination:
 
     def brought(self, given: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
         for data in given:
-            for each in re.findall(MANY, data) or [data]:
+            notes = [found.span() for found in re.finditer(MANY, data)]
+            behind = data[notes[-1][1] if notes else 0 :]
+            for each in [
+                *(data[start:end] for start, end in notes),
+                *([behind] if behind.strip() or not notes else []),
+            ]:
                 try:
                     text, lines = note(each)
                     origin, size, root = checkpoint(text)

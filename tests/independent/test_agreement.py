@@ -853,6 +853,10 @@ def test_a_newer_checkpoint_without_its_proof_leaves_a_bundle_incomplete(whole: 
     assert code_of(whole, given=(later[1],), extensions=(b"".join(parts),)) == 0
     assert code_of(whole, extensions=tuple(parts)) == 0
     assert code_of(whole, given=(forked,), extensions=tuple(parts)) == 1
+    for spoilt in (forked[:-1], forked[:-1] + b" \n", forked.replace(b"\n", b"\r\n"), b"> " + forked):
+        assert code_of(whole, given=(later[0] + b"\n" + spoilt,), extensions=tuple(parts)) == (
+            3 if spoilt[0] != 62 else 1
+        )
     found = verify(whole, [VKEY], [both], extensions=parts)
     assert "your checkpoint of 15 records extends the bundle's log" in found.notes
 

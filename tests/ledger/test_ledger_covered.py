@@ -18,6 +18,7 @@ from tests.logs import START, Log
 
 from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.ledger.acts.rotation import rotate
+from failsoft.ledger.checkpoints import opening
 from failsoft.ledger.checkpoints.anchors import Anchor, CommandAnchor, FileAnchor, notes_in
 from failsoft.ledger.checkpoints.signer import Signer
 from failsoft.ledger.format.merkle import Frontier
@@ -480,6 +481,28 @@ def test_the_new_key_doesnt_go_on_alone_where_a_rotation_was_interrupted(
     size = verify(path).size
     assert rotated(path).size == size  # a checkpoint is signed by both: nothing more happens
     assert verify(path).size == size
+
+
+@pytest.mark.parametrize("lives", [1, 2])
+def test_a_rotation_that_was_interrupted_is_finished_though_the_new_key_signed_meanwhile(
+    path: Path, monkeypatch: pytest.MonkeyPatch, lives: int
+) -> None:
+    """As long as opening didn't look, or by whoever doesn't."""
+    with monkeypatch.context() as patched:
+        patched.setattr(LedgerFile, "publish", lambda _: (_ for _ in ()).throw(OSError("killed")))
+        with pytest.raises(LedgerInvalid, match="killed"):
+            rotated(path)
+    with monkeypatch.context() as patched:
+        patched.setattr(opening, "_is_between_keys", lambda *_: False)
+        for _ in range(lives):
+            write(path, 2, key=NEXT)
+    keys = [KEY.verifier, NEXT.verifier]
+    assert verify(path, keys=keys).exit_code == 1
+    done = rotated(path)
+    found = verify(path, keys=keys)
+    assert (found.verdict, found.size) == ("verified", done.size)
+    write(path, 2, key=NEXT)
+    assert verify(path, keys=keys).verdict == "verified"
 
 
 def test_a_log_that_nobody_signed_so_far_is_handed_over_by_nobody(tmp_path: Path) -> None:

@@ -20,11 +20,11 @@ from signing import KEY, NEXT, ORIGIN, attack, signed_ledger, signing_in, write
 
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger.checkpoints.anchors import Anchoring, CommandAnchor, FileAnchor, notes_in
+from failsoft.ledger.checkpoints.anchors import Anchoring, CommandAnchor, FileAnchor, notes_in, pins_in
 from failsoft.ledger.checkpoints.publishing import SECOND, Publisher, Signing
 from failsoft.ledger.checkpoints.signer import Signer, SignerRefused, publish
 from failsoft.ledger.format.merkle import Frontier
-from failsoft.ledger.format.note import Checkpoint, Note, VerifierKey
+from failsoft.ledger.format.note import Checkpoint, Note, NoteInvalid, VerifierKey
 from failsoft.ledger.keys.ed25519 import SigningKey, open_checkpoint, verify
 from failsoft.ledger.location import InFile
 from failsoft.ledger.read import read
@@ -492,6 +492,32 @@ def test_an_anchor_file_grows_and_tells_its_newest(tmp_path: Path) -> None:
     assert newest is not None
     assert newest.size == 7
     assert anchor.newest(NEXT.verifier) is None
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "told"),
+    [
+        (lambda note: note, False),
+        (lambda note: note + b"\n \n", False),
+        (lambda note: note[:-1], True),
+        (lambda note: note[:-1] + b" \n", True),
+        (lambda note: note.replace(b"\n", b"\r\n"), True),
+        (lambda note: b"> " + note.replace(b"\n", b"\n> "), True),
+        (lambda note: note.replace("\u2014".encode(), b"-"), True),
+        (lambda note: note.replace("\n\n\u2014".encode(), "\n\n\u2014 x abc-_d\n\u2014".encode()), True),
+    ],
+)
+def test_a_newest_checkpoint_that_was_spoilt_is_no_less_of_a_pin(spoilt: Callable[[bytes], bytes], told: bool) -> None:
+    """An editor, a mail or a system changed how it ends: the one before mustn't do in its place."""
+    one, two = notes(3, 7)
+    found = pins_in(one + b"\n" + spoilt(two))
+    assert found[0] == one
+    assert (found[1:] == [two]) is not told
+    for each in found[1:] if told else ():
+        with pytest.raises(NoteInvalid):
+            Note.parse(each)
+    assert pins_in(b"") == [b""]
+    assert pins_in(b"junk") == [b"junk"]
 
 
 def test_an_anchor_that_was_cut_anywhere_has_whole_checkpoints_alone(tmp_path: Path) -> None:

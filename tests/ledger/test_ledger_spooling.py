@@ -433,6 +433,32 @@ def test_a_file_whose_live_file_is_gone_is_forwarded_all_the_same(place: InDatab
     whole(place)
 
 
+def test_the_file_of_a_process_that_lives_stays_its_own_though_its_live_file_is_gone(
+    place: InDatabase, folder: Path, away: Away, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on putting records there."""
+    monkeypatch.setattr(spooling_module, "RETRY_NS", 1 << 62)
+    ledger = ledger_in(place)
+    ledger.open()
+    away.cut = True
+    settled(call(ledger, "c1")[1])
+    away.cut = False
+    for each in folder.glob("*.live"):
+        each.unlink()
+    other = ledger_in(place)
+    other.open()
+    other.close()
+    assert kinds(place).count("call.completed") == 0
+    assert isinstance(settled(call(ledger, "c2")[1]), Recorded)
+    assert len(list(folder.glob("*.db"))) == 1
+    ledger.close()
+    following = ledger_in(place)
+    following.open()
+    following.close()
+    assert kinds(place).count("call.completed") == 2
+    assert not list(folder.iterdir())
+
+
 def test_a_damaged_file_that_was_left_behind_is_told_at_the_start_and_stays(
     place: InDatabase, folder: Path, away: Away
 ) -> None:
@@ -444,6 +470,8 @@ def test_a_damaged_file_that_was_left_behind_is_told_at_the_start_and_stays(
     away.cut = False
     (left,) = folder.glob("*.db")
     left.write_bytes(b"no database" * 1000)
+    for each in folder.glob("*.live"):
+        each.unlink()
     for _ in range(2):
         with pytest.raises(LedgerInvalid, match="the spool can't be used"):
             ledger_in(place).open()

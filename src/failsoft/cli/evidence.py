@@ -14,7 +14,7 @@ from failsoft.cli.place import Ledger
 from failsoft.cli.telling import explained, give_up, print_json, print_line
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.bundles import verify_bundle
-from failsoft.ledger.checkpoints.anchors import notes_in
+from failsoft.ledger.checkpoints.anchors import pins_in
 from failsoft.ledger.format.note import NoteInvalid, VerifierKey
 from failsoft.ledger.location import InFile, Location
 from failsoft.ledger.sqlite import read as sqlite_read
@@ -45,13 +45,13 @@ def _key(text: str) -> VerifierKey:
 
 
 def checkpoints_in(path: Path) -> list[bytes]:
-    """The checkpoints in a file; whatever else it holds as one, which verification refuses with the reason."""
+    """The checkpoints in a file; whatever stands behind the last as one, which verification refuses with the reason."""
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_CHECKPOINTS)
     except OSError as error:
         raise typer.BadParameter(f"{path}: it can't be read ({error.strerror})") from None
-    return notes_in(data) or [data]
+    return pins_in(data)
 
 
 Keys = Annotated[

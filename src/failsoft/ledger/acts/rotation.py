@@ -19,7 +19,7 @@ from failsoft.core.effects import Clock
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.checkpoints.publishing import Signing
 from failsoft.ledger.checkpoints.signer import Signer, SignerRefused
-from failsoft.ledger.keys.ed25519 import SigningKey
+from failsoft.ledger.keys.ed25519 import SigningKey, open_checkpoint
 from failsoft.ledger.location import InDatabase, Location, locate
 from failsoft.ledger.records import draft
 from failsoft.ledger.records.record import Built, Draft, Emitter
@@ -83,6 +83,10 @@ def rotate(
             handover = draft.key_rotated(str(signing.key.verifier), str(to.verifier), actor, why)
             store.append(_records(store, emitter, clock, handover))
         size, note = store.publish()
+        if note is None and not _is_vouched_for(location, signing.key):
+            # Somebody had the new key before this was finished, and signed alone: one more checkpoint, by both.
+            store.append(_records(store, emitter, clock))
+            size, note = store.publish()
         note = note or _published(location, size)
     except (AppendFailed, SignerRefused, OSError, *UNREADABLE) as error:
         raise LedgerInvalid(f"{location}: {error}") from error
@@ -104,6 +108,17 @@ def _published(location: Location, size: int) -> bytes:
     source = location.connect()
     try:
         return bytes(source.execute("SELECT note FROM ledger_checkpoint WHERE size = ?", (size,)).fetchone()[0])
+    finally:
+        source.close()
+
+
+def _is_vouched_for(location: Location, former: SigningKey) -> bool:
+    """Did the former key sign a checkpoint that the handover stands under?"""
+    source = location.connect()
+    try:
+        (handed,) = source.execute("SELECT max(seq) FROM ledger_record WHERE type = 'key.rotated'").fetchone()
+        notes = source.execute("SELECT note FROM ledger_checkpoint WHERE size > ? ORDER BY size", (handed,))
+        return any(former.verifier in open_checkpoint(bytes(note), [former.verifier]).by for (note,) in notes)
     finally:
         source.close()
 

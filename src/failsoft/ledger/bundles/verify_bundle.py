@@ -699,7 +699,9 @@ class _Bundle:
 
     def _pinned(self, checkpoints: Sequence[bytes]) -> Iterator[tuple[int, str]]:
         for data in checkpoints:
-            for each in NOTE_IN_FILE.findall(data) or [data]:
+            end = max((found.end() for found in NOTE_IN_FILE.finditer(data)), default=0)
+            rest = [data[end:]] if data[end:].strip() or not end else []  # the newest may be what was spoilt
+            for each in [*NOTE_IN_FILE.findall(data), *rest]:
                 try:
                     note = read_note(each)
                     found = read_checkpoint(note.text)

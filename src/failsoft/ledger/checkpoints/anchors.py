@@ -117,6 +117,12 @@ def notes_in(data: bytes) -> list[bytes]:
     return found
 
 
+def pins_in(data: bytes) -> list[bytes]:
+    """The same of a file that a log is held against, and what stands behind the last one: the newest may be spoilt."""
+    end = max((each.end() for each in _NOTE.finditer(data)), default=0)
+    return [*notes_in(data), *([data[end:]] if data[end:].strip() or not end else [])]
+
+
 def _signed(text: bytes, key: VerifierKey) -> Checkpoint | None:
     try:
         found = open_checkpoint(text, [key])

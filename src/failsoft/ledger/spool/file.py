@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from attrs import frozen
@@ -91,6 +91,14 @@ class Spool:
         with _explained(self.path):
             query = "SELECT count(*) FROM batch WHERE n > ?"
             return int(self._connection().execute(query, (self._dropped,)).fetchone()[0])
+
+    def is_left(self) -> bool:
+        """Has nobody the file open? SQLite lets one connection alone leave its write-ahead log."""
+        try:
+            with closing(sqlite3.connect(self.path, isolation_level=None, timeout=0)) as connection:
+                return bool(connection.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",))
+        except sqlite3.Error as error:
+            return error.sqlite_errorcode != sqlite3.SQLITE_BUSY
 
     def put(self, batch: Sequence[Built]) -> None:
         """Keep a batch, durable when this returns.

@@ -283,7 +283,8 @@ class SpoolingStore:
         if not base.parent.is_dir():
             return
         for emitter in self._spooling.left():
-            if not LiveFile.name(base, emitter).exists():  # whoever copies or cleans folders leaves out what's empty
+            # whoever copies or cleans folders leaves out what's empty
+            if not LiveFile.name(base, emitter).exists() and Spool(self._spooling, emitter).is_left():
                 LiveFile.hold(base, emitter).release(remove=False)
         for emitter, life in LiveFile.gone(base, self._emitter or ""):
             spool = Spool(self._spooling, emitter)
