@@ -414,14 +414,19 @@ class TestKilled:
         whole(place)
 
 
-def test_a_file_whose_live_file_is_gone_is_forwarded_all_the_same(place: InDatabase, folder: Path, away: Away) -> None:
-    """It's empty: a backup of the folder, or whoever cleans it, may leave it out."""
+def left_behind(place: InDatabase, away: Away) -> None:
+    """A process ended while its database was away: its records wait."""
     ledger = ledger_in(place)
     ledger.open()
     away.cut = True
     settled(call(ledger, "c1")[1])
     ledger.close()
     away.cut = False
+
+
+def test_a_file_whose_live_file_is_gone_is_forwarded_all_the_same(place: InDatabase, folder: Path, away: Away) -> None:
+    """It's empty: a backup of the folder, or whoever cleans it, may leave it out."""
+    left_behind(place, away)
     for each in folder.glob("*.live"):
         each.unlink()
     (folder / f"{next(folder.glob('*.db')).name}.bak").write_bytes(b"")  # not one of ours
@@ -462,12 +467,7 @@ def test_the_file_of_a_process_that_lives_stays_its_own_though_its_live_file_is_
 def test_a_damaged_file_that_was_left_behind_is_told_at_the_start_and_stays(
     place: InDatabase, folder: Path, away: Away
 ) -> None:
-    ledger = ledger_in(place)
-    ledger.open()
-    away.cut = True
-    settled(call(ledger, "c1")[1])
-    ledger.close()
-    away.cut = False
+    left_behind(place, away)
     (left,) = folder.glob("*.db")
     left.write_bytes(b"no database" * 1000)
     for each in folder.glob("*.live"):

@@ -41,6 +41,7 @@ from failsoft.cli.telling import (
 )
 from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.isolation import Isolation
+from failsoft.ledger.store import UNUSABLE
 
 app = typer.Typer(
     cls=Commands,
@@ -53,8 +54,8 @@ app = typer.Typer(
 app.add_typer(adapters.group, name="adapter")
 app.add_typer(keys.group, name="keys")
 app.add_typer(ledgers.group, name="ledger")
-app.command(cls=told_or(3), epilog=evidence.EPILOG)(evidence.verify)
-ledgers.group.command(cls=told_or(3), epilog=evidence.MONITOR_EPILOG)(evidence.monitor)
+app.command(cls=told_or(UNUSABLE), epilog=evidence.EPILOG)(evidence.verify)
+ledgers.group.command(cls=told_or(UNUSABLE), epilog=evidence.MONITOR_EPILOG)(evidence.monitor)
 ledgers.group.command(epilog=bundles.EPILOG)(bundles.bundle)
 ledgers.group.command(epilog=bundles.EXTENSION_EPILOG)(bundles.extension)
 ledgers.group.command(epilog=locking.APPROVE)(locking.approve)

@@ -305,6 +305,7 @@ class _Log(Bodies):
         found.file.add(fields)
         if fields["type"] == Kind.PAYLOAD_ERASED:
             found.told.update((*fields.get("deks", ()), *fields.get("digests", ())))
+            found.again.difference_update(fields.get("deks", ()))
             return
         dek = fields.get("dek")
         if dek is not None:

@@ -1007,12 +1007,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = verify(read_file(given.bundle, MAX_BYTES), given.key, checkpoints, given.pin, extensions)
     except Wrong as error:
         result = Result(error.code, "unusable", "", 0, "", 0, 0, [], [(error.code, str(error))])
+    lines = [json.dumps(result._asdict())] if given.json else result.lines()
+    text = "".join(each.encode("ascii", "backslashreplace").decode("ascii") + "\n" for each in lines)
     try:
-        if given.json:
-            print(json.dumps(result._asdict()))
-        else:
-            sys.stdout.write("".join(each.encode("ascii", "backslashreplace").decode("ascii") + "\n"
-                                     for each in result.lines()))  # fmt: skip
+        sys.stdout.write(text)
         sys.stdout.flush()
     except (OSError, AttributeError) as error:  # it's None where it was closed
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
