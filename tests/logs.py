@@ -51,9 +51,16 @@ class Log:
         self.file.open(lambda: [self._built(founder, draft.log_opened(keys), 0), self._built(founder, hello(1), 0)])
         self.first = Process(self, founder)
 
-    def process(self, pid: int = 2, second: float = 1, host: str = "worker-1", store: str = "sqlite") -> Process:
+    def process(
+        self,
+        pid: int = 2,
+        second: float = 1,
+        host: str = "worker-1",
+        store: str = "sqlite",
+        swept: tuple[Process, ...] = (),
+    ) -> Process:
         made = Process(self, self._emitter())
-        made.say(hello(pid, host, store), second)
+        made.say(hello(pid, host, store, swept), second)
         return made
 
     def close(self) -> Path:
@@ -67,8 +74,8 @@ class Log:
         return emitter.build(what, START + int(second * 1_000_000_000), 10**18)
 
 
-def hello(pid: int, host: str = "worker-1", store: str = "sqlite") -> Draft:
-    return draft.emitter_opened(host, pid, {"failsoft": "0", store: "3"})
+def hello(pid: int, host: str = "worker-1", store: str = "sqlite", swept: tuple[Process, ...] = ()) -> Draft:
+    return draft.emitter_opened(host, pid, {"failsoft": "0", store: "3"}, [each.emitter.id for each in swept])
 
 
 class Process:

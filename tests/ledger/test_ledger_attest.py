@@ -261,6 +261,23 @@ def test_a_process_whose_records_may_wait_on_its_host_hides_calls(log: Log, proc
     assert len(told) == (not closed)
 
 
+@pytest.mark.parametrize(("policy", "code"), [("spool", ATTESTED), ("continue", UNDECIDED)])
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+def test_a_process_that_another_one_of_its_host_swept_hides_nothing_that_waits(
+    log: Log, process: Process, policy: str, code: int, store: str
+) -> None:
+    """What it did without a record stays hidden."""
+    gone = log.process(second=2, store=store)
+    gone.configure(snapshot(policy), second=2)
+    if policy == "continue":
+        gone.configure(snapshot("spool"), second=2)
+    gone.call("c1", 11, route=("claude",))
+    assert attest(log.path, "openai", at(10)).exit_code == UNDECIDED
+    log.process(3, second=12, swept=(gone,)).configure(second=12)
+    assert looked(log, since=10).exit_code == code
+    assert looked(log, since=20).exit_code == (ATTESTED if store == "sqlite" else code)
+
+
 def test_a_clock_that_was_set_back_hides_what_waits_on_its_host(log: Log, process: Process) -> None:
     """What comes after its newest record may be of any time from there on."""
     other = log.process(second=2)

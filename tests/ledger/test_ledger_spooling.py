@@ -29,12 +29,14 @@ from failsoft.ledger.checkpoints.publishing import SECOND
 from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.location import InDatabase
 from failsoft.ledger.postgres.read import Database
+from failsoft.ledger.read import read
 from failsoft.ledger.reading.attest import attest
 from failsoft.ledger.records import draft
 from failsoft.ledger.records.record import Built, Emitter, timestamp
+from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.spool import store as spooling_module
 from failsoft.ledger.spool.file import Spool, Spooling
-from failsoft.ledger.spool.store import SpoolingStore
+from failsoft.ledger.spool.store import SWEPT, SpoolingStore
 from failsoft.ledger.store import AppendFailed, DatabaseFailed
 from failsoft.ledger.verify import verify
 from failsoft.ledger.writing.writer import StoredLedger
@@ -411,7 +413,28 @@ class TestKilled:
         assert not list(folder.iterdir())
         found = kinds(place)
         assert (found.count("call.completed"), found.count("call.orphaned")) == (2, 2)
+        with read(InDatabase(place.address)) as reader:
+            swept = [each.fields.get("swept", []) for each in reader.records(Kind.EMITTER_OPENED)]
+            (left,) = {each.emitter for each in reader.records(Kind.CALL_STARTED)}
+        assert swept == [[], [], [left]]
         whole(place)
+
+
+def test_so_many_that_were_swept_are_named_as_a_record_has_room_for(place: InDatabase, folder: Path) -> None:
+    ledger = ledger_in(place)
+    ledger.open()
+    (own,) = folder.glob("*.live")
+    ledger.close()
+    for number in range(SWEPT + 1):
+        own.with_name(own.name.replace(own.suffixes[-2], f".{number:032x}")).touch()
+    following = ledger_in(place)
+    following.open()
+    assert len(list(folder.glob("*.live"))) == 1
+    following.close()
+    with read(InDatabase(place.address)) as reader:
+        *_, last = reader.records(Kind.EMITTER_OPENED)
+    assert last.fields["swept"] == [f"{number:032x}" for number in range(SWEPT)]
+    whole(place)
 
 
 def left_behind(place: InDatabase, away: Away) -> None:

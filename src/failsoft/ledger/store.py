@@ -263,6 +263,11 @@ class Store(Protocol):
         ...
 
     @property
+    def swept(self) -> Sequence[str]:
+        """Emitters that are gone, and of which no record waits on this host any more: known once it's open."""
+        ...
+
+    @property
     def is_open(self) -> bool:
         """Can it be appended to?"""
         ...

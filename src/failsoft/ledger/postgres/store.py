@@ -95,6 +95,7 @@ class LedgerDatabase:
         self.origin = ""
         self.signer = signer
         self.spare = NoSpare()
+        self.swept: Sequence[str] = ()
         self.lib: Mapping[str, str] = {}
         self._anchored = anchored
         self._seconds = seconds

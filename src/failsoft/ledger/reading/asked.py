@@ -10,8 +10,8 @@ Rules:
 4. A call lies in the time if any moment between its start and its end does. Times are the records' own.
 5. Before its opening the log says nothing; nor does it of a time in which what was pruned may have been written.
 6. Records may be on their way under ``spool``: a process that didn't close the log may have asked, though it's gone from
-   the database. Under ``continue`` it may have lost the database, and go on. Only of one that wrote to a file is it believed
-   that it has gone.
+   the database; until another one of its host says that it was swept. Under ``continue`` it may have lost the database, and
+   go on. Only of one that wrote to a file is it believed that it has gone.
 
 State kept: a line for each emitter, each configuration and each call that's open; the first hundred of what's found.
 """
@@ -50,7 +50,7 @@ END = "9"
 SPOOL = "spool"
 """The policy under which records wait on their host."""
 
-_ASKS_ON_RECORD_ONLY = ("fallback", "refuse")
+_ASKS_ON_RECORD_ONLY = frozenset({"fallback", "refuse"})
 _PLACES = 10  # of calls without an end that are named
 
 
@@ -133,6 +133,8 @@ class Asked:
     calls: int = 0
     attempts: Counter[str] = field(factory=Counter[str])
     gaps: int = 0
+    swept: set[str] = field(factory=set[str])
+    """Emitters that are gone, and of which no record waits on their host."""
     orphans: int = 0
     under_way: int = 0
     silent: int = 0
@@ -162,6 +164,7 @@ class Asked:
                 name = fields["emitter"]
                 in_file = "sqlite" in fields.get("lib", {})
                 self.emitters[name] = _Emitter(name, entry.ts, who, entry.ts, entry.ts, in_file)
+                self.swept.update(fields.get("swept", ()))
             case Kind.CALL_STARTED:
                 self.started[str(entry.call_id)] = entry.index, entry.ts, entry.fields["config_sha256"]
             case Kind.CALL_COMPLETED:
@@ -192,14 +195,11 @@ class Asked:
     def _gap(self, entry: Entry, emitter: _Emitter) -> None:
         count = entry.fields["count"]
         self.gaps += count
-        if not self._asks_on_record_only(emitter):
+        if not self._policies(emitter) <= _ASKS_ON_RECORD_ONLY:
             self._against(
                 f"record {entry.index}: {emitter.who} declares that {count} calls have records that were never written: "
                 "under its policy they may have asked anybody"
             )
-
-    def _asks_on_record_only(self, emitter: _Emitter) -> bool:
-        return all(each in _ASKS_ON_RECORD_ONLY for each in self._policies(emitter))
 
     def _policies(self, emitter: _Emitter) -> set[str]:
         """Under which it was; an empty one where no configuration of it is known."""
@@ -311,7 +311,7 @@ class Asked:
 
     def _emitter(self, emitter: _Emitter) -> None:
         """A process that didn't say that it ended: it may have asked, and not come to record it here."""
-        if emitter.closed or emitter.newest >= self.until or self._asks_on_record_only(emitter):
+        if emitter.closed or emitter.newest >= self.until or self._recorded_all(emitter):
             return
         if emitter.last < self.since and not self.reader.alive(emitter.name) and self._is_gone(emitter):
             self.silent += 1
@@ -321,9 +321,14 @@ class Asked:
             f"its last word is of {emitter.newest}"
         )
 
+    def _recorded_all(self, emitter: _Emitter) -> bool:
+        """Is whatever it did in here, and will be? Under ``spool`` that's so once its host has nothing of it any more."""
+        swept = {SPOOL} if emitter.name in self.swept else set[str]()
+        return self._policies(emitter) <= _ASKS_ON_RECORD_ONLY | swept
+
     def _is_gone(self, emitter: _Emitter) -> bool:
         """Can nothing come any more of a process that isn't at the log?"""
-        waits = SPOOL in self._policies(emitter)
+        waits = SPOOL in self._policies(emitter) and emitter.name not in self.swept
         return emitter.in_file and isinstance(self.reader.location, InFile) and not waits
 
 

@@ -64,12 +64,11 @@ def key_rotated(former: str | None, to: str, actor: str | None = None, why: str 
     return Draft(Kind.KEY_ROTATED, fields)
 
 
-def emitter_opened(host: str, pid: int, lib: Mapping[str, str]) -> Draft:
-    """A process begins to speak."""
-    return Draft(
-        Kind.EMITTER_OPENED,
-        {"host": _identifier(host, "the host label"), "pid": pid, "lib": dict(lib), "time_source": "system"},
-    )
+def emitter_opened(host: str, pid: int, lib: Mapping[str, str], swept: Sequence[str] = ()) -> Draft:
+    """A process begins to speak. `swept` are emitters of its host that are gone, and of which no record waits there."""
+    host = _identifier(host, "the host label")
+    fields: Fields = {"host": host, "pid": pid, "lib": dict(lib), "time_source": "system"}
+    return Draft(Kind.EMITTER_OPENED, fields | ({"swept": list(swept)} if swept else {}))
 
 
 def emitter_closed(last: int) -> Draft:

@@ -38,6 +38,9 @@ FORWARD_NS = 250_000_000
 
 RETRY_NS = 1_000_000_000
 
+SWEPT = 1000
+"""Emitters that are named as swept, at most: a record has its size."""
+
 
 class SpoolingStore:
     """A `failsoft.ledger.store.Store` around another one, whose database may be away for a while.
@@ -58,6 +61,8 @@ class SpoolingStore:
         self._not_before = 0
         self._refused: str | None = None
         self._left: dict[str, LiveFile] = {}
+        self.swept: Sequence[str] = ()
+        """As any store: as many as a record has room for."""
         self.spooling = False
         """Do records wait for the database?"""
 
@@ -296,6 +301,7 @@ class SpoolingStore:
                 raise
             finally:
                 spool.close()
+        self.swept = [*self._left][:SWEPT]
 
 
 @define

@@ -88,6 +88,7 @@ class LedgerFile:
         self.path = path
         self.lock = FileLock(path.with_name(path.name + ".lock"))
         self.spare = Ballast(path.with_name(path.name + ".ballast"), ballast)
+        self.swept: Sequence[str] = ()
         self.origin = ""
         self.signer = signer
         self._anchored = anchored

@@ -327,7 +327,7 @@ class Appender:
 
     def _hello(self) -> Draft:
         lib = {"python": platform.python_version(), **self.store.lib, "failsoft": _version()}
-        return draft.emitter_opened(self._settings.host, os.getpid(), lib)
+        return draft.emitter_opened(self._settings.host, os.getpid(), lib, self.store.swept)
 
     def _build(self, what: Draft, emitter: Emitter | None = None) -> Built:
         return (emitter or self.emitter).build(what, self._clock.time_ns(), self._clock.monotonic_ns())
