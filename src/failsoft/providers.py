@@ -32,6 +32,8 @@ class Provider:
         both_ends: does each of its streams end with both marks, a finish and ``[DONE]``?
         hosts: its own hosts besides that of `base_url`, and all below them; with ``*`` for any characters within a name's
             part. By them calls are known to go there whatever dialect they speak.
+        called: what gateways call it in their replies, besides its name: in small letters, words apart.
+        passes_on: does it hand each call on to others?
     """
 
     name: str
@@ -43,6 +45,8 @@ class Provider:
     streams: bool = True
     both_ends: bool = False
     hosts: tuple[str, ...] = ()
+    called: tuple[str, ...] = ()
+    passes_on: bool = False
 
 
 _A = "failsoft.adapters."
@@ -99,6 +103,7 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                 },
                 best="gateway",
                 hosts=_BEDROCK,
+                called=("amazon bedrock", "aws bedrock"),
             ),
             _provider(
                 "openai-compatible",
@@ -116,6 +121,7 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                     "models": r"/models/chat/completions$",
                 },
                 hosts=_AZURE,
+                called=("azure", "microsoft azure", "azure openai service", "azure ai", "azure ai foundry"),
             ),
             _provider(
                 "openrouter",
@@ -124,6 +130,7 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                 key="OPENROUTER_API_KEY",
                 apis={"chat": _CHAT, "responses": _RESPONSES},
                 best="gateway",
+                passes_on=True,
             ),
             _provider(
                 "groq",
@@ -155,6 +162,7 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                 apis={"chat": _CHAT},
                 best="echoed",
                 hosts=("api.together.xyz",),
+                called=("together ai",),
             ),
             _provider("vllm", "profiles:vllm", apis={"chat": _CHAT, "responses": _RESPONSES}, best="echoed"),
             _provider("llama-cpp", "profiles:llama_cpp", apis={"chat": _CHAT}, best="echoed"),
@@ -173,12 +181,14 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                 key="GEMINI_API_KEY",
                 apis=_GENERATE,
                 hosts=("generativelanguage.mtls.googleapis.com", "generativelanguage-*.p.googleapis.com"),
+                called=("google ai studio", "google gemini"),
             ),
             _provider(
                 "vertex",
                 "gemini:vertex",
                 apis={**_GENERATE, "anthropic": r"/publishers/anthropic/models/[^/]+:(?:r|streamR)awPredict$"},
                 hosts=_VERTEX,
+                called=("google", "google vertex", "google vertex ai", "vertex ai"),  # OpenRouter says "Google" of it
             ),
             _provider(
                 "mistral",
@@ -188,6 +198,7 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
                 apis={"chat": _CHAT},
                 both_ends=True,
                 hosts=("codestral.mistral.ai",),
+                called=("mistral ai",),
             ),
             _provider(
                 "cohere",

@@ -107,6 +107,15 @@ def test_openrouter_says_which_vendor_answered() -> None:
     assert (reply.served.upstream, reply.served.request_id) == ("Vendor", "gen-1")
 
 
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_openrouter_says_whose_error_it_passes_on(api: str) -> None:
+    error = {"message": "Provider returned error", "code": 429, "metadata": {"raw": "{}", "provider_name": "OpenAI"}}
+    codec = made("openrouter", api=api)
+    assert codec.decode(reply_of({"error": error}, 429)).served.upstream == "OpenAI"
+    for metadata in ({"provider_name": ""}, {"provider_name": 5}, None, "OpenAI"):
+        assert codec.decode(reply_of({"error": {**error, "metadata": metadata}}, 429)).served.upstream is None
+
+
 def test_groq_enforces_a_schema_for_some_models_only() -> None:
     told = {
         model: body_of(made("groq", model))["response_format"]["json_schema"]["strict"]

@@ -119,11 +119,68 @@ def test_who_answers_behind_a_gateway_is_believed_where_it_is_the_one_asked_abou
     log.first.configure(snapshot(providers={"router": "openrouter"}))
     log.first.call("c1", 2, attempt("router", served={"grade": "gateway", "upstream": "OpenAI"}), route=("router",))
     log.first.call("c2", 3, attempt("router", served={"grade": "gateway", "upstream": "Azure"}), route=("router",))
-    log.first.call("c3", 4, attempt("router", served={"grade": "gateway"}), attempt("router", 2), route=("router",))
     found = looked(log)
     assert [each.call_id for each in found.sent] == ["c1"]
     assert "gateway" in found.sent[0].how
     assert attest(log.path, "--", at(0)).sent == ()
+
+
+@pytest.mark.parametrize(
+    ("upstream", "codes"),
+    [
+        ("Amazon Bedrock", {"bedrock": SENT, "anthropic": ATTESTED}),
+        ("AWS-Bedrock", {"bedrock": SENT}),
+        ("Amazon Nova", {"bedrock": UNDECIDED}),
+        ("Google", {"vertex": SENT, "gemini": UNDECIDED, "openai": ATTESTED}),
+        ("Google Vertex", {"vertex": SENT, "gemini": UNDECIDED}),
+        ("Google AI Studio", {"gemini": SENT, "vertex": UNDECIDED}),
+        ("Azure", {"azure-openai": SENT, "azure_openai": SENT, "openai": ATTESTED}),
+        ("Azure OpenAI", {"azure-openai": SENT, "openai": ATTESTED}),
+        ("OpenAI (EU)", {"openai": UNDECIDED, "azure-openai": UNDECIDED, "xai": ATTESTED}),
+        ("OpenAI", {"openai": SENT, "azure-openai": ATTESTED}),
+        ("xAI", {"xai": SENT, "openai": ATTESTED}),
+        ("Z.AI", {"xai": ATTESTED, "gemini": ATTESTED, "together": ATTESTED}),
+        ("Mistral AI", {"mistral": SENT}),
+        ("Together AI", {"together": SENT}),
+    ],
+)
+@pytest.mark.parametrize("provider", ["openrouter", "openai-compatible"])
+def test_gateways_have_their_own_names_for_providers(
+    log: Log, upstream: str, codes: dict[str, int], provider: str
+) -> None:
+    log.first.configure(snapshot(providers={"router": provider}))
+    log.first.call("c1", 2, attempt("router", served={"upstream": upstream}), route=("router",), source=by("router"))
+    log.first.close(3)
+    log.close()
+    found = {name: attest(log.path, name, at(0)) for name in codes}
+    assert {name: each.exit_code for name, each in found.items()} == codes
+    for each in found.values():
+        assert bool(each.reasons) == (each.exit_code == UNDECIDED)
+        assert all(f"who answered calls itself {upstream!r}" in reason for reason in each.reasons)
+
+
+@pytest.mark.parametrize("known_by", ["name", "base_url", "endpoint"])
+@pytest.mark.parametrize("ended", [True, False])
+def test_whom_a_router_asked_that_named_nobody_isnt_known(log: Log, known_by: str, ended: bool) -> None:
+    """It may have sent the call there before it failed."""
+    url = "https://openrouter.ai/api/v1"
+    provider = "openrouter" if known_by == "name" else "openai-compatible"
+    data = snapshot(providers={"router": provider}, urls={"router": url} if known_by == "base_url" else None)
+    log.first.configure(data)
+    if ended:
+        told = attempt("router", served={"grade": "unknown"}, **({"endpoint": url} if known_by == "endpoint" else {}))
+        log.first.call("c1", 2, told, route=("router",))
+    else:
+        log.first.start("c1", 2, ("router",))
+    log.first.close(3)
+    log.close()
+    by_route = ended or known_by != "endpoint"
+    found = attest(log.path, "openai", at(0))
+    assert found.exit_code == (UNDECIDED if by_route else ATTESTED)
+    assert len(found.reasons) == by_route
+    if ended:
+        assert "it's a router" in found.reasons[0]
+    assert attest(log.path, "openrouter", at(0)).exit_code == (SENT if ended else UNDECIDED if by_route else ATTESTED)
 
 
 class TestCannotBeAttested:
@@ -187,6 +244,16 @@ class TestCannotBeAttested:
         log.first.close(6)
         assert self.told(log, "declares that 7 calls").gaps == 7
         assert attest(log.path, "openai", at(6)).exit_code == ATTESTED
+
+    def test_but_not_by_one_that_began_after_the_time(self, log: Log, process: Process) -> None:
+        later = log.process(second=20)
+        later.configure(snapshot("continue"), 20)
+        later.say(draft.gap_declared("queue_full", 7), 25)
+        later.close(26)
+        process.close(30)
+        found = looked(log, until=20)
+        assert (found.exit_code, found.gaps) == (ATTESTED, 0)
+        assert attest(log.path, "openai", at(0), at(21)).exit_code == UNDECIDED
 
     def test_where_a_process_that_may_ask_without_a_record_never_closed(self, log: Log) -> None:
         log.first.configure(snapshot("continue"), 5)
@@ -397,6 +464,21 @@ def test_a_call_during_which_a_clock_was_set_back_is_in_all_of_its_time(log: Log
     log.close()
     found = attest(log.path, "openai", at(5400), at(9000))
     assert (found.exit_code, len(found.sent), found.calls) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("asked", ["claude", "gpt"])
+def test_a_call_that_was_taken_for_orphaned_and_ended_later_has_an_end(log: Log, asked: str) -> None:
+    process = log.first
+    process.configure()
+    other = log.process(3, 1)
+    begin = process.start("c1", 10, ("claude", "gpt"))
+    other.say(draft.call_orphaned("c1", begin.leaf, None, None), 20)
+    process.end("c1", 30, begin, attempt(asked))
+    process.close(40)
+    other.close(41)
+    found = looked(log)
+    assert (found.exit_code, found.orphans, found.calls) == (ATTESTED if asked == "claude" else SENT, 0, 1)
+    assert found.reasons == ()
 
 
 def test_an_orphan_whose_start_is_told_nowhere_is_none(log: Log, process: Process) -> None:

@@ -17,7 +17,7 @@ from failsoft.ledger.reading.affected import COLUMNS, Decision, affected
 from failsoft.ledger.reading.query import FIELDS, Query, find, row_of
 from failsoft.ledger.reading.unlisted import is_heard_of, unlisted
 from failsoft.ledger.records import draft
-from failsoft.ledger.records.record import Draft
+from failsoft.ledger.records.record import Built, Draft
 from failsoft.ledger.records.schema import Kind
 
 CASE = {"case": {"id": "T-17"}}
@@ -46,11 +46,12 @@ def reader(log: Log) -> Iterator[Reader]:
     )
     said.call("c2", 4, source={"kind": "fallback", "name": "rules:Table"}, degraded=True)
     other = log.process(second=5)
-    other.call("c3", 6, attempt(served={"model": "m-2", "grade": "echoed"}), source=by())
+    end = other.call("c3", 6, attempt(served={"model": "m-2", "grade": "echoed"}), source=by())
     other.tell(Kind.REVIEW_RECORDED, 7, call_id="c1", person="mwagner", decision="upheld", reason="checked")
     other.tell(Kind.BREAKER_CHANGED, 8, adapter="gpt", layer="health", began="closed", to="open", reason="consecutive")
     other.tell(Kind.BLOCK_CHANGED, 9, subject="adapter:gpt", blocked=True, actor={"id": "jdoe"}, why="=wrong")
-    other.tell(Kind.OVERRIDE_RECORDED, 10, call_id="c3", actor={"id": "mwagner"})
+    refs = {"completed": end.leaf.hex()}
+    other.tell(Kind.OVERRIDE_RECORDED, 10, call_id="c3", actor={"id": "mwagner"}, refs=refs)
     with read(log.close()) as reader:
         yield reader
 
@@ -207,10 +208,10 @@ def decisions(log: Log, first: float = 0, last: float = 99, **asked: Any) -> lis
         return list(affected(reader, "gpt", at(first), at(last), **asked))
 
 
-def amended(process: Process, completed: Any, second: float, **fields: Any) -> None:
+def amended(process: Process, completed: Built, second: float, **fields: Any) -> Built:
     told = {"call_id": "c1", "capability": {"name": "rate"}, "degraded": False, "outcome": "answered", "us": 9}
     told |= {"refs": {"completed": completed.leaf.hex()}, **fields}
-    process.say(Draft(Kind.CALL_AMENDED, told, (("response", JSON, b"3"),)), second)
+    return process.say(Draft(Kind.CALL_AMENDED, told, (("response", JSON, b"3"),)), second)
 
 
 def test_the_decisions_of_an_adapter_are_those_that_its_answer_ended(reader: Reader, log: Log) -> None:
@@ -252,10 +253,22 @@ def test_an_amendment_may_name_another_attempt(log: Log) -> None:
 
 
 def test_the_latest_review_is_told(log: Log) -> None:
-    log.first.call("c1", 2, attempt(), source=by())
+    end = log.first.call("c1", 2, attempt(), source=by())
     for second, person in enumerate(("mwagner", "jdoe"), 3):
-        log.first.tell(Kind.REVIEW_RECORDED, second, call_id="c1", person={"id": person})
+        log.first.act(Kind.REVIEW_RECORDED, second, end, person={"id": person})
     assert [each.reviewed_by for each in decisions(log)] == ["jdoe"]
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_review_of_what_the_caller_didnt_get_reviews_nothing(log: Log, again: bool) -> None:
+    end = log.first.call("c1", 2, attempt(), source=by())
+    log.first.act(Kind.REVIEW_RECORDED, 3, end, person="early")
+    late = amended(log.first, end, 4, source=by())
+    if again:
+        log.first.act(Kind.REVIEW_RECORDED, 5, late, person="jdoe")
+    log.first.act(Kind.OVERRIDE_RECORDED, 6, end, person="boss")
+    log.first.tell(Kind.REVIEW_RECORDED, 7, call_id="c1", person="nobody")
+    assert [each.reviewed_by for each in decisions(log)] == ["jdoe" if again else ""]
 
 
 def test_who_appeals_has_decided_nothing(log: Log) -> None:
@@ -287,6 +300,14 @@ class TestWhatAListMayLack:
     def told(self, log: Log, since: float, until: float) -> list[str]:
         with read(log.close()) as reader:
             return unlisted(reader, at(since), at(until))
+
+    @pytest.mark.parametrize(("until", "lost"), [(20, False), (20.1, True)])
+    def test_a_process_lost_none_before_it_began(self, log: Log, until: float, lost: bool) -> None:
+        log.first.configure()
+        later = log.process(second=20)
+        later.configure(second=20)
+        later.say(draft.gap_declared("queue_full", 3), 25)
+        assert bool(self.told(log, 5, until)) == lost
 
     @pytest.mark.parametrize(("since", "count"), [(5, 7), (6, 4), (7, None)])
     def test_calls_that_were_declared_lost(self, log: Log, since: float, count: int | None) -> None:

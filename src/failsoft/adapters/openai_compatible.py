@@ -18,7 +18,7 @@ from failsoft.adapters.http_codec import HttpCodec
 from failsoft.adapters.openai_dialect import TOOL, Dialect, configured, instructed, instruction, schema_of, strictly
 from failsoft.adapters.openai_errors import fault_of_error
 from failsoft.adapters.openai_messages import chat_content
-from failsoft.adapters.openai_reply import read_completion, request_id
+from failsoft.adapters.openai_reply import read_completion, request_id, upstream
 from failsoft.adapters.openai_responses import OpenAIResponses, responses_codec
 from failsoft.adapters.openai_stream import ChatPulse, assemble
 from failsoft.adapters.reading import Reading
@@ -204,7 +204,7 @@ class OpenAICompatible(HttpCodec):
             self._grade if model is not None else Grade.UNKNOWN,
             as_text(body.get("system_fingerprint")),
             request_id(reply, as_object(body.get("x_groq")).get("id") or body.get("id")),
-            as_text(body.get("provider")) or as_text(reply.headers.get(_UPSTREAM)),
+            upstream(body) or as_text(reply.headers.get(_UPSTREAM)),
         )
 
     def fault_of(self, reply: HttpReply, body: dict[str, Any]) -> Fault:

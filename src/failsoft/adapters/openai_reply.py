@@ -44,6 +44,12 @@ def request_id(reply: HttpReply, in_body: Any) -> str | None:
     return in_body[:MAX_TEXT] if in_body.__class__ is str and in_body else None
 
 
+def upstream(body: dict[str, Any]) -> str | None:
+    """Who a gateway says was behind it: with an answer, or with an error of that one's (OpenRouter's page on errors)."""
+    error = as_object(body.get("error"))
+    return as_text(body.get("provider")) or as_text(as_object(error.get("metadata")).get("provider_name"))
+
+
 def envelope_of(reply: HttpReply, *, streams: bool = False) -> dict[str, Any] | Fault:
     """The JSON object that a reply is, or why it's none.
 

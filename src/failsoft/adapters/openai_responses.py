@@ -18,7 +18,7 @@ from failsoft.adapters.http_codec import HttpCodec
 from failsoft.adapters.openai_dialect import TOOL, Dialect, configured, instructed, instruction, schema_of
 from failsoft.adapters.openai_errors import fault_of_error
 from failsoft.adapters.openai_messages import input_content
-from failsoft.adapters.openai_reply import request_id
+from failsoft.adapters.openai_reply import request_id, upstream
 from failsoft.adapters.openai_responses_reply import read_response
 from failsoft.adapters.openai_responses_stream import ResponsePulse, assemble_response
 from failsoft.adapters.reading import Reading
@@ -143,7 +143,7 @@ class OpenAIResponses(HttpCodec):
             self.dialect.grade if model is not None else Grade.UNKNOWN,
             as_text(body.get("system_fingerprint")) or as_text(fingerprint),
             request_id(reply, body.get("id")),
-            as_text(body.get("provider")),
+            upstream(body),
         )
 
     def fault_of(self, reply: HttpReply, body: dict[str, Any]) -> Fault:

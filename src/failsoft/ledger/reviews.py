@@ -226,7 +226,7 @@ class Deed:
     """What a person did about a call's answer: one review, override or appeal.
 
     Args:
-        answer: what the caller had got by then, if it's about that; None: it decides nothing.
+        answer: what the caller really got, if it's about that; None: it decides nothing.
         reason: in the person's words; None where it isn't kept, or is encrypted.
         changed: the new value as JSON; None likewise, and where there's none.
     """
@@ -341,7 +341,9 @@ def history(
     """
     for entry in reader.records(ACTS, case=case, capability=capability, since=since, until=until):
         fields = entry.fields
-        held = standing(reader, fields["call_id"], entry.index)
+        held = CallReview()
+        for answer in reader.records(_ANSWERS, call_id=fields["call_id"]):
+            held.take(answer, answer.fields)
         said = {each["path"]: each["digest"] for each in fields["commitments"]}
         yield Deed(
             entry,

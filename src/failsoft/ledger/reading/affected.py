@@ -4,7 +4,8 @@ Rules:
 
 1. A decision is a call that the adapter's answer ended. Its time is its record's own.
 2. What the caller really got counts: a `call.amended` is newer than the `call.completed` that it amends.
-3. What was answered is told from its payload, where that's still kept, and only if it is what was committed to.
+3. A review of it names that record: one of what was amended is about nothing that the caller got.
+4. What was answered is told from its payload, where that's still kept, and only if it is what was committed to.
 """
 
 from __future__ import annotations
@@ -104,7 +105,6 @@ def _final(reader: Reader, ended: Entry, fields: Fields) -> Found:
 
 
 def _decision(reader: Reader, final: Entry, fields: Fields, attempt: Fields) -> Decision:
-    reviews = reader.records(_DECIDED, call_id=fields["call_id"], last=1)
     served = attempt.get("served", {})
     return Decision(
         final.index,
@@ -118,8 +118,15 @@ def _decision(reader: Reader, final: Entry, fields: Fields, attempt: Fields) -> 
         served.get("model", ""),
         served.get("grade", ""),
         _answer(reader, fields),
-        next((reviewer_of(each.fields) or "" for each in reviews), ""),
+        _reviewer(reader, final, fields["call_id"]),
     )
+
+
+def _reviewer(reader: Reader, final: Entry, call_id: str) -> str:
+    relation = "amended" if final.kind == Kind.CALL_AMENDED else "completed"
+    reviews = [each.fields for each in reader.records(_DECIDED, call_id=call_id)]
+    about_it = [each for each in reviews if each.get("refs", {}).get(relation) == final.leaf.hex()]
+    return (reviewer_of(about_it[-1]) or "") if about_it else ""
 
 
 def _answer(reader: Reader, fields: Fields) -> str | None:

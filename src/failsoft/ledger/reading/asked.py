@@ -25,7 +25,7 @@ from attrs import define, field, frozen
 from failsoft.ledger.location import InFile
 from failsoft.ledger.read import Entry, Reader
 from failsoft.ledger.reading.query import Fields, attempts_of
-from failsoft.ledger.reading.senders import Configurations, Sender, Subject, place_of
+from failsoft.ledger.reading.senders import Configurations, Sender, Subject, names_nobody, passes_on, place_of
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.verify import SHOWN
 from failsoft.providers import CALLABLE
@@ -119,8 +119,8 @@ class Asked:
     emitters: dict[str, _Emitter] = field(factory=dict[str, _Emitter])
     started: dict[str, tuple[int, str, str]] = field(factory=dict[str, tuple[int, str, str]])
     """Place and time of the start of each call that's open, and its configuration."""
-    orphaned: dict[str, tuple[tuple[int, str, str], bool]] = field(factory=dict[str, tuple[tuple[int, str, str], bool]])
-    """Likewise of each that somebody took for orphaned, and was it counted: its own process may end it all the same."""
+    orphaned: dict[str, tuple[tuple[int, str, str], str]] = field(factory=dict[str, tuple[tuple[int, str, str], str]])
+    """Likewise of each that somebody took for orphaned, and when: its own process may end it all the same."""
     sent: list[Sent] = field(factory=list[Sent])
     more: int = 0
     reasons: list[str] = field(factory=list[str])
@@ -183,7 +183,7 @@ class Asked:
             self.configurations.get(digest)
         elif entry.kind == Kind.RECORD_PRUNED:
             self.pruned = max(self.pruned, entry.fields.get("latest", entry.ts))
-        elif entry.ts >= self.since:
+        elif entry.ts >= self.since and emitter.opened < self.until:
             if entry.kind == Kind.GAP_DECLARED:
                 self._gap(entry, emitter)
             elif entry.fields["policy"] not in _ASKS_ON_RECORD_ONLY and entry.fields["from"] < self.until <= entry.ts:
@@ -211,12 +211,12 @@ class Asked:
         emitter = self.emitters[str(entry.emitter)]
         call_id = str(entry.call_id)
         unknown = entry.index, entry.ts, emitter.digest
-        orphaned, counted = self.orphaned.pop(call_id, (unknown, False))
+        orphaned, _ = self.orphaned.pop(call_id, (unknown, ""))
         _, began, digest = self.started.pop(call_id, orphaned)
         if not self._is_in_it(began, entry.ts):
             return
         fields = entry.fields
-        self.calls += not counted
+        self.calls += 1
         configuration = self.configurations.get(digest)
         for attempt in attempts_of(fields):
             self._attempt(entry, attempt, configuration.sender(attempt["adapter"]))
@@ -243,8 +243,8 @@ class Asked:
                 self.sent.append(told)
             else:
                 self.more += 1
-        elif not sender.is_known:
-            self.unknown[attempt["adapter"], _unknown(sender)] += 1
+        elif why := self._in_doubt(attempt, sender, place):
+            self.unknown[attempt["adapter"], why] += 1
         self.attempts[sender.provider or "(not known)"] += 1
 
     def _how(self, attempt: Fields, sender: Sender, place: str) -> str:
@@ -256,15 +256,22 @@ class Asked:
             return "the reply says that it answered behind a gateway"
         return ""
 
+    def _in_doubt(self, attempt: Fields, sender: Sender, place: str) -> str:
+        """Why it may have gone there, though nothing says so; empty: no reason."""
+        if sender.provider == CALLABLE:
+            return "it's a function of the application's, and whom that asks isn't on record"
+        if not sender.is_known:
+            return "no configuration on record says whom it asks"
+        if self.subject.may_be_named_by(attempt):
+            return f"who answered calls itself {attempt['served']['upstream']!r}: that may be it"
+        if names_nobody(attempt) and passes_on(sender, place):
+            return "it's a router, which hands each call on to others, and its reply doesn't say to whom"
+        return ""
+
     def _orphaned(self, entry: Entry) -> None:
         start = self.started.pop(str(entry.call_id), None)
-        if start is None:
-            return
-        counted = self._is_in_it(start[1], entry.ts)
-        self.orphaned[str(entry.call_id)] = start, counted
-        if counted:
-            self.orphans += 1
-            self._unended(start[0])
+        if start is not None:
+            self.orphaned[str(entry.call_id)] = start, entry.ts
 
     def _is_in_it(self, began: str, ended: str) -> bool:
         """Has a call to do with the time that's asked about? A clock may have been set back meanwhile."""
@@ -282,7 +289,7 @@ class Asked:
         if configuration.senders is None:  # of an SDK that's observed: where the call went stands in its end
             return True
         senders = [configuration.sender(each) for each in start.get("route", [])]
-        return any(self.subject.is_asked_by(each) or not each.is_known for each in senders)
+        return any(self.subject.is_asked_by(each) or not each.is_known or passes_on(each) for each in senders)
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -292,6 +299,10 @@ class Asked:
             self._against(f"the log begins at {self.begins}: what was asked before isn't in it")
         if self.since <= self.pruned:
             self._against(f"records of calls up to {self.pruned} were pruned: choose a beginning after that")
+        for (index, began, _), taken in self.orphaned.values():
+            if self._is_in_it(began, taken):
+                self.orphans += 1
+                self._unended(index)
         for index, began, _ in self.started.values():
             if began < self.until:
                 self.under_way += 1
@@ -330,9 +341,3 @@ class Asked:
         """Can nothing come any more of a process that isn't at the log?"""
         waits = SPOOL in self._policies(emitter) and emitter.name not in self.swept
         return emitter.in_file and isinstance(self.reader.location, InFile) and not waits
-
-
-def _unknown(sender: Sender) -> str:
-    if sender.provider == CALLABLE:
-        return "it's a function of the application's, and whom that asks isn't on record"
-    return "no configuration on record says whom it asks"

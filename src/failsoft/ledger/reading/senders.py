@@ -6,6 +6,7 @@ Rules:
 2. An attempt's address counts too: a provider's own host, or one below it such as a region's, is that provider, whatever
    dialect the adapter is told to speak. The call of an observed SDK says where it went at its end, and not before.
 3. A reply that says who answered behind a gateway is believed where it names the provider asked about: never as an alibi.
+   One that has a word in common with its names may name it. Where a router's reply names nobody, nobody knows.
 4. A callable adapter is a function of the application's, and so is one that the snapshot doesn't name, since only functions
    become adapters in code: whom they ask isn't known. Nor is it where there's no snapshot.
 """
@@ -32,6 +33,8 @@ UNKNOWN = ""
 _KEPT = 256  # configurations in memory: a hostile ledger must not grow it
 _PLACE = re.compile(r"\{[a-z_]+\}")
 _DOTS = re.compile("[\u3002\uff0e\uff61]")
+_ANYBODYS = frozenset({"ai", "cloud", "api", "service", "models"})
+"""Words in a gateway's name for somebody that tell nothing."""
 
 
 @frozen
@@ -117,10 +120,12 @@ class Subject:
     Args:
         name: as adapters name it.
         home: its own host, those below it and any port, as a regular expression; None where it has none that is known.
+        called: what gateways call it besides.
     """
 
     name: str
     home: re.Pattern[str] | None = None
+    called: tuple[str, ...] = ()
 
     @classmethod
     def named(cls, name: str) -> Subject:
@@ -130,9 +135,8 @@ class Subject:
             return cls(name)
         base = place_of(_PLACE.sub("*", own.base_url or ""))
         homes = [re.escape(each).replace(r"\*", "[a-z0-9-]*") for each in (base, *own.hosts) if each]
-        if not homes:
-            return cls(own.name)
-        return cls(own.name, re.compile(rf"(?:[a-z0-9-]+\.)*(?:{'|'.join(homes)})(?::[0-9]+)?"))
+        home = re.compile(rf"(?:[a-z0-9-]+\.)*(?:{'|'.join(homes)})(?::[0-9]+)?") if homes else None
+        return cls(own.name, home, own.called)
 
     def is_asked_by(self, sender: Sender) -> bool:
         """Does the configuration send this adapter's calls there?"""
@@ -144,8 +148,27 @@ class Subject:
 
     def is_named_by(self, attempt: Fields) -> bool:
         """Does the reply say that it answered behind somebody else?"""
-        upstream = _bare(attempt.get("served", {}).get("upstream", ""))
-        return bool(upstream) and upstream == _bare(self.name)
+        upstream = _upstream(attempt)
+        return bool(upstream) and "".join(upstream) in {"".join(each) for each in self._names()}
+
+    def may_be_named_by(self, attempt: Fields) -> bool:
+        """Does the reply name somebody who may be it: by a word of its names, and not by another one's own name?"""
+        upstream = _upstream(attempt)
+        words = {word for each in self._names() for word in each} - _ANYBODYS
+        return not words.isdisjoint(upstream) and "".join(upstream) not in _OWN_NAMES
+
+    def _names(self) -> list[list[str]]:
+        return [_words(each) for each in (self.name, *self.called)]
+
+
+def passes_on(sender: Sender, place: str = "") -> bool:
+    """Is it a router, by its provider or by its host (host and port), which hands each call on to others?"""
+    return any(each.is_asked_by(sender) or each.is_at(place) for each in _ROUTERS)
+
+
+def names_nobody(attempt: Fields) -> bool:
+    """Does the reply to it not say who answered behind a gateway?"""
+    return not _upstream(attempt)
 
 
 def is_provider(name: str) -> bool:
@@ -166,5 +189,13 @@ def place_of(url: str) -> str:
     return host if port in (None, usual) else f"{host}:{port}"
 
 
-def _bare(name: str) -> str:
-    return "".join(char for char in name.casefold() if char.isalnum())
+def _upstream(attempt: Fields) -> list[str]:
+    return _words(attempt.get("served", {}).get("upstream", ""))
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[^\W_]+", name.casefold())
+
+
+_OWN_NAMES = frozenset("".join(_words(each)) for each in PROVIDERS)
+_ROUTERS = tuple(Subject.named(each.name) for each in PROVIDERS.values() if each.passes_on)

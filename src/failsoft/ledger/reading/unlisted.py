@@ -36,9 +36,10 @@ def unlisted(reader: Reader, since: str, until: str) -> list[str]:
         emitter.newest = reader.last_time(emitter.name)
         emitter.last = max(emitter.last, emitter.newest)
     asked.end()
-    lost = sum(each.fields["count"] for each in reader.records(Kind.GAP_DECLARED, since=since))
-    gaps = [f"{lost} calls have records that were never written (declared gaps since then)"] if lost else []
-    return [*gaps, *asked.reasons]
+    gaps = (each for each in reader.records(Kind.GAP_DECLARED, since=since))
+    lost = sum(each.fields["count"] for each in gaps if asked.emitters[str(each.emitter)].opened < until)
+    told = [f"{lost} calls have records that were never written (declared gaps since then)"] if lost else []
+    return [*told, *asked.reasons]
 
 
 def is_heard_of(reader: Reader, adapter: str) -> bool:
