@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import sys
@@ -470,8 +471,12 @@ def test_the_new_key_doesnt_go_on_alone_where_a_rotation_was_interrupted(
         with pytest.raises(LedgerInvalid, match="killed"):
             rotated(path)
     size = verify(path).size
-    with pytest.raises(LedgerInvalid, match="the former one hasn't signed that: run `failsoft keys rotate` again"):
+    third = SigningKey(KEY.name, bytes(range(2, 34)))
+    told = re.escape(f"the former one, '{KEY.verifier}', hasn't signed that: put the former one back in the key's file")
+    with pytest.raises(LedgerInvalid, match=told):
         write(path, 2, key=NEXT)
+    with pytest.raises(LedgerInvalid, match=told):  # and hands nothing on
+        rotate(path, signing_in(path.parent, NEXT), third, clock=SystemClock(), actor="jdoe", why="yearly")
     keys = [KEY.verifier, NEXT.verifier]
     assert (verify(path, keys=keys).exit_code, verify(path).size) == (2, size)
     assert rotated(path).size == size
@@ -493,7 +498,7 @@ def test_a_rotation_that_was_interrupted_is_finished_though_the_new_key_signed_m
         with pytest.raises(LedgerInvalid, match="killed"):
             rotated(path)
     with monkeypatch.context() as patched:
-        patched.setattr(opening, "_is_between_keys", lambda *_: False)
+        patched.setattr(opening, "_between_keys", lambda *_: None)
         for _ in range(lives):
             write(path, 2, key=NEXT)
     keys = [KEY.verifier, NEXT.verifier]

@@ -76,10 +76,12 @@ def check_log(connection: Queries, name: str, signer: Signer | None, anchored: A
         )
     else:
         unsigned = _check_signed(connection, name, signer, anchored, frontier, head[2], unsigned)
-        if signer.former is None and _is_between_keys(connection, head[0], covered):
+        former = _between_keys(connection, head[0], covered)
+        if former is not None and former not in _verifiers(signer):
             raise LedgerInvalid(
-                f"{name}: it's being handed over to this key, and the former one hasn't signed that: run "
-                "`failsoft keys rotate` again"
+                f"{name}: it's being handed over to this key, and the former one, {former!r:.300}, hasn't signed that: put "
+                "the former one back in the key's file, and this one beside it in a file of the same name with .new behind, "
+                "and run `failsoft keys rotate` again"
             )
     return Found(log[0], head[0], unsigned, *_newest(connection, head[0]))
 
@@ -99,13 +101,20 @@ def _is_pruned(connection: Queries) -> bool:
     return connection.execute("SELECT 1 FROM ledger_record WHERE type = ? LIMIT 1", (kind,)).fetchone() is not None
 
 
-def _is_between_keys(connection: Queries, size: int, covered: int) -> bool:
-    """Did a handover to another key end between its record and the checkpoint that both sign? Then the new one doesn't go on
-    alone: whoever trusts the former one alone could take that for a theft.
+def _between_keys(connection: Queries, size: int, covered: int) -> str | None:
+    """The former key, where a handover to another one ended between its record and the checkpoint that both sign. Then the
+    new one doesn't go on alone, and hands nothing on: whoever trusts the former one alone could take that for a theft.
     """
     rotated = size - HANDED_OVER
     row = connection.execute("SELECT type, body FROM ledger_record WHERE seq = ?", (rotated,)).fetchone()
-    return row is not None and row[0] == Kind.KEY_ROTATED and covered <= rotated and "from" in _fields(row[1])
+    if row is None or row[0] != Kind.KEY_ROTATED or covered > rotated:
+        return None
+    return _fields(row[1]).get("from")
+
+
+def _verifiers(signer: Signer) -> list[str]:
+    """By whom the next checkpoint will be signed, where another key than the head's takes part."""
+    return [] if signer.former is None else [str(signer.key.verifier), str(signer.former.verifier)]
 
 
 def _fields(body: bytes) -> dict[str, Any]:
