@@ -267,6 +267,26 @@ def test_a_lock_is_entered_again_by_its_holder_and_held_until_it_is_left_by_all(
     lock.close()
 
 
+def test_a_lock_is_new_until_it_was_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    lock = FileLock(tmp_path / "l")
+    with lock.held(), monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        lock.used()
+        assert lock.is_new
+    lock.close()
+    with lock.held():
+        assert lock.is_new
+        lock.used()
+        assert not lock.is_new
+    lock.close()
+    with lock.held():
+        assert not lock.is_new
+    lock.close()
+
+
 def test_what_stands_beside_a_ledger_is_its_owners_alone(tmp_path: Path) -> None:
     ledger = ledger_at(tmp_path / "x.db")
     ledger.open()

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from datetime import date, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.keeping import acting_on
 from failsoft.ledger.acts import erasure as erasure_module
 from failsoft.ledger.acts.copying import copy
-from failsoft.ledger.acts.erasure import Acting, Erased, ErasureRefused, erase, happened, hold
+from failsoft.ledger.acts.erasure import LOOKS, Acting, Erased, ErasureRefused, erase, happened, hold
 from failsoft.ledger.acts.pruning import prune
 from failsoft.ledger.acts.retention import CaseFile, Retention, RetentionClass
 from failsoft.ledger.checkpoints.publishing import SECOND
@@ -295,20 +296,25 @@ class TestOfWhichKeys:
         assert (verify(place).exit_code, verify(place).payloads) == (0, 0)
         assert erased(place, missing_keys=True).records == ()
 
-    def test_a_key_that_is_made_meanwhile_stays(self, place: InFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("later", [False, True])
+    def test_a_key_that_is_made_after_its_on_record_stays(
+        self, place: InFile, monkeypatch: pytest.MonkeyPatch, later: bool
+    ) -> None:
         wrote(place, CONTEXT, "c1")
         record = Acting.record
 
         def another_erases_and_the_application_goes_on(self: Acting, *records: Any) -> list[int]:
             monkeypatch.setattr(Acting, "record", record)
+            places = record(self, *records) if later else []
             erased(place)
             wrote(place, CONTEXT, "c2")
-            return record(self, *records)
+            return places or record(self, *records)
 
         monkeypatch.setattr(Acting, "record", another_erases_and_the_application_goes_on)
-        erased(place)
+        done = erased(place)
         found = verify(place)
-        assert (found.exit_code, found.payloads) == (0, 4), found.summary()
+        assert (found.exit_code, found.payloads) == (0, 4 if later else 0), found.summary()
+        assert (len(done.records), done.keys) == ((1, 1) if later else (2, 2))
 
     def test_a_file_of_keys_that_cant_be_read_is_told_before_anything_is_on_record(self, place: InFile) -> None:
         wrote(place, CONTEXT, "c1")
@@ -317,6 +323,57 @@ class TestOfWhichKeys:
         with pytest.raises(LedgerInvalid, match="the file of keys can't be used"):
             erased(place)
         assert verify(place).size == size
+
+
+class TestWhatComesUntilItsOnRecord:
+    """From a host that wrote aside, or from an application that goes on."""
+
+    @pytest.mark.parametrize(("kept", "times", "more"), [("place", 2, 1), ("clear", 1, 1), ("clear", 2, 2)])
+    def test_goes_too(
+        self,
+        kept: str,
+        times: int,
+        more: int,
+        request: pytest.FixtureRequest,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Under a key that's named it takes no more records."""
+        place: InFile = request.getfixturevalue(kept)
+        wrote(place, CONTEXT, "c1")
+        record, left = Acting.record, [f"d{number}" for number in range(times)]
+
+        def more_comes(self: Acting, *records: Any) -> list[int]:
+            if left:
+                wrote(place, CONTEXT, left.pop())
+                wrote(place, ANOTHER, f"of another case {len(left)}", data=b"1")
+            return record(self, *records)
+
+        monkeypatch.setattr(Acting, "record", more_comes)
+        done = erased(place)
+        assert (done.payloads, done.finished) == (4 + 4 * more, True)
+        assert (len(done.records), done.clear) == ((1, 0) if kept == "place" else (1 + more, done.payloads))
+        assert b"canary-9c2e" not in bytes_of(tmp_path)
+        found = verify(place)
+        assert (found.exit_code, found.payloads) == (0, 4 * more)
+        assert erased(place).payloads == 0
+
+    def test_but_not_without_end(self, clear: InFile, monkeypatch: pytest.MonkeyPatch) -> None:
+        wrote(clear, CONTEXT, "c0")
+        record, numbers = Acting.record, count(1)
+
+        def more_comes(self: Acting, *records: Any) -> list[int]:
+            wrote(clear, CONTEXT, f"c{next(numbers)}")
+            return record(self, *records)
+
+        monkeypatch.setattr(Acting, "record", more_comes)
+        told = f"more of the case '{CASE}' comes all the time: nothing was destroyed, and it's on record as begun"
+        with pytest.raises(LedgerInvalid, match=told):
+            erased(clear)
+        monkeypatch.undo()
+        assert (verify(clear).exit_code, verify(clear).payloads) == (2, 4 + 4 * LOOKS)
+        assert erased(clear).payloads == 4 + 4 * LOOKS
+        assert verify(clear).exit_code == 0
 
 
 class TestOfWhichRecords:

@@ -315,8 +315,9 @@ def test_beside_what_is_left_of_a_ledger_that_is_gone_none_is_made(tmp_path: Pat
     assert verify(path).exit_code == 0
 
 
-def test_a_backup_that_came_without_live_files_has_its_open_calls_ended(tmp_path: Path) -> None:
-    """What stands beside a ledger is empty: whoever copies it leaves that out."""
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_backup_that_came_without_live_files_has_its_open_calls_ended(tmp_path: Path, refused: bool) -> None:
+    """What stands beside a ledger is empty: whoever copies it leaves that out. It may not be opened at first."""
     path, back = tmp_path / "x.db", tmp_path / "back" / "x.db"
     back.parent.mkdir()
     with writing(path, "leave-open", "3") as victim:
@@ -325,6 +326,12 @@ def test_a_backup_that_came_without_live_files_has_its_open_calls_ended(tmp_path
             shutil.copy(f"{path}{end}", f"{back}{end}")
         victim.kill()
     assert verify(back).exit_code == 2
+    if refused:
+        journal = back.with_name("x.db-journal")
+        journal.touch()
+        with pytest.raises(LedgerInvalid, match="a rollback journal stands beside it"):
+            ledger_at(back, clock=SystemClock()).open()
+        journal.unlink()
     for _ in range(2):
         ledger = ledger_at(back, clock=SystemClock())
         ledger.open()

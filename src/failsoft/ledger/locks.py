@@ -18,15 +18,10 @@ _NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
 
 
 class FileLock:
-    """An exclusive lock between processes; may be entered again by whoever is inside. For one thread at a time.
-
-    Attributes:
-        made: was its file not there before?
-    """
+    """An exclusive lock between processes; may be entered again by whoever is inside. For one thread at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.made = False
         self._descriptor: int | None = None
         self._depth = 0
 
@@ -35,7 +30,7 @@ class FileLock:
         """Wait for it, and hold it inside."""
         if self._depth == 0:
             if self._descriptor is None:
-                self._descriptor = self._open()
+                self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
             processes.lock(self._descriptor)
         self._depth += 1
         try:
@@ -46,13 +41,17 @@ class FileLock:
                 assert self._descriptor is not None
                 processes.unlock(self._descriptor)
 
-    def _open(self) -> int:
-        try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-        self.made = True
-        return descriptor
+    @property
+    def is_new(self) -> bool:
+        """Has nobody come so far as to say `used` since its file was made? While it's held."""
+        assert self._descriptor is not None
+        return os.fstat(self._descriptor).st_size == 0
+
+    def used(self) -> None:
+        """What's to be done by the first to hold it is done. A full disk leaves it to the next one."""
+        assert self._descriptor is not None
+        with suppress(OSError):
+            os.write(self._descriptor, b"\n")
 
     def close(self) -> None:
         """Let go of the descriptor (and with it of the lock)."""

@@ -3,19 +3,22 @@
 Theory of operation
 -------------------
 
-    may it be?  →  payload.erased, durable  →  may it still?  →  the case's keys destroyed  →  rows deleted  →  log cut
+    may it be?  →  payload.erased, durable  →  did more come until then?  →  may it still?  →  the case's keys destroyed
+    →  rows deleted  →  log cut
 
 1. It's on record before the first byte is destroyed, and no key is that isn't named there: whoever finds a payload missing
    finds the reason. An erasure that was interrupted is seen by `failsoft verify` and finished by running it again, which
    records nothing anew.
 2. A legal hold that stands in the log before that record is heeded, though it came while this was under way: then nothing is
    destroyed, and the log says of an erasure that isn't finished.
-3. What lies under a key is gone with the key, in every copy and backup that doesn't hold the file of keys. What was kept in
+3. What came of the case until it was on record (from a host that wrote aside, say) is put on record as well, and goes too.
+   What comes later is another erasure's matter.
+4. What lies under a key is gone with the key, in every copy and backup that doesn't hold the file of keys. What was kept in
    clear is gone from this database: its backups, and a server's archive of its own log, have it until they're gone.
-4. Names stay: of the case, its calls, models, people. They're in the tree.
-5. What belongs to the case, a hold on it too, is found by the records' bytes: the log is read from its first to its last.
+5. Names stay: of the case, its calls, models, people. They're in the tree.
+6. What belongs to the case, a hold on it too, is found by the records' bytes: the log is read from its first to its last.
    Where a row says otherwise, somebody changed it, and nothing is destroyed.
-6. Of a case that was pruned there's no record of a call left, and no payload. Its key is in the file of keys still, and
+7. Of a case that was pruned there's no record of a call left, and no payload. Its key is in the file of keys still, and
    opens older backups: so it's destroyed all the same.
 """
 
@@ -23,6 +26,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from pathlib import Path
 
 from attrs import define, field, frozen
@@ -48,6 +52,12 @@ NAMED = 800
 """Commitments that one record names: more would burst it."""
 
 _WAIT_SECONDS = 60.0
+
+LOOKS = 5
+"""So often it's looked whether more came until it was on record, and that put there too."""
+
+GOES_ON = "it's on record as begun: run it again when nobody writes of it"
+"""What's said of an erasure that came to no end."""
 
 BEGUN = "it's on record as begun: run it again when that's lifted"
 """What's said of an erasure that a hold stopped halfway."""
@@ -161,6 +171,15 @@ class _Found:
     told: set[str] = field(factory=set[str])
     again: set[str] = field(factory=set[str])
 
+    @property
+    def payloads(self) -> int:
+        """How many are there."""
+        return len(self.sealed) + len(self.clear)
+
+    def unsaid(self, keys: set[str]) -> tuple[list[str], list[str]]:
+        """Of these keys, and of what's in clear, those that aren't on record as destroyed so far."""
+        return sorted(keys - self.told | self.again), [each for each in self.clear if each not in self.told]
+
 
 def hold(acting: Acting, case: str, *, held: bool, person: str, why: str) -> int:
     """Set a legal hold on a case, or clear it; the record's place.
@@ -235,21 +254,25 @@ def erase(
     keys = _keys_to_destroy(location, case, found, missing_keys)
     if not (found.sealed or found.clear or keys or found.told):
         raise ErasureRefused(f"{location}: there's nothing of the case {case!r} that could be erased")
-    count, clear = len(found.sealed) + len(found.clear), len(found.clear)
     if dry_run:
-        return Erased(case, (), count, len(keys), clear, finished=False)
-    new_keys = (keys if not missing_keys else keys | found.keys) - found.told | found.again
-    new_clear = [each for each in found.clear if each not in found.told]
-    records = list(_said(case, sorted(new_keys), new_clear, basis, person, approved_by))
-    places = acting.record(*records) if records else []
-    if places:
+        return Erased(case, (), found.payloads, len(keys), len(found.clear), finished=False)
+    places: list[int] = []
+    for done in count():
+        unsaid = found.unsaid(keys | found.keys if missing_keys else keys)
+        if not any(unsaid):
+            break
+        if done == LOOKS:
+            raise LedgerInvalid(
+                f"{location}: more of the case {case!r} comes all the time: nothing was destroyed, and {GOES_ON}"
+            )
+        places += acting.record(*_said(case, *unsaid, basis, person, approved_by))
         with _Log(location) as log:
-            for index, fields in log.of_case(case, found.next, places[0] - 1):
-                with log.understood(index):
-                    found.file.add(fields)
+            log.look_on(found, case, places[-1])
         forbidden = retention.forbids(found.file, now)
         if forbidden is not None:
             raise ErasureRefused(f"{location}: {forbidden} (since a moment ago): nothing was destroyed, and {BEGUN}")
+        if found.keys - found.told:
+            keys |= _keys_to_destroy(location, case, found, missing_keys)
     if location.sealing is not None and keys:
         vault = Vault(location.sealing, found.origin)
         try:
@@ -259,7 +282,7 @@ def erase(
         finally:
             vault.close()
     finished = _forget(acting, [*found.sealed, *found.clear])
-    return Erased(case, tuple(places), count, len(keys), clear, finished)
+    return Erased(case, tuple(places), found.payloads, len(keys), len(found.clear), finished)
 
 
 def no_second(person: str, approved_by: str | None) -> str | None:
@@ -295,11 +318,16 @@ class _Log(Bodies):
 
     def look(self, case: str) -> _Found:
         """All that's there of a case."""
-        found = _Found(self.origin, next=self.end())
-        for index, fields in self.of_case(case, 0, found.next - 1):
+        found = _Found(self.origin)
+        self.look_on(found, case, self.end() - 1)
+        return found
+
+    def look_on(self, found: _Found, case: str, last: int) -> None:
+        """What else is there, up to a place in the log, that one included."""
+        for index, fields in self.of_case(case, found.next, last):
             with self.understood(index):
                 self._take(found, fields)
-        return found
+        found.next = last + 1
 
     def _take(self, found: _Found, fields: Fields) -> None:
         found.file.add(fields)

@@ -185,8 +185,9 @@ class LedgerFile:
                 connection = self._connect(address(self.path, "rw"))
                 try:
                     self._check(connection)
-                    if self.lock.made and not made:
+                    if self.lock.is_new:
                         self._remember_left_open(connection)
+                        self.lock.used()
                 except BaseException:
                     connection.close()
                     raise
@@ -199,7 +200,6 @@ class LedgerFile:
 
     def _remember_left_open(self, connection: sqlite3.Connection) -> None:
         """The file came without what stands beside it, as a backup may: who left a call open is gone without a live file."""
-        self.lock.made = False
         for (emitter,) in connection.execute(LEFT_OPEN).fetchall():
             if not LiveFile.name(self.path, emitter).exists():
                 LiveFile.hold(self.path, emitter).release(remove=False)
