@@ -244,6 +244,13 @@ def test_an_amendment_that_leaves_the_source_tells_the_answer(log: Log) -> None:
     assert (found.index, found.ts, found.answer, found.model) == (5, at(50), "3", "m-1")
 
 
+def test_the_newest_amendment_counts(log: Log) -> None:
+    completed = log.first.call("c1", 2, attempt(), source=by())
+    amended(log.first, completed, 50, source={"kind": "fallback", "name": "f"})
+    amended(log.first, completed, 51, source=by())
+    assert [each.ts for each in decisions(log)] == [at(51)]
+
+
 def test_an_amendment_may_name_another_attempt(log: Log) -> None:
     log.first.configure()
     tries = attempt(fault="deadline"), attempt(n=2, served={"model": "m-2", "grade": "echoed"})
@@ -344,6 +351,13 @@ class TestWhatAListMayLack:
         found = self.told(log, 0, until)
         assert any(each.startswith("process 3 on worker-1 may ask without a record here") for each in found) is lacks
         assert any(each.startswith("process 2") for each in found)
+
+    @pytest.mark.parametrize(("since", "lacks"), [(5, True), (5.1, True), (5.2, False)])
+    def test_what_a_process_may_have_done_after_its_last_call(self, log: Log, since: float, lacks: bool) -> None:
+        """One that's silent since the time began has gone."""
+        log.first.configure(snapshot("continue"))
+        log.first.call("c1", 5)
+        assert bool(self.told(log, since, 99)) is lacks
 
     def test_nothing_where_all_is_there(self, log: Log) -> None:
         log.first.configure()
