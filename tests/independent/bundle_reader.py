@@ -7,6 +7,7 @@ checked by `cryptography`, and findings are a set of codes. No tests.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import re
@@ -405,7 +406,7 @@ class Examination:
         self.root = b""
         self.log: dict[int, Document] = {}
         self.bodies = {each: self.files[f"records/{each}.json"] for each in self.said["records"]}
-        self.proofs: dict[int, list[bytes]] = {}
+        self.proofs: dict[int, list[tuple[list[bytes], bytes]]] = {}
 
     def attempt(self, what: Callable[..., None], *values: object) -> None:
         try:
@@ -428,8 +429,11 @@ class Examination:
             self.attempt(self.vouched, "manifest.note", self.is_about_manifest)
         elif self.log_keys():
             self.found.add(2)
-        for size, root in (*self.brought(given), *((size, bytes.fromhex(root)) for size, root in pins)):
+        held = [*self.brought(given), *((size, bytes.fromhex(root)) for size, root in pins)]
+        for size, root in held:
             self.attempt(self.compare, size, root)
+        for size in self.proofs.keys() - {size for size, _ in held}:
+            self.expect(len(self.leads(size)) == 1, 1)
         for name in self.files:
             if name.startswith("consistency/"):
                 self.attempt(self.consistency, name)
@@ -489,9 +493,8 @@ class Examination:
         if size == self.size:
             demand(root == self.root)
             return
-        if size in self.proofs and size > self.size:
-            here, later = roots_by_path(self.size, size, self.proofs[size], self.root)
-            demand(here == self.root and later == root)
+        if size in self.proofs:
+            demand(self.leads(size) == {root})
             return
         data = self.files.get(f"consistency/{size}-{self.size}.txt")
         if size > self.size or data is None:
@@ -510,9 +513,18 @@ class Examination:
             tail = part[part.find(b"\n\n") + 2 :]
             demand(b"\n\n" in part)
             text, _ = note(tail)
-            origin, size, _ = checkpoint(text)
-            demand(origin == self.origin and size not in self.proofs)
-            self.proofs[size] = hashes_before(part, f"old {self.size}\n", tail)
+            origin, size, root = checkpoint(text)
+            demand(origin == self.origin and size > self.size)
+            self.proofs.setdefault(size, []).append((hashes_before(part, f"old {self.size}\n", tail), root))
+
+    def leads(self, size: int) -> set[bytes]:
+        """The roots of this size to which proofs lead from the bundle's checkpoint."""
+        found: set[bytes] = set()
+        for path, root in self.proofs[size]:
+            with contextlib.suppress(Bad):
+                if roots_by_path(self.size, size, path, self.root) == (self.root, root):
+                    found.add(root)
+        return found
 
     def consistency(self, name: str) -> None:
         old, new = re.findall("[0-9]+", name)

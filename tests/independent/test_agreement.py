@@ -824,7 +824,14 @@ def test_newer_checkpoints_are_held_against_the_proof_that_they_extend_it(forge:
                 ((part(old, new, path[:-1]),), 1),
                 ((part(old, new, [*path, bytes(32)]),), 1),
                 ((part(old, new, [bytes(32), *path[1:]]),), 1),
-                ((part(old, new) * 2,), 3),
+                ((part(old, new) * 2,), 2),
+                ((part(old, new), part(old, new)), 2),
+                ((part(old, new, path[:-1]), part(old, new)), 2),
+                ((part(old, new) + part(old, new, [*path, bytes(32)]),), 2),
+                ((part(old, new, path[:-1]), part(old, new, [*path, bytes(32)])), 1),
+                ((*others[:-1], part(old, new), part(old, 13, [])), 1),
+                ((part(old, new), part(old, old, [])), 3),
+                ((part(old, new), part(old, old - 1, [])), 3),
                 ((part(old, new, origin="another"),), 3),
                 ((part(old + 1, new, path),), 3),
                 ((b"x" + part(old, new),), 3),
@@ -835,6 +842,72 @@ def test_newer_checkpoints_are_held_against_the_proof_that_they_extend_it(forge:
                 ((b"",), 3),
             ):
                 assert code_of(data, (VKEY,), (), (pin,), extension) == code, (old, new, extension)
+
+
+def later_than(path: Path, *bodies: bytes, size: int = 12) -> tuple[bytes, bytes]:
+    """A checkpoint of these records more, and the proof that leads to it."""
+    leaves = [leaf_hash(each) for each in [*Forge(path).bodies, *bodies]]
+    note = KEY.sign_note(Checkpoint(ORIGIN, len(leaves), over(leaves)(0, len(leaves))).text).to_bytes()
+    return note, proof(f"old {size}\n", consistency_proof(over(leaves), size, len(leaves)), note)
+
+
+def test_an_extension_that_was_kept_goes_with_a_newer_one(whole: bytes, path: Path) -> None:
+    (note, kept), (newest, newer) = later_than(path, b"13"), later_than(path, b"13", b"14")
+    own = (note + b"\n" + newest,)
+    for extensions in ((kept, kept + newer), (kept + newer, kept), (kept + newer + kept,), (kept * 2, newer)):
+        assert code_of(whole, given=own, extensions=extensions) == 0
+
+
+def test_two_trees_of_one_size_are_never_both_right(whole: bytes, path: Path) -> None:
+    (note, kept), (other, forked) = later_than(path, b"13"), later_than(path, b"31")
+    for own in ((), (note,), (other,)):
+        assert code_of(whole, given=own, extensions=(kept + forked,)) == 1
+        assert code_of(whole, given=own, extensions=(forked, kept)) == 1
+    assert code_of(whole, given=(note,), extensions=(kept,)) == 0
+    assert code_of(whole, given=(note,), extensions=(forked,)) == 1
+
+
+def test_every_byte_of_an_extension_matters_but_those_of_signatures(whole: bytes, path: Path) -> None:
+    (note, first), (newest, second) = later_than(path, b"13"), later_than(path, b"13", b"14")
+    extension = first + second
+    sizes, lines = set[int](), set[int]()
+    for each in (note, newest):
+        at = extension.index(each)
+        lines.update(range(at + each.index(b"\n\n") + 2, at + len(each)))
+        sizes.update(range(at + each.index(b"\n") + 1, at + each.index(b"\n") + 3))
+    for own in ((), (note + b"\n" + newest,)):
+        codes: dict[str, set[int]] = {"lines": set(), "sizes": set(), "others": set()}
+        for at in range(len(extension)):
+            changed = extension[:at] + bytes([extension[at] ^ 1]) + extension[at + 1 :]
+            place = "lines" if at in lines else "sizes" if at in sizes else "others"
+            codes[place].add(code_of(whole, (), own, (), (changed,)))
+        # of a size that nobody holds it may be that another has the same proof: 14 and 15
+        assert codes == {"lines": {0, 3}, "sizes": {2, 3} if own else {0, 3}, "others": {1, 3}}
+
+
+@pytest.mark.parametrize("spoilt", ["hash", "root", "checkpoint", "log"])
+def test_what_an_extension_that_does_not_hold_says_is_no_more_than_is_known(
+    whole: bytes, path: Path, spoilt: str
+) -> None:
+    (note, good), (other, forked) = later_than(path, b"13"), later_than(path, b"31")
+    changed = {
+        "hash": good.replace(good.splitlines()[1], b64encode(bytes(32))),
+        "root": good.replace(note.splitlines()[2], b64encode(bytes(32))),
+        "checkpoint": good,
+        "log": forked,
+    }
+    own = {"checkpoint": other}.get(spoilt, note)
+    expected = (
+        "the extension doesn't prove that the bundle's log goes on to the checkpoint of 13 records: the extension, the "
+        "bundle or the checkpoint was changed on its way, or the log was forked or cut. Have the extension made anew from "
+        "the log: if that says the same, or can't be made, it was the log"
+    )
+    found = verify(whole, [VKEY], [own], extensions=[changed[spoilt]])
+    assert (found.code, found.problems) == (1, [(1, expected)])
+    if spoilt in ("hash", "root"):  # it's no more than that where nobody needs it
+        assert verify(whole, [VKEY], extensions=[changed[spoilt]]).problems == [(1, expected)]
+    else:
+        assert verify(whole, [VKEY], extensions=[changed[spoilt]]).code == 0
 
 
 def test_a_newer_checkpoint_without_its_proof_leaves_a_bundle_incomplete(whole: bytes, path: Path) -> None:

@@ -604,7 +604,7 @@ class _Bundle:
         self.checkpoint = Checkpoint(manifest.origin, manifest.size, b"")  # without a root until it's read
         self.records: dict[int, dict[str, Any]] = {}
         self.leaves: dict[int, str] = {}
-        self.later: dict[int, list[bytes]] = {}
+        self.later: dict[int, set[bytes]] = {}  # the roots of newer checkpoints to which extensions lead, by size
         self.seen: int | None = None
 
     def problem(self, what: str, code: int = TAMPERED) -> None:
@@ -614,13 +614,7 @@ class _Bundle:
         self, checkpoints: Sequence[bytes], pins: Sequence[tuple[int, str]], extensions: Sequence[bytes]
     ) -> Result:
         by_log = self._signatures()
-        for data in extensions:
-            try:
-                self._take_extension(data)
-            except Wrong as error:
-                self.problem(f"the extension can't be used: {error}", UNUSABLE)
-        for size, root in [*self._pinned(checkpoints), *pins]:
-            self._pin(size, root)
+        self._brought(checkpoints, pins, extensions)
         for name in sorted(self.files):
             if name.startswith("consistency/"):
                 self._guard(name, self._consistency, name)
@@ -697,6 +691,23 @@ class _Bundle:
             raise Wrong("it's of another log or size than the manifest says")
         self.checkpoint = found
 
+    # what whoever verifies brought along
+
+    def _brought(
+        self, checkpoints: Sequence[bytes], pins: Sequence[tuple[int, str]], extensions: Sequence[bytes]
+    ) -> None:
+        for data in extensions:
+            try:
+                self._take_extension(data)
+            except Wrong as error:
+                self.problem(f"the extension can't be used: {error}", UNUSABLE)
+        own = [*self._pinned(checkpoints), *pins]
+        for size, root in own:
+            self._pin(size, root)
+        for size in sorted(self.later.keys() - {size for size, _ in own}):
+            if len(self.later[size]) != 1:
+                self._unproven(size)
+
     def _pinned(self, checkpoints: Sequence[bytes]) -> Iterator[tuple[int, str]]:
         for data in checkpoints:
             end = max((found.end() for found in NOTE_IN_FILE.finditer(data)), default=0)
@@ -732,10 +743,10 @@ class _Bundle:
                     "`failsoft ledger extension` makes",
                     INCOMPLETE,
                 )
-            elif extends(here.size, here.root, size, bytes.fromhex(root), self.later[size]):
+            elif self.later[size] == {bytes.fromhex(root)}:
                 self.notes.append(f"{told} extends the bundle's log")
             else:
-                self.problem(f"{told} doesn't extend the bundle's log: it was forked, cut or changed")
+                self._unproven(size)
         elif name not in self.files:
             self.problem(
                 f"{told}: the bundle has no proof that the log extends it: ask for one made with --since-checkpoint",
@@ -753,13 +764,23 @@ class _Bundle:
 
     def _take_extension(self, data: bytes) -> None:
         """Proofs one after the other, each with the checkpoint to which it leads from the bundle's own."""
+        here = self.checkpoint
         for each in [part for part in PROOF_BEGINS.split(data) if part] or [data]:
             note = each.partition(b"\n\n")[2]
             found = read_checkpoint(read_note(note).text)
-            path = read_proof(each, [f"old {self.checkpoint.size}"], note)
-            if found.origin != self.manifest.origin or found.size in self.later:
-                raise Wrong("it's of another log, or has two proofs for one size")
-            self.later[found.size] = path
+            path = read_proof(each, [f"old {here.size}"], note)
+            if found.origin != self.manifest.origin or found.size <= here.size:
+                raise Wrong("it's of another log, or of a checkpoint that isn't newer than the bundle's")
+            roots = self.later.setdefault(found.size, set())
+            if extends(here.size, here.root, found.size, found.root, path):
+                roots.add(found.root)
+
+    def _unproven(self, size: int) -> None:
+        self.problem(
+            f"the extension doesn't prove that the bundle's log goes on to the checkpoint of {size} records: the extension, "
+            "the bundle or the checkpoint was changed on its way, or the log was forked or cut. Have the extension made "
+            "anew from the log: if that says the same, or can't be made, it was the log"
+        )
 
     def _consistency(self, name: str) -> None:
         old, _, new = name[len("consistency/") : -len(".txt")].partition("-")
