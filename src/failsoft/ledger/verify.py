@@ -222,8 +222,8 @@ def verify(
             found.add(Problem(UNUSABLE, f"{location}: it can't be read ({error})"))
         else:
             found.add(Problem(TAMPERED, f"{location}: cut or damaged ({error})", tree.frontier.size))
-    except subprocess.TimeoutExpired:
-        found.add(Problem(UNUSABLE, f"{location}: its write-ahead log couldn't be read in time"))
+    except subprocess.SubprocessError:
+        found.add(Problem(UNUSABLE, f"{location}: its write-ahead log couldn't be read, or not in time"))
     finally:
         source.close()
         walk.payloads.close()
