@@ -10,7 +10,8 @@ copy that came inside a bundle says what its sender likes. What's checked is des
 ``docs/reference/ledger-format.md``.
 
 Exit code: 0 whole (without a key that's "self-consistent" and never "verified"); 1 tampered with; 2 incomplete: something
-is withheld, missing, or not covered by what you gave; 3 it can't be used; 64 the command line is wrong.
+is withheld, missing, or not covered by what you gave; 3 it can't be used, or there's no memory to look at it, or no output
+to say it; 64 the command line is wrong.
 
 How it goes, top to bottom: the zip file is taken apart and put together again (1), JSON is read strictly (2), signed notes
 (3) and Ed25519 (4) are checked, then the Merkle proofs (5), and then what the records say of each other (6).
@@ -32,6 +33,7 @@ from time import gmtime, strftime
 from typing import Any, NamedTuple, NoReturn
 
 WHOLE, TAMPERED, INCOMPLETE, UNUSABLE, USAGE = 0, 1, 2, 3, 64
+GONE = "a reader that has gone"
 
 FORMAT = "failsoft-bundle/1"
 MAX_BYTES = 1 << 30  # of a bundle
@@ -982,8 +984,27 @@ def _disclosure(data: bytes, digest: str, path: str) -> None:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(USAGE, f"{self.prog}: {message}\n")
+        _written(f"{self.format_usage()}{self.prog}: {message}\n", 2)
+        self.exit(USAGE)
+
+    def print_help(self, file: Any = None) -> None:
+        if _written(self.format_help(), 1):
+            self.exit(UNUSABLE)
+
+
+def _written(text: str, descriptor: int) -> str:
+    """Write to standard output (1) or standard error (2). Returns why it can't be; empty: it's written.
+
+    What's left over then is dropped: the interpreter would try once more at its end, and exit with 120.
+    """
+    try:
+        stream: Any = (sys.stdout, sys.stderr)[descriptor - 1]
+        stream.write(text)
+        stream.flush()
+    except (OSError, AttributeError) as error:  # it's None where it was closed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+        return GONE if isinstance(error, BrokenPipeError) else getattr(error, "strerror", None) or "closed"
+    return ""
 
 
 def _pin(text: str) -> tuple[int, str]:
@@ -999,7 +1020,8 @@ def read_file(path: str, limit: int) -> bytes:
         if not os.path.isfile(path):
             raise Wrong(f"{path}: there is no such file", UNUSABLE)
         with open(path, "rb") as file:
-            data = file.read(limit + 1)
+            # Of what it has, not of what it may have: the memory for that is taken before it's read.
+            data = file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)
     except (OSError, ValueError):
         raise Wrong(f"{path}: it can't be read", UNUSABLE) from None
     if not 0 < len(data) <= limit:
@@ -1022,23 +1044,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
             read_key(each)
     except Wrong as error:
         parser.error(f"--key: {error}")
+    code, text = _answer(given) or _told(_unusable(Wrong("there isn't enough memory to look at it", UNUSABLE)), given)
+    why = _written(text, 1)
+    if why and why != GONE:
+        _written(f"standard output can't be written ({why})\n", 2)
+        return UNUSABLE
+    return code
+
+
+def _answer(given: argparse.Namespace) -> tuple[int, str] | None:
+    """The exit code, and what's told. None: there wasn't enough memory, which is free again once this has returned."""
     try:
         checkpoints = [read_file(each, MAX_PINS) for each in given.checkpoint]
         extensions = [read_file(each, MAX_PINS) for each in given.extension]
         result = verify(read_file(given.bundle, MAX_BYTES), given.key, checkpoints, given.pin, extensions)
+        return _told(result, given)
     except Wrong as error:
-        result = Result(error.code, "unusable", "", 0, "", 0, 0, [], [(error.code, str(error))])
+        return _told(_unusable(error), given)
+    except MemoryError:
+        return None
+
+
+def _unusable(error: Wrong) -> Result:
+    return Result(error.code, "unusable", "", 0, "", 0, 0, [], [(error.code, str(error))])
+
+
+def _told(result: Result, given: argparse.Namespace) -> tuple[int, str]:
     lines = [json.dumps(result._asdict())] if given.json else result.lines()
-    text = "".join(each.encode("ascii", "backslashreplace").decode("ascii") + "\n" for each in lines)
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except (OSError, AttributeError) as error:  # it's None where it was closed
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        if not isinstance(error, BrokenPipeError):
-            print(f"standard output can't be written ({getattr(error, 'strerror', 'closed')})", file=sys.stderr)
-            return UNUSABLE
-    return result.code
+    return result.code, "".join(each.encode("ascii", "backslashreplace").decode("ascii") + "\n" for each in lines)
 
 
 if __name__ == "__main__":
