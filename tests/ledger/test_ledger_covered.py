@@ -169,7 +169,8 @@ def test_a_witness_says_by_when_records_were_there(path: Path) -> None:
         assert seen is None or found.seen == seen
         assert f"cosigned by 1 of the witnesses that you gave, first at {found.seen}" in " ".join(found.summary())
         said = (
-            f"one of the first 17 records says {latest}, and a witness saw it at {seen}: a clock was wrong, or it lies"
+            f"one of the first 17 records says {latest}, and a witness saw it at {seen}: its clock was ahead, or the witness's "
+            "behind, or one of them lies"
         )
         assert found.notes == ((said,) if ahead else ())
     found = verify(path, keys=both, checkpoints=[witnessed(first, 9)])

@@ -42,6 +42,9 @@ MAX_RECORD = 61440
 MAX_NOTE = 65536
 MAX_PINS = 1 << 24  # of a file of checkpoints
 
+CLOCKS_DIFFER = 60  # seconds by which a record's time may lie after a witness's: they're two clocks
+COSIGNED_LATE = 86400  # seconds by which one may lie before a witness saw what's before it
+
 ARTIFACTS = ("config_sha256", "lock_sha256", "report_sha256")
 
 KINDS = frozenset(
@@ -607,7 +610,7 @@ class _Bundle:
         self.records: dict[int, dict[str, Any]] = {}
         self.leaves: dict[int, str] = {}
         self.later: dict[int, set[bytes]] = {}  # the roots of newer checkpoints to which extensions lead, by size
-        self.seen: int | None = None
+        self.seen: dict[int, int] = {}  # when the first witness saw the log at a size, in seconds since 1970
 
     def problem(self, what: str, code: int = TAMPERED) -> None:
         self.problems.append((code, what))
@@ -673,9 +676,14 @@ class _Bundle:
             for key, seconds in ({} if found is None else found[1]).items():
                 when = f" at {utc(seconds)}" if key.kind == WITNESS_KEY else ""
                 self.notes.append(f"{name} is signed by {key.told}{when}")
-        by_whom = {} if checkpoint is None else checkpoint[1]
-        self.seen = min((seconds for key, seconds in by_whom.items() if key.kind == WITNESS_KEY), default=None)
+        if checkpoint is not None:
+            self._see(self.checkpoint.size, checkpoint[1])
         return whole
+
+    def _see(self, size: int, by: dict[Key, int]) -> None:
+        times = [seconds for key, seconds in by.items() if key.kind == WITNESS_KEY]
+        if times:
+            self.seen[size] = min(*times, self.seen.get(size, times[0]))
 
     def _signed(self, name: str) -> tuple[str, dict[Key, int]] | None:
         try:
@@ -703,14 +711,17 @@ class _Bundle:
                 self._take_extension(data)
             except Wrong as error:
                 self.problem(f"the extension can't be used: {error}", UNUSABLE)
-        own = [*self._pinned(checkpoints), *pins]
-        for size, root in own:
-            self._pin(size, root)
-        for size in sorted(self.later.keys() - {size for size, _ in own}):
+        nobody: dict[Key, int] = {}
+        own = [*self._pinned(checkpoints), *((size, root, nobody) for size, root in pins)]
+        for size, root, by in own:
+            if self._pin(size, root):
+                self._see(size, by)
+        for size in sorted(self.later.keys() - {size for size, _, _ in own}):
             if len(self.later[size]) != 1:
                 self._unproven(size)
 
-    def _pinned(self, checkpoints: Sequence[bytes]) -> Iterator[tuple[int, str]]:
+    def _pinned(self, checkpoints: Sequence[bytes]) -> Iterator[tuple[int, str, dict[Key, int]]]:
+        """Size, root and who signed it."""
         for data in checkpoints:
             end = max((found.end() for found in NOTE_IN_FILE.finditer(data)), default=0)
             rest = [data[end:]] if data[end:].strip() or not end else []  # the newest may be what was spoilt
@@ -721,23 +732,27 @@ class _Bundle:
                 except Wrong as error:
                     self.problem(f"your checkpoint can't be used: {error}", UNUSABLE)
                     continue
+                by: dict[Key, int] = {}
                 try:
-                    self.used.update(signers(note, self.keys))
+                    by = signers(note, self.keys)
+                    self.used.update(by)
                 except Wrong as error:
                     self.problem(f"your checkpoint of {found.size} records: {error}")
                 if found.origin != self.manifest.origin:
                     self.problem(f"your checkpoint is of another log, {found.origin}")
                 else:
-                    yield found.size, found.root.hex()
+                    yield found.size, found.root.hex(), by
 
-    def _pin(self, size: int, root: str) -> None:
+    def _pin(self, size: int, root: str) -> bool:
+        """Is it proven that it's of this log?"""
         told, here = f"your checkpoint of {size} records", self.checkpoint
         name = f"consistency/{size}-{here.size}.txt"
+        proven = ""
         if size == here.size:
-            if root != here.root.hex():
-                self.problem(f"{told} has another tree: the log was forked or changed")
+            if root == here.root.hex():
+                proven = f"{told} is the bundle's own"
             else:
-                self.notes.append(f"{told} is the bundle's own")
+                self.problem(f"{told} has another tree: the log was forked or changed")
         elif size > here.size:
             if size not in self.later:
                 self.problem(
@@ -746,7 +761,7 @@ class _Bundle:
                     INCOMPLETE,
                 )
             elif self.later[size] == {bytes.fromhex(root)}:
-                self.notes.append(f"{told} extends the bundle's log")
+                proven = f"{told} extends the bundle's log"
             else:
                 self._unproven(size)
         elif name not in self.files:
@@ -758,11 +773,13 @@ class _Bundle:
             try:
                 path = read_proof(self.files[name], [f"old {size}"], self.files["checkpoint.txt"])
             except Wrong:
-                return  # told where the file itself is looked at
+                return False  # told where the file itself is looked at
             if extends(size, bytes.fromhex(root), here.size, here.root, path):
-                self.notes.append(f"the log extends {told}")
+                proven = f"the log extends {told}"
             else:
                 self.problem(f"the log doesn't extend {told}: it was forked, cut or changed")
+        self.notes += [proven] if proven else []
+        return bool(proven)
 
     def _take_extension(self, data: bytes) -> None:
         """Proofs one after the other, each with the checkpoint to which it leads from the bundle's own."""
@@ -851,12 +868,27 @@ class _Bundle:
                 self.problem(f"{where}: the record before it, of its emitter, isn't here", INCOMPLETE)
 
     def _times(self) -> None:
-        """No record is from after a witness saw the log that it stands in: there are two clocks, so a minute is allowed."""
-        latest = max((fields["ts"] for fields in self.records.values()), default="")
-        if self.seen is not None and latest[:19] > utc(self.seen + 60)[:19]:
-            self.notes.append(
-                f"a record says {latest}, and a witness saw it at {utc(self.seen)}: a clock was wrong, or it lies"
-            )
+        """What a witness saw was there by then; what came after that isn't much older. No more than notes: clocks differ."""
+        due = sorted(self.seen.items(), reverse=True)
+        ahead: list[str] = []
+        behind: list[str] = []
+        latest = floor = ""
+        for seq, ts in [*((seq, fields["ts"]) for seq, fields in self.records.items()), (10**19, "~")]:
+            while due and due[-1][0] <= seq:
+                size, seconds = due.pop()
+                if latest[:19] > utc(seconds + CLOCKS_DIFFER)[:19]:
+                    ahead.append(
+                        f"one of the first {size} records says {latest}, and a witness saw it at {utc(seconds)}: its clock "
+                        "was ahead, or the witness's behind, or one of them lies"
+                    )
+                floor = max(floor, utc(max(0, seconds - COSIGNED_LATE))[:19])
+            if ts < floor:
+                behind.append(
+                    f"record {seq} says {ts}, and a witness saw what's before it more than a day later: it waited before it "
+                    "came into the log, or the witness cosigned late, or a clock was wrong, or one of them lies"
+                )
+            latest = max(latest, ts)
+        self.notes += ahead[:1] + behind[:1]
 
     def _calls(self) -> None:
         """Each call began, ended, and ends name beginnings; the configuration that it ran under is here."""
