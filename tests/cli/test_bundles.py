@@ -20,7 +20,8 @@ pytest.importorskip("typer")
 
 from typer.testing import Result
 
-from failsoft.cli import bundles
+import failsoft
+from failsoft.cli import bundles, evidence, ledgers
 from failsoft.cli.app import app
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.acts.erasure import Acting
@@ -476,6 +477,69 @@ def test_the_standalone_command_on_a_full_disk_says_nothing_of_the_bundle(log: O
     command = ["sh", "-c", f"{sys.executable} -I -S verify.py b.zip >&-"]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (3, "standard output can't be written (closed)\n")
+    for arguments, outputs, code in (
+        ("b.zip", ">/dev/full 2>/dev/full", 3),
+        ("b.zip --json", ">/dev/full 2>&1", 3),
+        ("b.zip", ">&- 2>&-", 3),
+        ("b.zip", "2>/dev/full", 0),
+        ("-h", ">/dev/full", 3),
+        ("-h", ">/dev/full 2>/dev/full", 3),
+        ("-h", ">&-", 3),
+        ("-h", "", 0),
+        ("--what", "2>/dev/full", 64),
+        ("b.zip --key junk", ">/dev/full 2>/dev/full", 64),
+        ("--what", "2>&-", 64),
+    ):
+        command = ["sh", "-c", f"{sys.executable} -I -S verify.py {arguments} {outputs}"]
+        assert subprocess.run(command, stdout=subprocess.DEVNULL).returncode == code, (arguments, outputs)
+    for arguments, code in (("-h", 3), ("b.zip", 0)):
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run([sys.executable, "-I", "-S", "verify.py", arguments], stdout=writer)
+        os.close(writer)
+        assert done.returncode == code
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux limits it")
+def test_neither_command_takes_a_lack_of_memory_for_tampering(log: Office) -> None:
+    import resource
+
+    def little() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20))
+
+    log.close()
+    make("--call", "c1", "-c", "failsoft.toml")
+    Path("verify.py").write_bytes(verifier())
+    with open("large.zip", "wb") as file:
+        file.write(b"PK\3\4")
+        file.truncate(600 << 20)
+    own = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(failsoft.__file__))}
+    for command in (("-I", "-S", "verify.py", "large.zip"), ("-m", "failsoft", "verify", "large.zip")):
+        done = subprocess.run(
+            [sys.executable, *command], capture_output=True, text=True, check=False, preexec_fn=little, env=own
+        )
+        assert (done.returncode, "there isn't enough memory" in done.stdout + done.stderr) == (3, True), done.stderr
+        assert "Traceback" not in done.stderr
+        small = [sys.executable, *command[:-1], "b.zip"]  # for which there's enough
+        assert subprocess.run(small, capture_output=True, preexec_fn=little, env=own).returncode == 0
+
+
+def test_no_command_takes_a_lack_of_memory_for_a_finding(log: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hungry(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    log.close()
+    for name in ("verify_ledger", "look"):
+        monkeypatch.setattr(evidence, name, hungry)
+    monkeypatch.setattr(ledgers, "attest", hungry)
+    for code, *command in (
+        (3, "verify", "x.db"),
+        (3, "verify", "x.db", "--json"),
+        (3, "ledger", "monitor", "seen", "x.db"),
+        (2, "ledger", "attest", "x.db", "--never", "provider=openai", "--since", "2026-01-01"),
+    ):
+        done = run(*map(str, command))
+        assert (done.exit_code, done.stderr) == (code, "there isn't enough memory to find that out\n")
 
 
 def test_other_pythons_say_the_same(log: Office) -> None:

@@ -7,6 +7,7 @@ checked by `cryptography`, and findings are a set of codes. No tests.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import re
@@ -14,6 +15,7 @@ import zipfile
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
@@ -207,6 +209,12 @@ def who_signed(text: str, lines: Iterable[tuple[str, bytes]], keys: Iterable[Key
                 demand(key.signed(text, data[4:]))
                 found.append(key)
     return found
+
+
+def times_of(lines: Iterable[tuple[str, bytes]], by: Iterable[Key]) -> list[int]:
+    """When those of them that are witnesses signed."""
+    whose = {(key.name, key.id) for key in by if key.kind == 4}
+    return [int.from_bytes(data[4:12], "big") for name, data in lines if (name, data[:4]) in whose]
 
 
 def checkpoint(text: str) -> tuple[str, int, bytes]:
@@ -405,13 +413,16 @@ class Examination:
         self.root = b""
         self.log: dict[int, Document] = {}
         self.bodies = {each: self.files[f"records/{each}.json"] for each in self.said["records"]}
-        self.proofs: dict[int, list[bytes]] = {}
+        self.proofs: dict[int, list[tuple[list[bytes], bytes]]] = {}
+        self.cosigned: list[tuple[int, int]] = []  # sizes, and when a witness saw them
 
-    def attempt(self, what: Callable[..., None], *values: object) -> None:
+    def attempt(self, what: Callable[..., None], *values: object) -> bool:
         try:
             what(*values)
         except Bad as bad:
             self.found.add(bad.code)
+            return False
+        return True
 
     def expect(self, condition: object, code: int) -> None:
         if not condition:
@@ -428,8 +439,12 @@ class Examination:
             self.attempt(self.vouched, "manifest.note", self.is_about_manifest)
         elif self.log_keys():
             self.found.add(2)
-        for size, root in (*self.brought(given), *((size, bytes.fromhex(root)) for size, root in pins)):
-            self.attempt(self.compare, size, root)
+        held = [*self.brought(given), *((size, bytes.fromhex(root), []) for size, root in pins)]
+        for size, root, times in held:
+            if self.attempt(self.compare, size, root) and self.proven(size):
+                self.cosigned += [(size, time) for time in times]
+        for size in self.proofs.keys() - {size for size, _, _ in held}:
+            self.expect(len(self.leads(size)) == 1, 1)
         for name in self.files:
             if name.startswith("consistency/"):
                 self.attempt(self.consistency, name)
@@ -449,6 +464,8 @@ class Examination:
         text, lines = note(self.files[name])
         by = who_signed(text, lines, self.keys)
         self.used.update(by)
+        if name == "checkpoint.txt":
+            self.cosigned += [(self.size, time) for time in times_of(lines, by)]
         if self.log_keys() and not any(key.kind == 1 and key.name == self.origin for key in by):
             self.found.add(2)
         check(text)
@@ -462,7 +479,7 @@ class Examination:
         digest = sha256(self.files["manifest.json"]).hexdigest()
         demand(text.split("\n") == ["failsoft-bundle/1", *self.origin.split("\n"), digest, ""])
 
-    def brought(self, given: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    def brought(self, given: Iterable[bytes]) -> Iterator[tuple[int, bytes, list[int]]]:
         for data in given:
             notes = [found.span() for found in re.finditer(MANY, data)]
             behind = data[notes[-1][1] if notes else 0 :]
@@ -476,12 +493,14 @@ class Examination:
                 except Bad:
                     self.found.add(3)
                     continue
+                by: list[Key] = []
                 try:
-                    self.used.update(who_signed(text, lines, self.keys))
+                    by = who_signed(text, lines, self.keys)
                 except Bad:
                     self.found.add(1)
+                self.used.update(by)
                 if origin == self.origin:
-                    yield size, root
+                    yield size, root, times_of(lines, by)
                 else:
                     self.found.add(1)
 
@@ -489,9 +508,8 @@ class Examination:
         if size == self.size:
             demand(root == self.root)
             return
-        if size in self.proofs and size > self.size:
-            here, later = roots_by_path(self.size, size, self.proofs[size], self.root)
-            demand(here == self.root and later == root)
+        if size in self.proofs:
+            demand(self.leads(size) == {root})
             return
         data = self.files.get(f"consistency/{size}-{self.size}.txt")
         if size > self.size or data is None:
@@ -502,6 +520,12 @@ class Examination:
         )
         demand(older == root and newer == self.root)
 
+    def proven(self, size: int) -> bool:
+        """Is there what a size needs to be compared at all?"""
+        if size > self.size:
+            return size in self.proofs
+        return size == self.size or f"consistency/{size}-{self.size}.txt" in self.files
+
     def extended(self, data: bytes) -> None:
         begins = [found.start() for found in re.finditer(rb"^old [0-9]+\n", data, re.MULTILINE)]
         demand(begins and begins[0] == 0)
@@ -510,9 +534,18 @@ class Examination:
             tail = part[part.find(b"\n\n") + 2 :]
             demand(b"\n\n" in part)
             text, _ = note(tail)
-            origin, size, _ = checkpoint(text)
-            demand(origin == self.origin and size not in self.proofs)
-            self.proofs[size] = hashes_before(part, f"old {self.size}\n", tail)
+            origin, size, root = checkpoint(text)
+            demand(origin == self.origin and size > self.size)
+            self.proofs.setdefault(size, []).append((hashes_before(part, f"old {self.size}\n", tail), root))
+
+    def leads(self, size: int) -> set[bytes]:
+        """The roots of this size to which proofs lead from the bundle's checkpoint."""
+        found: set[bytes] = set()
+        for path, root in self.proofs[size]:
+            with contextlib.suppress(Bad):
+                if roots_by_path(self.size, size, path, self.root) == (self.root, root):
+                    found.add(root)
+        return found
 
     def consistency(self, name: str) -> None:
         old, new = re.findall("[0-9]+", name)
@@ -564,6 +597,30 @@ class Examination:
             if name.startswith("artifacts/"):
                 digest = name.partition("/")[2]
                 self.expect(sha256(data).hexdigest() == digest and digest in named, 1)
+
+    def noted(self) -> Noted:
+        """The smallest size with a record from after it was seen; the first record from long before what's before it was."""
+
+        def second(time: int) -> str:
+            if time > 253_402_300_799:
+                return "9999-12-31T23:59:59"
+            return datetime.fromtimestamp(max(0, time), UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+        if self.log.keys() != self.bodies.keys():
+            return None, None
+        told = {index: said["ts"][:19] for index, said in self.log.items()}
+        first = {size: min(each for other, each in self.cosigned if other == size) for size, _ in self.cosigned}
+        ahead = [
+            size
+            for size, time in first.items()
+            if any(ts > second(time + 60) for index, ts in told.items() if index < size)
+        ]
+        behind = [
+            index
+            for index, ts in told.items()
+            if any(ts < second(time - 86_400) for size, time in first.items() if size <= index)
+        ]
+        return min(ahead, default=None), min(behind, default=None)
 
     def emitter(self, its: list[Document], calls: list[str]) -> None:
         pairs = list(itertools.pairwise(its))
@@ -633,6 +690,7 @@ class Examination:
         demand(len(length) == 8 and len(stream.read()) == int.from_bytes(length, "big") and texts[0] == path)
 
 
+Noted = tuple[int | None, int | None]
 KINDS = ("started", "completed", "orphaned", "amended")
 
 
@@ -643,14 +701,17 @@ def examine(
     given: Iterable[bytes] = (),
     pins: Iterable[tuple[int, str]] = (),
     extensions: Iterable[bytes] = (),
+    noted: list[Noted] | None = None,
 ) -> tuple[int, str]:
-    """The exit code and the verdict, by the page alone."""
+    """The exit code and the verdict, by the page alone; what's noted of times is put into the list."""
     mine = [Key(each) for each in dict.fromkeys(keys)]
     try:
         examined = Examination(data, mine, types_of_the_page(page))
     except Bad as bad:
         return bad.code, ""
     examined.run(given, pins, extensions)
+    if noted is not None:
+        noted.append(examined.noted())
     for code in (3, 1, 2):
         if code in examined.found:
             return code, ""

@@ -6,12 +6,14 @@ import contextlib
 import itertools
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
 from base64 import b64encode
 from collections.abc import Callable
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from struct import unpack
@@ -55,6 +57,16 @@ VKEY = str(KEY.verifier)
 EVIL = "\u202e\x1b[31m"
 
 
+def times_noted(notes: list[str]) -> tuple[int | None, int | None]:
+    """Of which size a record is from after it was seen, and which record is from long before."""
+    sizes, records = (
+        [int(found[1]) for each in notes if (found := re.match(pattern, each))]
+        for pattern in (r"one of the first (\d+) records says", r"record (\d+) says .* more than a day later")
+    )
+    assert max(len(sizes), len(records)) < 2
+    return next(iter(sizes), None), next(iter(records), None)
+
+
 def code_of(
     data: bytes,
     keys: tuple[str, ...] = (VKEY,),
@@ -64,8 +76,10 @@ def code_of(
 ) -> int:
     """What both say, which must be the same."""
     ours = verify(data, keys, given, pins, extensions)
-    theirs, verdict = examine(data, PAGE, keys, given, pins, extensions)
+    noted: list[Any] = []
+    theirs, verdict = examine(data, PAGE, keys, given, pins, extensions, noted)
     assert ours.code == theirs, (ours, theirs)
+    assert not noted or noted == [times_noted(ours.notes)], ours.notes
     assert ours.code or ours.verdict == verdict
     assert all(line.isprintable() for line in ours.lines())
     return ours.code
@@ -824,7 +838,14 @@ def test_newer_checkpoints_are_held_against_the_proof_that_they_extend_it(forge:
                 ((part(old, new, path[:-1]),), 1),
                 ((part(old, new, [*path, bytes(32)]),), 1),
                 ((part(old, new, [bytes(32), *path[1:]]),), 1),
-                ((part(old, new) * 2,), 3),
+                ((part(old, new) * 2,), 2),
+                ((part(old, new), part(old, new)), 2),
+                ((part(old, new, path[:-1]), part(old, new)), 2),
+                ((part(old, new) + part(old, new, [*path, bytes(32)]),), 2),
+                ((part(old, new, path[:-1]), part(old, new, [*path, bytes(32)])), 1),
+                ((*others[:-1], part(old, new), part(old, 13, [])), 1),
+                ((part(old, new), part(old, old, [])), 3),
+                ((part(old, new), part(old, old - 1, [])), 3),
                 ((part(old, new, origin="another"),), 3),
                 ((part(old + 1, new, path),), 3),
                 ((b"x" + part(old, new),), 3),
@@ -835,6 +856,72 @@ def test_newer_checkpoints_are_held_against_the_proof_that_they_extend_it(forge:
                 ((b"",), 3),
             ):
                 assert code_of(data, (VKEY,), (), (pin,), extension) == code, (old, new, extension)
+
+
+def later_than(path: Path, *bodies: bytes, size: int = 12) -> tuple[bytes, bytes]:
+    """A checkpoint of these records more, and the proof that leads to it."""
+    leaves = [leaf_hash(each) for each in [*Forge(path).bodies, *bodies]]
+    note = KEY.sign_note(Checkpoint(ORIGIN, len(leaves), over(leaves)(0, len(leaves))).text).to_bytes()
+    return note, proof(f"old {size}\n", consistency_proof(over(leaves), size, len(leaves)), note)
+
+
+def test_an_extension_that_was_kept_goes_with_a_newer_one(whole: bytes, path: Path) -> None:
+    (note, kept), (newest, newer) = later_than(path, b"13"), later_than(path, b"13", b"14")
+    own = (note + b"\n" + newest,)
+    for extensions in ((kept, kept + newer), (kept + newer, kept), (kept + newer + kept,), (kept * 2, newer)):
+        assert code_of(whole, given=own, extensions=extensions) == 0
+
+
+def test_two_trees_of_one_size_are_never_both_right(whole: bytes, path: Path) -> None:
+    (note, kept), (other, forked) = later_than(path, b"13"), later_than(path, b"31")
+    for own in ((), (note,), (other,)):
+        assert code_of(whole, given=own, extensions=(kept + forked,)) == 1
+        assert code_of(whole, given=own, extensions=(forked, kept)) == 1
+    assert code_of(whole, given=(note,), extensions=(kept,)) == 0
+    assert code_of(whole, given=(note,), extensions=(forked,)) == 1
+
+
+def test_every_byte_of_an_extension_matters_but_those_of_signatures(whole: bytes, path: Path) -> None:
+    (note, first), (newest, second) = later_than(path, b"13"), later_than(path, b"13", b"14")
+    extension = first + second
+    sizes, lines = set[int](), set[int]()
+    for each in (note, newest):
+        at = extension.index(each)
+        lines.update(range(at + each.index(b"\n\n") + 2, at + len(each)))
+        sizes.update(range(at + each.index(b"\n") + 1, at + each.index(b"\n") + 3))
+    for own in ((), (note + b"\n" + newest,)):
+        codes: dict[str, set[int]] = {"lines": set(), "sizes": set(), "others": set()}
+        for at in range(len(extension)):
+            changed = extension[:at] + bytes([extension[at] ^ 1]) + extension[at + 1 :]
+            place = "lines" if at in lines else "sizes" if at in sizes else "others"
+            codes[place].add(code_of(whole, (), own, (), (changed,)))
+        # of a size that nobody holds it may be that another has the same proof: 14 and 15
+        assert codes == {"lines": {0, 3}, "sizes": {2, 3} if own else {0, 3}, "others": {1, 3}}
+
+
+@pytest.mark.parametrize("spoilt", ["hash", "root", "checkpoint", "log"])
+def test_what_an_extension_that_does_not_hold_says_is_no_more_than_is_known(
+    whole: bytes, path: Path, spoilt: str
+) -> None:
+    (note, good), (other, forked) = later_than(path, b"13"), later_than(path, b"31")
+    changed = {
+        "hash": good.replace(good.splitlines()[1], b64encode(bytes(32))),
+        "root": good.replace(note.splitlines()[2], b64encode(bytes(32))),
+        "checkpoint": good,
+        "log": forked,
+    }
+    own = {"checkpoint": other}.get(spoilt, note)
+    expected = (
+        "the extension doesn't prove that the bundle's log goes on to the checkpoint of 13 records: the extension, the "
+        "bundle or the checkpoint was changed on its way, or the log was forked or cut. Have the extension made anew from "
+        "the log: if that says the same, or can't be made, it was the log"
+    )
+    found = verify(whole, [VKEY], [own], extensions=[changed[spoilt]])
+    assert (found.code, found.problems) == (1, [(1, expected)])
+    if spoilt in ("hash", "root"):  # it's no more than that where nobody needs it
+        assert verify(whole, [VKEY], extensions=[changed[spoilt]]).problems == [(1, expected)]
+    else:
+        assert verify(whole, [VKEY], extensions=[changed[spoilt]]).code == 0
 
 
 def test_a_newer_checkpoint_without_its_proof_leaves_a_bundle_incomplete(whole: bytes, path: Path) -> None:
@@ -859,6 +946,96 @@ def test_a_newer_checkpoint_without_its_proof_leaves_a_bundle_incomplete(whole: 
         )
     found = verify(whole, [VKEY], [both], extensions=parts)
     assert "your checkpoint of 15 records extends the bundle's log" in found.notes
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 records of the first two minutes, one of the next day, two of the day after."""
+    path = tmp_path_factory.mktemp("days") / "x.db"
+    log = office(path)
+    for second in (90_000, 200_000, 200_001):
+        log.first.tell(Kind.MODEL_IDENTITY_CHANGED, second, adapter="gpt")
+    log.publish()
+    log.close()
+    return path
+
+
+@pytest.mark.parametrize("keys", [(VKEY, str(WITNESS_KEY)), (str(WITNESS_KEY),)], ids=["both", "witness"])
+def test_a_witnesss_times_are_noted_alike_of_a_ledger_and_of_a_bundle(days: Path, keys: tuple[str, ...]) -> None:
+    bodies = Forge(days).bodies
+    leaves = [leaf_hash(each) for each in bodies]
+    seconds = [int(datetime.fromisoformat(json.loads(each)["ts"]).timestamp()) for each in bodies]
+
+    def seen(size: int, time: int, root: bytes | None = None) -> bytes:
+        checkpoint = Checkpoint(ORIGIN, size, root or over(leaves)(0, size))
+        return cosigned(KEY.sign_note(checkpoint.text).to_bytes(), time)
+
+    def forked(size: int, time: int) -> bytes:
+        return seen(size, time, bytes(32))
+
+    sizes = (5, 12, 13)
+    whole = bundle(
+        days, Wanted(calls=("c1", "c2"), since=tuple(seen(each, 9) for each in sizes), all_records=True)
+    ).data
+    latest = {size: max(seconds[:size]) for size in (*sizes, 15)}
+    day = 86_400
+    for given, noted in (
+        ((seen(15, latest[15] - 60),), (None, None)),
+        ((seen(15, latest[15] - 61),), (15, None)),
+        ((seen(5, latest[5] - 61),), (5, None)),
+        ((seen(13, 9), seen(5, 9)), (5, None)),
+        ((seen(13, 9), seen(13, latest[13] + 9)), (13, None)),
+        ((seen(12, seconds[12] + day),), (None, None)),
+        ((seen(12, seconds[12] + day + 1),), (None, 12)),
+        ((seen(5, seconds[12] + day + 1),), (None, 5)),
+        ((seen(12, seconds[13] + day + 1), seen(12, seconds[12] + day)), (None, None)),
+        ((seen(13, seconds[13] + day + 1), seen(5, latest[5] - 61)), (5, 13)),
+        ((seen(13, 2**64 - 1),), (None, 13)),
+        ((seen(15, 2**64 - 1),), (None, None)),
+        ((forked(15, 9),), (None, None)),
+        ((forked(5, 9),), (None, None)),
+        ((forked(5, 2**64 - 1),), (None, None)),
+    ):
+        assert code_of(whole, keys, given) in (0, 1), given
+        ours = verify(whole, keys, given)
+        of_ledger = verify_ledger(days, keys=[VerifierKey.parse(each) for each in keys], checkpoints=given)
+        assert times_noted(ours.notes) == noted == times_noted(list(of_ledger.notes)), given
+        sentences = [[each for each in notes if "a witness saw" in each] for notes in (ours.notes, of_ledger.notes)]
+        assert sentences[0] == sentences[1]
+
+
+def test_a_witnesss_time_counts_where_it_is_proven_that_it_saw_this_log(days: Path) -> None:
+    bodies, keys = Forge(days).bodies, (VKEY, str(WITNESS_KEY))
+    leaves = [leaf_hash(each) for each in bodies]
+    early = cosigned(KEY.sign_note(Checkpoint(ORIGIN, 5, over(leaves)(0, 5)).text).to_bytes(), 9)
+    newer, extension = later_than(days, b"15", size=15)
+    newer = cosigned(newer, 9)
+    without = bundle(days, Wanted(calls=("c1", "c2"))).data
+    for given, extensions, code, noted in (
+        ((early,), (), 2, None),
+        ((newer,), (), 2, None),
+        ((newer,), (extension,), 0, 16),
+        ((newer,), (extension.replace(b"\n16\n", b"\n17\n"),), 1, None),
+    ):
+        assert code_of(without, keys, given, (), extensions) == code
+        assert times_noted(verify(without, keys, given, (), extensions).notes) == (noted, None)
+
+
+def test_a_witnesss_time_is_noted_with_what_may_be_so(days: Path) -> None:
+    bodies, keys = Forge(days).bodies, (VKEY, str(WITNESS_KEY))
+    leaves = [leaf_hash(each) for each in bodies]
+    given = [
+        cosigned(KEY.sign_note(Checkpoint(ORIGIN, size, over(leaves)(0, size)).text).to_bytes(), time)
+        for size, time in ((13, 1 << 33), (15, 9))
+    ]
+    whole = bundle(days, Wanted(calls=("c1",), since=(given[0],), all_records=True)).data
+    says = [json.loads(each)["ts"] for each in bodies]
+    assert [each for each in verify(whole, keys, given).notes if "a witness saw" in each] == [
+        f"one of the first 15 records says {says[14]}, and a witness saw it at 1970-01-01T00:00:09Z: its clock was ahead, or "
+        "the witness's behind, or one of them lies",
+        f"record 13 says {says[13]}, and a witness saw what's before it more than a day later: it waited before it came into "
+        "the log, or the witness cosigned late, or a clock was wrong, or one of them lies",
+    ]
 
 
 # --- with nothing but an interpreter, and with openssl -----------------------------------------------------------------------

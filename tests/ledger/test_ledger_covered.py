@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from ledgers import SystemClock, call, ledger_at, rows, settled, started
 from signing import KEY, NEXT, ORIGIN, attack, signed_ledger, signing_in, write
 from tests.independent.agreeing import by_both as verify
@@ -33,6 +34,7 @@ from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.sqlite.store import LedgerFile
 from failsoft.ledger.verification.monitor import monitor
 from failsoft.ledger.verify import Verification
+from failsoft.ledger.verify import verify as by_ours
 
 KEYS = [KEY.verifier]
 STRANGER = SigningKey(ORIGIN, bytes(reversed(range(32))))
@@ -168,7 +170,8 @@ def test_a_witness_says_by_when_records_were_there(path: Path) -> None:
         assert seen is None or found.seen == seen
         assert f"cosigned by 1 of the witnesses that you gave, first at {found.seen}" in " ".join(found.summary())
         said = (
-            f"one of the first 17 records says {latest}, and a witness saw it at {seen}: a clock was wrong, or it lies"
+            f"one of the first 17 records says {latest}, and a witness saw it at {seen}: its clock was ahead, or the witness's "
+            "behind, or one of them lies"
         )
         assert found.notes == ((said,) if ahead else ())
     found = verify(path, keys=both, checkpoints=[witnessed(first, 9)])
@@ -218,6 +221,15 @@ def test_a_witness_alone_covers_nothing_and_beside_the_log_is_counted(path: Path
     assert (found.exit_code, found.covered) == (2, None)
     attack(path, ("UPDATE ledger_checkpoint SET note = ? WHERE size = 17", (note,)))
     assert verify(path, keys=[KEY.verifier, WITNESS_KEY]).witnesses == 1
+
+
+def test_a_lack_of_memory_is_no_forged_signature(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hungry(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Ed25519PublicKey, "from_public_bytes", hungry)
+    with pytest.raises(MemoryError):
+        by_ours(path, keys=KEYS)
 
 
 def test_without_cryptography_a_key_cannot_be_used(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

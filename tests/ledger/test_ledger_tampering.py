@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import sqlite3
 import subprocess
@@ -722,6 +723,22 @@ def test_a_log_that_isnt_read_in_time_is_unusable_not_tampered_with(
     found = by_ours(path)
     assert found.exit_code == 3
     assert "in time" in said(found)
+
+
+@pytest.mark.parametrize("why", ["no memory for it", "killed"])
+def test_a_log_whose_reader_has_no_memory_is_unusable_not_tampered_with(
+    path: Path, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    def doomed(*_: Any, **__: Any) -> Any:
+        if why == "killed":
+            return subprocess.CompletedProcess("python", -9, b"", b"")
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    path.with_name(path.name + "-wal").write_bytes(b"x")
+    monkeypatch.setattr(subprocess, "run", doomed)
+    found = by_ours(path)
+    assert found.exit_code == 3
+    assert "its write-ahead log couldn't be read" in said(found)
 
 
 def test_digest_of_the_configuration_is_that_of_its_snapshot(path: Path) -> None:

@@ -247,6 +247,46 @@ def test_a_full_disk_under_its_output_says_nothing_of_the_bundle(
     assert given == [(5, 1)] * 2
 
 
+def test_a_lack_of_memory_says_nothing_of_the_bundle(
+    log: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def hungry(*_: object) -> None:
+        raise MemoryError
+
+    sentence = "there isn't enough memory to look at it"
+    for lacking in ("read_file", "verify"):
+        with monkeypatch.context() as patched:
+            patched.setattr(verify_bundle, lacking, hungry)
+            assert told(capsys, "b.zip") == (3, f"unusable\n{sentence}\n")
+            code, said = told(capsys, "b.zip", "--json")
+            assert (code, json.loads(said)["problems"]) == (3, [[3, sentence]])
+
+
+def test_both_outputs_on_a_full_disk_change_no_code(log: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def write(self, text: str) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    given: list[Any] = []
+    monkeypatch.setattr(os, "dup2", lambda *arguments: given.append(arguments))
+    monkeypatch.setattr(os, "open", lambda *_: 5)
+    monkeypatch.setattr(verify_bundle.sys, "stdout", Full())
+    monkeypatch.setattr(verify_bundle.sys, "stderr", Full())
+    assert main(["b.zip"]) == 3
+    assert given == [(5, 1), (5, 2)]
+    for arguments, code in ((["-h"], 3), (["b.zip", "--what"], 64)):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == code
+    assert given[2:] == [(5, 1), (5, 2)]
+
+
+def test_help_is_told_and_no_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["-h"])
+    assert (caught.value.code, "--extension" in capsys.readouterr().out) == (0, True)
+
+
 def test_nothing_in_a_bundle_steers_a_terminal(log: Office, capsys: pytest.CaptureFixture[str]) -> None:
     forge = Forge(log.path)
     forge.call_ids = ["\u202e\x1b[2J\n", "c1", "c2"]

@@ -8,7 +8,8 @@ Rules:
    can't tell. A reader that has gone (``failsoft verify … | head``) is no failure.
 2. Standard error that fails too is written to no more, and changes nothing: often both are the same file.
 3. Nothing is left over for the interpreter to write at its end: that would exit with 120.
-4. A character that an encoding hasn't is written as ``\xXX`` or ``\uXXXX``.
+4. A lack of memory is a sentence too, with that same code: it's no finding either.
+5. A character that an encoding hasn't is written as ``\xXX`` or ``\uXXXX``.
 """
 
 from __future__ import annotations
@@ -130,11 +131,15 @@ def to_nowhere(stream: TextIO) -> None:
 
 
 def told_or(code: int) -> type[TyperCommand]:
-    """A command that exits with this code where what it found can't be written: its 1 is a finding."""
+    """A command that exits with this code where it can't find out, or what it found can't be written: its 1 is a finding."""
 
     class _Command(TyperCommand):
         def invoke(self, ctx: Any) -> Any:
             with delivered(code):
-                return super().invoke(ctx)
+                with suppress(MemoryError):
+                    return super().invoke(ctx)
+                # Told out here, where what took the memory is gone.
+                print("there isn't enough memory to find that out", file=sys.stderr)
+                raise SystemExit(code)
 
     return _Command

@@ -222,8 +222,8 @@ def verify(
             found.add(Problem(UNUSABLE, f"{location}: it can't be read ({error})"))
         else:
             found.add(Problem(TAMPERED, f"{location}: cut or damaged ({error})", tree.frontier.size))
-    except subprocess.TimeoutExpired:
-        found.add(Problem(UNUSABLE, f"{location}: its write-ahead log couldn't be read in time"))
+    except subprocess.SubprocessError:
+        found.add(Problem(UNUSABLE, f"{location}: its write-ahead log couldn't be read, or not in time"))
     finally:
         source.close()
         walk.payloads.close()
@@ -249,12 +249,15 @@ def verify(
 
 def _notes(walk: Walk, hashes: Hashes, covered: Covered) -> Iterator[str]:
     for size, latest, seen in covered.ahead[:1]:
-        yield f"one of the first {size} records says {latest}, and a witness saw it at {seen}: a clock was wrong, or it lies"
+        yield (
+            f"one of the first {size} records says {latest}, and a witness saw it at {seen}: its clock was ahead, or the "
+            "witness's behind, or one of them lies"
+        )
     if walk.behind is not None:
         index, ts = walk.behind
         yield (
-            f"record {index} says {ts}, and a witness saw what's before it more than a day later: a clock was wrong, or it "
-            "lies"
+            f"record {index} says {ts}, and a witness saw what's before it more than a day later: it waited before it came "
+            "into the log, or the witness cosigned late, or a clock was wrong, or one of them lies"
         )
     if walk.steps_back:
         yield f"a clock stepped back {walk.steps_back} times: the order of the log is what counts"

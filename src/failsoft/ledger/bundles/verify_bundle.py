@@ -10,7 +10,8 @@ copy that came inside a bundle says what its sender likes. What's checked is des
 ``docs/reference/ledger-format.md``.
 
 Exit code: 0 whole (without a key that's "self-consistent" and never "verified"); 1 tampered with; 2 incomplete: something
-is withheld, missing, or not covered by what you gave; 3 it can't be used; 64 the command line is wrong.
+is withheld, missing, or not covered by what you gave; 3 it can't be used, or there's no memory to look at it, or no output
+to say it; 64 the command line is wrong.
 
 How it goes, top to bottom: the zip file is taken apart and put together again (1), JSON is read strictly (2), signed notes
 (3) and Ed25519 (4) are checked, then the Merkle proofs (5), and then what the records say of each other (6).
@@ -32,6 +33,7 @@ from time import gmtime, strftime
 from typing import Any, NamedTuple, NoReturn
 
 WHOLE, TAMPERED, INCOMPLETE, UNUSABLE, USAGE = 0, 1, 2, 3, 64
+GONE = "a reader that has gone"
 
 FORMAT = "failsoft-bundle/1"
 MAX_BYTES = 1 << 30  # of a bundle
@@ -39,6 +41,9 @@ MAX_MANIFEST = 1 << 24
 MAX_RECORD = 61440
 MAX_NOTE = 65536
 MAX_PINS = 1 << 24  # of a file of checkpoints
+
+CLOCKS_DIFFER = 60  # seconds by which a record's time may lie after a witness's: they're two clocks
+COSIGNED_LATE = 86400  # seconds by which one may lie before a witness saw what's before it
 
 ARTIFACTS = ("config_sha256", "lock_sha256", "report_sha256")
 
@@ -604,8 +609,8 @@ class _Bundle:
         self.checkpoint = Checkpoint(manifest.origin, manifest.size, b"")  # without a root until it's read
         self.records: dict[int, dict[str, Any]] = {}
         self.leaves: dict[int, str] = {}
-        self.later: dict[int, list[bytes]] = {}
-        self.seen: int | None = None
+        self.later: dict[int, set[bytes]] = {}  # the roots of newer checkpoints to which extensions lead, by size
+        self.seen: dict[int, int] = {}  # when the first witness saw the log at a size, in seconds since 1970
 
     def problem(self, what: str, code: int = TAMPERED) -> None:
         self.problems.append((code, what))
@@ -614,13 +619,7 @@ class _Bundle:
         self, checkpoints: Sequence[bytes], pins: Sequence[tuple[int, str]], extensions: Sequence[bytes]
     ) -> Result:
         by_log = self._signatures()
-        for data in extensions:
-            try:
-                self._take_extension(data)
-            except Wrong as error:
-                self.problem(f"the extension can't be used: {error}", UNUSABLE)
-        for size, root in [*self._pinned(checkpoints), *pins]:
-            self._pin(size, root)
+        self._brought(checkpoints, pins, extensions)
         for name in sorted(self.files):
             if name.startswith("consistency/"):
                 self._guard(name, self._consistency, name)
@@ -677,9 +676,14 @@ class _Bundle:
             for key, seconds in ({} if found is None else found[1]).items():
                 when = f" at {utc(seconds)}" if key.kind == WITNESS_KEY else ""
                 self.notes.append(f"{name} is signed by {key.told}{when}")
-        by_whom = {} if checkpoint is None else checkpoint[1]
-        self.seen = min((seconds for key, seconds in by_whom.items() if key.kind == WITNESS_KEY), default=None)
+        if checkpoint is not None:
+            self._see(self.checkpoint.size, checkpoint[1])
         return whole
+
+    def _see(self, size: int, by: dict[Key, int]) -> None:
+        times = [seconds for key, seconds in by.items() if key.kind == WITNESS_KEY]
+        if times:
+            self.seen[size] = min(*times, self.seen.get(size, times[0]))
 
     def _signed(self, name: str) -> tuple[str, dict[Key, int]] | None:
         try:
@@ -697,7 +701,27 @@ class _Bundle:
             raise Wrong("it's of another log or size than the manifest says")
         self.checkpoint = found
 
-    def _pinned(self, checkpoints: Sequence[bytes]) -> Iterator[tuple[int, str]]:
+    # what whoever verifies brought along
+
+    def _brought(
+        self, checkpoints: Sequence[bytes], pins: Sequence[tuple[int, str]], extensions: Sequence[bytes]
+    ) -> None:
+        for data in extensions:
+            try:
+                self._take_extension(data)
+            except Wrong as error:
+                self.problem(f"the extension can't be used: {error}", UNUSABLE)
+        nobody: dict[Key, int] = {}
+        own = [*self._pinned(checkpoints), *((size, root, nobody) for size, root in pins)]
+        for size, root, by in own:
+            if self._pin(size, root):
+                self._see(size, by)
+        for size in sorted(self.later.keys() - {size for size, _, _ in own}):
+            if len(self.later[size]) != 1:
+                self._unproven(size)
+
+    def _pinned(self, checkpoints: Sequence[bytes]) -> Iterator[tuple[int, str, dict[Key, int]]]:
+        """Size, root and who signed it."""
         for data in checkpoints:
             end = max((found.end() for found in NOTE_IN_FILE.finditer(data)), default=0)
             rest = [data[end:]] if data[end:].strip() or not end else []  # the newest may be what was spoilt
@@ -708,23 +732,27 @@ class _Bundle:
                 except Wrong as error:
                     self.problem(f"your checkpoint can't be used: {error}", UNUSABLE)
                     continue
+                by: dict[Key, int] = {}
                 try:
-                    self.used.update(signers(note, self.keys))
+                    by = signers(note, self.keys)
+                    self.used.update(by)
                 except Wrong as error:
                     self.problem(f"your checkpoint of {found.size} records: {error}")
                 if found.origin != self.manifest.origin:
                     self.problem(f"your checkpoint is of another log, {found.origin}")
                 else:
-                    yield found.size, found.root.hex()
+                    yield found.size, found.root.hex(), by
 
-    def _pin(self, size: int, root: str) -> None:
+    def _pin(self, size: int, root: str) -> bool:
+        """Is it proven that it's of this log?"""
         told, here = f"your checkpoint of {size} records", self.checkpoint
         name = f"consistency/{size}-{here.size}.txt"
+        proven = ""
         if size == here.size:
-            if root != here.root.hex():
-                self.problem(f"{told} has another tree: the log was forked or changed")
+            if root == here.root.hex():
+                proven = f"{told} is the bundle's own"
             else:
-                self.notes.append(f"{told} is the bundle's own")
+                self.problem(f"{told} has another tree: the log was forked or changed")
         elif size > here.size:
             if size not in self.later:
                 self.problem(
@@ -732,10 +760,10 @@ class _Bundle:
                     "`failsoft ledger extension` makes",
                     INCOMPLETE,
                 )
-            elif extends(here.size, here.root, size, bytes.fromhex(root), self.later[size]):
-                self.notes.append(f"{told} extends the bundle's log")
+            elif self.later[size] == {bytes.fromhex(root)}:
+                proven = f"{told} extends the bundle's log"
             else:
-                self.problem(f"{told} doesn't extend the bundle's log: it was forked, cut or changed")
+                self._unproven(size)
         elif name not in self.files:
             self.problem(
                 f"{told}: the bundle has no proof that the log extends it: ask for one made with --since-checkpoint",
@@ -745,21 +773,33 @@ class _Bundle:
             try:
                 path = read_proof(self.files[name], [f"old {size}"], self.files["checkpoint.txt"])
             except Wrong:
-                return  # told where the file itself is looked at
+                return False  # told where the file itself is looked at
             if extends(size, bytes.fromhex(root), here.size, here.root, path):
-                self.notes.append(f"the log extends {told}")
+                proven = f"the log extends {told}"
             else:
                 self.problem(f"the log doesn't extend {told}: it was forked, cut or changed")
+        self.notes += [proven] if proven else []
+        return bool(proven)
 
     def _take_extension(self, data: bytes) -> None:
         """Proofs one after the other, each with the checkpoint to which it leads from the bundle's own."""
+        here = self.checkpoint
         for each in [part for part in PROOF_BEGINS.split(data) if part] or [data]:
             note = each.partition(b"\n\n")[2]
             found = read_checkpoint(read_note(note).text)
-            path = read_proof(each, [f"old {self.checkpoint.size}"], note)
-            if found.origin != self.manifest.origin or found.size in self.later:
-                raise Wrong("it's of another log, or has two proofs for one size")
-            self.later[found.size] = path
+            path = read_proof(each, [f"old {here.size}"], note)
+            if found.origin != self.manifest.origin or found.size <= here.size:
+                raise Wrong("it's of another log, or of a checkpoint that isn't newer than the bundle's")
+            roots = self.later.setdefault(found.size, set())
+            if extends(here.size, here.root, found.size, found.root, path):
+                roots.add(found.root)
+
+    def _unproven(self, size: int) -> None:
+        self.problem(
+            f"the extension doesn't prove that the bundle's log goes on to the checkpoint of {size} records: the extension, "
+            "the bundle or the checkpoint was changed on its way, or the log was forked or cut. Have the extension made "
+            "anew from the log: if that says the same, or can't be made, it was the log"
+        )
 
     def _consistency(self, name: str) -> None:
         old, _, new = name[len("consistency/") : -len(".txt")].partition("-")
@@ -828,12 +868,27 @@ class _Bundle:
                 self.problem(f"{where}: the record before it, of its emitter, isn't here", INCOMPLETE)
 
     def _times(self) -> None:
-        """No record is from after a witness saw the log that it stands in: there are two clocks, so a minute is allowed."""
-        latest = max((fields["ts"] for fields in self.records.values()), default="")
-        if self.seen is not None and latest[:19] > utc(self.seen + 60)[:19]:
-            self.notes.append(
-                f"a record says {latest}, and a witness saw it at {utc(self.seen)}: a clock was wrong, or it lies"
-            )
+        """What a witness saw was there by then; what came after that isn't much older. No more than notes: clocks differ."""
+        due = sorted(self.seen.items(), reverse=True)
+        ahead: list[str] = []
+        behind: list[str] = []
+        latest = floor = ""
+        for seq, ts in [*((seq, fields["ts"]) for seq, fields in self.records.items()), (10**19, "~")]:
+            while due and due[-1][0] <= seq:
+                size, seconds = due.pop()
+                if latest[:19] > utc(seconds + CLOCKS_DIFFER)[:19]:
+                    ahead.append(
+                        f"one of the first {size} records says {latest}, and a witness saw it at {utc(seconds)}: its clock "
+                        "was ahead, or the witness's behind, or one of them lies"
+                    )
+                floor = max(floor, utc(max(0, seconds - COSIGNED_LATE))[:19])
+            if ts < floor:
+                behind.append(
+                    f"record {seq} says {ts}, and a witness saw what's before it more than a day later: it waited before it "
+                    "came into the log, or the witness cosigned late, or a clock was wrong, or one of them lies"
+                )
+            latest = max(latest, ts)
+        self.notes += ahead[:1] + behind[:1]
 
     def _calls(self) -> None:
         """Each call began, ended, and ends name beginnings; the configuration that it ran under is here."""
@@ -961,8 +1016,27 @@ def _disclosure(data: bytes, digest: str, path: str) -> None:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(USAGE, f"{self.prog}: {message}\n")
+        _written(f"{self.format_usage()}{self.prog}: {message}\n", 2)
+        self.exit(USAGE)
+
+    def print_help(self, file: Any = None) -> None:
+        if _written(self.format_help(), 1):
+            self.exit(UNUSABLE)
+
+
+def _written(text: str, descriptor: int) -> str:
+    """Write to standard output (1) or standard error (2). Returns why it can't be; empty: it's written.
+
+    What's left over then is dropped: the interpreter would try once more at its end, and exit with 120.
+    """
+    try:
+        stream: Any = (sys.stdout, sys.stderr)[descriptor - 1]
+        stream.write(text)
+        stream.flush()
+    except (OSError, AttributeError) as error:  # it's None where it was closed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+        return GONE if isinstance(error, BrokenPipeError) else getattr(error, "strerror", None) or "closed"
+    return ""
 
 
 def _pin(text: str) -> tuple[int, str]:
@@ -978,7 +1052,8 @@ def read_file(path: str, limit: int) -> bytes:
         if not os.path.isfile(path):
             raise Wrong(f"{path}: there is no such file", UNUSABLE)
         with open(path, "rb") as file:
-            data = file.read(limit + 1)
+            # Of what it has, not of what it may have: the memory for that is taken before it's read.
+            data = file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)
     except (OSError, ValueError):
         raise Wrong(f"{path}: it can't be read", UNUSABLE) from None
     if not 0 < len(data) <= limit:
@@ -1001,23 +1076,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
             read_key(each)
     except Wrong as error:
         parser.error(f"--key: {error}")
+    code, text = _answer(given) or _told(_unusable(Wrong("there isn't enough memory to look at it", UNUSABLE)), given)
+    why = _written(text, 1)
+    if why and why != GONE:
+        _written(f"standard output can't be written ({why})\n", 2)
+        return UNUSABLE
+    return code
+
+
+def _answer(given: argparse.Namespace) -> tuple[int, str] | None:
+    """The exit code, and what's told. None: there wasn't enough memory, which is free again once this has returned."""
     try:
         checkpoints = [read_file(each, MAX_PINS) for each in given.checkpoint]
         extensions = [read_file(each, MAX_PINS) for each in given.extension]
         result = verify(read_file(given.bundle, MAX_BYTES), given.key, checkpoints, given.pin, extensions)
+        return _told(result, given)
     except Wrong as error:
-        result = Result(error.code, "unusable", "", 0, "", 0, 0, [], [(error.code, str(error))])
+        return _told(_unusable(error), given)
+    except MemoryError:
+        return None
+
+
+def _unusable(error: Wrong) -> Result:
+    return Result(error.code, "unusable", "", 0, "", 0, 0, [], [(error.code, str(error))])
+
+
+def _told(result: Result, given: argparse.Namespace) -> tuple[int, str]:
     lines = [json.dumps(result._asdict())] if given.json else result.lines()
-    text = "".join(each.encode("ascii", "backslashreplace").decode("ascii") + "\n" for each in lines)
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except (OSError, AttributeError) as error:  # it's None where it was closed
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        if not isinstance(error, BrokenPipeError):
-            print(f"standard output can't be written ({getattr(error, 'strerror', 'closed')})", file=sys.stderr)
-            return UNUSABLE
-    return result.code
+    return result.code, "".join(each.encode("ascii", "backslashreplace").decode("ascii") + "\n" for each in lines)
 
 
 if __name__ == "__main__":

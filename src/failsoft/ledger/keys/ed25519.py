@@ -138,6 +138,8 @@ def verify(key: VerifierKey, message: bytes, signature: bytes) -> bool:
     from_bytes = _ed25519().Ed25519PublicKey.from_public_bytes
     try:
         from_bytes(key.public).verify(signature, message)
+    except MemoryError:
+        raise
     except Exception:  # InvalidSignature, or whatever a library says of bytes that are no key and no signature
         return False
     return True

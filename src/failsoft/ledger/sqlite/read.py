@@ -137,6 +137,9 @@ def _own_wal(path: Path) -> bool:
     """Is the write-ahead log, where there's one, SQLite's own for this database?
 
     It's read by another process: this one may hold the ledger open, and closes no descriptor of its files.
+
+    Raises:
+        subprocess.SubprocessError: that one didn't end well, or in time: it was killed, or there's no memory for it.
     """
     wal = path.with_name(path.name + "-wal")
     command = [sys.executable, "-I", "-S", "-c", _WAL_HEADER, str(wal.absolute())]
@@ -146,9 +149,14 @@ def _own_wal(path: Path) -> bool:
                 return True
         except FileNotFoundError:
             return True
-        header = subprocess.run(command, capture_output=True, check=False, timeout=30).stdout  # noqa: S603 -- our text
-        if len(header) == 32 and _header_holds(header):
+        try:
+            done = subprocess.run(command, capture_output=True, check=False, timeout=30)  # noqa: S603 -- our text
+        except OSError as error:
+            raise subprocess.SubprocessError(error.strerror) from None
+        if len(done.stdout) == 32 and _header_holds(done.stdout):
             return True
+    if done.returncode:
+        raise subprocess.CalledProcessError(done.returncode, sys.executable)
     return False
 
 

@@ -31,7 +31,7 @@ CLOCKS_DIFFER = 60
 """Seconds by which a record's time may lie after a witness's: they're two clocks."""
 
 COSIGNED_LATE = 86_400
-"""Seconds by which a record's time may lie before a witness saw a checkpoint before it: that may cosign it late."""
+"""Seconds by which a record's time may lie before a witness saw a checkpoint before it: a witness may cosign late."""
 
 _NONE_LEFT = (-1, b"")
 _LAST = 253_402_300_799
@@ -74,7 +74,6 @@ class Covered:
         due: the size at which `at` is to be called next.
         size: covered by a checkpoint that a given key signed; 0 if by none.
         witnesses: given keys of witnesses that cosigned that checkpoint.
-        seen: when the first of these saw it, UTC; None: none did.
         ahead: of each checkpoint that holds a record from after a witness saw it, by the record's own time: the checkpoint's
             size, that time, and when it was seen.
         not_before: the second, UTC, that a record from here on is expected to be later than; empty: there's none.
@@ -90,7 +89,6 @@ class Covered:
     pinned: int | None = None
     size: int = 0
     witnesses: int = 0
-    seen: str | None = None
     ahead: list[tuple[int, str, str]] = field(factory=list[tuple[int, str, str]])
     not_before: str = ""
     head_signed: bool = False
@@ -101,6 +99,11 @@ class Covered:
     _next: tuple[int, bytes] = _NONE_LEFT
     _times: dict[int, int] = field(factory=dict[int, int])
     _covered_by: dict[str, int] = field(factory=dict[str, int])
+
+    @property
+    def seen(self) -> str | None:
+        """When the first of `witnesses` saw what's covered, UTC; None: none did."""
+        return _utc(self._times[self.size]) if self.witnesses and self.size in self._times else None
 
     def begin(self, source: Source, origin: str) -> None:
         """Inside the transaction, before the first record.
@@ -126,6 +129,7 @@ class Covered:
         size, root = frontier.size, frontier.root()
         if any(pinned != root.hex() for pinned in self._wanted.pop(size, ())):
             self.report(TAMPERED, "the log up to here isn't the one that was pinned", size - 1)
+            self._times.pop(size, None)  # it's another log that was seen then
         if self._next[0] == size:
             self._stored_checkpoint(root)
             self._next = _NONE_LEFT
@@ -206,8 +210,10 @@ class Covered:
             self.report(INCOMPLETE, "the pinned checkpoint isn't signed by a key of the log that you gave", None)
         self.used.update(signed.by)
         self._wanted.setdefault(found.size, set()).add(found.root.hex())
-        if signed.by_log and not signed.forged:
-            self._cover(found.size, signed)
+        if not signed.forged:
+            self._see(found.size, signed)
+            if signed.by_log:
+                self._cover(found.size, signed)
 
     def _stored_checkpoint(self, root: bytes) -> None:
         size, note = self._next
@@ -229,8 +235,13 @@ class Covered:
             )
         else:
             self.used.update(signed.by)
+            self._see(size, signed)
             if signed.by_log:
                 self._cover(size, signed)
+
+    def _see(self, size: int, signed: Signed) -> None:
+        if signed.seen is not None:
+            self._times[size] = min(signed.seen, self._times.get(size, signed.seen))
 
     def _cover(self, size: int, signed: Signed) -> None:
         for key in signed.by:
@@ -240,9 +251,6 @@ class Covered:
             self.witnesses = max(self.witnesses, witnesses)
         elif size > self.size:
             self.size, self.witnesses = size, witnesses
-        if signed.seen is not None:
-            self._times[size] = min(signed.seen, self._times.get(size, signed.seen))
-        self.seen = _utc(self._times[self.size]) if self.size in self._times else None
 
     def _advance(self) -> None:
         while self._next is _NONE_LEFT:
