@@ -227,12 +227,13 @@ def test_an_orphan_an_amendment_and_a_frozen_answer_are_told(bare: Office) -> No
         Kind.CALL_AMENDED, 5, **told, refs={"completed": done.leaf.hex()}, source={"kind": "frozen", "name": "gpt"}
     )
     said = sheet_of(page_of(bare))
-    assert "None is on record: the program that asked ended before there was one." in said
+    assert "None is on record: the program that asked ended before it could put one there." in said
     assert "This is what the caller really got." in said
     assert "AI, earlier: an answer of “gpt” to the same question, kept and given again." in said
     assert "Nothing of the kind is on record." in said
+    assert "Which model gave it isn't on record with this." in said
     assert "AI: gpt" in said
-    assert " nobody " in said
+    assert "– nobody nothing on record" in said
 
 
 def test_a_call_whose_start_was_never_recorded_is_told_by_its_end(bare: Office) -> None:

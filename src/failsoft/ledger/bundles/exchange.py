@@ -23,6 +23,7 @@ from failsoft.ledger.bundles.shown import (
     written,
 )
 from failsoft.ledger.bundles.told import Told
+from failsoft.ledger.bundles.tried import unknown
 from failsoft.ledger.bundles.values import cut
 from failsoft.ledger.format.commitment import Disclosure
 
@@ -93,7 +94,7 @@ def _written_down(told: Told) -> str:
 def exchange(told: Told) -> list[Markup]:
     """What each AI was given, and what came back; nothing where none was asked."""
     if not told.attempts:
-        return []
+        return unknown(told)
     entry, completed = told.completed, cast("Any", told.completed).fields
     parts = [tag("p", _AS_SENT, cls="note"), tag("h3", "The words for the AI"), *_given(told, "prompt")]
     known = [*(each["path"] for each in completed.get("commitments", [])), *completed.get("omitted", [])]

@@ -13,11 +13,12 @@ from attrs import frozen
 from failsoft.ledger.bundles.exchange import exchange
 from failsoft.ledger.bundles.markup import Markup, joined, tag, text
 from failsoft.ledger.bundles.selection import Selection
-from failsoft.ledger.bundles.sheet import attempts_table, parts_table, sheet
+from failsoft.ledger.bundles.sheet import parts_table, sheet
 from failsoft.ledger.bundles.shown import NOTHING, brief, facts, table
 from failsoft.ledger.bundles.since import changes_of
 from failsoft.ledger.bundles.told import Told as Call
 from failsoft.ledger.bundles.told import calls_of
+from failsoft.ledger.bundles.tried import attempts_table
 from failsoft.ledger.bundles.wording import BELIEVED, PEOPLE, duration, moment, spelled
 from failsoft.ledger.reading.query import reviewer_of
 
@@ -167,7 +168,10 @@ def _overview(told: Told, calls: Sequence[Call]) -> Markup:
         *("person who decided, and why", "changed since"),
     )
     by_ai = sum(each.end.fields.get("source", {}).get("kind") in ("adapter", "frozen") for each in calls)
-    said = f"{by_ai} of the {len(calls)} answers are an AI model's. Each is told on a page of its own, further down."
+    said = f"{by_ai} of the {len(calls)} answers are an AI model's. "
+    if unknown := sum(each.completed is None for each in calls):
+        said += f"Of {unknown} it isn't on record whether an AI was asked. "
+    said += "Each is told on a page of its own, further down."
     return joined([tag("p", said, cls="lead"), table(head, rows, "list overview")])
 
 
@@ -177,7 +181,7 @@ def _by(call: Call) -> str:
         return "no AI: fixed rules"
     if source.get("kind") in ("adapter", "frozen"):
         return f"AI: {call.answering.get('served', {}).get('model') or source['name']}"
-    return "nobody"
+    return "not on record" if call.completed is None else "nobody"
 
 
 def _believed(call: Call) -> str:
@@ -245,7 +249,7 @@ def _after(told: Told, calls: Sequence[Call]) -> Markup:
         if len(calls) > 1:
             parts.append(tag("h3", _named(number, each)))
         parts.append(facts(_times(each)))
-        parts += [attempts_table(each), parts_table(each)]
+        parts += [*attempts_table(each), parts_table(each)]
     words = [
         tag("div", tag("h2", _sent(number, each, len(calls))), *said, cls="after")
         for number, each in _numbered(calls)

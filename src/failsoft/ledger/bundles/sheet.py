@@ -7,25 +7,22 @@ said to be so.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from failsoft.ledger.bundles.exchange import instruction
-from failsoft.ledger.bundles.faults import failed
 from failsoft.ledger.bundles.markup import Markup, joined, tag
 from failsoft.ledger.bundles.selection import Selection
 from failsoft.ledger.bundles.shown import ERASED, REDACTED, WITHHELD, facts, payload, table
 from failsoft.ledger.bundles.since import changes_of
 from failsoft.ledger.bundles.told import Told
+from failsoft.ledger.bundles.tried import failures, unknown
 from failsoft.ledger.bundles.wording import (
     GRADES,
     LOCK,
     OUTCOMES,
     PEOPLE,
-    duration,
     moment,
-    passed_over,
     pinned,
     rules,
     spelled,
@@ -95,7 +92,7 @@ def _omitted(entry: Entry | None, path: str) -> list[Markup]:
 def _answer(told: Told) -> list[Markup]:
     fields = told.end.fields
     if told.end.kind == "call.orphaned":
-        return [tag("p", "None is on record: the program that asked ended before there was one.")]
+        return [tag("p", "None is on record: the program that asked ended before it could put one there.")]
     said = [tag("p", OUTCOMES.get(fields["outcome"], fields["outcome"]))]
     if told.end.kind == "call.amended":
         said.append(
@@ -115,28 +112,18 @@ def _source(told: Told) -> list[Markup]:
         "frozen": f"AI, earlier: an answer of “{name}” to the same question, kept and given again.",
         "fallback": f"No AI: fixed rules of the application's own, written by people: {rules(name)}.",
     }
-    parts = [tag("p", tag("strong", said.get(source.get("kind", ""), "Nobody: no answer was given.")))]
-    tried = Counter(failed(each) for each in told.attempts if "fault" in each)
-    passed = [
-        f"{each['adapter']} wasn't asked, or not heard: {passed_over(each['reason'])}."
-        for each in ({} if told.completed is None else told.completed.fields).get("passed_over", [])
-    ]
-    if tried or passed:
+    nobody = "That isn't on record." if told.completed is None else "Nobody: no answer was given."
+    parts = [tag("p", tag("strong", said.get(source.get("kind", ""), nobody))), *unknown(told)]
+    if tried := list(failures(told)):
         parts.append(tag("p", "Before that:" if source else "What was tried:"))
-        parts.append(tag("ul", *(tag("li", each) for each in (*_counted(tried), *passed))))
+        parts.append(tag("ul", *(tag("li", each) for each in tried)))
     return parts
-
-
-def _counted(said: Counter[str]) -> Iterator[str]:
-    """Each sentence once, and how often."""
-    for sentence, times in said.items():
-        yield sentence if times == 1 else f"{sentence.removesuffix('.')} ({times} times)."
 
 
 def _model(told: Told) -> list[Markup]:
     answer = told.answering
     if not answer:
-        return [tag("p", "No model's answer was used.")]
+        return [tag("p", _modelless(told))]
     served = answer.get("served", {})
     grade = served.get("grade", "unknown")
     rows = [("Asked for", pinned(answer["pin"])), ("The reply says", served.get("model", "no name"))]
@@ -144,6 +131,13 @@ def _model(told: Told) -> list[Markup]:
         rows.append(("Answered through", served["upstream"]))
     rows.append(("How far that can be believed", GRADES.get(grade, grade)))
     return [facts(rows)]
+
+
+def _modelless(told: Told) -> str:
+    """Why there's no model to be told of."""
+    if told.end.fields.get("source", {}).get("kind") in ("adapter", "frozen"):
+        return "Which model gave it isn't on record with this."
+    return "No model's answer is on record." if told.completed is None else "No model's answer was used."
 
 
 def _people(told: Told) -> list[Markup]:
@@ -193,28 +187,6 @@ def _changes(told: Told) -> list[Markup]:
             )
         ]
     return [tag("ul", *(tag("li", f"{when}: {what}") for when, what in lines))]
-
-
-def attempts_table(told: Told) -> Markup:
-    """What was tried, for whoever looks closer."""
-    if not told.attempts:
-        return tag("p", "No AI was asked.")
-    used = told.answering.get("n")
-    head = ("No.", "connection", "asked for", "reply from", "believed", "how it ended", "request number", "time")
-    rows = [
-        (
-            each["n"],
-            each["adapter"],
-            each["pin"]["model"],
-            each.get("served", {}).get("model", "–"),
-            each.get("served", {}).get("grade", "–"),
-            spelled(each["fault"]) if "fault" in each else "answer used" if each["n"] == used else "answered",
-            each.get("served", {}).get("request_id", "–"),
-            duration(each["us"]),
-        )
-        for each in told.attempts
-    ]
-    return table(head, rows)
 
 
 def parts_table(told: Told) -> Markup:

@@ -1,0 +1,64 @@
+"""Which AIs were asked for an answer, and what became of it: in sentences, and in a table for whoever looks closer.
+
+Where a call's program ended before it could put that on record, nobody knows, and that's what is said.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from failsoft.ledger.bundles.faults import failed
+from failsoft.ledger.bundles.markup import Markup, tag
+from failsoft.ledger.bundles.shown import table
+from failsoft.ledger.bundles.told import Told
+from failsoft.ledger.bundles.wording import duration, passed_over, spelled
+
+Fields = dict[str, Any]
+
+_NONE_ASKED = "No AI was asked."
+_NOT_KNOWN = "Whether an AI was asked isn't on record"
+_ENDED = ": the program that asked ended before it could put that there"
+
+
+def unknown(told: Told) -> list[Markup]:
+    """Of a call that didn't tell whom it asked: that this isn't known, and whom it could have asked; else nothing."""
+    if told.completed is not None:
+        return []
+    route = (told.started or told.end).fields.get("route", [])
+    plan = [tag("p", f"By its plan it could have asked: {', '.join(route)}.")] if route else []
+    why = _ENDED if told.end.kind == "call.orphaned" else ""
+    return [tag("p", f"{_NOT_KNOWN}{why}."), *plan]
+
+
+def failures(told: Told) -> Iterator[str]:
+    """Why no answer was had of those that were asked, or were to be: each sentence once, and how often."""
+    fields = {} if told.completed is None else told.completed.fields
+    said = Counter(failed(each) for each in told.attempts if "fault" in each)
+    for sentence, times in said.items():
+        yield sentence if times == 1 else f"{sentence.removesuffix('.')} ({times} times)."
+    for each in fields.get("passed_over", []):
+        yield f"{each['adapter']} wasn't asked, or not heard: {passed_over(each['reason'])}."
+
+
+def attempts_table(told: Told) -> list[Markup]:
+    """What was tried, attempt by attempt."""
+    if not told.attempts:
+        return unknown(told) or [tag("p", _NONE_ASKED)]
+    used = told.answering.get("n")
+    head = ("No.", "connection", "asked for", "reply from", "believed", "how it ended", "request number", "time")
+    rows = [
+        (
+            each["n"],
+            each["adapter"],
+            each["pin"]["model"],
+            each.get("served", {}).get("model", "–"),
+            each.get("served", {}).get("grade", "–"),
+            spelled(each["fault"]) if "fault" in each else "answer used" if each["n"] == used else "answered",
+            each.get("served", {}).get("request_id", "–"),
+            duration(each["us"]),
+        )
+        for each in told.attempts
+    ]
+    return [table(head, rows)]
