@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.bundled import CASE, Office
+from tests.bundled import CASE, PIN, SERVED, Office
 from tests.bundled import said as payload
+from tests.logs import attempt, by
 from tests.reported import Reader, page_of, sheet_of
 
+from failsoft.ledger.bundles.selection import Wanted
+from failsoft.ledger.bundles.wording import FIRST, NOT_USED, PASSED_OVER
 from failsoft.ledger.records.record import Draft
 from failsoft.ledger.records.schema import Kind
 
@@ -75,3 +79,88 @@ def test_an_amendment_without_the_record_that_it_amends_tells_nothing_of_attempt
     )
     assert said.count("Whether an AI was asked isn't on record. By its plan it could have asked: gpt.") == 3
     assert "the program that asked ended" not in said
+
+
+# --- answers that came and weren't used -------------------------------------------------------------------------------
+
+RULES = {"kind": "fallback", "name": "rules"}
+ANSWERED = attempt(pin=PIN, served=SERVED, status=200)
+
+
+def source_of(page: str) -> str:
+    """What the first page says under this question."""
+    return sheet_of(page).partition("Who or what answered")[2].partition("Which model, and how far")[0].strip()
+
+
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        ("ledger", ": it couldn't be put on record just then, and without a record no AI's answer is given"),
+        ("no_time", ": there was no time left to put it on record"),
+        ("hedge_lost", ": another one was quicker"),
+    ],
+)
+def test_an_answer_that_was_thrown_away_is_told(bare: Office, reason: str, why: str) -> None:
+    passed = [{"adapter": "gpt", "reason": reason}, {"adapter": "local", "reason": reason}]
+    bare.call("c1", 2, "1", "2", tried=(ANSWERED,), source=RULES, degraded=True, passed_over=passed)
+    page = page_of(bare)
+    assert f"Before that: gpt was asked and answered; its answer wasn't used{why}. local wasn't" in source_of(page)
+    assert "gpt wasn't asked" not in source_of(page)
+    assert f"local wasn't asked, or not heard: {PASSED_OVER[reason]}." in source_of(page)
+    assert "No model's answer was used." in sheet_of(page)
+    assert "answered, not used" in page
+    assert "answer used" not in page
+
+
+def test_why_an_answer_was_not_used_is_said_only_where_that_is_on_record(bare: Office) -> None:
+    tried = (ANSWERED, attempt(n=2, pin=PIN), attempt("claude", 3, pin=PIN, fault="bug"), attempt("claude", 4, pin=PIN))
+    passed = [{"adapter": "gpt", "reason": "open"}]
+    bare.call("c1", 2, "1", "2", tried=tried, source=by("claude", 4), passed_over=passed)
+    page = page_of(bare)
+    assert source_of(page).endswith(
+        "Before that: gpt was asked and answered; its answer wasn't used (2 times). "
+        "claude couldn't be asked, or not be heard: there's a mistake in the program that asks. "
+        "gpt wasn't asked, or not heard: it had failed too often just before."
+    )
+    assert [page.count(f"<td>{each}</td>") for each in ("answered, not used", "answer used")] == [2, 1]
+
+
+def test_every_reason_for_an_unused_answer_is_one_of_those_for_passing_over() -> None:
+    assert NOT_USED.keys() <= PASSED_OVER.keys()
+
+
+def amended(office: Office, done: Any, **fields: Any) -> None:
+    told = {"call_id": "c1", "outcome": "answered", "degraded": True, "us": 9, "case": CASE, **fields}
+    present = {key: value for key, value in told.items() if value is not None}
+    refs = {"completed": done.leaf.hex()}
+    parts = (payload("response", '"by rules"'),) if "source" in present else ()
+    office.first.say(Draft(Kind.CALL_AMENDED, {**present, "refs": refs}, parts), 5)
+
+
+@pytest.mark.parametrize("kind", ["adapter", "frozen", "fallback"])
+def test_the_answer_on_record_first_is_told_as_one_that_nobody_got(bare: Office, kind: str) -> None:
+    source = {"kind": kind, "name": "gpt", **({"attempt": 1} if kind == "adapter" else {})}
+    done = bare.call("c1", 2, "1", '"AI SAYS YES"', source=source, omitted=["response.reader"])
+    amended(bare, done, source=RULES)
+    page = page_of(bare)
+    answer = sheet_of(page).partition("The answer")[2].partition("Who or what answered")[0]
+    first = f"What was on record first: {FIRST[kind].format(name='gpt')}. That's not what the caller got. AI SAYS YES"
+    assert f"This is what the caller really got. by rules {first} Left out, since" in answer
+    assert "gpt was asked and answered; its answer wasn't used: it was put on record too late." in source_of(page)
+    assert "No model's answer was used." in sheet_of(page)
+    assert "answered, not used" in page
+
+
+def test_a_first_record_without_an_answer_has_none_told(bare: Office) -> None:
+    done = bare.call("c1", 2, "1", '"unsaid"', tried=(), source=None, outcome="failed")
+    amended(bare, done, outcome="refused", source=None)
+    said = sheet_of(page_of(bare))
+    assert "What was on record first: no answer. That's not what the caller got. Who or what answered" in said
+    assert "unsaid" not in said
+
+
+def test_what_is_withheld_of_a_first_record_is_not_told(bare: Office) -> None:
+    amended(bare, bare.call("c1", 2, "1", '"AI SAYS YES"'), source=RULES)
+    page = page_of(bare, Wanted(calls=("c1",), withhold=("response",)))
+    assert "AI SAYS YES" not in page
+    assert sheet_of(page).count("Withheld: it's on record, and not shown in this copy.") == 2

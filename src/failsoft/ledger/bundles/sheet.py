@@ -16,8 +16,9 @@ from failsoft.ledger.bundles.selection import Selection
 from failsoft.ledger.bundles.shown import ERASED, REDACTED, WITHHELD, facts, payload, table
 from failsoft.ledger.bundles.since import changes_of
 from failsoft.ledger.bundles.told import Told
-from failsoft.ledger.bundles.tried import failures, unknown
+from failsoft.ledger.bundles.tried import tried, unknown
 from failsoft.ledger.bundles.wording import (
+    FIRST,
     GRADES,
     LOCK,
     OUTCOMES,
@@ -101,7 +102,20 @@ def _answer(told: Told) -> list[Markup]:
     if fields["outcome"] in ("answered", "referred"):
         said += [payload(told.selection, told.end, "response"), *_redacted(told.end)]
         said += _omitted(told.end, "response")
-    return said
+    return [*said, *_withdrawn(told)]
+
+
+def _withdrawn(told: Told) -> Iterator[Markup]:
+    """The end that was put on record first, where it came too late: an AI's answer in it was given to nobody."""
+    if told.end.kind != "call.amended" or told.completed is None:
+        return
+    first = told.completed.fields
+    source = first.get("source", {})
+    whose = FIRST.get(source.get("kind", ""), "no answer").format(name=source.get("name", ""))
+    yield tag("p", f"What was on record first: {whose}. That's not what the caller got.", cls="caption")
+    if first["outcome"] in ("answered", "referred"):
+        yield payload(told.selection, told.completed, "response")
+        yield from (*_redacted(told.completed), *_omitted(told.completed, "response"))
 
 
 def _source(told: Told) -> list[Markup]:
@@ -114,9 +128,9 @@ def _source(told: Told) -> list[Markup]:
     }
     nobody = "That isn't on record." if told.completed is None else "Nobody: no answer was given."
     parts = [tag("p", tag("strong", said.get(source.get("kind", ""), nobody))), *unknown(told)]
-    if tried := list(failures(told)):
+    if lines := list(tried(told)):
         parts.append(tag("p", "Before that:" if source else "What was tried:"))
-        parts.append(tag("ul", *(tag("li", each) for each in tried)))
+        parts.append(tag("ul", *(tag("li", each) for each in lines)))
     return parts
 
 

@@ -13,12 +13,14 @@ from failsoft.ledger.bundles.faults import failed
 from failsoft.ledger.bundles.markup import Markup, tag
 from failsoft.ledger.bundles.shown import table
 from failsoft.ledger.bundles.told import Told
-from failsoft.ledger.bundles.wording import duration, passed_over, spelled
+from failsoft.ledger.bundles.wording import NOT_USED, duration, passed_over, spelled
 
 Fields = dict[str, Any]
 
 _NONE_ASKED = "No AI was asked."
 _NOT_KNOWN = "Whether an AI was asked isn't on record"
+_UNUSED = "{who} was asked and answered; its answer wasn't used{why}."
+_LATE = "it was put on record too late"
 _ENDED = ": the program that asked ended before it could put that there"
 
 
@@ -32,21 +34,35 @@ def unknown(told: Told) -> list[Markup]:
     return [tag("p", f"{_NOT_KNOWN}{why}."), *plan]
 
 
-def failures(told: Told) -> Iterator[str]:
-    """Why no answer was had of those that were asked, or were to be: each sentence once, and how often."""
+def tried(told: Told) -> Iterator[str]:
+    """What became of those that were asked, or were to be, and whose answer it isn't: each sentence once, and how often."""
     fields = {} if told.completed is None else told.completed.fields
-    said = Counter(failed(each) for each in told.attempts if "fault" in each)
+    passed = [(each["adapter"], each["reason"]) for each in fields.get("passed_over", [])]
+    unused = {each["adapter"]: "" for each in told.attempts if _is_unused(told, each)}
+    if told.end.kind == "call.amended":
+        unused = dict.fromkeys(unused, f": {_LATE}")
+    unused |= {name: f": {NOT_USED[reason]}" for name, reason in passed if name in unused and reason in NOT_USED}
+    said = Counter(
+        failed(each) if "fault" in each else _UNUSED.format(who=each["adapter"], why=unused[each["adapter"]])
+        for each in told.attempts
+        if "fault" in each or _is_unused(told, each)
+    )
     for sentence, times in said.items():
         yield sentence if times == 1 else f"{sentence.removesuffix('.')} ({times} times)."
-    for each in fields.get("passed_over", []):
-        yield f"{each['adapter']} wasn't asked, or not heard: {passed_over(each['reason'])}."
+    for name, reason in passed:
+        if name not in unused or reason not in NOT_USED:
+            yield f"{name} wasn't asked, or not heard: {passed_over(reason)}."
+
+
+def _is_unused(told: Told, attempt: Fields) -> bool:
+    """Was there an answer that isn't the one which the caller got?"""
+    return "fault" not in attempt and attempt["n"] != told.answering.get("n")
 
 
 def attempts_table(told: Told) -> list[Markup]:
     """What was tried, attempt by attempt."""
     if not told.attempts:
         return unknown(told) or [tag("p", _NONE_ASKED)]
-    used = told.answering.get("n")
     head = ("No.", "connection", "asked for", "reply from", "believed", "how it ended", "request number", "time")
     rows = [
         (
@@ -55,7 +71,11 @@ def attempts_table(told: Told) -> list[Markup]:
             each["pin"]["model"],
             each.get("served", {}).get("model", "–"),
             each.get("served", {}).get("grade", "–"),
-            spelled(each["fault"]) if "fault" in each else "answer used" if each["n"] == used else "answered",
+            spelled(each["fault"])
+            if "fault" in each
+            else "answered, not used"
+            if _is_unused(told, each)
+            else "answer used",
             each.get("served", {}).get("request_id", "–"),
             duration(each["us"]),
         )
