@@ -23,6 +23,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from failsoft.errors import FailsoftError, LedgerInvalid
+from failsoft.ledger.bundles.missing import act_under_way
 from failsoft.ledger.format.note import Checkpoint, Note, NoteInvalid
 from failsoft.ledger.read import Entry, Reader
 from failsoft.ledger.reading.query import attempts_of
@@ -82,7 +83,7 @@ class Selection:
         later: those about what has changed since, and reviews: in order.
         disclosures: by digest, hexadecimal.
         withheld: digests of payloads that are kept and not shown.
-        erased: digests of payloads that aren't kept any more.
+        erased: digests of payloads that aren't kept any more, as a record says that's among them.
         artifacts: by SHA-256, hexadecimal.
         in_force: the configuration that each call began under, by the place of its first record.
         since: sizes of earlier checkpoints that the log extends.
@@ -108,8 +109,9 @@ def select(reader: Reader, wanted: Wanted) -> Selection:
     Raises:
         LookupError: there is no such call or case, or no payload with a path that's to be withheld or disclosed.
         NotCovered: no signed checkpoint covers them all.
-        NotWhole: a call isn't finished, or a record isn't there any more.
-        LedgerInvalid: the log is damaged, or doesn't extend a checkpoint that the receiver has.
+        NotWhole: a call isn't finished, a record isn't there any more, or what destroys a payload isn't finished.
+        LedgerInvalid: the log is damaged, or doesn't extend a checkpoint that the receiver has; or a payload is gone, and no
+            record says that it was erased.
         PayloadSealed: a payload that's to be shown is encrypted, and its key isn't here.
         ValueError: a record is malformed.
     """
@@ -129,9 +131,9 @@ def select(reader: Reader, wanted: Wanted) -> Selection:
     gathered.neighbours(checkpoint.size)
     if wanted.all_records:
         gathered.everything(checkpoint.size)
-    shown = _Shown(reader, wanted)
+    shown = _Shown(reader, wanted, gathered.erasures)
     for entry in gathered.of_calls():
-        shown.take(entry.fields)
+        shown.take(entry)
     shown.end()
     return Selection(
         checkpoint,
@@ -249,6 +251,7 @@ class _Gathered:
     later: set[int] = field(factory=set[int])
     artifacts: dict[str, bytes] = field(factory=dict[str, bytes])
     in_force: dict[int, Entry] = field(factory=dict[int, Entry])
+    erasures: dict[str, int] = field(factory=dict[str, int])
 
     def of_calls(self) -> list[Entry]:
         """In order."""
@@ -265,6 +268,8 @@ class _Gathered:
             fields = entry.fields
             if entry.kind == Kind.KEY_ROTATED:
                 self.entries[entry.index] = entry
+            elif entry.kind == Kind.PAYLOAD_ERASED:
+                self.erasures |= dict.fromkeys(asked.erased_by(fields), entry.index)
             elif entry.kind in (Kind.LOCK_CHANGED, Kind.APPROVAL_RECORDED):
                 about_locks.append(entry)
             elif entry.kind == Kind.CONFIG_ACTIVATED:
@@ -339,23 +344,28 @@ class _Shown:
 
     reader: Reader
     wanted: Wanted
+    erasures: Mapping[str, int]
     disclosures: dict[str, bytes] = field(factory=dict[str, bytes])
     withheld: list[str] = field(factory=list[str])
     erased: list[str] = field(factory=list[str])
     paths: set[str] = field(factory=set[str])
 
-    def take(self, fields: Fields) -> None:
+    def take(self, entry: Entry) -> None:
         """The payloads of one record."""
-        for each in fields.get("commitments", []):
+        for each in entry.fields.get("commitments", []):
             path, digest = each["path"], each["digest"]
             self.paths.add(path)
             chosen = self.wanted.disclose is None or fits(path, self.wanted.disclose)
             if not chosen or fits(path, self.wanted.withhold):
-                (self.withheld if self.reader.keeps(digest) else self.erased).append(digest)
-            elif (plain := self.reader.disclosure(digest)) is None:
-                self.erased.append(digest)
-            else:
+                if self.reader.keeps(digest):
+                    self.withheld.append(digest)
+                    continue
+            elif (plain := self.reader.disclosure(digest)) is not None:
                 self.disclosures[digest] = plain
+                continue
+            if (unfinished := act_under_way(self.reader, entry, each, self.erasures)) is not None:
+                raise NotWhole(f"{self.reader.location}: {unfinished}")
+            self.erased.append(digest)
 
     def end(self) -> None:
         """A pattern that fits nothing is a slip: what was meant to be withheld would be shown."""
@@ -368,14 +378,14 @@ class _Shown:
 @define
 class _Asked:
     """The adapters that the calls asked, each one's pins then; their capabilities, and how those were configured; the calls'
-    cases and payloads.
+    cases; the digests of their payloads, and the keys that these lie under.
     """
 
     capabilities: set[str] = field(factory=set[str])
     configured: set[object] = field(factory=set[object])
     pins: dict[str, list[Fields]] = field(factory=dict[str, list[Fields]])
     cases: set[str] = field(factory=set[str])
-    digests: set[str] = field(factory=set[str])
+    payloads: set[str] = field(factory=set[str])
 
     @classmethod
     def of(cls, records: Iterable[Fields]) -> _Asked:
@@ -385,7 +395,8 @@ class _Asked:
             made.capabilities |= {fields["capability"]["name"]} if "capability" in fields else set()
             if "case" in fields:
                 made.cases.add(fields["case"]["id"])
-            made.digests |= {each["digest"] for each in fields.get("commitments", [])}
+            made.payloads |= {each["digest"] for each in fields.get("commitments", [])}
+            made.payloads |= {fields["dek"]} if "dek" in fields else set()
             for each in attempts_of(fields):
                 made.pins.setdefault(each["adapter"], []).append(each["pin"])
         return made
@@ -395,9 +406,12 @@ class _Asked:
         if entry.kind == Kind.CONFIG_ACTIVATED:
             return self.otherwise(fields)
         if entry.kind in KEEPING:
-            told: set[str] = set(fields.get("digests", []))
-            return fields.get("case", {}).get("id") in self.cases or bool(told & self.digests)
+            return fields.get("case", {}).get("id") in self.cases or bool(self.erased_by(fields))
         return fields.get("adapter") in self.pins or fields.get("subject") in self.subjects
+
+    def erased_by(self, fields: Fields) -> set[str]:
+        """The digests and keys of their payloads that an erasure names."""
+        return self.payloads & {*fields.get("digests", []), *fields.get("deks", [])}
 
     @property
     def subjects(self) -> set[str]:

@@ -31,10 +31,11 @@ def _change(told: Told, entry: Entry, asked: dict[str, Fields]) -> Iterator[str]
     subjects = {f"adapter:{each}" for each in asked} | {f"capability:{told.fields.get('capability', {}).get('name')}"}
     named = {"" if told.completed is None else told.completed.leaf.hex(), told.end.leaf.hex()}
     named |= {told.fields["case"]["id"]} if "case" in told.fields else set()
-    named |= {
-        each["digest"] for part in (told.started, told.end) if part for each in part.fields.get("commitments", [])
-    }
-    about = {fields.get("case", {}).get("id"), *fields.get("refs", {}).values(), *fields.get("digests", [])}
+    for part in (told.started, told.completed, told.end, *told.people):
+        own = {} if part is None else part.fields
+        named |= {each["digest"] for each in own.get("commitments", [])} | ({own["dek"]} if "dek" in own else set())
+    erased = (*fields.get("digests", []), *fields.get("deks", []))
+    about = {fields.get("case", {}).get("id"), *fields.get("refs", {}).values(), *erased}
     if fields.get("adapter") in asked or fields.get("subject") in subjects or named & about:
         yield changed(entry.kind, fields)
 
