@@ -195,9 +195,10 @@ def _believed(call: Call) -> str:
 def _since(call: Call) -> str:
     """How much is on record about what changed after it."""
     changes = changes_of(call)
-    if not changes:
+    if not changes.lines:
         return "nothing on record"
-    return f"{len(changes)} change{'s' if len(changes) > 1 else ''}, latest {changes[-1][0][:10]}"
+    count = len(changes.lines) + changes.more
+    return f"{count} change{'s' if count > 1 else ''}, latest {changes.lines[-1][0][:10]}"
 
 
 def _decided(selection: Selection, call: Call) -> Iterator[str]:

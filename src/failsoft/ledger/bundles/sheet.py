@@ -33,6 +33,12 @@ from failsoft.ledger.reading.query import reviewer_of
 
 Fields = dict[str, Any]
 
+MORE = "Besides, this changed {times} more, to what is on record in this copy already."
+_UNCHANGED = "Nothing about what was asked is on record after it, up to the end of the log that this copy covers."
+_SIDE_BY_SIDE = (
+    "Where several programs of the application run side by side, what is told of a model that's asked for, or of settings, "
+    "is about the one that was started then."
+)
 _TITLES = {"reason": "Reason given", "shown": "What was shown to them", "changed": "What they put in its place"}
 
 
@@ -192,15 +198,15 @@ def _person(selection: Selection, entry: Entry) -> Iterator[Markup]:
 
 
 def _changes(told: Told) -> list[Markup]:
-    lines = changes_of(told)
-    if not lines:
-        return [
-            tag(
-                "p",
-                "Nothing about what was asked is on record after it, up to the end of the log that this copy covers.",
-            )
-        ]
-    return [tag("ul", *(tag("li", f"{when}: {what}") for when, what in lines))]
+    changes = changes_of(told)
+    if not changes.lines:
+        return [tag("p", _UNCHANGED)]
+    parts = [tag("ul", *(tag("li", f"{when}: {what}") for when, what in changes.lines))]
+    if changes.more:
+        parts.append(tag("p", MORE.format(times="once" if changes.more == 1 else f"{changes.more} times"), cls="note"))
+    if changes.others:
+        parts.append(tag("p", _SIDE_BY_SIDE, cls="note"))
+    return parts
 
 
 def parts_table(told: Told) -> Markup:

@@ -27,7 +27,7 @@ class Told:
         end: what counts of how it ended: the latest of completed, amended, orphaned.
         completed: the record with its attempts; None where there's none.
         people: reviews and the like, in order.
-        later: records about what changed after it, in order.
+        later: records about what changed after it, each with what it says, in order.
     """
 
     selection: Selection
@@ -36,7 +36,7 @@ class Told:
     end: Entry
     completed: Entry | None
     people: tuple[Entry, ...]
-    later: tuple[Entry, ...]
+    later: tuple[tuple[Entry, Fields], ...]
 
     @property
     def fields(self) -> Fields:
@@ -47,6 +47,20 @@ class Told:
     def attempts(self) -> list[Fields]:
         """In order of start."""
         return [] if self.completed is None else attempts_of(self.completed.fields)
+
+    @property
+    def asked(self) -> dict[str, Fields]:
+        """The adapters that it asked, with their pins then; where that isn't on record, those of its plan."""
+        if self.completed is not None:
+            return {each["adapter"]: each["pin"] for each in self.attempts}
+        pins = {each["name"]: each["pin"] for each in (self.configured or {}).get("adapters", [])}
+        return {each: pins.get(each, {}) for each in self.plan}
+
+    @property
+    def plan(self) -> list[str]:
+        """The adapters that it was to ask, in order."""
+        route: list[str] = self.fields.get("route", [])
+        return route
 
     @property
     def configured(self) -> Fields | None:
@@ -80,9 +94,9 @@ def calls_of(selection: Selection) -> Iterator[Told]:
     for index in selection.own:
         entry = selection.entries[index]
         records[entry.call_id or ""].append(entry)
-    later = [selection.entries[each] for each in selection.later]
-    elsewhere = [(each, set(each.fields.get("refs", {}).values())) for each in later if each.kind in PEOPLE]
-    changes = tuple(each for each in later if each.kind not in PEOPLE)
+    later = [(selection.entries[each], selection.entries[each].fields) for each in selection.later]
+    elsewhere = [(each, set(fields.get("refs", {}).values())) for each, fields in later if each.kind in PEOPLE]
+    changes = [each for each in later if each[0].kind not in PEOPLE]
     found: list[Told] = []
     for call_id, own in records.items():
         leaves = {each.leaf.hex() for each in own}
@@ -96,7 +110,7 @@ def calls_of(selection: Selection) -> Iterator[Told]:
                 [each for each in own if each.kind in _ENDS][-1],
                 next((each for each in own if each.kind == "call.completed"), None),
                 tuple(people),
-                tuple(each for each in changes if each.index > own[0].index),
+                tuple(each for each in changes if each[0].index > own[0].index),
             )
         )
     return iter(sorted(found, key=lambda each: (each.started or each.end).index))

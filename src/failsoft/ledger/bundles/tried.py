@@ -28,8 +28,7 @@ def unknown(told: Told) -> list[Markup]:
     """Of a call that didn't tell whom it asked: that this isn't known, and whom it could have asked; else nothing."""
     if told.completed is not None:
         return []
-    route = (told.started or told.end).fields.get("route", [])
-    plan = [tag("p", f"By its plan it could have asked: {', '.join(route)}.")] if route else []
+    plan = [tag("p", f"By its plan it could have asked: {', '.join(told.plan)}.")] if told.plan else []
     why = _ENDED if told.end.kind == "call.orphaned" else ""
     return [tag("p", f"{_NOT_KNOWN}{why}."), *plan]
 
