@@ -202,12 +202,16 @@ def _since(call: Call) -> str:
 
 
 def _decided(selection: Selection, call: Call) -> Iterator[str]:
-    """What persons decided about it, in order: the last is what counts."""
+    """What persons decided about it, in order: the last that decides anything is what counts."""
+    deciding = call.deciding
     for each in call.people:
         said = spelled(str(each.fields.get("decision", PEOPLE[each.kind])))
         instead = f" to {brief(selection, each, 'changed')}" if said == "changed" else ""
         why = brief(selection, each, "reason")
-        yield f"{reviewer_of(each.fields) or 'somebody'}: {said}{instead}{'' if why == NOTHING else f' ({why})'}"
+        of_first = " of what was on record first, which" if call.is_of_withdrawn(each.fields) else " which"
+        nothing = "" if each.index in deciding else f",{of_first} decides nothing"
+        because = "" if why == NOTHING else f" ({why})"
+        yield f"{reviewer_of(each.fields) or 'somebody'}: {said}{instead}{because}{nothing}"
 
 
 def _limits(told: Told, calls: Sequence[Call]) -> Markup:

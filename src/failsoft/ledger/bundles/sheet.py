@@ -39,6 +39,8 @@ _SIDE_BY_SIDE = (
     "Where several programs of the application run side by side, what is told of a model that's asked for, or of settings, "
     "is about the one that was started then."
 )
+_OF_FIRST = "That's not what the caller got, so this decides nothing."
+_OF_NONE = "It names no answer that the caller got, so it decides nothing."
 _TITLES = {"reason": "Reason given", "shown": "What was shown to them", "changed": "What they put in its place"}
 
 
@@ -113,15 +115,15 @@ def _answer(told: Told) -> list[Markup]:
 
 def _withdrawn(told: Told) -> Iterator[Markup]:
     """The end that was put on record first, where it came too late: an AI's answer in it was given to nobody."""
-    if told.end.kind != "call.amended" or told.completed is None:
+    if told.withdrawn is None:
         return
-    first = told.completed.fields
+    first = told.withdrawn.fields
     source = first.get("source", {})
     whose = FIRST.get(source.get("kind", ""), "no answer").format(name=source.get("name", ""))
     yield tag("p", f"What was on record first: {whose}. That's not what the caller got.", cls="caption")
     if first["outcome"] in ("answered", "referred"):
-        yield payload(told.selection, told.completed, "response")
-        yield from (*_redacted(told.completed), *_omitted(told.completed, "response"))
+        yield payload(told.selection, told.withdrawn, "response")
+        yield from (*_redacted(told.withdrawn), *_omitted(told.withdrawn, "response"))
 
 
 def _source(told: Told) -> list[Markup]:
@@ -161,9 +163,11 @@ def _modelless(told: Told) -> str:
 
 
 def _people(told: Told) -> list[Markup]:
-    parts = [part for each in told.people for part in _person(told.selection, each)]
-    if not told.people:
-        said = "No person's decision about this is on record, up to the end of the log that this copy vouches for."
+    deciding = told.deciding
+    parts = [part for each in told.people for part in _person(told, each, decides=each.index in deciding)]
+    if not deciding:
+        what = "what the caller got" if told.people else "this"
+        said = f"No person's decision about {what} is on record, up to the end of the log that this copy vouches for."
         if told.end.fields.get("review", {}).get("required") is True:
             said += " A person was to decide: the application asks for that here."
         parts.append(tag("p", said))
@@ -178,11 +182,15 @@ def _on_lock(selection: Selection, entry: Entry) -> Iterator[Markup]:
         yield tag("p", f"What they went by stands beside this page: artifacts/{report}.", cls="note")
 
 
-def _person(selection: Selection, entry: Entry) -> Iterator[Markup]:
-    fields = entry.fields
+def _person(told: Told, entry: Entry, *, decides: bool) -> Iterator[Markup]:
+    selection, fields = told.selection, entry.fields
     who = reviewer_of(fields) or "somebody"
     decision = f" and decided: {spelled(str(fields['decision']))}" if "decision" in fields else ""
-    yield tag("p", tag("strong", who), f" {PEOPLE[entry.kind]} on {moment(entry.ts)}{decision}.")
+    of_first = not decides and told.is_of_withdrawn(fields)
+    act = f"{PEOPLE[entry.kind].removesuffix('it')}what was on record first," if of_first else PEOPLE[entry.kind]
+    yield tag("p", tag("strong", who), f" {act} on {moment(entry.ts)}{decision}.")
+    if not decides:
+        yield tag("p", _OF_FIRST if of_first else _OF_NONE, cls="note")
     for key in ("why", "reason"):
         if isinstance(fields.get(key), str):
             yield tag("p", f"Reason given: {fields[key]}")

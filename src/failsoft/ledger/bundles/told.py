@@ -11,6 +11,7 @@ from failsoft.ledger.bundles.selection import Selection
 from failsoft.ledger.bundles.wording import LOCK, PEOPLE
 from failsoft.ledger.read import Entry
 from failsoft.ledger.reading.query import attempts_of
+from failsoft.ledger.reviews import CallReview
 
 Fields = dict[str, Any]
 
@@ -80,6 +81,25 @@ class Told:
     def lock(self) -> str | None:
         """The digest of the lock that it was held to; None: to none."""
         return (self.configured or {}).get("lock_sha256")
+
+    @property
+    def withdrawn(self) -> Entry | None:
+        """The end that was put on record first, where another record says what the caller really got."""
+        return self.completed if self.end.kind == "call.amended" else None
+
+    @property
+    def deciding(self) -> set[int]:
+        """Those of the persons' acts that are about what the caller got, by their places: others decide nothing."""
+        review = CallReview()
+        for each in dict.fromkeys((self.completed, self.end)) if self.people else ():
+            if each is not None and each.kind != "call.orphaned":
+                review.take(each, each.fields)
+        acts = [(each.index, each.fields) for each in self.people]
+        return {index for index, fields in acts if "refs" in fields and review.is_aim_of(fields)}
+
+    def is_of_withdrawn(self, act: Fields) -> bool:
+        """Is a person's act about the end that was put on record first, and doesn't count?"""
+        return self.withdrawn is not None and self.withdrawn.leaf.hex() in act.get("refs", {}).values()
 
     @property
     def answering(self) -> Fields:
