@@ -164,3 +164,37 @@ def test_what_is_withheld_of_a_first_record_is_not_told(bare: Office) -> None:
     page = page_of(bare, Wanted(calls=("c1",), withhold=("response",)))
     assert "AI SAYS YES" not in page
     assert sheet_of(page).count("Withheld: it's on record, and not shown in this copy.") == 2
+
+
+# --- attempts that the record only counts -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (48, "Of 48 attempts more, the record says only that they were made."),
+        (1, "Of 1 attempt more, the record says only that it was made."),
+    ],
+)
+def test_attempts_that_are_only_counted_are_told_as_such(bare: Office, count: int, said: str) -> None:
+    tried = tuple(attempt(n=number, pin=PIN, fault="server_error") for number in (1, 2))
+    bare.call("c1", 2, "1", "2", source=RULES, tried=tried, attempts_omitted=count)
+    page = page_of(bare)
+    assert source_of(page).endswith(f"something had failed on its side (2 times). {said}")
+    assert page.count(f">{said}<") == 3
+    table = page.partition("<h2>What was tried</h2>")[2].partition("<h2>")[0]
+    assert said in table
+
+
+def test_of_a_record_that_names_no_attempt_and_counts_some_nobody_says_that_none_was_asked(bare: Office) -> None:
+    bare.call("c1", 2, "1", "2", source=RULES, tried=(), attempts_omitted=3)
+    page = page_of(bare)
+    assert "No AI was asked." not in page
+    assert page.count(">Of 3 attempts more, the record says only that they were made.<") == 2
+
+
+def test_without_any_attempt_no_ai_was_asked(bare: Office) -> None:
+    bare.call("c1", 2, "1", "2", source=RULES, tried=())
+    page = page_of(bare)
+    assert page.count("No AI was asked.") == 1
+    assert "the record says only" not in page

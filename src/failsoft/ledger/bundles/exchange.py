@@ -23,7 +23,7 @@ from failsoft.ledger.bundles.shown import (
     written,
 )
 from failsoft.ledger.bundles.told import Told
-from failsoft.ledger.bundles.tried import unknown
+from failsoft.ledger.bundles.tried import omitted, unknown
 from failsoft.ledger.bundles.values import cut
 from failsoft.ledger.format.commitment import Disclosure
 
@@ -110,8 +110,7 @@ def exchange(told: Told) -> list[Markup]:
             parts.append(as_it_came(told.selection, entry, f"error/{number}"))
     if "redacted" in completed:
         parts.append(tag("p", REDACTED, cls="note"))
-    if "attempts_omitted" in completed:
-        said = f"Of {completed['attempts_omitted']} attempts more, the record says only that they were made."
+    if said := omitted(told):
         parts.append(tag("p", said, cls="withheld"))
     return parts
 

@@ -33,6 +33,13 @@ def unknown(told: Told) -> list[Markup]:
     return [tag("p", f"{_NOT_KNOWN}{why}."), *plan]
 
 
+def omitted(told: Told) -> str:
+    """Of attempts that the record counts and doesn't tell: that it doesn't; empty where it tells all."""
+    count = 0 if told.completed is None else told.completed.fields.get("attempts_omitted", 0)
+    what, were = ("attempt", "it was") if count == 1 else ("attempts", "they were")
+    return f"Of {count} {what} more, the record says only that {were} made." if count else ""
+
+
 def tried(told: Told) -> Iterator[str]:
     """What became of those that were asked, or were to be, and whose answer it isn't: each sentence once, and how often."""
     fields = {} if told.completed is None else told.completed.fields
@@ -48,6 +55,8 @@ def tried(told: Told) -> Iterator[str]:
     )
     for sentence, times in said.items():
         yield sentence if times == 1 else f"{sentence.removesuffix('.')} ({times} times)."
+    if said_only := omitted(told):
+        yield said_only
     for name, reason in passed:
         if name not in unused or reason not in NOT_USED:
             yield f"{name} wasn't asked, or not heard: {passed_over(reason)}."
@@ -60,8 +69,9 @@ def _is_unused(told: Told, attempt: Fields) -> bool:
 
 def attempts_table(told: Told) -> list[Markup]:
     """What was tried, attempt by attempt."""
+    untold = [tag("p", said, cls="withheld")] if (said := omitted(told)) else []
     if not told.attempts:
-        return unknown(told) or [tag("p", _NONE_ASKED)]
+        return unknown(told) or untold or [tag("p", _NONE_ASKED)]
     head = ("No.", "connection", "asked for", "reply from", "believed", "how it ended", "request number", "time")
     rows = [
         (
@@ -80,4 +90,4 @@ def attempts_table(told: Told) -> list[Markup]:
         )
         for each in told.attempts
     ]
-    return [table(head, rows)]
+    return [table(head, rows), *untold]
