@@ -367,6 +367,17 @@ def test_what_an_application_keeps_off_the_record_is_told_where_it_belongs(bare:
     assert page.count("on no record, as the application has it") == 4
 
 
+def test_the_overview_tells_an_answer_that_is_kept_off_the_record_from_none(bare: Office) -> None:
+    fields = {"call_id": "c1", "capability": {"name": "rate"}, "case": CASE}
+    opening = {**fields, "config_sha256": bare.first.digest, "deadline_ms": 1, "omitted": ["request"]}
+    started = bare.first.say(Draft(Kind.CALL_STARTED, opening), 2)
+    bare.first.end("c1", 3, started, answer=b"", case=CASE, source=by(), omitted=["prompt", "response"])
+    bare.first.end("c2", 5, bare.first.start("c2", 4, case=CASE), answer=b"", case=CASE, outcome="failed")
+    overview = sheet_of(page_of(bare)).partition("What this page doesn't prove")[0]
+    assert "14:00:02 UTC left out left out AI: gpt" in overview
+    assert "14:00:04 UTC 1 – nobody" in overview
+
+
 def test_a_change_of_one_adapter_is_no_news_of_another(bare: Office) -> None:
     bare.call("c1", 2, "1", "2")
     other = attempt("claude", pin=PIN)

@@ -67,7 +67,7 @@ def brief(selection: Selection, entry: Entry | None, path: str) -> str:
     """The same in a line of a table."""
     found = disclosed(selection, entry, path)
     if isinstance(found, str):
-        return {WITHHELD: "withheld", ERASED: "no longer kept"}.get(found, NOTHING)
+        return {WITHHELD: "withheld", ERASED: "no longer kept", OMITTED: "left out"}.get(found, NOTHING)
     try:
         return line(value_of(found))
     except ValueError:
