@@ -462,9 +462,18 @@ def test_hostile_values_stay_text(bare: Office) -> None:
         (b"\xff\xfe\x00", "3 bytes that are no text (application/json): they stand in this copy's files."),
         (b'{"a":{"b":1}}', "a b: 1 "),
         (b"[1,[2]]", "1 2 "),
-        (b"{}", "none"),
-        (b"null", "none"),
-        (b'{"a":null,"b":[],"c":[null,{}]}', "a none b none c none, none "),
+        (b"{}", "The question Put to “rate” on 2026-11-23 14:00:03 UTC. no values"),
+        (b"[]", "UTC. empty list"),
+        (b"null", "UTC. none"),
+        (b'"none"', "UTC. “none”"),
+        (b'{"a":null,"b":[],"c":[null,{}]}', "a none b empty list c none, no values "),
+        (
+            b'{"a":true,"b":"true","c":"False","d":"null","e":"none of it"}',
+            "a true b “true” c “False” d “null” e none of it",
+        ),
+        (b'{"a":"empty list","b":" none","c":"\xe2\x80\x9cnone\xe2\x80\x9d"}', "a “empty list” b “ none” c ““none””"),
+        (b'{"a":"x","a":"y"}', 'UTC. {"a":"x","a":"y"}'),
+        (b'[{"b":{"a":1,"a":1}}]', 'UTC. [{"b":{"a":1,"a":1}}]'),
         (b"not json", "not json"),
         (b"[" * 5000, "[[["),
         (b"[" * 5000 + b"]" * 5000, "[[["),
@@ -491,7 +500,7 @@ def test_whatever_was_asked_is_laid_out(bare: Office, asked: bytes, shown: str) 
             {"is": "ok", "found": [{"of": "A", "says": "b"}, {"of": None}]},
             "is: ok; found: (of: A; says: b), (of: none)",
         ),
-        ({"wanted": {"nsn": None}, "many": [1, [True, []]]}, "wanted: (nsn: none); many: 1, (true, none)"),
+        ({"wanted": {"nsn": None}, "many": [1, [True, []]]}, "wanted: (nsn: none); many: 1, (true, empty list)"),
         ({"a": {"b": {"c": {"d": {"e": 1}}}}}, "a: (b: (c: (d: …)))"),
         ([[[[[1]]]]], "(((…)))"),
         ("two  \n words", "two words"),
@@ -512,7 +521,7 @@ def test_values_within_others_are_laid_out_as_far_as_there_is_room() -> None:
     deep: Any = {"a": {"b": [{"c": {"d": {"e": {"f": 1}}}}]}, "g": [1, None, "x y"], "h": {}}
     made, whole = laid_out(deep, 1000)
     seen = Reader(made)
-    assert " ".join(seen.said.split()) == "a b: c: d: (e: (f: 1)) g 1, none, x y h none"
+    assert " ".join(seen.said.split()) == "a b: c: d: (e: (f: 1)) g 1, none, x y h no values"
     assert (seen.tags.count("ul"), seen.tags.count("ol"), whole) == (2, 1, True)
     assert laid_out({"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": {"i": 1}}}}}}}}}, 1000)[1] is False
     assert laid_out([["x"], "y", None], 1000)[1] is True
