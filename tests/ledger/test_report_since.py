@@ -196,6 +196,7 @@ def test_capability_lock_and_settings_that_are_back_are_told(tmp_path: Path) -> 
     configured(log, 10, "1", "a", version="2", digest="e" * 64)
     configured(log, 20, "0", "a")
     configured(log, 30, "1", "b")
+    configured(log, 35, "2", "b")
     configured(log, 40, "1", "a")
     configured(log, 50, "0", "b")
     configured(log, 60, "0", "a")
@@ -210,6 +211,7 @@ def test_capability_lock_and_settings_that_are_back_are_told(tmp_path: Path) -> 
             "20 what “rate-alternative” may answer has the form of then again",
             f"20 {settings} the settings of then again",
             f"30 {of_lock} another state of its code and prompts from here on",
+            f"35 {settings} other settings from here on",
             f"40 {of_lock} the state of its code and prompts of then again",
             f"40 {settings} other settings from here on",
             f"50 {of_lock} another state of its code and prompts from here on",
@@ -218,6 +220,41 @@ def test_capability_lock_and_settings_that_are_back_are_told(tmp_path: Path) -> 
         ],
         0,
     )
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_is_as_it_was_at_the_call_is_not_taken(tmp_path: Path, whole: bool) -> None:
+    log = Office(tmp_path / "x.db")
+    settings = {
+        model: {
+            "config_sha256": digest * 64,
+            "capabilities": [{"name": "rate-alternative", "version": "1"}],
+            "adapters": [{"name": "gpt", "adapter_version": "1", "pin": {"model": model, "served": [model]}}],
+        }
+        for model, digest in ((THEN, "0"), (OTHER, "1"))
+    }
+    bare = {key: value for key, value in settings[THEN].items() if whole or key == "config_sha256"}
+    log.first.digest = "0" * 64
+    log.first.tell(Kind.CONFIG_ACTIVATED, 1, **bare)
+    log.log.process(7, 1).tell(Kind.CONFIG_ACTIVATED, 1, **settings[OTHER])
+    log.call("c1", 2, "1", "2")
+    process = log.log.process(8, 90)
+    adapters = {key: value for key, value in settings[THEN].items() if whole or key != "capabilities"}
+    process.tell(Kind.CONFIG_ACTIVATED, 100, **adapters)
+    assert selected(log, "c1").later == ()
+    assert told(log) == [([], 0)]
+
+
+def test_an_erasure_of_what_a_person_said_or_of_an_answer_that_was_withdrawn_is_told(log: Office) -> None:
+    done = log.call("c2", 3, "1", '"AI"')
+    named = {"call_id": "c2", "capability": {"name": "rate-alternative"}, "case": {"id": "T"}, "us": 1}
+    ended = {**named, "outcome": "answered", "degraded": True, "source": {"kind": "fallback", "name": "x"}}
+    log.first.tell(Kind.CALL_AMENDED, 4, **ended, refs={"completed": done.leaf.hex()})
+    said = log.person(Kind.REVIEW_RECORDED, done, 5, "accepted", "why")
+    for number, digest in enumerate((done.payloads[0][0].hex(), said.payloads[0][0].hex(), "0" * 64)):
+        log.first.tell(Kind.PAYLOAD_ERASED, 10 + number, digests=[digest], person="e.f", basis=f"b{number}")
+    erased = "e.f had what was asked and answered erased: b"
+    assert told(log, "c2") == [([f"10 {erased}0", f"11 {erased}1"], 0)]
 
 
 def test_of_a_call_without_an_end_what_changed_of_its_plan_is_told(tmp_path: Path) -> None:
@@ -248,7 +285,7 @@ def test_a_plan_says_nothing_of_a_call_that_says_whom_it_asked(log: Office) -> N
 
 
 def test_a_block_of_another_kind_of_the_same_name_is_not_about_it(log: Office) -> None:
-    for subject in ("capability:gpt", "adapter:rate-alternative", "other:gpt", "gpt"):
+    for subject in ("capability:gpt", "adapter:rate-alternative", "other:gpt", "other:rate-alternative", "gpt"):
         log.first.tell(Kind.BLOCK_CHANGED, 9, subject=subject, blocked=True, actor={"id": "x"}, why="y")
     assert re.search("Nothing about what was asked is on record after it", sheet_of(page_of(log, ONE)))
     assert len(selected_files(log)) == 6

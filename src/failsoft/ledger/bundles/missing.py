@@ -11,7 +11,7 @@ from typing import Any
 
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.read import Entry, Reader
-from failsoft.ledger.records.schema import PRUNABLE, Kind
+from failsoft.ledger.records.schema import Kind
 
 
 def act_under_way(
@@ -21,7 +21,7 @@ def act_under_way(
 
     Args:
         reader: the log.
-        entry: the record that commits to it.
+        entry: the record that commits to it, of a call.
         commitment: its digest and its path.
         erasures: places of the latest erasures, by the keys and digests that they name.
 
@@ -35,9 +35,7 @@ def act_under_way(
     kept = reader.keeps(digest)
     if kept and erased >= 0:
         return f"record {entry.index} lies under a key that was destroyed before it: run the erasure of its case again"
-    if entry.kind in PRUNABLE and any(
-        entry.index <= each.fields["last"] for each in reader.records(Kind.RECORD_PRUNED)
-    ):
+    if any(entry.index <= each.fields["last"] for each in reader.records(Kind.RECORD_PRUNED)):
         return f"record {entry.index} is being pruned: finish that first, by running it again"
     what = "can't be read any more, its key was destroyed" if kept else "is missing"
     raise LedgerInvalid(

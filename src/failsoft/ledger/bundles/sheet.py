@@ -186,7 +186,7 @@ def _person(told: Told, entry: Entry, *, decides: bool) -> Iterator[Markup]:
     selection, fields = told.selection, entry.fields
     who = reviewer_of(fields) or "somebody"
     decision = f" and decided: {spelled(str(fields['decision']))}" if "decision" in fields else ""
-    of_first = not decides and told.is_of_withdrawn(fields)
+    of_first = told.is_of_withdrawn(fields)
     act = f"{PEOPLE[entry.kind].removesuffix('it')}what was on record first," if of_first else PEOPLE[entry.kind]
     yield tag("p", tag("strong", who), f" {act} on {moment(entry.ts)}{decision}.")
     if not decides:
