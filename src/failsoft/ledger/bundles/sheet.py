@@ -37,7 +37,7 @@ MORE = "Besides, this changed {times} more, to what is on record in this copy al
 _UNCHANGED = "Nothing about what was asked is on record after it, up to the end of the log that this copy covers."
 _SIDE_BY_SIDE = (
     "Where several programs of the application run side by side, what is told of a model that's asked for, or of settings, "
-    "is about the one that was started then."
+    "is about the one that was set up then."
 )
 _OF_FIRST = "That's not what the caller got, so this decides nothing."
 _OF_NONE = "It names no answer that the caller got, so it decides nothing."
