@@ -168,15 +168,6 @@ def test_payloads_are_shown_or_named_as_withheld(path: Path, wanted: Wanted, sho
     assert (SECRET.encode() in made.data) == ("prompt" in shown)
 
 
-def test_an_erased_payload_is_named_and_said_to_be_gone(path: Path) -> None:
-    attack(path, "DELETE FROM ledger_payload WHERE rowid = 1")
-    made = bundle(path)
-    assert made.found.code == 2
-    files = unzipped(made.data)
-    assert len(json.loads(files["manifest.json"])["withheld"]) == 1
-    assert b"No longer kept" in files["report.html"]
-
-
 @pytest.mark.parametrize(
     "wanted", [Wanted(calls=("c1",), withhold=("promt",)), Wanted(calls=("c1",), disclose=("x*",))]
 )

@@ -227,12 +227,13 @@ def test_an_orphan_an_amendment_and_a_frozen_answer_are_told(bare: Office) -> No
         Kind.CALL_AMENDED, 5, **told, refs={"completed": done.leaf.hex()}, source={"kind": "frozen", "name": "gpt"}
     )
     said = sheet_of(page_of(bare))
-    assert "None is on record: the program that asked ended before there was one." in said
+    assert "None is on record: the program that asked ended before it could put one there." in said
     assert "This is what the caller really got." in said
     assert "AI, earlier: an answer of “gpt” to the same question, kept and given again." in said
     assert "Nothing of the kind is on record." in said
+    assert "Which model gave it isn't on record with this." in said
     assert "AI: gpt" in said
-    assert " nobody " in said
+    assert "– nobody nothing on record" in said
 
 
 def test_a_call_whose_start_was_never_recorded_is_told_by_its_end(bare: Office) -> None:
@@ -314,13 +315,14 @@ def test_how_a_capability_is_had_otherwise_later_is_told(bare: Office) -> None:
         "14:00:04 UTC: the application has other settings from here on",
         "14:00:05 UTC: the application is held to another state of its code and prompts from here on",
         "14:00:06 UTC: “rate-alternative” has another version from here on: 2",
+        "14:00:06 UTC: the application is held to the state of its code and prompts of then again",
         "14:00:06 UTC: the application has other settings from here on",
         "14:00:07 UTC: “rate-alternative” has another version from here on: one without a number",
         "14:00:07 UTC: what “rate-alternative” may answer has another form from here on",
         "14:00:11 UTC: ops switched rate-alternative off: it's wrong",
     ]
     assert [each for each in told if each not in one] == []
-    assert [one.count(f"14:00:{second:02} UTC") for second in range(3, 12)] == [0, 1, 1, 2, 3, 0, 0, 0, 1]
+    assert [one.count(f"14:00:{second:02} UTC") for second in range(3, 12)] == [0, 1, 1, 3, 3, 0, 0, 0, 1]
     assert [two.count(f"14:00:{second:02} UTC") for second in (3, 7, 30)] == [0, 0, 2]
 
 
@@ -363,6 +365,17 @@ def test_what_an_application_keeps_off_the_record_is_told_where_it_belongs(bare:
     assert said.count("Left out, since the application never puts it on record: reader.") == 2
     assert "What was shown to them besides is left out, since the application never puts it on record." in said
     assert page.count("on no record, as the application has it") == 4
+
+
+def test_the_overview_tells_an_answer_that_is_kept_off_the_record_from_none(bare: Office) -> None:
+    fields = {"call_id": "c1", "capability": {"name": "rate"}, "case": CASE}
+    opening = {**fields, "config_sha256": bare.first.digest, "deadline_ms": 1, "omitted": ["request"]}
+    started = bare.first.say(Draft(Kind.CALL_STARTED, opening), 2)
+    bare.first.end("c1", 3, started, answer=b"", case=CASE, source=by(), omitted=["prompt", "response"])
+    bare.first.end("c2", 5, bare.first.start("c2", 4, case=CASE), answer=b"", case=CASE, outcome="failed")
+    overview = sheet_of(page_of(bare)).partition("What this page doesn't prove")[0]
+    assert "14:00:02 UTC left out left out AI: gpt" in overview
+    assert "14:00:04 UTC 1 – nobody" in overview
 
 
 def test_a_change_of_one_adapter_is_no_news_of_another(bare: Office) -> None:
@@ -449,9 +462,18 @@ def test_hostile_values_stay_text(bare: Office) -> None:
         (b"\xff\xfe\x00", "3 bytes that are no text (application/json): they stand in this copy's files."),
         (b'{"a":{"b":1}}', "a b: 1 "),
         (b"[1,[2]]", "1 2 "),
-        (b"{}", "none"),
-        (b"null", "none"),
-        (b'{"a":null,"b":[],"c":[null,{}]}', "a none b none c none, none "),
+        (b"{}", "The question Put to “rate” on 2026-11-23 14:00:03 UTC. no values"),
+        (b"[]", "UTC. empty list"),
+        (b"null", "UTC. none"),
+        (b'"none"', "UTC. “none”"),
+        (b'{"a":null,"b":[],"c":[null,{}]}', "a none b empty list c none, no values "),
+        (
+            b'{"a":true,"b":"true","c":"False","d":"null","e":"none of it"}',
+            "a true b “true” c “False” d “null” e none of it",
+        ),
+        (b'{"a":"empty list","b":" none","c":"\xe2\x80\x9cnone\xe2\x80\x9d"}', "a “empty list” b “ none” c ““none””"),
+        (b'{"a":"x","a":"y"}', 'UTC. {"a":"x","a":"y"}'),
+        (b'[{"b":{"a":1,"a":1}}]', 'UTC. [{"b":{"a":1,"a":1}}]'),
         (b"not json", "not json"),
         (b"[" * 5000, "[[["),
         (b"[" * 5000 + b"]" * 5000, "[[["),
@@ -478,7 +500,7 @@ def test_whatever_was_asked_is_laid_out(bare: Office, asked: bytes, shown: str) 
             {"is": "ok", "found": [{"of": "A", "says": "b"}, {"of": None}]},
             "is: ok; found: (of: A; says: b), (of: none)",
         ),
-        ({"wanted": {"nsn": None}, "many": [1, [True, []]]}, "wanted: (nsn: none); many: 1, (true, none)"),
+        ({"wanted": {"nsn": None}, "many": [1, [True, []]]}, "wanted: (nsn: none); many: 1, (true, empty list)"),
         ({"a": {"b": {"c": {"d": {"e": 1}}}}}, "a: (b: (c: (d: …)))"),
         ([[[[[1]]]]], "(((…)))"),
         ("two  \n words", "two words"),
@@ -499,7 +521,7 @@ def test_values_within_others_are_laid_out_as_far_as_there_is_room() -> None:
     deep: Any = {"a": {"b": [{"c": {"d": {"e": {"f": 1}}}}]}, "g": [1, None, "x y"], "h": {}}
     made, whole = laid_out(deep, 1000)
     seen = Reader(made)
-    assert " ".join(seen.said.split()) == "a b: c: d: (e: (f: 1)) g 1, none, x y h none"
+    assert " ".join(seen.said.split()) == "a b: c: d: (e: (f: 1)) g 1, none, x y h no values"
     assert (seen.tags.count("ul"), seen.tags.count("ol"), whole) == (2, 1, True)
     assert laid_out({"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": {"i": 1}}}}}}}}}, 1000)[1] is False
     assert laid_out([["x"], "y", None], 1000)[1] is True

@@ -49,7 +49,8 @@ def asked(office: Office, *payloads: tuple[str, str, bytes], tried: tuple[Any, .
         "attempts": list(tried or (attempt(pin=PIN, served=SERVED),)),
         "refs": {"started": started.leaf.hex()},
     }
-    return office.first.say(Draft(Kind.CALL_COMPLETED, {**told, **fields}, payloads), 3)
+    present = {key: value for key, value in {**told, **fields}.items() if value is not None}
+    return office.first.say(Draft(Kind.CALL_COMPLETED, present, payloads), 3)
 
 
 def prompt(*messages: tuple[str, Any]) -> tuple[str, str, bytes]:
@@ -198,6 +199,13 @@ def test_each_attempt_is_told_with_its_own_words_and_with_what_came_of_it(bare: 
     assert "3 bytes that are no text (application/octet-stream): they stand in this copy's files." in said
     assert "What looked like a password or key was taken out before this was put on record." in said
     assert "Of 7 attempts more, the record says only that they were made." in said
+
+
+def test_words_that_no_attempt_put_to_an_ai_are_told_as_such(bare: Office) -> None:
+    rules = {"kind": "fallback", "name": "x"}
+    asked(bare, prompt(("user", "Rate 1")), payload("response", "5"), source=rules, attempts=None)
+    said = sent_of(page_of(bare, ONE))
+    assert said.endswith("and no attempt to put them to one is named there. Put to the AI: Rate 1")
 
 
 def test_what_is_withheld_of_it_is_not_told(tmp_path: Path) -> None:

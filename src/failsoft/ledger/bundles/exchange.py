@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 from failsoft.ledger.bundles.markup import Markup, tag
 from failsoft.ledger.bundles.shown import (
@@ -23,6 +23,7 @@ from failsoft.ledger.bundles.shown import (
     written,
 )
 from failsoft.ledger.bundles.told import Told
+from failsoft.ledger.bundles.tried import omitted, unknown
 from failsoft.ledger.bundles.values import cut
 from failsoft.ledger.format.commitment import Disclosure
 
@@ -45,6 +46,7 @@ _AS_SENT = (
     "The words are the application's, as it handed them on. Each provider's service has a form of its own for them, which "
     "isn't on record. What came back stands here character for character."
 )
+_NOT_SENT = "These words for an AI are on record, and no attempt to put them to one is named there."
 _NO_REPLY = "Nothing that came back is on record."
 
 
@@ -92,9 +94,10 @@ def _written_down(told: Told) -> str:
 
 def exchange(told: Told) -> list[Markup]:
     """What each AI was given, and what came back; nothing where none was asked."""
+    entry, completed = told.completed, {} if told.completed is None else told.completed.fields
     if not told.attempts:
-        return []
-    entry, completed = told.completed, cast("Any", told.completed).fields
+        written = any(each["path"] == "prompt" for each in completed.get("commitments", []))
+        return [tag("p", _NOT_SENT), *_given(told, "prompt")] if written else unknown(told)
     parts = [tag("p", _AS_SENT, cls="note"), tag("h3", "The words for the AI"), *_given(told, "prompt")]
     known = [*(each["path"] for each in completed.get("commitments", [])), *completed.get("omitted", [])]
     for each in told.attempts:
@@ -109,8 +112,7 @@ def exchange(told: Told) -> list[Markup]:
             parts.append(as_it_came(told.selection, entry, f"error/{number}"))
     if "redacted" in completed:
         parts.append(tag("p", REDACTED, cls="note"))
-    if "attempts_omitted" in completed:
-        said = f"Of {completed['attempts_omitted']} attempts more, the record says only that they were made."
+    if said := omitted(told):
         parts.append(tag("p", said, cls="withheld"))
     return parts
 

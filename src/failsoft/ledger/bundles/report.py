@@ -13,11 +13,12 @@ from attrs import frozen
 from failsoft.ledger.bundles.exchange import exchange
 from failsoft.ledger.bundles.markup import Markup, joined, tag, text
 from failsoft.ledger.bundles.selection import Selection
-from failsoft.ledger.bundles.sheet import attempts_table, parts_table, sheet
+from failsoft.ledger.bundles.sheet import parts_table, sheet
 from failsoft.ledger.bundles.shown import NOTHING, brief, facts, table
 from failsoft.ledger.bundles.since import changes_of
 from failsoft.ledger.bundles.told import Told as Call
 from failsoft.ledger.bundles.told import calls_of
+from failsoft.ledger.bundles.tried import attempts_table
 from failsoft.ledger.bundles.wording import BELIEVED, PEOPLE, duration, moment, spelled
 from failsoft.ledger.reading.query import reviewer_of
 
@@ -167,7 +168,10 @@ def _overview(told: Told, calls: Sequence[Call]) -> Markup:
         *("person who decided, and why", "changed since"),
     )
     by_ai = sum(each.end.fields.get("source", {}).get("kind") in ("adapter", "frozen") for each in calls)
-    said = f"{by_ai} of the {len(calls)} answers are an AI model's. Each is told on a page of its own, further down."
+    said = f"{by_ai} of the {len(calls)} answers are an AI model's. "
+    if unknown := sum(each.completed is None for each in calls):
+        said += f"Of {unknown} it isn't on record whether an AI was asked. "
+    said += "Each is told on a page of its own, further down."
     return joined([tag("p", said, cls="lead"), table(head, rows, "list overview")])
 
 
@@ -177,7 +181,7 @@ def _by(call: Call) -> str:
         return "no AI: fixed rules"
     if source.get("kind") in ("adapter", "frozen"):
         return f"AI: {call.answering.get('served', {}).get('model') or source['name']}"
-    return "nobody"
+    return "not on record" if call.completed is None else "nobody"
 
 
 def _believed(call: Call) -> str:
@@ -191,18 +195,23 @@ def _believed(call: Call) -> str:
 def _since(call: Call) -> str:
     """How much is on record about what changed after it."""
     changes = changes_of(call)
-    if not changes:
+    if not changes.lines:
         return "nothing on record"
-    return f"{len(changes)} change{'s' if len(changes) > 1 else ''}, latest {changes[-1][0][:10]}"
+    count = len(changes.lines) + changes.more
+    return f"{count} change{'s' if count > 1 else ''}, latest {changes.lines[-1][0][:10]}"
 
 
 def _decided(selection: Selection, call: Call) -> Iterator[str]:
-    """What persons decided about it, in order: the last is what counts."""
+    """What persons decided about it, in order: the last that decides anything is what counts."""
+    deciding = call.deciding
     for each in call.people:
         said = spelled(str(each.fields.get("decision", PEOPLE[each.kind])))
         instead = f" to {brief(selection, each, 'changed')}" if said == "changed" else ""
         why = brief(selection, each, "reason")
-        yield f"{reviewer_of(each.fields) or 'somebody'}: {said}{instead}{'' if why == NOTHING else f' ({why})'}"
+        of_first = " of what was on record first, which" if call.is_of_withdrawn(each.fields) else " which"
+        nothing = "" if each.index in deciding else f",{of_first} decides nothing"
+        because = "" if why == NOTHING else f" ({why})"
+        yield f"{reviewer_of(each.fields) or 'somebody'}: {said}{instead}{because}{nothing}"
 
 
 def _limits(told: Told, calls: Sequence[Call]) -> Markup:
@@ -245,7 +254,7 @@ def _after(told: Told, calls: Sequence[Call]) -> Markup:
         if len(calls) > 1:
             parts.append(tag("h3", _named(number, each)))
         parts.append(facts(_times(each)))
-        parts += [attempts_table(each), parts_table(each)]
+        parts += [*attempts_table(each), parts_table(each)]
     words = [
         tag("div", tag("h2", _sent(number, each, len(calls))), *said, cls="after")
         for number, each in _numbered(calls)

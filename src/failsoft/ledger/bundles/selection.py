@@ -9,8 +9,8 @@ What goes in, all of it before one signed checkpoint:
 3. the records just before and after each of the calls', of the same emitter, whose numbers have no gap; how each of those
    emitters opened, how the log was, and each change of its key;
 4. what was recorded later about the adapters that were asked, and about the capabilities: another model seen, drift, an end
-   announced, a block, each configuration that asks for another model or has a capability otherwise, or under another lock;
-   and about the calls' cases: erasures, holds, events.
+   announced, a block, each configuration that asks for another model or has a capability otherwise, or under another lock,
+   or has that as it was again; and about the calls' cases: erasures, holds, events.
 
 Payloads are those of the calls' records alone; each is disclosed, or named as withheld.
 """
@@ -23,9 +23,10 @@ from typing import Any
 from attrs import define, field, frozen
 
 from failsoft.errors import FailsoftError, LedgerInvalid
+from failsoft.ledger.bundles.concerned import KEEPING, Asked, Configurations
+from failsoft.ledger.bundles.missing import act_under_way
 from failsoft.ledger.format.note import Checkpoint, Note, NoteInvalid
 from failsoft.ledger.read import Entry, Reader
-from failsoft.ledger.reading.query import attempts_of
 from failsoft.ledger.records.schema import Kind
 
 Fields = dict[str, Any]
@@ -35,9 +36,6 @@ CHANGES = (
     *(Kind.MODEL_IDENTITY_CHANGED, Kind.DRIFT_DETECTED, Kind.MODEL_RETIREMENT_NOTICE, Kind.ROLLBACK_EXECUTED),
     *(Kind.BLOCK_CHANGED, Kind.CONFIG_ACTIVATED, Kind.LOCK_CHANGED, Kind.APPROVAL_RECORDED, Kind.KEY_ROTATED),
 )
-KEEPING = (Kind.PAYLOAD_ERASED, Kind.LEGAL_HOLD_SET, Kind.LEGAL_HOLD_CLEARED, Kind.CASE_EVENT)
-"""What became of a case and of what's kept of it."""
-
 _ENDS = (Kind.CALL_COMPLETED, Kind.CALL_ORPHANED, Kind.CALL_AMENDED)
 
 
@@ -82,10 +80,11 @@ class Selection:
         later: those about what has changed since, and reviews: in order.
         disclosures: by digest, hexadecimal.
         withheld: digests of payloads that are kept and not shown.
-        erased: digests of payloads that aren't kept any more.
+        erased: digests of payloads that aren't kept any more, as a record says that's among them.
         artifacts: by SHA-256, hexadecimal.
         in_force: the configuration that each call began under, by the place of its first record.
         since: sizes of earlier checkpoints that the log extends.
+        untaken: places of later configurations that changed something, and aren't here: the same is among those that are.
     """
 
     checkpoint: Checkpoint
@@ -100,6 +99,7 @@ class Selection:
     artifacts: Mapping[str, bytes] = field(repr=False)
     in_force: Mapping[int, Entry] = field(repr=False)
     since: tuple[int, ...] = ()
+    untaken: tuple[int, ...] = ()
 
 
 def select(reader: Reader, wanted: Wanted) -> Selection:
@@ -108,8 +108,9 @@ def select(reader: Reader, wanted: Wanted) -> Selection:
     Raises:
         LookupError: there is no such call or case, or no payload with a path that's to be withheld or disclosed.
         NotCovered: no signed checkpoint covers them all.
-        NotWhole: a call isn't finished, or a record isn't there any more.
-        LedgerInvalid: the log is damaged, or doesn't extend a checkpoint that the receiver has.
+        NotWhole: a call isn't finished, a record isn't there any more, or what destroys a payload isn't finished.
+        LedgerInvalid: the log is damaged, or doesn't extend a checkpoint that the receiver has; or a payload is gone, and no
+            record says that it was erased.
         PayloadSealed: a payload that's to be shown is encrypted, and its key isn't here.
         ValueError: a record is malformed.
     """
@@ -129,9 +130,9 @@ def select(reader: Reader, wanted: Wanted) -> Selection:
     gathered.neighbours(checkpoint.size)
     if wanted.all_records:
         gathered.everything(checkpoint.size)
-    shown = _Shown(reader, wanted)
+    shown = _Shown(reader, wanted, gathered.erasures)
     for entry in gathered.of_calls():
-        shown.take(entry.fields)
+        shown.take(entry)
     shown.end()
     return Selection(
         checkpoint,
@@ -146,6 +147,7 @@ def select(reader: Reader, wanted: Wanted) -> Selection:
         gathered.artifacts,
         gathered.in_force,
         tuple(_extended(reader, checkpoint, wanted.since)),
+        gathered.untaken,
     )
 
 
@@ -249,6 +251,8 @@ class _Gathered:
     later: set[int] = field(factory=set[int])
     artifacts: dict[str, bytes] = field(factory=dict[str, bytes])
     in_force: dict[int, Entry] = field(factory=dict[int, Entry])
+    erasures: dict[str, int] = field(factory=dict[str, int])
+    untaken: tuple[int, ...] = ()
 
     def of_calls(self) -> list[Entry]:
         """In order."""
@@ -257,7 +261,8 @@ class _Gathered:
     def changes(self) -> None:
         """What refers to the calls, what was in force, what changed since: one look at all records of such types."""
         starts = {each.index: each for each in self.of_calls() if each.kind == Kind.CALL_STARTED}
-        asked = _Asked.of(each.fields for each in self.of_calls())
+        asked = Asked.of(self.of_calls())
+        configurations = Configurations(asked, self.in_force)
         leaves = {each.leaf.hex() for each in self.entries.values()}
         first = min(self.entries)
         about_locks: list[Entry] = []
@@ -265,15 +270,21 @@ class _Gathered:
             fields = entry.fields
             if entry.kind == Kind.KEY_ROTATED:
                 self.entries[entry.index] = entry
+            elif entry.kind == Kind.PAYLOAD_ERASED:
+                self.erasures |= dict.fromkeys(asked.erased_by(fields), entry.index)
             elif entry.kind in (Kind.LOCK_CHANGED, Kind.APPROVAL_RECORDED):
                 about_locks.append(entry)
             elif entry.kind == Kind.CONFIG_ACTIVATED:
                 begun = {at: entry for at, start in starts.items() if _began_under(start, entry, self.in_force.get(at))}
                 self.in_force |= begun
-                if begun and entry.index < first:
-                    asked.otherwise(fields)
+                if configurations.take(entry, fields):
+                    self._take(entry, leaves)
+                continue
             if leaves & set(fields.get("refs", {}).values()) or (entry.index > first and asked.concerns(entry, fields)):
                 self._take(entry, leaves)
+        if (last := configurations.last()) is not None:
+            self._take(last, leaves)
+        self.untaken = tuple(configurations.untaken)
         in_force = {each.index: each for each in self.in_force.values()}.values()
         for entry in in_force:
             self._with_artifacts(entry)
@@ -339,23 +350,28 @@ class _Shown:
 
     reader: Reader
     wanted: Wanted
+    erasures: Mapping[str, int]
     disclosures: dict[str, bytes] = field(factory=dict[str, bytes])
     withheld: list[str] = field(factory=list[str])
     erased: list[str] = field(factory=list[str])
     paths: set[str] = field(factory=set[str])
 
-    def take(self, fields: Fields) -> None:
+    def take(self, entry: Entry) -> None:
         """The payloads of one record."""
-        for each in fields.get("commitments", []):
+        for each in entry.fields.get("commitments", []):
             path, digest = each["path"], each["digest"]
             self.paths.add(path)
             chosen = self.wanted.disclose is None or fits(path, self.wanted.disclose)
             if not chosen or fits(path, self.wanted.withhold):
-                (self.withheld if self.reader.keeps(digest) else self.erased).append(digest)
-            elif (plain := self.reader.disclosure(digest)) is None:
-                self.erased.append(digest)
-            else:
+                if self.reader.keeps(digest):
+                    self.withheld.append(digest)
+                    continue
+            elif (plain := self.reader.disclosure(digest)) is not None:
                 self.disclosures[digest] = plain
+                continue
+            if (unfinished := act_under_way(self.reader, entry, each, self.erasures)) is not None:
+                raise NotWhole(f"{self.reader.location}: {unfinished}")
+            self.erased.append(digest)
 
     def end(self) -> None:
         """A pattern that fits nothing is a slip: what was meant to be withheld would be shown."""
@@ -363,57 +379,3 @@ class _Shown:
             if not any(fits(path, (pattern,)) for path in self.paths):
                 there = ", ".join(sorted(self.paths))
                 raise LookupError(f"no payload of these calls has the path {pattern!r}: there are {there}")
-
-
-@define
-class _Asked:
-    """The adapters that the calls asked, each one's pins then; their capabilities, and how those were configured; the calls'
-    cases and payloads.
-    """
-
-    capabilities: set[str] = field(factory=set[str])
-    configured: set[object] = field(factory=set[object])
-    pins: dict[str, list[Fields]] = field(factory=dict[str, list[Fields]])
-    cases: set[str] = field(factory=set[str])
-    digests: set[str] = field(factory=set[str])
-
-    @classmethod
-    def of(cls, records: Iterable[Fields]) -> _Asked:
-        """By what the calls' records say."""
-        made = cls()
-        for fields in records:
-            made.capabilities |= {fields["capability"]["name"]} if "capability" in fields else set()
-            if "case" in fields:
-                made.cases.add(fields["case"]["id"])
-            made.digests |= {each["digest"] for each in fields.get("commitments", [])}
-            for each in attempts_of(fields):
-                made.pins.setdefault(each["adapter"], []).append(each["pin"])
-        return made
-
-    def concerns(self, entry: Entry, fields: Fields) -> bool:
-        """Does this record say that something about one of them changed?"""
-        if entry.kind == Kind.CONFIG_ACTIVATED:
-            return self.otherwise(fields)
-        if entry.kind in KEEPING:
-            told: set[str] = set(fields.get("digests", []))
-            return fields.get("case", {}).get("id") in self.cases or bool(told & self.digests)
-        return fields.get("adapter") in self.pins or fields.get("subject") in self.subjects
-
-    @property
-    def subjects(self) -> set[str]:
-        """What a block may be of."""
-        return {*(f"adapter:{each}" for each in self.pins), *(f"capability:{each}" for each in self.capabilities)}
-
-    def otherwise(self, fields: Fields) -> bool:
-        """Does this configuration ask for another model than those so far, or have one of the capabilities otherwise?"""
-        found = False
-        for each in fields.get("adapters", []):
-            known = self.pins.get(each["name"])
-            if known is not None and each["pin"] not in known:
-                known.append(each["pin"])
-                found = True
-        if any(each["name"] in self.capabilities for each in fields.get("capabilities", [])):
-            state = (fields["config_sha256"], fields.get("lock_sha256"), repr(fields["capabilities"]))
-            found = found or state not in self.configured
-            self.configured.add(state)
-        return found

@@ -7,25 +7,23 @@ said to be so.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from failsoft.ledger.bundles.exchange import instruction
-from failsoft.ledger.bundles.faults import failed
 from failsoft.ledger.bundles.markup import Markup, joined, tag
 from failsoft.ledger.bundles.selection import Selection
 from failsoft.ledger.bundles.shown import ERASED, REDACTED, WITHHELD, facts, payload, table
 from failsoft.ledger.bundles.since import changes_of
 from failsoft.ledger.bundles.told import Told
+from failsoft.ledger.bundles.tried import tried, unknown
 from failsoft.ledger.bundles.wording import (
+    FIRST,
     GRADES,
     LOCK,
     OUTCOMES,
     PEOPLE,
-    duration,
     moment,
-    passed_over,
     pinned,
     rules,
     spelled,
@@ -35,6 +33,14 @@ from failsoft.ledger.reading.query import reviewer_of
 
 Fields = dict[str, Any]
 
+MORE = "Besides, this changed {times} more, to what is on record in this copy already."
+_UNCHANGED = "Nothing about what was asked is on record after it, up to the end of the log that this copy covers."
+_SIDE_BY_SIDE = (
+    "Where several programs of the application run side by side, what is told of a model that's asked for, or of settings, "
+    "is about the one that was set up then."
+)
+_OF_FIRST = "That's not what the caller got, so this decides nothing."
+_OF_NONE = "It names no answer that the caller got, so it decides nothing."
 _TITLES = {"reason": "Reason given", "shown": "What was shown to them", "changed": "What they put in its place"}
 
 
@@ -95,7 +101,7 @@ def _omitted(entry: Entry | None, path: str) -> list[Markup]:
 def _answer(told: Told) -> list[Markup]:
     fields = told.end.fields
     if told.end.kind == "call.orphaned":
-        return [tag("p", "None is on record: the program that asked ended before there was one.")]
+        return [tag("p", "None is on record: the program that asked ended before it could put one there.")]
     said = [tag("p", OUTCOMES.get(fields["outcome"], fields["outcome"]))]
     if told.end.kind == "call.amended":
         said.append(
@@ -104,7 +110,20 @@ def _answer(told: Told) -> list[Markup]:
     if fields["outcome"] in ("answered", "referred"):
         said += [payload(told.selection, told.end, "response"), *_redacted(told.end)]
         said += _omitted(told.end, "response")
-    return said
+    return [*said, *_withdrawn(told)]
+
+
+def _withdrawn(told: Told) -> Iterator[Markup]:
+    """The end that was put on record first, where it came too late: an AI's answer in it was given to nobody."""
+    if told.withdrawn is None:
+        return
+    first = told.withdrawn.fields
+    source = first.get("source", {})
+    whose = FIRST.get(source.get("kind", ""), "no answer").format(name=source.get("name", ""))
+    yield tag("p", f"What was on record first: {whose}. That's not what the caller got.", cls="caption")
+    if first["outcome"] in ("answered", "referred"):
+        yield payload(told.selection, told.withdrawn, "response")
+        yield from (*_redacted(told.withdrawn), *_omitted(told.withdrawn, "response"))
 
 
 def _source(told: Told) -> list[Markup]:
@@ -115,28 +134,18 @@ def _source(told: Told) -> list[Markup]:
         "frozen": f"AI, earlier: an answer of “{name}” to the same question, kept and given again.",
         "fallback": f"No AI: fixed rules of the application's own, written by people: {rules(name)}.",
     }
-    parts = [tag("p", tag("strong", said.get(source.get("kind", ""), "Nobody: no answer was given.")))]
-    tried = Counter(failed(each) for each in told.attempts if "fault" in each)
-    passed = [
-        f"{each['adapter']} wasn't asked, or not heard: {passed_over(each['reason'])}."
-        for each in ({} if told.completed is None else told.completed.fields).get("passed_over", [])
-    ]
-    if tried or passed:
+    nobody = "That isn't on record." if told.completed is None else "Nobody: no answer was given."
+    parts = [tag("p", tag("strong", said.get(source.get("kind", ""), nobody))), *unknown(told)]
+    if lines := list(tried(told)):
         parts.append(tag("p", "Before that:" if source else "What was tried:"))
-        parts.append(tag("ul", *(tag("li", each) for each in (*_counted(tried), *passed))))
+        parts.append(tag("ul", *(tag("li", each) for each in lines)))
     return parts
-
-
-def _counted(said: Counter[str]) -> Iterator[str]:
-    """Each sentence once, and how often."""
-    for sentence, times in said.items():
-        yield sentence if times == 1 else f"{sentence.removesuffix('.')} ({times} times)."
 
 
 def _model(told: Told) -> list[Markup]:
     answer = told.answering
     if not answer:
-        return [tag("p", "No model's answer was used.")]
+        return [tag("p", _modelless(told))]
     served = answer.get("served", {})
     grade = served.get("grade", "unknown")
     rows = [("Asked for", pinned(answer["pin"])), ("The reply says", served.get("model", "no name"))]
@@ -146,10 +155,19 @@ def _model(told: Told) -> list[Markup]:
     return [facts(rows)]
 
 
+def _modelless(told: Told) -> str:
+    """Why there's no model to be told of."""
+    if told.end.fields.get("source", {}).get("kind") in ("adapter", "frozen"):
+        return "Which model gave it isn't on record with this."
+    return "No model's answer is on record." if told.completed is None else "No model's answer was used."
+
+
 def _people(told: Told) -> list[Markup]:
-    parts = [part for each in told.people for part in _person(told.selection, each)]
-    if not told.people:
-        said = "No person's decision about this is on record, up to the end of the log that this copy vouches for."
+    deciding = told.deciding
+    parts = [part for each in told.people for part in _person(told, each, decides=each.index in deciding)]
+    if not deciding:
+        what = "what the caller got" if told.people else "this"
+        said = f"No person's decision about {what} is on record, up to the end of the log that this copy vouches for."
         if told.end.fields.get("review", {}).get("required") is True:
             said += " A person was to decide: the application asks for that here."
         parts.append(tag("p", said))
@@ -164,11 +182,15 @@ def _on_lock(selection: Selection, entry: Entry) -> Iterator[Markup]:
         yield tag("p", f"What they went by stands beside this page: artifacts/{report}.", cls="note")
 
 
-def _person(selection: Selection, entry: Entry) -> Iterator[Markup]:
-    fields = entry.fields
+def _person(told: Told, entry: Entry, *, decides: bool) -> Iterator[Markup]:
+    selection, fields = told.selection, entry.fields
     who = reviewer_of(fields) or "somebody"
     decision = f" and decided: {spelled(str(fields['decision']))}" if "decision" in fields else ""
-    yield tag("p", tag("strong", who), f" {PEOPLE[entry.kind]} on {moment(entry.ts)}{decision}.")
+    of_first = told.is_of_withdrawn(fields)
+    act = f"{PEOPLE[entry.kind].removesuffix('it')}what was on record first," if of_first else PEOPLE[entry.kind]
+    yield tag("p", tag("strong", who), f" {act} on {moment(entry.ts)}{decision}.")
+    if not decides:
+        yield tag("p", _OF_FIRST if of_first else _OF_NONE, cls="note")
     for key in ("why", "reason"):
         if isinstance(fields.get(key), str):
             yield tag("p", f"Reason given: {fields[key]}")
@@ -184,37 +206,15 @@ def _person(selection: Selection, entry: Entry) -> Iterator[Markup]:
 
 
 def _changes(told: Told) -> list[Markup]:
-    lines = changes_of(told)
-    if not lines:
-        return [
-            tag(
-                "p",
-                "Nothing about what was asked is on record after it, up to the end of the log that this copy covers.",
-            )
-        ]
-    return [tag("ul", *(tag("li", f"{when}: {what}") for when, what in lines))]
-
-
-def attempts_table(told: Told) -> Markup:
-    """What was tried, for whoever looks closer."""
-    if not told.attempts:
-        return tag("p", "No AI was asked.")
-    used = told.answering.get("n")
-    head = ("No.", "connection", "asked for", "reply from", "believed", "how it ended", "request number", "time")
-    rows = [
-        (
-            each["n"],
-            each["adapter"],
-            each["pin"]["model"],
-            each.get("served", {}).get("model", "–"),
-            each.get("served", {}).get("grade", "–"),
-            spelled(each["fault"]) if "fault" in each else "answer used" if each["n"] == used else "answered",
-            each.get("served", {}).get("request_id", "–"),
-            duration(each["us"]),
-        )
-        for each in told.attempts
-    ]
-    return table(head, rows)
+    changes = changes_of(told)
+    if not changes.lines:
+        return [tag("p", _UNCHANGED)]
+    parts = [tag("ul", *(tag("li", f"{when}: {what}") for when, what in changes.lines))]
+    if changes.more:
+        parts.append(tag("p", MORE.format(times="once" if changes.more == 1 else f"{changes.more} times"), cls="note"))
+    if changes.others:
+        parts.append(tag("p", _SIDE_BY_SIDE, cls="note"))
+    return parts
 
 
 def parts_table(told: Told) -> Markup:

@@ -67,7 +67,7 @@ def brief(selection: Selection, entry: Entry | None, path: str) -> str:
     """The same in a line of a table."""
     found = disclosed(selection, entry, path)
     if isinstance(found, str):
-        return {WITHHELD: "withheld", ERASED: "no longer kept"}.get(found, NOTHING)
+        return {WITHHELD: "withheld", ERASED: "no longer kept", OMITTED: "left out"}.get(found, NOTHING)
     try:
         return line(value_of(found))
     except ValueError:
@@ -78,14 +78,21 @@ def value_of(disclosure: Disclosure) -> Any:
     """What it holds, as JSON has it.
 
     Raises:
-        ValueError: it isn't JSON.
+        ValueError: it isn't JSON; or a name in it is doubled, so that which value counts is for whoever reads it.
     """
     if disclosure.media != "application/json":
         raise ValueError(f"{disclosure.media} isn't JSON")
     try:
-        return json.loads(disclosure.data)
+        return json.loads(disclosure.data, object_pairs_hook=_once)
     except RecursionError:
         raise ValueError("nothing lays out so much within one another") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name is doubled")
+    return found
 
 
 def _shown(disclosure: Disclosure) -> Markup:

@@ -1,64 +1,159 @@
-"""What has changed since a call: of what was asked, of how it's asked, of what's kept of it."""
+"""What has changed since a call: of what was asked, of how it's asked, of what's kept of it.
+
+How it's asked is told as it changes, from how it was then on: another model, or that of then again. Where it changes to the
+same more than twice, the first and the last time are told, and of the others how many they are.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import Any
+
+from attrs import define, field, frozen
 
 from failsoft.ledger.bundles.told import Told
 from failsoft.ledger.bundles.wording import changed, moment, pinned
 from failsoft.ledger.read import Entry
 
 Fields = dict[str, Any]
+_Turn = tuple[str, str, str]
+"""One of `_TURNS`, of what, and to what."""
+
+_TURNS = MappingProxyType(
+    {
+        "model": (
+            "{name} is asked for another model from here on: {what}",
+            "{name} is asked for the model of then again: {what}",
+        ),
+        "version": (
+            "“{name}” has another version from here on: {what}",
+            "“{name}” has the version of then again: {what}",
+        ),
+        "form": (
+            "what “{name}” may answer has another form from here on",
+            "what “{name}” may answer has the form of then again",
+        ),
+        "lock": (
+            "the application is held to another state of its code and prompts from here on",
+            "the application is held to the state of its code and prompts of then again",
+        ),
+        "settings": (
+            "the application has other settings from here on",
+            "the application has the settings of then again",
+        ),
+    }
+)
+"""What's said where it's otherwise than at the call, and where it's as it was then."""
 
 
-def changes_of(told: Told) -> list[tuple[str, str]]:
-    """When, and what: in order."""
-    asked = {each["adapter"]: each["pin"] for each in told.attempts}
-    return [(moment(each.ts), what) for each in told.later for what in _change(told, each, asked)]
+@frozen
+class Changes:
+    """What has changed since a call.
+
+    Args:
+        lines: when, and what: in order.
+        more: how often it changed besides, to what stands in these lines or was so then.
+        others: is one of them of another process than the call's? That one may have run on as it was.
+    """
+
+    lines: tuple[tuple[str, str], ...]
+    more: int
+    others: bool
 
 
-def _change(told: Told, entry: Entry, asked: dict[str, Fields]) -> Iterator[str]:
-    fields = entry.fields
-    if entry.kind == "config.activated":
-        yield from _configured(told, fields, asked)
-        return
+def changes_of(told: Told) -> Changes:
+    """All of it."""
+    setup, found = _Setup(told), list[tuple[Entry, str]]()
+    ends: dict[_Turn, list[int]] = {}
+    for entry, fields in told.later:
+        if not _sets_up(entry):
+            found += [(entry, what) for what in _change(told, entry, fields)]
+            continue
+        for turn, what in setup.told(fields):
+            ends.setdefault(turn, [len(found), 0])[1] = len(found)
+            found.append((entry, what))
+    shown = {place for each in ends.values() for place in each}
+    kept = [(entry, what) for place, (entry, what) in enumerate(found) if place in shown or not _sets_up(entry)]
+    began = told.started or told.end
+    left_out = {entry.index for entry, _ in found} - {entry.index for entry, _ in kept}
+    return Changes(
+        tuple((moment(entry.ts), what) for entry, what in kept),
+        len(left_out) + sum(each > began.index for each in told.selection.untaken),
+        any(_sets_up(entry) and entry.emitter != began.emitter for entry, _ in kept),
+    )
+
+
+def _sets_up(entry: Entry) -> bool:
+    return entry.kind == "config.activated"
+
+
+def _change(told: Told, entry: Entry, fields: Fields) -> Iterator[str]:
     if entry.kind == "lock.changed":
         if told.lock is not None:
             again = "; that's what was in force here again" if told.lock == fields["lock_sha256"] else ""
             yield f"{changed(entry.kind, fields)}{again}"
         return
-    subjects = {f"adapter:{each}" for each in asked} | {f"capability:{told.fields.get('capability', {}).get('name')}"}
+    subjects = {f"adapter:{each}" for each in told.asked}
+    subjects.add(f"capability:{told.fields.get('capability', {}).get('name')}")
     named = {"" if told.completed is None else told.completed.leaf.hex(), told.end.leaf.hex()}
     named |= {told.fields["case"]["id"]} if "case" in told.fields else set()
-    named |= {
-        each["digest"] for part in (told.started, told.end) if part for each in part.fields.get("commitments", [])
-    }
-    about = {fields.get("case", {}).get("id"), *fields.get("refs", {}).values(), *fields.get("digests", [])}
-    if fields.get("adapter") in asked or fields.get("subject") in subjects or named & about:
+    for part in (told.started, told.completed, told.end, *told.people):
+        own = {} if part is None else part.fields
+        named |= {each["digest"] for each in own.get("commitments", [])} | ({own["dek"]} if "dek" in own else set())
+    erased = (*fields.get("digests", []), *fields.get("deks", []))
+    about = {fields.get("case", {}).get("id"), *fields.get("refs", {}).values(), *erased}
+    if fields.get("adapter") in told.asked or fields.get("subject") in subjects or named & about:
         yield changed(entry.kind, fields)
 
 
-def _configured(told: Told, fields: Fields, asked: dict[str, Fields]) -> Iterator[str]:
-    """What a later configuration has otherwise than the one under which the call was made."""
-    for each in fields.get("adapters", []):
-        if each["name"] in asked and each["pin"] != asked[each["name"]]:
-            yield f"{each['name']} is asked for another model from here on: {pinned(each['pin'])}"
-    capability, before = told.fields.get("capability", {}), told.configured
-    name = capability.get("name")
-    now = _capability(fields, name)
-    if before is None or not now:
-        return
-    if now.get("version") != capability.get("version"):
-        yield f"“{name}” has another version from here on: {now.get('version', 'one without a number')}"
-    if now.get("digest") != _capability(before, name).get("digest"):
-        yield f"what “{name}” may answer has another form from here on"
-    if fields.get("lock_sha256") != before.get("lock_sha256"):
-        yield "the application is held to another state of its code and prompts from here on"
-    elif fields["config_sha256"] != before["config_sha256"]:
-        yield "the application has other settings from here on"
+@define
+class _Setup:
+    """How what a call asked is set up, as configurations go by: each of `_TURNS`, by its name and by what it's of."""
+
+    call: Told
+    then: dict[tuple[str, str], Any] = field(init=False)
+    now: dict[tuple[str, str], Any] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        before = self.call.configured or {}
+        self.then = {("model", name): pin for name, pin in self.call.asked.items() if pin}
+        self.then["version", self.name] = self.call.fields.get("capability", {}).get("version")
+        self.then["form", self.name] = _capability(before, self.name).get("digest")
+        self.then["lock", ""] = before.get("lock_sha256")
+        self.then["settings", ""] = before.get("config_sha256")
+        self.now = self.then.copy()
+
+    @property
+    def name(self) -> str:
+        """The capability's."""
+        return str(self.call.fields.get("capability", {}).get("name", ""))
+
+    def told(self, fields: Fields) -> Iterator[tuple[_Turn, str]]:
+        """What the next one changes, and in which words."""
+        for each in fields.get("adapters", []):
+            if ("model", each["name"]) in self.then:
+                yield from self._turn("model", each["name"], each["pin"], pinned(each["pin"]))
+        has = _capability(fields, self.name)
+        if self.call.configured is None or not has:
+            return
+        version, lock, settings = has.get("version"), fields.get("lock_sha256"), fields["config_sha256"]
+        yield from self._turn("version", self.name, version, version or "one without a number")
+        yield from self._turn("form", self.name, has.get("digest"))
+        of_lock = list(self._turn("lock", "", lock))
+        yield from of_lock
+        # Under another lock settings are other ones anyway: they're told once that's said no more.
+        if not of_lock or lock == self.then["lock", ""] or settings == self.then["settings", ""]:
+            yield from self._turn("settings", "", settings)
+
+    def _turn(self, topic: str, name: str, value: object, what: str = "") -> Iterator[tuple[_Turn, str]]:
+        before, self.now[topic, name] = self.now[topic, name], value
+        if value != before:
+            otherwise, again = _TURNS[topic]
+            said = again if value == self.then[topic, name] else otherwise
+            yield (topic, name, repr(value)), said.format(name=name, what=what)
 
 
-def _capability(configuration: Fields, name: object) -> Fields:
+def _capability(configuration: Fields, name: str) -> Fields:
     """What a configuration says of one; an empty dictionary where it doesn't have it."""
     return next((each for each in configuration.get("capabilities", []) if each["name"] == name), Fields())

@@ -11,6 +11,7 @@ from failsoft.ledger.bundles.selection import Selection
 from failsoft.ledger.bundles.wording import LOCK, PEOPLE
 from failsoft.ledger.read import Entry
 from failsoft.ledger.reading.query import attempts_of
+from failsoft.ledger.reviews import CallReview
 
 Fields = dict[str, Any]
 
@@ -27,7 +28,7 @@ class Told:
         end: what counts of how it ended: the latest of completed, amended, orphaned.
         completed: the record with its attempts; None where there's none.
         people: reviews and the like, in order.
-        later: records about what changed after it, in order.
+        later: records about what changed after it, each with what it says, in order.
     """
 
     selection: Selection
@@ -36,7 +37,7 @@ class Told:
     end: Entry
     completed: Entry | None
     people: tuple[Entry, ...]
-    later: tuple[Entry, ...]
+    later: tuple[tuple[Entry, Fields], ...]
 
     @property
     def fields(self) -> Fields:
@@ -47,6 +48,20 @@ class Told:
     def attempts(self) -> list[Fields]:
         """In order of start."""
         return [] if self.completed is None else attempts_of(self.completed.fields)
+
+    @property
+    def asked(self) -> dict[str, Fields]:
+        """The adapters that it asked, with their pins then; where that isn't on record, those of its plan."""
+        if self.completed is not None:
+            return {each["adapter"]: each["pin"] for each in self.attempts}
+        pins = {each["name"]: each["pin"] for each in (self.configured or {}).get("adapters", [])}
+        return {each: pins.get(each, {}) for each in self.plan}
+
+    @property
+    def plan(self) -> list[str]:
+        """The adapters that it was to ask, in order."""
+        route: list[str] = self.fields.get("route", [])
+        return route
 
     @property
     def configured(self) -> Fields | None:
@@ -68,6 +83,25 @@ class Told:
         return (self.configured or {}).get("lock_sha256")
 
     @property
+    def withdrawn(self) -> Entry | None:
+        """The end that was put on record first, where another record says what the caller really got."""
+        return self.completed if self.end.kind == "call.amended" else None
+
+    @property
+    def deciding(self) -> set[int]:
+        """Those of the persons' acts that are about what the caller got, by their places: others decide nothing."""
+        review = CallReview()
+        for each in dict.fromkeys((self.completed, self.end)) if self.people else ():
+            if each is not None and each.kind != "call.orphaned":
+                review.take(each, each.fields)
+        acts = [(each.index, each.fields) for each in self.people]
+        return {index for index, fields in acts if "refs" in fields and review.is_aim_of(fields)}
+
+    def is_of_withdrawn(self, act: Fields) -> bool:
+        """Is a person's act about the end that was put on record first, and doesn't count?"""
+        return self.withdrawn is not None and self.withdrawn.leaf.hex() in act.get("refs", {}).values()
+
+    @property
     def answering(self) -> Fields:
         """The attempt whose answer was taken; an empty one where there's none."""
         number = self.end.fields.get("source", {}).get("attempt")
@@ -80,9 +114,9 @@ def calls_of(selection: Selection) -> Iterator[Told]:
     for index in selection.own:
         entry = selection.entries[index]
         records[entry.call_id or ""].append(entry)
-    later = [selection.entries[each] for each in selection.later]
-    elsewhere = [(each, set(each.fields.get("refs", {}).values())) for each in later if each.kind in PEOPLE]
-    changes = tuple(each for each in later if each.kind not in PEOPLE)
+    later = [(selection.entries[each], selection.entries[each].fields) for each in selection.later]
+    elsewhere = [(each, set(fields.get("refs", {}).values())) for each, fields in later if each.kind in PEOPLE]
+    changes = [each for each in later if each[0].kind not in PEOPLE]
     found: list[Told] = []
     for call_id, own in records.items():
         leaves = {each.leaf.hex() for each in own}
@@ -96,7 +130,7 @@ def calls_of(selection: Selection) -> Iterator[Told]:
                 [each for each in own if each.kind in _ENDS][-1],
                 next((each for each in own if each.kind == "call.completed"), None),
                 tuple(people),
-                tuple(each for each in changes if each.index > own[0].index),
+                tuple(each for each in changes if each[0].index > own[0].index),
             )
         )
     return iter(sorted(found, key=lambda each: (each.started or each.end).index))

@@ -25,6 +25,10 @@ _WORD = 24
 _LAST_WORD = re.compile(rf"\s\S{{0,{_WORD}}}\Z")
 _NAMELESS = "(no name)"
 _NOTHING = "none"
+_NONE_IN_LIST = "empty list"
+_NO_NAMES = "no values"
+_AS_VALUES = frozenset({_NOTHING, _NONE_IN_LIST, _NO_NAMES, "true", "false", "null"})
+"""What a text may say that would read as if it were no text."""
 
 
 def cut(said: str, most: int) -> str:
@@ -38,10 +42,12 @@ def cut(said: str, most: int) -> str:
 
 
 def scalar(value: Any) -> str:
-    """A value that holds no others; so is an empty list or object."""
+    """A value that holds no others; so is an empty list or object. A text that reads like another value is in quotes."""
     if isinstance(value, str):
-        return value
-    return _NOTHING if value is None or value == [] or value == {} else json.dumps(value)
+        return f"“{value}”" if value.strip(" “”").lower() in _AS_VALUES else value
+    if isinstance(value, (list, dict)):
+        return _NONE_IN_LIST if isinstance(value, list) else _NO_NAMES
+    return _NOTHING if value is None else json.dumps(value)
 
 
 def line(value: Any) -> str:

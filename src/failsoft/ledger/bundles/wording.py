@@ -42,6 +42,15 @@ OUTCOMES = MappingProxyType(
     }
 )
 
+FIRST = MappingProxyType(
+    {
+        "adapter": "an answer of an AI, through “{name}”",
+        "frozen": "an earlier answer of an AI, through “{name}”",
+        "fallback": "an answer of the application's own rules",
+    }
+)
+"""Whose answer it is that was put on record, and not given."""
+
 PASSED_OVER = MappingProxyType(
     {
         "blocked": "a person had switched it off",
@@ -60,6 +69,15 @@ PASSED_OVER = MappingProxyType(
     }
 )
 """Why an adapter wasn't asked, or not heard."""
+
+NOT_USED = MappingProxyType(
+    {
+        "ledger": "it couldn't be put on record just then, and without a record no AI's answer is given",
+        "no_time": "there was no time left to put it on record",
+        "hedge_lost": "another one was quicker",
+    }
+)
+"""The same of one that was asked, and answered."""
 
 CHANGES = MappingProxyType(
     {

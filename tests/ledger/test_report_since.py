@@ -1,0 +1,295 @@
+"""What has changed since a call, on a bundle's page: also that it's as it was then again, and never without end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.bundled import CASE, PIN, SERVED, Office, bundle, unzipped
+from tests.bundled import said as payload
+from tests.logs import attempt
+from tests.reported import page_of, sheet_of
+
+from failsoft.ledger.bundles import concerned
+from failsoft.ledger.bundles.selection import Selection, Wanted, select
+from failsoft.ledger.bundles.since import changes_of
+from failsoft.ledger.bundles.told import calls_of
+from failsoft.ledger.read import read
+from failsoft.ledger.records.record import Draft
+from failsoft.ledger.records.schema import Kind
+
+ONE = Wanted(calls=("c1",))
+THEN, OTHER = "m-1-2026", "m-2-2027"
+OTHERWISE = "gpt is asked for another model from here on: "
+AGAIN = f"gpt is asked for the model of then again: {THEN}"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Office:
+    """A call under the first model."""
+    made = Office(tmp_path / "x.db")
+    made.configure()
+    made.call("c1", 2, "1", "2")
+    return made
+
+
+def selected(log: Office, *calls: str) -> Selection:
+    log.publish()
+    with read(log.path) as reader:
+        return select(reader, Wanted(calls=calls))
+
+
+def told(log: Office, *calls: str) -> list[tuple[list[str], int]]:
+    """Of each call: what has changed since, as (seconds after 14:00, sentence), and how often besides."""
+    found = [changes_of(each) for each in calls_of(selected(log, *(calls or ("c1",))))]
+    return [([f"{_seconds(when)} {what}" for when, what in each.lines], each.more) for each in found]
+
+
+def _seconds(when: str) -> int:
+    minutes, seconds = when[14:16], when[17:19]
+    return int(minutes) * 60 + int(seconds)
+
+
+def processes(log: Office, models: Sequence[tuple[int, str]]) -> None:
+    """Each in its time started by a process of its own."""
+    for second, model in models:
+        log.first = log.log.process(second, second)
+        log.configure(model, second)
+
+
+def test_a_model_that_is_back_is_told(log: Office) -> None:
+    log.configure(OTHER, 100)
+    log.configure(THEN, 200)
+    assert told(log) == [([f"100 {OTHERWISE}{OTHER}", f"200 {AGAIN}"], 0)]
+    said = sheet_of(page_of(log, ONE))
+    assert f"{AGAIN} What this page doesn't prove" in said
+
+
+def test_the_same_again_by_another_process_is_no_change(log: Office) -> None:
+    processes(log, [(100, THEN), (200, OTHER), (300, OTHER), (400, OTHER)])
+    assert told(log) == [([f"200 {OTHERWISE}{OTHER}"], 0)]
+
+
+def test_a_process_that_was_otherwise_before_the_call_and_stays_so_is_no_change(tmp_path: Path) -> None:
+    log = Office(tmp_path / "x.db")
+    log.configure()
+    own = log.first
+    log.first = beside = log.log.process(7, 1)
+    log.configure(OTHER, 1)
+    log.first, digest = own, log.first.digest
+    log.configure(THEN, 1)
+    log.call("c1", 2, "1", "2")
+    log.first, beside.digest = beside, digest
+    log.configure(OTHER, 100)
+    assert told(log) == [([], 0)]
+    log.configure(THEN, 150)
+    assert told(log) == [([], 0)]
+    log.first = log.log.process(8, 190)
+    log.configure(OTHER, 200)
+    assert told(log) == [([f"200 {OTHERWISE}{OTHER}"], 0)]
+
+
+def test_two_that_take_turns_without_end_are_told_with_the_first_and_the_last_time(log: Office) -> None:
+    processes(log, [(second, (THEN, OTHER)[second % 2]) for second in range(101, 400)])
+    lines = [f"101 {OTHERWISE}{OTHER}", f"102 {AGAIN}", f"399 {OTHERWISE}{OTHER}"]
+    assert told(log) == [(lines, 296)]
+    selection = selected(log, "c1")
+    assert len(selection.entries) < 20
+    log.call("c2", 450, "1", "2")
+    said = sheet_of(page_of(log, Wanted(calls=("c1", "c2"))))
+    assert "Besides, this changed 296 times more, to what is on record in this copy already." in said
+    assert "299 changes, latest 2026-11-23" in said
+    assert "Where several programs of the application run side by side, what is told of a model" in said
+
+
+def test_where_it_ended_is_told_however_often_it_turned(log: Office) -> None:
+    processes(log, [(second, (THEN, OTHER)[second % 2]) for second in range(101, 105)])
+    assert told(log) == [([f"101 {OTHERWISE}{OTHER}", f"102 {AGAIN}"], 2)]
+    processes(log, [(105, OTHER)])
+    assert told(log) == [([f"101 {OTHERWISE}{OTHER}", f"102 {AGAIN}", f"105 {OTHERWISE}{OTHER}"], 2)]
+
+
+def test_one_change_more_is_told_as_one(log: Office) -> None:
+    processes(log, [(101, OTHER), (102, THEN), (103, OTHER), (104, "m-3")])
+    assert told(log)[0][1] == 1
+    assert "Besides, this changed once more, to" in sheet_of(page_of(log, ONE))
+
+
+def test_where_it_ended_after_a_call_is_told_though_it_ended_so_before_it(
+    log: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(concerned, "REPEATS", 0)
+    log.configure(OTHER, 10)
+    log.call("c2", 20, "1", "2", tried=(attempt(pin={"model": OTHER, "served": [OTHER]}),))
+    log.configure(THEN, 30)
+    log.configure(OTHER, 40)
+    log.configure(THEN, 50)
+    log.call("c3", 60, "1", "2", tried=(attempt(pin=PIN),))
+    log.configure(OTHER, 70)
+    log.configure(THEN, 80)
+    log.configure(OTHER, 90)
+    assert told(log, "c1", "c2", "c3")[-1] == ([f"90 {OTHERWISE}{OTHER}"], 2)
+
+
+def test_each_call_is_told_of_what_came_after_it(log: Office) -> None:
+    log.configure(OTHER, 10)
+    log.call("c2", 20, "1", "2", tried=(attempt(pin={"model": OTHER, "served": [OTHER]}),))
+    log.configure(THEN, 30)
+    log.call("c3", 40, "1", "2")
+    log.configure(OTHER, 50)
+    log.configure(THEN, 60)
+    other, then = f"{OTHERWISE}{OTHER}", f"{OTHERWISE}{THEN}"
+    again = f"gpt is asked for the model of then again: {OTHER}"
+    assert told(log, "c1", "c2", "c3") == [
+        ([f"10 {other}", f"30 {AGAIN}", f"50 {other}", f"60 {AGAIN}"], 0),
+        ([f"30 {then}", f"50 {again}", f"60 {then}"], 0),
+        ([f"50 {other}", f"60 {AGAIN}"], 0),
+    ]
+
+
+def test_what_only_one_of_the_calls_had_otherwise_is_taken_for_that_one(tmp_path: Path) -> None:
+    log = Office(tmp_path / "x.db")
+    own = log.first
+    log.first = beside = log.log.process(7, 0)
+    log.configure(OTHER, 1)
+    log.first = own
+    log.configure(THEN, 1)
+    log.call("c1", 2, "1", "2")
+    log.first = beside
+    log.call("c2", 3, "1", "2", tried=(attempt(pin={"model": OTHER, "served": [OTHER]}),))
+    processes(log, [(100, OTHER), (200, OTHER)])
+    assert told(log, "c1", "c2") == [([f"100 {OTHERWISE}{OTHER}"], 0), ([], 0)]
+
+
+def test_what_is_taken_more_than_once_has_a_limit(log: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concerned, "REPEATS", 3)
+    for number in range(2, 12):
+        log.configure(OTHER, number * 10)
+        log.configure(THEN, number * 10 + 5)
+        log.call(f"c{number}", number * 10 + 6, "1", "2")
+    log.configure("m-3", 200)
+    log.configure(THEN, 210)
+    calls = [f"c{number}" for number in range(1, 12)]
+    # two, then three that were there before, then the new one, and how it ended
+    assert len(selected(log, *calls).untaken) == 15
+    found = told(log, *calls)
+    lines = [f"20 {OTHERWISE}{OTHER}", f"25 {AGAIN}", f"40 {OTHERWISE}{OTHER}", f"200 {OTHERWISE}m-3", f"210 {AGAIN}"]
+    assert found[0] == (lines, 17)
+    assert found[-1] == ([f"200 {OTHERWISE}m-3", f"210 {AGAIN}"], 0)
+    assert [more for _, more in found] == sorted((more for _, more in found), reverse=True)
+
+
+def configured(log: Office, second: float, settings: str, lock: str, **its: Any) -> None:
+    capability = {"name": "rate-alternative", "version": "1", "digest": "d" * 64, **its}
+    fields = {"config_sha256": settings * 64, "lock_sha256": lock * 64, "capabilities": [capability]}
+    log.first.tell(Kind.CONFIG_ACTIVATED, second, **fields)
+
+
+def test_capability_lock_and_settings_that_are_back_are_told(tmp_path: Path) -> None:
+    log = Office(tmp_path / "x.db")
+    log.first.digest = "0" * 64
+    configured(log, 1, "0", "a")
+    log.call("c1", 2, "1", "2")
+    configured(log, 10, "1", "a", version="2", digest="e" * 64)
+    configured(log, 20, "0", "a")
+    configured(log, 30, "1", "b")
+    configured(log, 35, "2", "b")
+    configured(log, 40, "1", "a")
+    configured(log, 50, "0", "b")
+    configured(log, 60, "0", "a")
+    of_lock, settings = "the application is held to", "the application has"
+    (found,) = told(log)
+    assert found == (
+        [
+            "10 “rate-alternative” has another version from here on: 2",
+            "10 what “rate-alternative” may answer has another form from here on",
+            f"10 {settings} other settings from here on",
+            "20 “rate-alternative” has the version of then again: 1",
+            "20 what “rate-alternative” may answer has the form of then again",
+            f"20 {settings} the settings of then again",
+            f"30 {of_lock} another state of its code and prompts from here on",
+            f"35 {settings} other settings from here on",
+            f"40 {of_lock} the state of its code and prompts of then again",
+            f"40 {settings} other settings from here on",
+            f"50 {of_lock} another state of its code and prompts from here on",
+            f"50 {settings} the settings of then again",
+            f"60 {of_lock} the state of its code and prompts of then again",
+        ],
+        0,
+    )
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_is_as_it_was_at_the_call_is_not_taken(tmp_path: Path, whole: bool) -> None:
+    log = Office(tmp_path / "x.db")
+    settings = {
+        model: {
+            "config_sha256": digest * 64,
+            "capabilities": [{"name": "rate-alternative", "version": "1"}],
+            "adapters": [{"name": "gpt", "adapter_version": "1", "pin": {"model": model, "served": [model]}}],
+        }
+        for model, digest in ((THEN, "0"), (OTHER, "1"))
+    }
+    bare = {key: value for key, value in settings[THEN].items() if whole or key == "config_sha256"}
+    log.first.digest = "0" * 64
+    log.first.tell(Kind.CONFIG_ACTIVATED, 1, **bare)
+    log.log.process(7, 1).tell(Kind.CONFIG_ACTIVATED, 1, **settings[OTHER])
+    log.call("c1", 2, "1", "2")
+    process = log.log.process(8, 90)
+    adapters = {key: value for key, value in settings[THEN].items() if whole or key != "capabilities"}
+    process.tell(Kind.CONFIG_ACTIVATED, 100, **adapters)
+    assert selected(log, "c1").later == ()
+    assert told(log) == [([], 0)]
+
+
+def test_an_erasure_of_what_a_person_said_or_of_an_answer_that_was_withdrawn_is_told(log: Office) -> None:
+    done = log.call("c2", 3, "1", '"AI"')
+    named = {"call_id": "c2", "capability": {"name": "rate-alternative"}, "case": {"id": "T"}, "us": 1}
+    ended = {**named, "outcome": "answered", "degraded": True, "source": {"kind": "fallback", "name": "x"}}
+    log.first.tell(Kind.CALL_AMENDED, 4, **ended, refs={"completed": done.leaf.hex()})
+    said = log.person(Kind.REVIEW_RECORDED, done, 5, "accepted", "why")
+    for number, digest in enumerate((done.payloads[0][0].hex(), said.payloads[0][0].hex(), "0" * 64)):
+        log.first.tell(Kind.PAYLOAD_ERASED, 10 + number, digests=[digest], person="e.f", basis=f"b{number}")
+    erased = "e.f had what was asked and answered erased: b"
+    assert told(log, "c2") == [([f"10 {erased}0", f"11 {erased}1"], 0)]
+
+
+def test_of_a_call_without_an_end_what_changed_of_its_plan_is_told(tmp_path: Path) -> None:
+    log = Office(tmp_path / "x.db")
+    log.configure()
+    opening = {"call_id": "c1", "capability": {"name": "rate"}, "case": CASE, "route": ["gpt", "local"]}
+    fields = {**opening, "config_sha256": log.first.digest, "deadline_ms": 1}
+    started = log.first.say(Draft(Kind.CALL_STARTED, fields, (payload("request", "1"),)), 2)
+    log.first.tell(Kind.CALL_ORPHANED, 3, call_id="c1", case=CASE, refs={"started": started.leaf.hex()})
+    log.first.tell(Kind.DRIFT_DETECTED, 9, adapter="local")
+    log.first.tell(Kind.DRIFT_DETECTED, 9, adapter="another")
+    log.configure(OTHER, 10)
+    local = {"name": "local", "adapter_version": "1", "pin": PIN}
+    log.first.tell(Kind.CONFIG_ACTIVATED, 20, config_sha256="1" * 64, adapters=[local])
+    assert told(log) == [
+        (["9 local: its answers were found to have changed", f"10 {OTHERWISE}{OTHER}"], 0),
+    ]
+
+
+def test_a_plan_says_nothing_of_a_call_that_says_whom_it_asked(log: Office) -> None:
+    started = log.first.start("c9", 5, ("gpt", "local"))
+    log.first.end("c9", 6, started, attempt(pin=PIN, served=SERVED))
+    log.first.tell(Kind.CASE_EVENT, 8, case={"id": "another"}, event="e", date="2026-11-01", person="p", why="w")
+    log.first.tell(Kind.DRIFT_DETECTED, 9, adapter="local")
+    assert told(log, "c9") == [([], 0)]
+    files = unzipped(bundle(log.path, Wanted(calls=("c9",))).data)
+    assert not [name for name in files if name.startswith("records/") and b"drift.detected" in files[name]]
+
+
+def test_a_block_of_another_kind_of_the_same_name_is_not_about_it(log: Office) -> None:
+    for subject in ("capability:gpt", "adapter:rate-alternative", "other:gpt", "other:rate-alternative", "gpt"):
+        log.first.tell(Kind.BLOCK_CHANGED, 9, subject=subject, blocked=True, actor={"id": "x"}, why="y")
+    assert re.search("Nothing about what was asked is on record after it", sheet_of(page_of(log, ONE)))
+    assert len(selected_files(log)) == 6
+
+
+def selected_files(log: Office) -> list[str]:
+    return [name for name in unzipped(bundle(log.path, ONE).data) if name.startswith("records/")]
