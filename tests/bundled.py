@@ -41,6 +41,16 @@ def said(path: str, data: bytes | str, media: str = JSON) -> tuple[str, str, byt
     return path, media, data.encode() if isinstance(data, str) else data
 
 
+def sha(name: str) -> str:
+    """The digest of an artifact that is no more than its name."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def artifacts(*names: str) -> tuple[tuple[str, bytes], ...]:
+    """Those of these names."""
+    return tuple((JSON, each.encode()) for each in names)
+
+
 class Office:
     """The log, and the file that it's in."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 from tests import report_page
-from tests.bundled import CASE, PIN, SERVED, Office, bundle, office, unzipped
+from tests.bundled import CASE, PIN, SERVED, Office, artifacts, bundle, office, sha, unzipped
 from tests.bundled import said as payload
 from tests.logs import attempt, by
 from tests.reported import HOSTILE, Reader, page_of, sheet_of
@@ -278,25 +278,33 @@ def test_later_changes_are_told_of_what_was_asked_and_of_nothing_else(bare: Offi
     assert "Nothing about what was asked is on record after it" in said
 
 
-def configured(office: Office, second: float, sha: str, version: str | None = "1", **more: Any) -> None:
-    its = {"name": "rate-alternative", "digest": "d" * 64, **({} if version is None else {"version": version})}
-    other = {"name": "other", **more.pop("other", {})}
-    fields: dict[str, Any] = {"capabilities": [other, {**its, **more.pop("its", {})}], **more}
-    office.first.tell(Kind.CONFIG_ACTIVATED, second, config_sha256=sha * 64, **fields)
+def configured(
+    office: Office,
+    second: float,
+    config: str,
+    version: str | None = "1",
+    form: str = "d",
+    lock: str = "a",
+    **other: Any,
+) -> None:
+    its = {"name": "rate-alternative", "digest": sha(form), **({} if version is None else {"version": version})}
+    capabilities = [{"name": "other", **other}, its]
+    told = {"config_sha256": sha(config), "lock_sha256": sha(lock), "capabilities": capabilities}
+    office.first.say(Draft(Kind.CONFIG_ACTIVATED, told, (), artifacts(config, form, lock)), second)
 
 
 def test_how_a_capability_is_had_otherwise_later_is_told(bare: Office) -> None:
-    first = bare.first.digest = "0" * 64
-    configured(bare, 1.5, "0", lock_sha256="a" * 64)
+    first = bare.first.digest = sha("0")
+    configured(bare, 1.5, "0")
     bare.call("c1", 2, "1", "2")
-    configured(bare, 3, "0", lock_sha256="a" * 64)
-    configured(bare, 3, "0", lock_sha256="a" * 64, other={"version": "2"})
-    configured(bare, 4, "1", lock_sha256="a" * 64)
-    configured(bare, 5, "1", lock_sha256="b" * 64)
-    configured(bare, 6, "2", "2", lock_sha256="a" * 64)
-    configured(bare, 7, "3", None, its={"digest": "e" * 64}, lock_sha256="a" * 64)
-    configured(bare, 8, "3", None, its={"digest": "e" * 64}, lock_sha256="a" * 64)
-    bare.first.tell(Kind.CONFIG_ACTIVATED, 9, config_sha256="4" * 64, capabilities=[{"name": "other", "version": "9"}])
+    configured(bare, 3, "0")
+    configured(bare, 3, "0", digest=sha("d"))
+    configured(bare, 4, "1")
+    configured(bare, 5, "1", lock="b")
+    configured(bare, 6, "2", "2")
+    configured(bare, 7, "3", None, form="e")
+    configured(bare, 8, "3", None, form="e")
+    bare.first.tell(Kind.CONFIG_ACTIVATED, 9, config_sha256=sha("4"), capabilities=[{"name": "other", "version": "9"}])
     bare.first.tell(Kind.BLOCK_CHANGED, 10, subject="capability:other", blocked=True, actor={"id": "ops"}, why="slow")
     bare.first.tell(
         Kind.BLOCK_CHANGED,
@@ -306,10 +314,10 @@ def test_how_a_capability_is_had_otherwise_later_is_told(bare: Office) -> None:
         actor={"id": "ops"},
         why="it's wrong",
     )
-    bare.first.digest = "3" * 64
+    bare.first.digest = sha("3")
     bare.call("c2", 20, "1", "2")
     bare.first.digest = first
-    configured(bare, 30, "5", None, its={"digest": "e" * 64}, lock_sha256="a" * 64)
+    configured(bare, 30, "5", None, form="e")
     one, _, two = sheet_of(page_of(bare, Wanted(calls=("c1", "c2")))).partition("Decision 2: ")
     told = [
         "14:00:04 UTC: the application has other settings from here on",

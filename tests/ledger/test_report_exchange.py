@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from tests.bundled import INSTRUCTION, PIN, SECRET, SERVED, Office, office
+from tests.bundled import CONFIG, INSTRUCTION, PIN, SECRET, SERVED, Office, office
 from tests.bundled import said as payload
 from tests.logs import TEXT, attempt, by
 from tests.reported import HOSTILE, Reader, page_of, sheet_of
@@ -106,13 +106,13 @@ def test_an_instruction_that_is_kept_off_the_record_is_told_so(bare: Office) -> 
 
 
 def locked(office: Office, lock: bytes) -> None:
-    lock_digest = sha256(lock).hexdigest()
-    fields = {"config_sha256": office.first.digest, "lock_sha256": lock_digest}
-    office.first.say(Draft(Kind.CONFIG_ACTIVATED, fields, (), (("application/json", lock),)), 1.5)
+    office.first.digest = sha256(CONFIG).hexdigest()
+    fields = {"config_sha256": office.first.digest, "lock_sha256": sha256(lock).hexdigest()}
+    artifacts = tuple(("application/json", each) for each in (CONFIG, lock))
+    office.first.say(Draft(Kind.CONFIG_ACTIVATED, fields, (), artifacts), 1.5)
 
 
 def test_the_lock_tells_the_instruction_where_no_prompt_does(bare: Office) -> None:
-    bare.first.digest = "0" * 64
     said = "Rate it. " * (FIRST // 9 + 1)
     locked(bare, json.dumps({"capabilities": {"rate": {"instruction": said}}}).encode())
     bare.first.end("c1", 3, bare.first.start("c1", 2), source={"kind": "fallback", "name": "x"}, answer=b"")
@@ -134,7 +134,6 @@ def test_the_lock_tells_the_instruction_where_no_prompt_does(bare: Office) -> No
     ],
 )
 def test_a_lock_that_tells_none_is_no_instruction(bare: Office, lock: bytes) -> None:
-    bare.first.digest = "0" * 64
     locked(bare, lock)
     bare.first.end("c1", 3, bare.first.start("c1", 2), source={"kind": "fallback", "name": "x"}, answer=b"")
     page = page_of(bare, ONE)

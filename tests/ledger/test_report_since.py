@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.bundled import CASE, PIN, SERVED, Office, bundle, unzipped
+from tests.bundled import CASE, PIN, SERVED, Office, artifacts, bundle, sha, unzipped
 from tests.bundled import said as payload
 from tests.logs import attempt
 from tests.reported import page_of, sheet_of
@@ -182,18 +181,18 @@ def test_what_is_taken_more_than_once_has_a_limit(log: Office, monkeypatch: pyte
     assert [more for _, more in found] == sorted((more for _, more in found), reverse=True)
 
 
-def configured(log: Office, second: float, settings: str, lock: str, **its: Any) -> None:
-    capability = {"name": "rate-alternative", "version": "1", "digest": "d" * 64, **its}
-    fields = {"config_sha256": settings * 64, "lock_sha256": lock * 64, "capabilities": [capability]}
-    log.first.tell(Kind.CONFIG_ACTIVATED, second, **fields)
+def configured(log: Office, second: float, settings: str, lock: str, version: str = "1", form: str = "d") -> None:
+    capability = {"name": "rate-alternative", "version": version, "digest": sha(form)}
+    fields = {"config_sha256": sha(settings), "lock_sha256": sha(lock), "capabilities": [capability]}
+    log.first.say(Draft(Kind.CONFIG_ACTIVATED, fields, (), artifacts(settings, lock, form)), second)
 
 
 def test_capability_lock_and_settings_that_are_back_are_told(tmp_path: Path) -> None:
     log = Office(tmp_path / "x.db")
-    log.first.digest = "0" * 64
+    log.first.digest = sha("0")
     configured(log, 1, "0", "a")
     log.call("c1", 2, "1", "2")
-    configured(log, 10, "1", "a", version="2", digest="e" * 64)
+    configured(log, 10, "1", "a", version="2", form="e")
     configured(log, 20, "0", "a")
     configured(log, 30, "1", "b")
     configured(log, 35, "2", "b")
@@ -227,15 +226,15 @@ def test_what_is_as_it_was_at_the_call_is_not_taken(tmp_path: Path, whole: bool)
     log = Office(tmp_path / "x.db")
     settings = {
         model: {
-            "config_sha256": digest * 64,
+            "config_sha256": sha(digest),
             "capabilities": [{"name": "rate-alternative", "version": "1"}],
             "adapters": [{"name": "gpt", "adapter_version": "1", "pin": {"model": model, "served": [model]}}],
         }
         for model, digest in ((THEN, "0"), (OTHER, "1"))
     }
     bare = {key: value for key, value in settings[THEN].items() if whole or key == "config_sha256"}
-    log.first.digest = "0" * 64
-    log.first.tell(Kind.CONFIG_ACTIVATED, 1, **bare)
+    log.first.digest = sha("0")
+    log.first.say(Draft(Kind.CONFIG_ACTIVATED, bare, (), artifacts("0")), 1)
     log.log.process(7, 1).tell(Kind.CONFIG_ACTIVATED, 1, **settings[OTHER])
     log.call("c1", 2, "1", "2")
     process = log.log.process(8, 90)

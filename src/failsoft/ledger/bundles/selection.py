@@ -110,7 +110,7 @@ def select(reader: Reader, wanted: Wanted) -> Selection:
         NotCovered: no signed checkpoint covers them all.
         NotWhole: a call isn't finished, a record isn't there any more, or what destroys a payload isn't finished.
         LedgerInvalid: the log is damaged, or doesn't extend a checkpoint that the receiver has; or a payload is gone, and no
-            record says that it was erased.
+            record says that it was erased, or an artifact.
         PayloadSealed: a payload that's to be shown is encrypted, and its key isn't here.
         ValueError: a record is malformed.
     """
@@ -306,8 +306,14 @@ class _Gathered:
         named = [fields.get(key) for key in ("config_sha256", "lock_sha256", "report_sha256")]
         named += [each.get("digest") for each in fields.get("capabilities", [])]
         for digest in named:
-            if digest is not None and (artifact := self.reader.artifact(digest)) is not None:
-                self.artifacts[digest] = artifact[1]
+            if digest is None:
+                continue
+            if (artifact := self.reader.artifact(digest)) is None:
+                raise LedgerInvalid(
+                    f"{self.reader.location}: record {entry.index} names the artifact {digest!r:.70}, which is missing: run "
+                    "`failsoft verify` on it"
+                )
+            self.artifacts[digest] = artifact[1]
 
     def _take(self, entry: Entry, leaves: set[str]) -> None:
         self.entries[entry.index] = entry
