@@ -24,16 +24,22 @@ from failsoft import (
     IsolationClosed,
     LedgerInvalid,
     LedgerUnavailable,
+    LedgerUnreachable,
     Outcome,
     Referral,
     Required,
     capability,
     reviewing,
 )
+from failsoft.context import CallContext
 from failsoft.core.effects import Ask
+from failsoft.core.evidence import CallAmended
 from failsoft.ledger.read import Entry, read
 from failsoft.ledger.reviews import ACTS, pending, reviewed
 from failsoft.ledger.verify import verify
+from failsoft.ledger.writing.ticket import Ticket
+from failsoft.outcome import Source
+from failsoft.review import ReviewNeed
 from failsoft.reviewing import Json
 
 UNKNOWN = "01a228d3-c351-72a9-92f5-05c3f6ca4cd9"
@@ -476,6 +482,63 @@ def test_what_isnt_durable_isnt_done(
     Stuck(isolation, monkeypatch, withdrawn=withdrawn, reason=reason)
     with pytest.raises(LedgerUnavailable, match=told):
         accept(isolation, outcome.call_id)
+
+
+def test_of_an_answer_that_was_put_right_meanwhile_it_decides_nothing(
+    isolation: Isolation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its caller got another one: that came to the log while the review was on its way."""
+    outcome = ask(isolation)
+    ledger, look_up = isolation._ledger, reviewing._look_up
+    assert ledger is not None
+
+    def put_right_then(location: Any, call_id: str) -> Any:
+        found = look_up(location, call_id)
+        completed = Ticket(ledger._appender.queue, None, 0, 0)  # type: ignore[arg-type] -- its leaf is all that's asked
+        completed.leaf = found.answer.leaf
+        source = Source("fallback", "rules")
+        need = ReviewNeed(True, "always")
+        ledger.submit(
+            CallAmended(call_id, "rate", "2", completed, "answered", True, source, CallContext(), 1, b"1", need)
+        )
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reviewing, "_look_up", put_right_then)
+        told = f"call {outcome.call_id}: its answer on record was put right meanwhile, so this review, record 6, is about one"
+        with pytest.raises(ConfigurationError, match=told):
+            accept(isolation, outcome.call_id)
+    with read(isolation.ledger) as reader:
+        assert [(each.status, each.answer.source) for each in pending(reader)] == [("pending", "fallback")]
+    assert accept(isolation, outcome.call_id) == 7
+    with read(isolation.ledger) as reader:
+        assert [each.status for each in reviewed(reader)] == ["accepted"]
+
+
+@pytest.mark.parametrize(
+    ("away", "told", "recorded"),
+    [
+        (1, "the review isn't recorded: do it again", False),
+        (2, "the review is record 5; look whether its answer is", True),
+    ],
+)
+def test_a_database_that_is_away_is_no_damaged_ledger(
+    isolation: Isolation, monkeypatch: pytest.MonkeyPatch, away: int, told: str, recorded: bool
+) -> None:
+    outcome = ask(isolation)
+    times = iter(range(1, 9))
+
+    def lost(location: Any) -> Any:
+        if next(times) == away:
+            raise LedgerUnreachable("it can't be reached")
+        return read(location)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reviewing, "read", lost)
+        with pytest.raises(LedgerUnavailable, match=rf"{told}.*\(it can't be reached\)"):
+            accept(isolation, outcome.call_id)
+    with read(isolation.ledger) as reader:
+        assert len(list(reader.records("review.recorded"))) == recorded
 
 
 def test_a_ledger_that_is_read_only_records_no_review(isolation: Isolation) -> None:

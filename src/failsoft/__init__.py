@@ -14,6 +14,7 @@ from failsoft.errors import (
     IsolationClosed,
     LedgerInvalid,
     LedgerUnavailable,
+    LedgerUnreachable,
 )
 from failsoft.outcome import Outcome, Referral
 from failsoft.prompt import Document, Image, Message, Prompt, Sampling
@@ -41,6 +42,7 @@ __all__ = [
     "IsolationClosed",
     "LedgerInvalid",
     "LedgerUnavailable",
+    "LedgerUnreachable",
     "Message",
     "Outcome",
     "Prompt",

@@ -60,5 +60,9 @@ class LedgerInvalid(FailsoftError):
     """A file is not a ledger that this version can use: not one, newer, cut, tampered, or on a network file system."""
 
 
+class LedgerUnreachable(LedgerInvalid):
+    """The ledger's database can't be reached now, or has no room for us: nothing is said of the ledger itself."""
+
+
 class IsolationClosed(FailsoftError):
     """The isolation isn't entered: use it inside ``async with isolation:`` or ``with isolation:``."""

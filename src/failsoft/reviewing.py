@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from attrs import field, frozen
@@ -18,7 +19,7 @@ from failsoft.context import Case, current_context, folded, identifier
 from failsoft.core.contract import Contract
 from failsoft.core.effects import Recorded, Ticket
 from failsoft.core.evidence import Act, PersonActed
-from failsoft.errors import ConfigurationError, LedgerInvalid, LedgerUnavailable
+from failsoft.errors import ConfigurationError, LedgerInvalid, LedgerUnavailable, LedgerUnreachable
 from failsoft.ledger.location import Location
 from failsoft.ledger.read import Reader, read
 from failsoft.ledger.records.schema import Kind
@@ -118,19 +119,24 @@ def record_act(
         said: what the person decided.
 
     Raises:
-        ConfigurationError: what was handed over is wrong; the call isn't known, is still open, or has no answer.
+        ConfigurationError: what was handed over is wrong; the call isn't known, is still open, or has no answer; or its
+            answer was put right meanwhile.
         pydantic.ValidationError: the new value doesn't fit the capability's response type.
         LedgerInvalid: the ledger is damaged.
-        LedgerUnavailable: it can't record now.
+        LedgerUnavailable: it can't record now, or be looked at.
     """
     problems = said.problems()
     if type(call_id) is not str or not _CALL_ID.fullmatch(call_id):
         problems.insert(0, f"{call_id!r:.60} is no call's identifier: it's an outcome's call_id")
     if problems:
         raise ConfigurationError(problems)
-    found = _look_up(ledger.location, call_id)
+    with _reached(f"call {call_id}: the {said.act} isn't recorded: do it again"):
+        found = _look_up(ledger.location, call_id)
     record = _record(found, call_id, said, _changed(found, contracts, said), contracts)
     index = _durable(ledger, record)
+    if index is not None:
+        with _reached(f"call {call_id}: the {said.act} is record {index}; look whether its answer is the one you saw"):
+            _about_what_was_given(ledger.location, record, index)
     telemetry.emit(
         "review.recorded",
         act=record.act,
@@ -141,6 +147,29 @@ def record_act(
         record=index,
     )
     return index
+
+
+@contextmanager
+def _reached(otherwise: str) -> Generator[None, None, None]:
+    try:
+        yield
+    except LedgerUnreachable as error:
+        raise LedgerUnavailable(f"{otherwise} ({error})") from None
+
+
+def _about_what_was_given(location: Location, record: PersonActed, index: int) -> None:
+    """An answer may have been put right while this was on its way: then it's about one that the caller didn't get.
+
+    Raises:
+        ConfigurationError: that's so.
+    """
+    with read(location) as reader:
+        answer = standing(reader, record.call_id, before=index).answer
+    if answer is None or answer.leaf != record.answer:
+        raise ConfigurationError(
+            f"call {record.call_id}: its answer on record was put right meanwhile, so this {record.act}, record {index}, is "
+            "about one that the caller didn't get, and decides nothing: look at the answer, and do it again"
+        )
 
 
 @frozen

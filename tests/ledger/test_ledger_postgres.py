@@ -20,7 +20,7 @@ from tests.postgres_server import PostgresServer
 
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.core.evidence import BreakerChanged, ConfigActivated
-from failsoft.errors import ConfigurationError, LedgerInvalid
+from failsoft.errors import ConfigurationError, LedgerInvalid, LedgerUnreachable
 from failsoft.ledger.acts.erasure import Acting, erase
 from failsoft.ledger.acts.rotation import rotate
 from failsoft.ledger.checkpoints.publishing import SECOND
@@ -395,6 +395,8 @@ class TestWithoutAServer:
             lost = settled(ledger.submit(started("meanwhile")), 60)
             assert isinstance(lost, Unrecorded)
             assert not ledger.healthy
+            with pytest.raises(LedgerUnreachable, match="it can't be reached"), read(url):
+                pass
         finally:
             postgres.start()  # other tests want it, whatever came of this one
         until(lambda: ledger.healthy, 60)
@@ -465,7 +467,7 @@ class TestWithoutAServer:
         )
         found = verify(url)
         assert (found.exit_code, "it can't be read" in str(found.problems)) == (3, True)
-        with pytest.raises(LedgerInvalid, match="it can't be read"), read(url):
+        with pytest.raises(LedgerUnreachable, match="it can't be read now"), read(url):
             pass
 
     def test_one_that_cant_be_reached_is_named_without_its_password(self) -> None:

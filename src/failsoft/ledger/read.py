@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from attrs import field, frozen
 
-from failsoft.errors import LedgerInvalid, PayloadSealed
+from failsoft.errors import LedgerInvalid, LedgerUnreachable, PayloadSealed
 from failsoft.ledger.checkpoints.ranges import stored_range
 from failsoft.ledger.format import canonical, merkle
 from failsoft.ledger.format.commitment import Disclosure, digest
@@ -64,6 +64,8 @@ def _explained(ledger: Location) -> Generator[None, None, None]:
     try:
         yield
     except (*UNREADABLE, TypeError, ValueError) as error:
+        if isinstance(error, DatabaseFailed) and error.away:
+            raise LedgerUnreachable(f"{ledger}: it can't be read now ({error})") from None
         told = isinstance(error, (sqlite3.Error, DatabaseFailed))
         why = str(error) if told else "what it holds isn't of its column's kind"
         raise LedgerInvalid(f"{ledger}: it can't be read ({why}): run `failsoft verify` on it") from None

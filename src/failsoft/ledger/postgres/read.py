@@ -8,7 +8,7 @@ from typing import Any, Self, cast
 
 import psycopg
 
-from failsoft.errors import LedgerInvalid
+from failsoft.errors import LedgerInvalid, LedgerUnreachable
 from failsoft.ledger.postgres.schema import STEPS, TABLES, component, differences
 from failsoft.ledger.store import TAMPERED, UNREADABLE, UNUSABLE, DatabaseFailed, PayloadRow, Rows
 from failsoft.postgres import Bounded, reason, unreachable
@@ -169,7 +169,7 @@ def connect(address: Address) -> PostgresSource:
     try:
         source = PostgresSource.at(address, READ_SECONDS)
     except DatabaseFailed as error:
-        raise LedgerInvalid(f"{address}: {error}") from None
+        raise (LedgerUnreachable if error.away else LedgerInvalid)(f"{address}: {error}") from None
     try:
         source.execute("SET default_transaction_read_only = on")
         version = version_of(source, address.schema)
@@ -179,7 +179,8 @@ def connect(address: Address) -> PostgresSource:
             raise LedgerInvalid(f"{address}: format {version}, and this failsoft reads {len(STEPS)}")
     except UNREADABLE as error:
         source.close()
-        raise LedgerInvalid(f"{address}: it can't be read ({error})") from None
+        away = isinstance(error, DatabaseFailed) and error.away
+        raise (LedgerUnreachable if away else LedgerInvalid)(f"{address}: it can't be read ({error})") from None
     except LedgerInvalid:
         source.close()
         raise

@@ -23,7 +23,7 @@ from contextlib import AbstractContextManager
 
 from attrs import define, evolve
 
-from failsoft.errors import LedgerInvalid
+from failsoft.errors import LedgerInvalid, LedgerUnreachable
 from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.locks import LiveFile
 from failsoft.ledger.records.record import Built
@@ -266,7 +266,8 @@ class SpoolingStore:
         except (AppendFailed, DatabaseFailed, LedgerInvalid, OSError) as error:
             self._inner.close()
             self._not_before = self._now() + RETRY_NS
-            at_fault = isinstance(error, LedgerInvalid) or (isinstance(error, AppendFailed) and not error.away)
+            of_log = isinstance(error, LedgerInvalid) and not isinstance(error, LedgerUnreachable)
+            at_fault = of_log or (isinstance(error, AppendFailed) and not error.away)
             self._refused = str(error) if at_fault else None
 
     def _drained(self, spool: Spool, most: int, until: int | None = None) -> bool:
