@@ -667,6 +667,7 @@ def test_an_owner_is_a_role_of_the_ledgers_database(tmp_path: Path) -> None:
 
 
 DAY = 86_400 * SECOND
+HOUR = DAY // 24
 
 
 def at(day: str) -> int:
@@ -679,9 +680,11 @@ class TestRetention:
         [
             ({}, "2099-01-01", "until its final-payment is on record, and 1096 days after"),
             ({"cancellation": "2020-01-01"}, "2099-01-01", "until its final-payment"),
-            ({"final-payment": "2026-01-10"}, "2026-01-11", "until 2029-01-10"),
-            ({"final-payment": "2026-01-10"}, "2029-01-09", "until 2029-01-10"),
-            ({"final-payment": "2026-01-10"}, "2029-01-10", None),
+            ({"final-payment": "2026-01-10"}, "2026-01-11", "until 2029-01-10 is over"),
+            ({"final-payment": "2026-01-10"}, "2029-01-10", "until 2029-01-10 is over"),
+            ({"final-payment": "2026-01-10"}, "2029-01-11", "until 2029-01-10 is over"),
+            ({"final-payment": "2026-01-10"}, "2029-01-12", None),
+            ({"final-payment": "2025-03-01"}, "2028-03-01", "until 2028-03-01 is over"),  # a leap day lies in between
             ({"final-payment": "9999-12-31"}, "2029-01-10", "until 9999-12-31"),
         ],
     )
@@ -691,6 +694,13 @@ class TestRetention:
         case = CaseFile(events={name: date.fromisoformat(each) for name, each in events.items()})
         told = Retention(default="contractor").forbids(case, at(day))
         assert (told is None) if forbidden is None else (told is not None and forbidden in told)
+
+    @pytest.mark.parametrize(("hours", "over"), [(11.99, False), (12, True)])
+    def test_the_last_day_is_over_when_it_is_so_everywhere(self, hours: float, over: bool) -> None:
+        """In the west of the Pacific a day ends at noon of the next one, UTC."""
+        case = CaseFile(events={"final-payment": date(2026, 1, 10)})
+        now = at("2029-01-11") + int(hours * HOUR)
+        assert (Retention(default="contractor").forbids(case, now) is None) == over
 
     def test_a_class_by_kind_comes_before_the_default(self) -> None:
         rules = Retention(kinds={"letter": "contract-file"}, default="contractor")
@@ -739,7 +749,7 @@ class TestRetention:
         mixed = CaseFile({"letter", "contract"}, events=paid)
         assert rules.ends(mixed) == date(2026, 1, 1) + timedelta(days=2192)
         assert "contractor" in (rules.forbids(mixed, at("2028-12-31")) or "")
-        assert rules.forbids(mixed, at("2029-01-01")) is None
+        assert rules.forbids(mixed, at("2029-01-03")) is None
         mixed = CaseFile({"letter", "contract", "claim"}, events=paid)
         assert rules.ends(mixed) is None
         assert "until its closed is on record" in (rules.forbids(mixed, at("2099-01-01")) or "")
@@ -752,7 +762,7 @@ class TestRetention:
         assert "investigation, of which nothing may be destroyed until 2032-01-02" in (
             rules.forbids(closed, at("2032-01-01")) or ""
         )
-        assert rules.forbids(closed, at("2032-01-02")) is None
+        assert rules.forbids(closed, at("2032-01-04")) is None
 
     def test_an_investigation_of_a_contract_that_is_paid_later_is_kept_for_that_ones_period(self) -> None:
         rules = Retention(kinds={"claim": "investigation", "contract": "contract-file"})
@@ -777,7 +787,8 @@ class TestRetention:
         case = CaseFile(events={"closed": date(2026, 1, 1)})
         assert rules.ends(case) == date(2026, 1, 11)
         assert "house rule 4" in (rules.forbids(case, at("2026-01-10")) or "")
-        assert rules.forbids(case, at("2026-01-11")) is None
+        assert "until 2026-01-11 is over" in (rules.forbids(case, at("2026-01-12")) or "")
+        assert rules.forbids(case, at("2026-01-13")) is None
 
     def test_an_earlier_date_that_is_recorded_later_shortens_nothing(self, place: InFile) -> None:
         wrote(place, CONTEXT, "c1")

@@ -21,7 +21,7 @@ Theory of operation
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, date, datetime
+from datetime import date
 from hashlib import sha256
 from typing import Any
 
@@ -31,7 +31,7 @@ from failsoft.core.evidence import RecordsPruned
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.acts.bodies import Bodies, case_of
 from failsoft.ledger.acts.erasure import BEGUN, Acting, ErasureRefused, again, no_second, unapproved
-from failsoft.ledger.acts.retention import CaseFile, Retention
+from failsoft.ledger.acts.retention import CaseFile, Retention, last_over
 from failsoft.ledger.reading.query import Fields
 from failsoft.ledger.records.schema import PRUNABLE, Kind
 from failsoft.ledger.store import TAMPERED, UNREADABLE, UNUSABLE
@@ -95,8 +95,7 @@ def prune(
     """
     location = acting.location
     _refuse_unless_whole(acting)
-    today = datetime.fromtimestamp(acting.clock.time_ns() / 1e9, UTC).date()
-    rules = _Rules(retention, today, caseless)
+    rules = _Rules(retention, last_over(acting.clock.time_ns()), caseless)
     with _Log(location) as log:
         look = _Look(until, log.told())
         log.look(look)
@@ -153,10 +152,14 @@ def _destroy(acting: Acting, last: int, digests: list[bytes]) -> bool:
 
 @frozen
 class _Rules:
-    """Which cases may go today."""
+    """Which cases may go now.
+
+    Args:
+        over: the last day that's over everywhere.
+    """
 
     retention: Retention
-    today: date
+    over: date
     caseless: bool
 
     def keep(self, case: str | None, found: CaseFile) -> str | None:
@@ -174,7 +177,7 @@ class _Rules:
             return (
                 f"the period of the case {case!r} isn't known to be over: its class, or the event that begins it, isn't"
             )
-        return None if ends <= self.today else f"the case {case!r} is to be kept until {ends}"
+        return None if ends <= self.over else f"the case {case!r} is to be kept until {ends} is over"
 
 
 @define

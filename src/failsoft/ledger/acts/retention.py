@@ -4,7 +4,8 @@ Rules:
 
 1. A class of cases says for how long after which event. The periods that come with failsoft are those of the texts they
    name; whoever needs others writes classes of their own.
-2. Until that event is on record nobody knows when the period ends: it hasn't.
+2. Until that event is on record nobody knows when the period ends: it hasn't. Its last day belongs to it, until that day is
+   over wherever on earth one is: noon of the next one, UTC.
 3. What a class forbids within its period isn't done by default. A legal hold forbids it whatever the class says.
 4. An investigation, a case pending or in litigation is kept until final clearance or settlement or, if it's related to
    another document of the table, for that one's period, whichever is later (FAR 4.805, table 4-1, item 8). Which document
@@ -123,7 +124,7 @@ class Retention:
         return list(dict.fromkeys(self.kinds.get(kind, self.default) for kind in sorted(case.kinds) or [NO_KIND]))
 
     def ends(self, case: CaseFile) -> date | None:
-        """When the period ends: the last of them; None where nobody knows of one."""
+        """The period's last day: the latest of them; None where nobody knows of one."""
         ends = [None if name is None else _end(self.classes[name], case) for name in self._names(case)]
         known = [each for each in ends if each is not None]
         return max(known) if len(known) == len(ends) else None
@@ -137,18 +138,23 @@ class Retention:
         if case.holds:
             told = "; ".join(f"{person}: {why}" for person, why in case.holds)
             return f"a legal hold is on this case ({told}): have it cleared first"
-        today = datetime.fromtimestamp(now_ns / 1e9, UTC).date()
+        over = last_over(now_ns)
         for name, rules in self.classes_of(case):
             ends = _end(rules, case)
-            if rules.erasable or (ends is not None and ends <= today):
+            if rules.erasable or (ends is not None and ends <= over):
                 continue
             until = (
-                f"until {ends}"
+                f"until {ends} is over"
                 if ends is not None
                 else f"until its {rules.after} is on record, and {rules.keep} days after"
             )
             return f"its records are of the class {name}, of which nothing may be destroyed {until} ({rules.source})"
         return None
+
+
+def last_over(now_ns: int) -> date:
+    """The last day that's over everywhere, at UTC-12 too, at a time in nanoseconds since 1970."""
+    return (datetime.fromtimestamp(now_ns / 1e9, UTC) - timedelta(hours=12, days=1)).date()
 
 
 def _end(rules: RetentionClass, case: CaseFile) -> date | None:
