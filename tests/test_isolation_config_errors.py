@@ -269,6 +269,14 @@ def test_a_ledger_that_is_wrong_itself_is_not_said_to_have_no_spool() -> None:
     ]
 
 
+def test_a_class_of_cases_that_there_isnt_is_a_problem_before_anything_is_recorded() -> None:
+    there = "there are canceled-solicitation, contract-file, contractor, eu-ai-act-log, investigation"
+    assert problems([], retention={"default": "nosuch", "kinds": {"contract": "contracter"}}) == (
+        f"retention.kinds.contract: there is no class 'contracter'; {there}",
+        f"retention.default: there is no class 'nosuch'; {there}",
+    )
+
+
 def test_figures_of_a_breaker_that_dont_fit_together_are_a_problem() -> None:
     (found,) = problems([], adapters={"a": {**LOCAL, "breaker": {"rate": 1000}}})
     assert found.startswith("adapters.a.breaker")

@@ -56,6 +56,7 @@ from failsoft.io.sharing import Sharer, Sharing
 from failsoft.io.transport_async import AsyncTransport
 from failsoft.io.transport_sync import SyncTransport
 from failsoft.isolated import Isolated, Running
+from failsoft.keeping import retention_of
 from failsoft.kill_switch import KillSwitch
 from failsoft.ledger.location import Location
 from failsoft.ledger.writing.writer import StoredLedger
@@ -167,6 +168,7 @@ class Isolation:
         spools = self._clock if config.on_ledger_failure == "spool" else None
         self._location = location_of(config.ledger, problems, spools)
         self._signing = signing_of(config.ledger, problems)
+        retention_of(config.retention, problems)
         settings = assembly.pick(config, found)
         self._contracts: dict[str, Contract[Any, Any]] = {}
         self._windows: dict[str, DegradedWindow] = {}

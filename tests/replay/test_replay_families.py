@@ -154,6 +154,37 @@ class TestWhatStoodInAHeader:
         told = step(replayed(tmp_path / "x.db", outcome.call_id), "decode")
         assert (told.result, told.reason) == (NOT, f"{why}, and headers of replies aren't kept")
 
+    @pytest.mark.parametrize(
+        ("body", "status", "kind", "stream", "fault"),
+        [
+            (b"", 200, "text/event-stream", True, "truncated_stream"),
+            (b"<html>", 200, "text/event-stream", True, "truncated_stream"),
+            (b"null", 200, "text/event-stream", True, "truncated_stream"),
+            (b'{"error":{"code":"insufficient_quota"}}', 429, "text/html", False, "rate_limited"),
+            (
+                b'{"error":{"code":"context_length_exceeded"}}',
+                400,
+                "text/html; charset=utf-8",
+                True,
+                "request_rejected",
+            ),
+        ],
+    )
+    def test_as_what_it_came(
+        self, body: bytes, status: int, kind: str, stream: bool, fault: str, tmp_path: Path
+    ) -> None:
+        adapter = {"provider": "openai", "model": "gpt-4.1-2025-04-14", **({"stream": True} if stream else {})}
+        outcome = asked(
+            tmp_path / "x.db", http_reply(body, status=status, headers={"content-type": kind}), adapter=adapter
+        )
+        assert [each.reason for each in outcome.passed_over] == [fault]
+        told = step(replayed(tmp_path / "x.db", outcome.call_id, adapter=adapter), "decode")
+        named = kind.partition(";")[0]
+        assert (told.result, told.reason) == (
+            NOT,
+            f"it says the same if it came as {named}, and headers of replies aren't kept",
+        )
+
     def test_how_an_error_is_called(self, tmp_path: Path) -> None:
         reply = http_reply(b"{}", status=400, headers={"x-amzn-errortype": "ThrottlingException"})
         outcome = asked(tmp_path / "x.db", reply, adapter={"provider": "bedrock", "model": NOVA})

@@ -270,5 +270,12 @@ def reply_of(codec: Any, status: int, body: bytes) -> HttpReply:
     return HttpReply(status, headers, body)
 
 
+def media_types(codec: Any, status: int) -> tuple[str, ...]:
+    """Those by which a reply may have been read otherwise than by its body alone: of a stream, or of an error page."""
+    if status >= 400:
+        return ("text/html",)
+    return (codec.stream_type,) if status == 200 and getattr(codec, "streaming", None) is not None else ()
+
+
 def _is_json(body: bytes) -> bool:
     return body[:64].lstrip().startswith(_JSON_STARTS)

@@ -34,7 +34,7 @@ from failsoft.ledger.records.facts import provider_text
 from failsoft.outcome import Pin
 from failsoft.prompt import Prompt
 from failsoft.replay.comparing import believed, differences_of, excuses_for, other
-from failsoft.replay.configured import Configured, Judged, Told, guarded, reply_of
+from failsoft.replay.configured import Configured, Judged, Told, guarded, media_types, reply_of
 from failsoft.replay.judging import AFTER_DECODING, Bench, Verdict
 from failsoft.replay.recorded import Attempted, Damaged, End, Recorded, recorded
 from failsoft.replay.steps import Replayed, Result, Step
@@ -259,15 +259,13 @@ class _Replaying:
         if attempt.status is None:
             self._note("decode", _NOT, "the record has no HTTP status of it", attempt)
             return None
-        codec: Any = judged.adapter.codec
-        reply = reply_of(codec, attempt.status, body)
-        verdict = self.bench.judge(asked, judged.adapter, reply)
-        served, unsaid = believed(attempt, verdict, judged)
-        if unsaid:
-            told: Any = Told(codec, served)
-            verdict = self.bench.judge(asked, evolve(judged.adapter, codec=told), reply)
-        differences, by_headers = differences_of(attempt, verdict, judged)
-        unsaid += by_headers
+        verdict, differences, unsaid = self._read(attempt, judged, reply_of(judged.adapter.codec, attempt.status, body))
+        if differences:
+            for kind in media_types(judged.adapter.codec, attempt.status):
+                typed = self._read(attempt, judged, HttpReply(attempt.status, {"content-type": kind}, body))
+                if not typed[1]:
+                    verdict, differences, unsaid = typed[0], [], [*typed[2], f"it says the same if it came as {kind}"]
+                    break
         if differences:
             self._compare("decode", ", ".join(differences), excuses_for(attempt, judged), attempt)
         elif unsaid:
@@ -275,6 +273,17 @@ class _Replaying:
         else:
             self._note("decode", _SAME, "", attempt)
         return verdict
+
+    def _read(self, attempt: Attempted, judged: Judged, reply: HttpReply) -> tuple[Verdict, list[str], list[str]]:
+        """What a reply says; what of that is otherwise than on record; and what may have stood in its headers."""
+        asked = None if self.contract is None or self.snapshot is None else (self.contract, self.snapshot)
+        verdict = self.bench.judge(asked, judged.adapter, reply)
+        served, unsaid = believed(attempt, verdict, judged)
+        if unsaid:
+            told: Any = Told(judged.adapter.codec, served)
+            verdict = self.bench.judge(asked, evolve(judged.adapter, codec=told), reply)
+        differences, by_headers = differences_of(attempt, verdict, judged)
+        return verdict, differences, [*unsaid, *by_headers]
 
     def _hold(self, contract: Contract[Any, Any], attempt: Attempted, verdict: Verdict) -> None:
         """The answer to the response type and to the acceptance rule."""
