@@ -338,6 +338,18 @@ class TestRefused:
             receiver.close()
 
 
+def test_whoever_goes_on_in_the_copy_isnt(file: InFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrote(file)
+    monkeypatch.chdir(tmp_path)
+    copied(file, InFile(Path("to.db")))
+    told: list[str] = []
+    for place in (InFile(tmp_path / "to.db"), InFile(Path("to.db"))):
+        ledger = ledger_at(place, clock=SystemClock(), on_event=lambda name, fields: told.append(f"{name} {fields}"))
+        ledger.open()
+        ledger.close()
+    assert not told
+
+
 def test_whoever_writes_to_the_original_is_warned(file: InFile, tmp_path: Path) -> None:
     wrote(file)
     told: list[str] = []

@@ -535,6 +535,24 @@ class TestWhoMayDoWhat:
         finally:
             postgres.execute('DROP OWNED BY "a ""quoted"" role"; DROP ROLE "a ""quoted"" role"')
 
+    def test_a_role_that_may_change_it_anyway_isnt_prepared(self, url: str, postgres: PostgresServer) -> None:
+        with pytest.raises(DatabaseFailed, match="postgres isn't prepared to write and change nothing: it may change"):
+            prepare(Address.parse(url), "postgres")
+
+    def test_a_role_that_nothing_could_be_granted_to_isnt_prepared(self, url: str, postgres: PostgresServer) -> None:
+        """Whoever grants what isn't theirs to grant is only warned."""
+        wrote(url, "c1")  # the first owner's
+        postgres.execute("CREATE ROLE second LOGIN; CREATE ROLE app LOGIN")
+        try:
+            postgres.execute("GRANT CREATE ON DATABASE postgres TO second; GRANT ALL ON SCHEMA failsoft TO second")
+            postgres.execute("GRANT ALL ON failsoft.migration TO second")
+            as_second = url.replace("://postgres:@", "://second@") + "b"
+            told = "app isn't prepared to write and change nothing: it may not use the schema failsoft"
+            with pytest.raises(DatabaseFailed, match=told):
+                prepare(Address.parse(as_second), "app")
+        finally:
+            postgres.execute("DROP OWNED BY second, app; DROP ROLE second, app")
+
     def test_who_may_not_read_is_told(self, url: str, postgres: PostgresServer) -> None:
         wrote(url, "c1")
         postgres.execute("CREATE ROLE stranger LOGIN")

@@ -201,6 +201,26 @@ def grants(schema: str, role: str) -> list[str]:
     return [each.format(schema=schema, role=role, tables=tables) for each in _GRANTS]
 
 
+_SHORT_OF = """
+WITH given AS (SELECT ?::text AS schema, ?::name AS role),
+    tables AS (SELECT role, schema || '.' || unnest(?::text[]) AS name FROM given)
+SELECT 'it may not use the schema ' || s FROM given, unnest(ARRAY['failsoft', schema]) AS s
+    WHERE NOT has_schema_privilege(role, s, 'USAGE')
+UNION ALL SELECT 'it may not read failsoft.migration' FROM given
+    WHERE NOT has_table_privilege(role, 'failsoft.migration', 'SELECT')
+UNION ALL SELECT 'it may not read, or insert into, ' || name FROM tables
+    WHERE NOT (has_table_privilege(role, name, 'SELECT') AND has_table_privilege(role, name, 'INSERT'))
+UNION ALL SELECT 'it may change ' || name FROM tables WHERE has_table_privilege(role, name, 'UPDATE, DELETE, TRUNCATE')
+"""
+
+
+def short_of(queries: Queries, schema: str, role: str) -> list[str]:
+    """What a role, by its name, may not and should, or may and shouldn't, to write the ledger and change nothing. A server
+    only warns where whoever grants has nothing to grant, and nothing is taken from an owner or a superuser.
+    """
+    return [told for (told,) in queries.execute(_SHORT_OF, (schema, role, list(TABLES)))]
+
+
 def catalogue(queries: Queries) -> dict[str, str]:
     """What the server says that a ledger's schema is: definitions by kind and name."""
     return {f"{kind} {name}": definition for kind, name, definition in queries.execute(_CATALOGUE)}

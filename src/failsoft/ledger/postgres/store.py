@@ -28,7 +28,7 @@ from failsoft.ledger.checkpoints.signer import Signer, publish, signed_head
 from failsoft.ledger.format.merkle import Frontier
 from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.postgres.read import Database, failed, lock_of
-from failsoft.ledger.postgres.schema import component, differences, grants, steps
+from failsoft.ledger.postgres.schema import component, differences, grants, short_of, steps
 from failsoft.ledger.records.record import Built
 from failsoft.ledger.records.schema import FORMAT
 from failsoft.ledger.store import (
@@ -386,6 +386,8 @@ def prepare(address: Address, writer: str) -> None:
         role = database.execute("SELECT quote_ident(?)", (writer,)).fetchone()[0]
         for each in grants(address.schema, role):
             database.execute(each)
+        if wrong := short_of(database, address.schema, writer):
+            raise DatabaseFailed(f"{writer} isn't prepared to write and change nothing: {wrong[0]}")
     finally:
         database.close()
 

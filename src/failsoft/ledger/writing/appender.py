@@ -22,6 +22,7 @@ import os
 import platform
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 
 from attrs import define, field, frozen
 
@@ -169,8 +170,9 @@ class Appender:
                 f"{name}: its calls were all pruned: nobody can tell whether payloads were encrypted; now they aren't"
             )
             settings.tell("ledger.warning", {"reason": reason})
-        if found.copied_to:
-            reason = f"{name} was copied to {found.copied_to}: what's written here from now on isn't in the copy"
+        copy = found.copied_to
+        if copy and Path(copy).absolute() != Path(name).absolute():  # the copy holds the record of that, too
+            reason = f"{name} was copied to {copy}: what's written here from now on isn't in the copy"
             settings.tell("ledger.warning", {"reason": reason})
 
     def step(self) -> tuple[Batch, int | None]:
