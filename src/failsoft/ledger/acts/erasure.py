@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from itertools import count
 from pathlib import Path
 
 from attrs import define, field, frozen
@@ -257,14 +256,13 @@ def erase(
     if dry_run:
         return Erased(case, (), found.payloads, len(keys), len(found.clear), finished=False)
     places: list[int] = []
-    for done in count():
-        unsaid = found.unsaid(keys | found.keys if missing_keys else keys)
-        if not any(unsaid):
-            break
-        if done == LOOKS:
+    looks = 0
+    while any(unsaid := found.unsaid(keys | found.keys if missing_keys else keys)):
+        if looks == LOOKS:
             raise LedgerInvalid(
                 f"{location}: more of the case {case!r} comes all the time: nothing was destroyed, and {GOES_ON}"
             )
+        looks += 1
         places += acting.record(*_said(case, *unsaid, basis, person, approved_by))
         with _Log(location) as log:
             log.look_on(found, case, places[-1])

@@ -143,6 +143,7 @@ def _own_wal(path: Path) -> bool:
     """
     wal = path.with_name(path.name + "-wal")
     command = [sys.executable, "-I", "-S", "-c", _WAL_HEADER, str(wal.absolute())]
+    code = 0
     for _ in range(3):  # it may be cut, removed or begun anew by a writer just now
         try:
             if wal.stat().st_size == 0:
@@ -155,8 +156,9 @@ def _own_wal(path: Path) -> bool:
             raise subprocess.SubprocessError(error.strerror) from None
         if len(done.stdout) == 32 and _header_holds(done.stdout):
             return True
-    if done.returncode:
-        raise subprocess.CalledProcessError(done.returncode, sys.executable)
+        code = done.returncode
+    if code:
+        raise subprocess.CalledProcessError(code, sys.executable)
     return False
 
 
