@@ -14,6 +14,7 @@ from tests.reported import page_of, sheet_of
 
 from failsoft.ledger.bundles import concerned
 from failsoft.ledger.bundles.selection import Selection, Wanted, select
+from failsoft.ledger.bundles.sheet import BEYOND
 from failsoft.ledger.bundles.since import changes_of
 from failsoft.ledger.bundles.told import calls_of
 from failsoft.ledger.read import read
@@ -93,34 +94,30 @@ def test_a_process_that_was_otherwise_before_the_call_and_stays_so_is_no_change(
 
 def test_two_that_take_turns_without_end_are_told_with_the_first_and_the_last_time(log: Office) -> None:
     processes(log, [(second, (THEN, OTHER)[second % 2]) for second in range(101, 400)])
-    lines = [f"101 {OTHERWISE}{OTHER}", f"102 {AGAIN}", f"399 {OTHERWISE}{OTHER}"]
-    assert told(log) == [(lines, 296)]
-    selection = selected(log, "c1")
-    assert len(selection.entries) < 20
+    lines = [f"101 {OTHERWISE}{OTHER}", f"102 {AGAIN}", f"398 {AGAIN}", f"399 {OTHERWISE}{OTHER}"]
+    assert told(log) == [(lines, 295)]
     log.call("c2", 450, "1", "2")
     said = sheet_of(page_of(log, Wanted(calls=("c1", "c2"))))
-    assert "Besides, this changed 296 times more, to what is on record in this copy already." in said
+    assert "Besides, this changed 295 times more, to what is on record in this copy already." in said
     assert "299 changes, latest 2026-11-23" in said
     assert "Where several programs of the application run side by side, what is told of a model" in said
 
 
 def test_where_it_ended_is_told_however_often_it_turned(log: Office) -> None:
     processes(log, [(second, (THEN, OTHER)[second % 2]) for second in range(101, 105)])
-    assert told(log) == [([f"101 {OTHERWISE}{OTHER}", f"102 {AGAIN}"], 2)]
+    first = [f"101 {OTHERWISE}{OTHER}", f"102 {AGAIN}"]
+    assert told(log) == [([*first, f"103 {OTHERWISE}{OTHER}", f"104 {AGAIN}"], 0)]
     processes(log, [(105, OTHER)])
-    assert told(log) == [([f"101 {OTHERWISE}{OTHER}", f"102 {AGAIN}", f"105 {OTHERWISE}{OTHER}"], 2)]
+    assert told(log) == [([*first, f"104 {AGAIN}", f"105 {OTHERWISE}{OTHER}"], 1)]
 
 
 def test_one_change_more_is_told_as_one(log: Office) -> None:
-    processes(log, [(101, OTHER), (102, THEN), (103, OTHER), (104, "m-3")])
+    processes(log, [(101, OTHER), (102, THEN), (103, OTHER), (104, "m-3"), (105, OTHER)])
     assert told(log)[0][1] == 1
     assert "Besides, this changed once more, to" in sheet_of(page_of(log, ONE))
 
 
-def test_where_it_ended_after_a_call_is_told_though_it_ended_so_before_it(
-    log: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(concerned, "REPEATS", 0)
+def test_where_it_ended_after_a_call_is_told_though_it_ended_so_before_it(log: Office) -> None:
     log.configure(OTHER, 10)
     log.call("c2", 20, "1", "2", tried=(attempt(pin={"model": OTHER, "served": [OTHER]}),))
     log.configure(THEN, 30)
@@ -130,7 +127,40 @@ def test_where_it_ended_after_a_call_is_told_though_it_ended_so_before_it(
     log.configure(OTHER, 70)
     log.configure(THEN, 80)
     log.configure(OTHER, 90)
-    assert told(log, "c1", "c2", "c3")[-1] == ([f"90 {OTHERWISE}{OTHER}"], 2)
+    lines = [f"70 {OTHERWISE}{OTHER}", f"80 {AGAIN}", f"90 {OTHERWISE}{OTHER}"]
+    assert told(log, "c1", "c2", "c3")[-1] == (lines, 0)
+
+
+def test_where_it_ended_for_a_call_is_told_though_another_one_began_so(log: Office) -> None:
+    """A process that was set up earlier made that one."""
+    processes(log, [(13, OTHER)])
+    earlier = log.first
+    processes(log, [(17, THEN)])
+    log.first = earlier
+    log.call("c2", 21, "1", "2", tried=(attempt(pin={"model": OTHER, "served": [OTHER]}),))
+    processes(log, [(29, OTHER), (31, OTHER)])
+    lines = [f"13 {OTHERWISE}{OTHER}", f"17 {AGAIN}", f"29 {OTHERWISE}{OTHER}"]
+    assert told(log, "c1", "c2") == [(lines, 0), ([], 0)]
+    assert told(log, "c1") == [(lines, 0)]
+
+
+def test_what_another_call_asked_is_no_change_of_this_one(log: Office) -> None:
+    def asking(second: int, model: str) -> None:
+        log.first = log.log.process(second, second)
+        pin = {"model": model, "served": [model]}
+        fields = {
+            "config_sha256": sha(model),
+            "adapters": [{"name": "claude", "adapter_version": "1", "pin": pin}],
+        }
+        log.first.say(Draft(Kind.CONFIG_ACTIVATED, fields, (), artifacts(model)), second)
+        log.first.digest = sha(model)
+
+    asking(5, "k-1")
+    log.call("c2", 6, "1", "2", tried=(attempt("claude", pin={"model": "k-1", "served": ["k-1"]}),))
+    for second in range(10, 40, 10):
+        asking(second, "k-2")
+        asking(second + 5, "k-1")
+    assert told(log, "c1", "c2")[0] == ([], 0)
 
 
 def test_each_call_is_told_of_what_came_after_it(log: Office) -> None:
@@ -163,8 +193,8 @@ def test_what_only_one_of_the_calls_had_otherwise_is_taken_for_that_one(tmp_path
     assert told(log, "c1", "c2") == [([f"100 {OTHERWISE}{OTHER}"], 0), ([], 0)]
 
 
-def test_what_is_taken_more_than_once_has_a_limit(log: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(concerned, "REPEATS", 3)
+def test_what_is_taken_has_a_limit_and_the_last_is(log: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concerned, "MOST", 3)
     for number in range(2, 12):
         log.configure(OTHER, number * 10)
         log.configure(THEN, number * 10 + 5)
@@ -172,13 +202,16 @@ def test_what_is_taken_more_than_once_has_a_limit(log: Office, monkeypatch: pyte
     log.configure("m-3", 200)
     log.configure(THEN, 210)
     calls = [f"c{number}" for number in range(1, 12)]
-    # two, then three that were there before, then the new one, and how it ended
-    assert len(selected(log, *calls).untaken) == 15
-    found = told(log, *calls)
-    lines = [f"20 {OTHERWISE}{OTHER}", f"25 {AGAIN}", f"40 {OTHERWISE}{OTHER}", f"200 {OTHERWISE}m-3", f"210 {AGAIN}"]
-    assert found[0] == (lines, 17)
-    assert found[-1] == ([f"200 {OTHERWISE}m-3", f"210 {AGAIN}"], 0)
-    assert [more for _, more in found] == sorted((more for _, more in found), reverse=True)
+    selection = selected(log, *calls)
+    assert len(selection.untaken) == 18
+    lines = [f"20 {OTHERWISE}{OTHER}", f"25 {AGAIN}", f"30 {OTHERWISE}{OTHER}", f"210 {AGAIN}"]
+    assert (told(log, *calls)[0], told(log, *calls)[-1]) == ((lines, 0), ([], 0))
+    assert [changes_of(each).beyond for each in calls_of(selection)] == [18, 18, *range(17, 0, -2)]
+    said = sheet_of(page_of(log, Wanted(calls=tuple(calls))))
+    assert [said.count(BEYOND.format(count=count)) for count in (18, 17, 2, 1)] == [2, 1, 0, 1]
+    assert "at least 4 changes, latest 2026-11-23" in said
+    assert "too much to be in this copy" in said
+    assert "Nothing about what was asked is on record after it" not in said
 
 
 def configured(log: Office, second: float, settings: str, lock: str, version: str = "1", form: str = "d") -> None:

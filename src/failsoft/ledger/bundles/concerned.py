@@ -1,8 +1,8 @@
 """Which later records are about what some calls asked: their adapters, capabilities and cases, and how these were set up.
 
-Of configurations those are taken that change something: for the process that has one, or, where it's a process's first, for
-the log so far, or for one of the calls. Where two take turns without end, each is taken once after each call, at most
-`REPEATS` times more than once, and the last one; of the others only the places are kept.
+Of configurations those are taken that change something: for the process that has one; or, where it's a process's first, for
+one of the calls, by what it began under and what was told since. The first `MOST` of them, and the last one: of the others
+only the places are kept.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Fields = dict[str, Any]
 KEEPING = (Kind.PAYLOAD_ERASED, Kind.LEGAL_HOLD_SET, Kind.LEGAL_HOLD_CLEARED, Kind.CASE_EVENT)
 """What became of a case and of what's kept of it."""
 
-REPEATS = 100
-"""Configurations that are taken though the same was taken before."""
+MOST = 1000
+"""Configurations that are taken, besides the last one."""
 
 _State = dict[str, str]
 """How what was asked is set up: by the adapter's name, or ``""`` for the capabilities."""
@@ -91,21 +91,18 @@ class Configurations:
 
     Args:
         in_force: the configuration that each call began under, by the place of its first record, as far as it's known.
-        untaken: places of those that change something, and aren't taken: the same is among those that are.
+        untaken: places of those that changed something, and are too many.
     """
 
     asked: Asked
     in_force: Mapping[int, Entry]
     untaken: list[int] = field(factory=list[int])
     _to_come: list[int] = field(factory=list[int])
-    _begun: int = 0
-    _then: dict[str, tuple[int, _State]] = field(factory=dict[str, tuple[int, dict[str, str]]])
-    _latest: _State = field(factory=dict[str, str])
+    _seen: dict[str, _State] = field(factory=dict[str, dict[str, str]])
+    """How it's set up now, as the calls that began so far see it: by what each began under, and what was told since."""
     _own: dict[str | None, _State] = field(factory=dict["str | None", dict[str, str]])
-    _taken: dict[str, int] = field(factory=dict[str, int])
-    _repeats: int = 0
+    _taken: int = 0
     _last: Entry | None = None
-    _newest: tuple[int, str] | None = None
 
     def __attrs_post_init__(self) -> None:
         self._to_come = sorted(self.asked.began, reverse=True)
@@ -114,28 +111,24 @@ class Configurations:
         """The next one: is it taken?"""
         self._begin(entry.index)
         now = self.asked.state(fields)
-        changes = self._changes(entry.emitter, now)
-        self._latest |= now
-        self._own[entry.emitter] = {**self._own.get(entry.emitter, {}), **now}
-        if not changes:
+        before = self._own.get(entry.emitter)
+        known = self._seen.values() if before is None or not self._seen else (before,)
+        changes = any(_differs(now, each) for each in known)
+        self._seen = _by_itself({**each, **now} for each in self._seen.values())
+        self._own[entry.emitter] = {**(before or {}), **now}
+        if not changes or not self._seen:
             return False
-        self._last, key = entry, repr(now)
-        before = self._taken.get(key)
-        if before == self._begun or (before is not None and self._repeats == REPEATS):
+        if self._taken == MOST:
             self.untaken.append(entry.index)
+            self._last = entry
             return False
-        self._taken[key] = self._begun
-        self._newest = self._begun, key
-        self._repeats += before is not None
+        self._taken += 1
         return True
 
     def last(self) -> Entry | None:
-        """The last one that changed something, where it wasn't taken, and isn't as the one that was: now it is taken."""
-        if self._last is None or self.untaken[-1:] != [self._last.index]:
-            return None
-        if self._newest == (self._begun, repr(self.asked.state(self._last.fields))):
-            return None
-        self.untaken.pop()
+        """The last one that changed something, where it wasn't taken: now it is."""
+        if self._last is not None:
+            self.untaken.pop()
         return self._last
 
     def _begin(self, index: int) -> None:
@@ -145,19 +138,12 @@ class Configurations:
             under = self.in_force.get(place)
             pins = {name: pin for name, pin in self.asked.began[place].items() if pin}
             then = {**({} if under is None else self.asked.state(under.fields)), **pins}
-            self._latest |= then
-            self._begun += 1
-            self._then[repr(then)] = self._begun, then
+            self._seen |= _by_itself((then,))
 
-    def _changes(self, emitter: str | None, now: _State) -> bool:
-        if not self._begun:
-            return False
-        if emitter in self._own:
-            return _differs(now, self._own[emitter])
-        taken = self._taken.get(repr(now), 0)
-        return _differs(now, self._latest) or any(
-            taken < begun and _differs(now, then) for begun, then in self._then.values()
-        )
+
+def _by_itself(states: Iterable[_State]) -> dict[str, _State]:
+    """Each once."""
+    return {repr(sorted(each.items())): each for each in states}
 
 
 def _differs(now: _State, before: _State) -> bool:

@@ -196,9 +196,10 @@ def _since(call: Call) -> str:
     """How much is on record about what changed after it."""
     changes = changes_of(call)
     if not changes.lines:
-        return "nothing on record"
+        return "too much to be in this copy" if changes.beyond else "nothing on record"
     count = len(changes.lines) + changes.more
-    return f"{count} change{'s' if count > 1 else ''}, latest {changes.lines[-1][0][:10]}"
+    told = f"{count} change{'s' if count > 1 else ''}, latest {changes.lines[-1][0][:10]}"
+    return f"at least {told}" if changes.beyond else told
 
 
 def _decided(selection: Selection, call: Call) -> Iterator[str]:

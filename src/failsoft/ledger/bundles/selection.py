@@ -84,7 +84,7 @@ class Selection:
         artifacts: by SHA-256, hexadecimal.
         in_force: the configuration that each call began under, by the place of its first record.
         since: sizes of earlier checkpoints that the log extends.
-        untaken: places of later configurations that changed something, and aren't here: the same is among those that are.
+        untaken: places of later configurations that changed something, and aren't here: they were too many.
     """
 
     checkpoint: Checkpoint

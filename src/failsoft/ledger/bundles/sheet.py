@@ -34,6 +34,10 @@ from failsoft.ledger.reading.query import reviewer_of
 Fields = dict[str, Any]
 
 MORE = "Besides, this changed {times} more, to what is on record in this copy already."
+BEYOND = (
+    "The application was set up otherwise very often since, for this or for another decision in this copy: {count} records "
+    "of that aren't in it. The last one is."
+)
 _UNCHANGED = "Nothing about what was asked is on record after it, up to the end of the log that this copy covers."
 _SIDE_BY_SIDE = (
     "Where several programs of the application run side by side, what is told of a model that's asked for, or of settings, "
@@ -207,11 +211,13 @@ def _person(told: Told, entry: Entry, *, decides: bool) -> Iterator[Markup]:
 
 def _changes(told: Told) -> list[Markup]:
     changes = changes_of(told)
-    if not changes.lines:
+    if not changes.lines and not changes.beyond:
         return [tag("p", _UNCHANGED)]
-    parts = [tag("ul", *(tag("li", f"{when}: {what}") for when, what in changes.lines))]
+    parts = [tag("ul", *(tag("li", f"{when}: {what}") for when, what in changes.lines))] if changes.lines else []
     if changes.more:
         parts.append(tag("p", MORE.format(times="once" if changes.more == 1 else f"{changes.more} times"), cls="note"))
+    if changes.beyond:
+        parts.append(tag("p", BEYOND.format(count=changes.beyond), cls="withheld"))
     if changes.others:
         parts.append(tag("p", _SIDE_BY_SIDE, cls="note"))
     return parts

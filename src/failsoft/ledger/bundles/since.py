@@ -54,11 +54,13 @@ class Changes:
     Args:
         lines: when, and what: in order.
         more: how often it changed besides, to what stands in these lines or was so then.
+        beyond: how many later configurations aren't here, and may have changed something, too.
         others: is one of them of another process than the call's? That one may have run on as it was.
     """
 
     lines: tuple[tuple[str, str], ...]
     more: int
+    beyond: int
     others: bool
 
 
@@ -79,7 +81,8 @@ def changes_of(told: Told) -> Changes:
     left_out = {entry.index for entry, _ in found} - {entry.index for entry, _ in kept}
     return Changes(
         tuple((moment(entry.ts), what) for entry, what in kept),
-        len(left_out) + sum(each > began.index for each in told.selection.untaken),
+        len(left_out),
+        sum(each > began.index for each in told.selection.untaken),
         any(_sets_up(entry) and entry.emitter != began.emitter for entry, _ in kept),
     )
 
