@@ -255,6 +255,16 @@ class TestCannotBeAttested:
         assert (found.exit_code, found.gaps) == (ATTESTED, 0)
         assert attest(log.path, "openai", at(0), at(21)).exit_code == UNDECIDED
 
+    @pytest.mark.parametrize("opened", [2, 20])
+    def test_by_one_whose_clock_was_ahead_when_it_began(self, log: Log, process: Process, opened: float) -> None:
+        other = log.process(second=opened)
+        other.configure(snapshot("continue"), opened)
+        other.say(draft.gap_declared("queue_full", 7), 6)
+        other.close(7)
+        process.close(30)
+        assert looked(log, until=10).gaps == 7
+        assert attest(log.path, "openai", at(0), at(10)).exit_code == UNDECIDED
+
     def test_where_a_process_that_may_ask_without_a_record_never_closed(self, log: Log) -> None:
         log.first.configure(snapshot("continue"), 5)
         self.told(log, "hasn't closed the log")
@@ -345,6 +355,14 @@ def test_a_process_that_another_one_of_its_host_swept_hides_nothing_that_waits(
     log.process(3, second=12, swept=(gone,)).configure(second=12)
     assert looked(log, since=10).exit_code == code
     assert looked(log, since=20).exit_code == (ATTESTED if store == "sqlite" else code)
+
+
+def test_a_process_that_speaks_after_it_was_swept_wasnt_gone(log: Log, process: Process) -> None:
+    gone = log.process(second=2, store="postgresql")
+    gone.configure(snapshot("spool"), second=2)
+    log.process(3, second=4, swept=(gone,)).configure(second=4)
+    gone.call("c1", 5, route=("claude",))
+    assert looked(log, since=6).exit_code == UNDECIDED
 
 
 def test_a_clock_that_was_set_back_hides_what_waits_on_its_host(log: Log, process: Process) -> None:

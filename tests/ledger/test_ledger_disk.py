@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -282,9 +283,14 @@ def test_a_lock_is_new_until_it_was_used(tmp_path: Path, monkeypatch: pytest.Mon
         lock.used()
         assert not lock.is_new
     lock.close()
-    with lock.held():
-        assert not lock.is_new
+    shutil.copy(lock.path, tmp_path / "copy")
+    copy = FileLock(tmp_path / "copy")
+    with lock.held(), copy.held():
+        assert (lock.is_new, copy.is_new) == (False, True)
+        copy.used()
+        assert not copy.is_new
     lock.close()
+    copy.close()
 
 
 def test_what_stands_beside_a_ledger_is_its_owners_alone(tmp_path: Path) -> None:

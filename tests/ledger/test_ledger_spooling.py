@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from ledgers import SteppedClock, SystemClock, call, completed, ledger_at, seeded, settled, started, until
 from processes import Process
 from signing import KEY, NEXT, signing_in
@@ -28,6 +30,7 @@ from failsoft.ledger.acts.rotation import rotate
 from failsoft.ledger.checkpoints.publishing import SECOND
 from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.location import InDatabase
+from failsoft.ledger.locks import LiveFile
 from failsoft.ledger.postgres.read import Database
 from failsoft.ledger.read import read
 from failsoft.ledger.reading.attest import attest
@@ -414,9 +417,8 @@ class TestKilled:
         found = kinds(place)
         assert (found.count("call.completed"), found.count("call.orphaned")) == (2, 2)
         with read(InDatabase(place.address)) as reader:
-            swept = [each.fields.get("swept", []) for each in reader.records(Kind.EMITTER_OPENED)]
             (left,) = {each.emitter for each in reader.records(Kind.CALL_STARTED)}
-        assert swept == [[], [], [left]]
+        assert swept(place) == [[], [], [left]]
         whole(place)
 
 
@@ -424,17 +426,58 @@ def test_so_many_that_were_swept_are_named_as_a_record_has_room_for(place: InDat
     ledger = ledger_in(place)
     ledger.open()
     (own,) = folder.glob("*.live")
+    base = folder / own.name.removesuffix(".live").rpartition(".")[0]
     ledger.close()
     for number in range(SWEPT + 1):
-        own.with_name(own.name.replace(own.suffixes[-2], f".{number:032x}")).touch()
+        LiveFile.hold(base, f"{number:032x}").release(remove=False)
     following = ledger_in(place)
     following.open()
     assert len(list(folder.glob("*.live"))) == 1
     following.close()
-    with read(InDatabase(place.address)) as reader:
-        *_, last = reader.records(Kind.EMITTER_OPENED)
-    assert last.fields["swept"] == [f"{number:032x}" for number in range(SWEPT)]
+    assert swept(place)[-1] == [f"{number:032x}" for number in range(SWEPT)]
     whole(place)
+
+
+def swept(place: InDatabase) -> list[list[str]]:
+    """Whom each process said to be swept as it opened the log."""
+    with read(InDatabase(place.address)) as reader:
+        return [each.fields.get("swept", []) for each in reader.records(Kind.EMITTER_OPENED)]
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_who_starts_on_a_copy_of_a_folder_says_nothing_of_whoever_has_the_original(
+    place: InDatabase, folder: Path, away: Away, tmp_path: Path, cut: bool
+) -> None:
+    """An application that's copied to another host while it runs there."""
+    ledger = ledger_in(place)
+    ledger.open()
+    if cut:
+        away.cut = True
+        settled(call(ledger, "c1")[1])
+    shutil.copytree(folder, tmp_path / "copy")
+    away.cut = False
+    other = ledger_in(evolve(place, spooling=Spooling(tmp_path / "copy", SystemClock())))
+    other.open()
+    other.close()
+    assert swept(place) == [[], []]
+    assert isinstance(settled(call(ledger, "c2")[1]), Recorded)
+    until(lambda: kinds(place).count("call.completed") == 1 + cut)
+    ledger.close()
+    whole(place)
+
+
+def test_whom_the_database_sees_isnt_swept(place: InDatabase, folder: Path) -> None:
+    ledger = ledger_in(place)
+    ledger.open()
+    (own,) = folder.glob("*.live")
+    own.unlink()
+    base, _, emitter = own.name.removesuffix(".live").rpartition(".")
+    LiveFile.hold(folder / base, emitter).release(remove=False)  # as in a machine that was cloned
+    other = ledger_in(place)
+    other.open()
+    other.close()
+    assert swept(place) == [[], []]
+    ledger.close()
 
 
 def left_behind(place: InDatabase, away: Away) -> None:
@@ -457,6 +500,7 @@ def test_a_file_whose_live_file_is_gone_is_forwarded_all_the_same(place: InDatab
     following.open()
     following.close()
     assert [each.suffix for each in folder.iterdir()] == [".bak"]
+    assert swept(place) == [[], []], "it may be a copy"
     assert (kinds(place).count("call.completed"), kinds(place).count("call.orphaned")) == (1, 0)
     whole(place)
 

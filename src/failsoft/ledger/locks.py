@@ -43,15 +43,14 @@ class FileLock:
 
     @property
     def is_new(self) -> bool:
-        """Has nobody come so far as to say `used` since its file was made? While it's held."""
+        """Has nobody come so far as to say `used` since its file was made here? A copy is new. While it's held."""
         assert self._descriptor is not None
-        return os.fstat(self._descriptor).st_size == 0
+        return not _is_marked(self._descriptor)
 
     def used(self) -> None:
         """What's to be done by the first to hold it is done. A full disk leaves it to the next one."""
         assert self._descriptor is not None
-        with suppress(OSError):
-            os.write(self._descriptor, b"\n")
+        _mark(self._descriptor)
 
     def close(self) -> None:
         """Let go of the descriptor (and with it of the lock)."""
@@ -84,6 +83,7 @@ class LiveFile:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             processes.lock(descriptor)
             if _is_there(path, descriptor):
+                _mark(descriptor)
                 return cls(path, descriptor)
             os.close(descriptor)  # somebody saw it before it was locked, took it for left behind, and removed it
 
@@ -103,6 +103,11 @@ class LiveFile:
                 yield emitter, cls(path, descriptor)
             else:
                 os.close(descriptor)
+
+    @property
+    def is_original(self) -> bool:
+        """Was it made here? A copy of one shows nothing of whoever holds the original."""
+        return _is_marked(self._descriptor)
 
     def release(self, *, remove: bool) -> None:
         """Let go; with `remove`, there's nothing left to look after. A file that stays is removed by the next sweep."""
@@ -135,6 +140,25 @@ def anybody(database: Path) -> bool:
     names = [each.name for each in database.parent.iterdir()]
     emitters = [name[len(start) : -len(end)] for name in names if name.startswith(start) and name.endswith(end)]
     return any(alive(database, each) for each in emitters if _EMITTER.fullmatch(each))
+
+
+def _itself(descriptor: int) -> bytes:
+    """What a file is, and no copy of it."""
+    found = os.fstat(descriptor)
+    return f"{found.st_dev}:{found.st_ino}\n".encode()
+
+
+def _mark(descriptor: int) -> None:
+    """Write into a file that it's itself; on a full disk it isn't."""
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, _itself(descriptor))
+
+
+def _is_marked(descriptor: int) -> bool:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return os.read(descriptor, 64) == _itself(descriptor)
 
 
 def _is_there(path: Path, descriptor: int) -> bool:

@@ -65,6 +65,16 @@ class Database:
         except psycopg.Error as error:
             raise failed(error) from None
 
+    def alive(self, emitter: str) -> bool:
+        """Is this emitter's process there? By the lock that it holds."""
+        row = self.execute(
+            "SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+            " AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())"
+            " AND classid::bigint = ? AND objid::bigint = ?",
+            divmod(lock_of(emitter) % 2**64, 2**32),
+        ).fetchone()
+        return row is not None
+
     def close(self) -> None:
         """Without a word where the server isn't there any more."""
         self.connection.close()
@@ -126,16 +136,6 @@ class PostgresSource(Database):
     def payloads(self) -> PayloadsAhead:
         """As any source."""
         return PayloadsAhead(self)
-
-    def alive(self, emitter: str) -> bool:
-        """As any source: by the lock that its process holds."""
-        row = self.execute(
-            "SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
-            " AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())"
-            " AND classid::bigint = ? AND objid::bigint = ?",
-            divmod(lock_of(emitter) % 2**64, 2**32),
-        ).fetchone()
-        return row is not None
 
 
 class PayloadsAhead:

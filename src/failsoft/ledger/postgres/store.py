@@ -248,6 +248,10 @@ class LedgerDatabase:
             database.execute("VACUUM ledger_record")
         return True
 
+    def alive(self, emitter: str) -> bool:
+        """As of a store that spools."""
+        return self._open_database().alive(emitter)
+
     def anybody(self) -> bool:
         """As any store."""
         database = Database.at(self.address, self._seconds)

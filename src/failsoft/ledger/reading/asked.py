@@ -155,6 +155,7 @@ class Asked:
         emitter = self.emitters.get(entry.emitter or "")
         if emitter is not None:
             emitter.last, emitter.newest = max(emitter.last, entry.ts), entry.ts
+            self.swept.discard(emitter.name)  # it speaks: whoever said that it's gone was wrong
         match entry.kind:
             case Kind.LOG_OPENED:
                 self.begins = entry.ts
@@ -183,7 +184,7 @@ class Asked:
             self.configurations.get(digest)
         elif entry.kind == Kind.RECORD_PRUNED:
             self.pruned = max(self.pruned, entry.fields.get("latest", entry.ts))
-        elif entry.ts >= self.since and emitter.opened < self.until:
+        elif entry.ts >= self.since and min(emitter.opened, entry.ts) < self.until:
             if entry.kind == Kind.GAP_DECLARED:
                 self._gap(entry, emitter)
             elif entry.fields["policy"] not in _ASKS_ON_RECORD_ONLY and entry.fields["from"] < self.until <= entry.ts:

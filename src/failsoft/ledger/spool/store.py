@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import Protocol
 
 from attrs import define, evolve
 
@@ -42,6 +43,14 @@ SWEPT = 1000
 """Emitters that are named as swept, at most: a record has its size."""
 
 
+class InDatabase(Store, Protocol):
+    """A store of which other hosts are, too."""
+
+    def alive(self, emitter: str) -> bool:
+        """Does the database see this emitter's process?"""
+        ...
+
+
 class SpoolingStore:
     """A `failsoft.ledger.store.Store` around another one, whose database may be away for a while.
 
@@ -51,7 +60,7 @@ class SpoolingStore:
         tell: told that it spools from now on, with the reason; and None: that it doesn't any more.
     """
 
-    def __init__(self, inner: Store, spooling: Spooling, tell: Callable[[str | None], None]) -> None:
+    def __init__(self, inner: InDatabase, spooling: Spooling, tell: Callable[[str | None], None]) -> None:
         self._inner = inner
         self._spooling = spooling
         self._tell = tell
@@ -284,14 +293,18 @@ class SpoolingStore:
         return spool.first() is None
 
     def _sweep(self) -> None:
-        """Forward what processes of this host left behind."""
+        """Forward what processes of this host left behind. Of those whose own live file could be locked, and whom the
+        database doesn't see, nothing comes any more: a file that's a copy says nothing of whoever has the original.
+        """
         base = self._spooling.base
         if not base.parent.is_dir():
             return
+        unknown = set[str]()
         for emitter in self._spooling.left():
-            # whoever copies or cleans folders leaves out what's empty
+            # whoever copies or cleans folders may leave it out
             if not LiveFile.name(base, emitter).exists() and Spool(self._spooling, emitter).is_left():
                 LiveFile.hold(base, emitter).release(remove=False)
+                unknown.add(emitter)
         for emitter, life in LiveFile.gone(base, self._emitter or ""):
             spool = Spool(self._spooling, emitter)
             try:
@@ -302,7 +315,8 @@ class SpoolingStore:
                 raise
             finally:
                 spool.close()
-        self.swept = [*self._left][:SWEPT]
+        known = (each for each, life in self._left.items() if life.is_original and each not in unknown)
+        self.swept = [each for each in known if not self._inner.alive(each)][:SWEPT]
 
 
 @define
