@@ -215,6 +215,12 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
 )
 """The built-in ones. ``callable`` isn't one of them: such an adapter is the user's own function."""
 
+ROUTERS = (
+    *("router.huggingface.co", "ai-gateway.vercel.sh", "gateway.ai.cloudflare.com", "api.portkey.ai"),
+    "router.requesty.ai",
+)
+"""Hosts, besides those of providers that do so, of services that hand each call on to others."""
+
 CALLABLE = "callable"
 
 GRADES = ("provider", "gateway", "echoed", "unknown")

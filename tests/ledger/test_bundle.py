@@ -43,10 +43,11 @@ from failsoft.ledger.bundles.selection import NotCovered, NotWhole, Wanted, fits
 from failsoft.ledger.checkpoints.publishing import Signing
 from failsoft.ledger.format.canonical import ProfileError, dump
 from failsoft.ledger.format.note import Checkpoint
-from failsoft.ledger.keys.vault import PayloadKey, Sealing
+from failsoft.ledger.keys.vault import PayloadKey, Sealing, Vault
 from failsoft.ledger.location import InFile, locate
 from failsoft.ledger.read import read
 from failsoft.ledger.records.schema import Kind
+from failsoft.ledger.sqlite.store import LedgerFile
 from failsoft.ledger.verify import verify
 from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.review import Decision
@@ -447,6 +448,27 @@ def test_an_erased_case_is_told_as_one(sealed: InFile) -> None:
     assert "not this" not in page
     assert page.count("No longer kept") >= 4
     assert paths(files) == []
+
+
+@pytest.mark.parametrize("step", ["shred", "forget"])
+@pytest.mark.parametrize("withhold", [(), ("request", "prompt", "re*")])
+def test_of_a_case_whose_erasure_isnt_finished_none_is_made(
+    sealed: InFile, monkeypatch: pytest.MonkeyPatch, step: str, withhold: tuple[str, ...]
+) -> None:
+    """It would hold, or promise, what's on record as erased."""
+    able = Acting(sealed, SystemClock(), Signing(KEY, sealed.path.with_name("s.state")))
+
+    def killed(*_: Any) -> Any:
+        raise OSError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(*((Vault, "shred", killed) if step == "shred" else (LedgerFile, "forget", killed)))
+        with pytest.raises(LedgerInvalid, match="killed"):
+            erase(able, CASE["id"], basis="letter", person="m.smith")
+    with pytest.raises(NotWhole, match=r"the erasure of what record \d+ commits to isn't finished: run it again"):
+        bundled(sealed, *withhold)
+    erase(able, CASE["id"], basis="letter", person="m.smith")
+    assert paths(unzipped(bundled(sealed, *withhold).data)) == []
 
 
 def test_a_ledger_in_postgresql_is_bundled_alike(postgres: PostgresServer, tmp_path: Path) -> None:

@@ -159,6 +159,19 @@ def test_gateways_have_their_own_names_for_providers(
         assert all(f"who answered calls itself {upstream!r}" in reason for reason in each.reasons)
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_router_that_is_no_provider_of_ours_is_known_by_its_host(log: Log, named: bool) -> None:
+    url = "https://router.huggingface.co/v1"
+    log.first.configure(snapshot(providers={"router": "openai-compatible"}))
+    served = {"upstream": "together"} if named else {"grade": "unknown"}
+    log.first.call("c1", 2, attempt("router", endpoint=url, served=served), route=("router",))
+    log.first.close(3)
+    assert looked(log, "together").exit_code == (SENT if named else UNDECIDED)
+    found = attest(log.path, "openai", at(0))
+    assert found.exit_code == (ATTESTED if named else UNDECIDED)
+    assert any("whom a router asked before that one isn't known" in each for each in found.limits)
+
+
 @pytest.mark.parametrize("known_by", ["name", "base_url", "endpoint"])
 @pytest.mark.parametrize("ended", [True, False])
 def test_whom_a_router_asked_that_named_nobody_isnt_known(log: Log, known_by: str, ended: bool) -> None:

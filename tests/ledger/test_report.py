@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from signing import attack
 from tests import report_page
 from tests.bundled import CASE, PIN, SERVED, Office, artifacts, bundle, office, sha, unzipped
 from tests.bundled import said as payload
@@ -263,6 +264,7 @@ def test_later_changes_are_told_of_what_was_asked_and_of_nothing_else(bare: Offi
     bare.first.tell(Kind.DRIFT_DETECTED, 9, adapter="other", refs={"of": done.leaf.hex()})
     digest = done.payloads[0][0].hex()
     bare.first.tell(Kind.PAYLOAD_ERASED, 11, digests=[digest], person="e.f", basis="by request")
+    attack(bare.path, f"DELETE FROM ledger_payload WHERE digest = x'{digest}'")
     bare.first.tell(Kind.PAYLOAD_ERASED, 12, digests=["0" * 64], person="g.h", basis="another's")
     bare.call("c2", 20, "1", "2", tried=(), source={"kind": "fallback", "name": "rules"})
     said = sheet_of(page_of(bare, Wanted(calls=("c1", "c2"))))

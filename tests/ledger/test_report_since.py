@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from signing import attack
 from tests.bundled import CASE, PIN, SERVED, Office, artifacts, bundle, sha, unzipped
 from tests.bundled import said as payload
 from tests.logs import attempt
@@ -285,6 +286,7 @@ def test_an_erasure_of_what_a_person_said_or_of_an_answer_that_was_withdrawn_is_
     said = log.person(Kind.REVIEW_RECORDED, done, 5, "accepted", "why")
     for number, digest in enumerate((done.payloads[0][0].hex(), said.payloads[0][0].hex(), "0" * 64)):
         log.first.tell(Kind.PAYLOAD_ERASED, 10 + number, digests=[digest], person="e.f", basis=f"b{number}")
+        attack(log.path, f"DELETE FROM ledger_payload WHERE digest = x'{digest}'")
     erased = "e.f had what was asked and answered erased: b"
     assert told(log, "c2") == [([f"10 {erased}0", f"11 {erased}1"], 0)]
 

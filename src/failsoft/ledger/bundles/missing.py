@@ -14,6 +14,15 @@ from failsoft.ledger.read import Entry, Reader
 from failsoft.ledger.records.schema import Kind
 
 
+def is_erased(entry: Entry, commitment: Mapping[str, Any], erasures: Mapping[str, int]) -> bool:
+    """Does a record that comes after this one say that the payload was erased?"""
+    return _erased_at(entry, commitment, erasures) > entry.index
+
+
+def _erased_at(entry: Entry, commitment: Mapping[str, Any], erasures: Mapping[str, int]) -> int:
+    return max(erasures.get(commitment["digest"], -1), erasures.get(entry.fields.get("dek", ""), -1))
+
+
 def act_under_way(
     reader: Reader, entry: Entry, commitment: Mapping[str, Any], erasures: Mapping[str, int]
 ) -> str | None:
@@ -28,12 +37,10 @@ def act_under_way(
     Raises:
         LedgerInvalid: no record says that it's gone.
     """
-    digest, key = commitment["digest"], entry.fields.get("dek", "")
-    erased = max(erasures.get(digest, -1), erasures.get(key, -1))
-    if erased > entry.index:
-        return None
-    kept = reader.keeps(digest)
-    if kept and erased >= 0:
+    kept = reader.keeps(commitment["digest"])
+    if is_erased(entry, commitment, erasures):
+        return f"the erasure of what record {entry.index} commits to isn't finished: run it again" if kept else None
+    if kept and _erased_at(entry, commitment, erasures) >= 0:
         return f"record {entry.index} lies under a key that was destroyed before it: run the erasure of its case again"
     if any(entry.index <= each.fields["last"] for each in reader.records(Kind.RECORD_PRUNED)):
         return f"record {entry.index} is being pruned: finish that first, by running it again"

@@ -24,7 +24,7 @@ from attrs import define, field, frozen
 
 from failsoft.errors import FailsoftError, LedgerInvalid
 from failsoft.ledger.bundles.concerned import KEEPING, Asked, Configurations
-from failsoft.ledger.bundles.missing import act_under_way
+from failsoft.ledger.bundles.missing import act_under_way, is_erased
 from failsoft.ledger.format.note import Checkpoint, Note, NoteInvalid
 from failsoft.ledger.read import Entry, Reader
 from failsoft.ledger.records.schema import Kind
@@ -368,7 +368,9 @@ class _Shown:
             path, digest = each["path"], each["digest"]
             self.paths.add(path)
             chosen = self.wanted.disclose is None or fits(path, self.wanted.disclose)
-            if not chosen or fits(path, self.wanted.withhold):
+            if is_erased(entry, each, self.erasures):
+                pass
+            elif not chosen or fits(path, self.wanted.withhold):
                 if self.reader.keeps(digest):
                     self.withheld.append(digest)
                     continue

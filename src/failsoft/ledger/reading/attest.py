@@ -141,7 +141,10 @@ def _shown(asked: Asked, verified: Verification) -> Iterator[str]:
 
 def _limits(asked: Asked, verified: Verification) -> Iterator[str]:
     yield "what was asked by other means than failsoft, or by one that wrote to another ledger or to none"
-    yield "whether whoever was asked passed a call on to others: where replies name somebody, that was looked at"
+    yield (
+        "whether whoever was asked passed a call on to others: where replies say who answered, that was looked at; whom a "
+        "router asked before that one isn't known"
+    )
     yield "whether the clocks were right: times are those of the processes that wrote, as they wrote a record"
     yield from (f"when exactly a record was written: {each}" for each in verified.notes)
     if not asked.wrote:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, cast
@@ -25,7 +25,7 @@ from attrs import define, field, frozen
 
 from failsoft.ledger.read import Reader
 from failsoft.ledger.reading.query import Fields
-from failsoft.providers import CALLABLE, PROVIDERS, known
+from failsoft.providers import CALLABLE, PROVIDERS, ROUTERS, known
 
 UNKNOWN = ""
 """The provider of an adapter that no configuration on record names."""
@@ -134,9 +134,7 @@ class Subject:
         if own is None:
             return cls(name)
         base = place_of(_PLACE.sub("*", own.base_url or ""))
-        homes = [re.escape(each).replace(r"\*", "[a-z0-9-]*") for each in (base, *own.hosts) if each]
-        home = re.compile(rf"(?:[a-z0-9-]+\.)*(?:{'|'.join(homes)})(?::[0-9]+)?") if homes else None
-        return cls(own.name, home, own.called)
+        return cls(own.name, _home((base, *own.hosts)), own.called)
 
     def is_asked_by(self, sender: Sender) -> bool:
         """Does the configuration send this adapter's calls there?"""
@@ -197,5 +195,14 @@ def _words(name: str) -> list[str]:
     return re.findall(r"[^\W_]+", name.casefold())
 
 
+def _home(hosts: Iterable[str]) -> re.Pattern[str] | None:
+    found = [re.escape(each).replace(r"\*", "[a-z0-9-]*") for each in hosts if each]
+    return re.compile(rf"(?:[a-z0-9-]+\.)*(?:{'|'.join(found)})(?::[0-9]+)?") if found else None
+
+
 _OWN_NAMES = frozenset("".join(_words(each)) for each in PROVIDERS)
-_ROUTERS = tuple(Subject.named(each.name) for each in PROVIDERS.values() if each.passes_on)
+_NAMELESS = "\0"  # no configuration's
+_ROUTERS = (
+    Subject(_NAMELESS, _home(ROUTERS)),
+    *(Subject.named(each.name) for each in PROVIDERS.values() if each.passes_on),
+)
