@@ -539,6 +539,30 @@ class TestWhoMayDoWhat:
         with pytest.raises(DatabaseFailed, match="postgres isn't prepared to write and change nothing: it may change"):
             prepare(Address.parse(url), "postgres")
 
+    @pytest.mark.parametrize(
+        ("given", "told"),
+        [
+            (
+                "ALTER TABLE {}.ledger_record OWNER TO own; ALTER ROLE app NOINHERIT; GRANT own TO app",
+                "act as the owner of {}.ledger_record",
+            ),
+            ("ALTER SCHEMA {} OWNER TO app", "act as the owner of the schema {}"),
+            ("GRANT UPDATE (data) ON {}.ledger_payload TO app", "change {}.ledger_payload"),
+            ("GRANT TRIGGER ON {}.ledger_record TO app", "change {}.ledger_record"),
+        ],
+    )
+    def test_a_role_that_may_by_another_way_isnt_prepared(
+        self, url: str, postgres: PostgresServer, given: str, told: str
+    ) -> None:
+        wrote(url, "c1")
+        postgres.execute("CREATE ROLE own; CREATE ROLE app LOGIN")
+        try:
+            postgres.execute(given.format(schema_of(url)))
+            with pytest.raises(DatabaseFailed, match=f"app isn't prepared .*: it may {told.format(schema_of(url))}"):
+                prepare(Address.parse(url), "app")
+        finally:
+            postgres.execute(f"DROP SCHEMA {schema_of(url)} CASCADE; DROP OWNED BY own, app; DROP ROLE own, app")
+
     def test_a_role_that_nothing_could_be_granted_to_isnt_prepared(self, url: str, postgres: PostgresServer) -> None:
         """Whoever grants what isn't theirs to grant is only warned."""
         wrote(url, "c1")  # the first owner's

@@ -210,7 +210,12 @@ UNION ALL SELECT 'it may not read failsoft.migration' FROM given
     WHERE NOT has_table_privilege(role, 'failsoft.migration', 'SELECT')
 UNION ALL SELECT 'it may not read, or insert into, ' || name FROM tables
     WHERE NOT (has_table_privilege(role, name, 'SELECT') AND has_table_privilege(role, name, 'INSERT'))
-UNION ALL SELECT 'it may change ' || name FROM tables WHERE has_table_privilege(role, name, 'UPDATE, DELETE, TRUNCATE')
+UNION ALL SELECT 'it may change ' || name FROM tables
+    WHERE has_table_privilege(role, name, 'DELETE, TRUNCATE, TRIGGER') OR has_any_column_privilege(role, name, 'UPDATE')
+UNION ALL SELECT 'it may act as the owner of ' || name FROM tables
+    WHERE pg_has_role(role, (SELECT relowner FROM pg_catalog.pg_class WHERE oid = name::regclass), 'MEMBER')
+UNION ALL SELECT 'it may act as the owner of the schema ' || nspname FROM given, pg_catalog.pg_namespace
+    WHERE nspname IN ('failsoft', schema) AND pg_has_role(role, nspowner, 'MEMBER')
 """
 
 
