@@ -59,6 +59,14 @@ def test_what_is_about_the_answer_on_record_first_decides_nothing(log: Office) -
         assert [each.answer for each in history(reader)] == [None, None, None]
 
 
+def test_who_appeals_has_decided_nothing(log: Office) -> None:
+    log.first.act(Kind.APPEAL_RECORDED, 3, log.call("c1", 2, "1", '"AI"'), person="a.b")
+    said = people_of(page_of(log, ONE))
+    assert "a.b appealed against it on 2026-11-23 14:00:03 UTC." in said
+    assert NOBODY in said
+    assert "decides nothing" not in said
+
+
 def test_what_is_about_what_the_caller_got_decides(log: Office) -> None:
     done = log.call("c1", 2, "1", '"AI"')
     log.first.act(Kind.REVIEW_RECORDED, 3, done, decision="rejected")

@@ -169,7 +169,7 @@ def _modelless(told: Told) -> str:
 def _people(told: Told) -> list[Markup]:
     deciding = told.deciding
     parts = [part for each in told.people for part in _person(told, each, decides=each.index in deciding)]
-    if not deciding:
+    if not any(each.index in deciding and each.kind != "appeal.recorded" for each in told.people):
         what = "what the caller got" if told.people else "this"
         said = f"No person's decision about {what} is on record, up to the end of the log that this copy vouches for."
         if told.end.fields.get("review", {}).get("required") is True:
