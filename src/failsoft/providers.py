@@ -217,7 +217,8 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
 
 ROUTERS = (
     *("router.huggingface.co", "ai-gateway.vercel.sh", "gateway.ai.cloudflare.com", "api.portkey.ai"),
-    "router.requesty.ai",
+    *("router.requesty.ai", "helicone.ai", "models.github.ai", "api.githubcopilot.com", "opencode.ai"),
+    *("api.braintrust.dev", "llmgateway.io", "api.aimlapi.com", "api.poe.com"),
 )
 """Hosts, besides those of providers that do so, of services that hand each call on to others."""
 

@@ -536,7 +536,7 @@ class TestWhoMayDoWhat:
             postgres.execute('DROP OWNED BY "a ""quoted"" role"; DROP ROLE "a ""quoted"" role"')
 
     def test_a_role_that_may_change_it_anyway_isnt_prepared(self, url: str, postgres: PostgresServer) -> None:
-        with pytest.raises(DatabaseFailed, match="postgres isn't prepared to write and change nothing: it may change"):
+        with pytest.raises(DatabaseFailed, match="postgres isn't prepared to write and change nothing: it may act as"):
             prepare(Address.parse(url), "postgres")
 
     @pytest.mark.parametrize(
@@ -547,6 +547,11 @@ class TestWhoMayDoWhat:
                 "act as the owner of {}.ledger_record",
             ),
             ("ALTER SCHEMA {} OWNER TO app", "act as the owner of the schema {}"),
+            ("ALTER ROLE own SUPERUSER; ALTER ROLE app NOINHERIT; GRANT own TO app", "act as the superuser own"),
+            (
+                "GRANT DELETE ON {}.ledger_payload TO own; ALTER ROLE app NOINHERIT; GRANT own TO app",
+                "change {}.ledger_payload",
+            ),
             ("GRANT UPDATE (data) ON {}.ledger_payload TO app", "change {}.ledger_payload"),
             ("GRANT TRIGGER ON {}.ledger_record TO app", "change {}.ledger_record"),
         ],

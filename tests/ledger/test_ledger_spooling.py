@@ -23,6 +23,7 @@ from failsoft import Isolation
 from failsoft.context import CallContext, Case
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.errors import LedgerInvalid
+from failsoft.ledger import locks
 from failsoft.ledger.acts.erasure import Acting, erase, happened
 from failsoft.ledger.acts.pruning import prune
 from failsoft.ledger.acts.retention import Retention, RetentionClass
@@ -464,6 +465,40 @@ def test_who_starts_on_a_copy_of_a_folder_says_nothing_of_whoever_has_the_origin
     until(lambda: kinds(place).count("call.completed") == 1 + cut)
     ledger.close()
     whole(place)
+
+
+def test_a_stand_in_for_a_live_file_that_is_gone_never_becomes_an_original(
+    place: InDatabase, folder: Path, away: Away, tmp_path: Path
+) -> None:
+    """The first that starts on a copy of a folder, from which they were left out, is killed before it's through."""
+    ledger = ledger_in(place)
+    ledger.open()
+    away.cut = True
+    settled(call(ledger, "c1")[1])
+    shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns("*.live"))
+    away.cut = False
+    copied = evolve(place, spooling=Spooling(tmp_path / "copy", SystemClock()))
+    store = copied.store()
+    store.open(list)
+    store.close()
+    (left,) = (tmp_path / "copy").glob("*.live")
+    assert left.read_bytes() == b""
+    other = ledger_in(copied)
+    other.open()
+    other.close()
+    assert swept(place) == [[], []]
+    ledger.close()
+    whole(place)
+
+
+def test_a_live_file_of_a_cloned_disk_is_no_original(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Device and inode are the same there; the machine was started another time."""
+    LiveFile.hold(tmp_path / "x", "ab" * 16).release(remove=False)
+    for boot, original in ((locks._started(), True), ("another time", False)):
+        monkeypatch.setattr(locks, "_started", lambda boot=boot: boot)
+        ((_, live),) = LiveFile.gone(tmp_path / "x", "")
+        assert live.is_original is original
+        live.release(remove=False)
 
 
 def test_whom_the_database_sees_isnt_swept(place: InDatabase, folder: Path) -> None:

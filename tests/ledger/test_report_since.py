@@ -204,15 +204,79 @@ def test_what_is_taken_has_a_limit_and_the_last_is(log: Office, monkeypatch: pyt
     log.configure(THEN, 210)
     calls = [f"c{number}" for number in range(1, 12)]
     selection = selected(log, *calls)
-    assert len(selection.untaken) == 18
-    lines = [f"20 {OTHERWISE}{OTHER}", f"25 {AGAIN}", f"30 {OTHERWISE}{OTHER}", f"210 {AGAIN}"]
-    assert (told(log, *calls)[0], told(log, *calls)[-1]) == ((lines, 0), ([], 0))
-    assert [changes_of(each).beyond for each in calls_of(selection)] == [18, 18, *range(17, 0, -2)]
+    assert len(selection.untaken) == 15
+    new = f"200 {OTHERWISE}m-3"
+    lines = [f"20 {OTHERWISE}{OTHER}", f"25 {AGAIN}", f"40 {OTHERWISE}{OTHER}", new, f"210 {AGAIN}"]
+    assert (told(log, *calls)[0], told(log, *calls)[-1]) == ((lines, 2), ([new, f"210 {AGAIN}"], 0))
+    assert [changes_of(each).beyond for each in calls_of(selection)] == [15, 15, 15, *range(14, -1, -2)]
     said = sheet_of(page_of(log, Wanted(calls=tuple(calls))))
-    assert [said.count(BEYOND.format(count=count)) for count in (18, 17, 2, 1)] == [2, 1, 0, 1]
-    assert "at least 4 changes, latest 2026-11-23" in said
-    assert "too much to be in this copy" in said
-    assert "Nothing about what was asked is on record after it" not in said
+    assert [said.count(BEYOND.format(count=count)) for count in (15, 14, 2, 0)] == [3, 1, 1, 0]
+    assert "at least 7 changes, latest 2026-11-23" in said
+
+
+def test_where_all_that_changed_is_too_much_that_is_told(log: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concerned, "MOST", 0)
+    log.configure(OTHER, 10)
+    log.configure(THEN, 20)
+    log.call("c2", 30, "1", "2")
+    both = Wanted(calls=("c1", "c2"))
+    assert told(log, "c1", "c2") == [([], 0), ([], 0)]
+    said = sheet_of(page_of(log, both))
+    assert said.count(BEYOND.format(count=1)) == 1
+    assert said.count("too much to be in this copy") == 1
+    assert said.count("Nothing about what was asked is on record after it") == 1
+
+
+def test_what_starts_beside_is_no_change(tmp_path: Path) -> None:
+    """Two programs, each with a capability and a connection of its own, are started in turns."""
+    log = Office(tmp_path / "x.db")
+
+    def started(second: float, name: str, model: str) -> None:
+        log.first = log.log.process(int(second), second)
+        log.first.digest = sha(f"{name} {model}")
+        fields = {
+            "config_sha256": log.first.digest,
+            "capabilities": [{"name": name, "version": "1"}],
+            "adapters": [{"name": f"of {name}", "adapter_version": "1", "pin": {"model": model, "served": [model]}}],
+        }
+        log.first.say(Draft(Kind.CONFIG_ACTIVATED, fields, (), artifacts(f"{name} {model}")), second)
+
+    for number, name in enumerate(("a", "b"), 1):
+        started(number, name, "m-1")
+        tried = attempt(f"of {name}", pin={"model": "m-1", "served": ["m-1"]})
+        log.call(f"c{number}", number + 0.1, "1", "2", tried=(tried,), capability={"name": name, "version": "1"})
+    for second in range(10, 60, 2):
+        started(second, "a", "m-1")
+        started(second + 1, "b", "m-1")
+    assert selected(log, "c1", "c2").later == ()
+    started(70, "b", "m-2")
+    assert told(log, "c1", "c2") == [([], 0), (["70 of b is asked for another model from here on: m-2"], 0)]
+
+
+def test_settings_that_came_with_another_lock_have_no_time_of_their_own(tmp_path: Path) -> None:
+    log = Office(tmp_path / "x.db")
+    log.first.digest = sha("0")
+    configured(log, 1, "0", "a")
+    log.call("c1", 2, "1", "2")
+    configured(log, 10, "1", "b")
+    log.first = log.log.process(7, 20)
+    configured(log, 20, "2", "b")
+    log.first = log.log.process(8, 30)
+    configured(log, 30, "1", "b")
+    log.first = log.log.process(9, 50)
+    configured(log, 50, "1", "b")
+    of_lock = "10 the application is held to another state of its code and prompts from here on"
+    settings = "the application has other settings from here on"
+    assert told(log) == [([of_lock, f"20 {settings}", f"30 {settings}"], 0)]
+    log = Office(tmp_path / "y.db")
+    log.first.digest = sha("0")
+    configured(log, 1, "0", "a")
+    log.call("c1", 2, "1", "2")
+    configured(log, 10, "1", "b")
+    log.call("c2", 11, "1", "2", tried=())
+    log.first = log.log.process(7, 50)
+    configured(log, 50, "1", "b")
+    assert told(log, "c1", "c2")[0] == ([of_lock], 0)
 
 
 def configured(log: Office, second: float, settings: str, lock: str, version: str = "1", form: str = "d") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Generator, Iterator
@@ -76,14 +77,20 @@ class LiveFile:
         return database.with_name(f"{database.name}.{emitter}.live")
 
     @classmethod
-    def hold(cls, database: Path, emitter: str) -> LiveFile:
+    def stand_in(cls, database: Path, emitter: str) -> None:
+        """Leave a file for somebody who has none: one that's no original."""
+        cls.hold(database, emitter, marked=False).release(remove=False)
+
+    @classmethod
+    def hold(cls, database: Path, emitter: str, *, marked: bool = True) -> LiveFile:
         """Say that this emitter is alive, until the process ends."""
         path = cls.name(database, emitter)
         while True:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             processes.lock(descriptor)
             if _is_there(path, descriptor):
-                _mark(descriptor)
+                if marked:
+                    _mark(descriptor)
                 return cls(path, descriptor)
             os.close(descriptor)  # somebody saw it before it was locked, took it for left behind, and removed it
 
@@ -106,7 +113,9 @@ class LiveFile:
 
     @property
     def is_original(self) -> bool:
-        """Was it made here? A copy of one shows nothing of whoever holds the original."""
+        """Was it made here, since the machine was started? A copy, or a clone of the disk, shows nothing of whoever holds
+        the original.
+        """
         return _is_marked(self._descriptor)
 
     def release(self, *, remove: bool) -> None:
@@ -143,9 +152,18 @@ def anybody(database: Path) -> bool:
 
 
 def _itself(descriptor: int) -> bytes:
-    """What a file is, and no copy of it."""
+    """What a file is, and no copy of it; nor the same one on a machine that was started from a clone of its disk."""
     found = os.fstat(descriptor)
-    return f"{found.st_dev}:{found.st_ino}\n".encode()
+    return f"{found.st_dev}:{found.st_ino}:{_started()}\n".encode()
+
+
+@functools.cache
+def _started() -> str:
+    """The kernel's own name for the time since the machine was started; empty where it has none (Linux: proc(5))."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _mark(descriptor: int) -> None:
@@ -158,7 +176,7 @@ def _mark(descriptor: int) -> None:
 
 def _is_marked(descriptor: int) -> bool:
     os.lseek(descriptor, 0, os.SEEK_SET)
-    return os.read(descriptor, 64) == _itself(descriptor)
+    return os.read(descriptor, 256) == _itself(descriptor)
 
 
 def _is_there(path: Path, descriptor: int) -> bool:

@@ -1,8 +1,8 @@
 """Which later records are about what some calls asked: their adapters, capabilities and cases, and how these were set up.
 
 Of configurations those are taken that change something: for the process that has one; or, where it's a process's first, for
-one of the calls, by what it began under and what was told since. The first `MOST` of them, and the last one: of the others
-only the places are kept.
+one of the calls, by what it began under and what was told since. The first `MOST` of those that set
+it up anew, and of those that do so again, and the last one: of the others only the places are kept.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ KEEPING = (Kind.PAYLOAD_ERASED, Kind.LEGAL_HOLD_SET, Kind.LEGAL_HOLD_CLEARED, Ki
 """What became of a case and of what's kept of it."""
 
 MOST = 1000
-"""Configurations that are taken, besides the last one."""
+"""Configurations that are taken of each sort, besides the last one."""
 
 _State = dict[str, str]
-"""How what was asked is set up: by the adapter's name, or ``""`` for the capabilities."""
+"""How what was asked is set up: an adapter, or a capability, by its name."""
 
 
 @define
@@ -78,10 +78,12 @@ class Asked:
 
     def state(self, fields: Fields) -> _State:
         """How a configuration sets up what the calls asked."""
-        names, listed = self.adapters, fields.get("capabilities", [])
-        found = {each["name"]: repr(each["pin"]) for each in fields.get("adapters", []) if each["name"] in names}
-        if any(each["name"] in self.capabilities for each in listed):
-            found[""] = repr((fields["config_sha256"], fields.get("lock_sha256"), listed))
+        adapters = [each for each in fields.get("adapters", []) if each["name"] in self.adapters]
+        found = {f"adapter {each['name']}": repr(each["pin"]) for each in adapters}
+        for each in fields.get("capabilities", []):
+            if each["name"] in self.capabilities:
+                state = fields["config_sha256"], fields.get("lock_sha256"), each
+                found[f"capability {each['name']}"] = repr(state)
         return found
 
 
@@ -101,7 +103,8 @@ class Configurations:
     _seen: dict[str, _State] = field(factory=dict[str, dict[str, str]])
     """How it's set up now, as the calls that began so far see it: by what each began under, and what was told since."""
     _own: dict[str | None, _State] = field(factory=dict["str | None", dict[str, str]])
-    _taken: int = 0
+    _told: set[str] = field(factory=set[str])
+    _repeats: int = 0
     _last: Entry | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -110,19 +113,22 @@ class Configurations:
     def take(self, entry: Entry, fields: Fields) -> bool:
         """The next one: is it taken?"""
         self._begin(entry.index)
-        now = self.asked.state(fields)
-        before = self._own.get(entry.emitter)
-        known = self._seen.values() if before is None or not self._seen else (before,)
-        changes = any(_differs(now, each) for each in known)
-        self._seen = _by_itself({**each, **now} for each in self._seen.values())
-        self._own[entry.emitter] = {**(before or {}), **now}
-        if not changes or not self._seen:
+        now, own = self.asked.state(fields), self._own.setdefault(entry.emitter, {})
+        changes = any(self._is_news(name, value, own.get(name)) for name, value in now.items())
+        self._seen = _by_itself(
+            {name: now.get(name, value) for name, value in each.items()} for each in self._seen.values()
+        )
+        own |= now
+        if not changes:
             return False
-        if self._taken == MOST:
+        key = repr(sorted(now.items()))
+        if (len(self._told) if key not in self._told else self._repeats) == MOST:
             self.untaken.append(entry.index)
             self._last = entry
             return False
-        self._taken += 1
+        self._repeats += key in self._told
+        self._told.add(key)
+        self._last = None
         return True
 
     def last(self) -> Entry | None:
@@ -131,12 +137,17 @@ class Configurations:
             self.untaken.pop()
         return self._last
 
+    def _is_news(self, name: str, value: str, own: str | None) -> bool:
+        """Has it changed: for its process, or, where that didn't have it, for a call that knows it?"""
+        seen = (each[name] for each in self._seen.values() if name in each)
+        return any(value != each for each in seen) if own is None else bool(self._seen) and value != own
+
     def _begin(self, index: int) -> None:
         """The calls that began before this place: from there on, what's otherwise than in their configuration is news."""
         while self._to_come and self._to_come[-1] < index:
             place = self._to_come.pop()
             under = self.in_force.get(place)
-            pins = {name: pin for name, pin in self.asked.began[place].items() if pin}
+            pins = {f"adapter {name}": pin for name, pin in self.asked.began[place].items() if pin}
             then = {**({} if under is None else self.asked.state(under.fields)), **pins}
             self._seen |= _by_itself((then,))
 
@@ -144,7 +155,3 @@ class Configurations:
 def _by_itself(states: Iterable[_State]) -> dict[str, _State]:
     """Each once."""
     return {repr(sorted(each.items())): each for each in states}
-
-
-def _differs(now: _State, before: _State) -> bool:
-    return any(before.get(name) != value for name, value in now.items())

@@ -37,9 +37,9 @@ def act_under_way(
     Raises:
         LedgerInvalid: no record says that it's gone.
     """
-    kept = reader.keeps(commitment["digest"])
     if is_erased(entry, commitment, erasures):
-        return f"the erasure of what record {entry.index} commits to isn't finished: run it again" if kept else None
+        return None
+    kept = reader.keeps(commitment["digest"])
     if kept and _erased_at(entry, commitment, erasures) >= 0:
         return f"record {entry.index} lies under a key that was destroyed before it: run the erasure of its case again"
     if any(entry.index <= each.fields["last"] for each in reader.records(Kind.RECORD_PRUNED)):

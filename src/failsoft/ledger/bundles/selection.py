@@ -368,10 +368,8 @@ class _Shown:
             path, digest = each["path"], each["digest"]
             self.paths.add(path)
             chosen = self.wanted.disclose is None or fits(path, self.wanted.disclose)
-            if is_erased(entry, each, self.erasures):
-                pass
-            elif not chosen or fits(path, self.wanted.withhold):
-                if self.reader.keeps(digest):
+            if not chosen or fits(path, self.wanted.withhold) or is_erased(entry, each, self.erasures):
+                if self.reader.keeps(digest):  # also what's on record as erased and isn't yet: a hold may stand
                     self.withheld.append(digest)
                     continue
             elif (plain := self.reader.disclosure(digest)) is not None:

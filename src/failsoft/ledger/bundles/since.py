@@ -117,6 +117,8 @@ class _Setup:
     call: Told
     then: dict[tuple[str, str], Any] = field(init=False)
     now: dict[tuple[str, str], Any] = field(init=False)
+    untold: str | None = None
+    """The settings that came with another lock, and weren't told."""
 
     def __attrs_post_init__(self) -> None:
         before = self.call.configured or {}
@@ -145,8 +147,11 @@ class _Setup:
         yield from self._turn("form", self.name, has.get("digest"))
         of_lock = list(self._turn("lock", "", lock))
         yield from of_lock
-        # Under another lock settings are other ones anyway: they're told once that's said no more.
-        if not of_lock or lock == self.then["lock", ""] or settings == self.then["settings", ""]:
+        # Under another lock settings are other ones anyway: they're told once that's said no more, or they change again.
+        if of_lock and lock != self.then["lock", ""] and settings != self.then["settings", ""]:
+            self.untold = settings
+        elif of_lock or settings != self.untold:
+            self.untold = None
             yield from self._turn("settings", "", settings)
 
     def _turn(self, topic: str, name: str, value: object, what: str = "") -> Iterator[tuple[_Turn, str]]:

@@ -203,19 +203,23 @@ def grants(schema: str, role: str) -> list[str]:
 
 _SHORT_OF = """
 WITH given AS (SELECT ?::text AS schema, ?::name AS role),
-    tables AS (SELECT role, schema || '.' || unnest(?::text[]) AS name FROM given)
+    tables AS (SELECT role, schema || '.' || unnest(?::text[]) AS name FROM given),
+    roles AS (SELECT r.oid, rolname, rolsuper FROM given, pg_catalog.pg_roles AS r WHERE pg_has_role(role, r.oid, 'MEMBER'))
 SELECT 'it may not use the schema ' || s FROM given, unnest(ARRAY['failsoft', schema]) AS s
     WHERE NOT has_schema_privilege(role, s, 'USAGE')
 UNION ALL SELECT 'it may not read failsoft.migration' FROM given
     WHERE NOT has_table_privilege(role, 'failsoft.migration', 'SELECT')
 UNION ALL SELECT 'it may not read, or insert into, ' || name FROM tables
     WHERE NOT (has_table_privilege(role, name, 'SELECT') AND has_table_privilege(role, name, 'INSERT'))
-UNION ALL SELECT 'it may change ' || name FROM tables
-    WHERE has_table_privilege(role, name, 'DELETE, TRUNCATE, TRIGGER') OR has_any_column_privilege(role, name, 'UPDATE')
+UNION ALL SELECT 'it may act as the superuser ' || quote_ident(rolname) FROM roles WHERE rolsuper
 UNION ALL SELECT 'it may act as the owner of ' || name FROM tables
-    WHERE pg_has_role(role, (SELECT relowner FROM pg_catalog.pg_class WHERE oid = name::regclass), 'MEMBER')
+    WHERE (SELECT relowner FROM pg_catalog.pg_class WHERE oid = name::regclass) IN (SELECT oid FROM roles)
 UNION ALL SELECT 'it may act as the owner of the schema ' || nspname FROM given, pg_catalog.pg_namespace
-    WHERE nspname IN ('failsoft', schema) AND pg_has_role(role, nspowner, 'MEMBER')
+    WHERE nspname IN ('failsoft', schema) AND nspowner IN (SELECT oid FROM roles)
+UNION ALL SELECT 'it may act as the owner of the database' FROM pg_catalog.pg_database
+    WHERE datname = current_database() AND datdba IN (SELECT oid FROM roles)
+UNION ALL SELECT DISTINCT 'it may change ' || name FROM tables, roles
+    WHERE has_table_privilege(oid, name, 'DELETE, TRUNCATE, TRIGGER') OR has_any_column_privilege(oid, name, 'UPDATE')
 """
 
 

@@ -299,12 +299,10 @@ class SpoolingStore:
         base = self._spooling.base
         if not base.parent.is_dir():
             return
-        unknown = set[str]()
         for emitter in self._spooling.left():
             # whoever copies or cleans folders may leave it out
             if not LiveFile.name(base, emitter).exists() and Spool(self._spooling, emitter).is_left():
-                LiveFile.hold(base, emitter).release(remove=False)
-                unknown.add(emitter)
+                LiveFile.stand_in(base, emitter)
         for emitter, life in LiveFile.gone(base, self._emitter or ""):
             spool = Spool(self._spooling, emitter)
             try:
@@ -315,7 +313,7 @@ class SpoolingStore:
                 raise
             finally:
                 spool.close()
-        known = (each for each, life in self._left.items() if life.is_original and each not in unknown)
+        known = (each for each, life in self._left.items() if life.is_original)
         self.swept = [each for each in known if not self._inner.alive(each)][:SWEPT]
 
 
