@@ -10,8 +10,8 @@ Rules:
 4. A call lies in the time if any moment between its start and its end does. Times are the records' own.
 5. Before its opening the log says nothing; nor does it of a time in which what was pruned may have been written.
 6. Records may be on their way under ``spool``: a process that didn't close the log may have asked, though it's gone from
-   the database; until another one of its host says that it was swept, and it's silent since. Under ``continue`` it may have lost the database, and
-   go on. Only of one that wrote to a file is it believed that it has gone.
+   the database; until another one of its host says that it was swept, and it's silent from there on. Under ``continue`` it
+   may have lost the database, and go on. Only of one that wrote to a file is it believed that it has gone.
 
 State kept: a line for each emitter, each configuration and each call that's open; the first hundred of what's found.
 """
