@@ -145,6 +145,15 @@ def test_where_it_ended_for_a_call_is_told_though_another_one_began_so(log: Offi
     assert told(log, "c1") == [(lines, 0)]
 
 
+def test_the_same_again_by_a_process_that_had_it_hides_no_change_by_another_one(log: Office) -> None:
+    earlier = log.first
+    processes(log, [(10, OTHER)])
+    log.first = earlier
+    log.configure(THEN, 20)  # as it had it: no change, and nothing is told
+    processes(log, [(30, THEN)])
+    assert told(log) == [([f"10 {OTHERWISE}{OTHER}", f"30 {AGAIN}"], 0)]
+
+
 def test_what_another_call_asked_is_no_change_of_this_one(log: Office) -> None:
     def asking(second: int, model: str) -> None:
         log.first = log.log.process(second, second)

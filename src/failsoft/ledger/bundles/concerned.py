@@ -1,8 +1,8 @@
 """Which later records are about what some calls asked: their adapters, capabilities and cases, and how these were set up.
 
 Of configurations those are taken that change something: for the process that has one; or, where it's a process's first, for
-one of the calls, by what it began under and what was told since. The first `MOST` of those that set
-it up anew, and of those that do so again, and the last one: of the others only the places are kept.
+one of the calls, by what it began under and what was told since. The first `MOST` of those that set it up anew, and of those
+that do so again, and the last one: of the others only the places are kept.
 """
 
 from __future__ import annotations
@@ -115,12 +115,11 @@ class Configurations:
         self._begin(entry.index)
         now, own = self.asked.state(fields), self._own.setdefault(entry.emitter, {})
         changes = any(self._is_news(name, value, own.get(name)) for name, value in now.items())
-        self._seen = _by_itself(
-            {name: now.get(name, value) for name, value in each.items()} for each in self._seen.values()
-        )
         own |= now
         if not changes:
             return False
+        seen = self._seen.values()
+        self._seen = _by_itself({name: now.get(name, value) for name, value in each.items()} for each in seen)
         key = repr(sorted(now.items()))
         if (len(self._told) if key not in self._told else self._repeats) == MOST:
             self.untaken.append(entry.index)
