@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import shutil
 import sqlite3
@@ -14,6 +15,7 @@ from ledgers import Faults, ledger_at, rows, settled, started, types, until
 from failsoft import processes
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.errors import LedgerInvalid
+from failsoft.ledger import locks
 from failsoft.ledger.disk import Ballast, network_file_system, sync_folder
 from failsoft.ledger.locks import FileLock, LiveFile, alive
 from failsoft.ledger.sqlite import store as sqlite_module
@@ -291,6 +293,20 @@ def test_a_lock_is_new_until_it_was_used(tmp_path: Path, monkeypatch: pytest.Mon
         assert not copy.is_new
     lock.close()
     copy.close()
+
+
+def test_where_the_kernel_has_no_name_for_its_start_a_file_is_known_by_its_inode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "_started", functools.cache(locks._started.__wrapped__))
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_text", lambda *_: (_ for _ in ()).throw(FileNotFoundError()))
+        assert locks._started() == ""
+    live = LiveFile.hold(tmp_path / "x.db", AA)
+    found = live.path.stat()
+    assert live.path.read_text() == f"{found.st_dev}:{found.st_ino}:\n"
+    assert live.is_original
+    live.release(remove=True)
 
 
 def test_what_stands_beside_a_ledger_is_its_owners_alone(tmp_path: Path) -> None:
