@@ -11,7 +11,7 @@ from ledgers import SystemClock, completed, rows, settled, started
 from signing import attack
 from tests.bundled import CASE, CONFIG, KEY, Office, bundle, office, unzipped
 
-from failsoft.core.evidence import ConfigActivated
+from failsoft.core.evidence import ConfigActivated, PayloadErased
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.acts.erasure import Acting, erase
 from failsoft.ledger.bundles import bundle as bundling
@@ -162,12 +162,17 @@ def test_whose_rows_are_there_again_is_to_be_erased_again(sealed: InFile) -> Non
     assert any(b"letter of 2 November" in data for name, data in files.items() if name.startswith("records/"))
 
 
-def test_a_key_that_was_destroyed_without_a_record_is_no_erasure(sealed: InFile) -> None:
+def shred(sealed: InFile) -> None:
+    """Destroy the case's key, without a record."""
     assert sealed.sealing is not None
     with read(sealed) as reader:
         vault = Vault(sealed.sealing, reader.origin)
     vault.shred(CASE["id"])
     vault.close()
+
+
+def test_a_key_that_was_destroyed_without_a_record_is_no_erasure(sealed: InFile) -> None:
+    shred(sealed)
     assert verify(sealed, keys=[KEY.verifier]).exit_code == TAMPERED
     with pytest.raises(
         LedgerInvalid, match="record 3 can't be read any more, its key was destroyed, and no record says"
@@ -187,19 +192,13 @@ def test_an_erasure_that_names_the_key_alone_is_in_the_bundle(sealed: InFile) ->
 
 
 def _erased_by_key(sealed: InFile) -> None:
-    from failsoft.core.evidence import PayloadErased
-
     acting(sealed).record(PayloadErased(None, (key_of(sealed),), (), "a key", "e.f"))
 
 
 def test_what_came_after_the_erasure_under_the_destroyed_key_waits_for_another_one(sealed: InFile) -> None:
-    assert sealed.sealing is not None
     _erased_by_key(sealed)
     _call(sealed, "c2")  # the key is active still: that erasure was never carried out
-    with read(sealed) as reader:
-        vault = Vault(sealed.sealing, reader.origin)
-    vault.shred(CASE["id"])
-    vault.close()
+    shred(sealed)
     assert verify(sealed, keys=[KEY.verifier]).exit_code == INCOMPLETE
     with pytest.raises(
         NotWhole, match="lies under a key that was destroyed before it: run the erasure of its case again"

@@ -230,13 +230,16 @@ def test_a_reader_that_has_gone_changes_no_code(log: Office, monkeypatch: pytest
     assert given == [(5, 1)]
 
 
+class Full:
+    """A stream into a full disk."""
+
+    def write(self, text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def test_a_full_disk_under_its_output_says_nothing_of_the_bundle(
     log: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class Full:
-        def write(self, text: str) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
     given: list[Any] = []
     monkeypatch.setattr(os, "dup2", lambda *arguments: given.append(arguments))
     monkeypatch.setattr(os, "open", lambda *_: 5)
@@ -263,10 +266,6 @@ def test_a_lack_of_memory_says_nothing_of_the_bundle(
 
 
 def test_both_outputs_on_a_full_disk_change_no_code(log: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full:
-        def write(self, text: str) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
     given: list[Any] = []
     monkeypatch.setattr(os, "dup2", lambda *arguments: given.append(arguments))
     monkeypatch.setattr(os, "open", lambda *_: 5)

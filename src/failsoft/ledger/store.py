@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
+from failsoft.errors import LedgerInvalid, LedgerUnreachable
 from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.records.record import Built
 from failsoft.ledger.records.schema import PRUNABLE
@@ -35,6 +36,11 @@ class DatabaseFailed(Exception):
         self.damaged = damaged
         self.unknown = unknown
         self.away = away
+
+
+def refusal(error: Exception) -> type[LedgerInvalid]:
+    """As what a failed look at a ledger is told: it may be the way there, and nothing about the ledger."""
+    return LedgerUnreachable if isinstance(error, DatabaseFailed) and error.away else LedgerInvalid
 
 
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError, DatabaseFailed)

@@ -55,9 +55,6 @@ _WAIT_SECONDS = 60.0
 LOOKS = 5
 """So often it's looked whether more came until it was on record, and that put there too."""
 
-GOES_ON = "it's on record as begun: run it again when nobody writes of it"
-"""What's said of an erasure that came to no end."""
-
 BEGUN = "it's on record as begun: run it again when that's lifted"
 """What's said of an erasure that a hold stopped halfway."""
 
@@ -260,7 +257,8 @@ def erase(
     while any(unsaid := found.unsaid(keys | found.keys if missing_keys else keys)):
         if looks == LOOKS:
             raise LedgerInvalid(
-                f"{location}: more of the case {case!r} comes all the time: nothing was destroyed, and {GOES_ON}"
+                f"{location}: more of the case {case!r} comes all the time: nothing was destroyed, and it's on record as "
+                "begun: run it again when nobody writes of it"
             )
         looks += 1
         places += acting.record(*_said(case, *unsaid, basis, person, approved_by))

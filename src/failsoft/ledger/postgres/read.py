@@ -8,9 +8,9 @@ from typing import Any, Self, cast
 
 import psycopg
 
-from failsoft.errors import LedgerInvalid, LedgerUnreachable
+from failsoft.errors import LedgerInvalid
 from failsoft.ledger.postgres.schema import STEPS, TABLES, component, differences
-from failsoft.ledger.store import TAMPERED, UNREADABLE, UNUSABLE, DatabaseFailed, PayloadRow, Rows
+from failsoft.ledger.store import TAMPERED, UNREADABLE, UNUSABLE, DatabaseFailed, PayloadRow, Rows, refusal
 from failsoft.postgres import Bounded, reason, unreachable
 from failsoft.postgres import connect as connect_to
 from failsoft.postgres_address import Address
@@ -169,7 +169,7 @@ def connect(address: Address) -> PostgresSource:
     try:
         source = PostgresSource.at(address, READ_SECONDS)
     except DatabaseFailed as error:
-        raise (LedgerUnreachable if error.away else LedgerInvalid)(f"{address}: {error}") from None
+        raise refusal(error)(f"{address}: {error}") from None
     try:
         source.execute("SET default_transaction_read_only = on")
         version = version_of(source, address.schema)
@@ -179,8 +179,7 @@ def connect(address: Address) -> PostgresSource:
             raise LedgerInvalid(f"{address}: format {version}, and this failsoft reads {len(STEPS)}")
     except UNREADABLE as error:
         source.close()
-        away = isinstance(error, DatabaseFailed) and error.away
-        raise (LedgerUnreachable if away else LedgerInvalid)(f"{address}: it can't be read ({error})") from None
+        raise refusal(error)(f"{address}: it can't be read ({error})") from None
     except LedgerInvalid:
         source.close()
         raise

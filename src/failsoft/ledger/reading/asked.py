@@ -184,7 +184,7 @@ class Asked:
             self.configurations.get(digest)
         elif entry.kind == Kind.RECORD_PRUNED:
             self.pruned = max(self.pruned, entry.fields.get("latest", entry.ts))
-        elif entry.ts >= self.since and min(emitter.opened, entry.ts) < self.until:
+        elif entry.ts >= self.since and self.reaches_back(entry):
             if entry.kind == Kind.GAP_DECLARED:
                 self._gap(entry, emitter)
             elif entry.fields["policy"] not in _ASKS_ON_RECORD_ONLY and entry.fields["from"] < self.until <= entry.ts:
@@ -192,6 +192,10 @@ class Asked:
                     f"record {entry.index}: {emitter.who} couldn't record from {entry.fields['from']}, went on, and wrote "
                     "later what it had done: choose an end after that"
                 )
+
+    def reaches_back(self, entry: Entry) -> bool:
+        """Is this gap, or outage, of a process that was there before the time's end? Its clock may have been ahead then."""
+        return min(self.emitters[str(entry.emitter)].opened, entry.ts) < self.until
 
     def _gap(self, entry: Entry, emitter: _Emitter) -> None:
         count = entry.fields["count"]

@@ -36,10 +36,8 @@ def unlisted(reader: Reader, since: str, until: str) -> list[str]:
         emitter.newest = reader.last_time(emitter.name)
         emitter.last = max(emitter.last, emitter.newest)
     asked.end()
-    lost = 0
-    for each in reader.records(Kind.GAP_DECLARED, since=since):
-        if min(asked.emitters[str(each.emitter)].opened, each.ts) < until:
-            lost += each.fields["count"]
+    gaps = reader.records(Kind.GAP_DECLARED, since=since)
+    lost = sum(each.fields["count"] for each in gaps if asked.reaches_back(each))
     told = [f"{lost} calls have records that were never written (declared gaps since then)"] if lost else []
     return [*told, *asked.reasons]
 
