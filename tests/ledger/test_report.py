@@ -124,7 +124,7 @@ def test_several_decisions_have_an_overview_and_a_page_each(log: Office) -> None
     page = page_of(log)
     said = sheet_of(page)
     assert "What is on record about 2 decisions in the case" in said
-    assert "1 of the 2 answers are an AI model's." in said
+    assert "In 1 of the 2 decisions the answer is an AI model's." in said
     assert "nsn: 5310-00-903-3994; offered: MS21042-4; question: May the offered nut" in said
     assert "AI: m-1-2026 as far as the provider's own word nobody 2 changes, latest 2026-11-23" in said
     assert "no AI: fixed rules – m.smith: accepted" in said

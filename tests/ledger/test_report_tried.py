@@ -63,7 +63,10 @@ def test_the_overview_says_of_how_many_it_is_not_known(bare: Office) -> None:
     bare.call("c2", 5, "1", "2")
     bare.call("c3", 6, "1", "2", tried=(), source=None, outcome="failed")
     overview = sheet_of(page_of(bare)).partition("What this page doesn't prove")[0]
-    assert "1 of the 3 answers are an AI model's. Of 1 it isn't on record whether an AI was asked. Each is" in overview
+    assert (
+        "In 1 of the 3 decisions the answer is an AI model's. Of 1 it isn't on record whether an AI was asked. Each is"
+        in overview
+    )
     assert "1 – not on record – nobody" in overview
     assert overview.count(" nobody – nobody ") == 1
 

@@ -168,7 +168,7 @@ def _overview(told: Told, calls: Sequence[Call]) -> Markup:
         *("person who decided, and why", "changed since"),
     )
     by_ai = sum(each.end.fields.get("source", {}).get("kind") in ("adapter", "frozen") for each in calls)
-    said = f"{by_ai} of the {len(calls)} answers are an AI model's. "
+    said = f"In {by_ai} of the {len(calls)} decisions the answer is an AI model's. "
     if unknown := sum(each.completed is None for each in calls):
         said += f"Of {unknown} it isn't on record whether an AI was asked. "
     said += "Each is told on a page of its own, further down."
@@ -233,8 +233,9 @@ def _limits(told: Told, calls: Sequence[Call]) -> Markup:
         )
     hidden = len(selection.withheld) + len(selection.erased)
     if hidden:
+        parts = "1 part is" if hidden == 1 else f"{hidden} parts are"
         lines.append(
-            f"{hidden} parts are withheld or no longer kept; each is marked where it belongs, or in the lists further down."
+            f"{parts} withheld or no longer kept; each is marked where it belongs, or in the lists further down."
         )
     if not told.signed:
         lines.append("That the question above and this page are the log's: nobody signed them, only the records.")
