@@ -226,6 +226,12 @@ def test_without_a_checkpoint_that_covers_it_nothing_is_made(tmp_path: Path) -> 
     with pytest.raises(NotCovered, match="the newest checkpoint is of 12 records, and record 13 isn't one"):
         bundle(log.path)
     assert bundle(log.path, Wanted(calls=("c1",), all_records=True)).records == 12
+    ended = log.call("c4", 300, "1", "2")
+    log.publish()
+    log.person(Kind.APPEAL_RECORDED, ended, 310, "refused", "no")
+    with pytest.raises(NotCovered, match="the newest checkpoint is of 16 records, and record 16 isn't one"):
+        bundle(log.path, Wanted(calls=("c4",)))
+    assert bundle(log.path, Wanted(calls=("c3",))).found.verdict == "verified"
     log.publish()
     log.close()
     assert bundle(log.path).found.verdict == "verified"

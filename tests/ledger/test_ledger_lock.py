@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from hashlib import sha256
 from html import unescape
@@ -168,10 +169,14 @@ def test_a_bundle_tells_that_another_lock_came_later_and_what_changed(tmp_path: 
     office = Office(tmp_path / "x.db")
     locked(office, OLD, 1)
     office.first.say(draft(wrote(NEW, why="before it")), 2)
-    office.call("c1", 3, "1", "2")
+    office.first.say(draft(approved(NEW)), 3)
+    began = office.first.start("c1", 3)
     office.first.say(draft(wrote(NEW, "a", "b", "c", "d", "e")), 4)
     office.first.say(draft(wrote(OLD, "back", why="worse")), 5)
-    _, page = told_of(office)
+    office.first.end("c1", 6, began)
+    files, page = told_of(office)
+    assert [json.loads(files[f"records/{each}.json"])["type"] for each in (6, 7)] == ["lock.changed"] * 2
+    assert "records/3.json" not in files  # whatever was written down before isn't what changed since
     later = "j.doe wrote down other prompts, models or rules to be in force: "
     assert f"14:00:04 UTC: {later}reads better (a; b; c; and 2 changes more)" in page
     assert f"14:00:05 UTC: {later}worse (back); that's what was in force here again" in page

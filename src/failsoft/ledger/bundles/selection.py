@@ -278,12 +278,12 @@ class _Gathered:
                 begun = {at: entry for at, start in starts.items() if _began_under(start, entry, self.in_force.get(at))}
                 self.in_force |= begun
                 if configurations.take(entry, fields):
-                    self._take(entry, leaves)
+                    self._take(entry)
                 continue
             if leaves & set(fields.get("refs", {}).values()) or (entry.index > first and asked.concerns(entry, fields)):
-                self._take(entry, leaves)
+                self._take(entry)
         if (last := configurations.last()) is not None:
-            self._take(last, leaves)
+            self._take(last)
         self.untaken = tuple(configurations.untaken)
         in_force = {each.index: each for each in self.in_force.values()}.values()
         for entry in in_force:
@@ -297,8 +297,7 @@ class _Gathered:
             if entry.fields["lock_sha256"] in held_to:
                 self._with_artifacts(entry)
             if held_to and entry.kind == Kind.LOCK_CHANGED and entry.index > first:
-                self.entries[entry.index] = entry
-                self.later.add(entry.index)
+                self._take(entry)
 
     def _with_artifacts(self, entry: Entry) -> None:
         self.entries[entry.index] = entry
@@ -315,10 +314,9 @@ class _Gathered:
                 )
             self.artifacts[digest] = artifact[1]
 
-    def _take(self, entry: Entry, leaves: set[str]) -> None:
+    def _take(self, entry: Entry) -> None:
         self.entries[entry.index] = entry
         self.later.add(entry.index)
-        leaves.add(entry.leaf.hex())
 
     def neighbours(self, size: int) -> None:
         """Those before and after each of the calls' records; how their emitters, and the log, opened."""
