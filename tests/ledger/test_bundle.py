@@ -26,6 +26,7 @@ from tests.bundled import (
     cosigned,
     listed,
     office,
+    said,
     signed,
     unzipped,
     zipped,
@@ -46,6 +47,7 @@ from failsoft.ledger.format.note import Checkpoint
 from failsoft.ledger.keys.vault import PayloadKey, Sealing, Vault
 from failsoft.ledger.location import InFile, locate
 from failsoft.ledger.read import read
+from failsoft.ledger.records.record import Draft
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.sqlite.store import LedgerFile
 from failsoft.ledger.verify import verify
@@ -168,6 +170,37 @@ def test_payloads_are_shown_or_named_as_withheld(path: Path, wanted: Wanted, sho
     assert len(json.loads(files["manifest.json"]).get("withheld", [])) == withheld
     assert made.found.code == (2 if withheld else 0)
     assert (SECRET.encode() in made.data) == ("prompt" in shown)
+
+
+@pytest.mark.parametrize(
+    ("withhold", "hidden"),
+    [
+        ("request", {"request", "prompt", "prompt/2"}),
+        ("prompt", {"prompt", "prompt/2"}),
+        ("prompt/2", {"prompt/2"}),
+        ("response", {"response", "reply/1", "reply/2", "error/1", "prompt/2"}),
+        ("reply/1", {"reply/1", "error/1", "prompt/2"}),
+        ("reply/2", {"reply/2", "prompt/2"}),
+        ("error/1", {"error/1"}),
+    ],
+)
+def test_what_repeats_a_withheld_payload_is_withheld_with_it(tmp_path: Path, withhold: str, hidden: set[str]) -> None:
+    log = Office(tmp_path / "x.db")
+    log.configure()
+    told = ("prompt", "reply/1", "error/1", "prompt/2", "reply/2", "response")
+    began = log.first.start("c1", 2)
+    fields = {"call_id": "c1", "capability": {"name": "rate"}, "outcome": "answered", "us": 5}
+    refs = {"started": began.leaf.hex()}
+    log.first.say(
+        Draft(
+            Kind.CALL_COMPLETED, {**fields, "degraded": False, "refs": refs}, tuple(said(each, '"x"') for each in told)
+        ),
+        3,
+    )
+    log.publish()
+    log.close()
+    shown = paths(unzipped(bundle(log.path, Wanted(calls=("c1",), withhold=(withhold,))).data))
+    assert set(shown) == {"request", *told} - hidden
 
 
 @pytest.mark.parametrize(

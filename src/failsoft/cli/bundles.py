@@ -62,7 +62,9 @@ def bundle(
         list[str] | None,
         typer.Option(help="Show these payloads only: request, response, 'reply/*'. Default: all.", metavar="PATH"),
     ] = None,
-    withhold: Annotated[list[str] | None, typer.Option(help="Show all but these payloads.", metavar="PATH")] = None,
+    withhold: Annotated[
+        list[str] | None, typer.Option(help="Show all but these payloads, and what repeats them.", metavar="PATH")
+    ] = None,
     recipient: Annotated[
         str | None, typer.Option(help="Who gets it; that they do is put on record. Goes with --config.")
     ] = None,

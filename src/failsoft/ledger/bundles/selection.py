@@ -55,7 +55,7 @@ class Wanted:
         calls: these calls, by their ids.
         cases: and those of these cases.
         disclose: only payloads with these paths; one that ends with ``*`` stands for all that begin so. None: all.
-        withhold: of those, not the ones with these paths.
+        withhold: of those, not the ones with these paths, nor what repeats them: a prompt puts the request.
         since: signed checkpoints that the receiver has, which the log is shown to extend.
         all_records: every record of the log besides, without payloads.
     """
@@ -154,6 +154,16 @@ def select(reader: Reader, wanted: Wanted) -> Selection:
 def fits(path: str, patterns: Iterable[str]) -> bool:
     """Is this path, of a payload, one of these; or does it begin with one that ends in ``*``?"""
     return any(path == each or (each.endswith("*") and path.startswith(each[:-1])) for each in patterns)
+
+
+def _repeated(path: str, beside: Iterable[str]) -> tuple[str, ...]:
+    """Whose words stand in a payload, too: a prompt puts the request; one that asks again puts earlier replies besides; a
+    reply becomes the response, and what's noted of an attempt may quote its reply.
+    """
+    kind, _, number = path.partition("/")
+    if kind == "prompt" and number:
+        return "request", "prompt", "response", *(each for each in beside if each.startswith("reply/"))
+    return {"prompt": ("request",), "reply": ("response",), "error": ("response", f"reply/{number}")}.get(kind, ())
 
 
 def _of_calls(reader: Reader, wanted: Wanted) -> list[Entry]:
@@ -362,11 +372,14 @@ class _Shown:
 
     def take(self, entry: Entry) -> None:
         """The payloads of one record."""
-        for each in entry.fields.get("commitments", []):
+        commitments = entry.fields.get("commitments", [])
+        paths = [each["path"] for each in commitments]
+        self.paths.update(paths)
+        for each in commitments:
             path, digest = each["path"], each["digest"]
-            self.paths.add(path)
             chosen = self.wanted.disclose is None or fits(path, self.wanted.disclose)
-            if not chosen or fits(path, self.wanted.withhold) or is_erased(entry, each, self.erasures):
+            hidden = any(fits(which, self.wanted.withhold) for which in (path, *_repeated(path, paths)))
+            if not chosen or hidden or is_erased(entry, each, self.erasures):
                 if self.reader.keeps(digest):  # also what's on record as erased and isn't yet: a hold may stand
                     self.withheld.append(digest)
                     continue
