@@ -73,7 +73,7 @@ class Office:
         labels = fields.pop("labels", ["CUI"])
         told: dict[str, Any] = {
             "call_id": call_id,
-            "capability": {"name": "rate-alternative", "version": "1"},
+            "capability": fields.pop("capability", {"name": "rate-alternative", "version": "1"}),
             "case": fields.pop("case", CASE),
             **({"labels": labels} if labels else {}),
         }

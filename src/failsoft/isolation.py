@@ -138,6 +138,8 @@ class Isolation:
     ) -> None:
         self.telemetry = Telemetry()
         self._clock = self._make_clock()
+        self._purpose: str | None = None
+        """What its configuration is for, for the record."""
         self._hearing = Hearing(self.telemetry, self._clock)
         self._random = random.Random()  # noqa: S311 - jitter and identifiers, no secrets
         self._transports = (transport, sync_transport)
@@ -448,6 +450,7 @@ class Isolation:
                 tuple((name, each.codec.version, each.pin) for name, each in sorted(self._adapters.items())),
                 None if lock is None else lock.in_force(),
                 tuple((name, each.schema_json()) for name, each in sorted(self._contracts.items())),
+                self._purpose,
             )
         )
         return ledger
@@ -560,8 +563,9 @@ class Isolation:
         return self._upkeep.lock(before)
 
     def ignore_lock(self) -> None:
-        """Let it be entered whatever its lock says: for whoever must act at once, as ``failsoft block`` does."""
+        """Let it be entered whatever its lock says: for whoever must act at once and asks nobody, as ``failsoft block``."""
         self._config = self._config.model_copy(update={"locked": False})
+        self._purpose = "acts"
 
     def only(self, adapter: str, capability: Given) -> Isolation:
         """Another isolation, not entered: one capability, with one of this one's adapters as its whole route.
@@ -577,6 +581,7 @@ class Isolation:
         config = self._config.model_copy(update={"capabilities": {}, "locked": False})
         foreign, foreign_sync = self._transports
         made = Isolation(config, capabilities=[capability], transport=foreign, sync_transport=foreign_sync)
+        made._purpose = "trial"
         made._adapters.update(self._adapters)
         for name, each in made._settings.items():
             made._settings[name] = each.model_copy(update={"adapters": (adapter,)})

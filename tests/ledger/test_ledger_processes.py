@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -9,6 +10,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from ledgers import Faults, SystemClock, call, ledger_at, rows, settled, started
 from processes import Process, missing
 
 from failsoft.core.effects import Recorded, Unrecorded
+from failsoft.core.evidence import ConfigActivated
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.locks import anybody
 from failsoft.ledger.verify import verify
@@ -225,6 +228,29 @@ def test_a_child_seen_from_inside_has_its_own_emitter_and_queue(tmp_path: Path) 
     found = verify(ledger.location.path)
     assert found.exit_code == 0, found.summary()
     assert found.kinds["emitter.opened"] == found.kinds["emitter.closed"] == 2
+
+
+def test_a_child_says_first_how_it_is_set_up(tmp_path: Path) -> None:
+    """As its parent was, though others have another lock by now: what's told of its calls is its own."""
+    path = tmp_path / "x.db"
+    ledger = ledger_at(path, clock=SystemClock())
+    ledger.open()
+    settled(ledger.submit(ConfigActivated(b"{}", (), (), b'{"lock":1}')))
+
+    def child() -> None:
+        settled(call(ledger, "child")[1])
+        ledger.close()
+
+    in_child(child)
+    ledger.close()
+    of_child = "SELECT emitter FROM ledger_record WHERE call_id = 'child'"
+    kinds = rows(path, f"SELECT type FROM ledger_record WHERE emitter IN ({of_child}) ORDER BY eseq LIMIT 3")
+    assert kinds == [("emitter.opened",), ("config.activated",), ("call.started",)]
+    locks = [
+        json.loads(body)["lock_sha256"]
+        for (body,) in rows(path, "SELECT body FROM ledger_record WHERE type = 'config.activated'")
+    ]
+    assert locks == [sha256(b'{"lock":1}').hexdigest()] * 2
 
 
 def test_a_child_that_closes_at_once_never_writes(tmp_path: Path) -> None:

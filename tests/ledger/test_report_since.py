@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from signing import attack
 from tests.bundled import CASE, PIN, SERVED, Office, artifacts, bundle, sha, unzipped
 from tests.bundled import said as payload
-from tests.logs import attempt
+from tests.logs import JSON, attempt
 from tests.reported import page_of, sheet_of
 
 from failsoft.ledger.bundles import concerned
@@ -259,7 +262,11 @@ def test_what_starts_beside_is_no_change(tmp_path: Path) -> None:
         started(second + 1, "b", "m-1")
     assert selected(log, "c1", "c2").later == ()
     started(70, "b", "m-2")
-    assert told(log, "c1", "c2") == [([], 0), (["70 of b is asked for another model from here on: m-2"], 0)]
+    lines = [
+        "70 of b is asked for another model from here on: m-2",
+        "70 the application has other settings from here on",
+    ]
+    assert told(log, "c1", "c2") == [([], 0), (lines, 0)]
 
 
 def test_settings_that_came_with_another_lock_have_no_time_of_their_own(tmp_path: Path) -> None:
@@ -400,3 +407,143 @@ def test_a_block_of_another_kind_of_the_same_name_is_not_about_it(log: Office) -
 
 def selected_files(log: Office) -> list[str]:
     return [name for name in unzipped(bundle(log.path, ONE).data) if name.startswith("records/")]
+
+
+# --- what isn't the application's own ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("purpose", ["acts", "trial"])
+def test_what_a_review_or_a_trial_is_entered_with_changes_nothing(log: Office, purpose: str) -> None:
+    fields = {"config_sha256": sha("z"), "adapters": [{"name": "gpt", "adapter_version": "1", "pin": {"model": OTHER}}]}
+    log.first = log.log.process(20, 20)
+    log.first.tell(Kind.CONFIG_ACTIVATED, 21, **fields, purpose=purpose)
+    assert told(log) == [([], 0)]
+    log.first.tell(Kind.CONFIG_ACTIVATED, 22, **fields)
+    assert told(log) == [([f"22 {OTHERWISE}{OTHER}"], 0)]
+
+
+def test_a_configuration_for_something_else_is_not_the_one_that_a_call_of_another_process_began_under(
+    tmp_path: Path,
+) -> None:
+    log = Office(tmp_path / "x.db")
+    log.configure()
+    other = log.log.process(2, 2)
+    fields = {"config_sha256": log.first.digest, "purpose": "acts"}
+    other.say(Draft(Kind.CONFIG_ACTIVATED, fields, (), artifacts("m-1-2026")), 3)
+    caller = log.log.process(4, 4)
+    caller.digest, log.first = log.first.digest, caller
+    log.call("c1", 5, "1", "2")
+    assert [each.index for each in selected(log, "c1").in_force.values()] == [2]
+
+
+def application(log: Office, second: int, capability: str, model: str, lock: bytes | None = None) -> None:
+    """Another process of an application with this one capability, and an adapter of the same name as others."""
+    log.first = log.log.process(second, second)
+    fields: dict[str, Any] = {
+        "config_sha256": sha(f"{capability} {model}"),
+        "capabilities": [{"name": capability, "version": "1"}],
+        "adapters": [{"name": "gpt", "adapter_version": "1", "pin": {"model": model, "served": [model]}}],
+    }
+    log.first.digest = fields["config_sha256"]
+    held = artifacts(f"{capability} {model}")
+    if lock is not None:
+        fields["lock_sha256"] = sha256(lock).hexdigest()
+        held = (*held, (JSON, lock))
+    log.first.say(Draft(Kind.CONFIG_ACTIVATED, fields, (), held), second)
+
+
+def test_what_changes_in_another_application_of_the_same_ledger_is_none_of_this_ones(tmp_path: Path) -> None:
+    log = Office(tmp_path / "x.db")
+    application(log, 1, "rate-alternative", "m-1")
+    log.call("c1", 2, "1", "2", tried=(attempt(pin={"model": "m-1", "served": ["m-1"]}),))
+    block: dict[str, Any] = {"subject": "adapter:gpt", "blocked": True, "actor": {"id": "eve"}, "why": "w"}
+    application(log, 10, "summarise", "m-2")
+    log.first.tell(Kind.BLOCK_CHANGED, 11, **block)
+    log.first.tell(Kind.MODEL_IDENTITY_CHANGED, 12, adapter="gpt")
+    assert told(log) == [([], 0)]
+    application(log, 20, "rate-alternative", "m-1")
+    log.first.tell(Kind.BLOCK_CHANGED, 21, **block)
+    assert told(log) == [(["21 eve switched gpt off: w"], 0)]
+
+
+def test_a_trial_of_an_adapter_is_of_no_application(tmp_path: Path) -> None:
+    log = Office(tmp_path / "x.db")
+    application(log, 1, "rate-alternative", "m-1")
+    log.call("c1", 2, "1", "2", tried=(attempt(pin={"model": "m-1", "served": ["m-1"]}),))
+    log.first = log.log.process(10, 10)
+    fields = {"config_sha256": sha("t"), "capabilities": [{"name": "failsoft-lock-question"}], "purpose": "trial"}
+    log.first.tell(Kind.CONFIG_ACTIVATED, 10, **fields)
+    log.first.tell(Kind.MODEL_IDENTITY_CHANGED, 12, adapter="gpt")
+    assert told(log) == [(["12 gpt: another model than before was seen to answer"], 0)]
+
+
+def test_another_applications_lock_is_none_of_this_ones(tmp_path: Path) -> None:
+    log = Office(tmp_path / "x.db")
+    locks = {
+        name: json.dumps({"capabilities": {capability: {}}, "n": name}).encode()
+        for name, capability in (
+            ("own", "rate-alternative"),
+            ("next", "renamed"),
+            ("again", "rate-alternative"),
+            ("theirs", "s"),
+        )
+    }
+    locks |= {"odd": b"[]", "bare": b"{}"}
+    digests = {name: sha256(each).hexdigest() for name, each in locks.items()}
+    application(log, 1, "rate-alternative", "m-1", locks["own"])
+    log.call("c1", 2, "1", "2", tried=(attempt(pin={"model": "m-1", "served": ["m-1"]}),))
+
+    def wrote(second: int, name: str, former: str | None) -> None:
+        fields = {"lock_sha256": digests[name], "person": "p", "why": name}
+        fields |= {} if former is None else {"former_sha256": digests[former]}
+        log.first.say(Draft(Kind.LOCK_CHANGED, fields, (), ((JSON, locks[name]),)), second)
+
+    wrote(10, "theirs", None)
+    wrote(11, "theirs", "theirs")
+    wrote(12, "next", "own")
+    wrote(13, "theirs", "next")
+    wrote(14, "again", None)
+    wrote(15, "odd", None)
+    wrote(16, "bare", None)
+    said = "p wrote down other prompts, models or rules to be in force: "
+    lines = [
+        *(
+            f"{second} {said}{name}"
+            for second, name in ((12, "next"), (13, "theirs"), (14, "again"), (15, "odd"), (16, "bare"))
+        )
+    ]
+    assert told(log) == [(lines, 0)]
+
+
+# --- records that waited for the database -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("policy", "said"), [("spool", True), ("fallback", False)])
+def test_what_came_while_a_call_waited_for_the_database_is_told_though_it_stands_before_it(
+    tmp_path: Path, policy: str, *, said: bool
+) -> None:
+    snapshot = json.dumps({"adapters": {}, "on_ledger_failure": policy}).encode()
+    log = Office(tmp_path / "x.db")
+
+    def configured(second: int, model: str) -> None:
+        fields: dict[str, Any] = {
+            "config_sha256": sha256(snapshot).hexdigest(),
+            "adapters": [{"name": "gpt", "adapter_version": "1", "pin": {"model": model, "served": [model]}}],
+        }
+        log.first.digest = fields["config_sha256"]
+        log.first.say(Draft(Kind.CONFIG_ACTIVATED, fields, (), ((JSON, snapshot),)), second)
+
+    configured(1, "m-1")
+    cut_off = log.first
+    log.first = log.log.process(5, 5)
+    configured(6, "m-1")
+    log.first.tell(Kind.BLOCK_CHANGED, 9, subject="adapter:gpt", blocked=True, actor={"id": "ann"}, why="before")
+    configured(12, "m-2")
+    log.first.tell(
+        Kind.BLOCK_CHANGED, 13, subject="adapter:gpt", blocked=True, actor={"id": "eve"}, why="wrong answers"
+    )
+    log.first.tell(Kind.LOCK_CHANGED, 14, lock_sha256=sha("l"), person="p", why="w")
+    log.first = cut_off
+    log.call("c1", 10, "1", "2", tried=(attempt(pin={"model": "m-1", "served": ["m-1"]}),))
+    lines = [f"12 {OTHERWISE}m-2", "13 eve switched gpt off: wrong answers"] if said else []
+    assert told(log) == [(lines, 0)]

@@ -34,6 +34,8 @@ class ConfigActivated:
         lock: the lock that it was held to, as JSON, without who was seen to answer: kept as an artifact, likewise; None: it
             was held to none.
         schemas: name of a capability, and the JSON schema of what a model may answer: kept as an artifact, by its digest.
+        purpose: what else than the application's own calls it's for: ``acts``, of people, which ask nobody; ``trial``, of
+            one adapter by itself. None: for these.
     """
 
     snapshot: bytes
@@ -41,6 +43,7 @@ class ConfigActivated:
     adapters: tuple[tuple[str, str, Pin], ...]
     lock: bytes | None = field(default=None, repr=False)
     schemas: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
+    purpose: str | None = None
 
 
 @define(eq=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from failsoft.ledger.read import Entry
 from failsoft.ledger.reading.query import attempts_of
@@ -28,6 +28,39 @@ _State = dict[str, str]
 """How what was asked is set up: an adapter, or a capability, by its name."""
 
 
+@frozen
+class Place:
+    """Of a record: in the log, in time, and whose."""
+
+    index: int
+    ts: str
+    emitter: str | None
+
+    @classmethod
+    def of(cls, entry: Entry) -> Place:
+        """This record's."""
+        return cls(entry.index, entry.ts, entry.emitter)
+
+
+@frozen
+class Began:
+    """A call's beginning.
+
+    Args:
+        first: its first record.
+        spools: it may have waited for the database, so that what came later stands before it in the log.
+    """
+
+    first: Place
+    spools: bool
+
+    def precedes(self, place: Place) -> bool:
+        """Did the call begin before this record? By the order of the log; where it may have waited, or else by time."""
+        first = self.first
+        waited = self.spools and place.emitter != first.emitter and place.ts > first.ts
+        return place.index > first.index or waited
+
+
 @define
 class Asked:
     """What the calls asked.
@@ -41,6 +74,8 @@ class Asked:
     """
 
     began: dict[int, dict[str, str]] = field(factory=dict[int, dict[str, str]])
+    others: set[str | None] = field(factory=set["str | None"])
+    """Processes of other applications, which have capabilities, and none of these: an adapter there is another one."""
     adapters: set[str] = field(factory=set[str])
     capabilities: set[str] = field(factory=set[str])
     cases: set[str] = field(factory=set[str])
@@ -64,20 +99,32 @@ class Asked:
         made.adapters = {name for each in made.began.values() for name in each}
         return made
 
+    def hear(self, entry: Entry, fields: Fields) -> None:
+        """Of which application is whoever has this configuration? A trial is of one adapter, and of no application."""
+        if fields.get("purpose") != "trial":
+            (self.others.discard if self._has_some(fields) else self.others.add)(entry.emitter)
+
+    def _has_some(self, fields: Fields) -> bool:
+        listed = {each["name"] for each in fields.get("capabilities", [])}
+        return not listed or not listed.isdisjoint(self.capabilities)
+
     def concerns(self, entry: Entry, fields: Fields) -> bool:
         """Does this record, which is no configuration, say that something about one of them changed?"""
         if entry.kind in KEEPING:
             return fields.get("case", {}).get("id") in self.cases or bool(self.erased_by(fields))
         kind, _, name = fields.get("subject", "").partition(":")
-        blocked = self.adapters if kind == "adapter" else self.capabilities if kind == "capability" else ()
-        return fields.get("adapter") in self.adapters or name in blocked
+        adapter = name if kind == "adapter" else fields.get("adapter")
+        own = adapter in self.adapters and entry.emitter not in self.others
+        return own or (kind == "capability" and name in self.capabilities)
 
     def erased_by(self, fields: Fields) -> set[str]:
         """The digests and keys of their payloads that an erasure names."""
         return self.payloads & {*fields.get("digests", []), *fields.get("deks", [])}
 
     def state(self, fields: Fields) -> _State:
-        """How a configuration sets up what the calls asked."""
+        """How a configuration sets up what the calls asked; another application's, nothing of it."""
+        if not self._has_some(fields):
+            return {}
         adapters = [each for each in fields.get("adapters", []) if each["name"] in self.adapters]
         found = {f"adapter {each['name']}": repr(each["pin"]) for each in adapters}
         for each in fields.get("capabilities", []):
@@ -92,14 +139,20 @@ class Configurations:
     """Those that changed something, as they go by in the order of the log.
 
     Args:
-        in_force: the configuration that each call began under, by the place of its first record, as far as it's known.
-        untaken: places of those that changed something, and are too many.
+        calls: when each call began.
+        in_force: the configuration that it began under, by the place of its first record, as far as it's known.
+        untaken: those that changed something, and are too many.
     """
 
     asked: Asked
+    calls: Iterable[Began]
     in_force: Mapping[int, Entry]
-    untaken: list[int] = field(factory=list[int])
-    _to_come: list[int] = field(factory=list[int])
+    untaken: list[Place] = field(factory=list[Place])
+    _to_come: list[Place] = field(factory=list[Place])
+    """Calls that didn't begin yet, the next one last."""
+    _waiting: list[Place] = field(factory=list[Place])
+    """Likewise by time, of those that may have waited."""
+    _begun: set[int] = field(factory=set[int])
     _seen: dict[str, _State] = field(factory=dict[str, dict[str, str]])
     """How it's set up now, as the calls that began so far see it: by what each began under, and what was told since."""
     _own: dict[str | None, _State] = field(factory=dict["str | None", dict[str, str]])
@@ -108,11 +161,15 @@ class Configurations:
     _last: Entry | None = None
 
     def __attrs_post_init__(self) -> None:
-        self._to_come = sorted(self.asked.began, reverse=True)
+        self._to_come = sorted((each.first for each in self.calls), key=lambda each: -each.index)
+        waiting = (each.first for each in self.calls if each.spools)
+        self._waiting = sorted(waiting, key=lambda each: each.ts, reverse=True)
 
     def take(self, entry: Entry, fields: Fields) -> bool:
-        """The next one: is it taken?"""
-        self._begin(entry.index)
+        """The next one: is it taken? What people do, or a trial, is entered with says nothing of the application."""
+        if "purpose" in fields:
+            return False
+        self._begin(entry)
         now, own = self.asked.state(fields), self._own.setdefault(entry.emitter, {})
         changes = any(self._is_news(name, value, own.get(name)) for name, value in now.items())
         own |= now
@@ -122,7 +179,7 @@ class Configurations:
         self._seen = _by_itself({name: now.get(name, value) for name, value in each.items()} for each in seen)
         key = repr(sorted(now.items()))
         if (len(self._told) if key not in self._told else self._repeats) == MOST:
-            self.untaken.append(entry.index)
+            self.untaken.append(Place.of(entry))
             self._last = entry
             return False
         self._repeats += key in self._told
@@ -141,14 +198,21 @@ class Configurations:
         seen = (each[name] for each in self._seen.values() if name in each)
         return any(value != each for each in seen) if own is None else bool(self._seen) and value != own
 
-    def _begin(self, index: int) -> None:
-        """The calls that began before this place: from there on, what's otherwise than in their configuration is news."""
-        while self._to_come and self._to_come[-1] < index:
-            place = self._to_come.pop()
-            under = self.in_force.get(place)
-            pins = {f"adapter {name}": pin for name, pin in self.asked.began[place].items() if pin}
-            then = {**({} if under is None else self.asked.state(under.fields)), **pins}
-            self._seen |= _by_itself((then,))
+    def _begin(self, entry: Entry) -> None:
+        """The calls that began before this one: from there on, what's otherwise than in their configuration is news."""
+        while self._to_come and self._to_come[-1].index < entry.index:
+            self._see(self._to_come.pop().index)
+        while self._waiting and self._waiting[-1].ts < entry.ts:
+            self._see(self._waiting.pop().index)
+
+    def _see(self, place: int) -> None:
+        if place in self._begun:
+            return
+        self._begun.add(place)
+        under = self.in_force.get(place)
+        pins = {f"adapter {name}": pin for name, pin in self.asked.began[place].items() if pin}
+        then = {**({} if under is None else self.asked.state(under.fields)), **pins}
+        self._seen |= _by_itself((then,))
 
 
 def _by_itself(states: Iterable[_State]) -> dict[str, _State]:

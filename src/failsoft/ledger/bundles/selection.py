@@ -17,16 +17,19 @@ Payloads are those of the calls' records alone; each is disclosed, or named as w
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from attrs import define, field, frozen
 
 from failsoft.errors import FailsoftError, LedgerInvalid
-from failsoft.ledger.bundles.concerned import KEEPING, Asked, Configurations
+from failsoft.ledger.bundles.concerned import KEEPING, Asked, Began, Configurations, Place
 from failsoft.ledger.bundles.missing import act_under_way, is_erased
 from failsoft.ledger.format.note import Checkpoint, Note, NoteInvalid
 from failsoft.ledger.read import Entry, Reader
+from failsoft.ledger.reading.asked import SPOOL
+from failsoft.ledger.reading.senders import Configurations as Policies
 from failsoft.ledger.records.schema import Kind
 
 Fields = dict[str, Any]
@@ -83,8 +86,9 @@ class Selection:
         erased: digests of payloads that aren't kept any more, as a record says that's among them.
         artifacts: by SHA-256, hexadecimal.
         in_force: the configuration that each call began under, by the place of its first record.
+        began: when each call began, by its id.
         since: sizes of earlier checkpoints that the log extends.
-        untaken: places of later configurations that changed something, and aren't here: they were too many.
+        untaken: later configurations that changed something, and aren't here: they were too many.
     """
 
     checkpoint: Checkpoint
@@ -98,8 +102,9 @@ class Selection:
     erased: tuple[str, ...]
     artifacts: Mapping[str, bytes] = field(repr=False)
     in_force: Mapping[int, Entry] = field(repr=False)
+    began: Mapping[str, Began] = field(repr=False)
     since: tuple[int, ...] = ()
-    untaken: tuple[int, ...] = ()
+    untaken: tuple[Place, ...] = ()
 
 
 def select(reader: Reader, wanted: Wanted) -> Selection:
@@ -125,6 +130,7 @@ def select(reader: Reader, wanted: Wanted) -> Selection:
     for call_id in call_ids:
         _finished(call_id, [each for each in own if each.call_id == call_id])
     gathered = _Gathered(reader, {each.index: each for each in own}, set(call_ids))
+    gathered.settings()
     gathered.changes()
     checkpoint, note = _covering(reader, max(gathered.entries))
     gathered.neighbours(checkpoint.size)
@@ -146,6 +152,7 @@ def select(reader: Reader, wanted: Wanted) -> Selection:
         tuple(shown.erased),
         gathered.artifacts,
         gathered.in_force,
+        gathered.began,
         tuple(_extended(reader, checkpoint, wanted.since)),
         gathered.untaken,
     )
@@ -262,19 +269,19 @@ class _Gathered:
     artifacts: dict[str, bytes] = field(factory=dict[str, bytes])
     in_force: dict[int, Entry] = field(factory=dict[int, Entry])
     erasures: dict[str, int] = field(factory=dict[str, int])
-    untaken: tuple[int, ...] = ()
+    untaken: tuple[Place, ...] = ()
+    began: dict[str, Began] = field(factory=dict[str, Began])
 
     def of_calls(self) -> list[Entry]:
         """In order."""
         return [each for _, each in sorted(self.entries.items()) if each.call_id in self.call_ids]
 
     def changes(self) -> None:
-        """What refers to the calls, what was in force, what changed since: one look at all records of such types."""
-        starts = {each.index: each for each in self.of_calls() if each.kind == Kind.CALL_STARTED}
+        """What refers to the calls, and what changed since: one look at all records of such types."""
         asked = Asked.of(self.of_calls())
-        configurations = Configurations(asked, self.in_force)
+        calls = self.began.values()
+        configurations = Configurations(asked, calls, self.in_force)
         leaves = {each.leaf.hex() for each in self.entries.values()}
-        first = min(self.entries)
         about_locks: list[Entry] = []
         for entry in self.reader.records(kind=(*REFERRING, *CHANGES, *KEEPING)):
             fields = entry.fields
@@ -285,12 +292,12 @@ class _Gathered:
             elif entry.kind in (Kind.LOCK_CHANGED, Kind.APPROVAL_RECORDED):
                 about_locks.append(entry)
             elif entry.kind == Kind.CONFIG_ACTIVATED:
-                begun = {at: entry for at, start in starts.items() if _began_under(start, entry, self.in_force.get(at))}
-                self.in_force |= begun
+                asked.hear(entry, fields)
                 if configurations.take(entry, fields):
                     self._take(entry)
                 continue
-            if leaves & set(fields.get("refs", {}).values()) or (entry.index > first and asked.concerns(entry, fields)):
+            refers = not leaves.isdisjoint(fields.get("refs", {}).values())
+            if refers or (asked.concerns(entry, fields) and self._follows(entry)):
                 self._take(entry)
         if (last := configurations.last()) is not None:
             self._take(last)
@@ -299,15 +306,49 @@ class _Gathered:
         for entry in in_force:
             self._with_artifacts(entry)
         held_to = {each.fields["lock_sha256"] for each in in_force if "lock_sha256" in each.fields}
-        self._locks(held_to, about_locks, first)
+        self._locks(held_to, asked.capabilities, about_locks)
 
-    def _locks(self, held_to: set[str], entries: Iterable[Entry], first: int) -> None:
-        """What was put on record of the locks that the calls were held to; and that another one came later."""
+    def settings(self) -> None:
+        """When each call began, and under which configuration: whether it may have waited for the database is told there."""
+        starts = {each.index: each for each in self.of_calls() if each.kind == Kind.CALL_STARTED}
+        for entry in self.reader.records(Kind.CONFIG_ACTIVATED):
+            if entry.index > max(starts, default=-1):
+                break
+            begun = {at: entry for at, start in starts.items() if _began_under(start, entry, self.in_force.get(at))}
+            self.in_force |= begun
+        policies = Policies(self.reader)
+        for entry in self.of_calls():
+            under = self.in_force.get(entry.index)
+            spools = under is not None and policies.get(under.fields["config_sha256"]).policy == SPOOL
+            self.began.setdefault(str(entry.call_id), Began(Place.of(entry), spools))
+
+    def _follows(self, entry: Entry) -> bool:
+        """Was this put on record after one of the calls began?"""
+        return any(each.precedes(Place.of(entry)) for each in self.began.values())
+
+    def _locks(self, held_to: set[str], capabilities: set[str], entries: Iterable[Entry]) -> None:
+        """What was put on record of the locks that the calls were held to; and that another one came later. A ledger may be
+        of several applications: another one's lock holds none of the capabilities, and doesn't follow one that did.
+        """
+        own = set(held_to)
         for entry in entries:
-            if entry.fields["lock_sha256"] in held_to:
+            fields = entry.fields
+            if fields["lock_sha256"] in held_to:
                 self._with_artifacts(entry)
-            if held_to and entry.kind == Kind.LOCK_CHANGED and entry.index > first:
-                self._take(entry)
+            if held_to and entry.kind == Kind.LOCK_CHANGED:
+                if fields.get("former_sha256") in own or self._may_hold(fields["lock_sha256"], capabilities):
+                    own.add(fields["lock_sha256"])
+                if fields["lock_sha256"] in own and self._follows(entry):
+                    self._take(entry)
+
+    def _may_hold(self, lock: str, capabilities: set[str]) -> bool:
+        """Does a lock hold one of these; or can't that be told?"""
+        try:
+            artifact = self.reader.artifact(lock)
+            held = None if artifact is None else json.loads(artifact[1]).get("capabilities")
+        except (ValueError, AttributeError, RecursionError):
+            return True
+        return not isinstance(held, dict) or not capabilities.isdisjoint(cast("dict[str, Any]", held))
 
     def _with_artifacts(self, entry: Entry) -> None:
         self.entries[entry.index] = entry
@@ -351,9 +392,11 @@ class _Gathered:
 
 def _began_under(start: Entry, entry: Entry, known: Entry | None) -> bool:
     """Is this the configuration that a call began under, as far as is known? That of its own process counts before others:
-    two that have the same one may be held to different locks.
+    two that have the same one may be held to different locks, and one for what people do is held to none.
     """
     if entry.index > start.index or entry.fields["config_sha256"] != start.fields["config_sha256"]:
+        return False
+    if entry.emitter != start.emitter and "purpose" in entry.fields:
         return False
     return known is None or entry.emitter == start.emitter or known.emitter != start.emitter
 

@@ -82,7 +82,7 @@ def changes_of(told: Told) -> Changes:
     return Changes(
         tuple((moment(entry.ts), what) for entry, what in kept),
         len(left_out),
-        sum(each > began.index for each in told.selection.untaken),
+        sum(told.selection.began[told.call_id].precedes(each) for each in told.selection.untaken),
         any(_sets_up(entry) and entry.emitter != began.emitter for entry, _ in kept),
     )
 
@@ -136,10 +136,12 @@ class _Setup:
 
     def told(self, fields: Fields) -> Iterator[tuple[_Turn, str]]:
         """What the next one changes, and in which words."""
+        has = _capability(fields, self.name)
+        if fields.get("capabilities") and not has:
+            return  # another application's, or one that doesn't do this any more
         for each in fields.get("adapters", []):
             if ("model", each["name"]) in self.then:
                 yield from self._turn("model", each["name"], each["pin"], pinned(each["pin"]))
-        has = _capability(fields, self.name)
         if self.call.configured is None or not has:
             return
         version, lock, settings = has.get("version"), fields.get("lock_sha256"), fields["config_sha256"]

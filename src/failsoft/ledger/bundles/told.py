@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
+from failsoft.ledger.bundles.concerned import Place
 from failsoft.ledger.bundles.selection import Selection
 from failsoft.ledger.bundles.wording import LOCK, PEOPLE
 from failsoft.ledger.read import Entry
@@ -74,8 +75,11 @@ class Told:
         """Who had written down the state of code and prompts that it was held to, and who approved it, in order."""
         entries = [each for each in self.selection.entries.values() if each.kind in LOCK]
         own = [each for each in entries if each.fields["lock_sha256"] == self.lock]
-        began = (self.started or self.end).index
-        return [each for each in own if each.index < began or each.kind == "approval.recorded"]
+        return [each for each in own if each.kind == "approval.recorded" or not self.precedes(each)]
+
+    def precedes(self, entry: Entry) -> bool:
+        """Did it begin before this was put on record?"""
+        return self.selection.began[self.call_id].precedes(Place.of(entry))
 
     @property
     def lock(self) -> str | None:
@@ -130,7 +134,7 @@ def calls_of(selection: Selection) -> Iterator[Told]:
                 [each for each in own if each.kind in _ENDS][-1],
                 next((each for each in own if each.kind == "call.completed"), None),
                 tuple(people),
-                tuple(each for each in changes if each[0].index > own[0].index),
+                tuple(each for each in changes if selection.began[call_id].precedes(Place.of(each[0]))),
             )
         )
     return iter(sorted(found, key=lambda each: (each.started or each.end).index))

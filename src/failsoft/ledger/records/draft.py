@@ -193,6 +193,8 @@ def _amended(record: evidence.CallAmended, leaf_of: LeafOf) -> Draft:
 def _config(record: evidence.ConfigActivated) -> Draft:
     fields: Fields = {"config_sha256": sha256(record.snapshot).hexdigest()}
     artifacts = [(JSON, record.snapshot), *((SCHEMA, schema) for _, schema in record.schemas)]
+    if record.purpose is not None:
+        fields["purpose"] = record.purpose
     if record.lock is not None:
         fields["lock_sha256"] = sha256(record.lock).hexdigest()
         artifacts.append((JSON, record.lock))

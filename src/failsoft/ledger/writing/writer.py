@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from failsoft.core.effects import Clock
-from failsoft.core.evidence import Record
+from failsoft.core.evidence import ConfigActivated, Record
 from failsoft.ledger.checkpoints.opening import Anchored
 from failsoft.ledger.checkpoints.publishing import Coverage, Signing
 from failsoft.ledger.checkpoints.signer import Signer
@@ -94,6 +94,7 @@ class StoredLedger:
         self._max_queue = max_queue
         self._back_off = back_off
         self._opened = False
+        self._configured: ConfigActivated | None = None
         self._thread: threading.Thread | None = None
         self._asleep = False  # in a forked child, until it submits something
         self._reset()
@@ -125,6 +126,7 @@ class StoredLedger:
         if self._opened:
             raise RuntimeError(f"{self._appender.store.name}: the ledger is open already")
         self._reset()
+        self._configured = None
         self._appender.store.vet()
         try:
             with self._io:
@@ -153,6 +155,11 @@ class StoredLedger:
         """Queue one record for the next commit. Never waits, never raises for what the disk does."""
         if self._asleep:
             self._wake()
+        if isinstance(record, ConfigActivated):
+            self._configured = record
+        return self._put(record)
+
+    def _put(self, record: Record) -> Ticket:
         ticket = Ticket(self._queue, record, self._clock.time_ns(), self._clock.monotonic_ns())
         self._queue.put(ticket)
         return ticket
@@ -225,6 +232,8 @@ class StoredLedger:
     def _wake(self) -> None:
         with self._waking:
             if self._asleep:
+                if self._configured is not None:
+                    self._put(self._configured)  # this emitter's own: others may have another one by now
                 self._asleep = False
                 self._start()
 
@@ -244,7 +253,9 @@ class StoredLedger:
         self._io.release()
 
     def after_fork_in_child(self, clean: bool) -> None:
-        """Become another emitter, at the first record. The parent's records are the parent's business."""
+        """Become another emitter, at the first record, which says how it's set up: as the parent was. The parent's records
+        are the parent's business.
+        """
         old, old_queue = self._appender, self._queue
         self._reset()
         if not clean:  # a connection came along in mid-commit: it must be neither used nor closed, ever
