@@ -81,7 +81,7 @@ class Office:
             **told,
             "config_sha256": self.first.digest,
             "deadline_ms": 8000,
-            "actor": {"id": "j.doe", "kind": "user"},
+            "actor": fields.pop("actor", {"id": "j.doe", "kind": "user"}),
         }
         started = self.first.say(Draft(Kind.CALL_STARTED, opening, (said("request", request),)), second)
         tried = fields.pop("tried", (attempt(pin=PIN, served=SERVED, status=200),))

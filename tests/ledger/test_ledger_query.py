@@ -224,6 +224,14 @@ def test_the_decisions_of_an_adapter_are_those_that_its_answer_ended(reader: Rea
     assert (found.row()["kept"], found.row()["answer"]) == (True, "5")
 
 
+def test_one_that_asked_again_to_compare_is_no_decision(log: Log) -> None:
+    log.first.configure()
+    log.first.call("c1", 2, attempt(), source=by())
+    begun = log.first.start("c2", 3, actor={"id": "root", "kind": "replay"})
+    log.first.end("c2", 4, begun, attempt(), source=by())
+    assert [each.call_id for each in decisions(log)] == ["c1"]
+
+
 def test_decisions_by_what_was_served(reader: Reader, log: Log) -> None:
     assert len(decisions(log, served="m-*")) == 1
     assert decisions(log, served="m-1") == []

@@ -286,13 +286,15 @@ def configured(
     config: str,
     version: str | None = "1",
     form: str = "d",
-    lock: str = "a",
+    lock: str | None = "a",
     **other: Any,
 ) -> None:
     its = {"name": "rate-alternative", "digest": sha(form), **({} if version is None else {"version": version})}
     capabilities = [{"name": "other", **other}, its]
-    told = {"config_sha256": sha(config), "lock_sha256": sha(lock), "capabilities": capabilities}
-    office.first.say(Draft(Kind.CONFIG_ACTIVATED, told, (), artifacts(config, form, lock)), second)
+    told = {"config_sha256": sha(config), "capabilities": capabilities}
+    told |= {} if lock is None else {"lock_sha256": sha(lock)}
+    held = artifacts(config, form, *(() if lock is None else (lock,)))
+    office.first.say(Draft(Kind.CONFIG_ACTIVATED, told, (), held), second)
 
 
 def test_how_a_capability_is_had_otherwise_later_is_told(bare: Office) -> None:
@@ -645,3 +647,70 @@ def test_a_line_of_the_overview_says_what_is_withheld_gone_or_too_long(bare: Off
     assert "In clear" not in str(shown_payload(evolve(without, disclosures={}), ends["c3"], "prompt"))
     assert (brief(selection, None, "request"), brief(selection, starts["c0"], "reply/1")) == ("–", "–")
     bare.close()
+
+
+@pytest.mark.parametrize(
+    ("asking", "title", "lead"),
+    [
+        (
+            ("c1", "c2", "c3"),
+            "What is on record about a decision in the case",
+            "The answer of the decision is an AI model's. Besides, 2 questions were asked again, to compare: nobody was given",
+        ),
+        (
+            ("c0", "c1", "c2"),
+            "What is on record about 2 decisions in the case",
+            "In 1 of the 2 decisions the answer is an AI model's. Besides, 1 question was asked again, to compare: nobody was",
+        ),
+        (
+            ("c0", "c2"),
+            "What is on record about a decision in the case",
+            "The answer of the decision is no AI model's. Besides, 1 question was asked again",
+        ),
+        (
+            ("c2", "c3"),
+            "What is on record about 2 questions in the case SPE4A7-26-R-0001, asked again to compare",
+            "Besides, 2 questions were asked again, to compare: nobody was given the answer. Each is",
+        ),
+    ],
+)
+def test_who_asked_again_to_compare_decided_nothing(bare: Office, asking: tuple[str, ...], title: str, lead: str) -> None:
+    again = {"id": "root", "kind": "replay"}
+    bare.call("c0", 1, "1", "1", source=None, tried=())
+    bare.call("c1", 2, "1", "1")
+    bare.call("c2", 3, "1", "2", actor=again)
+    bare.call("c3", 4, "1", "2", actor=again)
+    said = sheet_of(page_of(bare, Wanted(calls=asking)))
+    assert title in said
+    assert lead in said
+    place = asking.index("c2") + 1
+    assert f"Comparison {place}: “rate-alternative”" in said
+    assert f"Decision {place}" not in said
+    assert "again on 2026-11-23 14:00:03 UTC, by root, in the case" in said
+    assert "to compare: nobody was given this answer." in said
+
+
+def test_one_that_asked_again_is_told_as_one(bare: Office) -> None:
+    bare.call("c1", 3, "1", "2", actor={"id": "root", "kind": "replay"})
+    assert "What is on record about a question in the case" in sheet_of(page_of(bare, Wanted(calls=("c1",))))
+
+
+def test_being_held_to_a_lock_at_all_has_words_of_its_own(bare: Office) -> None:
+    bare.first.digest = sha("1")
+    configured(bare, 1, "1", lock=None)
+    bare.call("c1", 2, "1", "2")
+    configured(bare, 3, "1", lock="a")
+    configured(bare, 4, "1", lock="b")
+    configured(bare, 5, "1", lock=None)
+    said = sheet_of(unzipped(_made(bare, Wanted(calls=("c1",))))["report.html"].decode())
+    end = "held to a state of its code and prompts that is written down"
+    assert f"14:00:03 UTC: the application is {end}, from here on" in said
+    assert "14:00:04 UTC: the application is held to another state" in said
+    assert f"14:00:05 UTC: the application isn't {end}, as then" in said
+    configured(bare, 6, "1", lock="a")
+    bare.call("c2", 7, "1", "2")
+    configured(bare, 8, "1", lock=None)
+    configured(bare, 9, "1", lock="a")
+    said = sheet_of(page_of(bare, Wanted(calls=("c2",))))
+    assert f"14:00:08 UTC: the application isn't {end} any more" in said
+    assert "14:00:09 UTC: the application is held to the state of its code and prompts of then again" in said

@@ -24,6 +24,7 @@ from failsoft.isolation import Isolation
 from failsoft.ledger.location import Location
 from failsoft.ledger.read import Reader
 from failsoft.ledger.reading.asked import END
+from failsoft.ledger.reading.query import COMPARISON
 from failsoft.ledger.reading.unlisted import unlisted
 from failsoft.replay.agreement import Agreement, Compared, Given, Question, Tally, Unasked, put, question
 from failsoft.replay.comparing import kept_of
@@ -36,9 +37,6 @@ UNUSABLE: Final = 3
 
 MOST: Final = 100
 """Calls that are asked anew without a word."""
-
-KIND: Final = "replay"
-"""The kind of actor that calls which ask again carry in their records."""
 
 EPILOG = (
     "Example: failsoft ledger replay failsoft.db --since 2026-11-01 --capability classify-item\n\n"
@@ -214,7 +212,7 @@ def _ask_again(
 
 
 def _asked_again(found: Question | Unasked) -> bool:
-    return isinstance(found, Question) and found.call.actor_kind == KIND
+    return isinstance(found, Question) and found.call.actor_kind == COMPARISON
 
 
 def _consent(adapter: str, count: int, most: int, *, yes: bool, as_json: bool) -> None:
@@ -266,7 +264,7 @@ class _Asker:
         except (Exception, SystemExit) as error:  # validators are the user's own
             return Given(reason=f"its request doesn't fit today's request type ({type(error).__name__})", asked=False)
         try:
-            with context(case=case, actor=Actor(self._actor, KIND), labels=call.labels):
+            with context(case=case, actor=Actor(self._actor, COMPARISON), labels=call.labels):
                 outcome = isolated.sync(request)
         except (ValidationError, ValueError):
             return Given(reason="its request, case or labels can't be those of a call", asked=False)

@@ -123,7 +123,10 @@ def _banners(marking: str) -> Markup:
 def _title(calls: Sequence[Call]) -> str:
     cases = sorted({each.fields["case"]["id"] for each in calls if "case" in each.fields})
     about = f" in the case {cases[0]}" if len(cases) == 1 else ""
-    return f"What is on record about {'a decision' if len(calls) == 1 else f'{len(calls)} decisions'}{about}"
+    decisions = sum(not each.compares for each in calls)
+    one, more = ("a decision", f"{decisions} decisions") if decisions else ("a question", f"{len(calls)} questions")
+    what = one if (decisions or len(calls)) == 1 else more
+    return f"What is on record about {what}{about}{'' if decisions else ', asked again to compare'}"
 
 
 # --- the first page ---------------------------------------------------------------------------------------------------
@@ -146,7 +149,7 @@ def _numbered(calls: Sequence[Call]) -> Sequence[tuple[int, Call]]:
 
 
 def _named(number: int, call: Call) -> str:
-    return f"Decision {number}: “{call.fields.get('capability', {}).get('name', '')}”"
+    return f"{'Comparison' if call.compares else 'Decision'} {number}: “{call.fields.get('capability', {}).get('name', '')}”"
 
 
 def _overview(told: Told, calls: Sequence[Call]) -> Markup:
@@ -167,12 +170,22 @@ def _overview(told: Told, calls: Sequence[Call]) -> Markup:
         *("", "when", "the question", "the answer", "who or what answered", "how far its name can be believed"),
         *("person who decided, and why", "changed since"),
     )
-    by_ai = sum(each.end.fields.get("source", {}).get("kind") in ("adapter", "frozen") for each in calls)
-    said = f"In {by_ai} of the {len(calls)} decisions the answer is an AI model's. "
-    if unknown := sum(each.completed is None for each in calls):
+    decisions = [each for each in calls if not each.compares]
+    said = _answers(decisions)
+    if unknown := sum(each.completed is None for each in decisions):
         said += f"Of {unknown} it isn't on record whether an AI was asked. "
+    if again := len(calls) - len(decisions):
+        what = "1 question was" if again == 1 else f"{again} questions were"
+        said += f"Besides, {what} asked again, to compare: nobody was given the answer. "
     said += "Each is told on a page of its own, further down."
     return joined([tag("p", said, cls="lead"), table(head, rows, "list overview")])
+
+
+def _answers(decisions: Sequence[Call]) -> str:
+    by_ai = sum(each.end.fields.get("source", {}).get("kind") in ("adapter", "frozen") for each in decisions)
+    if len(decisions) == 1:
+        return f"The answer of the decision is {'an' if by_ai else 'no'} AI model's. "
+    return f"In {by_ai} of the {len(decisions)} decisions the answer is an AI model's. " if decisions else ""
 
 
 def _by(call: Call) -> str:

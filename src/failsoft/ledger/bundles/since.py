@@ -38,6 +38,14 @@ _TURNS = MappingProxyType(
             "the application is held to another state of its code and prompts from here on",
             "the application is held to the state of its code and prompts of then again",
         ),
+        "locked": (
+            "the application is held to a state of its code and prompts that is written down, from here on",
+            "the application is held to the state of its code and prompts of then again",
+        ),
+        "unlocked": (
+            "the application isn't held to a state of its code and prompts that is written down any more",
+            "the application isn't held to a state of its code and prompts that is written down, as then",
+        ),
         "settings": (
             "the application has other settings from here on",
             "the application has the settings of then again",
@@ -147,7 +155,8 @@ class _Setup:
         version, lock, settings = has.get("version"), fields.get("lock_sha256"), fields["config_sha256"]
         yield from self._turn("version", self.name, version, version or "one without a number")
         yield from self._turn("form", self.name, has.get("digest"))
-        of_lock = list(self._turn("lock", "", lock))
+        words = "unlocked" if lock is None else "locked" if self.now["lock", ""] is None else "lock"
+        of_lock = list(self._turn("lock", "", lock, words=words))
         yield from of_lock
         # Under another lock settings are other ones anyway: they're told once that's said no more, or they change again.
         if of_lock and lock != self.then["lock", ""] and settings != self.then["settings", ""]:
@@ -156,10 +165,12 @@ class _Setup:
             self.untold = None
             yield from self._turn("settings", "", settings)
 
-    def _turn(self, topic: str, name: str, value: object, what: str = "") -> Iterator[tuple[_Turn, str]]:
+    def _turn(
+        self, topic: str, name: str, value: object, what: str = "", words: str = ""
+    ) -> Iterator[tuple[_Turn, str]]:
         before, self.now[topic, name] = self.now[topic, name], value
         if value != before:
-            otherwise, again = _TURNS[topic]
+            otherwise, again = _TURNS[words or topic]
             said = again if value == self.then[topic, name] else otherwise
             yield (topic, name, repr(value)), said.format(name=name, what=what)
 

@@ -11,7 +11,7 @@ from failsoft.ledger.bundles.concerned import Place
 from failsoft.ledger.bundles.selection import Selection
 from failsoft.ledger.bundles.wording import LOCK, PEOPLE
 from failsoft.ledger.read import Entry
-from failsoft.ledger.reading.query import attempts_of
+from failsoft.ledger.reading.query import COMPARISON, attempts_of
 from failsoft.ledger.reviews import CallReview
 
 Fields = dict[str, Any]
@@ -44,6 +44,11 @@ class Told:
     def fields(self) -> Fields:
         """What is said of the call as a whole: by its first record, or by its end."""
         return (self.started or self.end).fields
+
+    @property
+    def compares(self) -> bool:
+        """Was it asked again, to compare? Nobody was given its answer then."""
+        return bool(self.fields.get("actor", {}).get("kind") == COMPARISON)
 
     @property
     def attempts(self) -> list[Fields]:

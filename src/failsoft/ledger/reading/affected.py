@@ -2,7 +2,8 @@
 
 Rules:
 
-1. A decision is a call that the adapter's answer ended. Its time is its record's own.
+1. A decision is a call that the adapter's answer ended. Its time is its record's own. One that asked again, to compare, is
+   none.
 2. What the caller really got counts: a `call.amended` is newer than the `call.completed` that it amends.
 3. A review of it names that record: one of what was amended is about nothing that the caller got.
 4. What was answered is told from its payload, where that's still kept, and only if it is what was committed to.
@@ -16,7 +17,7 @@ from types import MappingProxyType
 from attrs import frozen
 
 from failsoft.ledger.read import Entry, Reader
-from failsoft.ledger.reading.query import Fields, Found, answering, is_served, reviewer_of
+from failsoft.ledger.reading.query import COMPARISON, Fields, Found, answering, is_served, reviewer_of
 from failsoft.ledger.records.schema import Kind
 
 _DECIDED = (Kind.REVIEW_RECORDED, Kind.OVERRIDE_RECORDED)
@@ -93,7 +94,7 @@ def affected(reader: Reader, adapter: str, since: str, until: str, served: str |
         if source.get("kind") not in ("adapter", "frozen") or source["name"] != adapter:
             continue
         attempt = answering({**fields, "source": source})
-        if served is None or is_served(attempt, served):
+        if (served is None or is_served(attempt, served)) and not _compares(reader, fields["call_id"]):
             yield _decision(reader, final, said, attempt)
 
 
@@ -102,6 +103,12 @@ def _final(reader: Reader, ended: Entry, fields: Fields) -> Found:
     for amended in reader.records(Kind.CALL_AMENDED, call_id=fields["call_id"], last=1):
         return amended, amended.fields
     return ended, fields
+
+
+def _compares(reader: Reader, call_id: str) -> bool:
+    """Was it asked again, to compare?"""
+    begun = reader.records(Kind.CALL_STARTED, call_id=call_id)
+    return any(each.fields.get("actor", {}).get("kind") == COMPARISON for each in begun)
 
 
 def _decision(reader: Reader, final: Entry, fields: Fields, attempt: Fields) -> Decision:

@@ -163,6 +163,10 @@ def row_of(entry: Entry, fields: Fields) -> dict[str, str | int | bool]:
     return {name: "" if (value := said[name]) is None else value for name in FIELDS}
 
 
+COMPARISON = "replay"
+"""The kind of actor of calls that ask again, to compare: their answers are nobody's decisions."""
+
+
 def attempts_of(fields: Fields) -> list[Fields]:
     """The attempts that a record tells of."""
     attempts: list[Fields] = fields.get("attempts", [])
