@@ -477,13 +477,13 @@ def test_an_erased_case_is_told_as_one(sealed: InFile) -> None:
     hold(able, CASE["id"], held=False, person="k.l", why="settled")
     happened(able, CASE["id"], event="final-payment", date="2026-11-01", person="k.l", why="w")
     able.record(LegalHold("another", True, "k.l", "not this"))
-    erase(able, CASE["id"], basis="letter of 2 November", person="m.smith")
+    erase(able, CASE["id"], basis="letter of 2 November", person="m.smith", approved_by="z.z")
     files = unzipped(bundled(sealed).data)
     page = files["report.html"].decode()
-    assert "m.smith had what was asked and answered erased: letter of 2 November" in page
+    assert "m.smith had what was asked and answered erased (z.z agreed): letter of 2 November" in page
     assert "k.l forbade to erase anything of this case: claim 26-104" in page
-    assert "k.l lifted that again: settled" in page
-    assert "k.l put on record what happened with this case: final-payment (w)" in page
+    assert "k.l lifted a prohibition to erase this case (an own one if there was any, else the oldest): settled" in page
+    assert "k.l put on record what happened with this case: final-payment, on 2026-11-01 (w)" in page
     assert "not this" not in page
     assert page.count("No longer kept") >= 4
     assert paths(files) == []

@@ -28,6 +28,7 @@ from failsoft.ledger.bundles.shown import payload as shown_payload
 from failsoft.ledger.bundles.values import LINE, laid_out, line
 from failsoft.ledger.bundles.wording import (
     BELIEVED,
+    GONE,
     GRADES,
     OUTCOMES,
     PASSED_OVER,
@@ -208,6 +209,37 @@ def test_what_was_taken_out_is_told(bare: Office, where: str) -> None:
     assert "EXAMPLE" not in said
 
 
+def test_what_was_taken_out_elsewhere_is_not_told_of_the_answer(bare: Office) -> None:
+    """The record counts what was taken out of the prompt with what was taken out of the answer."""
+    bare.call("c1", 2, "1", "2", redacted={"aws-access-key": 1})
+    assert "What looked like a password or key was taken out" not in sheet_of(page_of(bare))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"blocked": True, "until": "2026-11-23T15:30:00.000000Z"},
+            "eve switched gpt off, until 2026-11-23 15:30:00 UTC: w",
+        ),
+        ({"blocked": False, "mode": "forced"}, "eve had one program ask gpt even when it fails too often: w"),
+        (
+            {"blocked": True, "mode": "observe"},
+            "eve had one program ask gpt even when it fails too often, and only tell of",
+        ),
+        (
+            {"blocked": False, "mode": "auto"},
+            "eve had one program ask gpt no more when it fails too often, as usual: w",
+        ),
+        ({"blocked": False, "mode": "new"}, "eve had one program treat gpt in the mode “new”: w"),
+    ],
+)
+def test_what_a_person_did_about_an_adapter_is_told_as_that(bare: Office, fields: dict[str, Any], said: str) -> None:
+    bare.call("c1", 2, "1", "2")
+    bare.first.tell(Kind.BLOCK_CHANGED, 5, subject="adapter:gpt", actor={"id": "eve"}, why="w", **fields)
+    assert said in sheet_of(page_of(bare, Wanted(calls=("c1",))))
+
+
 @pytest.mark.parametrize("outcome", ["referred", "failed", "refused", "cancelled"])
 def test_other_ends_are_told(bare: Office, outcome: str) -> None:
     bare.call("c1", 2, "1", "2", outcome=outcome, source=None, tried=(attempt(pin=PIN, fault="server_error"),))
@@ -228,7 +260,7 @@ def test_an_orphan_an_amendment_and_a_frozen_answer_are_told(bare: Office) -> No
         Kind.CALL_AMENDED, 5, **told, refs={"completed": done.leaf.hex()}, source={"kind": "frozen", "name": "gpt"}
     )
     said = sheet_of(page_of(bare))
-    assert "None is on record: the program that asked ended before it could put one there." in said
+    assert f"None is on record. {GONE}" in said
     assert "This is what the caller really got." in said
     assert "AI, earlier: an answer of “gpt” to the same question, kept and given again." in said
     assert "Nothing of the kind is on record." in said
@@ -270,7 +302,7 @@ def test_later_changes_are_told_of_what_was_asked_and_of_nothing_else(bare: Offi
     said = sheet_of(page_of(bare, Wanted(calls=("c1", "c2"))))
     assert said.count("is asked for another model from here on: z") == 1
     assert "ops switched gpt off: odd answers" in said
-    assert "ops switched gpt on again: mended" in said
+    assert "ops said that gpt may be asked again: mended" in said
     assert "the model m-1-2026 will go, on 2027-01-01" in said
     assert (said.count("will go"), said.count("will go, on")) == (2, 1)
     assert "other: its answers were found to have changed" in said
@@ -674,7 +706,9 @@ def test_a_line_of_the_overview_says_what_is_withheld_gone_or_too_long(bare: Off
         ),
     ],
 )
-def test_who_asked_again_to_compare_decided_nothing(bare: Office, asking: tuple[str, ...], title: str, lead: str) -> None:
+def test_who_asked_again_to_compare_decided_nothing(
+    bare: Office, asking: tuple[str, ...], title: str, lead: str
+) -> None:
     again = {"id": "root", "kind": "replay"}
     bare.call("c0", 1, "1", "1", source=None, tried=())
     bare.call("c1", 2, "1", "1")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.bundled import CASE, Office
+from tests.bundled import CASE, Office, bundle, unzipped
 from tests.bundled import said as payload
 from tests.reported import page_of, sheet_of
 
@@ -57,6 +57,25 @@ def test_what_is_about_the_answer_on_record_first_decides_nothing(log: Office) -
     assert "overrode it" not in said
     with read(log.path) as reader:  # as `failsoft ledger reviews` has it
         assert [each.answer for each in history(reader)] == [None, None, None]
+
+
+def test_an_appeal_that_nobody_has_decided_about_is_told_as_such(log: Office) -> None:
+    done = log.call("c1", 2, "1", '"AI"')
+    log.first.act(Kind.REVIEW_RECORDED, 3, done)
+    pending = (
+        "Nobody's decision about the last appeal is on record, up to the end of the log that this copy vouches for."
+    )
+    log.publish()
+
+    def told() -> str:
+        log.publish()
+        return people_of(unzipped(bundle(log.path, ONE).data)["report.html"].decode())
+
+    assert pending not in told()
+    log.first.act(Kind.APPEAL_RECORDED, 8, done, person="a.b")
+    assert told().endswith(pending)
+    log.first.act(Kind.REVIEW_RECORDED, 9, done)
+    assert pending not in told()
 
 
 def test_who_appeals_has_decided_nothing(log: Office) -> None:

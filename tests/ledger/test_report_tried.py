@@ -13,12 +13,12 @@ from tests.logs import attempt, by
 from tests.reported import Reader, page_of, sheet_of
 
 from failsoft.ledger.bundles.selection import Wanted
-from failsoft.ledger.bundles.wording import FIRST, NOT_USED, PASSED_OVER
+from failsoft.ledger.bundles.wording import FIRST, GONE, NOT_USED, PASSED_OVER
 from failsoft.ledger.records.record import Draft
 from failsoft.ledger.records.schema import Kind
 
 SENT = "Word for word: what was put to an AI, and what came back"
-UNKNOWN = "Whether an AI was asked isn't on record: the program that asked ended before it could put that there."
+UNKNOWN = f"Whether an AI was asked isn't on record. {GONE}"
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_an_amendment_without_the_record_that_it_amends_tells_nothing_of_attempt
         "No AI: fixed rules of the application's own, written by people: rules. Whether an AI was asked isn't" in said
     )
     assert said.count("Whether an AI was asked isn't on record. By its plan it could have asked: gpt.") == 3
-    assert "the program that asked ended" not in said
+    assert GONE not in said
 
 
 # --- answers that came and weren't used -------------------------------------------------------------------------------

@@ -192,7 +192,8 @@ def line_of(entry: Entry, fields: Mapping[str, Any]) -> str:
     need = fields.get("review", {})
     said = [str(fields[key]) for key in _SAID if key in fields]
     if "blocked" in fields:
-        said.insert(0, f"{'blocked' if fields['blocked'] else 'unblocked'} by {fields['actor']['id']}:")
+        deed = fields.get("mode") or ("blocked" if fields["blocked"] else "unblocked")
+        said.insert(0, f"{deed} by {fields['actor']['id']}:")
     if "person" in fields:
         own = ", the call's own actor" if fields.get("own") is True else ""
         deed = fields.get("decision") or _DEEDS.get(entry.kind, "told")

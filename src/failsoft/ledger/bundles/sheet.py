@@ -13,12 +13,13 @@ from typing import Any
 from failsoft.ledger.bundles.exchange import instruction
 from failsoft.ledger.bundles.markup import Markup, joined, tag
 from failsoft.ledger.bundles.selection import Selection
-from failsoft.ledger.bundles.shown import ERASED, REDACTED, WITHHELD, facts, payload, table
+from failsoft.ledger.bundles.shown import ERASED, REDACTED, WITHHELD, disclosed, facts, payload, table
 from failsoft.ledger.bundles.since import changes_of
 from failsoft.ledger.bundles.told import Told
 from failsoft.ledger.bundles.tried import tried, unknown
 from failsoft.ledger.bundles.wording import (
     FIRST,
+    GONE,
     GRADES,
     LOCK,
     OUTCOMES,
@@ -30,6 +31,7 @@ from failsoft.ledger.bundles.wording import (
 )
 from failsoft.ledger.read import Entry
 from failsoft.ledger.reading.query import reviewer_of
+from failsoft.ledger.records.redaction import MARK
 
 Fields = dict[str, Any]
 
@@ -43,6 +45,7 @@ _SIDE_BY_SIDE = (
     "Where several programs of the application run side by side, what is told of a model that's asked for, or of settings, "
     "is about the one that was set up then."
 )
+_PENDING = "Nobody's decision about the last appeal is on record, up to the end of the log that this copy vouches for."
 _OF_FIRST = "That's not what the caller got, so this decides nothing."
 _OF_NONE = "It names no answer that the caller got, so it decides nothing."
 _TITLES = {"reason": "Reason given", "shown": "What was shown to them", "changed": "What they put in its place"}
@@ -82,14 +85,16 @@ def _question(told: Told) -> list[Markup]:
     return [
         tag("p", f"Put to “{name}”{again} on {moment((told.started or told.end).ts)}{by}{for_whom}{about}{end}."),
         payload(told.selection, told.started, "request"),
-        *_redacted(told.started),
+        *_redacted(told.selection, told.started, "request"),
         *_omitted(told.started, "request"),
         *instruction(told),
     ]
 
 
-def _redacted(entry: Entry | None) -> list[Markup]:
-    if entry is None or "redacted" not in entry.fields:
+def _redacted(selection: Selection, entry: Entry | None, path: str) -> list[Markup]:
+    """A record counts what was taken out of all its payloads: which of them it was is seen in those that are shown."""
+    found = disclosed(selection, entry, path)
+    if entry is None or "redacted" not in entry.fields or isinstance(found, str) or MARK not in found.data:
         return []
     return [tag("p", REDACTED, cls="note")]
 
@@ -106,14 +111,14 @@ def _omitted(entry: Entry | None, path: str) -> list[Markup]:
 def _answer(told: Told) -> list[Markup]:
     fields = told.end.fields
     if told.end.kind == "call.orphaned":
-        return [tag("p", "None is on record: the program that asked ended before it could put one there.")]
+        return [tag("p", f"None is on record. {GONE}")]
     said = [tag("p", OUTCOMES.get(fields["outcome"], fields["outcome"]))]
     if told.end.kind == "call.amended":
         said.append(
             tag("p", "What was put on record first came too late. This is what the caller really got.", cls="note")
         )
     if fields["outcome"] in ("answered", "referred"):
-        said += [payload(told.selection, told.end, "response"), *_redacted(told.end)]
+        said += [payload(told.selection, told.end, "response"), *_redacted(told.selection, told.end, "response")]
         said += _omitted(told.end, "response")
     return [*said, *_withdrawn(told)]
 
@@ -128,7 +133,7 @@ def _withdrawn(told: Told) -> Iterator[Markup]:
     yield tag("p", f"What was on record first: {whose}. That's not what the caller got.", cls="caption")
     if first["outcome"] in ("answered", "referred"):
         yield payload(told.selection, told.withdrawn, "response")
-        yield from (*_redacted(told.withdrawn), *_omitted(told.withdrawn, "response"))
+        yield from (*_redacted(told.selection, told.withdrawn, "response"), *_omitted(told.withdrawn, "response"))
 
 
 def _source(told: Told) -> list[Markup]:
@@ -170,7 +175,10 @@ def _modelless(told: Told) -> str:
 def _people(told: Told) -> list[Markup]:
     deciding = told.deciding
     parts = [part for each in told.people for part in _person(told, each, decides=each.index in deciding)]
-    if not any(each.index in deciding and each.kind != "appeal.recorded" for each in told.people):
+    acts = [each.kind for each in told.people if each.index in deciding]
+    if any(each != "appeal.recorded" for each in acts):
+        parts += [tag("p", _PENDING)] if acts[-1] == "appeal.recorded" else []
+    else:
         what = "what the caller got" if told.people else "this"
         said = f"No person's decision about {what} is on record, up to the end of the log that this copy vouches for."
         if told.end.fields.get("review", {}).get("required") is True:

@@ -1,6 +1,6 @@
 """Which AIs were asked for an answer, and what became of it: in sentences, and in a table for whoever looks closer.
 
-Where a call's program ended before it could put that on record, nobody knows, and that's what is said.
+Where a call's program was gone before it put that on record, nobody knows, and that's what is said.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from failsoft.ledger.bundles.faults import failed
 from failsoft.ledger.bundles.markup import Markup, tag
 from failsoft.ledger.bundles.shown import table
 from failsoft.ledger.bundles.told import Told
-from failsoft.ledger.bundles.wording import NOT_USED, duration, passed_over, spelled
+from failsoft.ledger.bundles.wording import GONE, NOT_USED, duration, passed_over, spelled
 
 Fields = dict[str, Any]
 
@@ -21,7 +21,6 @@ _NONE_ASKED = "No AI was asked."
 _NOT_KNOWN = "Whether an AI was asked isn't on record"
 _UNUSED = "{who} was asked and answered; its answer wasn't used{why}."
 _LATE = "it was put on record too late"
-_ENDED = ": the program that asked ended before it could put that there"
 
 
 def unknown(told: Told) -> list[Markup]:
@@ -29,8 +28,8 @@ def unknown(told: Told) -> list[Markup]:
     if told.completed is not None:
         return []
     plan = [tag("p", f"By its plan it could have asked: {', '.join(told.plan)}.")] if told.plan else []
-    why = _ENDED if told.end.kind == "call.orphaned" else ""
-    return [tag("p", f"{_NOT_KNOWN}{why}."), *plan]
+    why = f" {GONE}" if told.end.kind == "call.orphaned" else ""
+    return [tag("p", f"{_NOT_KNOWN}.{why}"), *plan]
 
 
 def omitted(told: Told) -> str:

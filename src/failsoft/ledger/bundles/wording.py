@@ -16,7 +16,8 @@ GRADES = MappingProxyType(
         "can look behind it.",
         "gateway-stated": "A service between the application and the provider named this model. Both would have to be "
         "believed.",
-        "echoed": "The reply only repeats the name that was asked for. It doesn't show which model answered.",
+        "echoed": "The name is the one that was asked for, or a label of whoever runs the server. It doesn't show which "
+        "model answered.",
         "unknown": "Nothing in the reply says which model answered.",
     }
 )
@@ -26,7 +27,7 @@ BELIEVED = MappingProxyType(
     {
         "provider-stated": "as far as the provider's own word",
         "gateway-stated": "as far as the words of the provider and of a service in between",
-        "echoed": "not at all: the reply only repeats the name that was asked for",
+        "echoed": "not at all: it's the name that was asked for, or a label of whoever runs the server",
         "unknown": "there's none in the reply",
     }
 )
@@ -41,6 +42,12 @@ OUTCOMES = MappingProxyType(
         "cancelled": "Nobody waited for the answer any more: the request was withdrawn.",
     }
 )
+
+GONE = (
+    "The program that asked was found to be gone before it put that there: it had ended, or had no way to the record "
+    "any more."
+)
+"""What's known of a program that left a call without an end: a database's other users can't tell one from the other."""
 
 FIRST = MappingProxyType(
     {
@@ -88,12 +95,27 @@ CHANGES = MappingProxyType(
     }
 )
 
+BLOCKS = MappingProxyType({True: "{who} switched {name} off", False: "{who} said that {name} may be asked again"})
+"""What a person did about an adapter or a capability, for every process: whether it was off before isn't in the record."""
+
+MODES = MappingProxyType(
+    {
+        "forced": "{who} had one program ask {name} even when it fails too often",
+        "observe": "{who} had one program ask {name} even when it fails too often, and only tell of that",
+        "auto": "{who} had one program ask {name} no more when it fails too often, as usual",
+    }
+)
+"""The same about what its failures do, in one process: nothing was switched off or on."""
+
+_MODE = "{who} had one program treat {name} in the mode “{mode}”"
+
 KEEPING = MappingProxyType(
     {
-        "payload.erased": "{who} had what was asked and answered erased: {why}",
+        "payload.erased": "{who} had what was asked and answered erased{besides}: {why}",
         "legal_hold.set": "{who} forbade to erase anything of this case: {why}",
-        "legal_hold.cleared": "{who} lifted that again: {why}",
-        "case.event": "{who} put on record what happened with this case: {event} ({why})",
+        "legal_hold.cleared": "{who} lifted a prohibition to erase this case (an own one if there was any, else the "
+        "oldest): {why}",
+        "case.event": "{who} put on record what happened with this case: {event}, on {date} ({why})",
     }
 )
 """What became of a case."""
@@ -152,8 +174,10 @@ def pinned(pin: Fields) -> str:
 def changed(kind: str, fields: Fields) -> str:
     """What a later record says of an adapter."""
     if kind == "block.changed":
-        who = f"{fields['actor']['id']} switched {fields['subject'].partition(':')[2]}"
-        return f"{who} {'off' if fields['blocked'] else 'on again'}: {fields['why']}"
+        until = f", until {moment(fields['until'])}" if "until" in fields else ""
+        said = MODES.get(fields["mode"], _MODE) if "mode" in fields else BLOCKS[fields["blocked"]]
+        name = fields["subject"].partition(":")[2]
+        return f"{said.format(who=fields['actor']['id'], name=name, mode=fields.get('mode'))}{until}: {fields['why']}"
     if kind == "model.retirement_notice":
         end = f", on {fields['sunset'][:10]}" if "sunset" in fields else ""
         return f"{fields['adapter']}: its provider announced that the model {fields['model']} will go{end}"
@@ -166,7 +190,11 @@ def changed(kind: str, fields: Fields) -> str:
     if kind in KEEPING:
         who = fields.get("person", "somebody")
         return KEEPING[kind].format(
-            who=who, why=fields.get("basis") or fields.get("why", ""), event=fields.get("event", "")
+            who=who,
+            why=fields.get("basis") or fields.get("why", ""),
+            besides=f" ({fields['approved_by']} agreed)" if "approved_by" in fields else "",
+            event=fields.get("event", ""),
+            date=fields.get("date", ""),
         )
     about = fields.get("adapter")
     said = CHANGES.get(kind, f"a record of the type {kind} refers to it")

@@ -46,7 +46,8 @@ FIELDS = MappingProxyType(
         "reviewer": "who reviewed, overrode, approved or appealed",
         "decision": "what a person decided: accepted, changed, rejected",
         "subject": "what a change is about: an adapter, a block's subject",
-        "blocked": "true: the subject was switched off; false: that ended",
+        "blocked": "true: the subject was switched off; false: it isn't, or no more",
+        "mode": "what an adapter's failures do from then on in one process (auto, forced, observe): nothing is switched off",
         "from": "what was before: a breaker's state, a key; of an outage, its beginning",
         "to": "what is since: a breaker's state, a key; of an outage, its end; where a copy went",
         "event": "what happened with a case",
@@ -59,7 +60,7 @@ FIELDS = MappingProxyType(
 )
 """The columns of a row, in order, with what each means."""
 
-_AS_THEY_ARE: Final = ("blocked", "from", "to", "event", "date", "recipient", "approved_by")
+_AS_THEY_ARE: Final = ("blocked", "mode", "from", "to", "event", "date", "recipient", "approved_by")
 """Columns that are a record's keys, and hold what stands there."""
 
 

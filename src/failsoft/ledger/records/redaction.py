@@ -96,6 +96,9 @@ _RULES = tuple(
 Redact = Callable[[bytes], tuple[bytes, dict[str, int]]]
 """Gives a payload without what looks like a credential, and how many of each kind were taken out."""
 
+MARK = b"[redacted: "
+"""What stands in the place of what was taken out begins so."""
+
 OWN = "own-key"
 """The kind of a key that the application itself uses."""
 
@@ -133,4 +136,4 @@ def redactor(secrets: Callable[[], Iterable[str]], *, patterns: bool) -> Redact:
 
 
 def _in_place_of(kind: str) -> bytes:
-    return b"[redacted: %s]" % kind.encode()
+    return MARK + kind.encode() + b"]"
