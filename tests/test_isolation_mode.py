@@ -12,9 +12,11 @@ from pydantic import BaseModel
 
 import failsoft
 from failsoft import Capability, ConfigurationError, Isolation, IsolationClosed
+from failsoft.cli.telling import line_of
 from failsoft.core.breaker import Cause
 from failsoft.core.effects import Ask
 from failsoft.ledger.read import read
+from failsoft.ledger.reading.query import row_of
 from failsoft.ledger.verify import verify
 
 
@@ -165,6 +167,12 @@ def test_who_did_it_and_why_stands_in_the_record(isolation: Isolation, tmp_path:
         ("boss", "an order", True, None),
         ("jdoe", "done", True, "auto"),
     ]
+    with read(tmp_path / "office.db") as reader:
+        lines = [line_of(each, each.fields) for each in reader.records(kind="block.changed")]
+        rows = [row_of(each, each.fields) for each in reader.records(kind="block.changed")]
+    said = ("forced by jdoe: a drill", "blocked by boss: an order", "auto by jdoe: done")
+    assert [each.endswith(told) for each, told in zip(lines, said, strict=True)] == [True] * 3
+    assert [(each["blocked"], each["mode"]) for each in rows] == [(False, "forced"), (True, ""), (True, "auto")]
     assert verify(tmp_path / "office.db").problems == ()
 
 

@@ -190,6 +190,9 @@ def test_a_stale_lock_keeps_nobody_from_it(call_id: str) -> None:
     run("call", "rate-item", '{"description": "nut"}', code=1)
     run("review", call_id, "--decision", "accepted", *WHO)
     run("appeal", call_id, "--person", "vendor", "--reason", "x")
+    with read("app.db") as reader:
+        configured = [each.fields.get("purpose") for each in reader.records(kind="config.activated")]
+    assert configured == [None, "acts", "acts"]
 
 
 def test_the_log_shows_who_decided_what(call_id: str) -> None:

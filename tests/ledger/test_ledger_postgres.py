@@ -554,6 +554,11 @@ class TestWhoMayDoWhat:
             ),
             ("GRANT UPDATE (data) ON {}.ledger_payload TO app", "change {}.ledger_payload"),
             ("GRANT TRIGGER ON {}.ledger_record TO app", "change {}.ledger_record"),
+            ("GRANT DELETE ON failsoft.migration TO app", "change failsoft.migration"),
+            (
+                "GRANT pg_write_server_files TO app",
+                "run programs and write files on the server, as pg_write_server_files",
+            ),
         ],
     )
     def test_a_role_that_may_by_another_way_isnt_prepared(

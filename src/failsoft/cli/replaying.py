@@ -217,7 +217,7 @@ def _asked_again(found: Question | Unasked) -> bool:
 
 def _consent(adapter: str, count: int, most: int, *, yes: bool, as_json: bool) -> None:
     """Say how many calls will be made; of more than `most` somebody must have said yes."""
-    warn(f"{adapter} will be asked {count} times")
+    warn(f"{adapter} will be asked {count} times at most")
     if count <= most or yes:
         return
     if not _at_a_terminal():

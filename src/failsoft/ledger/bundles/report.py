@@ -241,8 +241,8 @@ def _limits(told: Told, calls: Sequence[Call]) -> Markup:
         lines.append("All records of the log are in this copy, so a later decision in that log would show here.")
     else:
         lines.append(
-            "That no other decision about this exists: this copy holds what was chosen for it. A copy with every record of "
-            "the log can be asked for."
+            "That no other decision about this exists: this copy holds what was chosen for it. Whoever keeps the log can be "
+            "asked for a copy with every record of it, where none was taken out."
         )
     hidden = len(selection.withheld) + len(selection.erased)
     if hidden:

@@ -212,13 +212,15 @@ UNION ALL SELECT 'it may not read failsoft.migration' FROM given
 UNION ALL SELECT 'it may not read, or insert into, ' || name FROM tables
     WHERE NOT (has_table_privilege(role, name, 'SELECT') AND has_table_privilege(role, name, 'INSERT'))
 UNION ALL SELECT 'it may act as the superuser ' || quote_ident(rolname) FROM roles WHERE rolsuper
+UNION ALL SELECT 'it may run programs and write files on the server, as ' || rolname FROM roles
+    WHERE rolname IN ('pg_execute_server_program', 'pg_write_server_files')
 UNION ALL SELECT 'it may act as the owner of ' || name FROM tables
     WHERE (SELECT relowner FROM pg_catalog.pg_class WHERE oid = name::regclass) IN (SELECT oid FROM roles)
 UNION ALL SELECT 'it may act as the owner of the schema ' || nspname FROM given, pg_catalog.pg_namespace
     WHERE nspname IN ('failsoft', schema) AND nspowner IN (SELECT oid FROM roles)
 UNION ALL SELECT 'it may act as the owner of the database' FROM pg_catalog.pg_database
     WHERE datname = current_database() AND datdba IN (SELECT oid FROM roles)
-UNION ALL SELECT DISTINCT 'it may change ' || name FROM tables, roles
+UNION ALL SELECT DISTINCT 'it may change ' || name FROM (SELECT name FROM tables UNION SELECT 'failsoft.migration'), roles
     WHERE has_table_privilege(oid, name, 'DELETE, TRUNCATE, TRIGGER') OR has_any_column_privilege(oid, name, 'UPDATE')
 """
 
