@@ -687,12 +687,12 @@ def test_a_line_of_the_overview_says_what_is_withheld_gone_or_too_long(bare: Off
         (
             ("c1", "c2", "c3"),
             "What is on record about a decision in the case",
-            "The answer of the decision is an AI model's. Besides, 2 questions were asked again, to compare: nobody was given",
+            "The answer of the decision is an AI model's. Besides, 2 questions were asked again, to compare: that decides",
         ),
         (
             ("c0", "c1", "c2"),
             "What is on record about 2 decisions in the case",
-            "In 1 of the 2 decisions the answer is an AI model's. Besides, 1 question was asked again, to compare: nobody was",
+            "In 1 of the 2 decisions the answer is an AI model's. Besides, 1 question was asked again, to compare: that",
         ),
         (
             ("c0", "c2"),
@@ -702,7 +702,7 @@ def test_a_line_of_the_overview_says_what_is_withheld_gone_or_too_long(bare: Off
         (
             ("c2", "c3"),
             "What is on record about 2 questions in the case SPE4A7-26-R-0001, asked again to compare",
-            "Besides, 2 questions were asked again, to compare: nobody was given the answer. Each is",
+            "Besides, 2 questions were asked again, to compare: that decides nothing. Each is",
         ),
     ],
 )
@@ -721,7 +721,9 @@ def test_who_asked_again_to_compare_decided_nothing(
     assert f"Comparison {place}: “rate-alternative”" in said
     assert f"Decision {place}" not in said
     assert "again on 2026-11-23 14:00:03 UTC, by root, in the case" in said
-    assert "to compare: nobody was given this answer." in said
+    assert "to compare: its answer decides nothing." in said
+    assert f"{place} 2026-11-23 14:00:03 UTC" in said
+    assert "to compare, AI: m-1-2026" in said
 
 
 def test_one_that_asked_again_is_told_as_one(bare: Office) -> None:

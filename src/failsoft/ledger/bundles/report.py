@@ -176,7 +176,7 @@ def _overview(told: Told, calls: Sequence[Call]) -> Markup:
         said += f"Of {unknown} it isn't on record whether an AI was asked. "
     if again := len(calls) - len(decisions):
         what = "1 question was" if again == 1 else f"{again} questions were"
-        said += f"Besides, {what} asked again, to compare: nobody was given the answer. "
+        said += f"Besides, {what} asked again, to compare: that decides nothing. "
     said += "Each is told on a page of its own, further down."
     return joined([tag("p", said, cls="lead"), table(head, rows, "list overview")])
 
@@ -193,7 +193,7 @@ def _by(call: Call) -> str:
     if source.get("kind") == "fallback":
         return "no AI: fixed rules"
     if source.get("kind") in ("adapter", "frozen"):
-        return f"AI: {call.answering.get('served', {}).get('model') or source['name']}"
+        return f"{'to compare, ' if call.compares else ''}AI: {call.answering.get('served', {}).get('model') or source['name']}"
     return "not on record" if call.completed is None else "nobody"
 
 

@@ -81,7 +81,7 @@ def _question(told: Told) -> list[Markup]:
     kind = f" ({case['kind']})" if "kind" in case else ""
     about = f", in the case {case['id']}{kind}" if case else ""
     name = fields.get("capability", {}).get("name", "")
-    again, end = (" again", ", to compare: nobody was given this answer") if told.compares else ("", "")
+    again, end = (" again", ", to compare: its answer decides nothing") if told.compares else ("", "")
     return [
         tag("p", f"Put to “{name}”{again} on {moment((told.started or told.end).ts)}{by}{for_whom}{about}{end}."),
         payload(told.selection, told.started, "request"),

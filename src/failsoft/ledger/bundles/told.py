@@ -47,7 +47,7 @@ class Told:
 
     @property
     def compares(self) -> bool:
-        """Was it asked again, to compare? Nobody was given its answer then."""
+        """Was it asked again, to compare? Its answer decides nothing then."""
         return bool(self.fields.get("actor", {}).get("kind") == COMPARISON)
 
     @property
