@@ -6,6 +6,8 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 
@@ -291,6 +293,9 @@ def test_a_lock_is_new_until_it_was_used(tmp_path: Path, monkeypatch: pytest.Mon
         assert (lock.is_new, copy.is_new) == (False, True)
         copy.used()
         assert not copy.is_new
+        monkeypatch.setattr(locks, "_now", lambda: time.time_ns() - 200_000_000)
+        copy.used()
+        assert copy.is_new, "it was put back in place"
     lock.close()
     copy.close()
 
@@ -302,11 +307,38 @@ def test_where_the_kernel_has_no_name_for_its_start_a_file_is_known_by_its_inode
     with monkeypatch.context() as patched:
         patched.setattr(Path, "read_text", lambda *_: (_ for _ in ()).throw(FileNotFoundError()))
         assert locks._started() == ""
+    now = time.time_ns()
+    monkeypatch.setattr(locks, "_now", lambda: now)
     live = LiveFile.hold(tmp_path / "x.db", AA)
     found = live.path.stat()
-    assert live.path.read_text() == f"{found.st_dev}:{found.st_ino}:\n"
+    assert live.path.read_text() == f"{found.st_dev}:{found.st_ino}::{now}:\n"
     assert live.is_original
     live.release(remove=True)
+
+
+@pytest.mark.parametrize(
+    ("off_s", "windows", "original"),
+    [(0, False, True), (-0.2, False, False), (-0.2, True, False), (2, False, False), (2, True, True)],
+)
+def test_a_live_file_that_was_written_at_another_time_than_it_says_is_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, off_s: float, windows: bool, original: bool
+) -> None:
+    """Put back in place it has the same inode. Windows knows when a file was made, not when it was changed."""
+    live = LiveFile.hold(tmp_path / "x.db", AA)
+    assert (live.is_original, live.last_spooled) == (True, None)
+    with monkeypatch.context() as patched:
+        patched.setattr(locks, "_now", lambda: time.time_ns() + int(off_s * 1e9))
+        live.spooled(0)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "platform", "win32" if windows else sys.platform)
+        assert (live.is_original, live.last_spooled) == (original, 0 if original else None)
+    live.spooled(11)
+    assert (live.is_original, live.last_spooled) == (True, 11)
+    live.path.write_bytes(live.path.read_bytes()[:-2])
+    assert (live.is_original, live.last_spooled) == (False, None), "its number is cut short"
+    live.release(remove=True)
+    with (tmp_path / "another").open("wb"), pytest.raises(OSError, match="Bad file descriptor"):
+        live.spooled(12)  # whatever is open under its number by now
 
 
 def test_what_stands_beside_a_ledger_is_its_owners_alone(tmp_path: Path) -> None:

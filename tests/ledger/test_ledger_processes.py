@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,12 +15,13 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from ledgers import Faults, SystemClock, call, ledger_at, rows, settled, started, types
+from ledgers import Faults, SystemClock, call, completed, ledger_at, rows, settled, started, types
 from processes import Process, missing
 
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.core.evidence import ConfigActivated
 from failsoft.errors import LedgerInvalid
+from failsoft.ledger import locks
 from failsoft.ledger.locks import anybody
 from failsoft.ledger.verify import verify
 from failsoft.ledger.writing import writer as writer_module
@@ -365,6 +367,26 @@ def test_a_backup_that_came_without_live_files_has_its_open_calls_ended(tmp_path
         assert types(back).count("call.orphaned") == 2
         assert verify(back).exit_code == 0
     assert not list(back.parent.glob("*.live"))
+
+
+def test_a_lock_that_was_touched_makes_nobody_gone_who_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever starts next takes it for new each time, and looks for open calls that have no live file."""
+    monkeypatch.setattr(locks, "_now", lambda: time.time_ns() - 200_000_000)
+    path = tmp_path / "x.db"
+    ledger = ledger_at(path, clock=SystemClock())
+    ledger.open()
+    begin = ledger.submit(started("c1"))
+    settled(begin)
+    for _ in range(2):
+        other = ledger_at(path, clock=SystemClock())
+        other.open()
+        assert other._appender.store.lock.is_new  # type: ignore[attr-defined]
+        other.close()
+    settled(ledger.submit(completed(begin, "c1")))
+    ledger.close()
+    assert "call.orphaned" not in types(path)
+    assert not list(tmp_path.glob("*.live"))
+    assert verify(path).exit_code == 0
 
 
 def test_a_ledger_whose_name_begins_like_anothers_is_another(tmp_path: Path) -> None:

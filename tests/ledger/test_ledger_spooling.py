@@ -501,6 +501,136 @@ def test_a_live_file_of_a_cloned_disk_is_no_original(tmp_path: Path, monkeypatch
         live.release(remove=False)
 
 
+@pytest.mark.parametrize("lost", ["", "removed", "emptied", "an older copy"])
+def test_of_whom_less_came_out_of_the_spool_than_was_put_in_nobody_says_that_nothing_comes(
+    place: InDatabase, folder: Path, away: Away, tmp_path: Path, lost: str
+) -> None:
+    """Its live file stays where it is."""
+    ledger = ledger_in(place)
+    ledger.open()
+    away.cut = True
+    settled(call(ledger, "c1")[1])
+    shutil.copytree(folder, tmp_path / "older", ignore=shutil.ignore_patterns("*.live"))
+    settled(call(ledger, "c2")[1])
+    ledger.close()
+    away.cut = False
+    (file,) = folder.glob("*.db")
+    if lost == "removed":
+        file.unlink()
+    elif lost == "emptied":
+        file.write_bytes(b"")
+    elif lost:
+        for each in (tmp_path / "older").iterdir():
+            shutil.copy(each, folder)
+    following = ledger_in(place)
+    following.open()
+    following.close()
+    assert swept(place) == [[], [] if lost else [ledger._appender.emitter.id]]
+    assert kinds(place).count("call.completed") == {"": 2, "an older copy": 1}.get(lost, 0)
+    assert not list(folder.iterdir())
+
+
+def test_what_was_pruned_since_is_known_to_have_come_out_of_the_spool(place: InDatabase, away: Away) -> None:
+    records = batch(3)
+    emitter = records[0].emitter
+    assert emitter is not None
+    store = place.store()
+    assert isinstance(store, SpoolingStore)
+    store.open(lambda: records[:1])
+    life = store.hold(emitter)
+    away.cut = True
+    assert store.append(records[1:]) is None
+    away.cut = False
+    store._not_before = 0
+    store.tidy()
+    assert not store.spooling
+    store.prune(2)
+    life.release(remove=False)
+    store.close()
+    following = place.store()
+    following.open(list)
+    assert following.swept == [emitter]
+    following.close()
+
+
+def test_a_folder_that_was_put_back_in_place_tells_nothing_of_what_came_after_the_copy(
+    place: InDatabase, folder: Path, away: Away, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The live file is the same one, by its inode: it was written again later than it says."""
+    with monkeypatch.context() as patched:
+        patched.setattr(locks, "_now", lambda: time.time_ns() - SECOND // 5)
+        left_behind(place, away)
+    following = ledger_in(place)
+    following.open()
+    following.close()
+    assert swept(place) == [[], []]
+    assert kinds(place).count("call.completed") == 1
+    assert not list(folder.iterdir())
+
+
+def test_a_live_file_on_a_full_disk_says_nothing_until_there_is_room(
+    place: InDatabase, folder: Path, away: Away, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError("full")
+
+    records = batch(3)
+    store = place.store()
+    store.open(lambda: records[:1])
+    life = store.hold(EMITTER)
+    (live,) = folder.glob("*.live")
+    away.cut = True
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        assert store.append(records[1:2]) is None
+    assert live.read_bytes() == b""
+    assert store.append(records[2:]) is None
+    assert live.read_bytes().endswith(b":2\n")
+    life.release(remove=False)
+    store.close()
+
+
+def test_a_batch_of_which_the_live_file_cant_tell_is_tried_again_and_is_in_the_log_once(
+    place: InDatabase, away: Away, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError("the disk is broken")
+
+    ledger = ledger_in(place)
+    ledger.open()
+    away.cut = True
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "ftruncate", broken)
+        result = settled(ledger.submit(started("c1")))
+        assert isinstance(result, Unrecorded)
+        assert "the disk is broken" in result.reason
+    until(lambda: ledger.healthy)
+    assert ledger.spooling
+    assert isinstance(settled(ledger.submit(started("c2"))), Recorded)
+    away.cut = False
+    until(lambda: not ledger.spooling)
+    ledger.close()
+    assert kinds(place).count("call.started") == 2
+    whole(place)
+
+
+def test_who_writes_without_a_life_spools_and_is_never_swept(place: InDatabase, folder: Path, away: Away) -> None:
+    """As a key is handed over: nobody looks for calls of that process."""
+    records = batch(2)
+    store = place.store()
+    store.open(lambda: records[:1])
+    away.cut = True
+    assert store.append(records[1:]) is None
+    assert not list(folder.glob("*.live"))
+    store.close()
+    away.cut = False
+    following = place.store()
+    following.open(list)
+    following.close()
+    assert following.swept == []
+    assert kinds(place).count("call.started") == 1
+
+
 def test_whom_the_database_sees_isnt_swept(place: InDatabase, folder: Path) -> None:
     ledger = ledger_in(place)
     ledger.open()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import re
+import sys
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +15,15 @@ from failsoft import processes
 
 _EMITTER = re.compile("[0-9a-f]{32}")
 """In the name of a live file: others are those of a ledger whose own name begins like this one's."""
+
+_MARK = re.compile(rb"(.+):(\d+):(\d*)\n")
+"""Which file it is, when that was written, and the number of its emitter's last record that was put into a spool."""
+
+_LATER_NS = 100_000_000
+"""So much later than that the file may have been changed, at most: a process may be held up before it writes."""
+
+_EARLIER_NS = 1_000_000_000
+"""And so much earlier: some file systems know the second alone."""
 
 _NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
 """Windows has no such flag, and lets few make a link."""
@@ -44,14 +55,17 @@ class FileLock:
 
     @property
     def is_new(self) -> bool:
-        """Has nobody come so far as to say `used` since its file was made here? A copy is new. While it's held."""
+        """Has nobody come so far as to say `used` since its file was made here? A copy is new, and so is one that was
+        touched since. While it's held.
+        """
         assert self._descriptor is not None
-        return not _is_marked(self._descriptor)
+        return _mark_of(self._descriptor) is None
 
     def used(self) -> None:
         """What's to be done by the first to hold it is done. A full disk leaves it to the next one."""
         assert self._descriptor is not None
-        _mark(self._descriptor)
+        with suppress(OSError):
+            _mark(self._descriptor)
 
     def close(self) -> None:
         """Let go of the descriptor (and with it of the lock)."""
@@ -90,7 +104,8 @@ class LiveFile:
             processes.lock(descriptor)
             if _is_there(path, descriptor):
                 if marked:
-                    _mark(descriptor)
+                    with suppress(OSError):
+                        _mark(descriptor)
                 return cls(path, descriptor)
             os.close(descriptor)  # somebody saw it before it was locked, took it for left behind, and removed it
 
@@ -114,15 +129,30 @@ class LiveFile:
     @property
     def is_original(self) -> bool:
         """Was it made here, since the machine was started? A copy, or a clone of the disk, shows nothing of whoever holds
-        the original.
+        the original; nor does a file into which a copy of it was put back.
         """
-        return _is_marked(self._descriptor)
+        return _mark_of(self._descriptor) is not None
+
+    @property
+    def last_spooled(self) -> int | None:
+        """As `spooled` said last; None where it never did, and where it's no original."""
+        number = _mark_of(self._descriptor)
+        return int(number) if number else None
+
+    def spooled(self, last: int) -> None:
+        """Say which number the last record has that was put into the emitter's spool. On a full disk it's no original then.
+
+        Raises:
+            OSError: it says what it said before.
+        """
+        _mark(self._descriptor, last)
 
     def release(self, *, remove: bool) -> None:
         """Let go; with `remove`, there's nothing left to look after. A file that stays is removed by the next sweep."""
         if remove:
             self._remove()  # while it's locked, so that nobody sweeps it
         os.close(self._descriptor)
+        self._descriptor = -1  # some other file gets its number
         if remove:
             self._remove()  # Windows removes no file that is open
 
@@ -151,10 +181,9 @@ def anybody(database: Path) -> bool:
     return any(alive(database, each) for each in emitters if _EMITTER.fullmatch(each))
 
 
-def _itself(descriptor: int) -> bytes:
+def _itself(found: os.stat_result) -> bytes:
     """What a file is, and no copy of it; nor the same one on a machine that was started from a clone of its disk."""
-    found = os.fstat(descriptor)
-    return f"{found.st_dev}:{found.st_ino}:{_started()}\n".encode()
+    return f"{found.st_dev}:{found.st_ino}:{_started()}".encode()
 
 
 @functools.cache
@@ -166,17 +195,47 @@ def _started() -> str:
         return ""
 
 
-def _mark(descriptor: int) -> None:
-    """Write into a file that it's itself; on a full disk it isn't."""
+def _now() -> int:
+    """By the machine's own clock, whatever the application's is: it's compared with what the system says of a file."""
+    return time.time_ns()
+
+
+def _mark(descriptor: int, last: int | None = None) -> None:
+    """Write into a file that it's itself, and when; on a full disk it isn't.
+
+    Args:
+        descriptor: of the file.
+        last: the number of the last record that was put into the emitter's spool; None: none was.
+
+    Raises:
+        OSError: what stood there before stands there still.
+    """
+    os.ftruncate(descriptor, 0)
     with suppress(OSError):
-        os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
-        os.write(descriptor, _itself(descriptor))
+        number = "" if last is None else last
+        os.write(descriptor, _itself(os.fstat(descriptor)) + f":{_now()}:{number}\n".encode())
 
 
-def _is_marked(descriptor: int) -> bool:
+def _mark_of(descriptor: int) -> bytes | None:
+    """The number in the mark, empty where there's none; None where the file isn't marked, or was touched since.
+
+    A copy that was put back into the file, or got the inode of one that was removed, is the same file by all else that
+    stands in the mark. When a file was last changed (`st_ctime`) nobody can choose: that must be when it was marked. Both
+    times are of that moment, so that a clock that's set later changes nothing. To change a file's owner or rights, or to
+    rename it, touches it too: it's not believed then.
+    """
+    found = os.fstat(descriptor)
     os.lseek(descriptor, 0, os.SEEK_SET)
-    return os.read(descriptor, 256) == _itself(descriptor)
+    mark = _MARK.fullmatch(os.read(descriptor, 256))
+    if mark is None or mark[1] != _itself(found) or _is_touched(found.st_ctime_ns - int(mark[2])):
+        return None
+    return mark[3]
+
+
+def _is_touched(since_ns: int) -> bool:
+    """Before it was marked: by a clock that was set back since. On Windows the time is that when the file was made."""
+    return since_ns > _LATER_NS or (since_ns < -_EARLIER_NS and sys.platform != "win32")
 
 
 def _is_there(path: Path, descriptor: int) -> bool:

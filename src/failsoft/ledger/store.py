@@ -87,6 +87,9 @@ LEFT_OPEN = f"SELECT DISTINCT emitter {_OPEN}"
 FIND = "SELECT seq FROM ledger_record WHERE emitter = ? AND eseq = ? AND leaf = ?"
 """A record that may be in the log already. Its `rid` would be gone with a pruning."""
 
+NUMBERED = "SELECT 1 FROM ledger_record WHERE emitter = ? AND eseq = ?"
+"""A record by its number, which a pruned one keeps."""
+
 OPENING = "SELECT leaf FROM ledger_record WHERE seq = 0"
 ORPHANED = "SELECT 1 FROM ledger_record WHERE call_id = ? AND type = 'call.orphaned'"
 

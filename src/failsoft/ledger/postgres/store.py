@@ -33,6 +33,7 @@ from failsoft.ledger.records.record import Built
 from failsoft.ledger.records.schema import FORMAT
 from failsoft.ledger.store import (
     FIND,
+    NUMBERED,
     OPEN_CALLS,
     OPENING,
     ORPHANED,
@@ -251,6 +252,10 @@ class LedgerDatabase:
     def alive(self, emitter: str) -> bool:
         """As of a store that spools."""
         return self._open_database().alive(emitter)
+
+    def has(self, emitter: str, number: int) -> bool:
+        """As of a store that spools."""
+        return self._open_database().execute(NUMBERED, (emitter, number)).fetchone() is not None
 
     def anybody(self) -> bool:
         """As any store."""

@@ -50,6 +50,10 @@ class InDatabase(Store, Protocol):
         """Does the database see this emitter's process?"""
         ...
 
+    def has(self, emitter: str, number: int) -> bool:
+        """Is the record that this emitter gave this number in the log? Or was, until it was pruned."""
+        ...
+
 
 class SpoolingStore:
     """A `failsoft.ledger.store.Store` around another one, whose database may be away for a while.
@@ -66,6 +70,7 @@ class SpoolingStore:
         self._tell = tell
         self._spool: Spool | None = None
         self._emitter: str | None = None
+        self._live: LiveFile | None = None
         self._was_open = False
         self._not_before = 0
         self._refused: str | None = None
@@ -206,7 +211,8 @@ class SpoolingStore:
         life = self._inner.hold(emitter)
         self._spooling.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._emitter = emitter
-        return _Both(self, life, LiveFile.hold(self._spooling.base, emitter))
+        self._live = LiveFile.hold(self._spooling.base, emitter)
+        return _Both(self, life, self._live)
 
     def gone(self, own: str) -> Iterator[tuple[str, Life]]:
         """As any store; and those of this host whose records were forwarded: whatever they left open is open for good.
@@ -262,6 +268,12 @@ class SpoolingStore:
             self._spool.put(batch)
         except AppendFailed as error:
             raise AppendFailed(str(error), unknown=unknown) from error
+        last = batch[-1].eseq
+        if self._live is not None and last is not None:
+            try:
+                self._live.spooled(last)  # who's killed before that has told nobody that the batch is durable
+            except OSError as error:
+                raise AppendFailed(f"{self._live.path}: {error}", unknown=True) from error
 
     def _forward(self) -> None:
         assert self._spool is not None
@@ -293,8 +305,9 @@ class SpoolingStore:
         return spool.first() is None
 
     def _sweep(self) -> None:
-        """Forward what processes of this host left behind. Of those whose own live file could be locked, and whom the
-        database doesn't see, nothing comes any more: a file that's a copy says nothing of whoever has the original.
+        """Forward what processes of this host left behind. Of those whose own live file could be locked, whose last record
+        that waited is in the log, and whom the database doesn't see, nothing comes any more: a file that's a copy says
+        nothing of whoever has the original, and records that aren't there may have been moved away.
         """
         base = self._spooling.base
         if not base.parent.is_dir():
@@ -313,8 +326,12 @@ class SpoolingStore:
                 raise
             finally:
                 spool.close()
-        known = (each for each, life in self._left.items() if life.is_original)
-        self.swept = [each for each in known if not self._inner.alive(each)][:SWEPT]
+        self.swept = [each for each, life in self._left.items() if self._is_through(each, life)][:SWEPT]
+
+    def _is_through(self, emitter: str, life: LiveFile) -> bool:
+        if not life.is_original or self._inner.alive(emitter):
+            return False
+        return life.last_spooled is None or self._inner.has(emitter, life.last_spooled)
 
 
 @define
