@@ -77,6 +77,16 @@ def test_a_cancelled_call_has_nothing_to_show(scene: Scene) -> None:
     assert end.attempts[0].fault == "cancelled"
 
 
+def test_of_a_cancelled_call_only_what_was_under_way_was_broken_off_and_after_its_own_time(scene: Scene) -> None:
+    simulation = Simulation(scripted([(SECOND, status(500)), (5 * SECOND, ok())]), scene.clock)
+    running = simulation.start(scene.call().run(), scene.clock.now)
+    simulation.at(scene.clock.now + 4 * SECOND, running.cancel)
+    simulation.run()
+    first, second = completed(scene).attempts
+    assert (first.fault, first.us, second.fault) == ("server_error", 1_000_000, "cancelled")
+    assert 0 < second.us < completed(scene).us - first.us
+
+
 class Failing(GradeItem):
     name = "grade-item"
 

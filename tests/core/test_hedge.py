@@ -201,8 +201,8 @@ def test_after_a_bug_of_the_capability_nobody_else_is_asked(scene: Scene) -> Non
     assert [name for name, _ in asked] == ["first"]
 
 
-@pytest.mark.parametrize("seconds", [0.5, 1.2])
-def test_a_cancelled_call_cancels_both(scene: Scene, seconds: float) -> None:
+@pytest.mark.parametrize(("seconds", "took"), [(0.5, [500_000]), (1.25, [1_250_000, 250_000])])
+def test_a_cancelled_call_cancels_both(scene: Scene, seconds: float, took: list[int]) -> None:
     simulation, _ = world(scene, {"first": [(5, ok(5))], "second": [(5, ok(6))]})
     running: Running[Any] = simulation.start(scene.call().run())
     simulation.at(int(seconds * SECOND), running.cancel)
@@ -215,6 +215,7 @@ def test_a_cancelled_call_cancels_both(scene: Scene, seconds: float) -> None:
     (completed,) = scene.ledger.completed
     assert completed.outcome == "cancelled"
     assert {each.fault for each in completed.attempts} == {"cancelled"}
+    assert [each.us for each in completed.attempts] == took
 
 
 def test_a_drivers_bug_in_a_race_is_a_loud_fault(scene: Scene) -> None:

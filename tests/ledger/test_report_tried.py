@@ -169,6 +169,41 @@ def test_what_is_withheld_of_a_first_record_is_not_told(bare: Office) -> None:
     assert sheet_of(page).count("Withheld: it's on record, and not shown in this copy.") == 2
 
 
+# --- attempts that were broken off --------------------------------------------------------------------------------------
+
+LEFT = attempt("local", pin=PIN, fault="cancelled", us=600_000)
+
+
+def broken_off(office: Office, *others: dict[str, Any], **fields: Any) -> str:
+    """What's said of an attempt that was broken off, and of others beside it."""
+    office.call("c1", 2, "1", "2", tried=(LEFT, *others), **{"source": RULES, **fields})
+    page = page_of(office)
+    assert "in time" not in source_of(page)
+    assert "<td>0.6 s</td>" in page
+    return source_of(page)
+
+
+def test_whose_caller_withdrew_wasnt_late(bare: Office) -> None:
+    hedge = attempt("gpt", 2, pin=PIN, fault="cancelled", why="hedge")
+    said = broken_off(bare, hedge, source=None, outcome="cancelled")
+    assert "local was asked, and its answer wasn't waited for: the caller withdrew before it had answered." in said
+    assert "gpt was asked, and its answer wasn't waited for: the caller withdrew before it had answered." in said
+
+
+@pytest.mark.parametrize("source", [by("gpt", 2), RULES])
+def test_who_lost_a_race_wasnt_late_but_another_one_was_quicker(bare: Office, source: dict[str, Any]) -> None:
+    said = broken_off(bare, attempt("gpt", 2, pin=PIN, why="hedge"), source=source)
+    assert "local was asked, and its answer wasn't waited for: another one was quicker." in said
+
+
+@pytest.mark.parametrize("other", [{"why": "hedge", "fault": "filtered"}, {}])
+def test_why_an_attempt_was_broken_off_is_said_only_where_that_is_on_record(
+    bare: Office, other: dict[str, Any]
+) -> None:
+    said = broken_off(bare, attempt("gpt", 2, pin=PIN, **other))
+    assert "local was asked, and its answer wasn't waited for: the attempt was broken off." in said
+
+
 # --- attempts that the record only counts -----------------------------------------------------------------------------
 
 

@@ -51,7 +51,7 @@ def test_it_is_on_record_as_cancelled_and_not_as_a_timeout() -> None:
     assert scene.ledger is not None
     (completed,) = scene.ledger.completed
     assert completed.outcome == "cancelled"
-    assert [each.fault for each in completed.attempts] == ["cancelled"]
+    assert [(each.fault, each.us) for each in completed.attempts] == [("cancelled", 1_000_000)]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), GeneratorExit()])

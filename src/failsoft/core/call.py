@@ -387,8 +387,10 @@ class Call(Generic[Q, R]):
         ledger = self.world.ledger
         assert ledger is not None
         if result == "cancelled":
+            now = self.world.clock.monotonic_ns()
             for attempt in self._asking.attempts:
-                attempt.fault = attempt.fault or FaultKind.CANCELLED.value
+                if attempt.fault is None:
+                    attempt.break_off(now)
         ledger.submit(self._record(result, None, None))
         self._completed = True
 

@@ -14,6 +14,7 @@ from attrs import define, field
 from failsoft.audit import AuditPlan
 from failsoft.context import Actor, CallContext, Case
 from failsoft.core.effects import Ticket, Tokens
+from failsoft.fault import FaultKind
 from failsoft.outcome import Pin, Served, Source
 from failsoft.prompt import Sampling
 from failsoft.review import Decision, ReviewNeed
@@ -83,6 +84,7 @@ class Attempt:
         detail: our own words about the fault: kept as a payload, since they may quote the reply.
         prompt: the JSON bytes of its own prompt, where that isn't the call's.
         answer: the answer's JSON text, for a repair; not put on record by itself, since the reply holds it.
+        begun: when it began, monotonic nanoseconds; not put on record.
     """
 
     n: int
@@ -101,6 +103,12 @@ class Attempt:
     detail: bytes | None = field(default=None, repr=False)
     prompt: bytes | None = field(default=None, repr=False)
     answer: bytes | None = field(default=None, repr=False)
+    begun: int = 0
+
+    def break_off(self, now: int) -> None:
+        """It's over, and had no answer yet: it's not waited for any more."""
+        self.fault = FaultKind.CANCELLED.value
+        self.us = self.us or (now - self.begun) // 1000
 
 
 @define(eq=False)

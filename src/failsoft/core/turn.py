@@ -89,7 +89,6 @@ class Turn(Generic[R]):
     lost: bool = field(init=False, default=False)
     """Another turn beside it has won: what's still on its way is broken off, and nothing more is asked."""
     _held: Held = field(init=False)
-    _begun: int = field(init=False, default=0)
     _until: int = field(init=False, default=0)
     _attempt: Attempt | None = field(init=False, default=None)
     _prompt: Prompt | None = field(init=False, default=None)
@@ -310,11 +309,11 @@ class Turn(Generic[R]):
     def _ask(self, begun: int) -> Generator[Effect, Any, Answer[R] | Fault]:
         """One request on the wire, judged and settled."""
         asking, adapter, until = self.asking, self.adapter, self._until
-        self._begun = begun
         codec: Any = adapter.codec
         held = self._held
         attempts, sampling = asking.attempts, asking.contract.sampling
         attempt = Attempt(len(attempts) + 1, adapter.name, codec.version, codec.endpoint, adapter.pin, sampling)
+        attempt.begun = begun
         attempts.append(attempt)
         self._attempt = attempt
         if self.why is None:
@@ -407,7 +406,7 @@ class Turn(Generic[R]):
         elif treatment.health is Settlement.SUCCESS:
             adapter.let_in()
         if treatment.crowded and not cut and adapter.adaptive is not None:  # an impatient caller is no crowd
-            adapter.adaptive.dropped(self._begun, now)
+            adapter.adaptive.dropped(attempt.begun, now)
         if treatment.retry == "end":
             asking.over = True
         self._repaired = self._repaired_prompt(fault, attempt)
@@ -443,8 +442,7 @@ class Turn(Generic[R]):
         """Another turn won: say so of an attempt that was on its way."""
         attempt, asking = self._attempt, self.asking
         if attempt is not None and attempt.fault is None:
-            attempt.fault = FaultKind.CANCELLED.value
-            attempt.us = attempt.us or (asking.world.clock.monotonic_ns() - self._begun) // 1000
+            attempt.break_off(asking.world.clock.monotonic_ns())
             asking.passed_over.append(PassedOver(self.adapter.name, "hedge_lost", attempt.us / 1e6, billed=True))
         elif self._waiting:
             asking.passed_over.append(

@@ -1,5 +1,5 @@
-"""Why an AI's answer wasn't had, for people: whether it was reached at all, said that it couldn't, was late, or answered and
-wasn't taken. Every kind of fault has its words here; a record of a later version may name one that has none.
+"""Why an AI's answer wasn't had, for people: whether it was reached at all, said that it couldn't, was late, was left, or
+answered and wasn't taken. Every kind of fault has its words here; a record of a later version may name one that has none.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ class Way(StrEnum):
     UNREACHED = "{who} wasn't reached: {why}."
     DECLINED = "{who} was reached, and said that it couldn't answer: {why}."
     LATE = "{who} gave no answer in time: {why}."
+    LEFT = "{who} was asked, and its answer wasn't waited for: {why}."
     BROKEN_OFF = "{who} was asked, and no whole answer came: {why}."
     NOT_TAKEN = "{who} answered, and its answer wasn't taken: {why}."
     OURS = "{who} couldn't be asked, or not be heard: {why}."
@@ -58,7 +59,7 @@ FAULTS: MappingProxyType[FaultKind, tuple[Way, str]] = MappingProxyType(
         _K.ATTEMPT_TIMEOUT: (Way.LATE, "its reply wasn't whole when the time for it was up"),
         _K.STREAM_STALLED: (Way.LATE, "its reply didn't begin, or stopped in the middle"),
         _K.DEADLINE: (Way.LATE, "the time for the whole question was up"),
-        _K.CANCELLED: (Way.LATE, "its answer wasn't waited for any more"),
+        _K.CANCELLED: (Way.LEFT, "the attempt was broken off"),
         _K.UPLOAD_CUT: (Way.BROKEN_OFF, "the connection broke while the question was being sent"),
         _K.CONNECTION_LOST: (Way.BROKEN_OFF, "the connection broke"),
         _K.TRUNCATED_STREAM: (Way.BROKEN_OFF, "its reply broke off before its end"),
@@ -86,13 +87,20 @@ FAULTS: MappingProxyType[FaultKind, tuple[Way, str]] = MappingProxyType(
 """How far an attempt with such a fault came, and why no further."""
 
 
-def failed(attempt: Fields) -> str:
-    """Why an attempt, which has a fault, gave no answer: a sentence."""
+def failed(attempt: Fields, left: str = "") -> str:
+    """Why an attempt, which has a fault, gave no answer: a sentence.
+
+    Args:
+        attempt: as it's on record.
+        left: why its call broke attempts off, where that's known.
+    """
     try:
         kind = FaultKind(attempt["fault"])
     except ValueError:
         return _UNKNOWN.format(who=attempt["adapter"])
     way, why = FAULTS[kind]
+    if way is Way.LEFT:
+        why = left or why
     if kind is FaultKind.CONTEXT_TOO_LONG and "status" not in attempt:  # the application found so by itself
         way = Way.UNREACHED
     return way.format(who=attempt["adapter"], why=why)

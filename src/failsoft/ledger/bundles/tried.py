@@ -21,6 +21,7 @@ _NONE_ASKED = "No AI was asked."
 _NOT_KNOWN = "Whether an AI was asked isn't on record"
 _UNUSED = "{who} was asked and answered; its answer wasn't used{why}."
 _LATE = "it was put on record too late"
+_WITHDRAWN = "the caller withdrew before it had answered"
 
 
 def unknown(told: Told) -> list[Markup]:
@@ -47,8 +48,9 @@ def tried(told: Told) -> Iterator[str]:
     if told.end.kind == "call.amended":
         unused = dict.fromkeys(unused, f": {_LATE}")
     unused |= {name: f": {NOT_USED[reason]}" for name, reason in passed if name in unused and reason in NOT_USED}
+    left = _left(told)
     said = Counter(
-        failed(each) if "fault" in each else _UNUSED.format(who=each["adapter"], why=unused[each["adapter"]])
+        failed(each, left) if "fault" in each else _UNUSED.format(who=each["adapter"], why=unused[each["adapter"]])
         for each in told.attempts
         if "fault" in each or _is_unused(told, each)
     )
@@ -59,6 +61,14 @@ def tried(told: Told) -> Iterator[str]:
     for name, reason in passed:
         if name not in unused or reason not in NOT_USED:
             yield f"{name} wasn't asked, or not heard: {passed_over(reason)}."
+
+
+def _left(told: Told) -> str:
+    """Why it broke attempts off: its caller went, or another, asked beside them, answered. Empty where that isn't known."""
+    if told.completed is not None and told.completed.fields["outcome"] == "cancelled":
+        return _WITHDRAWN
+    hedged = any(each.get("why") == "hedge" for each in told.attempts)
+    return NOT_USED["hedge_lost"] if hedged and any("fault" not in each for each in told.attempts) else ""
 
 
 def _is_unused(told: Told, attempt: Fields) -> bool:
