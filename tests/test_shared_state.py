@@ -17,6 +17,8 @@ from failsoft.config_read import read_mapping
 from failsoft.core.effects import Ask
 from failsoft.io.state_file import StateFile, StateMemory
 from failsoft.isolation import SystemClock
+from failsoft.ledger.read import read
+from failsoft.ledger.records.schema import Kind
 from failsoft.testing import SimulatedIsolation
 
 UNREACHABLE = "postgresql://127.0.0.1:1/nowhere"
@@ -210,6 +212,15 @@ class TestADatabase:
             assert not process.call()
             assert isolation.unblock("adapter:a", why="lifted", actor="jdoe")
             assert process.call()
+
+    def test_that_never_answered_isnt_taken_for_somebody_who_switched_off(self, tmp_path: Path) -> None:
+        process = Process(tmp_path, url=UNREACHABLE)
+        with process.isolation as isolation:
+            (told,) = isolation[RateItem].sync(BOLT).passed_over
+        assert (told.adapter, told.reason) == ("a", "blocks_unknown")
+        with read(tmp_path / "failsoft.db") as reader:
+            (end,) = reader.records(Kind.CALL_COMPLETED)
+            assert end.fields["passed_over"] == [{"adapter": "a", "reason": "blocks_unknown"}]
 
     def test_keeps_blocks_in_memory_where_theres_no_file(self, tmp_path: Path) -> None:
         def place(**table: Any) -> object:

@@ -102,9 +102,9 @@ class PassedOver:
 
     Args:
         adapter: its name.
-        reason: a fault kind, or why it wasn't asked: ``blocked``, ``labels``, ``latched``, ``throttled``, ``open``,
-            ``limited``, ``bulkhead_full``, ``no_time``, ``no_credential``, ``no_prompt``, ``shed``, ``ledger``;
-            ``hedge_lost``: another was quicker.
+        reason: a fault kind, or why it wasn't asked: ``blocked``, ``blocks_unknown``, ``labels``, ``latched``,
+            ``throttled``, ``open``, ``limited``, ``bulkhead_full``, ``no_time``, ``no_credential``, ``no_prompt``, ``shed``,
+            ``ledger``; ``hedge_lost``: another was quicker.
         elapsed: seconds that it took, 0 where nothing was sent.
         billed: True where the provider may charge for it all the same.
         detail: our own words about it.

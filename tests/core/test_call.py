@@ -9,7 +9,7 @@ import pytest
 from failsoft.context import CallContext
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.core.evidence import CallAmended, CallStarted
-from failsoft.core.route import NoBlocks
+from failsoft.core.route import NoBlocks, Refusal
 from failsoft.errors import CapabilityBug, FallbackFailed, LedgerUnavailable
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive_simulated import Simulation
@@ -96,9 +96,9 @@ class Blocking(NoBlocks):
     def __init__(self) -> None:
         self.looks = 0
 
-    def adapter(self, name: str, now: int) -> str | None:
+    def adapter(self, name: str, now: int) -> Refusal | None:
         self.looks += 1
-        return "by jdoe" if self.looks > 1 else None
+        return ("blocked", "by jdoe") if self.looks > 1 else None
 
 
 @pytest.mark.parametrize("recorded", [False, True])

@@ -28,7 +28,7 @@ from failsoft.core.effects import (
 )
 from failsoft.core.evidence import CallAmended
 from failsoft.core.limits import Limits, LimitSettings
-from failsoft.core.route import NoBlocks
+from failsoft.core.route import NoBlocks, Refusal
 from failsoft.errors import FallbackFailed
 from failsoft.fault import Fault, FaultKind, Settlement
 from failsoft.io.drive_simulated import Simulation, VirtualClock
@@ -330,11 +330,11 @@ def test_the_slot_of_a_function_that_was_never_begun_is_free_at_once() -> None:
 
 def test_a_blocked_capability_asks_nobody() -> None:
     class Blocked:
-        def adapter(self, name: str, now: int) -> str | None:
+        def adapter(self, name: str, now: int) -> Refusal | None:
             return None
 
-        def capability(self, name: str, now: int) -> str | None:
-            return "blocked by jdoe"
+        def capability(self, name: str, now: int) -> Refusal | None:
+            return "blocked", "by jdoe"
 
     scene = scene_with()
     scene.blocks = Blocked()

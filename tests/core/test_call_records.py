@@ -9,6 +9,7 @@ import pytest
 from failsoft import Capability, Referral
 from failsoft.core.effects import Append, Exchange, Recorded
 from failsoft.core.evidence import CallAmended, CallCompleted, CallStarted
+from failsoft.core.route import Refusal
 from failsoft.errors import FallbackFailed, LedgerUnavailable
 from failsoft.io.drive_simulated import Simulation
 from tests.core.scripted import SECOND, Grade, GradeItem, Item, Scene, StubLedger, ok, scripted, status, traced
@@ -261,10 +262,10 @@ class BlockedSince:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def adapter(self, name: str, now: int) -> str | None:
-        return "by jdoe" if name == self.name and now >= SECOND else None
+    def adapter(self, name: str, now: int) -> Refusal | None:
+        return ("blocked", "by jdoe") if name == self.name and now >= SECOND else None
 
-    def capability(self, name: str, now: int) -> str | None:
+    def capability(self, name: str, now: int) -> Refusal | None:
         return None
 
 

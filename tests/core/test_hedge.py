@@ -9,7 +9,7 @@ import pytest
 
 from failsoft.core.breaker import Breaker, BreakerSettings, Permit
 from failsoft.core.effects import Append, Exchange, HttpReply, Race, Recorded
-from failsoft.core.route import NoBlocks
+from failsoft.core.route import NoBlocks, Refusal
 from failsoft.fault import Fault, FaultKind, Settlement
 from failsoft.io.drive_simulated import Running, Simulation
 from tests.core.scripted import SECOND, GradeItem, Scene, StubLedger, ok, status
@@ -157,8 +157,8 @@ def test_a_label_that_the_second_may_not_see_keeps_it_out(scene: Scene) -> None:
 class BlockedLater(NoBlocks):
     """Somebody blocks the second half a second after the start."""
 
-    def adapter(self, name: str, now: int) -> str | None:
-        return "by jdoe" if name == "second" and now >= SECOND // 2 else None
+    def adapter(self, name: str, now: int) -> Refusal | None:
+        return ("blocked", "by jdoe") if name == "second" and now >= SECOND // 2 else None
 
 
 @pytest.mark.parametrize("guard", ["blocked", "throttled"])

@@ -9,7 +9,7 @@ import pytest
 
 from failsoft.core.breaker import Permit
 from failsoft.core.quality import Quality
-from failsoft.core.route import GuardedAdapter, NoBlocks, Route, plan
+from failsoft.core.route import GuardedAdapter, NoBlocks, Refusal, Route, plan
 from failsoft.fault import Settlement
 from failsoft.io.drive_simulated import VirtualClock
 from failsoft.outcome import PassedOver
@@ -17,11 +17,11 @@ from tests.core.scripted import SECOND, guarded
 
 
 class Blocked:
-    def adapter(self, name: str, now: int) -> str | None:
-        return "by jdoe" if name == "a" else None
+    def adapter(self, name: str, now: int) -> Refusal | None:
+        return ("blocked", "by jdoe") if name == "a" else None
 
-    def capability(self, name: str, now: int) -> str | None:
-        return "by jdoe, all of it" if name == "forbidden" else None
+    def capability(self, name: str, now: int) -> Refusal | None:
+        return ("blocks_unknown", "the store is down") if name == "forbidden" else None
 
 
 def adapter(name: str = "a", **options: Any) -> GuardedAdapter:
@@ -147,7 +147,7 @@ def test_of_a_trial_that_one_latch_allows_and_the_other_doesnt_nothing_is_spent(
 def test_of_a_blocked_capability_nobody_is_asked() -> None:
     admissible, passed_over = plan(Route((adapter("b"),), 0), "forbidden", 0, frozenset(), Blocked())
     assert admissible == []
-    assert passed_over == [PassedOver("b", "blocked", detail="by jdoe, all of it")]
+    assert passed_over == [PassedOver("b", "blocks_unknown", detail="the store is down")]
 
 
 def test_a_plan_keeps_the_order_and_says_why_others_arent_in_it() -> None:

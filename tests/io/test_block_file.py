@@ -39,7 +39,8 @@ def test_a_block_is_in_force_at_once_where_it_was_made(path: Path) -> None:
     file = BlockFile(path)
     assert file.adapter("gpt", 0) is None
     block = file.block("adapter:gpt", "jdoe", "wrong answers")
-    assert file.adapter("gpt", 1) == str(block) == f"blocked by jdoe since {block.since}: wrong answers"
+    assert file.adapter("gpt", 1) == ("blocked", str(block))
+    assert str(block) == f"blocked by jdoe since {block.since}: wrong answers"
 
 
 def test_a_capability_is_blocked_by_its_own_name(path: Path) -> None:
@@ -357,9 +358,9 @@ class TestABlockThatEndsByItself:
         block = BlockFile(path).block("adapter:gpt", "jdoe", "why", timedelta(hours=2))
         assert block.until == "2026-11-24T11:00:00Z"
         assert "until 2026-11-24T11:00:00Z" in str(block)
-        assert there.adapter("gpt", 0) == str(block)
+        assert there.adapter("gpt", 0) == ("blocked", str(block))
         moment[0] += timedelta(hours=2, seconds=-1)
-        assert there.adapter("gpt", LOOK_EVERY) == str(block)
+        assert there.adapter("gpt", LOOK_EVERY) == ("blocked", str(block))
         moment[0] += timedelta(seconds=1)
         assert there.adapter("gpt", 2 * LOOK_EVERY) is None
         assert told == [("adapter:gpt", block), ("adapter:gpt", None)]

@@ -319,7 +319,10 @@ class TestBlocks:
     ) -> None:
         here, one, _, _ = hosts
         one.unknown()
-        assert one.adapter("gpt", 0) is not None
+        for found in (one.adapter("gpt", 0), one.capability("classify", 0)):
+            assert found is not None
+            assert found[0] == "blocks_unknown"
+            assert "hasn't answered since the start" in found[1]
         here.sharer.start()
         assert one.adapter("gpt", CLOCK.monotonic_ns()) is None
         assert (tmp_path / "one").exists()

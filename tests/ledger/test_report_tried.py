@@ -132,6 +132,15 @@ def test_every_reason_for_an_unused_answer_is_one_of_those_for_passing_over() ->
     assert NOT_USED.keys() <= PASSED_OVER.keys()
 
 
+@pytest.mark.parametrize("reason", ["blocked", "blocks_unknown"])
+def test_nobody_is_said_to_have_switched_off_what_may_only_be_unknown(bare: Office, reason: str) -> None:
+    passed = [{"adapter": "gpt", "reason": reason}]
+    bare.call("c1", 2, "1", "2", tried=(), source=RULES, passed_over=passed)
+    said = source_of(page_of(bare))
+    assert "couldn't be told" in said
+    assert "a person had switched it off." not in said
+
+
 def amended(office: Office, done: Any, **fields: Any) -> None:
     told = {"call_id": "c1", "outcome": "answered", "degraded": True, "us": 9, "case": CASE, **fields}
     present = {key: value for key, value in told.items() if value is not None}

@@ -3,7 +3,7 @@
 Theory of operation. A route is the capability's adapters in their configured order. An adapter is passed over by the
 first of these that refuses, and the refusal is named:
 
-    block      somebody switched it off
+    block      somebody switched it off, or nobody knows whether somebody did
     labels     the call's data carries a label that the adapter doesn't list
     latch      it can't work until its configuration is mended
     throttle   the provider said to wait
@@ -39,15 +39,18 @@ from failsoft.outcome import Grade, PassedOver, Pin
 
 Mismatch = Literal["refuse", "record"]
 
+Refusal = tuple[str, str]
+"""(reason, detail): why one isn't asked, as `PassedOver` has them."""
+
 
 class Blocks(Protocol):
     """The manual kill switch. Looking costs no I/O that a caller could notice."""
 
-    def adapter(self, name: str, now: int) -> str | None:
+    def adapter(self, name: str, now: int) -> Refusal | None:
         """Why this adapter is blocked; None if it isn't."""
         ...
 
-    def capability(self, name: str, now: int) -> str | None:
+    def capability(self, name: str, now: int) -> Refusal | None:
         """Why this capability is blocked; None if it isn't."""
         ...
 
@@ -55,11 +58,11 @@ class Blocks(Protocol):
 class NoBlocks:
     """Nothing is blocked."""
 
-    def adapter(self, name: str, now: int) -> str | None:
+    def adapter(self, name: str, now: int) -> Refusal | None:
         """Never."""
         return None
 
-    def capability(self, name: str, now: int) -> str | None:
+    def capability(self, name: str, now: int) -> Refusal | None:
         """Never."""
         return None
 
@@ -139,11 +142,11 @@ class GuardedAdapter:
 
     def refusal(
         self, now: int, labels: frozenset[str], blocks: Blocks, quality: Quality | None = None
-    ) -> tuple[str, str] | None:
-        """(reason, detail) of the first layer that refuses; None if all admit."""
+    ) -> Refusal | None:
+        """That of the first layer that refuses; None if all admit."""
         blocked = blocks.adapter(self.name, now)
         if blocked is not None:
-            return "blocked", blocked
+            return blocked
         if labels and not labels <= self.labels:
             return "labels", "may not see " + ", ".join(sorted(labels - self.labels))
         if not (self.latch.clear and self.credential.clear) and (cause := self.latched(now)) is not None:
@@ -175,7 +178,7 @@ class GuardedAdapter:
         for each in self.latches:
             each.succeeded()
 
-    def admit(self, now: int) -> tuple[str, str] | None:
+    def admit(self, now: int) -> Refusal | None:
         """As `refusal`, for an attempt that goes now: takes a latch's trial and a place in a throttle's pace."""
         cause = self.latched(now)  # of both, before either's trial is taken
         if cause is not None or not all(each.admit(now) for each in self.latches):
@@ -214,7 +217,7 @@ def plan(
         return [], [PassedOver(each.name, "shed") for each in route.adapters]
     blocked = blocks.capability(capability, now)
     if blocked is not None:
-        return [], [PassedOver(each.name, "blocked", detail=blocked) for each in route.adapters]
+        return [], [PassedOver(each.name, blocked[0], detail=blocked[1]) for each in route.adapters]
     admissible: list[GuardedAdapter] = []
     passed_over: list[PassedOver] = []
     qualities = route.quality

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from attrs import evolve
 
+from failsoft.core.route import Refusal
 from failsoft.core.shared import Fact, Facts, fact
 from failsoft.errors import ConfigurationError
 from failsoft.io.state_file import (
@@ -85,19 +86,17 @@ class BlockFile:
         self._next_look = -1
         self._seen: Marks | None = None
 
-    def adapter(self, name: str, now: int) -> str | None:
+    def adapter(self, name: str, now: int) -> Refusal | None:
         """Why this adapter is blocked; None if it isn't."""
         if now >= self._next_look:
             self._look(now)
-        block = self._blocks.get("adapter:" + name) if self._blocks else None
-        return None if block is None else str(block)
+        return _refusal(blocks, "adapter:" + name) if (blocks := self._blocks) else None
 
-    def capability(self, name: str, now: int) -> str | None:
+    def capability(self, name: str, now: int) -> Refusal | None:
         """Why this capability is blocked; None if it isn't."""
         if now >= self._next_look:
             self._look(now)
-        block = self._blocks.get("capability:" + name) if self._blocks else None
-        return None if block is None else str(block)
+        return _refusal(blocks, "capability:" + name) if (blocks := self._blocks) else None
 
     @property
     def known(self) -> Mapping[str, Block]:
@@ -276,6 +275,13 @@ def _taken_over(state: Content, subject: str, each: Fact) -> Content:
     if subject in blocks and subject not in _in_force(taken):
         return state  # it has ended
     return state if taken == state else taken  # the same in other words
+
+
+def _refusal(blocks: Mapping[str, Block], subject: str) -> Refusal | None:
+    block = blocks.get(subject)
+    if block is None:
+        return None
+    return "blocks_unknown" if isinstance(blocks, _Everything) else "blocked", str(block)
 
 
 def _in_force(state: Content) -> Mapping[str, Block]:

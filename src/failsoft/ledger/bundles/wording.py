@@ -60,7 +60,8 @@ FIRST = MappingProxyType(
 
 PASSED_OVER = MappingProxyType(
     {
-        "blocked": "a person had switched it off",
+        "blocked": "it was switched off, or whether it was couldn't be told",  # once one word for both
+        "blocks_unknown": "whether a person had switched it off couldn't be told, and until that is known nobody is asked",
         "labels": "it may not see data that is marked so",
         "latched": "it was stopped until somebody mends its set-up",
         "throttled": "its provider had asked to wait",
