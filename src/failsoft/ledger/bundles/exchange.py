@@ -46,12 +46,16 @@ _AS_SENT = (
     "The words are the application's, as it handed them on. Each provider's service has a form of its own for them, which "
     "isn't on record. What came back stands here character for character."
 )
+_ALL_IN_ONE = "The application put this to the AI by itself. An instruction, where there is one, is part of it."
+_AS_OBSERVED = "What the application sent and what came back stand here character for character, as they are on record."
 _NOT_SENT = "These words for an AI are on record, and no attempt to put them to one is named there."
 _NO_REPLY = "Nothing that came back is on record."
 
 
 def instruction(told: Told) -> list[Markup]:
     """What an AI is to do with a question: of the prompt, else of the lock that the call was held to."""
+    if told.observed:
+        return [tag("p", _ALL_IN_ONE, cls="note")]
     prompt = disclosed(told.selection, told.completed, "prompt")
     if isinstance(prompt, Disclosure) and (said := _instructed(prompt)):
         return list(_begins(_TOLD, said, "further down"))
@@ -98,7 +102,10 @@ def exchange(told: Told) -> list[Markup]:
     if not told.attempts:
         written = any(each["path"] == "prompt" for each in completed.get("commitments", []))
         return [tag("p", _NOT_SENT), *_given(told, "prompt")] if written else unknown(told)
-    parts = [tag("p", _AS_SENT, cls="note"), tag("h3", "The words for the AI"), *_given(told, "prompt")]
+    note, words = _AS_SENT, _given(told, "prompt")
+    if told.observed:
+        note, words = _AS_OBSERVED, iter((as_it_came(told.selection, told.started, "request"),))
+    parts = [tag("p", note, cls="note"), tag("h3", "The words for the AI"), *words]
     known = [*(each["path"] for each in completed.get("commitments", [])), *completed.get("omitted", [])]
     for each in told.attempts:
         number, who = each["n"], each["adapter"]
@@ -110,7 +117,7 @@ def exchange(told: Told) -> list[Markup]:
         if f"error/{number}" in known:
             parts.append(tag("p", "What the application noted about it:", cls="caption"))
             parts.append(as_it_came(told.selection, entry, f"error/{number}"))
-    if "redacted" in completed:
+    if "redacted" in completed or (told.observed and "redacted" in told.fields):
         parts.append(tag("p", REDACTED, cls="note"))
     if said := omitted(told):
         parts.append(tag("p", said, cls="withheld"))

@@ -23,6 +23,7 @@ class Way(StrEnum):
     LEFT = "{who} was asked, and its answer wasn't waited for: {why}."
     BROKEN_OFF = "{who} was asked, and no whole answer came: {why}."
     NOT_TAKEN = "{who} answered, and its answer wasn't taken: {why}."
+    NOTED = "{who} answered, and of its answer it was noted: {why}."
     OURS = "{who} couldn't be asked, or not be heard: {why}."
 
 
@@ -87,12 +88,13 @@ FAULTS: MappingProxyType[FaultKind, tuple[Way, str]] = MappingProxyType(
 """How far an attempt with such a fault came, and why no further."""
 
 
-def failed(attempt: Fields, left: str = "") -> str:
+def failed(attempt: Fields, left: str = "", *, observed: bool = False) -> str:
     """Why an attempt, which has a fault, gave no answer: a sentence.
 
     Args:
         attempt: as it's on record.
         left: why its call broke attempts off, where that's known.
+        observed: whoever asked got what came, whatever is wrong with it.
     """
     try:
         kind = FaultKind(attempt["fault"])
@@ -101,6 +103,8 @@ def failed(attempt: Fields, left: str = "") -> str:
     way, why = FAULTS[kind]
     if way is Way.LEFT:
         why = left or why
+    if way is Way.NOT_TAKEN and observed:
+        way = Way.NOTED
     if kind is FaultKind.CONTEXT_TOO_LONG and "status" not in attempt:  # the application found so by itself
         way = Way.UNREACHED
     return way.format(who=attempt["adapter"], why=why)

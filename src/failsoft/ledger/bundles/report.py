@@ -158,7 +158,7 @@ def _overview(told: Told, calls: Sequence[Call]) -> Markup:
             number,
             moment((each.started or each.end).ts),
             brief(told.selection, each.started, "request"),
-            brief(told.selection, each.end, "response"),
+            brief(told.selection, each.end, each.answer),
             _by(each),
             _believed(each),
             "; ".join(_decided(told.selection, each)) or "nobody",

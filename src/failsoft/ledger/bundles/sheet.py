@@ -22,6 +22,7 @@ from failsoft.ledger.bundles.wording import (
     GONE,
     GRADES,
     LOCK,
+    OBSERVED,
     OUTCOMES,
     PEOPLE,
     moment,
@@ -80,7 +81,7 @@ def _question(told: Told) -> list[Markup]:
     case = fields.get("case", {})
     kind = f" ({case['kind']})" if "kind" in case else ""
     about = f", in the case {case['id']}{kind}" if case else ""
-    name = fields.get("capability", {}).get("name", "")
+    name = ", ".join(told.plan) if told.observed else fields.get("capability", {}).get("name", "")
     again, end = (" again", ", to compare: its answer decides nothing") if told.compares else ("", "")
     return [
         tag("p", f"Put to “{name}”{again} on {moment((told.started or told.end).ts)}{by}{for_whom}{about}{end}."),
@@ -112,14 +113,14 @@ def _answer(told: Told) -> list[Markup]:
     fields = told.end.fields
     if told.end.kind == "call.orphaned":
         return [tag("p", f"None is on record. {GONE}")]
-    said = [tag("p", OUTCOMES.get(fields["outcome"], fields["outcome"]))]
+    said = [tag("p", (OBSERVED if told.observed else OUTCOMES).get(fields["outcome"], fields["outcome"]))]
     if told.end.kind == "call.amended":
         said.append(
             tag("p", "What was put on record first came too late. This is what the caller really got.", cls="note")
         )
     if fields["outcome"] in ("answered", "referred"):
-        said += [payload(told.selection, told.end, "response"), *_redacted(told.selection, told.end, "response")]
-        said += _omitted(told.end, "response")
+        said += [payload(told.selection, told.end, told.answer), *_redacted(told.selection, told.end, told.answer)]
+        said += _omitted(told.end, told.answer)
     return [*said, *_withdrawn(told)]
 
 
@@ -145,9 +146,12 @@ def _source(told: Told) -> list[Markup]:
         "fallback": f"No AI: fixed rules of the application's own, written by people: {rules(name)}.",
     }
     nobody = "That isn't on record." if told.completed is None else "Nobody: no answer was given."
+    if told.observed:
+        said["adapter"] = f"AI: a model of the service “{name}”, which the application asked by itself."
+        nobody = "Nobody, as far as is on record."
     parts = [tag("p", tag("strong", said.get(source.get("kind", ""), nobody))), *unknown(told)]
     if lines := list(tried(told)):
-        parts.append(tag("p", "Before that:" if source else "What was tried:"))
+        parts.append(tag("p", "Before that:" if source and not told.observed else "What was tried:"))
         parts.append(tag("ul", *(tag("li", each) for each in lines)))
     return parts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -74,6 +75,20 @@ class Told:
         """The configuration that was in force when it began; None where that isn't here."""
         found = None if self.started is None else self.selection.in_force.get(self.started.index)
         return None if found is None else found.fields
+
+    @property
+    def observed(self) -> bool:
+        """Did the application ask by itself, and was only observed? What it sent and what came are on record as such."""
+        try:
+            settings: Any = json.loads(self.selection.artifacts[self.fields["config_sha256"]])
+            return settings["observed"] is True
+        except (ValueError, RecursionError, LookupError, TypeError):
+            return False
+
+    @property
+    def answer(self) -> str:
+        """The path under which its end commits to what was answered."""
+        return f"reply/{self.answering.get('n')}" if self.observed else "response"
 
     @property
     def about_lock(self) -> list[Entry]:

@@ -50,7 +50,9 @@ def tried(told: Told) -> Iterator[str]:
     unused |= {name: f": {NOT_USED[reason]}" for name, reason in passed if name in unused and reason in NOT_USED}
     left = _left(told)
     said = Counter(
-        failed(each, left) if "fault" in each else _UNUSED.format(who=each["adapter"], why=unused[each["adapter"]])
+        failed(each, left, observed=told.observed)
+        if "fault" in each
+        else _UNUSED.format(who=each["adapter"], why=unused[each["adapter"]])
         for each in told.attempts
         if "fault" in each or _is_unused(told, each)
     )

@@ -49,6 +49,14 @@ GONE = (
 )
 """What's known of a program that left a call without an end: a database's other users can't tell one from the other."""
 
+OBSERVED = MappingProxyType(
+    {
+        "answered": "A reply came, and was passed on as it came.",
+        "failed": "No answer is on record: what became of the question at the provider's service stands below.",
+    }
+)
+"""`OUTCOMES` of a call that the application made by itself, and that was only observed."""
+
 FIRST = MappingProxyType(
     {
         "adapter": "an answer of an AI, through “{name}”",
