@@ -192,7 +192,7 @@ def test_a_call_without_attempts_or_payloads_says_so(bare: Office) -> None:
     rules = {"kind": "fallback", "name": "rules"}
     bare.call("c1", 2, "1", "2", tried=(), source=rules, passed_over=[{"adapter": "gpt", "reason": "blocked"}])
     page = page_of(bare)
-    assert "gpt wasn't asked, or not heard: it was switched off, or whether it was couldn't be told." in sheet_of(page)
+    assert "gpt wasn't asked, or not heard: it was switched off." in sheet_of(page)
     assert "No AI was asked." in page
     assert "Nothing about what was asked is on record after it" in page
 

@@ -193,7 +193,8 @@ def _by(call: Call) -> str:
     if source.get("kind") == "fallback":
         return "no AI: fixed rules"
     if source.get("kind") in ("adapter", "frozen"):
-        return f"{'to compare, ' if call.compares else ''}AI: {call.answering.get('served', {}).get('model') or source['name']}"
+        again = "to compare, " if call.compares else ""
+        return f"{again}AI: {call.answering.get('served', {}).get('model') or source['name']}"
     return "not on record" if call.completed is None else "nobody"
 
 

@@ -68,7 +68,7 @@ FIRST = MappingProxyType(
 
 PASSED_OVER = MappingProxyType(
     {
-        "blocked": "it was switched off, or whether it was couldn't be told",  # once one word for both
+        "blocked": "it was switched off",
         "blocks_unknown": "whether a person had switched it off couldn't be told, and until that is known nobody is asked",
         "labels": "it may not see data that is marked so",
         "latched": "it was stopped until somebody mends its set-up",
