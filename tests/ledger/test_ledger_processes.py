@@ -212,17 +212,21 @@ def test_verifying_works_while_a_process_writes(tmp_path: Path) -> None:
     assert verify(path).exit_code == 0
 
 
-def test_a_child_seen_from_inside_has_its_own_emitter_and_queue(tmp_path: Path) -> None:
+@pytest.mark.parametrize("configured", [True, False])
+def test_a_child_seen_from_inside_has_its_own_emitter_and_queue(tmp_path: Path, *, configured: bool) -> None:
     """A fork without the fork: what the hooks do to a ledger, in this process."""
     ledger = ledger_at(tmp_path / "x.db", clock=SystemClock())
     ledger.open()
     parent, parents_queue, parents_io = ledger._thread, ledger._queue, ledger._io
+    if configured:
+        settled(ledger.submit(ConfigActivated(b"{}", (), ())))
     assert ledger.before_fork()
     ledger.after_fork_in_child(True)
     parents_io.release()
     assert ledger.healthy
     assert ledger._thread is None
     assert isinstance(settled(call(ledger, "child")[1]), Recorded)
+    assert types(ledger.location.path).count("config.activated") == (2 if configured else 0)
     parents_queue.shut("the parent is closed")
     assert parent is not None
     parent.join(10)

@@ -547,3 +547,8 @@ def test_what_came_while_a_call_waited_for_the_database_is_told_though_it_stands
     log.call("c1", 10, "1", "2", tried=(attempt(pin={"model": "m-1", "served": ["m-1"]}),))
     lines = [f"12 {OTHERWISE}m-2", "13 eve switched gpt off: wrong answers"] if said else []
     assert told(log) == [(lines, 0)]
+    log.first = log.log.process(20, 20)
+    configured(21, "m-2")  # as is known already, where what came meanwhile counts
+    later = f"21 {OTHERWISE}m-2"
+    assert told(log) == [(lines if said else [later], 0)]
+    assert len(selected(log, "c1").later) == (2 if said else 1)
