@@ -175,13 +175,14 @@ def test_payloads_are_shown_or_named_as_withheld(path: Path, wanted: Wanted, sho
 @pytest.mark.parametrize(
     ("withhold", "hidden"),
     [
-        ("request", {"request", "prompt", "prompt/2"}),
-        ("prompt", {"prompt", "prompt/2"}),
+        ("request", {"request", "prompt", "prompt/2", "reply/1", "reply/2", "error/1", "shown"}),
+        ("prompt", {"prompt", "prompt/2", "reply/1", "reply/2", "error/1"}),
         ("prompt/2", {"prompt/2"}),
-        ("response", {"response", "reply/1", "reply/2", "error/1", "prompt/2"}),
+        ("response", {"response", "reply/1", "reply/2", "error/1", "prompt/2", "shown"}),
         ("reply/1", {"reply/1", "error/1", "prompt/2"}),
         ("reply/2", {"reply/2", "prompt/2"}),
-        ("error/1", {"error/1"}),
+        ("error/1", {"error/1", "prompt/2"}),
+        ("shown", {"shown"}),
     ],
 )
 def test_what_repeats_a_withheld_payload_is_withheld_with_it(tmp_path: Path, withhold: str, hidden: set[str]) -> None:
@@ -191,16 +192,14 @@ def test_what_repeats_a_withheld_payload_is_withheld_with_it(tmp_path: Path, wit
     began = log.first.start("c1", 2)
     fields = {"call_id": "c1", "capability": {"name": "rate"}, "outcome": "answered", "us": 5}
     refs = {"started": began.leaf.hex()}
-    log.first.say(
-        Draft(
-            Kind.CALL_COMPLETED, {**fields, "degraded": False, "refs": refs}, tuple(said(each, '"x"') for each in told)
-        ),
-        3,
-    )
+    payloads = tuple(said(each, '"x"') for each in told)
+    log.first.say(Draft(Kind.CALL_COMPLETED, {**fields, "degraded": False, "refs": refs}, payloads), 3)
+    person = {"call_id": "c1", "capability": {"name": "rate"}, "decision": "accepted", "person": "p"}
+    log.first.say(Draft(Kind.REVIEW_RECORDED, person, (said("shown", '"x"'), said("reason", '"x"'))), 4)
     log.publish()
     log.close()
     shown = paths(unzipped(bundle(log.path, Wanted(calls=("c1",), withhold=(withhold,))).data))
-    assert set(shown) == {"request", *told} - hidden
+    assert set(shown) == {"request", *told, "shown", "reason"} - hidden
 
 
 @pytest.mark.parametrize(

@@ -225,11 +225,15 @@ def test_the_decisions_of_an_adapter_are_those_that_its_answer_ended(reader: Rea
 
 
 def test_one_that_asked_again_to_compare_is_no_decision(log: Log) -> None:
+    again = {"id": "root", "kind": "replay"}
     log.first.configure()
-    log.first.call("c1", 2, attempt(), source=by())
-    begun = log.first.start("c2", 3, actor={"id": "root", "kind": "replay"})
-    log.first.end("c2", 4, begun, attempt(), source=by())
-    assert [each.call_id for each in decisions(log)] == ["c1"]
+    log.first.end("c1", 3, log.first.start("c1", 2, actor=again), attempt(), source=by())  # its own queue worker's kind
+    trial = log.process(4, 4)
+    trial.tell(Kind.CONFIG_ACTIVATED, 5, config_sha256="0" * 64, purpose="trial")
+    for number in (2, 3):
+        trial.end(f"c{number}", 7, trial.start(f"c{number}", 6, actor=again), attempt(), source=by())
+    trial.end("c4", 9, trial.start("c4", 8), attempt(), source=by())
+    assert [each.call_id for each in decisions(log)] == ["c1", "c4"]
 
 
 def test_decisions_by_what_was_served(reader: Reader, log: Log) -> None:

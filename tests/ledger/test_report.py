@@ -681,6 +681,14 @@ def test_a_line_of_the_overview_says_what_is_withheld_gone_or_too_long(bare: Off
     bare.close()
 
 
+def trial(office: Office) -> None:
+    """What comes is by another process, of which that's on record."""
+    office.first = office.log.process(3, 2.5)
+    office.first.digest = sha("trial")
+    told = {"config_sha256": sha("trial"), "purpose": "trial", "capabilities": [{"name": "rate-alternative"}]}
+    office.first.say(Draft(Kind.CONFIG_ACTIVATED, told, (), artifacts("trial")), 2.6)
+
+
 @pytest.mark.parametrize(
     ("asking", "title", "lead"),
     [
@@ -711,7 +719,8 @@ def test_who_asked_again_to_compare_decided_nothing(
 ) -> None:
     again = {"id": "root", "kind": "replay"}
     bare.call("c0", 1, "1", "1", source=None, tried=())
-    bare.call("c1", 2, "1", "1")
+    bare.call("c1", 2, "1", "1", actor=again)  # the application's own actor, which may be of any kind
+    trial(bare)
     bare.call("c2", 3, "1", "2", actor=again)
     bare.call("c3", 4, "1", "2", actor=again)
     said = sheet_of(page_of(bare, Wanted(calls=asking)))
@@ -726,9 +735,23 @@ def test_who_asked_again_to_compare_decided_nothing(
     assert "to compare, AI: m-1-2026" in said
 
 
-def test_one_that_asked_again_is_told_as_one(bare: Office) -> None:
+def test_one_that_asked_again_is_told_as_one_and_says_nothing_of_how_the_application_is_set_up(bare: Office) -> None:
+    trial(bare)
     bare.call("c1", 3, "1", "2", actor={"id": "root", "kind": "replay"})
-    assert "What is on record about a question in the case" in sheet_of(page_of(bare, Wanted(calls=("c1",))))
+    configured(bare, 20, "2")
+    said = sheet_of(page_of(bare, Wanted(calls=("c1",))))
+    assert "What is on record about a question in the case" in said
+    assert "Nothing about what was asked is on record after it" in said
+
+
+def test_of_one_decision_that_ended_nowhere_it_is_not_said_whose_answer_it_is(bare: Office) -> None:
+    started = bare.first.start("c1", 2, case=CASE)
+    bare.first.tell(Kind.CALL_ORPHANED, 3, call_id="c1", refs={"started": started.leaf.hex()})
+    trial(bare)
+    bare.call("c2", 4, "1", "2", actor={"id": "root", "kind": "replay"})
+    said = sheet_of(page_of(bare, Wanted(calls=("c1", "c2"))))
+    assert "The answer of the decision" not in said
+    assert "Of 1 it isn't on record whether an AI was asked. Besides, 1 question was asked again" in said
 
 
 def test_being_held_to_a_lock_at_all_has_words_of_its_own(bare: Office) -> None:

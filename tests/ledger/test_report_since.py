@@ -452,7 +452,7 @@ def application(log: Office, second: int, capability: str, model: str, lock: byt
     log.first.say(Draft(Kind.CONFIG_ACTIVATED, fields, (), held), second)
 
 
-def test_what_changes_in_another_application_of_the_same_ledger_is_none_of_this_ones(tmp_path: Path) -> None:
+def test_what_changes_in_another_application_of_the_same_ledger_is_told_as_that(tmp_path: Path) -> None:
     log = Office(tmp_path / "x.db")
     application(log, 1, "rate-alternative", "m-1")
     log.call("c1", 2, "1", "2", tried=(attempt(pin={"model": "m-1", "served": ["m-1"]}),))
@@ -460,10 +460,22 @@ def test_what_changes_in_another_application_of_the_same_ledger_is_none_of_this_
     application(log, 10, "summarise", "m-2")
     log.first.tell(Kind.BLOCK_CHANGED, 11, **block)
     log.first.tell(Kind.MODEL_IDENTITY_CHANGED, 12, adapter="gpt")
-    assert told(log) == [([], 0)]
+    by = "(put on record by a program that doesn't have “rate-alternative”)"
+    lines = [
+        "10 a program that doesn't have “rate-alternative” asks gpt for another model: m-2",
+        f"11 eve switched gpt off: w {by}",
+        f"12 gpt: another model than before was seen to answer {by}",
+    ]
+    assert told(log) == [(lines, 0)]
     application(log, 20, "rate-alternative", "m-1")
     log.first.tell(Kind.BLOCK_CHANGED, 21, **block)
-    assert told(log) == [(["21 eve switched gpt off: w"], 0)]
+    application(log, 30, "summarise", "m-2")
+    application(log, 40, "summarise", "m-1")
+    lines += [
+        "21 eve switched gpt off: w",
+        "40 a program that doesn't have “rate-alternative” asks gpt for the model of then: m-1",
+    ]
+    assert told(log) == [(lines, 0)]
 
 
 def test_a_trial_of_an_adapter_is_of_no_application(tmp_path: Path) -> None:
@@ -552,3 +564,44 @@ def test_what_came_while_a_call_waited_for_the_database_is_told_though_it_stands
     later = f"21 {OTHERWISE}m-2"
     assert told(log) == [(lines if said else [later], 0)]
     assert len(selected(log, "c1").later) == (2 if said else 1)
+
+
+def test_of_hosts_whose_clocks_differ_none_hides_what_comes_later(tmp_path: Path) -> None:
+    snapshot = json.dumps({"adapters": {}, "on_ledger_failure": "spool"}).encode()
+    log = Office(tmp_path / "x.db")
+
+    def configured(second: int, model: str) -> None:
+        log.first = log.log.process(second, second)
+        fields: dict[str, Any] = {
+            "config_sha256": sha256(snapshot).hexdigest(),
+            "adapters": [{"name": "gpt", "adapter_version": "1", "pin": {"model": model, "served": [model]}}],
+        }
+        log.first.digest = fields["config_sha256"]
+        log.first.say(Draft(Kind.CONFIG_ACTIVATED, fields, (), ((JSON, snapshot),)), second)
+
+    configured(1, "m-1")
+    asking = log.first
+    configured(25, "m-1")  # by a clock that's ahead
+    configured(8, "m-2")
+    log.first = asking
+    log.call("c1", 10, "1", "2", tried=(attempt(pin={"model": "m-1", "served": ["m-1"]}),))
+    configured(30, "m-2")
+    assert told(log) == [([f"30 {OTHERWISE}m-2"], 0)]
+
+
+def test_the_latest_change_is_so_by_time(tmp_path: Path) -> None:
+    log = Office(tmp_path / "x.db")
+    log.configure()
+    log.call("c1", 2, "1", "2")
+    log.call("c2", 3, "1", "2")
+    for second in (86_500, 100):
+        log.first.tell(Kind.BLOCK_CHANGED, second, subject="adapter:gpt", blocked=1, actor={"id": "x"}, why="y")
+    assert "2 changes, latest 2026-11-24" in sheet_of(page_of(log, Wanted(calls=("c1", "c2"))))
+
+
+def test_odd_configurations_and_blocks_are_told_as_far_as_they_say_something(log: Office) -> None:
+    odd: dict[str, Any] = {"capabilities": [{"version": "2"}], "adapters": [{"adapter_version": "1"}, {"name": "gpt"}]}
+    log.first.tell(Kind.CONFIG_ACTIVATED, 10, config_sha256=sha("o"), **odd)
+    log.first.tell(Kind.CONFIG_ACTIVATED, 11, config_sha256=sha("o"), purpose="", **odd)
+    log.first.tell(Kind.BLOCK_CHANGED, 12, subject="adapter:gpt", blocked=2, actor={"id": "x"}, why="y")
+    assert told(log) == [(["12 x switched gpt off: y"], 0)]

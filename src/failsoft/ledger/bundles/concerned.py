@@ -7,7 +7,7 @@ that do so again, and the last one: of the others only the places are kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from attrs import define, field, frozen
@@ -17,6 +17,9 @@ from failsoft.ledger.reading.query import attempts_of
 from failsoft.ledger.records.schema import Kind
 
 Fields = dict[str, Any]
+
+PURPOSES = ("acts", "trial")
+"""Of a configuration: what a session is entered for that isn't the application."""
 
 KEEPING = (Kind.PAYLOAD_ERASED, Kind.LEGAL_HOLD_SET, Kind.LEGAL_HOLD_CLEARED, Kind.CASE_EVENT)
 """What became of a case and of what's kept of it."""
@@ -71,11 +74,11 @@ class Asked:
         adapters: the names of all these.
         capabilities, cases: their names.
         payloads: the digests of their payloads, and the keys that these lie under.
+        programs: which capabilities each process has, as far as it says so. A ledger may be of several applications.
     """
 
     began: dict[int, dict[str, str]] = field(factory=dict[int, dict[str, str]])
-    others: set[str | None] = field(factory=set["str | None"])
-    """Processes of other applications, which have capabilities, and none of these: an adapter there is another one."""
+    programs: dict[str | None, frozenset[str]] = field(factory=dict["str | None", frozenset[str]])
     adapters: set[str] = field(factory=set[str])
     capabilities: set[str] = field(factory=set[str])
     cases: set[str] = field(factory=set[str])
@@ -100,35 +103,30 @@ class Asked:
         return made
 
     def hear(self, entry: Entry, fields: Fields) -> None:
-        """Of which application is whoever has this configuration? A trial is of one adapter, and of no application."""
+        """Which capabilities whoever has this configuration has. A trial is of one adapter, and of no application."""
         if fields.get("purpose") != "trial":
-            (self.others.discard if self._has_some(fields) else self.others.add)(entry.emitter)
-
-    def _has_some(self, fields: Fields) -> bool:
-        listed = {each["name"] for each in fields.get("capabilities", [])}
-        return not listed or not listed.isdisjoint(self.capabilities)
+            self.programs[entry.emitter] = listed(fields)
 
     def concerns(self, entry: Entry, fields: Fields) -> bool:
         """Does this record, which is no configuration, say that something about one of them changed?"""
         if entry.kind in KEEPING:
             return fields.get("case", {}).get("id") in self.cases or bool(self.erased_by(fields))
         kind, _, name = fields.get("subject", "").partition(":")
-        adapter = name if kind == "adapter" else fields.get("adapter")
-        own = adapter in self.adapters and entry.emitter not in self.others
-        return own or (kind == "capability" and name in self.capabilities)
+        blocked = self.adapters if kind == "adapter" else self.capabilities if kind == "capability" else ()
+        return fields.get("adapter") in self.adapters or name in blocked
 
     def erased_by(self, fields: Fields) -> set[str]:
         """The digests and keys of their payloads that an erasure names."""
         return self.payloads & {*fields.get("digests", []), *fields.get("deks", [])}
 
     def state(self, fields: Fields) -> _State:
-        """How a configuration sets up what the calls asked; another application's, nothing of it."""
-        if not self._has_some(fields):
-            return {}
-        adapters = [each for each in fields.get("adapters", []) if each["name"] in self.adapters]
-        found = {f"adapter {each['name']}": repr(each["pin"]) for each in adapters}
+        """How a configuration sets up what the calls asked; one that has none of the capabilities, apart from others."""
+        has = listed(fields)
+        whose = "adapter" if not has or has & self.capabilities else "elsewhere"
+        adapters = [each for each in fields.get("adapters", []) if each.get("name") in self.adapters]
+        found = {f"{whose} {each['name']}": repr(each.get("pin")) for each in adapters}
         for each in fields.get("capabilities", []):
-            if each["name"] in self.capabilities:
+            if each.get("name") in self.capabilities:
                 state = fields["config_sha256"], fields.get("lock_sha256"), each
                 found[f"capability {each['name']}"] = repr(state)
         return found
@@ -150,11 +148,12 @@ class Configurations:
     untaken: list[Place] = field(factory=list[Place])
     _to_come: list[Place] = field(factory=list[Place])
     """Calls that didn't begin yet, the next one last."""
-    _waiting: list[Place] = field(factory=list[Place])
+    _waiting: list[Began] = field(factory=list[Began])
     """Likewise by time, of those that may have waited."""
-    _begun: set[int] = field(factory=set[int])
+    _late: dict[int, tuple[Began, _State]] = field(factory=dict[int, tuple[Began, dict[str, str]]])
+    """Those of them that began by time, and stand further on in the log: by their places, with how they see it."""
     _seen: dict[str, _State] = field(factory=dict[str, dict[str, str]])
-    """How it's set up now, as the calls that began so far see it: by what each began under, and what was told since."""
+    """How it's set up now, as the other calls that began so far see it: by what each began under, and what came since."""
     _own: dict[str | None, _State] = field(factory=dict["str | None", dict[str, str]])
     _told: set[str] = field(factory=set[str])
     _repeats: int = 0
@@ -162,21 +161,24 @@ class Configurations:
 
     def __attrs_post_init__(self) -> None:
         self._to_come = sorted((each.first for each in self.calls), key=lambda each: -each.index)
-        waiting = (each.first for each in self.calls if each.spools)
-        self._waiting = sorted(waiting, key=lambda each: each.ts, reverse=True)
+        self._waiting = sorted(
+            (each for each in self.calls if each.spools), key=lambda each: each.first.ts, reverse=True
+        )
 
     def take(self, entry: Entry, fields: Fields) -> bool:
         """The next one: is it taken? What people do, or a trial, is entered with says nothing of the application."""
-        if "purpose" in fields:
+        if fields.get("purpose") in PURPOSES:
             return False
         self._begin(entry)
         now, own = self.asked.state(fields), self._own.setdefault(entry.emitter, {})
-        changes = any(self._is_news(name, value, own.get(name)) for name, value in now.items())
+        late = {place: each for place, each in self._late.items() if each[0].precedes(Place.of(entry))}
+        seen = [*self._seen.values(), *(state for _, state in late.values())]
+        changes = any(_is_news(seen, name, value, own.get(name)) for name, value in now.items())
         own |= now
         if not changes:
             return False
-        seen = self._seen.values()
-        self._seen = _by_itself({name: now.get(name, value) for name, value in each.items()} for each in seen)
+        self._seen = _by_itself(_as(now, each) for each in self._seen.values())
+        self._late |= {place: (began, _as(now, state)) for place, (began, state) in late.items()}
         key = repr(sorted(now.items()))
         if (len(self._told) if key not in self._told else self._repeats) == MOST:
             self.untaken.append(Place.of(entry))
@@ -193,26 +195,47 @@ class Configurations:
             self.untaken.pop()
         return self._last
 
-    def _is_news(self, name: str, value: str, own: str | None) -> bool:
-        """Has it changed: for its process, or, where that didn't have it, for a call that knows it?"""
-        seen = (each[name] for each in self._seen.values() if name in each)
-        return any(value != each for each in seen) if own is None else bool(self._seen) and value != own
-
     def _begin(self, entry: Entry) -> None:
         """The calls that began before this one: from there on, what's otherwise than in their configuration is news."""
         while self._to_come and self._to_come[-1].index < entry.index:
-            self._see(self._to_come.pop().index)
-        while self._waiting and self._waiting[-1].ts < entry.ts:
-            self._see(self._waiting.pop().index)
+            place = self._to_come.pop().index
+            self._seen |= _by_itself([self._late.pop(place)[1] if place in self._late else self._then(place)])
+        while self._waiting and self._waiting[-1].first.ts < entry.ts:
+            began = self._waiting.pop()
+            if began.first.index > entry.index:
+                self._late[began.first.index] = began, self._then(began.first.index)
 
-    def _see(self, place: int) -> None:
-        if place in self._begun:
-            return
-        self._begun.add(place)
+    def _then(self, place: int) -> _State:
+        """How it was set up for the call that began there."""
         under = self.in_force.get(place)
         pins = {f"adapter {name}": pin for name, pin in self.asked.began[place].items() if pin}
         then = {**({} if under is None else self.asked.state(under.fields)), **pins}
-        self._seen |= _by_itself((then,))
+        return {**then, **dict(_elsewhere(then))}
+
+
+def listed(fields: Fields) -> frozenset[str]:
+    """The names of a configuration's capabilities."""
+    return frozenset(str(each["name"]) for each in fields.get("capabilities", []) if "name" in each)
+
+
+def _elsewhere(state: _State) -> Iterator[tuple[str, str]]:
+    """What it's compared with in programs that have none of the capabilities."""
+    for name, value in state.items():
+        whose, _, adapter = name.partition(" ")
+        if whose == "adapter":
+            yield f"elsewhere {adapter}", value
+
+
+def _is_news(seen: Collection[_State], name: str, value: str, own: str | None) -> bool:
+    """Has it changed: for its process, or, where that didn't have it, for a call that knows it?"""
+    if own is None:
+        return any(value != each[name] for each in seen if name in each)
+    return bool(seen) and value != own
+
+
+def _as(now: _State, state: _State) -> _State:
+    """The same, as it's set up now."""
+    return {name: now.get(name, value) for name, value in state.items()}
 
 
 def _by_itself(states: Iterable[_State]) -> dict[str, _State]:

@@ -59,7 +59,7 @@ def instruction(told: Told) -> list[Markup]:
     prompt = disclosed(told.selection, told.completed, "prompt")
     if isinstance(prompt, Disclosure) and (said := _instructed(prompt)):
         return list(_begins(_TOLD, said, "further down"))
-    if said := _written_down(told):
+    if prompt != WITHHELD and (said := _written_down(told)):
         caption = "What an AI is to do with it, as it was written down beforehand:"
         return list(_begins(caption, said, "in this copy's files"))
     if isinstance(prompt, Disclosure):

@@ -184,6 +184,8 @@ def _overview(told: Told, calls: Sequence[Call]) -> Markup:
 def _answers(decisions: Sequence[Call]) -> str:
     by_ai = sum(each.end.fields.get("source", {}).get("kind") in ("adapter", "frozen") for each in decisions)
     if len(decisions) == 1:
+        if decisions[0].completed is None:
+            return ""
         return f"The answer of the decision is {'an' if by_ai else 'no'} AI model's. "
     return f"In {by_ai} of the {len(decisions)} decisions the answer is an AI model's. " if decisions else ""
 
@@ -212,7 +214,7 @@ def _since(call: Call) -> str:
     if not changes.lines:
         return "too much to be in this copy" if changes.beyond else "nothing on record"
     count = len(changes.lines) + changes.more
-    told = f"{count} change{'s' if count > 1 else ''}, latest {changes.lines[-1][0][:10]}"
+    told = f"{count} change{'s' if count > 1 else ''}, latest {max(changes.lines)[0][:10]}"
     return f"at least {told}" if changes.beyond else told
 
 

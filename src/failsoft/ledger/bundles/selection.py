@@ -24,7 +24,7 @@ from typing import Any, cast
 from attrs import define, field, frozen
 
 from failsoft.errors import FailsoftError, LedgerInvalid
-from failsoft.ledger.bundles.concerned import KEEPING, Asked, Began, Configurations, Place
+from failsoft.ledger.bundles.concerned import KEEPING, PURPOSES, Asked, Began, Configurations, Place
 from failsoft.ledger.bundles.missing import act_under_way, is_erased
 from failsoft.ledger.format.note import Checkpoint, Note, NoteInvalid
 from failsoft.ledger.read import Entry, Reader
@@ -87,6 +87,7 @@ class Selection:
         artifacts: by SHA-256, hexadecimal.
         in_force: the configuration that each call began under, by the place of its first record.
         began: when each call began, by its id.
+        programs: which capabilities whoever put a later record there has, by its place; none where that isn't known.
         since: sizes of earlier checkpoints that the log extends.
         untaken: later configurations that changed something, and aren't here: they were too many.
     """
@@ -103,6 +104,7 @@ class Selection:
     artifacts: Mapping[str, bytes] = field(repr=False)
     in_force: Mapping[int, Entry] = field(repr=False)
     began: Mapping[str, Began] = field(repr=False)
+    programs: Mapping[int, frozenset[str]] = field(repr=False)
     since: tuple[int, ...] = ()
     untaken: tuple[Place, ...] = ()
 
@@ -153,6 +155,7 @@ def select(reader: Reader, wanted: Wanted) -> Selection:
         gathered.artifacts,
         gathered.in_force,
         gathered.began,
+        gathered.programs,
         tuple(_extended(reader, checkpoint, wanted.since)),
         gathered.untaken,
     )
@@ -164,13 +167,24 @@ def fits(path: str, patterns: Iterable[str]) -> bool:
 
 
 def _repeated(path: str, beside: Iterable[str]) -> tuple[str, ...]:
-    """Whose words stand in a payload, too: a prompt puts the request; one that asks again puts earlier replies besides; a
-    reply becomes the response, and what's noted of an attempt may quote its reply.
+    """Whose words may stand in a payload, too: a prompt puts the request, and one that asks again what went before; a reply
+    becomes the response, and some services repeat in it what they were asked; what's noted of an attempt quotes any of
+    these; a person is shown the question and the answer.
     """
     kind, _, number = path.partition("/")
     if kind == "prompt" and number:
-        return "request", "prompt", "response", *(each for each in beside if each.startswith("reply/"))
-    return {"prompt": ("request",), "reply": ("response",), "error": ("response", f"reply/{number}")}.get(kind, ())
+        return (
+            "request",
+            "prompt",
+            "response",
+            *(each for each in beside if each.startswith(("prompt/", "reply/", "error/"))),
+        )
+    return {
+        "prompt": ("request",),
+        "reply": ("request", "prompt", "response"),
+        "error": ("request", "prompt", "response", f"reply/{number}"),
+        "shown": ("request", "response"),
+    }.get(kind, ())
 
 
 def _of_calls(reader: Reader, wanted: Wanted) -> list[Entry]:
@@ -271,6 +285,7 @@ class _Gathered:
     erasures: dict[str, int] = field(factory=dict[str, int])
     untaken: tuple[Place, ...] = ()
     began: dict[str, Began] = field(factory=dict[str, Began])
+    programs: dict[int, frozenset[str]] = field(factory=dict[int, frozenset[str]])
 
     def of_calls(self) -> list[Entry]:
         """In order."""
@@ -299,6 +314,7 @@ class _Gathered:
             refers = not leaves.isdisjoint(fields.get("refs", {}).values())
             if refers or (asked.concerns(entry, fields) and self._follows(entry)):
                 self._take(entry)
+                self.programs[entry.index] = asked.programs.get(entry.emitter, frozenset())
         if (last := configurations.last()) is not None:
             self._take(last)
         self.untaken = tuple(configurations.untaken)
@@ -396,7 +412,7 @@ def _began_under(start: Entry, entry: Entry, known: Entry | None) -> bool:
     """
     if entry.index > start.index or entry.fields["config_sha256"] != start.fields["config_sha256"]:
         return False
-    if entry.emitter != start.emitter and "purpose" in entry.fields:
+    if entry.emitter != start.emitter and entry.fields.get("purpose") in PURPOSES:
         return False
     return known is None or entry.emitter == start.emitter or known.emitter != start.emitter
 

@@ -6,12 +6,13 @@ same more than twice, the first and the last time are told, and of the others ho
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from attrs import define, field, frozen
 
+from failsoft.ledger.bundles.concerned import PURPOSES, listed
 from failsoft.ledger.bundles.told import Told
 from failsoft.ledger.bundles.wording import changed, moment, pinned
 from failsoft.ledger.read import Entry
@@ -25,6 +26,10 @@ _TURNS = MappingProxyType(
         "model": (
             "{name} is asked for another model from here on: {what}",
             "{name} is asked for the model of then again: {what}",
+        ),
+        "elsewhere": (
+            "a program that doesn't have “{own}” asks {name} for another model: {what}",
+            "a program that doesn't have “{own}” asks {name} for the model of then: {what}",
         ),
         "version": (
             "“{name}” has another version from here on: {what}",
@@ -55,6 +60,9 @@ _TURNS = MappingProxyType(
 """What's said where it's otherwise than at the call, and where it's as it was then."""
 
 
+_ELSEWHERE = " (put on record by a program that doesn't have “{own}”)"
+
+
 @frozen
 class Changes:
     """What has changed since a call.
@@ -74,11 +82,11 @@ class Changes:
 
 def changes_of(told: Told) -> Changes:
     """All of it."""
-    setup, found = _Setup(told), list[tuple[Entry, str]]()
+    about, setup, found = _About.of(told), _Setup(told), list[tuple[Entry, str]]()
     ends: dict[_Turn, list[int]] = {}
     for entry, fields in told.later:
         if not _sets_up(entry):
-            found += [(entry, what) for what in _change(told, entry, fields)]
+            found += [(entry, what) for what in about.changed(entry, fields)]
             continue
         for turn, what in setup.told(fields):
             ends.setdefault(turn, [len(found), 0])[1] = len(found)
@@ -99,23 +107,44 @@ def _sets_up(entry: Entry) -> bool:
     return entry.kind == "config.activated"
 
 
-def _change(told: Told, entry: Entry, fields: Fields) -> Iterator[str]:
-    if entry.kind == "lock.changed":
-        if told.lock is not None:
-            again = "; that's what was in force here again" if told.lock == fields["lock_sha256"] else ""
-            yield f"{changed(entry.kind, fields)}{again}"
-        return
-    subjects = {f"adapter:{each}" for each in told.asked}
-    subjects.add(f"capability:{told.fields.get('capability', {}).get('name')}")
-    named = {"" if told.completed is None else told.completed.leaf.hex(), told.end.leaf.hex()}
-    named |= {told.fields["case"]["id"]} if "case" in told.fields else set()
-    for part in (told.started, told.completed, told.end, *told.people):
-        own = {} if part is None else part.fields
-        named |= {each["digest"] for each in own.get("commitments", [])} | ({own["dek"]} if "dek" in own else set())
-    erased = (*fields.get("digests", []), *fields.get("deks", []))
-    about = {fields.get("case", {}).get("id"), *fields.get("refs", {}).values(), *erased}
-    if fields.get("adapter") in told.asked or fields.get("subject") in subjects or named & about:
-        yield changed(entry.kind, fields)
+@frozen
+class _About:
+    """What a call is about, as later records name it. Read once: there may be many of these."""
+
+    programs: Mapping[int, frozenset[str]]
+    name: str
+    lock: str | None
+    asked: frozenset[str]
+    subjects: frozenset[str]
+    named: frozenset[str]
+
+    @classmethod
+    def of(cls, told: Told) -> _About:
+        """By all its records."""
+        name, asked = told.name, frozenset(told.asked)
+        subjects = {*(f"adapter:{each}" for each in asked), f"capability:{name}"}
+        named = {"" if told.completed is None else told.completed.leaf.hex(), told.end.leaf.hex()}
+        named |= {told.fields["case"]["id"]} if "case" in told.fields else set()
+        for part in (told.started, told.completed, told.end, *told.people):
+            own = {} if part is None else part.fields
+            named |= {each["digest"] for each in own.get("commitments", [])} | ({own["dek"]} if "dek" in own else set())
+        return cls(told.selection.programs, name, told.lock, asked, frozenset(subjects), frozenset(named))
+
+    def changed(self, entry: Entry, fields: Fields) -> Iterator[str]:
+        """What a later record says that changed, if it's about this call."""
+        if entry.kind == "lock.changed":
+            if self.lock is not None:
+                again = "; that's what was in force here again" if self.lock == fields["lock_sha256"] else ""
+                yield f"{changed(entry.kind, fields)}{again}"
+            return
+        erased = (*fields.get("digests", []), *fields.get("deks", []))
+        about = {fields.get("case", {}).get("id"), *fields.get("refs", {}).values(), *erased}
+        if self.named & about:
+            yield changed(entry.kind, fields)
+        elif fields.get("adapter") in self.asked or fields.get("subject") in self.subjects:
+            has = self.programs.get(entry.index)
+            elsewhere = _ELSEWHERE.format(own=self.name) if has and self.name not in has else ""
+            yield f"{changed(entry.kind, fields)}{elsewhere}"
 
 
 @define
@@ -123,6 +152,9 @@ class _Setup:
     """How what a call asked is set up, as configurations go by: each of `_TURNS`, by its name and by what it's of."""
 
     call: Told
+    name: str = field(init=False)
+    own: bool = field(init=False)
+    """Is it known how the application was set up? A trial was by itself."""
     then: dict[tuple[str, str], Any] = field(init=False)
     now: dict[tuple[str, str], Any] = field(init=False)
     untold: str | None = None
@@ -130,27 +162,25 @@ class _Setup:
 
     def __attrs_post_init__(self) -> None:
         before = self.call.configured or {}
-        self.then = {("model", name): pin for name, pin in self.call.asked.items() if pin}
+        self.name = self.call.name
+        self.own = bool(before) and before.get("purpose") not in PURPOSES
+        pins = {name: pin for name, pin in self.call.asked.items() if pin}
+        self.then = {(topic, name): pin for topic in ("model", "elsewhere") for name, pin in pins.items()}
         self.then["version", self.name] = self.call.fields.get("capability", {}).get("version")
         self.then["form", self.name] = _capability(before, self.name).get("digest")
         self.then["lock", ""] = before.get("lock_sha256")
         self.then["settings", ""] = before.get("config_sha256")
         self.now = self.then.copy()
 
-    @property
-    def name(self) -> str:
-        """The capability's."""
-        return str(self.call.fields.get("capability", {}).get("name", ""))
-
     def told(self, fields: Fields) -> Iterator[tuple[_Turn, str]]:
         """What the next one changes, and in which words."""
         has = _capability(fields, self.name)
-        if fields.get("capabilities") and not has:
-            return  # another application's, or one that doesn't do this any more
+        # without it, it's another application's, or one that doesn't do this any more
+        topic = "elsewhere" if listed(fields) and not has else "model"
         for each in fields.get("adapters", []):
-            if ("model", each["name"]) in self.then:
-                yield from self._turn("model", each["name"], each["pin"], pinned(each["pin"]))
-        if self.call.configured is None or not has:
+            if (topic, each.get("name")) in self.then and "pin" in each:
+                yield from self._turn(topic, each["name"], each["pin"], pinned(each["pin"]))
+        if not has or not self.own:
             return
         version, lock, settings = has.get("version"), fields.get("lock_sha256"), fields["config_sha256"]
         yield from self._turn("version", self.name, version, version or "one without a number")
@@ -172,9 +202,9 @@ class _Setup:
         if value != before:
             otherwise, again = _TURNS[words or topic]
             said = again if value == self.then[topic, name] else otherwise
-            yield (topic, name, repr(value)), said.format(name=name, what=what)
+            yield (topic, name, repr(value)), said.format(name=name, what=what, own=self.name)
 
 
 def _capability(configuration: Fields, name: str) -> Fields:
     """What a configuration says of one; an empty dictionary where it doesn't have it."""
-    return next((each for each in configuration.get("capabilities", []) if each["name"] == name), Fields())
+    return next((each for each in configuration.get("capabilities", []) if each.get("name") == name), Fields())

@@ -47,9 +47,15 @@ class Told:
         return (self.started or self.end).fields
 
     @property
+    def name(self) -> str:
+        """The capability's."""
+        return str(self.fields.get("capability", {}).get("name", ""))
+
+    @property
     def compares(self) -> bool:
-        """Was it asked again, to compare? Its answer decides nothing then."""
-        return bool(self.fields.get("actor", {}).get("kind") == COMPARISON)
+        """Was it asked again, to compare? Its answer decides nothing then. Any actor may be of that kind, by itself."""
+        kind = self.fields.get("actor", {}).get("kind")
+        return bool(kind == COMPARISON and (self.configured or {}).get("purpose") == "trial")
 
     @property
     def attempts(self) -> list[Fields]:

@@ -184,7 +184,7 @@ def changed(kind: str, fields: Fields) -> str:
     """What a later record says of an adapter."""
     if kind == "block.changed":
         until = f", until {moment(fields['until'])}" if "until" in fields else ""
-        said = MODES.get(fields["mode"], _MODE) if "mode" in fields else BLOCKS[fields["blocked"]]
+        said = MODES.get(fields["mode"], _MODE) if "mode" in fields else BLOCKS[bool(fields["blocked"])]
         name = fields["subject"].partition(":")[2]
         return f"{said.format(who=fields['actor']['id'], name=name, mode=fields.get('mode'))}{until}: {fields['why']}"
     if kind == "model.retirement_notice":

@@ -87,6 +87,7 @@ def affected(reader: Reader, adapter: str, since: str, until: str, served: str |
         LedgerInvalid: the file is damaged.
         ValueError: a record is, or a payload isn't what was committed to.
     """
+    trials: set[str | None] | None = None
     for ended in reader.records(Kind.CALL_COMPLETED, since=since, until=until):
         fields = ended.fields
         final, said = _final(reader, ended, fields)
@@ -94,8 +95,13 @@ def affected(reader: Reader, adapter: str, since: str, until: str, served: str |
         if source.get("kind") not in ("adapter", "frozen") or source["name"] != adapter:
             continue
         attempt = answering({**fields, "source": source})
-        if (served is None or is_served(attempt, served)) and not _compares(reader, fields["call_id"]):
-            yield _decision(reader, final, said, attempt)
+        if served is not None and not is_served(attempt, served):
+            continue
+        if _may_compare(reader, fields["call_id"]):
+            trials = _trials(reader) if trials is None else trials
+            if ended.emitter in trials:
+                continue
+        yield _decision(reader, final, said, attempt)
 
 
 def _final(reader: Reader, ended: Entry, fields: Fields) -> Found:
@@ -105,8 +111,14 @@ def _final(reader: Reader, ended: Entry, fields: Fields) -> Found:
     return ended, fields
 
 
-def _compares(reader: Reader, call_id: str) -> bool:
-    """Was it asked again, to compare?"""
+def _trials(reader: Reader) -> set[str | None]:
+    """Processes that were for a trial of one adapter."""
+    configured = reader.records(Kind.CONFIG_ACTIVATED)
+    return {each.emitter for each in configured if each.fields.get("purpose") == "trial"}
+
+
+def _may_compare(reader: Reader, call_id: str) -> bool:
+    """Is it of the kind that's asked again, to compare? An application's own actor may be of that kind, too."""
     begun = reader.records(Kind.CALL_STARTED, call_id=call_id)
     return any(each.fields.get("actor", {}).get("kind") == COMPARISON for each in begun)
 
