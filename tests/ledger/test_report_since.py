@@ -587,6 +587,10 @@ def test_of_hosts_whose_clocks_differ_none_hides_what_comes_later(tmp_path: Path
     log.call("c1", 10, "1", "2", tried=(attempt(pin={"model": "m-1", "served": ["m-1"]}),))
     configured(30, "m-2")
     assert told(log) == [([f"30 {OTHERWISE}m-2"], 0)]
+    log.first = asking
+    log.call("c2", 35, "1", "2", tried=(attempt(pin={"model": "m-1", "served": ["m-1"]}),))
+    configured(40, "m-3")
+    assert told(log, "c2") == [([f"40 {OTHERWISE}m-3"], 0)]
 
 
 def test_the_latest_change_is_so_by_time(tmp_path: Path) -> None:
