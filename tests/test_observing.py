@@ -147,28 +147,77 @@ async def test_whoever_goes_away_in_the_middle_of_a_stream_leaves_a_record_that_
 
 
 @pytest.mark.parametrize("sync", [True, False])
-async def test_errors_reach_the_caller_as_they_are_and_are_on_record(sync: bool, tmp_path: Path) -> None:
-    error = httpx.ConnectError("no route")
+@pytest.mark.parametrize("parts", [CHUNKS[:2], CHUNKS])
+async def test_a_stream_that_is_read_to_its_own_end_is_whole_though_nobody_waits_for_the_connections(
+    sync: bool, parts: list[bytes], tmp_path: Path
+) -> None:
+    """As SDKs do: they stop at the last event, and close."""
+    headers = {"content-type": "text/event-stream"}
+    transport = Answers(lambda: httpx.Response(200, headers=headers, stream=Pieces([*parts, b": more\n\n"])))
+    using = failsoft.observe(tmp_path / "l.db", library="httpx", transport=transport, sync=sync)
+    asking = {**ASK, "stream": True}
+    if sync:
+        with using, using.stream("POST", URL, json=asking) as reply:
+            assert [part for part, _ in zip(reply.iter_raw(), parts, strict=False)] == parts
+    else:
+        async with using, using.stream("POST", URL, json=asking) as reply:
+            waiting = reply.aiter_raw()
+            assert [await anext(waiting) for _ in parts] == parts
+    (record,) = completed(tmp_path / "l.db")
+    assert "fault" not in record["attempts"][0]
+    assert record["outcome"] == "answered"
+
+
+@pytest.mark.parametrize("sync", [True, False])
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (httpx.ConnectError("no route"), "connect_failed"),
+        (httpx.ConnectTimeout("x"), "connect_timeout"),
+        (httpx.PoolTimeout("x"), "pool_exhausted"),
+        (httpx.ProxyError("x"), "proxy_refused"),
+        (httpx.UnsupportedProtocol("x"), "connect_failed"),
+        (httpx.ReadTimeout("x"), "attempt_timeout"),
+        (httpx.WriteError("x"), "upload_cut"),
+        (httpx.RemoteProtocolError("Server disconnected"), "connection_lost"),
+        (ValueError("x"), "connection_lost"),
+    ],
+)
+async def test_errors_reach_the_caller_as_they_are_and_are_on_record(
+    sync: bool, error: Exception, fault: str, tmp_path: Path
+) -> None:
+    """After most of them the question may have been sent."""
     using = failsoft.observe(tmp_path / "l.db", library="httpx", transport=Answers(error), sync=sync)
-    with pytest.raises(httpx.ConnectError) as caught:
+    with pytest.raises(type(error)) as caught:
         ask(using) if sync else await using.post(URL, json=ASK)
     assert caught.value is error
     using.close() if sync else await using.aclose()
     (record,) = completed(tmp_path / "l.db")
     assert record["outcome"] == "failed"
-    assert record["attempts"][0]["fault"] == "connect_failed"
+    assert record["attempts"][0]["fault"] == fault
 
 
 @pytest.mark.parametrize("sync", [True, False])
-async def test_a_reply_that_breaks_off_breaks_off_for_the_caller_too(sync: bool, tmp_path: Path) -> None:
-    error = httpx.ReadError("gone")
+@pytest.mark.parametrize(
+    ("error", "fault"), [(httpx.ReadError("gone"), "connection_lost"), (httpx.ReadTimeout("x"), "attempt_timeout")]
+)
+async def test_a_reply_that_breaks_off_breaks_off_for_the_caller_too(
+    sync: bool, error: Exception, fault: str, tmp_path: Path
+) -> None:
     transport = Answers(lambda: httpx.Response(200, stream=Pieces([b'{"id'], error)))
     using = failsoft.observe(tmp_path / "l.db", library="httpx", transport=transport, sync=sync)
-    with pytest.raises(httpx.ReadError):
+    with pytest.raises(type(error)):
         ask(using) if sync else await using.post(URL, json=ASK)
     using.close() if sync else await using.aclose()
     (record,) = completed(tmp_path / "l.db")
-    assert record["attempts"][0]["fault"] == "connection_lost"
+    assert record["attempts"][0]["fault"] == fault
+
+
+def test_a_reply_that_sends_on_to_another_place_is_no_answer(tmp_path: Path) -> None:
+    with client(answering({}, 302), tmp_path / "l.db") as using:
+        assert ask(using).status_code == 302
+    (record,) = completed(tmp_path / "l.db")
+    assert (record["outcome"], record.get("source")) == ("failed", None)
 
 
 def test_a_refusal_of_the_provider_is_on_record_by_its_code(tmp_path: Path) -> None:

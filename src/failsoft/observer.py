@@ -113,7 +113,9 @@ class Observer:
             self._failed(error)
             return
         attempt.served, attempt.tokens = read.served, read.tokens
-        if read.fault is not None and attempt.fault is None:
+        if attempt.fault == FaultKind.CANCELLED.value and read.fault is None:
+            attempt.fault = None  # whoever read it knew its end: SDKs read no stream any further
+        elif read.fault is not None and attempt.fault is None:
             attempt.fault = read.fault.kind.value
 
     def _tell(self, watch: Watch, attempt: Attempt) -> None:
@@ -146,7 +148,7 @@ class Observer:
 
 
 def _completed(watch: Watch, started: Ticket, attempt: Attempt) -> CallCompleted:
-    answered = attempt.status is not None and attempt.status < 400
+    answered = attempt.status is not None and attempt.status < 300
     return CallCompleted(
         watch.call_id,
         NAME,

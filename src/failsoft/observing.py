@@ -98,6 +98,25 @@ def _opened(location: Location) -> StoredLedger:
     return ledger
 
 
+_MEANINGS = (
+    ("ConnectTimeout", FaultKind.CONNECT_TIMEOUT),
+    ("PoolTimeout", FaultKind.POOL_EXHAUSTED),
+    ("ProxyError", FaultKind.PROXY_REFUSED),
+    ("ConnectError", FaultKind.CONNECT_FAILED),
+    ("UnsupportedProtocol", FaultKind.CONNECT_FAILED),
+    ("TimeoutException", FaultKind.ATTEMPT_TIMEOUT),
+    ("WriteError", FaultKind.UPLOAD_CUT),
+)
+"""What the client's exceptions mean, the first that fits. After any other the question may have been sent."""
+
+
+def _meaning(httpx: Any, error: BaseException) -> FaultKind:
+    if not isinstance(error, Exception):
+        return FaultKind.CANCELLED
+    fits = (kind for name, kind in _MEANINGS if isinstance(error, getattr(httpx, name)))
+    return next(fits, FaultKind.CONNECTION_LOST)
+
+
 def _decoder(httpx: Any, response: Any) -> Callable[[bytes], bytes]:
     """Undoes the content encoding, as the client does for whoever reads the reply."""
 
@@ -132,8 +151,8 @@ def _async_transport(httpx: Any) -> Any:
                 async for part in self._inner:
                     self._watch.heard(part)
                     yield part
-            except Exception:
-                self._watch.end(self._response, decoded, FaultKind.CONNECTION_LOST)
+            except Exception as error:
+                self._watch.end(self._response, decoded, _meaning(httpx, error))
                 raise
             self._watch.end(self._response, decoded)
 
@@ -154,9 +173,7 @@ def _async_transport(httpx: Any) -> Any:
             try:
                 response = await self._inner.handle_async_request(request)
             except BaseException as error:
-                watch.end(
-                    None, bytes, FaultKind.CONNECT_FAILED if isinstance(error, Exception) else FaultKind.CANCELLED
-                )
+                watch.end(None, bytes, _meaning(httpx, error))
                 raise
             return _copied(httpx, response, Stream(response.stream, watch, response))
 
@@ -180,8 +197,8 @@ def _transport(httpx: Any) -> Any:
                 for part in self._inner:
                     self._watch.heard(part)
                     yield part
-            except Exception:
-                self._watch.end(self._response, decoded, FaultKind.CONNECTION_LOST)
+            except Exception as error:
+                self._watch.end(self._response, decoded, _meaning(httpx, error))
                 raise
             self._watch.end(self._response, decoded)
 
@@ -202,9 +219,7 @@ def _transport(httpx: Any) -> Any:
             try:
                 response = self._inner.handle_request(request)
             except BaseException as error:
-                watch.end(
-                    None, bytes, FaultKind.CONNECT_FAILED if isinstance(error, Exception) else FaultKind.CANCELLED
-                )
+                watch.end(None, bytes, _meaning(httpx, error))
                 raise
             return _copied(httpx, response, Stream(response.stream, watch, response))
 

@@ -28,11 +28,11 @@ def log(tmp_path: Path) -> Office:
 
 
 def observed(log: Office, call_id: str = "c1", asked: str = ASKED, reply: str | None = REPLY, **fields: Any) -> None:
-    """As `failsoft.observer` puts it on record: a reply under 400 is an answer, whatever is wrong with it."""
+    """As `failsoft.observer` puts it on record: a reply under 300 is an answer, whatever is wrong with it."""
     about = {"call_id": call_id, "capability": {"name": "observed"}, "case": CASE}
     opening = {"config_sha256": log.first.digest, "deadline_ms": 0, "route": ["openai"]}
     started = log.first.say(Draft(Kind.CALL_STARTED, {**about, **opening}, (payload("request", asked),)), 2)
-    answered = fields.get("status", 500) < 400
+    answered = fields.get("status", 500) < 300
     source = {"kind": "adapter", "name": "openai", "attempt": 1, "version": "observed"}
     told = {
         **about,
@@ -53,7 +53,7 @@ def test_its_question_its_reply_and_its_words_are_those_on_record(log: Office) -
     assert NONE not in first + after
     assert "Put to “openai” on" in first
     assert "An instruction, where there is one, is part of it." in first
-    assert "A reply came, and was passed on as it came. model m-1-2026 choices" in first
+    assert "A reply came, and was passed on as it came, as far as it was read. model m-1-2026 choices" in first
     assert "AI: a model of the service “openai”, which the application asked by itself." in first
     assert "stand here character for character, as they are on record. The words for the AI " + ASKED in after
     assert "What came back from openai in attempt 1 " + REPLY in after
@@ -78,9 +78,15 @@ def test_an_error_of_the_provider_is_told_as_the_providers(log: Office) -> None:
 def test_a_reply_that_is_wrong_was_passed_on_all_the_same(log: Office) -> None:
     observed(log, reply="<html>", status=200, fault="web_page")
     said = sheet_of(page_of(log))
-    assert "A reply came, and was passed on as it came. <html>" in said
+    assert "A reply came, and was passed on as it came, as far as it was read. <html>" in said
     assert "What was tried: openai answered, and of its answer it was noted: a web page came in its place." in said
     assert "wasn't taken" not in said
+
+
+def test_whoever_read_no_further_is_told_as_that(log: Office) -> None:
+    observed(log, status=200, served=SERVED, fault="cancelled")
+    said = sheet_of(page_of(log))
+    assert "What was tried: openai was asked, and its answer wasn't waited for: whoever asked read no further." in said
 
 
 def test_what_is_withheld_or_was_taken_out_of_it_is_told(log: Office) -> None:

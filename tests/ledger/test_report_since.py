@@ -527,6 +527,20 @@ def test_another_applications_lock_is_none_of_this_ones(tmp_path: Path) -> None:
     assert told(log) == [(lines, 0)]
 
 
+def test_of_two_applications_calls_in_one_bundle_each_has_the_lock_that_followed_its_own(tmp_path: Path) -> None:
+    log = Office(tmp_path / "x.db")
+    locks = {name: json.dumps({"capabilities": {name[0]: {}}, "n": name}).encode() for name in ("a1", "b1", "a2", "b2")}
+    for second, name in ((1, "a"), (3, "b")):
+        application(log, second, name, "m-1", locks[f"{name}1"])
+        tried = attempt(pin={"model": "m-1", "served": ["m-1"]})
+        log.call(f"c{name}", second + 1, "1", "2", tried=(tried,), capability={"name": name, "version": "1"})
+    for second, name in ((10, "a2"), (11, "b2")):
+        fields = {"lock_sha256": sha256(locks[name]).hexdigest(), "person": "p", "why": name}
+        log.first.say(Draft(Kind.LOCK_CHANGED, fields, (), ((JSON, locks[name]),)), second)
+    said = "p wrote down other prompts, models or rules to be in force: "
+    assert told(log, "ca", "cb") == [([f"10 {said}a2"], 0), ([f"11 {said}b2"], 0)]
+
+
 # --- records that waited for the database -----------------------------------------------------------------------------
 
 

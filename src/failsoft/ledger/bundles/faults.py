@@ -18,6 +18,7 @@ class Way(StrEnum):
     """How far it came."""
 
     UNREACHED = "{who} wasn't reached: {why}."
+    UNSURE = "Whether {who} got the question isn't known: {why}."
     DECLINED = "{who} was reached, and said that it couldn't answer: {why}."
     LATE = "{who} gave no answer in time: {why}."
     LEFT = "{who} was asked, and its answer wasn't waited for: {why}."
@@ -40,7 +41,7 @@ FAULTS: MappingProxyType[FaultKind, tuple[Way, str]] = MappingProxyType(
         _K.TLS_INVALID: (Way.UNREACHED, "what was there couldn't show that it's the right service"),
         _K.PROXY_REFUSED: (Way.UNREACHED, "the application's own network didn't let the call out"),
         _K.POOL_EXHAUSTED: (Way.UNREACHED, "no connection was free"),
-        _K.STALE_CONNECTION: (Way.UNREACHED, "the other side had just closed the connection"),
+        _K.STALE_CONNECTION: (Way.UNSURE, "the other side closed a connection that had been used before"),
         _K.UNSUPPORTED_CONTENT: (Way.UNREACHED, "the question holds what it can't be shown, so nothing was sent"),
         _K.SERVER_ERROR: (Way.DECLINED, "something had failed on its side"),
         _K.OVERLOADED: (Way.DECLINED, "it had too much to do"),

@@ -88,6 +88,7 @@ class Selection:
         in_force: the configuration that each call began under, by the place of its first record.
         began: when each call began, by its id.
         programs: which capabilities whoever put a later record there has, by its place; none where that isn't known.
+        locks: of each lock that a call was held to, where it's put on record that another one came, by its application.
         since: sizes of earlier checkpoints that the log extends.
         untaken: later configurations that changed something, and aren't here: they were too many.
     """
@@ -105,6 +106,7 @@ class Selection:
     in_force: Mapping[int, Entry] = field(repr=False)
     began: Mapping[str, Began] = field(repr=False)
     programs: Mapping[int, frozenset[str]] = field(repr=False)
+    locks: Mapping[str, frozenset[int]] = field(repr=False)
     since: tuple[int, ...] = ()
     untaken: tuple[Place, ...] = ()
 
@@ -156,6 +158,7 @@ def select(reader: Reader, wanted: Wanted) -> Selection:
         gathered.in_force,
         gathered.began,
         gathered.programs,
+        gathered.locks,
         tuple(_extended(reader, checkpoint, wanted.since)),
         gathered.untaken,
     )
@@ -286,6 +289,7 @@ class _Gathered:
     untaken: tuple[Place, ...] = ()
     began: dict[str, Began] = field(factory=dict[str, Began])
     programs: dict[int, frozenset[str]] = field(factory=dict[int, frozenset[str]])
+    locks: dict[str, frozenset[int]] = field(factory=dict[str, frozenset[int]])
 
     def of_calls(self) -> list[Entry]:
         """In order."""
@@ -321,8 +325,7 @@ class _Gathered:
         in_force = {each.index: each for each in self.in_force.values()}.values()
         for entry in in_force:
             self._with_artifacts(entry)
-        held_to = {each.fields["lock_sha256"] for each in in_force if "lock_sha256" in each.fields}
-        self._locks(held_to, asked.capabilities, about_locks)
+        self._about_locks(about_locks)
 
     def settings(self) -> None:
         """When each call began, and under which configuration: whether it may have waited for the database is told there."""
@@ -342,29 +345,44 @@ class _Gathered:
         """Was this put on record after one of the calls began?"""
         return any(each.precedes(Place.of(entry)) for each in self.began.values())
 
-    def _locks(self, held_to: set[str], capabilities: set[str], entries: Iterable[Entry]) -> None:
+    def _held(self) -> dict[str, set[str]]:
+        """The capabilities of the calls that were held to each lock."""
+        held: dict[str, set[str]] = {}
+        for entry in self.of_calls():
+            under = self.in_force.get(entry.index)
+            if under is not None and "lock_sha256" in under.fields:
+                held.setdefault(under.fields["lock_sha256"], set()).add(entry.fields["capability"]["name"])
+        return held
+
+    def _about_locks(self, entries: Sequence[Entry]) -> None:
         """What was put on record of the locks that the calls were held to; and that another one came later. A ledger may be
         of several applications: another one's lock holds none of the capabilities, and doesn't follow one that did.
         """
-        own = set(held_to)
-        for entry in entries:
-            fields = entry.fields
-            if fields["lock_sha256"] in held_to:
-                self._with_artifacts(entry)
-            if held_to and entry.kind == Kind.LOCK_CHANGED:
-                if fields.get("former_sha256") in own or self._may_hold(fields["lock_sha256"], capabilities):
-                    own.add(fields["lock_sha256"])
-                if fields["lock_sha256"] in own and self._follows(entry):
+        named: dict[str, set[str] | None] = {}
+        for lock, capabilities in self._held().items():
+            own, later = {lock}, set[int]()
+            for entry in entries:
+                digest = entry.fields["lock_sha256"]
+                if digest == lock:
+                    self._with_artifacts(entry)
+                if entry.kind != Kind.LOCK_CHANGED:
+                    continue
+                holds = named[digest] = named[digest] if digest in named else self._held_by(digest)
+                if entry.fields.get("former_sha256") in own or holds is None or holds & capabilities:
+                    own.add(digest)
+                if digest in own and self._follows(entry):
+                    later.add(entry.index)
                     self._take(entry)
+            self.locks[lock] = frozenset(later)
 
-    def _may_hold(self, lock: str, capabilities: set[str]) -> bool:
-        """Does a lock hold one of these; or can't that be told?"""
+    def _held_by(self, lock: str) -> set[str] | None:
+        """The capabilities in a lock; None where that can't be told."""
         try:
             artifact = self.reader.artifact(lock)
             held = None if artifact is None else json.loads(artifact[1]).get("capabilities")
         except (ValueError, AttributeError, RecursionError):
-            return True
-        return not isinstance(held, dict) or not capabilities.isdisjoint(cast("dict[str, Any]", held))
+            return None
+        return set(cast("dict[str, Any]", held)) if isinstance(held, dict) else None
 
     def _with_artifacts(self, entry: Entry) -> None:
         self.entries[entry.index] = entry

@@ -114,6 +114,7 @@ class _About:
     programs: Mapping[int, frozenset[str]]
     name: str
     lock: str | None
+    locks: frozenset[int]
     asked: frozenset[str]
     subjects: frozenset[str]
     named: frozenset[str]
@@ -128,12 +129,14 @@ class _About:
         for part in (told.started, told.completed, told.end, *told.people):
             own = {} if part is None else part.fields
             named |= {each["digest"] for each in own.get("commitments", [])} | ({own["dek"]} if "dek" in own else set())
-        return cls(told.selection.programs, name, told.lock, asked, frozenset(subjects), frozenset(named))
+        lock = told.lock
+        locks = told.selection.locks.get(lock or "", frozenset())
+        return cls(told.selection.programs, name, lock, locks, asked, frozenset(subjects), frozenset(named))
 
     def changed(self, entry: Entry, fields: Fields) -> Iterator[str]:
         """What a later record says that changed, if it's about this call."""
         if entry.kind == "lock.changed":
-            if self.lock is not None:
+            if entry.index in self.locks:
                 again = "; that's what was in force here again" if self.lock == fields["lock_sha256"] else ""
                 yield f"{changed(entry.kind, fields)}{again}"
             return

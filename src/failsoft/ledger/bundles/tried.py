@@ -21,6 +21,7 @@ _NONE_ASKED = "No AI was asked."
 _NOT_KNOWN = "Whether an AI was asked isn't on record"
 _UNUSED = "{who} was asked and answered; its answer wasn't used{why}."
 _LATE = "it was put on record too late"
+_READ_NO_FURTHER = "whoever asked read no further"
 _WITHDRAWN = "the caller withdrew before it had answered"
 
 
@@ -67,6 +68,8 @@ def tried(told: Told) -> Iterator[str]:
 
 def _left(told: Told) -> str:
     """Why it broke attempts off: its caller went, or another, asked beside them, answered. Empty where that isn't known."""
+    if told.observed:
+        return _READ_NO_FURTHER
     if told.completed is not None and told.completed.fields["outcome"] == "cancelled":
         return _WITHDRAWN
     hedged = any(each.get("why") == "hedge" for each in told.attempts)

@@ -51,7 +51,7 @@ GONE = (
 
 OBSERVED = MappingProxyType(
     {
-        "answered": "A reply came, and was passed on as it came.",
+        "answered": "A reply came, and was passed on as it came, as far as it was read.",
         "failed": "No answer is on record: what became of the question at the provider's service stands below.",
     }
 )
