@@ -544,27 +544,28 @@ def test_of_two_applications_calls_in_one_bundle_each_has_the_lock_that_followed
 # --- records that waited for the database -----------------------------------------------------------------------------
 
 
+def under(log: Office, policy: str, second: int, model: str) -> None:
+    """How the process is set up."""
+    snapshot = json.dumps({"adapters": {}, "on_ledger_failure": policy}).encode()
+    fields: dict[str, Any] = {
+        "config_sha256": sha256(snapshot).hexdigest(),
+        "adapters": [{"name": "gpt", "adapter_version": "1", "pin": {"model": model, "served": [model]}}],
+    }
+    log.first.digest = fields["config_sha256"]
+    log.first.say(Draft(Kind.CONFIG_ACTIVATED, fields, (), ((JSON, snapshot),)), second)
+
+
 @pytest.mark.parametrize(("policy", "said"), [("spool", True), ("fallback", False)])
 def test_what_came_while_a_call_waited_for_the_database_is_told_though_it_stands_before_it(
     tmp_path: Path, policy: str, *, said: bool
 ) -> None:
-    snapshot = json.dumps({"adapters": {}, "on_ledger_failure": policy}).encode()
     log = Office(tmp_path / "x.db")
-
-    def configured(second: int, model: str) -> None:
-        fields: dict[str, Any] = {
-            "config_sha256": sha256(snapshot).hexdigest(),
-            "adapters": [{"name": "gpt", "adapter_version": "1", "pin": {"model": model, "served": [model]}}],
-        }
-        log.first.digest = fields["config_sha256"]
-        log.first.say(Draft(Kind.CONFIG_ACTIVATED, fields, (), ((JSON, snapshot),)), second)
-
-    configured(1, "m-1")
+    under(log, policy, 1, "m-1")
     cut_off = log.first
     log.first = log.log.process(5, 5)
-    configured(6, "m-1")
+    under(log, policy, 6, "m-1")
     log.first.tell(Kind.BLOCK_CHANGED, 9, subject="adapter:gpt", blocked=True, actor={"id": "ann"}, why="before")
-    configured(12, "m-2")
+    under(log, policy, 12, "m-2")
     log.first.tell(
         Kind.BLOCK_CHANGED, 13, subject="adapter:gpt", blocked=True, actor={"id": "eve"}, why="wrong answers"
     )
@@ -574,24 +575,18 @@ def test_what_came_while_a_call_waited_for_the_database_is_told_though_it_stands
     lines = [f"12 {OTHERWISE}m-2", "13 eve switched gpt off: wrong answers"] if said else []
     assert told(log) == [(lines, 0)]
     log.first = log.log.process(20, 20)
-    configured(21, "m-2")  # as is known already, where what came meanwhile counts
+    under(log, policy, 21, "m-2")  # as is known already, where what came meanwhile counts
     later = f"21 {OTHERWISE}m-2"
     assert told(log) == [(lines if said else [later], 0)]
     assert len(selected(log, "c1").later) == (2 if said else 1)
 
 
 def test_of_hosts_whose_clocks_differ_none_hides_what_comes_later(tmp_path: Path) -> None:
-    snapshot = json.dumps({"adapters": {}, "on_ledger_failure": "spool"}).encode()
     log = Office(tmp_path / "x.db")
 
     def configured(second: int, model: str) -> None:
         log.first = log.log.process(second, second)
-        fields: dict[str, Any] = {
-            "config_sha256": sha256(snapshot).hexdigest(),
-            "adapters": [{"name": "gpt", "adapter_version": "1", "pin": {"model": model, "served": [model]}}],
-        }
-        log.first.digest = fields["config_sha256"]
-        log.first.say(Draft(Kind.CONFIG_ACTIVATED, fields, (), ((JSON, snapshot),)), second)
+        under(log, "spool", second, model)
 
     configured(1, "m-1")
     asking = log.first
