@@ -16,6 +16,7 @@ from tests.bundled import said as payload
 from tests.logs import attempt, by
 from tests.reported import HOSTILE, Reader, page_of, sheet_of
 
+import failsoft
 from failsoft.core import evidence
 from failsoft.fault import FaultKind
 from failsoft.ledger.bundles.bundle import verifier
@@ -630,13 +631,21 @@ def test_the_same_that_went_wrong_several_times_is_told_once(bare: Office) -> No
 def test_every_code_has_words() -> None:
     assert GRADES.keys() == BELIEVED.keys() == {str(each) for each in Grade}
     assert OUTCOMES.keys() == set(evidence.CallResult.__args__)  # type: ignore[attr-defined]
-    assert passed_over("server_error") == "it gave no answer that could be used (server error)"
+    assert passed_over("of_tomorrow") == "this page has no words for why (of tomorrow)"
     assert all(passed_over(each) == PASSED_OVER[each] for each in PASSED_OVER)
     assert pinned({"model": "a", "served_pattern": "a-.*"}).endswith("of the form a-.* is accepted)")
     assert pinned({"model": "a", "served": ["a", "b", "c"]}) == "a (a reply from b, c is accepted too)"
     assert (duration(99_999), duration(100_000)) == ("100.0 ms", "0.1 s")
     assert changed("rollback.executed", {}) == "a change to it was taken back"
     assert changed("shadow.compared", {"adapter": "gpt"}) == "gpt: a record of the type shadow.compared refers to it"
+
+
+def test_every_reason_of_the_core_for_passing_over_has_words() -> None:
+    core = Path(failsoft.__file__).parent
+    text = "".join(each.read_text() for folder in ("core", "io") for each in sorted((core / folder).glob("*.py")))
+    said = re.findall(r'(?:_pass\(|PassedOver\([\w.]+, |return \(?)"([a-z_]+)"(?:, |\))', text)
+    assert {"quality", "open", "bulkhead_full", "labels", "hedge_lost", "no_prompt"} <= set(said)
+    assert set(said) <= PASSED_OVER.keys() | {str(each) for each in FaultKind}
 
 
 def test_markup_is_only_what_was_made_here() -> None:

@@ -123,7 +123,7 @@ def test_why_an_answer_was_not_used_is_said_only_where_that_is_on_record(bare: O
     assert source_of(page).endswith(
         "Before that: gpt was asked and answered; its answer wasn't used (2 times). "
         "claude couldn't be asked, or not be heard: there's a mistake in the program that asks. "
-        "gpt wasn't asked, or not heard: it had failed too often just before."
+        "gpt wasn't asked again, or not heard: it had failed too often not long before, and wasn't asked by everybody yet."
     )
     assert [page.count(f"<td>{each}</td>") for each in ("answered, not used", "answer used")] == [2, 1]
 

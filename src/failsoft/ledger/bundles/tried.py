@@ -63,7 +63,8 @@ def tried(told: Told) -> Iterator[str]:
         yield said_only
     for name, reason in passed:
         if name not in unused or reason not in NOT_USED:
-            yield f"{name} wasn't asked, or not heard: {passed_over(reason)}."
+            again = " again" if any(each["adapter"] == name for each in told.attempts) else ""
+            yield f"{name} wasn't asked{again}, or not heard: {passed_over(reason)}."
 
 
 def _left(told: Told) -> str:

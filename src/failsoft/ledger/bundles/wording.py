@@ -73,7 +73,8 @@ PASSED_OVER = MappingProxyType(
         "labels": "it may not see data that is marked so",
         "latched": "it was stopped until somebody mends its set-up",
         "throttled": "its provider had asked to wait",
-        "open": "it had failed too often just before",
+        "open": "it had failed too often not long before, and wasn't asked by everybody yet",
+        "quality": "its answers to such questions hadn't fitted not long before, or another model had given them",
         "limited": "its quota was used up",
         "bulkhead_full": "too many requests were under way there",
         "no_time": "there was no time left for it",
@@ -169,7 +170,7 @@ def rules(name: str) -> str:
 
 def passed_over(reason: str) -> str:
     """Why an adapter wasn't asked."""
-    return PASSED_OVER.get(reason, f"it gave no answer that could be used ({spelled(reason)})")
+    return PASSED_OVER.get(reason, f"this page has no words for why ({spelled(reason)})")
 
 
 def pinned(pin: Fields) -> str:

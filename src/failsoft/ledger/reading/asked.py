@@ -315,7 +315,9 @@ class Asked:
         for emitter in self.emitters.values():
             self._emitter(emitter)
             there = emitter.last >= self.since or (not emitter.closed and self.reader.alive(emitter.name))
-            self.wrote += emitter.opened < self.until and there
+            if emitter.opened < self.until and there:
+                self.wrote += 1
+                self._observing(emitter)
         if self.unended:
             places = ", ".join(map(str, self.unended)) + (", …" if self.unended_count > len(self.unended) else "")
             self._against(
@@ -324,6 +326,13 @@ class Asked:
             )
         for (adapter, word), count in sorted(self.unknown.items()):
             self._against(f"{count} attempts by the adapter {adapter}: {word}")
+
+    def _observing(self, emitter: _Emitter) -> None:
+        if any(self.configurations.get(each).senders is None for each in emitter.digests):
+            self._against(
+                f"{emitter.who} observed an SDK: of what that sends, questions to a model are recorded, and no others "
+                "(embeddings, files, batches, bodies that are streamed or very large)"
+            )
 
     def _emitter(self, emitter: _Emitter) -> None:
         """A process that didn't say that it ended: it may have asked, and not come to record it here."""
