@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import typing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, NotRequired, TypedDict, TypeVar
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel, TypeAdapter, computed_field
+from pydantic.dataclasses import dataclass as checked_dataclass
+from typing_extensions import TypeAliasType
+from typing_extensions import TypedDict as CheckedDict
 
 import failsoft
 from failsoft import Ask, Audit, Capability, Isolation, Referral, Required
@@ -36,6 +41,114 @@ class Item(BaseModel):
 class Plain(BaseModel):
     text: str
     child: Plain | None = None
+
+
+class Secret(BaseModel):
+    name: str
+    contact: Annotated[str, Audit.omitted]
+
+
+Contact = TypeAliasType("Contact", Annotated[str, Audit.omitted])
+Line = NewType("Line", Secret)
+
+
+class Aliased(BaseModel):
+    contact: Contact | None = Field(exclude=False)
+    person: Line | None
+
+
+class People(RootModel[list[Secret]]):
+    pass
+
+
+class Team(BaseModel):
+    people: People
+
+
+@checked_dataclass
+class Checked:
+    contact: Annotated[str, Audit.omitted] = Field(alias="contactLine")
+    kept: str = "k"
+
+
+@dataclass
+class Named:
+    name: str
+
+
+@dataclass
+class Aged(Named):
+    contact: Annotated[str, Audit.omitted]
+
+
+@checked_dataclass
+class Base:
+    n: int
+
+
+@dataclass
+class Told(Base):
+    c: Annotated[str, Audit.omitted, Field(serialization_alias="d")] = "CAN"
+
+
+class Partly(CheckedDict):
+    contact: NotRequired[Annotated[str, Audit.omitted]]
+    n: typing.Required[int]
+
+
+T = TypeVar("T")
+
+
+@dataclass
+class Boxed(Generic[T]):
+    value: T
+    contact: Annotated[str, Audit.omitted]
+
+
+class Computed(BaseModel):
+    n: int
+
+    @computed_field(alias="s")  # type: ignore[prop-decorator]
+    @property
+    def secret(self) -> Annotated[str, Audit.omitted]:
+        return "CAN"
+
+    @computed_field  # type: ignore[prop-decorator]
+    @cached_property
+    def plain(self) -> int:
+        return self.n
+
+
+class Parents(BaseModel):
+    a: Annotated[Secret | None, Audit.committed]
+    b: Annotated[Secret | None, Audit.public]
+
+
+class AnyJson(BaseModel):
+    value: JsonValue
+    contact: Annotated[str, Audit.omitted]
+
+
+class Node(BaseModel):
+    contact: Annotated[str, Audit.omitted]
+    replies: list[Node] = Field(default_factory=list)
+
+
+Tree = TypeAliasType("Tree", "list[Tree] | Secret")
+
+
+class Pair(NamedTuple):
+    a: int
+    contact: Annotated[str, Audit.omitted]
+
+
+class Triple(Pair):
+    pass
+
+
+class Further(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Annotated[str, Audit.omitted]]
 
 
 class TestMarks:
@@ -75,6 +188,65 @@ class TestMarks:
             table: dict[str, Annotated[str, Audit.omitted] | int]
 
         assert marks_of(Notes, "x") == Marks(omitted=(("texts", "*"), ("table", "*")))
+
+    @pytest.mark.parametrize(
+        ("kind", "value", "kept"),
+        [
+            (Aliased, Aliased(contact="CAN", person=None), {"person": None}),
+            (Aliased, Aliased(contact=None, person=Secret(name="n", contact="CAN")), {"person": {"name": "n"}}),
+            (People, People([Secret(name="n", contact="CAN")]), [{"name": "n"}]),
+            (Team, Team(people=People([Secret(name="n", contact="CAN")])), {"people": [{"name": "n"}]}),
+            (Checked, Checked(contactLine="CAN", kept="k"), {"kept": "k"}),
+            (Aged, Aged("n", "CAN"), {"name": "n"}),
+            (Told, Told(c="CAN", n=1), {"n": 1}),
+            (Partly, {"contact": "CAN", "n": 1}, {"n": 1}),
+            (Boxed, Boxed(value=1, contact="CAN"), {"value": 1}),
+            (Boxed[int], Boxed(value=1, contact="CAN"), {"value": 1}),
+            (Computed, Computed(n=1), {"n": 1, "plain": 1}),
+            (Parents, Parents(a=Secret(name="n", contact="CAN"), b=None), {"a": {"name": "n"}, "b": None}),
+            (Parents, Parents(a=None, b=Secret(name="n", contact="CAN")), {"a": None, "b": {"name": "n"}}),
+            (AnyJson, AnyJson(value={"a": [1]}, contact="CAN"), {"value": {"a": [1]}}),
+        ],
+    )
+    def test_what_is_omitted_is_taken_out_however_its_type_is_written(self, kind: Any, value: Any, kept: Any) -> None:
+        for by_alias in (False, True):
+            text = TypeAdapter(kind).dump_json(value, by_alias=by_alias)
+            assert b"CAN" in text
+            assert json.loads(marks_of(kind, "x").kept(text)) == kept
+
+    @pytest.mark.parametrize(
+        ("kind", "why"),
+        [
+            (Node, r"x: contact is omitted in a type that holds itself"),
+            (list[Tree], r"x: \*\.contact is omitted in a type that holds itself"),
+            (Pair, "omitted inside a named tuple"),
+            (Triple, "omitted inside a named tuple"),
+            (Further, "omitted inside a model's further fields"),
+            (Boxed[Secret], "omitted inside what a generic type is of"),
+            (dict[Annotated[str, Audit.omitted], int], "omitted inside a table's keys"),
+        ],
+    )
+    def test_what_is_omitted_where_it_cannot_be_taken_out_is_refused(self, kind: Any, why: str) -> None:
+        with pytest.raises(TypeError, match=why):
+            marks_of(kind, "x")
+
+    def test_what_cannot_be_resolved_is_read_as_text(self) -> None:
+        class Local:
+            pass
+
+        class Lazy(BaseModel):
+            @computed_field  # type: ignore[prop-decorator]
+            @property
+            def secret(self) -> "Annotated[str, Audit.omitted, Local]":  # noqa: UP037
+                return "CAN"
+
+            @computed_field  # type: ignore[prop-decorator]
+            @property
+            def plain(self) -> "Annotated[str, Local]":  # noqa: UP037
+                return "p"
+
+        assert Local
+        assert marks_of(Lazy, "x") == Marks(omitted=(("secret",),))
 
     def test_a_type_that_is_marked_as_a_whole_is_refused(self) -> None:
         with pytest.raises(TypeError, match="marked as a whole"):

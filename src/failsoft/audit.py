@@ -11,21 +11,27 @@ Rules:
 2. What's omitted is taken out before anything is committed to. A prompt repeats a request and a reply repeats an answer, in
    words of their own, so of a capability that omits anything no prompt, reply or provider's error text is kept either, nor
    what a reviewer saw besides. The record names what it lacks, never what that was.
-3. What's public stands in the record itself, which can't be erased: nothing personal belongs there.
+3. What's omitted where it can't be found again in JSON (in a named tuple, in a type that holds itself) is refused when the
+   isolation is made.
+4. What's public stands in the record itself, which can't be erased: nothing personal belongs there.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
+import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
 from enum import Enum
-from typing import Any, Union, cast
+from types import SimpleNamespace
+from typing import Any, Final, Union, cast
 
-from attrs import frozen
-from pydantic import BaseModel
+from attrs import evolve, frozen
+from pydantic import BaseModel, RootModel
+from pydantic.fields import FieldInfo
 
 Path = tuple[str, ...]
 
@@ -127,13 +133,23 @@ def marks_of(annotation: Any, what: str) -> Marks:
     """
     public: list[Path] = []
     omitted: list[Path] = []
-    for path, mark in _marked(annotation, (), ()):
+    found = list(_marked(annotation, (), ()))
+    again = {owner for each in found if each.mark is _AGAIN for owner in each.owners[-1:]}
+    for each in found:
+        path, mark, told = each.path, each.mark, ".".join(each.path)
+        if mark is _AGAIN:
+            continue
         if not path:
             raise TypeError(f"{what}: it's marked as a whole: mark fields of a model")
         if mark is Audit.omitted:
+            if each.inside is not None:
+                raise TypeError(
+                    f"{what}: {told} is omitted inside {each.inside}, where it can't be taken out: make it a model"
+                )
+            if not again.isdisjoint(each.owners):
+                raise TypeError(f"{what}: {told} is omitted in a type that holds itself: it would be kept further down")
             omitted.append(path)
         elif mark is Audit.public:
-            told = ".".join(path)
             if EACH in path:
                 raise TypeError(f"{what}: {told} is public inside a list or a table: mark a field of the type itself")
             if len(told) > _LONGEST or not all(char.isascii() and (char.isalnum() or char in "_.-") for char in told):
@@ -144,43 +160,161 @@ def marks_of(annotation: Any, what: str) -> Marks:
     return Marks(tuple(dict.fromkeys(public)), tuple(dict.fromkeys(omitted)))
 
 
-def _marked(annotation: Any, path: Path, seen: tuple[Any, ...]) -> Iterator[tuple[Path, Audit]]:
-    """Every marked place below a type. What's marked is looked into no further."""
-    origin = typing.get_origin(annotation)
+_AGAIN: Final = object()
+"""In the place of a mark: the last of the owners stands below itself."""
+
+_QUALIFIERS: Final = frozenset({"Final", "Required", "NotRequired", "ReadOnly"})
+"""By their names: `typing` has some of them on newer Pythons only, and ``typing_extensions`` its own."""
+
+
+@frozen
+class _Marked:
+    """A marked place below a type.
+
+    Args:
+        mark: an `Audit`, or `_AGAIN`.
+        owners: the models and the like that it's in, from outside in.
+        inside: what it's in that has no names in JSON; None: nothing of the kind.
+    """
+
+    path: Path
+    mark: object
+    owners: tuple[Any, ...]
+    inside: str | None = None
+
+
+def _marked(annotation: Any, path: Path, owners: tuple[Any, ...]) -> Iterator[_Marked]:
+    """Every marked place below a type. What's omitted is looked into no further."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
-        inner, *told = typing.get_args(annotation)
-        yield from _one(inner, tuple(told), path, seen)
+        yield from _one(arguments[0], arguments[1:], path, owners)
+    elif getattr(origin, "_name", None) in _QUALIFIERS:
+        yield from _marked(arguments[0], path, owners)
     elif origin in (Union, types.UnionType):
-        for member in typing.get_args(annotation):
-            yield from _marked(member, path, seen)
-    elif isinstance(origin, type):  # a literal has none
-        elements = [each for each in typing.get_args(annotation) if each is not Ellipsis]
+        for member in arguments:
+            yield from _marked(member, path, owners)
+    elif (value := _stands_for(annotation)) is not None:
+        again = annotation in owners  # as of JSON's own values
+        yield from [_Marked(path, _AGAIN, (annotation,))] if again else _marked(value, path, (*owners, annotation))
+    elif isinstance(origin, type) and not _has_fields(origin):  # a literal has none
+        elements = [each for each in arguments if each is not Ellipsis]
+        if issubclass(origin, Mapping):
+            yield from _without_names(elements[0], path, owners, "a table's keys")
         for each in elements[1:] if issubclass(origin, Mapping) else elements:
-            yield from _marked(each, (*path, EACH), seen)
-    elif isinstance(annotation, type) and annotation not in seen:
-        owner = cast("type[Any]", annotation)
-        for names, kind, metadata in _fields(owner):
-            for name in names:
-                yield from _one(kind, metadata, (*path, name), (*seen, owner))
+            yield from _marked(each, (*path, EACH), owners)
+    elif isinstance(owner := origin or annotation, type):
+        for each in arguments:
+            yield from _without_names(each, path, owners, "what a generic type is of")
+        yield from _of_owner(cast("type[Any]", owner), path, owners)
 
 
-def _one(kind: Any, metadata: tuple[Any, ...], path: Path, seen: tuple[Any, ...]) -> Iterator[tuple[Path, Audit]]:
+def _of_owner(owner: type[Any], path: Path, owners: tuple[Any, ...]) -> Iterator[_Marked]:
+    if owner in owners:
+        yield _Marked(path, _AGAIN, (owner,))
+        return
+    owners = (*owners, owner)
+    for names, kind, metadata in _fields(owner):
+        for name in names:
+            yield from _one(kind, metadata, (*path, name) if name else path, owners)
+    for what, kind in _nameless(owner):
+        yield from _without_names(kind, path, owners, what)
+
+
+def _without_names(kind: Any, path: Path, owners: tuple[Any, ...], inside: str) -> Iterator[_Marked]:
+    for each in _marked(kind, (*path, EACH), owners):
+        yield evolve(each, inside=inside)
+
+
+def _one(kind: Any, metadata: tuple[Any, ...], path: Path, owners: tuple[Any, ...]) -> Iterator[_Marked]:
     marks = [each for each in metadata if isinstance(each, Audit)]
     if marks:
-        yield path, marks[-1]
-    else:
-        yield from _marked(kind, path, seen)
+        yield _Marked(path, marks[-1], owners)
+    if Audit.omitted not in marks[-1:]:
+        yield from (each for each in _marked(kind, path, owners) if not marks or each.mark in (Audit.omitted, _AGAIN))
+
+
+def _stands_for(annotation: Any) -> Any:
+    """What a name for a type stands for (``type Contact = …``, a `NewType`); None where it's no such name."""
+    if isinstance(annotation, typing.NewType):
+        return cast("Any", annotation).__supertype__
+    origin = typing.get_origin(annotation)
+    named = annotation if origin is None else origin
+    if not (hasattr(named, "__value__") and hasattr(named, "__type_params__")):
+        return None
+    value = _resolved(named.__value__, vars(sys.modules.get(named.__module__, typing)))
+    return value if origin is None else value[typing.get_args(annotation)]
+
+
+def _has_fields(owner: type[Any]) -> bool:
+    return issubclass(owner, BaseModel) or dataclasses.is_dataclass(owner) or _is_named(owner)
+
+
+def _is_named(owner: type[Any]) -> bool:
+    return hasattr(owner, "__required_keys__") or _is_named_tuple(owner)
+
+
+def _is_named_tuple(owner: type[Any]) -> bool:
+    return issubclass(owner, tuple) and any("_fields" in vars(each) for each in owner.__mro__)
 
 
 def _fields(owner: type[Any]) -> Iterator[tuple[tuple[str, ...], Any, tuple[Any, ...]]]:
-    """Of a model, a dataclass or a typed dictionary: the names that its JSON may have, type and metadata of each field."""
-    if issubclass(owner, BaseModel):
-        for name, field in owner.model_fields.items():
-            names = tuple(dict.fromkeys(each for each in (name, field.alias, field.serialization_alias) if each))
-            yield names, field.annotation, tuple(field.metadata)
-    elif dataclasses.is_dataclass(owner) or typing.is_typeddict(owner):
+    """Of a model, a dataclass or a typed dictionary: the names that its JSON may have, type and metadata of each field. The
+    one field of a root model has no name there.
+    """
+    if issubclass(owner, RootModel):
+        field = owner.model_fields["root"]
+        yield ("",), field.annotation, tuple(field.metadata)
+        return
+    own = owner.model_fields if issubclass(owner, BaseModel) else owner.__dict__.get("__pydantic_fields__")
+    if own is not None:
+        for name, field in own.items():
+            yield _names(name, field), field.annotation, tuple(field.metadata)
+        for name, computed in owner.__pydantic_decorators__.computed_fields.items():
+            made = computed.info.wrapped_property
+            yield _names(name, computed.info), _hint(getattr(made, "fget", None) or made.func, "return"), ()
+    elif dataclasses.is_dataclass(owner) or (_is_named(owner) and not _is_named_tuple(owner)):
         for name, hint in typing.get_type_hints(owner, include_extras=True).items():
-            yield (name,), hint, ()
+            told = [each for each in _metadata(hint) if isinstance(each, FieldInfo)]
+            default = owner.__dict__.get(name)
+            told += [default] if isinstance(default, FieldInfo) else []
+            yield tuple(dict.fromkeys(each for field in (None, *told) for each in _names(name, field))), hint, ()
+
+
+def _nameless(owner: type[Any]) -> Iterator[tuple[str, Any]]:
+    """What of it has no name in its type that could be looked for in its JSON."""
+    if _is_named_tuple(owner):
+        yield from (("a named tuple", each) for each in typing.get_type_hints(owner, include_extras=True).values())
+    elif issubclass(owner, BaseModel):
+        for each in owner.__mro__[: owner.__mro__.index(BaseModel)]:
+            yield "a model's further fields", _hint(each, "__pydantic_extra__")
+
+
+def _hint(annotated: Any, name: str) -> Any:
+    """What stands there as a type; None where nothing does. What can't be resolved is looked at as the text that it is."""
+    told = inspect.get_annotations(annotated).get(name)
+    return _resolved(told, vars(sys.modules.get(annotated.__module__, typing)))
+
+
+def _resolved(told: Any, names: Mapping[str, Any]) -> Any:
+    """A type, where it may be written as text. Text that can't be resolved is looked at as that."""
+    try:
+        return typing.get_type_hints(SimpleNamespace(__annotations__={"it": told}), dict(names), include_extras=True)[
+            "it"
+        ]
+    except Exception:  # names of a place that nobody can look into
+        return typing.Annotated[Any, Audit.omitted] if Audit.omitted.name in str(told) else Any
+
+
+def _names(name: str, field: Any) -> tuple[str, ...]:
+    """Those that a field may have in JSON."""
+    aliases = (getattr(field, "alias", None), getattr(field, "serialization_alias", None))
+    return tuple(dict.fromkeys(each for each in (name, *aliases) if each))
+
+
+def _metadata(hint: Any) -> tuple[Any, ...]:
+    while getattr(typing.get_origin(hint), "_name", None) in _QUALIFIERS:
+        hint = typing.get_args(hint)[0]
+    return tuple(hint.__metadata__) if typing.get_origin(hint) is typing.Annotated else ()
 
 
 def _remove(value: Any, path: Path) -> None:
