@@ -167,9 +167,13 @@ def test_withheld_parts_are_shown_as_withheld(log: Office) -> None:
 
 
 def test_what_is_public_of_a_withheld_part_is_told(bare: Office) -> None:
-    bare.call("c1", 2, '{"nsn":"1"}', '"2"', facts={"fsc": "5310", "sure": True, "all": ["a", 2]})
+    bare.call("c1", 2, '{"nsn":"1"}', '"2"', facts={"fsc": "5310", "sure": True, "all": ["a", 2]}, facts_omitted=3)
     said = sheet_of(page_of(bare, Wanted(calls=("c1",), withhold=("response",))))
-    assert "In clear on record, as public: all a, 2 fsc 5310 sure true" in said
+    clear = "In clear on record, as public (of a list at most its first 16 texts and numbers):"
+    assert (
+        f"{clear} all a, 2 fsc 5310 sure true What's public was 3 values more, for which the record has no room."
+        in said
+    )
     assert said.count("In clear on record") == 1
 
 
@@ -683,7 +687,7 @@ def test_a_line_of_the_overview_says_what_is_withheld_gone_or_too_long(bare: Off
     without = evolve(selection, disclosures=kept, erased=(gone,))
     assert brief(without, ends["c3"], "response") == "no longer kept"
     shown = str(shown_payload(without, ends["c3"], "response"))
-    assert '<p class="caption">In clear on record, as public:</p>' in shown
+    assert '<p class="caption">In clear on record, as public (of a list at most' in shown
     assert "5310" in shown
     assert "In clear" not in str(shown_payload(evolve(without, disclosures={}), ends["c3"], "prompt"))
     assert (brief(selection, None, "request"), brief(selection, starts["c0"], "reply/1")) == ("–", "–")

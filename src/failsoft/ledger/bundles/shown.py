@@ -22,6 +22,7 @@ WITHHELD = "Withheld: it's on record, and not shown in this copy."
 ERASED = "No longer kept: it was on record, and was erased since."
 OMITTED = "Left out: the application never puts it on record."
 REDACTED = "What looked like a password or key was taken out before this was put on record."
+_IN_CLEAR = "In clear on record, as public (of a list at most its first 16 texts and numbers):"
 _NONE = "Nothing of the kind is on record."
 
 
@@ -53,10 +54,12 @@ def disclosed(selection: Selection, entry: Entry | None, path: str) -> Disclosur
 
 def _in_clear(entry: Entry | None, path: str) -> Iterator[Markup]:
     """What the application marked as public of a request or an answer: that stands in the record itself."""
-    told: Fields = {} if entry is None or path not in ("request", "response") else entry.fields.get("facts", {})
-    if told:
-        yield tag("p", "In clear on record, as public:", cls="caption")
+    fields: Fields = {} if entry is None or path not in ("request", "response") else entry.fields
+    if told := fields.get("facts"):
+        yield tag("p", _IN_CLEAR, cls="caption")
         yield facts([(name, _plain(value)) for name, value in told.items()])
+    if more := fields.get("facts_omitted"):
+        yield tag("p", f"What's public was {more} values more, for which the record has no room.", cls="note")
 
 
 def _plain(value: Any) -> str:
