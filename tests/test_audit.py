@@ -129,6 +129,35 @@ class AnyJson(BaseModel):
     contact: Annotated[str, Audit.omitted]
 
 
+S = TypeVar("S", bound=Secret)
+
+
+class Bound(BaseModel, Generic[S]):
+    it: S
+
+
+class Returned(BaseModel):
+    @computed_field(return_type=Annotated[str, Audit.omitted])  # type: ignore[prop-decorator]
+    @property
+    def secret(self) -> str:
+        return "CAN"
+
+
+@dataclass(slots=True)
+class Slotted:
+    contact: Annotated[str, Audit.omitted] = Field(alias="zz")
+
+
+class Selfish(BaseModel):
+    contact: Annotated[str, Audit.omitted]
+    child: typing.Self | None = None
+
+
+Same = TypeAliasType("Same", T, type_params=(T,))
+Many = TypeAliasType("Many", list[T], type_params=(T,))
+Fixed = TypeAliasType("Fixed", int, type_params=(T,))
+
+
 class Node(BaseModel):
     contact: Annotated[str, Audit.omitted]
     replies: list[Node] = Field(default_factory=list)
@@ -206,6 +235,9 @@ class TestMarks:
             (Parents, Parents(a=Secret(name="n", contact="CAN"), b=None), {"a": {"name": "n"}, "b": None}),
             (Parents, Parents(a=None, b=Secret(name="n", contact="CAN")), {"a": None, "b": {"name": "n"}}),
             (AnyJson, AnyJson(value={"a": [1]}, contact="CAN"), {"value": {"a": [1]}}),
+            (Bound, Bound(it=Secret(name="n", contact="CAN")), {"it": {"name": "n"}}),
+            (Returned, Returned(), {}),
+            (Slotted, Slotted("CAN"), {}),
         ],
     )
     def test_what_is_omitted_is_taken_out_however_its_type_is_written(self, kind: Any, value: Any, kept: Any) -> None:
@@ -217,6 +249,7 @@ class TestMarks:
     @pytest.mark.parametrize(
         ("kind", "why"),
         [
+            (Selfish, r"x: contact is omitted in a type that holds itself"),
             (Node, r"x: contact is omitted in a type that holds itself"),
             (list[Tree], r"x: \*\.contact is omitted in a type that holds itself"),
             (Pair, "omitted inside a named tuple"),
@@ -229,6 +262,36 @@ class TestMarks:
     def test_what_is_omitted_where_it_cannot_be_taken_out_is_refused(self, kind: Any, why: str) -> None:
         with pytest.raises(TypeError, match=why):
             marks_of(kind, "x")
+
+    @pytest.mark.parametrize(
+        "kind",
+        [typing.Dict, typing.Mapping, Same[int], Fixed[int], Same[Plain], typing.OrderedDict],  # noqa: UP006
+    )
+    def test_bare_tables_and_generic_names_hide_nothing(self, kind: Any) -> None:
+        assert marks_of(kind, "x") == Marks()
+        assert marks_of(Many[Secret], "x") == Marks(omitted=(("*", "contact"),))
+
+    def test_fields_of_names_that_nobody_can_look_up_are_read_as_text(self) -> None:
+        class Kind:
+            pass
+
+        class Local(NamedTuple):
+            kind: "Kind"  # noqa: UP037
+            n: int
+
+        class Table(CheckedDict):
+            kind: "Kind"  # noqa: UP037
+            secret: "Annotated[Kind, Audit.omitted]"  # noqa: UP037
+
+        @dataclass
+        class Row:
+            kind: "Kind"  # noqa: UP037
+
+        assert Kind
+        with pytest.raises(NameError):
+            marks_of(Row, "x")
+        assert marks_of(Local, "x") == Marks()
+        assert marks_of(Table, "x") == Marks(omitted=(("secret",),))
 
     def test_what_cannot_be_resolved_is_read_as_text(self) -> None:
         class Local:

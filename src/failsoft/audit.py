@@ -163,6 +163,7 @@ def marks_of(annotation: Any, what: str) -> Marks:
 _AGAIN: Final = object()
 """In the place of a mark: the last of the owners stands below itself."""
 
+_SELF: Final[Any] = vars(typing)["Self"]
 _QUALIFIERS: Final = frozenset({"Final", "Required", "NotRequired", "ReadOnly"})
 """By their names: `typing` has some of them on newer Pythons only, and ``typing_extensions`` its own."""
 
@@ -196,16 +197,25 @@ def _marked(annotation: Any, path: Path, owners: tuple[Any, ...]) -> Iterator[_M
     elif (value := _stands_for(annotation)) is not None:
         again = annotation in owners  # as of JSON's own values
         yield from [_Marked(path, _AGAIN, (annotation,))] if again else _marked(value, path, (*owners, annotation))
+    elif annotation is _SELF:
+        yield _Marked(path, _AGAIN, owners[-1:])
+    elif isinstance(annotation, typing.TypeVar):
+        for each in (annotation.__bound__, *annotation.__constraints__):
+            yield from _marked(each, path, owners)
     elif isinstance(origin, type) and not _has_fields(origin):  # a literal has none
-        elements = [each for each in arguments if each is not Ellipsis]
-        if issubclass(origin, Mapping):
-            yield from _without_names(elements[0], path, owners, "a table's keys")
-        for each in elements[1:] if issubclass(origin, Mapping) else elements:
-            yield from _marked(each, (*path, EACH), owners)
+        yield from _of_container(issubclass(origin, Mapping), arguments, path, owners)
     elif isinstance(owner := origin or annotation, type):
         for each in arguments:
             yield from _without_names(each, path, owners, "what a generic type is of")
         yield from _of_owner(cast("type[Any]", owner), path, owners)
+
+
+def _of_container(table: bool, arguments: tuple[Any, ...], path: Path, owners: tuple[Any, ...]) -> Iterator[_Marked]:
+    elements = [each for each in arguments if each is not Ellipsis]
+    for each in elements[:1] if table else ():
+        yield from _without_names(each, path, owners, "a table's keys")
+    for each in elements[1:] if table else elements:
+        yield from _marked(each, (*path, EACH), owners)
 
 
 def _of_owner(owner: type[Any], path: Path, owners: tuple[Any, ...]) -> Iterator[_Marked]:
@@ -242,7 +252,9 @@ def _stands_for(annotation: Any) -> Any:
     if not (hasattr(named, "__value__") and hasattr(named, "__type_params__")):
         return None
     value = _resolved(named.__value__, vars(sys.modules.get(named.__module__, typing)))
-    return value if origin is None else value[typing.get_args(annotation)]
+    if origin is None or not getattr(value, "__parameters__", ()):
+        return typing.get_args(annotation)[0] if isinstance(value, typing.TypeVar) and origin is not None else value
+    return value[typing.get_args(annotation)]
 
 
 def _has_fields(owner: type[Any]) -> bool:
@@ -270,12 +282,13 @@ def _fields(owner: type[Any]) -> Iterator[tuple[tuple[str, ...], Any, tuple[Any,
         for name, field in own.items():
             yield _names(name, field), field.annotation, tuple(field.metadata)
         for name, computed in owner.__pydantic_decorators__.computed_fields.items():
-            made = computed.info.wrapped_property
+            made, kind = computed.info.wrapped_property, computed.info.return_type
             yield _names(name, computed.info), _hint(getattr(made, "fget", None) or made.func, "return"), ()
+            yield _names(name, computed.info), kind, ()
     elif dataclasses.is_dataclass(owner) or (_is_named(owner) and not _is_named_tuple(owner)):
-        for name, hint in typing.get_type_hints(owner, include_extras=True).items():
+        for name, hint in _hints(owner).items():
             told = [each for each in _metadata(hint) if isinstance(each, FieldInfo)]
-            default = owner.__dict__.get(name)
+            default = getattr(getattr(owner, "__dataclass_fields__", {}).get(name), "default", None)
             told += [default] if isinstance(default, FieldInfo) else []
             yield tuple(dict.fromkeys(each for field in (None, *told) for each in _names(name, field))), hint, ()
 
@@ -283,15 +296,26 @@ def _fields(owner: type[Any]) -> Iterator[tuple[tuple[str, ...], Any, tuple[Any,
 def _nameless(owner: type[Any]) -> Iterator[tuple[str, Any]]:
     """What of it has no name in its type that could be looked for in its JSON."""
     if _is_named_tuple(owner):
-        yield from (("a named tuple", each) for each in typing.get_type_hints(owner, include_extras=True).values())
+        yield from (("a named tuple", each) for each in _hints(owner).values())
     elif issubclass(owner, BaseModel):
         for each in owner.__mro__[: owner.__mro__.index(BaseModel)]:
             yield "a model's further fields", _hint(each, "__pydantic_extra__")
 
 
+def _hints(owner: type[Any]) -> dict[str, Any]:
+    """The types of its fields, as far as they can be resolved."""
+    try:
+        return typing.get_type_hints(owner, include_extras=True)
+    except NameError:
+        if dataclasses.is_dataclass(owner):  # its bases' are elsewhere
+            raise
+        return {name: _hint(owner, name) for name in inspect.get_annotations(owner)}
+
+
 def _hint(annotated: Any, name: str) -> Any:
     """What stands there as a type; None where nothing does. What can't be resolved is looked at as the text that it is."""
     told = inspect.get_annotations(annotated).get(name)
+    told = told.__forward_arg__ if isinstance(told, typing.ForwardRef) else told
     return _resolved(told, vars(sys.modules.get(annotated.__module__, typing)))
 
 
