@@ -40,7 +40,8 @@ from failsoft.ledger.bundles import archive, verify_bundle
 from failsoft.ledger.bundles import bundle as bundling
 from failsoft.ledger.bundles.archive import write
 from failsoft.ledger.bundles.bundle import Bundle, verifier
-from failsoft.ledger.bundles.selection import NotCovered, NotWhole, Wanted, fits
+from failsoft.ledger.bundles.missing import NotWhole
+from failsoft.ledger.bundles.selection import NotCovered, Wanted, fits
 from failsoft.ledger.checkpoints.publishing import Signing
 from failsoft.ledger.format.canonical import ProfileError, dump
 from failsoft.ledger.format.note import Checkpoint

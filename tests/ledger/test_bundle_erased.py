@@ -16,7 +16,8 @@ from failsoft.errors import LedgerInvalid
 from failsoft.ledger.acts.erasure import Acting, erase
 from failsoft.ledger.bundles import bundle as bundling
 from failsoft.ledger.bundles.bundle import Bundle
-from failsoft.ledger.bundles.selection import NotWhole, Wanted
+from failsoft.ledger.bundles.missing import NotWhole
+from failsoft.ledger.bundles.selection import Wanted
 from failsoft.ledger.checkpoints.publishing import Signing
 from failsoft.ledger.keys.vault import PayloadKey, Sealing, Vault
 from failsoft.ledger.location import InFile

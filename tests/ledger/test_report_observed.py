@@ -62,7 +62,9 @@ def test_its_question_its_reply_and_its_words_are_those_on_record(log: Office) -
 def test_the_overview_has_its_reply(log: Office) -> None:
     observed(log, status=200, served=SERVED)
     observed(log, "c2", status=200, served=SERVED)
-    assert sheet_of(page_of(log)).count("choices: (message: (content: three stars)) AI: m-1-2026") == 2
+    said = sheet_of(page_of(log))
+    assert said.count("choices: (message: (content: three stars)) AI: m-1-2026") == 2
+    assert "Decision 2: “openai”" in said
 
 
 def test_an_error_of_the_provider_is_told_as_the_providers(log: Office) -> None:

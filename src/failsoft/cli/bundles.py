@@ -22,7 +22,8 @@ from failsoft.keeping import acting_on
 from failsoft.ledger.acts.erasure import Acting
 from failsoft.ledger.bundles.bundle import Bundle, make, verifier
 from failsoft.ledger.bundles.extension import extension as extend
-from failsoft.ledger.bundles.selection import NotCovered, NotWhole, Wanted
+from failsoft.ledger.bundles.missing import NotWhole
+from failsoft.ledger.bundles.selection import NotCovered, Wanted
 from failsoft.ledger.bundles.verify_bundle import MAX_BYTES, Wrong, read_file
 from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.location import InFile, Location

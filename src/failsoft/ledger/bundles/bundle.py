@@ -19,8 +19,9 @@ from attrs import field, frozen
 
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.bundles import archive, verify_bundle
+from failsoft.ledger.bundles.missing import NotWhole
 from failsoft.ledger.bundles.report import Told, report
-from failsoft.ledger.bundles.selection import NotWhole, Selection, Wanted, select
+from failsoft.ledger.bundles.selection import Selection, Wanted, select
 from failsoft.ledger.format.canonical import dump
 from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.read import Reader

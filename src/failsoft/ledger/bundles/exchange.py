@@ -102,10 +102,11 @@ def exchange(told: Told) -> list[Markup]:
     if not told.attempts:
         written = any(each["path"] == "prompt" for each in completed.get("commitments", []))
         return [tag("p", _NOT_SENT), *_given(told, "prompt")] if written else unknown(told)
-    note, words = _AS_SENT, _given(told, "prompt")
+    parts = [tag("p", _AS_OBSERVED if told.observed else _AS_SENT, cls="note"), tag("h3", "The words for the AI")]
     if told.observed:
-        note, words = _AS_OBSERVED, iter((as_it_came(told.selection, told.started, "request"),))
-    parts = [tag("p", note, cls="note"), tag("h3", "The words for the AI"), *words]
+        parts.append(as_it_came(told.selection, told.started, "request"))
+    else:
+        parts += _given(told, "prompt")
     known = [*(each["path"] for each in completed.get("commitments", [])), *completed.get("omitted", [])]
     for each in told.attempts:
         number, who = each["n"], each["adapter"]

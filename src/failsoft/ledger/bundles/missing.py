@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from failsoft.errors import LedgerInvalid
+from failsoft.errors import FailsoftError, LedgerInvalid
 from failsoft.ledger.read import Entry, Reader
 from failsoft.ledger.records.schema import Kind
+
+
+class NotWhole(FailsoftError):
+    """What was asked for isn't whole in this log: a call is under way, a record was pruned."""
 
 
 def is_erased(entry: Entry, commitment: Mapping[str, Any], erasures: Mapping[str, int]) -> bool:

@@ -123,10 +123,10 @@ def _banners(marking: str) -> Markup:
 def _title(calls: Sequence[Call]) -> str:
     cases = sorted({each.fields["case"]["id"] for each in calls if "case" in each.fields})
     about = f" in the case {cases[0]}" if len(cases) == 1 else ""
-    decisions = sum(not each.compares for each in calls)
-    one, more = ("a decision", f"{decisions} decisions") if decisions else ("a question", f"{len(calls)} questions")
-    what = one if (decisions or len(calls)) == 1 else more
-    return f"What is on record about {what}{about}{'' if decisions else ', asked again to compare'}"
+    if decisions := sum(not each.compares for each in calls):
+        return f"What is on record about {'a decision' if decisions == 1 else f'{decisions} decisions'}{about}"
+    questions = "a question" if len(calls) == 1 else f"{len(calls)} questions"
+    return f"What is on record about {questions}{about}, asked again to compare"
 
 
 # --- the first page ---------------------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ def _numbered(calls: Sequence[Call]) -> Sequence[tuple[int, Call]]:
 
 
 def _named(number: int, call: Call) -> str:
-    return f"{'Comparison' if call.compares else 'Decision'} {number}: “{call.fields.get('capability', {}).get('name', '')}”"
+    return f"{'Comparison' if call.compares else 'Decision'} {number}: “{call.put_to}”"
 
 
 def _overview(told: Told, calls: Sequence[Call]) -> Markup:

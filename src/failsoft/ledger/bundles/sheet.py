@@ -81,10 +81,11 @@ def _question(told: Told) -> list[Markup]:
     case = fields.get("case", {})
     kind = f" ({case['kind']})" if "kind" in case else ""
     about = f", in the case {case['id']}{kind}" if case else ""
-    name = ", ".join(told.plan) if told.observed else fields.get("capability", {}).get("name", "")
     again, end = (" again", ", to compare: its answer decides nothing") if told.compares else ("", "")
     return [
-        tag("p", f"Put to “{name}”{again} on {moment((told.started or told.end).ts)}{by}{for_whom}{about}{end}."),
+        tag(
+            "p", f"Put to “{told.put_to}”{again} on {moment((told.started or told.end).ts)}{by}{for_whom}{about}{end}."
+        ),
         payload(told.selection, told.started, "request"),
         *_redacted(told.selection, told.started, "request"),
         *_omitted(told.started, "request"),

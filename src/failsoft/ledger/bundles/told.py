@@ -52,6 +52,11 @@ class Told:
         return str(self.fields.get("capability", {}).get("name", ""))
 
     @property
+    def put_to(self) -> str:
+        """What the question was put to, by name: a capability; of a call that was only observed, whose service it was."""
+        return ", ".join(self.plan) if self.observed else self.name
+
+    @property
     def compares(self) -> bool:
         """Was it asked again, to compare? Its answer decides nothing then. Any actor may be of that kind, by itself."""
         kind = self.fields.get("actor", {}).get("kind")
