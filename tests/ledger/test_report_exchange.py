@@ -112,6 +112,14 @@ def locked(office: Office, lock: bytes) -> None:
     office.first.say(Draft(Kind.CONFIG_ACTIVATED, fields, (), artifacts), 1.5)
 
 
+def test_the_lock_does_not_tell_the_instruction_of_a_withheld_prompt(bare: Office) -> None:
+    locked(bare, json.dumps({"capabilities": {"rate": {"instruction": "Rate it, in secret."}}}).encode())
+    bare.first.end("c1", 3, bare.first.start("c1", 2), source={"kind": "fallback", "name": "x"})
+    page = page_of(bare, Wanted(calls=("c1",), withhold=("prompt",)))
+    assert f"{TO_DO} {WITHHELD}" in question_of(page)
+    assert "in secret" not in page
+
+
 def test_the_lock_tells_the_instruction_where_no_prompt_does(bare: Office) -> None:
     said = "Rate it. " * (FIRST // 9 + 1)
     locked(bare, json.dumps({"capabilities": {"rate": {"instruction": said}}}).encode())
