@@ -4,24 +4,53 @@ from __future__ import annotations
 
 import json
 import typing
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, make_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, NotRequired, TypedDict, TypeVar
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel, TypeAdapter, computed_field
+from hypothesis import event, given
+from hypothesis import strategies as st
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    Json,
+    JsonValue,
+    PlainValidator,
+    RootModel,
+    SkipValidation,
+    TypeAdapter,
+    computed_field,
+    create_model,
+    field_serializer,
+    field_validator,
+    model_serializer,
+)
+from pydantic.alias_generators import to_camel
 from pydantic.dataclasses import dataclass as checked_dataclass
+from pydantic_core import to_json
+from pydantic_core.core_schema import str_schema
 from typing_extensions import TypeAliasType
 from typing_extensions import TypedDict as CheckedDict
+from typing_extensions import TypeVar as TypeVarWithDefault
 
 import failsoft
 from failsoft import Ask, Audit, Capability, Isolation, Referral, Required
-from failsoft.audit import AuditPlan, Fact, Marks, marks_of, plan_of
+from failsoft.audit import AuditPlan, Fact, Marks, plan_of
+from failsoft.core import contract, marked
 from failsoft.ledger.read import read
 from failsoft.ledger.records.facts import FACTS_BYTES, told
 from failsoft.ledger.records.person_draft import omitted
 from failsoft.ledger.verify import verify
+
+
+def marks_of(kind: Any, what: str) -> Marks:
+    return marked.marks_of(kind, contract._adapter(kind, what), what)
 
 
 class Person(BaseModel):
@@ -148,6 +177,140 @@ class Slotted:
     contact: Annotated[str, Audit.omitted] = Field(alias="zz")
 
 
+class Lazy(BaseModel):
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def secret(self) -> "Annotated[Local, Audit.omitted]":  # noqa: UP037
+        return "CAN"
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def plain(self) -> "Local":  # noqa: UP037
+        return "p"
+
+
+Local = str
+
+
+class Late(BaseModel):
+    later: Later
+
+
+class Later(BaseModel):
+    contact: Annotated[str, Audit.omitted]
+
+
+class Camel(CheckedDict):
+    __pydantic_config__ = ConfigDict(alias_generator=to_camel)  # type: ignore[misc]
+    line_one: Annotated[str, Audit.omitted]
+    n: int
+
+
+@dataclass
+class CamelRow:
+    __pydantic_config__ = ConfigDict(alias_generator=to_camel)
+    line_one: Annotated[str, Audit.omitted]
+
+
+@checked_dataclass
+class Zed:
+    c: Annotated[str, Audit.omitted] = Field(alias="zz")
+
+
+@dataclass
+class Inherited(Zed):
+    d: Annotated[str, Audit.omitted] = ""
+
+
+@dataclass
+class Property:
+    n: int
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def secret(self) -> Annotated[str, Audit.omitted]:
+        return "CAN"
+
+
+D = TypeVarWithDefault("D", default=Secret)
+
+
+class Defaulted(BaseModel, Generic[D]):
+    it: D
+
+
+class Validated(BaseModel):
+    a: Annotated[str, Audit.omitted, PlainValidator(str)]
+    b: Annotated[Secret, SkipValidation]
+    c: Annotated[str, Audit.omitted]
+
+    @field_validator("b", "c", mode="plain")
+    @classmethod
+    def as_it_is(cls, value: Any) -> Any:
+        return value
+
+
+class Sequences(BaseModel):
+    a: Sequence[Secret]
+    b: deque[Secret]
+    c: Mapping[str, Secret]
+
+
+SECRET = Secret(name="n", contact="CAN")
+KEPT = {"a": [{"name": "n"}], "b": [{"name": "n"}], "c": {"k": {"name": "n"}}}
+
+
+class Serialized(BaseModel):
+    contact: Annotated[str, Audit.omitted]
+
+    @field_serializer("contact")
+    def other(self, value: str) -> dict[str, str]:
+        return {"x": value}
+
+
+class First(BaseModel):
+    kind: Literal["first"] = "first"
+
+
+class Second(BaseModel):
+    kind: Literal["second"] = "second"
+    contact: Annotated[str, Audit.omitted]
+
+
+class Chosen(BaseModel):
+    it: First | Second = Field(discriminator="kind")
+
+
+class Texts(RootModel[list[Annotated[str, Audit.omitted]]]):
+    pass
+
+
+class Strictest(BaseModel):
+    a: Annotated[Contact, Audit.public]
+    b: Annotated[str, Audit.omitted, Audit.committed]
+    c: Annotated[Annotated[str, Audit.public], Audit.committed]
+    d: Annotated[str, Audit.committed, Audit.public]
+
+
+class Rewritten(BaseModel):
+    contact: Annotated[str, Audit.omitted]
+
+    @model_serializer
+    def other(self) -> dict[str, str]:
+        return {"c": self.contact}
+
+
+class Own(BaseModel):
+    its: Annotated[list[Annotated[str, Audit.omitted, GetPydanticSchema(lambda _, __: str_schema())]], "x"]
+
+
+Ownly = Annotated[str, Audit.omitted, GetPydanticSchema(lambda _, __: str_schema())]
+
+
+class Owned(BaseModel):
+    it: Ownly
+
+
 class Selfish(BaseModel):
     contact: Annotated[str, Audit.omitted]
     child: typing.Self | None = None
@@ -194,7 +357,7 @@ class TestMarks:
         "kind", [str, Plain, list[Plain], dict[str, int], Plain | Referral, int | None, Literal["a"], tuple[int, ...]]
     )
     def test_where_nothing_is_marked_there_is_no_plan(self, kind: Any) -> None:
-        assert plan_of(kind, kind, "rate") is None
+        assert plan_of(marks_of(kind, "x"), marks_of(kind, "x")) is None
 
     def test_dataclasses_and_typed_dictionaries_are_looked_into(self) -> None:
         @dataclass
@@ -210,6 +373,29 @@ class TestMarks:
         assert marks_of(Row, "x") == Marks((("code",),))
         omitted = Marks(omitted=(("name",),))
         assert marks_of(Person, "x") == Marks((("role",),), omitted.omitted)
+
+    def test_of_several_marks_the_strictest_counts(self) -> None:
+        assert marks_of(Strictest, "x") == Marks(omitted=(("a",), ("b",)))
+        assert marks_of(Annotated[str, Audit.committed], "x") == Marks()
+
+    def test_in_what_is_committed_nothing_is_public(self) -> None:
+        class Held(BaseModel):
+            person: Annotated[Person, Audit.committed]
+            either: Annotated[Plain, Audit.committed] | Spoken
+
+        class Spoken(BaseModel):
+            role: Annotated[str, Audit.public]
+
+        Held.model_rebuild()
+        assert marks_of(Held, "x") == Marks(omitted=(("person", "name"),))
+
+    def test_what_is_omitted_of_something_public_is_no_fact(self) -> None:
+        class Tagged(BaseModel):
+            tags: Annotated[list[str | Annotated[int, Audit.omitted]], Audit.public]
+
+        marks = marks_of(Tagged, "x")
+        assert marks == Marks((("tags",),), (("tags", "*"),))
+        assert marks.facts(b'{"tags": ["a", 1]}') == {}
 
     def test_elements_and_union_members_may_be_marked(self) -> None:
         class Notes(BaseModel):
@@ -237,6 +423,21 @@ class TestMarks:
             (AnyJson, AnyJson(value={"a": [1]}, contact="CAN"), {"value": {"a": [1]}}),
             (Bound, Bound(it=Secret(name="n", contact="CAN")), {"it": {"name": "n"}}),
             (Returned, Returned(), {}),
+            (Boxed[Secret], Boxed(value=Secret(name="n", contact="CAN"), contact="CAN"), {"value": {"name": "n"}}),
+            (Lazy, Lazy(), {"plain": "p"}),
+            (Late, Late(later=Later(contact="CAN")), {"later": {}}),
+            (Camel, {"line_one": "CAN", "n": 1}, {"n": 1}),
+            (CamelRow, CamelRow("CAN"), {}),
+            (Inherited, Inherited(c="CAN", d="CAN"), {}),
+            (Property, Property(1), {"n": 1}),
+            (Defaulted, Defaulted(it=Secret(name="n", contact="CAN")), {"it": {"name": "n"}}),
+            (Validated, Validated(a="CAN", b=Secret(name="n", contact="CAN"), c="CAN"), {"b": {"name": "n"}}),
+            (Sequences, Sequences(a=[SECRET], b=deque([SECRET]), c={"k": SECRET}), KEPT),
+            (Serialized, Serialized(contact="CAN"), {}),
+            (Texts, Texts(["CAN"]), []),
+            (Strictest, Strictest(a="CAN", b="CAN", c="c", d="d"), {"c": "c", "d": "d"}),
+            (Json[Secret], SECRET, {"name": "n"}),
+            (Chosen, Chosen(it=Second(contact="CAN")), {"it": {"kind": "second"}}),
             (Slotted, Slotted("CAN"), {}),
         ],
     )
@@ -255,8 +456,13 @@ class TestMarks:
             (Pair, "omitted inside a named tuple"),
             (Triple, "omitted inside a named tuple"),
             (Further, "omitted inside a model's further fields"),
-            (Boxed[Secret], "omitted inside what a generic type is of"),
             (dict[Annotated[str, Audit.omitted], int], "omitted inside a table's keys"),
+            (RootModel[Pair], "omitted inside a named tuple"),
+            (Rewritten, "contact is omitted inside what a serializer of its own writes"),
+            (Own, "its is omitted inside a type that makes its own schema"),
+            (Owned, "it is omitted inside a type that makes its own schema"),
+            (list[Ownly], r"\* is omitted inside a type that makes its own"),
+            (list[Owned], r"\*\.it is omitted inside a type that makes its own schema"),
         ],
     )
     def test_what_is_omitted_where_it_cannot_be_taken_out_is_refused(self, kind: Any, why: str) -> None:
@@ -271,45 +477,21 @@ class TestMarks:
         assert marks_of(kind, "x") == Marks()
         assert marks_of(Many[Secret], "x") == Marks(omitted=(("*", "contact"),))
 
-    def test_fields_of_names_that_nobody_can_look_up_are_read_as_text(self) -> None:
-        class Kind:
-            pass
-
-        class Local(NamedTuple):
-            kind: "Kind"  # noqa: UP037
-            n: int
-
-        class Table(CheckedDict):
-            kind: "Kind"  # noqa: UP037
-            secret: "Annotated[Kind, Audit.omitted]"  # noqa: UP037
+    def test_a_type_that_is_not_defined_to_its_end_is_refused(self) -> None:
+        class Kind(BaseModel):
+            contact: Annotated[str, Audit.omitted]
 
         @dataclass
         class Row:
             kind: "Kind"  # noqa: UP037
 
-        assert Kind
-        with pytest.raises(NameError):
+        with pytest.raises(TypeError, match=r"x Row can't be validated: name 'Kind' is not defined"):
             marks_of(Row, "x")
-        assert marks_of(Local, "x") == Marks()
-        assert marks_of(Table, "x") == Marks(omitted=(("secret",),))
-
-    def test_what_cannot_be_resolved_is_read_as_text(self) -> None:
-        class Local:
-            pass
-
-        class Lazy(BaseModel):
-            @computed_field  # type: ignore[prop-decorator]
-            @property
-            def secret(self) -> "Annotated[str, Audit.omitted, Local]":  # noqa: UP037
-                return "CAN"
-
-            @computed_field  # type: ignore[prop-decorator]
-            @property
-            def plain(self) -> "Annotated[str, Local]":  # noqa: UP037
-                return "p"
-
-        assert Local
-        assert marks_of(Lazy, "x") == Marks(omitted=(("secret",),))
+        globals()["Kind"] = Kind
+        try:
+            assert marks_of(Row, "x") == Marks(omitted=(("kind", "contact"),))
+        finally:
+            del globals()["Kind"]
 
     def test_a_type_that_is_marked_as_a_whole_is_refused(self) -> None:
         with pytest.raises(TypeError, match="marked as a whole"):
@@ -320,7 +502,7 @@ class TestMarks:
 
     def test_what_is_public_in_a_list_is_refused(self) -> None:
         with pytest.raises(TypeError, match=r"rate: request type: others\.\*\.role is public inside a list"):
-            plan_of(Item, str, "rate")
+            marks_of(Item, "rate: request type")
 
     def test_a_name_that_no_record_can_have_is_refused(self) -> None:
         class Odd(BaseModel):
@@ -383,6 +565,96 @@ class TestMarks:
         name = "n" * (FACTS_BYTES - size)
         assert told({name: texts}, bytes) == {"facts": {name: texts}}
         assert told({name + "n": texts, "after": 1}, bytes) == {"facts": {"after": 1}, "facts_omitted": 1}
+
+
+Made = tuple[Any, Any]
+"""A type, and a value of it: CAN where it's omitted, "ok" elsewhere."""
+
+
+def _listed(made: Made) -> Made:
+    kind, value = made
+    return list[kind], [value]
+
+
+def _tabled(made: Made) -> Made:
+    kind, value = made
+    return dict[str, kind], {"key": value}
+
+
+def _optional(made: Made) -> Made:
+    kind, value = made
+    return kind | None, value
+
+
+def _named(made: Made) -> Made:
+    kind, value = made
+    return TypeAliasType("Alias", kind), value
+
+
+def _unchecked(made: Made) -> Made:
+    kind, value = made
+    return Annotated[kind, SkipValidation], value
+
+
+def _in_model(fields: list[Made], alias: bool) -> Made:
+    told = Field(serialization_alias="alias") if alias else Field()
+    kinds: dict[str, Any] = {f"f{at}": (kind, told if at == 0 else Field()) for at, (kind, _) in enumerate(fields)}
+    kind = create_model("Model", **kinds)
+    return kind, kind.model_construct(**{f"f{at}": value for at, (_, value) in enumerate(fields)})
+
+
+def _in_dataclass(fields: list[Made], alias: bool) -> Made:
+    told = Field(serialization_alias="alias") if alias else None
+    kinds = [(f"f{at}", Annotated[kind, told] if at == 0 else kind) for at, (kind, _) in enumerate(fields)]
+    kind: Any = make_dataclass("Row", kinds)
+    return kind, kind(*(value for _, value in fields))
+
+
+def _in_table(fields: list[Made], _: bool) -> Made:
+    kind: Any = CheckedDict("Table", {f"f{at}": kind for at, (kind, _) in enumerate(fields)})  # type: ignore[misc]
+    return kind, {f"f{at}": value for at, (_, value) in enumerate(fields)}
+
+
+def _in_generic(made: Made) -> Made:
+    kind, value = made
+    box: Any = create_model("Box", __base__=(BaseModel, Generic[T]), it=(T, ...))
+    return box[kind], box[kind].model_construct(it=value)
+
+
+def _in_tuple(made: Made) -> Made:
+    kind, value = made
+    pair: Any = NamedTuple("Single", [("it", kind)])  # type: ignore[misc]
+    return pair, pair(value)
+
+
+def _any_type() -> st.SearchStrategy[Made]:
+    leaves = st.sampled_from(
+        [(str, "ok"), (Annotated[str, Audit.omitted], "CAN"), (Annotated[str, Audit.committed], "ok")]
+    )
+
+    def held(inner: st.SearchStrategy[Made]) -> st.SearchStrategy[Made]:
+        fields = st.lists(inner, min_size=1, max_size=3)
+        return st.one_of(
+            *(inner.map(each) for each in (_listed, _tabled, _optional, _named, _unchecked, _in_generic, _in_tuple)),
+            *(st.builds(each, fields, st.booleans()) for each in (_in_model, _in_dataclass, _in_table)),
+        )
+
+    return st.recursive(leaves, held, max_leaves=6)
+
+
+@given(_any_type())
+def test_of_any_type_nothing_omitted_is_kept_and_nothing_else_is_lost(made: Made) -> None:
+    kind, value = made
+    try:
+        marks = marks_of(kind, "x")
+    except TypeError as error:
+        event(str(error))
+        assert "CAN" in str(to_json(value)), "it was refused for something"
+        return
+    for text in (to_json(value), *(TypeAdapter(kind).dump_json(value, by_alias=each) for each in (False, True))):
+        kept = marks.kept(text)
+        assert b"CAN" not in kept
+        assert kept.count(b"ok") == text.count(b"ok")
 
 
 class Class(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -114,6 +115,22 @@ class TestARequest:
         snapshot, text = taken(made(Frozen, int), Special(description="bolt", extra=3))
         assert snapshot == Special(description="bolt", extra=3)
         assert text == b'{"description":"bolt","sizes":[]}'  # what the capability didn't declare goes nowhere
+
+    def test_of_a_subclass_in_a_collection_is_told_as_declared_too(self) -> None:
+        class Special(Frozen):
+            extra: int
+
+        @dataclass
+        class Row:
+            it: Frozen
+
+        special = Special(description="bolt", extra=3)
+        declared = b'{"description":"bolt","sizes":[]}'
+        assert taken(made(list[Frozen], int), [special])[1] == b"[" + declared + b"]"
+        assert taken(made(Row, int), Row(special))[1] == b'{"it":' + declared + b"}"
+
+    def test_with_no_number_is_told_in_words(self) -> None:
+        assert taken(made(list[float], int), [math.nan, math.inf])[1] == b'["NaN","Infinity"]'
 
     def test_made_invalid_by_its_caller_is_refused(self) -> None:
         request = Mutable(description="bolt")

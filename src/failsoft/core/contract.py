@@ -29,6 +29,7 @@ from pydantic_core import PydanticCustomError, to_json
 from failsoft.audit import plan_of
 from failsoft.capability import Capability, FunctionCapability, check_review, default_prompt, types_of, version_of
 from failsoft.core.effects import AnswerSchema
+from failsoft.core.marked import marks_of
 from failsoft.outcome import Referral
 from failsoft.prompt import Prompt, Sampling
 
@@ -78,7 +79,6 @@ class Contract(Generic[Q, R]):
         self.review = capability.review
         check_review(self.name, self.review)  # an instance may have its own
         self.request_type, self.response_type = types_of(capability)
-        self.audit = plan_of(self.request_type, self.response_type, self.name)
         self.fallback: Callable[[Q], R] = fallback or capability.fallback
         self.fallback_name = import_path(fallback or capability)
         asks = type(capability).prompt is not Capability[Any, Any].prompt
@@ -87,6 +87,10 @@ class Contract(Generic[Q, R]):
         self.accept: Callable[[Q, R], None] | None = capability.accept if overridden else None
         self._request: TypeAdapter[Q] = _adapter(self.request_type, f"{self.name}: request type")
         self._response: TypeAdapter[R] = _adapter(self.response_type, f"{self.name}: response type")
+        self.audit = plan_of(
+            marks_of(self.request_type, self._request, f"{self.name}: request type"),
+            marks_of(self.response_type, self._response, f"{self.name}: response type"),
+        )
         self._frozen = deeply_frozen(self.request_type)
         self._flat = _is_flat(self.request_type)
         self.may_refer, answer_type = _without_referral(self.response_type)
@@ -139,8 +143,15 @@ class Contract(Generic[Q, R]):
             raise
         except Exception as error:
             raise _invalid(request, "not_detached", "can't be copied and validated anew", error) from error
-        fields = _declared(self.request_type) if type(valid) is not self.request_type else None
-        return Snapshot(valid, _evidence(valid, fields), False)
+        try:
+            declared: Any = valid
+            if type(valid) is not self.request_type or not isinstance(
+                valid, BaseModel
+            ):  # a subclass has more, at any depth
+                declared = self._request.dump_python(valid, mode="json", warnings=False)
+            return Snapshot(valid, to_json(declared, inf_nan_mode="strings"), False)
+        except ValueError as error:
+            raise _not_json(request, error) from None
 
     def parse_request(self, text: str | bytes) -> Q:
         """A request from its JSON text.
@@ -296,7 +307,10 @@ def _name(annotation: Any) -> str:
 
 def _adapter(annotation: Any, what: str) -> TypeAdapter[Any]:
     try:
-        return TypeAdapter(annotation)
+        adapter = TypeAdapter(annotation)
+        if not adapter.pydantic_complete:  # something that it refers to wasn't defined when its class was
+            adapter.rebuild()
+        return adapter
     except Exception as error:  # pydantic raises several kinds; each means the same to the reader
         raise TypeError(f"{what} {_name(annotation)} can't be validated: {error}") from error
 
@@ -419,25 +433,6 @@ def _is_readable(member: enum.Enum) -> bool:
     except Exception:  # an enum's own code may raise anything
         return False
     return True
-
-
-def _declared(annotation: Any) -> set[str] | None:
-    """The names of a model's fields; None for any other type."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and not issubclass(annotation, RootModel):
-        return set(annotation.model_fields)
-    return None
-
-
-def _evidence(request: Any, fields: set[str] | None) -> bytes:
-    """The request's JSON bytes: of a subclass's instance only the `fields` that the capability declares.
-
-    Raises:
-        pydantic.ValidationError: it can't be written as JSON: an object that nothing serialises, bytes that aren't text.
-    """
-    try:
-        return to_json(request, include=fields, inf_nan_mode="strings")
-    except ValueError as error:
-        raise _not_json(request, error) from None
 
 
 def _not_json(request: Any, error: ValueError) -> ValidationError:
