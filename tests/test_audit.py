@@ -6,6 +6,7 @@ import json
 import typing
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, make_dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,7 @@ from pydantic import (
     PlainValidator,
     RootModel,
     SkipValidation,
+    Tag,
     TypeAdapter,
     computed_field,
     create_model,
@@ -34,7 +36,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic.dataclasses import dataclass as checked_dataclass
 from pydantic_core import to_json
-from pydantic_core.core_schema import str_schema
+from pydantic_core.core_schema import lax_or_strict_schema, str_schema
 from typing_extensions import TypeAliasType
 from typing_extensions import TypedDict as CheckedDict
 from typing_extensions import TypeVar as TypeVarWithDefault
@@ -281,6 +283,34 @@ class Chosen(BaseModel):
     it: First | Second = Field(discriminator="kind")
 
 
+class Either(BaseModel):
+    it: Annotated[First, Tag("a")] | Annotated[Second, Tag("b")]
+
+
+class Typed(BaseModel):
+    kind: Literal["type"] = "type"
+    contact: Annotated[str, Audit.omitted]
+
+
+class TypedOr(BaseModel):
+    it: First | Typed = Field(discriminator="kind")
+
+
+class Laxer(BaseModel):
+    a: Annotated[Secret, GetPydanticSchema(lambda kind, go: lax_or_strict_schema(str_schema(), go(kind)))]
+    b: Annotated[Secret, GetPydanticSchema(lambda kind, go: lax_or_strict_schema(go(kind), str_schema()))]
+
+
+class Half(BaseModel):
+    contact: Annotated[str, Audit.omitted] | None
+    texts: Annotated[list[str], PlainValidator(list, json_schema_input_type=list[Secret])]
+    table: dict[str, Any] = Field({"type": "x", "metadata": None}, json_schema_extra={"type": "y", "metadata": None})
+
+    @field_serializer("contact")
+    def other(self, value: str) -> dict[str, str]:
+        return {"x": value}
+
+
 class Texts(RootModel[list[Annotated[str, Audit.omitted]]]):
     pass
 
@@ -304,9 +334,6 @@ class Own(BaseModel):
     its: Annotated[list[Annotated[str, Audit.omitted, GetPydanticSchema(lambda _, __: str_schema())]], "x"]
 
 
-Ownly = Annotated[str, Audit.omitted, GetPydanticSchema(lambda _, __: str_schema())]
-
-
 class Owned(BaseModel):
     it: Ownly
 
@@ -327,6 +354,24 @@ class Node(BaseModel):
 
 
 Tree = TypeAliasType("Tree", "list[Tree] | Secret")
+
+
+Ownly = Annotated[str, Audit.omitted, GetPydanticSchema(lambda _, __: str_schema())]
+
+
+class Thread(BaseModel):
+    contact: Annotated[str, Audit.omitted]
+    answers: Annotated[list[Answer], Audit.committed]
+    more: list[Answer]
+
+
+class Answer(BaseModel):
+    to: list[Thread]
+    also: list[Thread]
+
+
+class Mixed(BaseModel):
+    it: dict[Annotated[str, Audit.committed], Ownly]
 
 
 class Pair(NamedTuple):
@@ -378,6 +423,9 @@ class TestMarks:
         assert marks_of(Strictest, "x") == Marks(omitted=(("a",), ("b",)))
         assert marks_of(Annotated[str, Audit.committed], "x") == Marks()
 
+    def test_a_type_that_is_read_in_two_ways_is_looked_into_in_both(self) -> None:
+        assert marks_of(Laxer, "x") == Marks(omitted=(("a", "contact"), ("b", "contact")))
+
     def test_in_what_is_committed_nothing_is_public(self) -> None:
         class Held(BaseModel):
             person: Annotated[Person, Audit.committed]
@@ -393,9 +441,15 @@ class TestMarks:
         class Tagged(BaseModel):
             tags: Annotated[list[str | Annotated[int, Audit.omitted]], Audit.public]
 
-        marks = marks_of(Tagged, "x")
-        assert marks == Marks((("tags",),), (("tags", "*"),))
-        assert marks.facts(b'{"tags": ["a", 1]}') == {}
+        assert marks_of(Tagged, "x") == Marks(omitted=(("tags", "*"),))
+        assert marks_of(Parents, "x") == Marks((("b",),), (("a", "contact"), ("b", "contact")))
+        assert Marks((("a",),), (("a",),)).facts(b'{"a": "CAN"}') == {}
+
+    def test_in_what_is_omitted_nothing_more_is_looked_for(self) -> None:
+        class Held(BaseModel):
+            person: Annotated[Person, Audit.omitted]
+
+        assert marks_of(Held, "x") == Marks(omitted=(("person",),))
 
     def test_elements_and_union_members_may_be_marked(self) -> None:
         class Notes(BaseModel):
@@ -436,6 +490,13 @@ class TestMarks:
             (Serialized, Serialized(contact="CAN"), {}),
             (Texts, Texts(["CAN"]), []),
             (Strictest, Strictest(a="CAN", b="CAN", c="c", d="d"), {"c": "c", "d": "d"}),
+            (Either, Either(it=Second(contact="CAN")), {"it": {"kind": "second"}}),
+            (TypedOr, TypedOr(it=Typed(contact="CAN")), {"it": {"kind": "type"}}),
+            (
+                Half,
+                Half.model_construct(contact="CAN", texts=["a"]),
+                {"texts": ["a"], "table": {"type": "x", "metadata": None}},
+            ),
             (Json[Secret], SECRET, {"name": "n"}),
             (Chosen, Chosen(it=Second(contact="CAN")), {"it": {"kind": "second"}}),
             (Slotted, Slotted("CAN"), {}),
@@ -453,6 +514,8 @@ class TestMarks:
             (Selfish, r"x: contact is omitted in a type that holds itself"),
             (Node, r"x: contact is omitted in a type that holds itself"),
             (list[Tree], r"x: \*\.contact is omitted in a type that holds itself"),
+            (Thread, r"contact is omitted in a type that holds itself"),
+            (Mixed, "it is omitted inside a type that makes its own schema"),
             (Pair, "omitted inside a named tuple"),
             (Triple, "omitted inside a named tuple"),
             (Further, "omitted inside a model's further fields"),
@@ -510,6 +573,10 @@ class TestMarks:
 
         with pytest.raises(TypeError, match="can't be named in a record"):
             marks_of(Odd, "x")
+        for length, named in ((64, True), (65, False)):
+            kind: Any = create_model("Long", **{"n" * length: (Annotated[str, Audit.public], ...)})  # type: ignore[call-overload]
+            with nullcontext() if named else pytest.raises(TypeError, match="can't be named in a record"):
+                marks_of(kind, "x")
 
     def test_omitted_fields_go_wherever_they_are(self) -> None:
         marks = Marks(

@@ -28,7 +28,7 @@ _SAME = frozenset(("schema", "choices", "steps", "serialization", "return_schema
 
 _FIELDS = frozenset(("model-fields", "typed-dict", "dataclass-args"))
 _EACH = frozenset(("items_schema", "values_schema"))
-_NO_PART = frozenset(("metadata", "config", "default", "definitions", "json_schema_input_schema"))
+_NO_PART = frozenset(("metadata", "default", "definitions", "json_schema_input_schema"))
 _NAMELESS = {
     "keys_schema": "a table's keys",
     "extras_schema": "a model's further fields",
@@ -53,7 +53,7 @@ def marks_of(annotation: Any, adapter: TypeAdapter[Any], what: str) -> Marks:
     found = list(_Search().below(cast("dict[str, Any]", adapter.core_schema), (), ()))
     if _mentions(annotation) and not any(each.mark is Audit.omitted for each in found):
         found.append(_Marked((EACH,), Audit.omitted, (), _UNSEEN))
-    closed = [each.path for each in found if each.mark in (Audit.omitted, Audit.committed)]
+    stricter = [each.path for each in found if each.mark in (Audit.omitted, Audit.committed)]
     again = {each.owners[-1] for each in found if each.mark is _AGAIN}
     public: list[Path] = []
     omitted: list[Path] = []
@@ -72,7 +72,7 @@ def marks_of(annotation: Any, adapter: TypeAdapter[Any], what: str) -> Marks:
             if not again.isdisjoint(each.owners):
                 raise TypeError(f"{what}: {told} is omitted in a type that holds itself: it would be kept further down")
             omitted.append(each.path)
-        elif not any(each.path[: len(above)] == above for above in closed):
+        elif not any(one == each.path[: len(one)] or one == (*each.path, EACH) for one in stricter):
             if EACH in each.path:
                 raise TypeError(f"{what}: {told} is public inside a list or a table: mark a field of the type itself")
             if len(told) > _LONGEST or not all(char.isascii() and (char.isalnum() or char in "_.-") for char in told):
@@ -110,7 +110,7 @@ class _Search:
     named: dict[str, Any] = field(factory=dict[str, Any])
 
     def below(self, schema: dict[str, Any], path: Path, owners: tuple[str, ...]) -> Iterator[_Marked]:
-        """Every marked place. What's omitted is looked into no further; in what's marked otherwise, only that counts."""
+        """Every marked place. What's omitted is looked into no further."""
         mark = mark_in(schema)
         if mark is not None:
             yield _Marked(path, mark, owners)
@@ -120,8 +120,7 @@ class _Search:
         found += _unseen(schema, found, path, owners)
         rewrites = _rewrites(schema)
         for each in found:
-            if mark is None or each.mark is Audit.omitted or each.mark is _AGAIN:
-                yield evolve(each, inside=_REWRITTEN) if rewrites and len(each.path) > len(path) else each
+            yield evolve(each, inside=_REWRITTEN) if rewrites and len(each.path) > len(path) else each
 
     def _in_parts(self, schema: dict[str, Any], path: Path, owners: tuple[str, ...]) -> Iterator[_Marked]:
         if schema["type"] == "definition-ref":
@@ -174,7 +173,10 @@ def _rewrites(schema: dict[str, Any]) -> bool:
 
 def _unseen(schema: dict[str, Any], found: list[_Marked], path: Path, owners: tuple[str, ...]) -> Iterator[_Marked]:
     """What's written as omitted in a model's fields, and in none of their schemas."""
-    for name, told in getattr(schema.get("cls"), "__pydantic_fields__", {}).items():
+    owner: Any = schema.get("cls")
+    if hasattr(owner, "model_rebuild"):
+        owner.model_rebuild(raise_errors=False)  # a field's type may still stand there as text
+    for name, told in getattr(owner, "__pydantic_fields__", {}).items():
         if _mentions(told.annotation) or Audit.omitted in told.metadata:
             place = path if schema.get("root_model") else (*path, name)
             if not any(each.mark is Audit.omitted and each.path[: len(place)] == place for each in found):
