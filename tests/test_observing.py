@@ -15,9 +15,12 @@ import pytest
 
 import failsoft
 from failsoft import ConfigurationError
+from failsoft.cli.app import app
 from failsoft.ledger.read import read
+from failsoft.ledger.reading.affected import affected
 from failsoft.ledger.verify import verify
 from failsoft.outcome import Pin
+from tests.commands import CliRunner
 
 KEY = "hunter2-hunter2"
 URL = "https://api.openai.com/v1/chat/completions"
@@ -213,11 +216,70 @@ async def test_a_reply_that_breaks_off_breaks_off_for_the_caller_too(
     assert record["attempts"][0]["fault"] == fault
 
 
+def test_how_it_ended_is_listed_and_what_came_is_found_by_who_looks_for_decisions(tmp_path: Path) -> None:
+    """A part of an answer may have been used; the record can't tell."""
+    path = tmp_path / "l.db"
+    broken = Answers(lambda: httpx.Response(200, stream=Pieces([b'{"id"'], httpx.ReadError("gone"))))
+    with client(broken, path) as using, pytest.raises(httpx.ReadError):
+        ask(using)
+    with client(answering(completion("hi")), path) as using:
+        ask(using)
+    said = CliRunner().invoke(app, ["log", str(path), "--kind", "call.completed"]).output
+    assert "a model without a name, unknown, connection_lost)" in said
+    assert "answered by adapter openai (gpt-4.1-2025-04-14, provider-stated)" in said
+    with read(path) as reader:
+        first, second = affected(reader, "openai", "2001-01-01T00:00:00.000000Z", "9999-01-01T00:00:00.000000Z")
+    assert first.answer == '{"id"'
+    assert json.loads(second.answer or "") == completion("hi")
+
+
 def test_a_reply_that_sends_on_to_another_place_is_no_answer(tmp_path: Path) -> None:
     with client(answering({}, 302), tmp_path / "l.db") as using:
         assert ask(using).status_code == 302
     (record,) = completed(tmp_path / "l.db")
     assert (record["outcome"], record.get("source")) == ("failed", None)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "fault"),
+    [(200, b"<html>hello</html>", "web_page"), (204, b"", None), (200, b"", None), (200, b"{", "malformed_reply")],
+)
+def test_what_comes_with_a_good_status_and_is_no_models_is_no_answer(
+    status: int, body: bytes, fault: str | None, tmp_path: Path
+) -> None:
+    headers = {"content-type": "text/html" if b"html" in body else "application/json"}
+    with client(Answers(lambda: httpx.Response(status, content=body, headers=headers)), tmp_path / "l.db") as using:
+        assert ask(using).content == body
+    (record,) = completed(tmp_path / "l.db")
+    assert (record["outcome"], record.get("source")) == ("failed", None)
+    assert fault is None or record["attempts"][0]["fault"] == fault
+
+
+@pytest.mark.parametrize("sync", [True, False])
+async def test_a_client_that_is_closed_with_questions_on_their_way_waits_with_its_ledger(
+    sync: bool, tmp_path: Path
+) -> None:
+    def closes() -> httpx.Response:
+        assert observer is not None
+        observer.close()
+        observer.close()
+        return httpx.Response(200, json=completion())
+
+    using = failsoft.observe(tmp_path / "l.db", library="httpx", transport=Answers(closes), sync=sync)
+    observer = using._transport._observer
+    reply = using.post(URL, json=ASK) if sync else await using.post(URL, json=ASK)
+    assert reply.status_code == 200
+    with read(tmp_path / "l.db") as reader:
+        kinds = [each.kind for each in reader.records()]
+    assert kinds[-2:] == ["call.completed", "emitter.closed"]
+    assert completed(tmp_path / "l.db")[0]["outcome"] == "answered"
+
+
+def test_a_listing_of_what_was_asked_is_no_question(tmp_path: Path) -> None:
+    with client(answering({"data": []}), tmp_path / "l.db") as using:
+        assert using.get(URL).json() == {"data": []}
+    with read(tmp_path / "l.db") as reader:
+        assert not list(reader.records("call.started"))
 
 
 def test_a_refusal_of_the_provider_is_on_record_by_its_code(tmp_path: Path) -> None:
@@ -333,7 +395,9 @@ def test_a_huge_reply_passes_and_is_not_kept(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("failsoft.observer.MOST", 100)
     with client(answering(completion("x" * 200)), tmp_path / "l.db") as using:
         assert len(ask(using, body={"model": "m"}).content) > 200
-    assert completed(tmp_path / "l.db")[0]["attempts"][0]["fault"] == "too_large"
+    (record,) = completed(tmp_path / "l.db")
+    assert (record["attempts"][0]["fault"], record["attempts"][0]["status"]) == ("too_large", 200)
+    assert (record["outcome"], "commitments" in record) == ("answered", False)
 
 
 def test_what_cannot_be_had_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

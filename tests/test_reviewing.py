@@ -31,16 +31,22 @@ from failsoft import (
     capability,
     reviewing,
 )
+from failsoft.cli.app import app
 from failsoft.context import CallContext
 from failsoft.core.effects import Ask
 from failsoft.core.evidence import CallAmended
+from failsoft.io.clock import SystemClock
+from failsoft.ledger.acts.erasure import Acting, happened
+from failsoft.ledger.acts.pruning import prune
+from failsoft.ledger.acts.retention import Retention, RetentionClass
 from failsoft.ledger.read import Entry, read
-from failsoft.ledger.reviews import ACTS, pending, reviewed
+from failsoft.ledger.reviews import ACTS, history, pending, reviewed
 from failsoft.ledger.verify import verify
 from failsoft.ledger.writing.ticket import Ticket
 from failsoft.outcome import Source
 from failsoft.review import ReviewNeed
 from failsoft.reviewing import Json
+from tests.commands import CliRunner
 
 UNKNOWN = "01a228d3-c351-72a9-92f5-05c3f6ca4cd9"
 
@@ -513,6 +519,30 @@ def test_of_an_answer_that_was_put_right_meanwhile_it_decides_nothing(
     assert accept(isolation, outcome.call_id) == 7
     with read(isolation.ledger) as reader:
         assert [each.status for each in reviewed(reader)] == ["accepted"]
+
+
+def test_of_an_answer_that_was_pruned_meanwhile_it_says_so(
+    isolation: Isolation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = ask(isolation)
+    durable = reviewing._durable
+
+    def pruned_before(ledger: Any, record: Any) -> Any:
+        acting = Acting(ledger.location, SystemClock(), host="worker-2")
+        until = "9999-01-01T00:00:00.000000Z"
+        happened(acting, "T-17", event="closed", date="2001-01-01", person="u-7", why="w")
+        rules = Retention({"short": RetentionClass("closed", 10)}, default="short")
+        prune(acting, until, why="over", person="u-9", retention=rules)
+        return durable(ledger, record)
+
+    monkeypatch.setattr(reviewing, "_durable", pruned_before)
+    told = f"call {outcome.call_id}: its records were pruned meanwhile, so this review, record 11, is about an answer that's on"
+    with pytest.raises(ConfigurationError, match=told):
+        accept(isolation, outcome.call_id)
+    with read(isolation.ledger) as reader:
+        assert [(each.answered, each.answer) for each in history(reader)] == [(False, None)]
+    said = CliRunner().invoke(app, ["ledger", "reviews", str(isolation.ledger), "--history"])
+    assert "; it's about an answer that was pruned" in said.output
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ Nothing here raises, nothing waits: records are queued, and what goes wrong is a
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import random
 from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakSet
 
 from attrs import define, field
 
@@ -35,6 +37,9 @@ MOST = 16 << 20
 NAME = "observed"
 """The capability's name in records: what is asked through an SDK is none of failsoft's capabilities."""
 
+_NO_ANSWERS = frozenset((FaultKind.WEB_PAGE, FaultKind.MALFORMED_REPLY, FaultKind.EMPTY_REPLY, FaultKind.NOT_AN_ANSWER))
+"""What came, with a status that says that all is well, was no answer of a model."""
+
 _SNAPSHOT = b'{"observed":true}'
 
 
@@ -56,6 +61,8 @@ class Observer:
     _clock: SystemClock = field(factory=SystemClock)
     _random: random.Random = field(factory=random.Random)
     _digest: str = field(init=False, default=hashlib.sha256(_SNAPSHOT).hexdigest())
+    _open: WeakSet[Watch] = field(init=False, factory=WeakSet["Watch"])
+    _closing: bool = field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
         if self.ledger is not None:
@@ -85,19 +92,34 @@ class Observer:
         started = CallStarted(call_id, NAME, None, kept, 0, (provider.name,), context, self._digest)
         ticket = None if self.ledger is None else self.ledger.submit(started)
         place = clean_url(url).partition("?")[0]
-        return Watch(self, provider, api, place, asked, context, call_id, ticket, keys, self._clock.monotonic_ns())
+        begun = self._clock.monotonic_ns()
+        watch = Watch(self, provider, api, place, asked, context, call_id, ticket, keys, begun)
+        self._open.add(watch)
+        return watch
 
-    def ended(self, watch: Watch, reply: HttpReply | None, fault: FaultKind | None) -> None:
-        """Its reply has come, or none will."""
+    def ended(self, watch: Watch, status: int | None, reply: HttpReply | None, fault: FaultKind | None) -> None:
+        """Its reply has come, or none will.
+
+        Args:
+            watch: the exchange.
+            status: the reply's; None: there was none.
+            reply: None, too, where it isn't kept.
+            fault: what's known to be wrong with it.
+        """
         try:
-            self._ended(watch, reply, fault)
+            self._ended(watch, status, reply, fault)
         except Exception as error:
             self._failed(error)
+        self._open.discard(watch)
+        if self._closing:
+            self.close()
 
-    def _ended(self, watch: Watch, reply: HttpReply | None, fault: FaultKind | None) -> None:
+    def _ended(self, watch: Watch, status: int | None, reply: HttpReply | None, fault: FaultKind | None) -> None:
         us = (self._clock.monotonic_ns() - watch.begun) // 1000
         pin = self._pin(watch.asked)
-        attempt = Attempt(1, watch.provider.name, NAME, watch.url, pin, us=us, fault=fault and fault.value)
+        attempt = Attempt(
+            1, watch.provider.name, NAME, watch.url, pin, us=us, status=status, fault=fault and fault.value
+        )
         if reply is not None:
             self._read(watch, attempt, struck(reply, watch.keys))
         self._tell(watch, attempt)
@@ -105,7 +127,7 @@ class Observer:
             self.ledger.submit(_completed(watch, watch.started, attempt))
 
     def _read(self, watch: Watch, attempt: Attempt, reply: HttpReply) -> None:
-        attempt.status, attempt.reply = reply.status, reply.body
+        attempt.reply = reply.body
         try:
             read = reading_of(reader_of(watch.provider, watch.api, watch.asked), reply)
         except Exception as error:
@@ -142,13 +164,19 @@ class Observer:
         self.telemetry.emit("observing.failed", error=type(error).__name__)
 
     def close(self) -> None:
-        """Write what's queued."""
-        if self.ledger is not None:
+        """Write what's queued: at once, or when the last exchange that's on its way is over, or else the program."""
+        if self.ledger is None:
+            return
+        if not self._open:
             self.ledger.close()
+        elif not self._closing:
+            atexit.register(self.ledger.close)
+        self._closing = True
 
 
 def _completed(watch: Watch, started: Ticket, attempt: Attempt) -> CallCompleted:
-    answered = attempt.status is not None and attempt.status < 300
+    came = attempt.reply is None or bool(attempt.reply)  # None: it isn't kept
+    answered = attempt.status is not None and attempt.status < 300 and came and attempt.fault not in _NO_ANSWERS
     return CallCompleted(
         watch.call_id,
         NAME,
@@ -206,14 +234,18 @@ class Watch:
         if self._over:
             return
         self._over = True
-        if response is None or self._size > MOST:
-            self.observer.ended(self, None, fault or FaultKind.TOO_LARGE)
+        if response is None:
+            self.observer.ended(self, None, None, fault)
+            return
+        status: int = response.status_code
+        if self._size > MOST:
+            self.observer.ended(self, status, None, fault or FaultKind.TOO_LARGE)
             return
         try:
             headers = {name.lower(): value for name, value in response.headers.items()}
             headers.pop("content-encoding", None)
-            reply = HttpReply(response.status_code, headers, decoded(b"".join(self._parts)))
+            reply = HttpReply(status, headers, decoded(b"".join(self._parts)))
         except Exception:  # the body's encoding is none that this client can undo
-            self.observer.ended(self, None, fault or FaultKind.BAD_ENCODING)
+            self.observer.ended(self, status, None, fault or FaultKind.BAD_ENCODING)
             return
-        self.observer.ended(self, reply, fault)
+        self.observer.ended(self, status, reply, fault)

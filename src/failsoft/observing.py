@@ -133,6 +133,8 @@ def _copied(httpx: Any, response: Any, stream: Any) -> Any:
 
 
 def _watch(observer: Observer, request: Any) -> Watch | None:
+    if request.method != "POST":  # whatever is asked of a model is; the same places list what was asked
+        return None
     try:
         body: bytes = request.content
     except Exception:  # a request whose body is a stream: it may be read only once

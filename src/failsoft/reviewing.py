@@ -158,14 +158,20 @@ def _reached(otherwise: str) -> Generator[None, None, None]:
 
 
 def _about_what_was_given(location: Location, record: PersonActed, index: int) -> None:
-    """An answer may have been put right while this was on its way: then it's about one that the caller didn't get.
+    """An answer may have been put right while this was on its way: then it's about one that the caller didn't get. Or it was
+    pruned.
 
     Raises:
         ConfigurationError: that's so.
     """
     with read(location) as reader:
         answer = standing(reader, record.call_id, before=index).answer
-    if answer is None or answer.leaf != record.answer:
+    if answer is None:
+        raise ConfigurationError(
+            f"call {record.call_id}: its records were pruned meanwhile, so this {record.act}, record {index}, is about an "
+            "answer that's on record no more"
+        )
+    if answer.leaf != record.answer:
         raise ConfigurationError(
             f"call {record.call_id}: its answer on record was put right meanwhile, so this {record.act}, record {index}, is "
             "about one that the caller didn't get, and decides nothing: look at the answer, and do it again"

@@ -235,6 +235,16 @@ def test_a_call_that_is_under_way_is_not_bundled(log: Office) -> None:
     assert not Path("b.zip").exists()
 
 
+def test_no_link_is_overwritten_wherever_it_leads(log: Office) -> None:
+    log.close()
+    Path("b.zip").symlink_to("nowhere")
+    done = make("--call", "c1", "--config", "failsoft.toml", "--recipient", "r", "--why", "w")
+    assert done.exit_code == 64
+    assert "b.zip is there already" in done.stderr
+    with read("x.db") as reader:
+        assert not list(reader.records("export.created"))
+
+
 def test_a_copy_is_bundled_with_the_key_and_never_written_to(log: Office) -> None:
     log.close()
     configure("elsewhere.db")

@@ -97,6 +97,41 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_a_bundle_of_what_lies_under_another_hosts_keys_says_what_can_be_left_out(folder: Path) -> None:
+    for each in folder.glob("x.db.keys*"):
+        each.unlink()
+    with Isolation.from_file("failsoft.toml", capabilities=[Rate]) as isolation, failsoft.context(case="T-20"):
+        isolation[Rate].sync("a nut")
+    signed = CONFIG.replace("[retention]", 'key = { file = "log.key" }\n\n[retention]', 1)
+    with read("x.db") as reader:
+        assert CliRunner().invoke(app, ["keys", "new", "log.key", "--name", reader.origin]).exit_code == 0
+    (folder / "failsoft.toml").write_text(signed)
+    whom = ("--config", "failsoft.toml", "--recipient", "gao", *WHY)
+    bundle = ("bundle", "failsoft.toml", "--case", "T-17", "-o", "b.zip", *whom)
+    refused = told(run(*bundle, code=1))
+    assert "it doesn't hold the key" in refused
+    assert "leave out what lies under another's: --withhold PATH" in refused
+    run(*bundle, "--withhold", "request", "--withhold", "response")
+    assert CliRunner().invoke(app, ["verify", "b.zip"]).exit_code in (0, 2)
+
+
+@pytest.mark.parametrize("ledger", ["file", "database"])
+@pytest.mark.parametrize("asked", [("log", "--case"), ("ledger", "case"), ("show",), ("ledger", "reviews", "--case")])
+def test_an_argument_that_is_no_unicode_isnt_blamed_on_the_ledger(
+    ledger: str, asked: tuple[str, ...], request: pytest.FixtureRequest
+) -> None:
+    place = "x.db"
+    if ledger == "database":
+        place = f"{request.getfixturevalue('postgres').url}&schema={next(SCHEMAS)}"
+        with Isolation({"ledger": {"url": place}}, capabilities=[Rate]):
+            pass
+    words = [each for each in asked if not each.startswith("-")]
+    options = [each for each in asked if each.startswith("-")]
+    result = CliRunner().invoke(app, [*words, place, *options, "caf\udce9"])
+    assert result.exit_code == 1
+    assert "what's asked for isn't valid Unicode" in result.output
+
+
 def test_a_case_is_erased_and_it_says_what_was() -> None:
     assert lines("erase", "--case", "T-17", *WHY, "--dry-run") == ["4 payloads of T-17 would be destroyed, with 1 keys"]
     assert verify("x.db").payloads == 6

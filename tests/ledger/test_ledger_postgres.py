@@ -25,7 +25,7 @@ from failsoft.ledger.acts.erasure import Acting, erase
 from failsoft.ledger.acts.rotation import rotate
 from failsoft.ledger.checkpoints.publishing import SECOND
 from failsoft.ledger.format.merkle import Frontier
-from failsoft.ledger.location import InDatabase, locate
+from failsoft.ledger.location import InDatabase, InFile, locate
 from failsoft.ledger.postgres import schema as postgres_schema
 from failsoft.ledger.postgres import store as postgres_module
 from failsoft.ledger.postgres.read import Database, PostgresSource, lock_of
@@ -888,3 +888,31 @@ def test_lines_of_nobody_among_those_who_are_alive_are_passed_over(url: str) -> 
     following.open()
     following.close()
     assert rows(url, "SELECT emitter FROM ledger_live ORDER BY 1") == [("",), ("zz",)]
+
+
+@pytest.mark.parametrize(
+    "mistyped",
+    [
+        "host=db user=app password=canary dbname=x",
+        "dbname=x PASSWORD = canary",
+        "host=db passfile=/canary",
+        "postgresql:app:canary@db",
+        "postgresql:/app:canary@h/db",
+        "postgresql//app:canary@h/db",
+        " Postgres:app:canary@h/db",
+        "sqlite://app:canary@h/db",
+        "sqlite:canary",
+        "app:canary@h/db",
+    ],
+)
+def test_an_address_that_is_mistyped_is_no_files_name_and_isnt_shown(mistyped: str) -> None:
+    with pytest.raises(LedgerInvalid, match="the ledger's address: a file, sqlite") as told:
+        locate(mistyped)
+    assert "canary" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["x.db", "postgres.db", "postgresql-ledger.db", "sqlite.db", "at 12:30.db", "/a@b/c:d.db", "passwords.db"]
+)
+def test_a_files_name_may_be_like_an_address(name: str) -> None:
+    assert locate(name) == locate(f"sqlite:///{name}") == InFile(Path(name))

@@ -549,6 +549,71 @@ class TestHeldMeanwhile:
             pruned(file, caseless=True)
 
 
+class TestDecidedAboutMeanwhile:
+    @pytest.fixture
+    def appealed(self, file: InFile, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A pruning was on record, and an appeal against an answer that it's of before that."""
+        ledger = ledger_at(file, clock=SystemClock())
+        ledger.open()
+        over(ledger, "c0", of_case("a"))
+        over(ledger, "c1", of_case("a"))
+        ledger.close()
+        closed(file, "a")
+        record = Acting.record
+
+        def comes_between(self: Acting, *records: Any) -> list[int]:
+            decide(file, "c1", "appeal", None)
+            return record(self, *records)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Acting, "record", comes_between)
+            with pytest.raises(
+                ErasureRefused,
+                match=r"the call 'c1' \(record 4\) goes on to record 11, .* a later pruning \(since a moment ago\): nothing was",
+            ):
+                pruned(file)
+
+    @pytest.mark.usefixtures("appealed")
+    def test_an_answer_isnt_taken_out_from_under_who_decided(self, file: InFile) -> None:
+        assert verify(file).exit_code == 2
+        with read(file) as reader:
+            moment = next(reader.records(Kind.APPEAL_RECORDED)).ts
+            assert len(list(reader.call("c1"))) == 3
+        with pytest.raises(
+            ErasureRefused, match=r"the call 'c1' \(record 4\) goes on to record 11, .*: nothing more is taken"
+        ):
+            pruned(file, until=moment)
+
+    @pytest.mark.usefixtures("appealed")
+    def test_a_later_one_takes_out_both(self, file: InFile) -> None:
+        decide(file, "c1", "override", "accepted")
+        done = pruned(file)
+        assert (done.records, done.waiting) == (6, 0)
+        assert verify(file).exit_code == 0
+
+    def test_what_came_when_some_of_it_was_gone_stops_the_rest(
+        self, file: InFile, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ledger = ledger_at(file, clock=SystemClock())
+        ledger.open()
+        over(ledger, "c1", of_case("a"))
+        ledger.close()
+        closed(file, "a")
+        with monkeypatch.context() as patched:
+            patched.setattr(LedgerFile, "prune", lambda *_: (_ for _ in ()).throw(OSError("the machine stopped")))
+            with pytest.raises(LedgerInvalid, match="run it again"):
+                pruned(file)
+        decide(file, "c1", "appeal", None)
+        with read(file) as reader:
+            moment = next(reader.records(Kind.APPEAL_RECORDED)).ts
+        with pytest.raises(
+            ErasureRefused, match=r"the call 'c1' \(record 2\) goes on to record \d+, .*: nothing more is taken"
+        ):
+            pruned(file, until=moment)
+        assert pruned(file).records == 3
+        assert verify(file).exit_code == 0
+
+
 class TestInterrupted:
     @pytest.mark.parametrize("step", ["forget", "prune"])
     def test_it_is_finished_by_running_it_again(self, file: InFile, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -923,25 +988,6 @@ class TestAnswersThatWait:
         assert pruned(file, dry_run=True).waiting == 3
         assert pruned(file).waiting == 3
         assert pruned(file).waiting == 0
-
-    def test_also_what_somebody_appealed_against_a_moment_ago(
-        self, file: InFile, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        ledger = ledger_at(file, clock=SystemClock())
-        ledger.open()
-        over(ledger, "c1", of_case("a"))
-        ledger.close()
-        closed(file, "a")
-        record = Acting.record
-
-        def comes_between(self: Acting, *records: Any) -> list[int]:
-            monkeypatch.setattr(Acting, "record", record)
-            decide(file, "c1", "appeal", None)
-            return record(self, *records)
-
-        monkeypatch.setattr(Acting, "record", comes_between)
-        assert pruned(file).waiting == 1
-        assert verify(file).exit_code == 0
 
     def test_of_those_alone_that_go(self, file: InFile) -> None:
         wrote(file, "a")

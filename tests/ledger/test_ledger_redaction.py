@@ -17,11 +17,16 @@ from pydantic import BaseModel, SecretStr
 
 from failsoft import Audit, Capability, Isolation
 from failsoft.audit import AuditPlan, Marks
+from failsoft.context import CallContext, Case
+from failsoft.core.evidence import LedgerTransferred
+from failsoft.errors import LedgerInvalid
+from failsoft.ledger.acts.erasure import Acting, erase, hold
 from failsoft.ledger.location import InFile
 from failsoft.ledger.read import read
 from failsoft.ledger.records.facts import told
 from failsoft.ledger.records.own_keys import without
 from failsoft.ledger.records.redaction import redact, redactor
+from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.verify import verify
 from failsoft.testing import FaultTransport, faults
 
@@ -302,12 +307,15 @@ def test_a_megabyte_that_is_almost_a_credential_comes_to_an_end(first: str, part
     assert plain.count(b"[redacted: ") == sum(found.values())
 
 
+IN_CASE = CallContext(Case("T-1", "letter"))
+
+
 def recorded(path: Path, **options: bool) -> str:
     secret = CREDENTIALS["aws-access-key"]
     ledger = ledger_at(path, clock=SystemClock(), **options)
     ledger.open()
-    begin = ledger.submit(started("c1", request=json.dumps({"a": secret, "b": [secret]}).encode()))
-    settled(ledger.submit(completed(begin, "c1")))
+    begin = ledger.submit(started("c1", request=json.dumps({"a": secret, "b": [secret]}).encode(), context=IN_CASE))
+    settled(ledger.submit(completed(begin, "c1", context=IN_CASE)))
     ledger.close()
     assert verify(path).exit_code == 0
     return secret
@@ -330,6 +338,53 @@ def test_where_it_is_off_all_is_kept(tmp_path: Path) -> None:
     assert secret.encode() in (tmp_path / "x.db").read_bytes()
     with read(InFile(tmp_path / "x.db")) as reader:
         assert "redacted" not in reader.call("c1")[0].fields
+
+
+def test_what_a_person_says_in_a_record_itself_holds_no_credential_either(tmp_path: Path) -> None:
+    """It can't be erased from there."""
+    secret = recorded(tmp_path / "x.db")
+    acting = Acting(tmp_path / "x.db", SystemClock(), host="worker-2")
+    hold(acting, "T-1", held=True, person="u-7", why=f"claim: {secret}, ñ")
+    hold(acting, "T-1", held=False, person="u-7", why="over")
+    erase(acting, "T-1", basis=f"asked for with {secret}", person="u-7")
+    with read(InFile(tmp_path / "x.db")) as reader:
+        (held,) = reader.records(Kind.LEGAL_HOLD_SET)
+        (lifted,) = reader.records(Kind.LEGAL_HOLD_CLEARED)
+        (erased,) = reader.records(Kind.PAYLOAD_ERASED)
+    assert held.fields["why"] == "claim: [redacted: aws-access-key], ñ"
+    assert held.fields["redacted"] == erased.fields["redacted"] == {"aws-access-key": 1}
+    assert erased.fields["basis"] == "asked for with [redacted: aws-access-key]"
+    assert (lifted.fields["why"], "redacted" in lifted.fields) == ("over", False)
+    assert secret.encode() not in b"".join(each.read_bytes() for each in tmp_path.iterdir())
+    assert verify(tmp_path / "x.db").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("why", "problem"),
+    [
+        (" ", "a reason must be given"),
+        ("x" * 513, "at most 512 characters, not 513: what's said stands in the record, whole"),
+        ("caf\udce9", "it isn't valid Unicode: say it in UTF-8"),
+        ("\ud800", "it isn't valid Unicode"),
+    ],
+)
+def test_a_reason_that_cant_stand_as_it_was_given_is_refused(tmp_path: Path, why: str, problem: str) -> None:
+    recorded(tmp_path / "x.db")
+    acting = Acting(tmp_path / "x.db", SystemClock(), host="worker-2")
+    with pytest.raises(LedgerInvalid, match=problem):
+        hold(acting, "T-1", held=True, person="u-7", why=why)
+    for good in ("x" * 512, "\ud7ff\ue000"):
+        hold(acting, "T-1", held=True, person="u-7", why=good)
+    with read(InFile(tmp_path / "x.db")) as reader:
+        assert [each.fields["why"] for each in reader.records(Kind.LEGAL_HOLD_SET)] == ["x" * 512, "\ud7ff\ue000"]
+
+
+def test_the_name_of_a_place_is_told_whole(tmp_path: Path) -> None:
+    recorded(tmp_path / "x.db")
+    acting = Acting(tmp_path / "x.db", SystemClock(), host="worker-2")
+    acting.record(LedgerTransferred("/" + "x" * 4095, "u-7", "w"))
+    with pytest.raises(LedgerInvalid, match="at most 4096 characters"):
+        acting.record(LedgerTransferred("/" + "x" * 4096, "u-7", "w"))
 
 
 # --- the application's own ------------------------------------------------------------------------------------------------

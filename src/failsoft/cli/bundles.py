@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import getpass
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +19,7 @@ from failsoft.cli.place import Ledger
 from failsoft.cli.telling import explained, give_up, looking_into, print_json, print_line
 from failsoft.context import identifier
 from failsoft.core.evidence import ExportCreated
-from failsoft.errors import ConfigurationError, LedgerInvalid
+from failsoft.errors import ConfigurationError, LedgerInvalid, PayloadSealed
 from failsoft.keeping import acting_on
 from failsoft.ledger.acts.erasure import Acting
 from failsoft.ledger.bundles.bundle import Bundle, make, verifier
@@ -100,7 +102,8 @@ def bundle(
         if signs is not None and signs.acting is not None and who is None:
             raise ConfigurationError("--recipient: say who gets it: of its own ledger, that goes on record")
         try:
-            made = _made(ledger, wanted, signs, question)
+            with _other_hosts_told():
+                made = _made(ledger, wanted, signs, question)
         except (NotCovered, NotWhole) as error:
             give_up(as_json, [str(error)], _LACKS)
         _hand_over(ledger, output, made, signs, who)
@@ -160,7 +163,7 @@ def _usable(
         raise typer.BadParameter("say which calls: --case ID or --call ID")
     if disclose and withhold:
         raise typer.BadParameter("--disclose and --withhold exclude each other")
-    if output.exists():
+    if os.path.lexists(output):
         raise typer.BadParameter(f"{output} is there already: nothing is overwritten", param_hint="--output")
     if question is not None and not (question.isprintable() and 0 < len(question) <= 2000):
         raise typer.BadParameter("at most 2000 printable characters", param_hint="--question")
@@ -196,6 +199,16 @@ def _same(own: Location, other: Location) -> bool:
     if isinstance(own, InFile) and isinstance(other, InFile):
         return own.exists() and other.exists() and own.path.samefile(other.path)
     return str(own) == str(other)
+
+
+@contextmanager
+def _other_hosts_told() -> Iterator[None]:
+    try:
+        yield
+    except PayloadSealed as error:
+        raise PayloadSealed(
+            f"{error}; where each host has keys of its own, leave out what lies under another's: --withhold PATH, as reason"
+        ) from None
 
 
 def _made(ledger: Location, wanted: Wanted, signs: _Signs | None, question: str | None) -> Bundle:

@@ -161,7 +161,7 @@ def _listed(cases: Sequence[str]) -> str:
 
 def _tell_unfinished(finished: bool) -> None:
     if not finished:
-        print_line("somebody was reading: old pages may still be in the write-ahead log; run it again")
+        print_line("somebody was reading, or wrote of it meanwhile: something of it may still be there; run it again")
 
 
 def hold_command(

@@ -197,7 +197,10 @@ def _deed(deed: Deed) -> str:
     what = f": {row['decision']}" if row["decision"] else ""
     new = f" to {row['changed']}" if row["changed"] else ""
     why = row["reason"] if row["kept"] else "its reason isn't kept, or is encrypted"
-    aim = "" if deed.answer else "; it's not about what the caller got, and decides nothing"
+    nothing = (
+        "not about what the caller got, and decides nothing" if deed.answered else "about an answer that was pruned"
+    )
+    aim = "" if deed.answer else f"; it's {nothing}"
     return f"{row['index']:>6}  {row['ts']}  {row['call_id']}  {about}  {row['act']} by {who}{what}{new} ({why}){aim}"
 
 

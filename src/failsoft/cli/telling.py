@@ -216,8 +216,12 @@ def served_as(served: Mapping[str, Any]) -> str:
 
 
 def _served(attempts: list[dict[str, Any]], number: object) -> str:
-    """Of the attempt that answered."""
-    return next((served_as(each["served"]) for each in attempts if each["n"] == number and "served" in each), "")
+    """Of the attempt that answered; and what ailed it all the same, where the call was only observed."""
+    for each in attempts:
+        if each["n"] == number:
+            served = (served_as(each["served"]),) if "served" in each else ()
+            return ", ".join((*served, each["fault"]) if "fault" in each else served)
+    return ""
 
 
 def payloads_of(reader: Reader, entry: Entry) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -154,6 +155,16 @@ class InDatabase:
         return DatabaseReceiver(self.address)
 
 
+_MEANT_OTHERWISE = re.compile(
+    r""" ://                                # of something else
+    | ^ \s* (?: postgres(?:ql)? | sqlite ) \s* (?: : | // )
+    | \b pass (?: word | wd | file )? \s* =  # as libpq takes it: host=… password=…
+    | ^ [^/]* : [^/]* @                     # user:password@host""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""An address that's mistyped, rather than a file's name."""
+
+
 def locate(ledger: str | Path | Location) -> Location:
     """The place that's named.
 
@@ -168,9 +179,10 @@ def locate(ledger: str | Path | Location) -> Location:
     if not isinstance(ledger, str):
         return ledger
     if not is_postgres(ledger):
-        if "://" in ledger.removeprefix("sqlite://"):  # it may hold a password: its text isn't shown
+        file = ledger.removeprefix("sqlite:///")
+        if _MEANT_OTHERWISE.search(file):  # it may hold a password: its text isn't shown
             raise LedgerInvalid("the ledger's address: a file, sqlite:///file.db, or postgresql://host/database")
-        return InFile(Path(ledger.removeprefix("sqlite:///")))
+        return InFile(Path(file))
     try:
         return InDatabase(Address.parse(ledger))
     except ConfigurationError as error:

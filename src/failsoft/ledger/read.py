@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from attrs import field, frozen
 
-from failsoft.errors import LedgerInvalid, LedgerUnreachable, PayloadSealed
+from failsoft.errors import ConfigurationError, LedgerInvalid, LedgerUnreachable, PayloadSealed
 from failsoft.ledger.checkpoints.ranges import stored_range
 from failsoft.ledger.format import canonical, merkle
 from failsoft.ledger.format.commitment import Disclosure, digest
@@ -63,6 +63,8 @@ def _explained(ledger: Location) -> Generator[None, None, None]:
     """What a damaged file leads to is told as what it is."""
     try:
         yield
+    except UnicodeEncodeError:  # a shell's argument that isn't UTF-8; what a ledger holds is decoded
+        raise ConfigurationError("what's asked for isn't valid Unicode: say it in UTF-8") from None
     except (*UNREADABLE, TypeError, ValueError) as error:
         if isinstance(error, DatabaseFailed) and error.away:
             raise LedgerUnreachable(f"{ledger}: it can't be read now ({error})") from None

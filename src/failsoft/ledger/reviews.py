@@ -227,6 +227,7 @@ class Deed:
 
     Args:
         answer: what the caller really got, if it's about that; None: it decides nothing.
+        answered: is an end of the call on record at all? It isn't where that was pruned.
         reason: in the person's words; None where it isn't kept, or is encrypted.
         changed: the new value as JSON; None likewise, and where there's none.
     """
@@ -234,6 +235,7 @@ class Deed:
     entry: Entry
     fields: Fields
     answer: Answer | None
+    answered: bool
     reason: str | None
     changed: str | None
 
@@ -349,6 +351,7 @@ def history(
             entry,
             fields,
             held.answer if held.is_aim_of(fields) else None,
+            held.answer is not None,
             _text(reader, said.get(REASON)),
             _text(reader, said.get(CHANGED)),
         )

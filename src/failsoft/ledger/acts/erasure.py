@@ -28,7 +28,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from failsoft.context import folded, identifier
 from failsoft.core.effects import Clock, Recorded
@@ -132,7 +132,7 @@ class Erased:
         payloads: how many were destroyed now.
         keys: how many keys.
         clear: payloads that lay under no key: backups of the database have them still.
-        finished: False: a reader kept old pages in use; run it again.
+        finished: False: a reader kept old pages in use, or somebody wrote under a key as it was destroyed; run it again.
     """
 
     case: str
@@ -278,7 +278,10 @@ def erase(
         finally:
             vault.close()
     finished = _forget(acting, [*found.sealed, *found.clear])
-    return Erased(case, tuple(places), found.payloads, len(keys), len(found.clear), finished)
+    done = Erased(case, tuple(places), found.payloads, len(keys), len(found.clear), finished)
+    with _Log(location) as log:  # another process had a key in hand until it was destroyed
+        log.look_on(found, case, log.end() - 1)
+    return evolve(done, finished=finished and not found.again)
 
 
 def no_second(person: str, approved_by: str | None) -> str | None:

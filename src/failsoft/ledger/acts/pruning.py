@@ -12,7 +12,8 @@ Theory of operation
    event: it's taken out only where that's asked for. A case is that of every record that would go, whatever its type: an end
    whose beginning isn't on record has one too.
 4. It's on record before the first byte is destroyed, and finished by running it again, which records nothing anew. Until
-   then `failsoft verify` says that it isn't. A case that is held by then, or is to be kept after all, stops that, too.
+   then `failsoft verify` says that it isn't. A case that is held by then, or is to be kept after all, stops that, too. So
+   does somebody's decision about one of the calls, until a later pruning takes that out as well.
 5. What was destroyed can't be looked at again: a pruning of a log that was tampered with would put that on record as its own
    doing. So the log is verified first. What's decided afterwards is decided by the records' bytes, each of which must be
    what its leaf is of: somebody who changes the store meanwhile changes what `record.pruned` is held to.
@@ -23,6 +24,7 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import date
 from hashlib import sha256
+from itertools import chain
 from typing import Any
 
 from attrs import define, evolve, field, frozen
@@ -121,7 +123,6 @@ def prune(
             log.look(look)
         if kept := look.kept(last, rules):
             raise ErasureRefused(f"{location}: {kept} (since a moment ago): nothing was taken out, and {BEGUN}")
-        done = evolve(done, waiting=look.waiting(last))
     return evolve(done, finished=_destroy(acting, last, taken.digests))
 
 
@@ -208,6 +209,8 @@ class _Look:
     _calls: dict[str, _Call] = field(factory=dict[str, _Call])
     _files: defaultdict[str, CaseFile] = field(factory=lambda: defaultdict(CaseFile))
     _begun: set[str] = field(factory=set[str])
+    _going: dict[str, tuple[int, int]] = field(factory=dict[str, tuple[int, int]])
+    """The first and the last record of each call of which something is still there and said to be pruned."""
 
     def take(self, index: int, fields: Fields) -> None:
         """The next record that isn't pruned."""
@@ -218,15 +221,19 @@ class _Look:
             self._files[case].add(fields)
         if fields["type"] not in PRUNABLE:
             return
+        name = fields["call_id"]
         if index <= self.told:
+            self._going[name] = (self._going.get(name, (index, index))[0], index)
             if case is not None:
                 self._begun.add(case)
             return
-        call = self._calls.get(fields["call_id"])
+        if name in self._going:
+            self._going[name] = (self._going[name][0], index)
+        call = self._calls.get(name)
         if call is None:
             if self._later is not None:
                 return
-            call = self._calls[fields["call_id"]] = _Call(index, index, fields["type"] != Kind.CALL_STARTED)
+            call = self._calls[name] = _Call(index, index, fields["type"] != Kind.CALL_STARTED)
         call.last = index
         call.over = call.over or fields["type"] in _ENDS
         call.waits = _waits(fields, call.waits)
@@ -244,17 +251,23 @@ class _Look:
             if call.first <= last and not call.over:
                 last, stopped_by = call.first - 1, f"the call {name!r} (record {call.first}) isn't over"
             elif call.first <= last < call.last:
-                last = call.first - 1
-                part = f"the call {name!r} (record {call.first}) goes on to record {call.last}, which stays"
+                last, part = call.first - 1, f"{_goes_on(name, call.first, call.last)}, which stays"
                 stopped_by = f"{stopped_by}; {part}" if stopped_by else part
         return max(last, self.told), stopped_by
 
     def kept(self, last: int, rules: _Rules) -> str:
-        """Why a case until there is kept; empty: none is. What came when this had begun counts, too. Where no
-        record of a call of a case is left nobody can tell what kind it's of: there only a hold is heeded.
+        """Why what's until there is kept: its case is, or somebody decided about a call later; empty: it isn't. What came
+        when this had begun counts, too. Where no record of a call of a case is left nobody can tell what kind it's of:
+        there only a hold is heeded.
         """
         whys = (rules.keep(case, found) for case, found in self._until(last) if found.kinds or found.holds)
-        return next((why for why in whys if why is not None), "")
+        calls = {name: (call.first, call.last) for name, call in self._calls.items()} | self._going
+        parts = (
+            f"{_goes_on(name, first, end)}, and goes as a whole, with a later pruning"
+            for name, (first, end) in calls.items()
+            if first <= last < end
+        )
+        return next((why for why in chain(whys, parts) if why is not None), "")
 
     def unapproved(self, last: int, retention: Retention, approved_by: str | None) -> str:
         """Why the second person's word is missing; empty: it's there, or none is asked for."""
@@ -262,7 +275,7 @@ class _Look:
         return next((why for why in whys if why is not None), "")
 
     def waiting(self, last: int) -> int:
-        """How many answers until there wait for a person: also of calls that somebody appealed against since."""
+        """How many answers until there wait for a person."""
         return sum(call.waits for call in self._calls.values() if call.first <= last)
 
     def _until(self, last: int) -> list[tuple[str, CaseFile]]:
@@ -311,6 +324,10 @@ class _Taken:
         """What's put on record."""
         emitters = tuple(sorted((name, *numbers) for name, numbers in self.emitters.items()))
         return RecordsPruned(1, last, emitters, self.leaves.hexdigest(), person, why, approved_by, self.latest)
+
+
+def _goes_on(name: str, first: int, last: int) -> str:
+    return f"the call {name!r} (record {first}) goes on to record {last}"
 
 
 def _waits(fields: Fields, waited: bool) -> bool:

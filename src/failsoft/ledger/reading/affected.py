@@ -136,7 +136,7 @@ def _decision(reader: Reader, final: Entry, fields: Fields, attempt: Fields) -> 
         attempt.get("pin", {}).get("model", ""),
         served.get("model", ""),
         served.get("grade", ""),
-        _answer(reader, fields),
+        _answer(reader, fields, f"reply/{attempt.get('n')}"),
         _reviewer(reader, final, fields["call_id"]),
     )
 
@@ -148,9 +148,9 @@ def _reviewer(reader: Reader, final: Entry, call_id: str) -> str:
     return (reviewer_of(about_it[-1]) or "") if about_it else ""
 
 
-def _answer(reader: Reader, fields: Fields) -> str | None:
-    for each in fields.get("commitments", []):
-        if each["path"] == "response":
-            payload = reader.readable(each["digest"])
-            return None if payload is None else payload[2].decode("utf-8", "replace")
-    return None
+def _answer(reader: Reader, fields: Fields, reply: str) -> str | None:
+    """The response, as it was accepted; of a call that was only observed the reply, as it came."""
+    named = {each["path"]: each["digest"] for each in fields.get("commitments", [])}
+    digest = named.get("response", named.get(reply))
+    payload = None if digest is None else reader.readable(digest)
+    return None if payload is None else payload[2].decode("utf-8", "replace")

@@ -10,7 +10,10 @@ from failsoft.ledger.records.record import Draft, Fields
 from failsoft.ledger.records.schema import Kind
 
 WORDS = 512
-"""Characters of a reason that are kept."""
+"""Characters that a reason may have."""
+
+PLACE = 4096
+"""Characters that the name of a place may have: no path has more."""
 
 
 def erased(record: PayloadErased) -> Draft:
@@ -40,7 +43,7 @@ def case_event(record: CaseEvent) -> Draft:
 
 def transferred(record: LedgerTransferred) -> Draft:
     """The ledger is being copied."""
-    fields: Fields = {"to": words(record.to), "why": words(record.why), **people(person=record.person)}
+    fields: Fields = {"to": words(record.to, PLACE), "why": words(record.why), **people(person=record.person)}
     return Draft(Kind.LEDGER_TRANSFERRED, fields)
 
 
@@ -79,12 +82,16 @@ def people(**names: str | None) -> Fields:
     return {key: identifier(name, "a person") for key, name in names.items() if name is not None}
 
 
-def words(text: str) -> str:
-    """A reason as it stands in a record.
+def words(text: str, most: int = WORDS) -> str:
+    """A reason as it stands in a record: as it was given.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, it's too long, or it's no text.
     """
     if not text.strip():
         raise ValueError("a reason must be given: it stands in the record")
-    return text[:WORDS].encode("utf-8", "replace").decode()
+    if len(text) > most:
+        raise ValueError(f"at most {most} characters, not {len(text)}: what's said stands in the record, whole")
+    if any("\ud800" <= char <= "\udfff" for char in text):  # of a shell's argument that isn't UTF-8
+        raise ValueError("it isn't valid Unicode: say it in UTF-8")
+    return text

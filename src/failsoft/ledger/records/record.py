@@ -43,6 +43,10 @@ KeyOf = Callable[[str], CaseKey]
 """Gives the key that payloads of a case are encrypted under; of what has none: ``""``."""
 
 
+_SAID = ("why", "basis")
+"""What a person says in a record itself, where it can't be erased: redacted as payloads are."""
+
+
 @frozen
 class Draft:
     """What a record will say.
@@ -91,7 +95,7 @@ class Emitter:
         clock: of this process.
         random_bytes: gives that many random bytes; identity, record ids, salts and nonces come from it.
         key_of: payloads are encrypted; None: they're kept in clear.
-        redact: what's taken out of payloads and public fields before they're committed to; None: nothing.
+        redact: what's taken out of payloads, public fields and reasons before they're committed to; None: nothing.
     """
 
     def __init__(
@@ -144,6 +148,9 @@ class Emitter:
         redacted = Counter[str]()
         if "facts" in document:
             document |= facts.told(document.pop("facts"), lambda text: self._plain(text, redacted))
+        for name in _SAID:
+            if name in document:
+                document[name] = self._plain(document[name].encode(), redacted).decode()
         payloads = self._commit(draft, document, redacted)
         if redacted:
             document["redacted"] = dict(redacted)
