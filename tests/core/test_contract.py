@@ -25,12 +25,13 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     WrapValidator,
+    computed_field,
     field_serializer,
     field_validator,
     model_validator,
 )
 
-from failsoft import Capability, Referral, capability
+from failsoft import Audit, Capability, Referral, capability
 from failsoft.core.contract import Contract, deeply_frozen, fallback_problem, import_path
 
 T = TypeVar("T")
@@ -75,6 +76,20 @@ def taken(contract: Contract[Any, Any], request: Any) -> tuple[Any, bytes]:
     return snapshot.request, snapshot.text
 
 
+class Contacted(BaseModel):
+    line: str = Field(alias="lineOne")
+    contact: Annotated[str, Audit.omitted]
+
+
+class ContactedSpecially(Contacted):
+    phone: Annotated[str, Audit.omitted]
+
+
+@dataclass
+class ContactedRow:
+    it: Contacted
+
+
 class TestARequest:
     def test_that_is_frozen_all_the_way_down_is_used_as_it_is(self) -> None:
         request = Frozen(description="bolt", sizes=(1, 2))
@@ -116,18 +131,23 @@ class TestARequest:
         assert snapshot == Special(description="bolt", extra=3)
         assert text == b'{"description":"bolt","sizes":[]}'  # what the capability didn't declare goes nowhere
 
-    def test_of_a_subclass_in_a_collection_is_told_as_declared_too(self) -> None:
-        class Special(Frozen):
-            extra: int
+    def test_of_which_something_is_omitted_is_told_as_declared_at_any_depth(self) -> None:
+        special = ContactedSpecially(lineOne="a", contact="c", phone="CAN")
+        declared = b'{"lineOne":"a","contact":"c"}'
+        assert taken(made(list[Contacted], int), [special])[1] == b"[" + declared + b"]"
+        assert taken(made(ContactedRow, int), ContactedRow(special))[1] == b'{"it":' + declared + b"}"
 
-        @dataclass
-        class Row:
-            it: Frozen
+    def test_that_cannot_be_written_is_refused_whoever_writes_it(self) -> None:
+        class Raises(BaseModel):
+            contact: Annotated[str, Audit.omitted]
 
-        special = Special(description="bolt", extra=3)
-        declared = b'{"description":"bolt","sizes":[]}'
-        assert taken(made(list[Frozen], int), [special])[1] == b"[" + declared + b"]"
-        assert taken(made(Row, int), Row(special))[1] == b'{"it":' + declared + b"}"
+            @computed_field  # type: ignore[prop-decorator]
+            @property
+            def other(self) -> int:
+                raise RuntimeError("no")
+
+        with pytest.raises(ValidationError, match="can't be written as JSON: RuntimeError: no"):
+            made(list[Raises], int).snapshot([Raises(contact="c")])
 
     def test_with_no_number_is_told_in_words(self) -> None:
         assert taken(made(list[float], int), [math.nan, math.inf])[1] == b'["NaN","Infinity"]'

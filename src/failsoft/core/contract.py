@@ -144,14 +144,19 @@ class Contract(Generic[Q, R]):
         except Exception as error:
             raise _invalid(request, "not_detached", "can't be copied and validated anew", error) from error
         try:
-            declared: Any = valid
-            if type(valid) is not self.request_type or not isinstance(
-                valid, BaseModel
-            ):  # a subclass has more, at any depth
-                declared = self._request.dump_python(valid, mode="json", warnings=False)
-            return Snapshot(valid, to_json(declared, inf_nan_mode="strings"), False)
-        except ValueError as error:
+            return Snapshot(valid, self._evidence(valid), False)
+        except Exception as error:  # the user's own code writes some of it
             raise _not_json(request, error) from None
+
+    def _evidence(self, request: Q) -> bytes:
+        """A request's JSON bytes: of a subclass's instance only what the capability declares. Where that omits anything
+        it's so at any depth: what only a subclass has may be marked there.
+        """
+        if self.audit is not None and self.audit.request.omitted:
+            declared = self._request.dump_python(request, mode="json", by_alias=True, warnings=False)
+            return to_json(declared, inf_nan_mode="strings")
+        fields = _declared(self.request_type) if type(request) is not self.request_type else None
+        return to_json(request, include=fields, inf_nan_mode="strings")
 
     def parse_request(self, text: str | bytes) -> Q:
         """A request from its JSON text.
@@ -435,7 +440,14 @@ def _is_readable(member: enum.Enum) -> bool:
     return True
 
 
-def _not_json(request: Any, error: ValueError) -> ValidationError:
+def _declared(annotation: Any) -> set[str] | None:
+    """The names of a model's fields; None for any other type."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and not issubclass(annotation, RootModel):
+        return set(annotation.model_fields)
+    return None
+
+
+def _not_json(request: Any, error: Exception) -> ValidationError:
     return _invalid(request, "not_json", "can't be written as JSON", error)
 
 

@@ -4,13 +4,16 @@ A mark stands in the schema of what it marks (`Audit` puts it there). Whatever a
 generics, names for types, aliases and their generators, computed fields), pydantic has resolved it there.
 
 A path leads through fields, lists and tables. What's omitted anywhere else is refused, not kept in silence: in what has no
-names in JSON, below a serializer that may write it in other words, in any part of a schema that isn't known here.
+names in JSON, below a serializer that may write it in other words, in any part of a schema that isn't known here. So is a
+mark that a class is written with and that's in no schema: something replaced it. What's public must be so in every schema
+that stands at its path: of a union's members another one may be the value.
 """
 
 from __future__ import annotations
 
+import inspect
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, cast
 
 from attrs import evolve, field, frozen
@@ -28,7 +31,10 @@ _SAME = frozenset(("schema", "choices", "steps", "serialization", "return_schema
 
 _FIELDS = frozenset(("model-fields", "typed-dict", "dataclass-args"))
 _EACH = frozenset(("items_schema", "values_schema"))
-_NO_PART = frozenset(("metadata", "default", "definitions", "json_schema_input_schema"))
+_VALUES = ("default", "members", "expected")
+_NO_PART = frozenset(
+    (*_VALUES, "metadata", "config", "definitions", "json_schema_input_schema", "custom_error_context")
+)
 _NAMELESS = {
     "keys_schema": "a table's keys",
     "extras_schema": "a model's further fields",
@@ -37,6 +43,9 @@ _NAMELESS = {
 }
 _REWRITTEN = "what a serializer of its own writes"
 _UNSEEN = "a type that makes its own schema"
+_PLAIN_SERIALIZERS = frozenset(("any", "model", "include-exclude-sequence", "include-exclude-dict"))
+_WRAPPERS = ("pydantic.functional_validators", "pydantic._internal")
+"""Modules of pydantic's own functions around a serializer, which change no name."""
 
 
 def marks_of(annotation: Any, adapter: TypeAdapter[Any], what: str) -> Marks:
@@ -50,37 +59,58 @@ def marks_of(annotation: Any, adapter: TypeAdapter[Any], what: str) -> Marks:
     Raises:
         TypeError: a field can't be put on record as it's marked.
     """
-    found = list(_Search().below(cast("dict[str, Any]", adapter.core_schema), (), ()))
-    if _mentions(annotation) and not any(each.mark is Audit.omitted for each in found):
-        found.append(_Marked((EACH,), Audit.omitted, (), _UNSEEN))
+    schema = cast("dict[str, Any]", adapter.core_schema)
+    search = _Search()
+    found = search.below(schema, (), ())
     stricter = [each.path for each in found if each.mark in (Audit.omitted, Audit.committed)]
     again = {each.owners[-1] for each in found if each.mark is _AGAIN}
     public: list[Path] = []
     omitted: list[Path] = []
     for each in found:
-        told = ".".join(each.path)
-        if each.mark is _AGAIN or each.mark is Audit.committed:
-            continue
-        if not each.path:
+        if each.mark in (Audit.omitted, Audit.public) and not each.path:
             raise TypeError(f"{what}: it's marked as a whole: mark fields of a model")
         if each.mark is Audit.omitted:
-            if each.inside is not None:
-                raise TypeError(
-                    f"{what}: {told} is omitted inside {each.inside}, where it can't be taken out: "
-                    "mark all of it, or make it a model"
-                )
-            if not again.isdisjoint(each.owners):
-                raise TypeError(f"{what}: {told} is omitted in a type that holds itself: it would be kept further down")
+            if problem := _never_omitted(each, again):
+                raise TypeError(f"{what}: {problem}")
             omitted.append(each.path)
-        elif not any(one == each.path[: len(one)] or one == (*each.path, EACH) for one in stricter):
-            if EACH in each.path:
-                raise TypeError(f"{what}: {told} is public inside a list or a table: mark a field of the type itself")
-            if len(told) > _LONGEST or not all(char.isascii() and (char.isalnum() or char in "_.-") for char in told):
-                raise TypeError(
-                    f"{what}: {told!r} can't be named in a record: at most {_LONGEST} letters, digits, _ . -"
-                )
+        elif each.mark is Audit.public and not _is_stricter(each.path, stricter):
+            if problem := _never_public(each.path, search.is_public(schema, each.path)):
+                raise TypeError(f"{what}: {problem}")
             public.append(each.path)
+    if Audit.omitted in _within(annotation, set()) and not omitted:
+        raise TypeError(f"{what}: something is omitted inside {_UNSEEN}, where it can't be taken out: make it a model")
+    for lost in _lost(annotation, search.seen):
+        raise TypeError(f"{what}: {lost} is omitted inside {_UNSEEN}, where it can't be taken out: make it a model")
     return Marks(tuple(dict.fromkeys(public)), tuple(dict.fromkeys(omitted)))
+
+
+def _never_omitted(marked: _Marked, again: set[str]) -> str:
+    """Why it can't be taken out; empty: it can."""
+    told = ".".join(marked.path)
+    if marked.inside is not None:
+        return (
+            f"{told} is omitted inside {marked.inside}, where it can't be taken out: mark all of it, or make it a model"
+        )
+    if not again.isdisjoint(marked.owners):
+        return f"{told} is omitted in a type that holds itself: it would be kept further down"
+    return ""
+
+
+def _never_public(path: Path, all_of_it: bool) -> str:
+    """Why it can't stand in a record; empty: it can."""
+    told = ".".join(path)
+    if EACH in path:
+        return f"{told} is public inside a list or a table: mark a field of the type itself"
+    if len(told) > _LONGEST or not all(char.isascii() and (char.isalnum() or char in "_.-") for char in told):
+        return f"{told!r} can't be named in a record: at most {_LONGEST} letters, digits, _ . -"
+    return (
+        "" if all_of_it else f"{told} is public, and something else that may stand there isn't: mark that, or rename it"
+    )
+
+
+def _is_stricter(path: Path, stricter: list[Path]) -> bool:
+    """Is it, or something that holds it, or an element of it, marked to be kept out of the record itself?"""
+    return any(one == path[: len(one)] or one == (*path, EACH) for one in stricter)
 
 
 @frozen
@@ -105,51 +135,123 @@ class _Search:
 
     Args:
         named: the schemas that others refer to, by their names, as they're met.
+        found: what's marked in each of these.
+        seen: classes, with the names of those of their fields that are omitted, and whether that's so of all of a field.
     """
 
     named: dict[str, Any] = field(factory=dict[str, Any])
+    found: dict[str, list[_Marked]] = field(factory=dict[str, "list[_Marked]"])
+    seen: set[_Written] = field(factory=set["_Written"])
 
-    def below(self, schema: dict[str, Any], path: Path, owners: tuple[str, ...]) -> Iterator[_Marked]:
-        """Every marked place. What's omitted is looked into no further."""
+    def below(self, schema: dict[str, Any], path: Path, owners: tuple[str, ...], more: bool = False) -> list[_Marked]:
+        """Every marked place. What's omitted is looked into no further.
+
+        Args:
+            schema: where to look.
+            path: its own.
+            owners: what it's in.
+            more: it may have more fields than its own.
+        """
         mark = mark_in(schema)
-        if mark is not None:
-            yield _Marked(path, mark, owners)
+        found = [] if mark is None else [_Marked(path, mark, owners)]
         if mark is Audit.omitted:
-            return
-        found = list(self._in_parts(schema, path, owners))
-        found += _unseen(schema, found, path, owners)
-        rewrites = _rewrites(schema)
-        for each in found:
-            yield evolve(each, inside=_REWRITTEN) if rewrites and len(each.path) > len(path) else each
+            return found
+        found += self._in_parts(schema, path, owners, more or _allows_more(schema))
+        if "cls" in schema:
+            self.seen.update(
+                _Written.of(schema, each.path[len(path) :]) for each in found if each.mark is Audit.omitted
+            )
+        if _rewrites(schema):
+            found = [evolve(each, inside=_REWRITTEN) if len(each.path) > len(path) else each for each in found]
+        return found
 
-    def _in_parts(self, schema: dict[str, Any], path: Path, owners: tuple[str, ...]) -> Iterator[_Marked]:
+    def _in_parts(self, schema: dict[str, Any], path: Path, owners: tuple[str, ...], more: bool) -> Iterator[_Marked]:
         if schema["type"] == "definition-ref":
-            name = schema["schema_ref"]
-            if name in owners:
-                yield _Marked(path, _AGAIN, (name,))
-            else:
-                yield from self.below(self.named[name], path, (*owners, name))
-        self.named.update((each["ref"], each) for each in schema.get("definitions", ()))
+            yield from self._in_named(schema["schema_ref"], path, owners)
+        self._name(schema)
         for key, part in schema.items():
             if key == "computed_fields" or (key == "fields" and schema["type"] in _FIELDS):
-                yield from self._in_fields(part, path, owners)
+                for names, each in _fields(part, more):
+                    for name in names:
+                        yield from self.below(each, (*path, name), owners)
             elif key in _SAME:
                 for each in _schemas(part):
-                    yield from self.below(each, path, owners)
+                    yield from self.below(each, path, owners, more)
             elif key not in _NO_PART:
                 inside = None if key in _EACH else _NAMELESS.get(key, f"the {key} of a {schema['type']}")
                 for each in _schemas(part):
                     for found in self.below(each, (*path, EACH), owners):
                         yield evolve(found, inside=inside or found.inside)
 
-    def _in_fields(self, fields: Any, path: Path, owners: tuple[str, ...]) -> Iterator[_Marked]:
-        """Fields by their names, or a list of such that tell theirs; computed ones are such a list."""
-        if not isinstance(fields, dict):
-            fields = {each.get("name") or each["property_name"]: each for each in fields}
-        for name, each in cast("dict[str, dict[str, Any]]", fields).items():
-            written = each.get("serialization_alias") or each.get("alias") or name
-            for called in dict.fromkeys((name, written)):
-                yield from self.below(each, (*path, called), owners)
+    def _in_named(self, name: str, path: Path, owners: tuple[str, ...]) -> Iterator[_Marked]:
+        """Each is looked into once: types that hold each other would be without end."""
+        if name in owners:
+            yield _Marked((), _AGAIN, (name,))
+            return
+        if name not in self.found:
+            found = self.below(self.named[name], (), (*owners, name))
+            own = (each if each.mark is _AGAIN else evolve(each, owners=each.owners[len(owners) :]) for each in found)
+            self.found[name] = list(dict.fromkeys(own))
+        for each in self.found[name]:
+            again = each.mark is _AGAIN
+            yield each if again else evolve(each, path=(*path, *each.path), owners=(*owners, *each.owners))
+
+    def _name(self, schema: dict[str, Any]) -> None:
+        self.named.update((each["ref"], each) for each in schema.get("definitions", ()))
+
+    def is_public(self, schema: dict[str, Any], path: Path, owners: tuple[str, ...] = (), more: bool = False) -> bool:
+        """Is whatever may stand at a path public? Then the path's own schemas are all marked so."""
+        kind = schema["type"]
+        if kind == "definition-ref":
+            name = schema["schema_ref"]
+            return name in owners or self.is_public(self.named[name], path, (*owners, name))
+        if not path and mark_in(schema) is Audit.public:
+            return True
+        more = more or _allows_more(schema)
+        if kind in _FIELDS:
+            listed = (*_fields(schema["fields"], more), *_fields(schema.get("computed_fields", ()), more))
+            mine = [(names, each) for names, each in listed if path[0] in names] if path else []
+            if more and (not mine or any(len(names) > 1 for names, _ in mine)):
+                return False
+            return bool(path) and all(self.is_public(each, path[1:]) for _, each in mine)
+        parts = [
+            each for key in schema.keys() & _SAME - {"serialization", "return_schema"} for each in _schemas(schema[key])
+        ]
+        for key in ("return_schema", "serialization"):  # of a computed field; of what no validator's schema is left
+            parts = parts or list(_schemas(schema.get(key)))
+        if not parts:
+            return kind in (_NO_FIELDS if path else _NOTHING)
+        return all(self.is_public(each, path, owners, more) for each in parts)
+
+
+_NOTHING = frozenset(("none", "missing-sentinel"))
+_NO_FIELDS = _NOTHING | {"str", "int", "float", "bool", "decimal", "bytes", "literal", "enum", "list", "tuple", "set"}
+"""Types of schemas whose values have no fields."""
+
+
+def _fields(fields: Any, more: bool) -> Iterator[tuple[list[str], dict[str, Any]]]:
+    """The names that each may have in JSON, of fields by their names, or of a list of such that tell theirs. Where a type
+    may have more fields, what's given under one of several aliases stays there under another.
+    """
+    if not isinstance(fields, dict):
+        fields = {each.get("name") or each["property_name"]: each for each in fields}
+    for name, each in cast("dict[str, dict[str, Any]]", fields).items():
+        written = each.get("serialization_alias") or each.get("alias") or name
+        read = _texts(each.get("validation_alias")) if more else ()
+        yield list(dict.fromkeys((name, written, *read))), each
+
+
+def _texts(alias: Any) -> Iterator[str]:
+    """The names in an alias: a choice of some, or of steps to a place, numbers among them."""
+    if isinstance(alias, str):
+        yield alias
+    elif isinstance(alias, list):
+        for each in cast("Iterable[Any]", alias):
+            yield from _texts(each)
+
+
+def _allows_more(schema: dict[str, Any]) -> bool:
+    return "allow" in (schema.get("extra_behavior"), schema.get("config", {}).get("extra_fields_behavior"))
 
 
 def _schemas(part: Any) -> Iterator[dict[str, Any]]:
@@ -166,23 +268,87 @@ def _schemas(part: Any) -> Iterator[dict[str, Any]]:
 
 
 def _rewrites(schema: dict[str, Any]) -> bool:
-    """Does the user's own code write the JSON of this? Pydantic's does for some types too, without changing any name."""
-    function = schema.get("serialization", {}).get("function")
-    return function is not None and not function.__module__.startswith("pydantic.")
+    """May its JSON be written in other words than its fields'? Pydantic's own wrappers of serializers change none."""
+    serialization = schema.get("serialization")
+    if serialization is None:
+        return bool(schema.get("config", {}).get("polymorphic_serialization"))
+    module = getattr(serialization.get("function"), "__module__", None) or ""
+    wraps = serialization["type"] == "function-wrap" and module.startswith(_WRAPPERS)
+    return not (wraps or serialization["type"] in _PLAIN_SERIALIZERS)
 
 
-def _unseen(schema: dict[str, Any], found: list[_Marked], path: Path, owners: tuple[str, ...]) -> Iterator[_Marked]:
-    """What's written as omitted in a model's fields, and in none of their schemas."""
-    owner: Any = schema.get("cls")
+# --- what classes are written with -----------------------------------------------------------------------------------------
+
+
+@frozen
+class _Written:
+    """A field that's omitted.
+
+    Args:
+        whole: all of it is; else something in it.
+    """
+
+    owner: type
+    name: str
+    whole: bool
+
+    @classmethod
+    def of(cls, schema: dict[str, Any], path: Path) -> _Written:
+        """By a place in a class's schema."""
+        if schema.get("root_model"):
+            return cls(schema["cls"], "root", not path)
+        return cls(schema["cls"], path[0], len(path) == 1)
+
+
+def _lost(annotation: Any, seen: set[_Written]) -> Iterator[str]:
+    """Fields of classes that a type is written with, which are omitted there and in no schema."""
+    waiting, met = [annotation], set[Any]()
+    while waiting:
+        for each in _within(waiting.pop(), met):
+            owner: Any = typing.get_origin(each) or each
+            if not isinstance(owner, type) or owner in met:
+                continue
+            met.add(owner)
+            for name, told in _hints(owner).items():
+                if Audit.omitted in getattr(told, "__metadata__", ()):
+                    if _Written(owner, name, True) not in seen:
+                        yield f"{owner.__name__}.{name}"
+                    continue
+                waiting.append(told)
+                here = {_Written(owner, name, whole) for whole in (True, False)}
+                if any(one is Audit.omitted for one in _within(told, set())) and here.isdisjoint(seen):
+                    yield f"{owner.__name__}.{name}"
+
+
+def _within(annotation: Any, met: set[Any]) -> Iterator[Any]:
+    """A type and all that it's written with; of what's omitted, only that."""
+    if Audit.omitted in getattr(annotation, "__metadata__", ()):
+        yield Audit.omitted
+        return
+    yield annotation
+    for each in typing.get_args(annotation):
+        yield from _within(each, met)
+    named = typing.get_origin(annotation) or annotation
+    if isinstance(named, typing.NewType):
+        yield from _within(cast("Any", named).__supertype__, met)
+    elif hasattr(named, "__value__") and hasattr(named, "__type_params__") and named not in met:
+        met.add(named)
+        yield from _within(named.__value__, met)
+
+
+def _hints(owner: Any) -> dict[str, Any]:
+    """The fields of a class, each as it's written: what can't be resolved as the text that it is."""
     if hasattr(owner, "model_rebuild"):
         owner.model_rebuild(raise_errors=False)  # a field's type may still stand there as text
-    for name, told in getattr(owner, "__pydantic_fields__", {}).items():
-        if _mentions(told.annotation) or Audit.omitted in told.metadata:
-            place = path if schema.get("root_model") else (*path, name)
-            if not any(each.mark is Audit.omitted and each.path[: len(place)] == place for each in found):
-                yield _Marked((*path, name), Audit.omitted, owners, _UNSEEN)
-
-
-def _mentions(annotation: Any) -> bool:
-    """Is anything in it written as omitted, but for what's in the classes that it names?"""
-    return annotation is Audit.omitted or any(map(_mentions, typing.get_args(annotation)))
+    fields = getattr(owner, "__pydantic_fields__", None)
+    if fields is not None:
+        return {name: typing.Annotated[each.annotation, None, *each.metadata] for name, each in fields.items()}
+    try:
+        hints = typing.get_type_hints(owner, include_extras=True)
+    except Exception:  # names of a place that nobody can look into
+        hints = {
+            name: typing.Annotated[Any, Audit.omitted] if "Audit.omitted" in str(told) else Any
+            for each in owner.__mro__
+            for name, told in inspect.get_annotations(each).items()
+        }
+    return {name: each for name, each in hints.items() if typing.get_origin(each) is not typing.ClassVar}
