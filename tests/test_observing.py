@@ -242,17 +242,39 @@ def test_a_reply_that_sends_on_to_another_place_is_no_answer(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("status", "body", "fault"),
-    [(200, b"<html>hello</html>", "web_page"), (204, b"", None), (200, b"", None), (200, b"{", "malformed_reply")],
+    [
+        (200, b"<html>hello</html>", "web_page"),
+        (204, b"", None),
+        (200, b"", None),
+        (200, b"{", "malformed_reply"),
+        (200, b'{"error":{"code":502,"message":"bad upstream"}}', None),
+        (200, b'data: {"error":{"message":"overloaded","type":"server_error","code":503}}\n\n', None),
+    ],
 )
 def test_what_comes_with_a_good_status_and_is_no_models_is_no_answer(
     status: int, body: bytes, fault: str | None, tmp_path: Path
 ) -> None:
-    headers = {"content-type": "text/html" if b"html" in body else "application/json"}
+    media = "text/html" if b"html" in body else "text/event-stream" if b"data" in body else "application/json"
+    headers = {"content-type": media}
     with client(Answers(lambda: httpx.Response(status, content=body, headers=headers)), tmp_path / "l.db") as using:
         assert ask(using).content == body
     (record,) = completed(tmp_path / "l.db")
     assert (record["outcome"], record.get("source")) == ("failed", None)
     assert fault is None or record["attempts"][0]["fault"] == fault
+
+
+def test_what_a_model_said_before_an_error_came_is_an_answer_and_so_is_its_refusal(tmp_path: Path) -> None:
+    error = b'data: {"error":{"message":"overloaded","type":"server_error","code":503}}\n\n'
+    stream = {"content-type": "text/event-stream"}
+    refusal = completion()
+    refusal["choices"][0]["message"] = {"role": "assistant", "content": None, "refusal": "no"}
+    replies = iter([httpx.Response(200, content=CHUNKS[0] + error, headers=stream), httpx.Response(200, json=refusal)])
+    with client(Answers(lambda: next(replies)), tmp_path / "l.db") as using:
+        ask(using)
+        ask(using)
+    found = [(each["outcome"], each["attempts"][0]["fault"]) for each in completed(tmp_path / "l.db")]
+    assert [outcome for outcome, _ in found] == ["answered", "answered"]
+    assert found[1][1] == "refused"
 
 
 @pytest.mark.parametrize("sync", [True, False])

@@ -48,7 +48,7 @@ class LedgerConfig(Section):
         checkpoint_every: nanoseconds between checkpoints while records come, 1 s to 24 h; default 60 s.
         anchor_file: a file to which each checkpoint is appended.
         anchor_command: a command that gets each checkpoint on its standard input: program and arguments.
-        max_unanchored_age: nanoseconds that a record may be held by no anchor, 1 s to 7 days; default 60 s.
+        max_unanchored_age: nanoseconds that a record may be missing at an anchor, 1 s to 7 days; default 60 s.
         payload_key: encrypts payloads, by a key of each case (extra ``signing``); a secret, as `failsoft keys new --payload`
             writes it. None keeps them in clear.
         spool: the folder where records wait while the database is away (``on_ledger_failure = "spool"``), on this host's own

@@ -37,9 +37,6 @@ MOST = 16 << 20
 NAME = "observed"
 """The capability's name in records: what is asked through an SDK is none of failsoft's capabilities."""
 
-_NO_ANSWERS = frozenset((FaultKind.WEB_PAGE, FaultKind.MALFORMED_REPLY, FaultKind.EMPTY_REPLY, FaultKind.NOT_AN_ANSWER))
-"""What came, with a status that says that all is well, was no answer of a model."""
-
 _SNAPSHOT = b'{"observed":true}'
 
 
@@ -120,25 +117,29 @@ class Observer:
         attempt = Attempt(
             1, watch.provider.name, NAME, watch.url, pin, us=us, status=status, fault=fault and fault.value
         )
+        answered = status is not None and status < 300
         if reply is not None:
-            self._read(watch, attempt, struck(reply, watch.keys))
+            answered = self._read(watch, attempt, struck(reply, watch.keys)) and answered
         self._tell(watch, attempt)
         if self.ledger is not None and watch.started is not None:
-            self.ledger.submit(_completed(watch, watch.started, attempt))
+            self.ledger.submit(_completed(watch, watch.started, attempt, answered))
 
-    def _read(self, watch: Watch, attempt: Attempt, reply: HttpReply) -> None:
+    def _read(self, watch: Watch, attempt: Attempt, reply: HttpReply) -> bool:
+        """Take over what it says. May it be an answer of a model's? A part of one may have been used, too."""
         attempt.reply = reply.body
         try:
             read = reading_of(reader_of(watch.provider, watch.api, watch.asked), reply)
         except Exception as error:
             attempt.fault = FaultKind.BUG.value
             self._failed(error)
-            return
+            return bool(reply.body)
         attempt.served, attempt.tokens = read.served, read.tokens
         if attempt.fault == FaultKind.CANCELLED.value and read.fault is None:
             attempt.fault = None  # whoever read it knew its end: SDKs read no stream any further
-        elif read.fault is not None and attempt.fault is None:
-            attempt.fault = read.fault.kind.value
+        if read.fault is None or attempt.fault is not None:
+            return bool(reply.body)
+        attempt.fault = read.fault.kind.value
+        return read.fault.kind is FaultKind.REFUSED or bool(read.text or read.calls or read.answer)
 
     def _tell(self, watch: Watch, attempt: Attempt) -> None:
         served = attempt.served
@@ -174,9 +175,7 @@ class Observer:
         self._closing = True
 
 
-def _completed(watch: Watch, started: Ticket, attempt: Attempt) -> CallCompleted:
-    came = attempt.reply is None or bool(attempt.reply)  # None: it isn't kept
-    answered = attempt.status is not None and attempt.status < 300 and came and attempt.fault not in _NO_ANSWERS
+def _completed(watch: Watch, started: Ticket, attempt: Attempt, answered: bool) -> CallCompleted:
     return CallCompleted(
         watch.call_id,
         NAME,

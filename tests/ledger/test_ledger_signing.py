@@ -634,18 +634,61 @@ def test_the_newest_checkpoint_supersedes_one_that_waits(tmp_path: Path) -> None
     assert anchoring.size == 3
 
 
-def test_when_the_first_is_anchored_the_age_is_the_next_ones_own(tmp_path: Path) -> None:
-    gate, second = Gate(), Gate()
+def test_when_the_first_is_anchored_the_age_is_the_next_ones_own() -> None:
+    class Turnstile(Gate):
+        turns = threading.Semaphore(0)
+
+        def put(self, note: bytes) -> None:
+            self.asked.set()
+            assert self.turns.acquire(timeout=10)
+            self.taken.append(note)
+
+    gate = Turnstile()
     anchoring = Anchoring([gate], pytest.fail)
     anchoring.put(1, b"1", 10)
     assert gate.asked.wait(10)
-    anchoring._anchors = (second,)
     anchoring.put(2, b"2", 20)
-    gate.open.set()
-    assert second.asked.wait(10)
-    assert anchoring.since_ns == 20
-    second.open.set()
+    gate.asked.clear()
+    gate.turns.release()
+    assert gate.asked.wait(10)
+    assert (anchoring.since_ns, anchoring.size) == (20, 1)
+    gate.turns.release()
     anchoring.end(10)
+    assert (anchoring.since_ns, anchoring.size) == (None, 2)
+
+
+@pytest.mark.parametrize("problem", [OSError("unreachable"), None])
+def test_no_anchor_waits_for_one_that_fails_or_hangs(problem: Exception | None) -> None:
+    bad, good = Gate(), Gate()
+    good.open.set()
+    if problem is not None:
+        bad.problem = problem
+        bad.open.set()
+    anchoring = Anchoring([bad, good], lambda _: None, retry=1000)
+    for number in (1, 2, 3):
+        anchoring.put(number, b"%d" % number, number)
+        until(lambda number=number: good.taken[-1:] == [b"%d" % number])  # type: ignore[misc]
+    assert (anchoring.since_ns, anchoring.size) == (1, None)
+    anchoring.put(4, b"4", 4)
+    anchoring.end(0.05)  # at the close, too
+    assert good.taken[-1] == b"4"
+    bad.open.set()
+
+
+def test_what_a_command_started_ends_with_it(tmp_path: Path) -> None:
+    told = tmp_path / "child"
+    script = f"sleep 600 & echo $! > {told}.part; mv {told}.part {told}; wait"
+    with pytest.raises(subprocess.TimeoutExpired):
+        CommandAnchor(("sh", "-c", script), seconds=1).put(b"note")
+    child = int(told.read_text())
+
+    def is_gone() -> bool:
+        try:
+            return "Z" in Path(f"/proc/{child}/stat").read_text().rpartition(")")[2]  # nobody waits for it here
+        except OSError:
+            return True
+
+    until(is_gone)
 
 
 def test_an_anchor_that_fails_is_tried_again_and_the_others_not() -> None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -95,16 +98,22 @@ class CommandAnchor:
 
     def put(self, note: bytes) -> None:
         """Run it."""
-        done = subprocess.run(  # noqa: S603 -- the configuration's own command
+        process = subprocess.Popen(  # noqa: S603 -- the configuration's own command
             self.command,
-            input=note,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            timeout=self.seconds,
-            check=False,
+            start_new_session=True,
         )
-        if done.returncode != 0:
-            raise OSError(f"{self.command[0]} exited with {done.returncode}")
+        try:
+            process.communicate(note, self.seconds)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # and whatever it started
+            process.wait()
+            raise
+        if process.returncode != 0:
+            raise OSError(f"{self.command[0]} exited with {process.returncode}")
 
     def newest(self, key: VerifierKey) -> Checkpoint | None:
         """A command gives nothing back."""
@@ -138,29 +147,64 @@ class _Offer:
     Args:
         own_ns: since when it covers what no earlier checkpoint does.
         since_ns: the same, of those that it superseded as well.
-        left: anchors that haven't taken it.
     """
 
     size: int
     note: bytes
     own_ns: int
     since_ns: int
-    left: list[Anchor]
 
 
 class Anchoring:
-    """A thread that puts the newest checkpoint into each anchor, and tries again until they took it.
+    """Puts the newest checkpoint into each anchor, and tries again until it took it. None waits for another.
 
     Args:
         anchors: where to; none is none to wait for.
-        on_failure: told why an anchor didn't take one, once for each run of failures.
+        on_failure: told why an anchor didn't take one, once for each run of failures; from threads of their own.
         retry: seconds between two tries.
     """
 
     def __init__(
         self, anchors: Sequence[Anchor], on_failure: Callable[[str], None], retry: float = RETRY_SECONDS
     ) -> None:
-        self._anchors = tuple(anchors)
+        self._each = tuple(_Feeding(anchor, on_failure, retry) for anchor in anchors)
+
+    @property
+    def since_ns(self) -> int | None:
+        """Since when something was to be anchored that isn't everywhere; None while nothing is."""
+        return min((since for each in self._each if (since := each.since_ns) is not None), default=None)
+
+    @property
+    def size(self) -> int | None:
+        """The largest that all took; None: some took none."""
+        sizes = [size for each in self._each if (size := each.size) is not None]
+        return min(sizes) if sizes and len(sizes) == len(self._each) else None
+
+    def put(self, size: int, note: bytes, since_ns: int) -> None:
+        """Anchor this checkpoint; one that waits still is superseded by it.
+
+        Args:
+            size: the checkpoint's.
+            note: signed.
+            since_ns: when the first record that no earlier checkpoint covers became durable.
+        """
+        for each in self._each:
+            each.put(size, note, since_ns)
+
+    def end(self, seconds: float) -> None:
+        """Wait until the newest is everywhere, at most so long."""
+        until = time.monotonic() + seconds
+        for each in self._each:
+            each.wait(max(0.0, until - time.monotonic()))
+        for each in self._each:
+            each.end()
+
+
+class _Feeding:
+    """A thread that puts the newest checkpoint into one anchor. Arguments as those of `Anchoring`."""
+
+    def __init__(self, anchor: Anchor, on_failure: Callable[[str], None], retry: float) -> None:
+        self._anchor = anchor
         self._on_failure = on_failure
         self._retry = retry
         self._changed = threading.Condition(threading.Lock())
@@ -171,48 +215,42 @@ class Anchoring:
 
     @property
     def since_ns(self) -> int | None:
-        """Since when something was to be anchored that isn't; None while nothing is."""
         offer = self._offer
         return None if offer is None else offer.since_ns
 
     def put(self, size: int, note: bytes, since_ns: int) -> None:
-        """Anchor this checkpoint; one that waits still is superseded by it.
-
-        Args:
-            size: the checkpoint's.
-            note: signed.
-            since_ns: when the first record that no earlier checkpoint covers became durable.
-        """
-        if not self._anchors:
-            return
         with self._changed:
             waiting = self._offer
             earliest = since_ns if waiting is None else waiting.since_ns
-            self._offer = _Offer(size, note, since_ns, earliest, list(self._anchors))
+            self._offer = _Offer(size, note, since_ns, earliest)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="failsoft-anchors", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="failsoft-anchor", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
 
-    def end(self, seconds: float) -> None:
-        """Wait until the newest is anchored, at most so long."""
+    def wait(self, seconds: float) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._offer is None, seconds)
+
+    def end(self) -> None:
+        with self._changed:
             self._ending = True
             self._changed.notify_all()
 
     def _run(self) -> None:
         failing = False
         while (offer := self._next()) is not None:
-            problem = _put(offer)
-            if problem is None:
-                self._took(offer)
-            elif not failing:
-                self._on_failure(problem)
-            failing = problem is not None
-            if failing:
+            try:
+                self._anchor.put(offer.note)
+            except (OSError, subprocess.SubprocessError) as error:
+                if not failing:
+                    self._on_failure(str(error))
+                failing = True
                 with self._changed:
                     self._changed.wait_for(lambda: self._ending, self._retry)
+            else:
+                self._took(offer)
+                failing = False
 
     def _next(self) -> _Offer | None:
         with self._changed:
@@ -228,15 +266,3 @@ class Anchoring:
                 assert self._offer is not None  # it was superseded, and nothing else takes one away
                 self._offer.since_ns = self._offer.own_ns
             self._changed.notify_all()
-
-
-def _put(offer: _Offer) -> str | None:
-    """Give it to the anchors that lack it; why one didn't take it."""
-    problem = None
-    for anchor in tuple(offer.left):
-        try:
-            anchor.put(offer.note)
-            offer.left.remove(anchor)
-        except (OSError, subprocess.SubprocessError) as error:
-            problem = str(error)
-    return problem

@@ -33,7 +33,7 @@ class Signing:
         records: of a checkpoint, at most.
         every_ns: nanoseconds from the first record that no checkpoint covers to the next checkpoint, at most.
         anchors: where checkpoints go.
-        max_unanchored_age_ns: nanoseconds that a record may be held by no anchor, for `health()`.
+        max_unanchored_age_ns: nanoseconds that a record may be missing at an anchor, for `health()`.
     """
 
     key: SigningKey
