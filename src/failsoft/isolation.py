@@ -59,6 +59,7 @@ from failsoft.isolated import Isolated, Running
 from failsoft.keeping import retention_of
 from failsoft.kill_switch import KillSwitch
 from failsoft.ledger.location import Location
+from failsoft.ledger.records.redaction import redactor
 from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.lockfile.adapter_facts import missing_weights
 from failsoft.lockfile.document import Lock
@@ -439,8 +440,10 @@ class Isolation:
             clock=self._clock,
             on_event=self._hearing.event,
             signing=self._signing,
-            secrets=lambda: {each for adapter in self._adapters.values() for each in adapter.secrets},
-            redacting=self._config.ledger.redact,
+            redact=redactor(
+                lambda: {each for adapter in self._adapters.values() for each in adapter.secrets},
+                patterns=self._config.ledger.redact,
+            ),
         )
         ledger.open()
         ledger.submit(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from attrs import evolve
 
+from failsoft.adapters.base import secrets_of
+from failsoft.config import AdapterConfig, Config
+from failsoft.config_file import NO_KEY
 from failsoft.config_read import read_file
 from failsoft.config_retention import RetentionConfig
 from failsoft.errors import ConfigurationError
@@ -15,6 +18,7 @@ from failsoft.io.clock import SystemClock
 from failsoft.ledger.acts.erasure import Acting
 from failsoft.ledger.acts.retention import CLASSES, Retention, RetentionClass
 from failsoft.ledger.location import InDatabase, Location
+from failsoft.ledger.records.redaction import Redact, redactor
 from failsoft.signing import location_of, signing_of
 
 
@@ -63,4 +67,18 @@ def acting_on(
     if isinstance(ledger, InDatabase):
         location = evolve(ledger, sealing=location.sealing)
     host = draft.config.host or socket.gethostname()
-    return Acting(location, SystemClock(), signing, host, warn=warn), retention
+    return Acting(location, SystemClock(), signing, host, warn=warn, redact=redact_of(draft.config)), retention
+
+
+def redact_of(config: Config) -> Redact:
+    """What's taken out of reasons, as the application does it: its own keys, as far as they can be had here, and what looks
+    like one unless that's off. One that a function of the application's gives isn't asked for.
+    """
+    keys = frozenset(key for each in config.adapters.values() for key in _keys_of(each))
+    return redactor(lambda: keys, patterns=config.ledger.redact)
+
+
+def _keys_of(adapter: AdapterConfig) -> Iterator[str]:
+    headers = {name: each.get_secret_value() for name, each in adapter.headers.items()}
+    key = None if adapter.api_key is None else adapter.api_key.get_secret_value()
+    return (each for each in secrets_of(key, headers) if each != NO_KEY)

@@ -235,6 +235,16 @@ def test_a_call_that_is_under_way_is_not_bundled(log: Office) -> None:
     assert not Path("b.zip").exists()
 
 
+def test_a_question_that_is_too_long_for_a_reason_is_told_before_anything_is_made(log: Office) -> None:
+    log.close()
+    done = make("--call", "c1", "--config", "failsoft.toml", "--recipient", "r", "--question", "x" * 513)
+    assert done.exit_code == 1
+    assert "at most 512 characters, not 513" in done.stderr
+    assert "(--recipient, --person, --why)" in done.stderr
+    make("--call", "c1", "-c", "failsoft.toml", "--recipient", "r", "--question", "x" * 513, "--why", "w")
+    assert Path("b.zip").exists()
+
+
 def test_no_link_is_overwritten_wherever_it_leads(log: Office) -> None:
     log.close()
     Path("b.zip").symlink_to("nowhere")

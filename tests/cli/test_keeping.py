@@ -97,6 +97,41 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_the_applications_own_keys_are_taken_out_of_reasons(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OWN_KEY", "a-key-that-looks-like-none")
+    adapter = '[adapters.gpt]\nprovider = "openai"\nmodel = "gpt-4.1"\napi_key = { env = "OWN_KEY" }\n'
+    (folder / "failsoft.toml").write_text(f"{CONFIG}\n{adapter}")
+    run("hold", "--case", "T-17", "--why", "a-key-that-looks-like-none was seen")
+    assert last(Kind.LEGAL_HOLD_SET)["why"] == "[redacted: own-key] was seen"
+    monkeypatch.delenv("OWN_KEY")
+    run("hold", "--case", "T-17", "--why", "no-key-here, and AKIA" + "IOSFODNN7EXAMPLE", "--clear")
+    assert last(Kind.LEGAL_HOLD_CLEARED)["why"] == "no-key-here, and [redacted: aws-access-key]"
+    (folder / "failsoft.toml").write_text(CONFIG.replace("[ledger]", "[ledger]\nredact = false"))
+    run("hold", "--case", "T-17", "--why", "AKIA" + "IOSFODNN7EXAMPLE")
+    assert last(Kind.LEGAL_HOLD_SET)["why"] == "AKIA" + "IOSFODNN7EXAMPLE"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("erase", "--case", "T-17", "--dry-run"),
+        ("prune", "--until", "2099-01-01", "--dry-run"),
+        ("copy", "failsoft.toml", "y.db"),
+        ("hold", "--case", "T-17"),
+    ],
+)
+def test_a_reason_that_cant_be_recorded_is_refused_before_anything_else(folder: Path, command: tuple[str, ...]) -> None:
+    assert "at most 512 characters, not 513" in told(run(*command, "--why", "x" * 513, code=1))
+    assert not list(folder.glob("y.db*"))
+
+
+def test_a_name_that_no_file_can_have_is_no_ledger() -> None:
+    for command in (("verify",), ("log",), ("ledger", "monitor", "seen")):
+        result = CliRunner().invoke(app, [*command, "n" * 300])
+        assert result.exit_code == (1 if command == ("log",) else 3), result.output
+        assert "n" * 300 in result.output
+
+
 def test_a_bundle_of_what_lies_under_another_hosts_keys_says_what_can_be_left_out(folder: Path) -> None:
     for each in folder.glob("x.db.keys*"):
         each.unlink()

@@ -19,6 +19,7 @@ from typer.testing import Result
 from failsoft import Capability, Isolation
 from failsoft.cli.app import app
 from failsoft.ledger.keys.ed25519 import SigningKey
+from failsoft.ledger.read import read
 from tests.commands import CliRunner
 
 
@@ -145,6 +146,16 @@ def test_a_rotation_leaves_a_new_key_and_the_former_one_beside_it(folder: Path, 
     assert run("keys", "show", str(former)).stdout.strip() == key
     write()
     assert run("verify", "x.db", "--key", key, "--key", new, "--checkpoint", "anchored").stdout.startswith("verified\n")
+
+
+def test_a_rotations_reason_holds_no_credential_and_stands_whole(folder: Path, key: str) -> None:
+    write()
+    run("keys", "rotate", "--why", "AKIA" + "IOSFODNN7EXAMPLE was shown", code=0)
+    with read("x.db") as reader:
+        *_, record = reader.records("key.rotated")
+    assert record.fields["why"] == "[redacted: aws-access-key] was shown"
+    for wrong in (" ", "x" * 513):
+        assert "not rotated: " in run("keys", "rotate", "--why", wrong, code=1).stderr
 
 
 def test_a_rotation_that_was_interrupted_can_be_run_again(

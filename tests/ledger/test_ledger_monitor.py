@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 from ledgers import ledger_at, rows
 from signing import KEY, NEXT, ORIGIN, attack, recompute, write
 
+from failsoft import processes
 from failsoft.ledger.format.note import Checkpoint
 from failsoft.ledger.sqlite.read import SqliteSource
-from failsoft.ledger.verification.monitor import monitor
+from failsoft.ledger.verification import monitor as monitoring
+from failsoft.ledger.verification.monitor import Seen, monitor
 
 KEYS = [KEY.verifier]
 
@@ -32,6 +35,48 @@ def state(tmp_path: Path) -> Path:
 def note_of(path: Path) -> bytes:
     note: bytes = rows(path, "SELECT note FROM ledger_checkpoint ORDER BY size DESC LIMIT 1")[0][0]
     return note
+
+
+def test_two_that_look_at_once_keep_what_the_later_one_saw(
+    path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the first one to look would put its smaller checkpoint in place of the larger one."""
+    assert monitor(state, path).size == 7
+    keep, lock = monitoring._keep, processes.lock
+    waits = threading.Event()
+    second: list[Seen] = []
+    other = threading.Thread(target=lambda: second.append(monitor(state, path)))
+
+    def locks(descriptor: int) -> None:
+        if threading.current_thread() is other:
+            waits.set()
+        lock(descriptor)
+
+    def keeps(state: Path, note: bytes) -> None:
+        monkeypatch.setattr(monitoring, "_keep", keep)
+        write(path, 3)
+        other.start()
+        assert waits.wait(10)
+        keep(state, note)
+
+    monkeypatch.setattr(monitoring, "_keep", keeps)
+    monkeypatch.setattr(processes, "lock", locks)
+    assert monitor(state, path).size == 7
+    other.join(10)
+    assert [(each.exit_code, each.size) for each in second] == [(0, 15)]
+    assert state.read_bytes() == note_of(path)
+
+
+def test_where_nothing_can_be_kept_a_fork_is_found_all_the_same(path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    write(path, 3)
+    monitor(folder / "seen", path)
+    (folder / "seen.lock").unlink()
+    (folder / "seen.lock").mkdir()
+    assert monitor(folder / "seen", path).exit_code == 0
+    attack(path, "DELETE FROM ledger_checkpoint WHERE size > 7")
+    assert monitor(folder / "seen", path).exit_code == 1
 
 
 def test_the_first_look_keeps_and_the_next_ones_compare(path: Path, state: Path) -> None:

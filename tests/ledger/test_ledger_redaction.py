@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx
 import pytest
@@ -310,7 +310,7 @@ def test_a_megabyte_that_is_almost_a_credential_comes_to_an_end(first: str, part
 IN_CASE = CallContext(Case("T-1", "letter"))
 
 
-def recorded(path: Path, **options: bool) -> str:
+def recorded(path: Path, **options: Any) -> str:
     secret = CREDENTIALS["aws-access-key"]
     ledger = ledger_at(path, clock=SystemClock(), **options)
     ledger.open()
@@ -334,7 +334,7 @@ def test_of_a_ledger_no_byte_has_it_and_the_record_says_how_many(tmp_path: Path)
 
 
 def test_where_it_is_off_all_is_kept(tmp_path: Path) -> None:
-    secret = recorded(tmp_path / "x.db", redacting=False)
+    secret = recorded(tmp_path / "x.db", redact=redactor(tuple, patterns=False))
     assert secret.encode() in (tmp_path / "x.db").read_bytes()
     with read(InFile(tmp_path / "x.db")) as reader:
         assert "redacted" not in reader.call("c1")[0].fields
@@ -495,7 +495,7 @@ def test_their_bytes_are_left_where_they_are_none_and_json_stays_json(key: str, 
 @pytest.mark.parametrize("before", [512 - 36, 500, 511, 600])
 def test_a_public_text_is_cut_after_its_keys_are_taken_out(tmp_path: Path, secret: str, before: int) -> None:
     text = "-" * before + " " + secret
-    ledger = ledger_at(tmp_path / "x.db", clock=SystemClock(), secrets=lambda: [LONG])
+    ledger = ledger_at(tmp_path / "x.db", clock=SystemClock(), redact=redactor(lambda: [LONG], patterns=True))
     ledger.open()
     plan = AuditPlan(Marks(public=(("note",),)), Marks())
     settled(ledger.submit(started("c1", request=json.dumps({"note": text}).encode(), audit=plan)))

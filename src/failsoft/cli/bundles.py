@@ -29,6 +29,7 @@ from failsoft.ledger.bundles.selection import NotCovered, Wanted
 from failsoft.ledger.bundles.verify_bundle import MAX_BYTES, Wrong, read_file
 from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.location import InFile, Location
+from failsoft.ledger.records.keeping_draft import words
 
 EPILOG = (
     "Example: failsoft ledger bundle failsoft.db --case T-17 -o T-17.zip --config failsoft.toml "
@@ -182,9 +183,9 @@ def _named(
     if why is None or not why.strip():
         raise typer.BadParameter("say what it's given away for: it goes on record", param_hint="--why")
     try:
-        return identifier(recipient, "--recipient"), identifier(person or getpass.getuser(), "--person"), why
+        return identifier(recipient, "--recipient"), identifier(person or getpass.getuser(), "--person"), words(why)
     except ValueError as error:
-        raise ConfigurationError(str(error)) from None
+        raise ConfigurationError(f"{error} (--recipient, --person, --why)") from None
 
 
 def _signs(config: Path, ledger: Location) -> _Signs:

@@ -16,6 +16,7 @@ from failsoft.config_file import read_value
 from failsoft.config_read import read_file
 from failsoft.errors import ConfigurationError
 from failsoft.io.clock import SystemClock
+from failsoft.keeping import redact_of
 from failsoft.ledger.acts.rotation import rotate as hand_over
 from failsoft.ledger.format.note import NoteInvalid
 from failsoft.ledger.keys.ed25519 import SEED_SIZE, Keepable, SigningKey, write_key
@@ -90,7 +91,15 @@ def rotate(
             _write(beside, SigningKey(signing.key.name, secrets.token_bytes(SEED_SIZE)))
         to = _read(beside)
         try:
-            done = hand_over(location, signing, to, clock=SystemClock(), actor=actor or getpass.getuser(), why=why)
+            done = hand_over(
+                location,
+                signing,
+                to,
+                clock=SystemClock(),
+                actor=actor or getpass.getuser(),
+                why=why,
+                redact=redact_of(draft.config),
+            )
         except ValueError as error:
             raise ConfigurationError(f"not rotated: {error}") from None
         former = file.with_name(f"{file.name}.{signing.key.verifier.id.hex()}")

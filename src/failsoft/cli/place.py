@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ def located(text: str) -> Location:
     try:
         if text.endswith(".toml"):
             return _configured(Path(text))
-        if not text or Path(text).is_dir():
+        if not text or os.path.isdir(text):
             raise typer.BadParameter(f"{text!r} is no file: name the ledger's own")
         return locate(text)
     except FailsoftError as error:

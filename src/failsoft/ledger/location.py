@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -64,7 +65,7 @@ class Location(Protocol):
 
 def _itself(path: Path) -> Path:
     """The file, not a link to it: locks stand beside the file, and all who use it must take the same."""
-    return path.resolve() if path.is_symlink() else path
+    return path.resolve() if os.path.islink(path) else path
 
 
 @frozen
@@ -88,7 +89,7 @@ class InFile:
 
     def exists(self) -> bool:
         """As any."""
-        return self.path.exists()
+        return os.path.exists(self.path)  # no matter what's wrong with the name
 
     def connect(self) -> Source:
         """As any."""

@@ -76,12 +76,15 @@ def copy(
     location = acting.location
     if str(location) == str(to):
         raise LedgerInvalid(f"{to}: that's where it is")
+    transferred = LedgerTransferred(str(to), person, why)
+    acting.check(transferred)
+    acting.refuse_unless_there()
     try:
         receiver = to.receiver()
         try:
             _refuse(receiver.queries, to)
             if _size(receiver.queries) == 0:
-                acting.record(LedgerTransferred(str(to), person, why))
+                acting.record(transferred)
             source = location.connect()
             try:
                 source.begin()

@@ -30,7 +30,7 @@ from pathlib import Path
 
 from attrs import define, evolve, field, frozen
 
-from failsoft.context import folded, identifier
+from failsoft.context import folded
 from failsoft.core.effects import Clock, Recorded
 from failsoft.core.evidence import CaseEvent, LegalHold, PayloadErased, Record
 from failsoft.errors import LedgerInvalid
@@ -42,7 +42,9 @@ from failsoft.ledger.keys.vault import Vault
 from failsoft.ledger.location import Location, locate
 from failsoft.ledger.read import Entry, Reader
 from failsoft.ledger.reading.query import Fields
+from failsoft.ledger.records import redaction
 from failsoft.ledger.records.draft import draft_of
+from failsoft.ledger.records.redaction import Redact
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.store import UNREADABLE
 from failsoft.ledger.writing.writer import StoredLedger
@@ -74,6 +76,7 @@ class Acting:
         host: label of this machine.
         random_bytes: gives identities.
         warn: told what speaks against acting here.
+        redact: what's taken out of reasons, which stand in records.
     """
 
     ledger: str | Path | Location
@@ -82,11 +85,33 @@ class Acting:
     host: str | None = None
     random_bytes: Callable[[int], bytes] = os.urandom
     warn: Callable[[str], None] = lambda reason: None
+    redact: Redact = redaction.redact
 
     @property
     def location(self) -> Location:
         """Where it is."""
         return locate(self.ledger)
+
+    def check(self, *records: Record) -> None:
+        """Can these stand in records?
+
+        Raises:
+            LedgerInvalid: one can't.
+        """
+        try:
+            for each in records:
+                draft_of(each, lambda _: None)
+        except ValueError as error:
+            raise LedgerInvalid(f"{self.location}: it can't be recorded: {error}") from None
+
+    def refuse_unless_there(self) -> None:
+        """None is founded by acting on it.
+
+        Raises:
+            LedgerInvalid: there's none.
+        """
+        if not self.location.exists():
+            raise LedgerInvalid(f"{self.location}: there is no such ledger: the application founds it as it starts")
 
     def record(self, *records: Record) -> list[int]:
         """Put these on record, durable; their places in the log. What can't stand in a record is refused before anything is.
@@ -94,13 +119,8 @@ class Acting:
         Raises:
             LedgerInvalid: that can't be done.
         """
-        try:
-            for each in records:
-                draft_of(each, lambda _: None)
-        except ValueError as error:
-            raise LedgerInvalid(f"{self.location}: it can't be recorded: {error}") from None
-        if not self.location.exists():
-            raise LedgerInvalid(f"{self.location}: there is no such ledger: the application founds it as it starts")
+        self.check(*records)
+        self.refuse_unless_there()
         self.location.connect().close()  # a database is always there, a ledger in it isn't: none is founded by this
         ledger = StoredLedger(
             self.location,
@@ -110,6 +130,7 @@ class Acting:
             on_event=lambda name, fields: self.warn(fields["reason"]) if name == "ledger.warning" else None,
             signing=self.signing,
             payloads=False,
+            redact=self.redact,
         )
         ledger.open()
         try:
@@ -233,10 +254,7 @@ def erase(
         LedgerInvalid: the ledger can't be read or written.
     """
     location = acting.location
-    try:
-        identifier(case, "a case's id")
-    except ValueError as error:
-        raise LedgerInvalid(f"{location}: it can't be recorded: {error}") from None
+    acting.check(PayloadErased(case, (), (), basis, person))
     now = acting.clock.time_ns()
     with _Log(location) as log:
         found = log.look(case)

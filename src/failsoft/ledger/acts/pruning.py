@@ -96,6 +96,7 @@ def prune(
         LedgerInvalid: the ledger was tampered with, or it can't be read or written.
     """
     location = acting.location
+    acting.check(RecordsPruned(1, 1, (), "", person, why))
     _refuse_unless_whole(acting)
     rules = _Rules(retention, last_over(acting.clock.time_ns()), caseless)
     with _Log(location) as log:

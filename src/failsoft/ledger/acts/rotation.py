@@ -21,8 +21,9 @@ from failsoft.ledger.checkpoints.publishing import Signing
 from failsoft.ledger.checkpoints.signer import Signer, SignerRefused
 from failsoft.ledger.keys.ed25519 import SigningKey, open_checkpoint
 from failsoft.ledger.location import InDatabase, Location, locate
-from failsoft.ledger.records import draft
+from failsoft.ledger.records import draft, redaction
 from failsoft.ledger.records.record import Built, Draft, Emitter
+from failsoft.ledger.records.redaction import Redact
 from failsoft.ledger.store import UNREADABLE, AppendFailed, Store
 
 RandomBytes = Callable[[int], bytes]
@@ -50,6 +51,7 @@ def rotate(
     actor: str,
     why: str,
     random_bytes: RandomBytes = os.urandom,
+    redact: Redact = redaction.redact,
 ) -> Rotated:
     """Hand a log over to another key of the same name. One that was begun and interrupted is finished.
 
@@ -61,6 +63,7 @@ def rotate(
         actor: who does it, for the record.
         why: the reason, likewise.
         random_bytes: gives identities.
+        redact: what's taken out of the reason.
 
     Raises:
         LedgerInvalid: it's no ledger of this key, a process has it open, or it can't be written to.
@@ -78,7 +81,7 @@ def rotate(
         store.open(list)
         if store.unsigned:
             raise LedgerInvalid(f"{location}: it isn't signed so far: start the application with the key first")
-        emitter = Emitter(store.origin, clock, random_bytes)
+        emitter = Emitter(store.origin, clock, random_bytes, redact=redact)
         if not store.signed_by(to):
             handover = draft.key_rotated(str(signing.key.verifier), str(to.verifier), actor, why)
             store.append(_records(store, emitter, clock, handover))

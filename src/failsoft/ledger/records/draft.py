@@ -60,7 +60,7 @@ def key_rotated(former: str | None, to: str, actor: str | None = None, why: str 
     if actor is not None:
         fields["actor"] = {"id": _identifier(actor, "an actor's id")}
     if why is not None:
-        fields["why"] = why
+        fields["why"] = keeping_draft.words(why)
     return Draft(Kind.KEY_ROTATED, fields)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -102,9 +103,9 @@ def connect(path: Path) -> SqliteSource:
     Raises:
         LedgerInvalid: it isn't one, or it can't be read.
     """
-    if path.with_name(path.name + "-journal").exists():
+    if os.path.exists(f"{path}-journal"):
         raise LedgerInvalid(f"{path}: a rollback journal stands beside it, which no ledger has")
-    if not path.exists():
+    if not os.path.exists(path):  # nor one whose name no file can have
         raise LedgerInvalid(f"{path}: there is no such file")
     if path.stat().st_size == 0:
         raise LedgerInvalid(f"{path}: the file is empty")

@@ -7,7 +7,8 @@ checkpoint that somebody else kept. This keeps it, in a file of its own.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from attrs import frozen
@@ -19,6 +20,7 @@ from failsoft.ledger.format.merkle import Frontier
 from failsoft.ledger.format.note import ED25519, MAX_NOTE, NoteInvalid, VerifierKey
 from failsoft.ledger.keys.ed25519 import Signed, open_checkpoint
 from failsoft.ledger.location import Location, locate
+from failsoft.ledger.locks import FileLock
 from failsoft.ledger.store import UNREADABLE, Source
 
 CONSISTENT, FORKED, INCOMPLETE, UNUSABLE = 0, 1, 2, 3
@@ -49,7 +51,8 @@ class _Ended(Exception):
 def monitor(state: Path, ledger: str | Path | Location, keys: Sequence[VerifierKey] = ()) -> Seen:
     """Compare a ledger's newest checkpoint with the last one seen, and keep it if it's an extension.
 
-    Nothing is kept unless all is well: what was seen before a fork stays as the proof of it.
+    Nothing is kept unless all is well: what was seen before a fork stays as the proof of it. One look at a time goes by a
+    state: the next one waits, since the other may see more.
 
     Args:
         state: the file of the last one seen; made at the first look, which has nothing to compare with.
@@ -59,6 +62,21 @@ def monitor(state: Path, ledger: str | Path | Location, keys: Sequence[VerifierK
     Raises:
         ConfigurationError: there are keys, and the extra ``signing`` isn't installed.
     """
+    with _alone(state):
+        return _look(state, ledger, keys)
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    lock = FileLock(state.with_name(state.name + ".lock"))
+    with ExitStack() as held:
+        held.callback(lock.close)
+        with suppress(OSError):  # where nothing can be written, a fork is found all the same
+            held.enter_context(lock.held())
+        yield
+
+
+def _look(state: Path, ledger: str | Path | Location, keys: Sequence[VerifierKey]) -> Seen:
     kept: int | None = None
     try:
         before = _state(state, keys)

@@ -11,7 +11,7 @@ import os
 import platform
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from failsoft.core.effects import Clock
@@ -20,7 +20,8 @@ from failsoft.ledger.checkpoints.opening import Anchored
 from failsoft.ledger.checkpoints.publishing import Coverage, Signing
 from failsoft.ledger.checkpoints.signer import Signer
 from failsoft.ledger.location import Location
-from failsoft.ledger.records.redaction import redactor
+from failsoft.ledger.records import redaction
+from failsoft.ledger.records.redaction import Redact
 from failsoft.ledger.store import Store
 from failsoft.ledger.writing.appender import Appender, Settings
 from failsoft.ledger.writing.ticket import Ticket, TicketQueue
@@ -48,8 +49,8 @@ class StoredLedger:
         back_off: seconds until the first new try after a failure, and at most.
         signing: signs heads and checkpoints; None signs nothing.
         payloads: records with payloads will be submitted; False: only what people do to a ledger.
-        secrets: gives the keys that the application uses now: they're taken out of what's recorded.
-        redacting: so is what looks like a credential (`failsoft.ledger.records.redaction`).
+        redact: what's taken out of what's recorded (`failsoft.ledger.records.redaction`): by default what looks like a
+            credential.
     """
 
     healthy: bool
@@ -69,8 +70,7 @@ class StoredLedger:
         back_off: tuple[float, float] = (0.05, 5.0),
         signing: Signing | None = None,
         payloads: bool = True,
-        secrets: Callable[[], Iterable[str]] = tuple,
-        redacting: bool = True,
+        redact: Redact = redaction.redact,
     ) -> None:
         self.policy = policy
         self.healthy = False
@@ -86,7 +86,7 @@ class StoredLedger:
             signing,
             location.sealing,
             payloads,
-            redactor(secrets, patterns=redacting),
+            redact,
             self._tell_fields,
         )
         self._clock = clock
