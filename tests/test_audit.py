@@ -436,6 +436,14 @@ class Whole:
         return is_instance_schema(cls)
 
 
+class Vague:
+    length: "Unknown"  # type: ignore[name-defined]  # noqa: F821, UP037
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        return is_instance_schema(cls)
+
+
 class Unresolved(Sized):
     contact: "Annotated[Unknown, Audit.omitted]"  # type: ignore[name-defined]  # noqa: F821, UP037
 
@@ -619,7 +627,13 @@ class TestMarks:
 
     @pytest.mark.parametrize(
         "kind",
-        [Annotated[str, PlainSerializer(str.upper)], Annotated[list[str], PlainSerializer(", ".join)], Odd, Sized],
+        [
+            Annotated[str, PlainSerializer(str.upper)],
+            Annotated[list[str], PlainSerializer(", ".join)],
+            Odd,
+            Sized,
+            Vague,
+        ],
     )
     def test_whatever_writes_what_is_not_marked_is_let_be(self, kind: Any) -> None:
         assert marks_of(kind, "x") == Marks()
