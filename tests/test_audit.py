@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, make_dataclass
+from datetime import datetime
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import (
@@ -385,6 +386,10 @@ Tree = TypeAliasType("Tree", "list[Tree] | Secret")
 Ownly = Annotated[str, Audit.omitted, GetPydanticSchema(lambda _, __: str_schema())]
 
 
+class Color(StrEnum):
+    red = "red"
+
+
 class Coded(BaseModel):
     code: Annotated[str, Audit.public]
 
@@ -566,12 +571,23 @@ class TestMarks:
             (Annotated[str, Audit.public, PlainValidator(str)], True),
             (Annotated[Annotated[str, Audit.public], PlainSerializer(str.upper)], True),
             (Annotated[Decimal, Audit.public, Field(gt=0)], True),
+            (Annotated[Color, Audit.public], True),
+            (Annotated[Color | None, Audit.public], True),
+            (Annotated[Plain, Audit.public], True),
+            (Annotated[Secret, Audit.public], None),
+            (Annotated[list[Color], Audit.public], True),
+            (Annotated[datetime, Audit.public], True),
+            (Annotated[Literal["a"], Audit.public], True),
+            (Annotated[bool, Audit.public] | None, True),
         ],
     )
-    def test_all_that_a_field_may_be_is_public(self, kind: Any, paths: bool) -> None:
-        held = create_model("Held", price=(kind, ...))
-        with nullcontext() if paths else pytest.raises(TypeError, match="something else that may stand there"):
-            assert marks_of(held, "x") == Marks((("price",),))
+    def test_all_that_a_field_may_be_is_public(self, kind: Any, paths: bool | None) -> None:
+        held = create_model("Held", price=(kind, ...), other=(kind | None, None))
+        if paths is False:
+            with pytest.raises(TypeError, match="something else that may stand there"):
+                marks_of(held, "x")
+        else:
+            assert marks_of(held, "x").public == (("price",), ("other",))
 
     def test_what_is_public_under_another_fields_name_is_refused(self) -> None:
         """By one of its names it's the other's text."""
@@ -864,6 +880,11 @@ class TestMarks:
         assert told({name + "n": texts, "after": 1}, bytes) == {"facts": {"after": 1}, "facts_omitted": 1}
 
 
+class Shade(StrEnum):
+    ok = "ok"
+    CAN = "CAN"
+
+
 Made = tuple[Any, Any]
 """A type, and a value of it: CAN where it's omitted, "ok" elsewhere."""
 
@@ -926,7 +947,15 @@ def _in_tuple(made: Made) -> Made:
 
 def _any_type() -> st.SearchStrategy[Made]:
     leaves = st.sampled_from(
-        [(str, "ok"), (Annotated[str, Audit.omitted], "CAN"), (Annotated[str, Audit.committed], "ok")]
+        [
+            (str, "ok"),
+            (Annotated[str, Audit.omitted], "CAN"),
+            (Annotated[str, Audit.committed], "ok"),
+            (Shade, Shade.ok),
+            (Annotated[Shade, Audit.committed], Shade.ok),
+            (Annotated[Shade, Audit.omitted], Shade.CAN),
+            (Annotated[Secret, Audit.omitted], SECRET),
+        ]
     )
 
     def held(inner: st.SearchStrategy[Made]) -> st.SearchStrategy[Made]:

@@ -201,12 +201,12 @@ class _Search:
 
     def is_public(self, schema: dict[str, Any], path: Path, owners: tuple[str, ...] = (), more: bool = False) -> bool:
         """Is whatever may stand at a path public? Then the path's own schemas are all marked so."""
+        if not path and mark_in(schema) is Audit.public:
+            return True
         kind = schema["type"]
         if kind == "definition-ref":
             name = schema["schema_ref"]
             return name in owners or self.is_public(self.named[name], path, (*owners, name))
-        if not path and mark_in(schema) is Audit.public:
-            return True
         more = more or _allows_more(schema)
         if kind in _FIELDS:
             listed = (*_fields(schema["fields"], more), *_fields(schema.get("computed_fields", ()), more))
