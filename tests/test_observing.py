@@ -297,6 +297,38 @@ async def test_a_client_that_is_closed_with_questions_on_their_way_waits_with_it
     assert completed(tmp_path / "l.db")[0]["outcome"] == "answered"
 
 
+@pytest.mark.parametrize(
+    ("url", "model"),
+    [
+        (
+            "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent",
+            "gemini-2.5-flash",
+        ),
+        ("https://generativelanguage.googleapis.com/v1beta/tunedModels/mine-7:generateContent", "mine-7"),
+        (
+            "https://bedrock-runtime.us-east-1.amazonaws.com/model/anthropic.claude-3-haiku-20240307-v1%3A0/converse",
+            "anthropic.claude-3-haiku-20240307-v1:0",
+        ),
+        ("https://bedrock-runtime.us-east-1.amazonaws.com/model/meta.llama3-v1:0/converse", "meta.llama3-v1:0"),
+        ("https://x.openai.azure.com/openai/deployments/office/chat/completions?api-version=1", "office"),
+        ("https://api.openai.com/v1/chat/completions", "unknown"),
+    ],
+)
+def test_a_model_that_stands_in_the_url_is_the_one_that_was_asked(url: str, model: str, tmp_path: Path) -> None:
+    with client(answering({}), tmp_path / "l.db", pins={model: "served-1"}) as using:
+        ask(using, url, {"messages": []})
+    (record,) = completed(tmp_path / "l.db")
+    assert record["attempts"][0]["pin"] == {"model": model, "served": ["served-1"]}
+
+
+@pytest.mark.parametrize("tail", ["input_tokens", "compact"])
+def test_what_is_posted_about_responses_is_no_question(tail: str, tmp_path: Path) -> None:
+    with client(answering({}), tmp_path / "l.db") as using:
+        ask(using, f"https://api.openai.com/v1/responses/{tail}")
+        ask(using, "https://api.openai.com/v1/responses")
+    assert len(completed(tmp_path / "l.db")) == 1
+
+
 def test_a_listing_of_what_was_asked_is_no_question(tmp_path: Path) -> None:
     with client(answering({"data": []}), tmp_path / "l.db") as using:
         assert using.get(URL).json() == {"data": []}

@@ -8,8 +8,10 @@ from __future__ import annotations
 import atexit
 import hashlib
 import random
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import unquote, urlsplit
 from weakref import WeakSet
 
 from attrs import define, field
@@ -36,6 +38,12 @@ MOST = 16 << 20
 
 NAME = "observed"
 """The capability's name in records: what is asked through an SDK is none of failsoft's capabilities."""
+
+_IN_URL = re.compile(r"/(?:model|deployments)/(?P<own>[^/]+)/|/(?:models|tunedModels|endpoints)/(?P<name>[^/:]+):")
+"""Where a model stands in the URL: Bedrock's and Azure's, whose names may have a colon; Gemini's, which end with one."""
+
+_ABOUT_RESPONSES = re.compile(r"/responses/[^/]+$")
+"""What's posted there asks for no answer: it counts tokens, or makes a conversation shorter."""
 
 _SNAPSHOT = b'{"observed":true}'
 
@@ -73,7 +81,7 @@ class Observer:
                 if self.provider is None
                 else (PROVIDERS[self.provider], api_of(PROVIDERS[self.provider], url))
             )
-            if found is None or found[1] is None or len(body) > MOST:
+            if found is None or found[1] is None or len(body) > MOST or _ABOUT_RESPONSES.search(urlsplit(url).path):
                 return None
             return self._begun(found[0], found[1], url, headers, body)
         except Exception as error:  # the caller's request goes out whatever happens here
@@ -82,7 +90,7 @@ class Observer:
 
     def _begun(self, provider: Provider, api: str, url: str, headers: Mapping[str, str], body: bytes) -> Watch:
         context = current_context()
-        asked = _asked(body)
+        asked = _asked(body, url)
         call_id = uuid7(self._clock.time_ns(), self._random.getrandbits(74))
         keys = carried(headers, url)
         kept = struck(HttpReply(200, {}, body), keys).body
@@ -191,12 +199,14 @@ def _completed(watch: Watch, started: Ticket, attempt: Attempt, answered: bool) 
     )
 
 
-def _asked(body: bytes) -> str:
-    """The model that a request's body asks for."""
+def _asked(body: bytes, url: str) -> str:
+    """The model that a request asks for: in its body, or else in its URL."""
     try:
-        return as_text(as_object(loads(body)).get("model")) or "unknown"
+        named = as_text(as_object(loads(body)).get("model"))
     except StrictJsonError:
-        return "unknown"
+        named = None
+    found = None if named else _IN_URL.search(clean_url(url).partition("?")[0])
+    return named or ("unknown" if found is None else unquote(found["own"] or found["name"]))
 
 
 @define(eq=False)

@@ -67,6 +67,23 @@ def test_two_that_look_at_once_keep_what_the_later_one_saw(
     assert state.read_bytes() == note_of(path)
 
 
+def test_a_link_to_what_was_seen_stays_one(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "worm").mkdir()
+    link, file = tmp_path / "seen", tmp_path / "worm" / "seen"
+    assert monitor(file, path).size == 7
+    link.symlink_to(file)
+    write(path, 3)
+    assert monitor(link, path).size == 15
+    assert link.is_symlink()
+    assert file.read_bytes() == note_of(path)
+
+
+@pytest.mark.parametrize("state", ["", ".", "/"])
+def test_what_is_no_file_keeps_nothing(path: Path, state: str) -> None:
+    seen = monitor(Path(state), path)
+    assert (seen.exit_code, "name one" in seen.told) == (3, True)
+
+
 def test_where_nothing_can_be_kept_a_fork_is_found_all_the_same(path: Path, tmp_path: Path) -> None:
     folder = tmp_path / "kept"
     folder.mkdir()

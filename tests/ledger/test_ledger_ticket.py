@@ -208,6 +208,8 @@ def test_a_shut_queue_refuses_and_wakes_whoever_waits() -> None:
     assert queue.wait()  # there's still something to take
     assert queue.abandon("given up") == 1
     assert kept.promise.value == Unrecorded("given up")
+    assert queue.wait()  # to declare it
+    assert queue.take_gaps().counts() == {"closed": 1}
     assert not queue.wait()
     queue.pause(60)  # returns at once
 

@@ -393,6 +393,35 @@ def test_a_stuck_commit_does_not_hold_up_close_for_ever(tmp_path: Path) -> None:
     assert thread is not None
     thread.join(10)
     whole(ledger.location.path)
+    assert types(ledger.location.path)[-3:] == ["gap.declared", "call.orphaned", "emitter.closed"]
+    with read(ledger.location) as reader:
+        (gap,) = reader.records("gap.declared")
+    assert (gap.fields["reason"], gap.fields["count"]) == ("closed", 1)
+
+
+def test_what_was_given_back_as_it_closed_is_declared_before_the_goodbye(tmp_path: Path) -> None:
+    """The commit that was under way failed, and there's one more: it may not say that nothing is missing."""
+    faults = Faults()
+    ledger = ledger_at(tmp_path / "x.db", connect=faults.connect)
+    ledger.open()
+    settled(ledger.submit(started("c1")))
+    step = ledger._appender.step
+
+    def fails_once() -> Any:
+        ledger._appender.step = step  # type: ignore[method-assign]
+        batch = ledger._queue.take(9)
+        ledger._queue.shut("closed")
+        ledger._queue.give_back(batch)
+        raise OSError("cut off")
+
+    ledger._appender.step = fails_once  # type: ignore[method-assign]
+    lost = ledger.submit(completed(None, "c1"))
+    ledger.close()
+    assert isinstance(lost.promise.value, Unrecorded)
+    kinds = types(ledger.location.path)
+    assert kinds[-1] == "emitter.closed"
+    assert "gap.declared" in kinds[-3:]
+    whole(ledger.location.path)
 
 
 def test_the_log_replaced_under_a_running_writer_is_noticed(tmp_path: Path) -> None:

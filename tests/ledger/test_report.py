@@ -284,6 +284,15 @@ def test_a_call_whose_start_was_never_recorded_is_told_by_its_end(bare: Office) 
     assert "began" not in page.partition("What was tried")[2].partition("ended")[0]
 
 
+def test_a_name_that_nobody_is_known_to_have_given_is_no_reply_without_a_name(bare: Office) -> None:
+    """As of an adapter that's a function: it says what it likes."""
+    bare.call("c1", 2, "1", "2", tried=(attempt(pin=PIN, served={"model": "m-1", "grade": "unknown"}),))
+    said = sheet_of(page_of(bare))
+    assert "The reply says m-1" in said
+    assert GRADES["unstated"] in said
+    assert GRADES["unknown"] not in said
+
+
 def test_later_changes_are_told_of_what_was_asked_and_of_nothing_else(bare: Office) -> None:
     done = bare.call("c1", 2, "1", "2", tried=(attempt(pin=PIN, served={**SERVED, "upstream": "acme"}),))
     bare.first.tell(Kind.BLOCK_CHANGED, 5, subject="adapter:gpt", blocked=True, actor={"id": "ops"}, why="odd answers")
@@ -394,7 +403,7 @@ def test_the_overview_says_how_far_a_name_can_be_believed_and_what_changed(bare:
     bare.call("c2", 3, "1", "2", tried=(), source=None, outcome="failed")
     bare.first.tell(Kind.DRIFT_DETECTED, 9, adapter="gpt")
     overview = sheet_of(page_of(bare)).partition("What this page doesn't prove")[0]
-    believed = BELIEVED.get(grade or "unknown", grade)
+    believed = BELIEVED.get({None: "unknown", "unknown": "unstated"}.get(grade, str(grade)), grade)
     assert f"AI: {'m' if grade else 'gpt'} {believed} nobody 1 change, latest 2026-11-23" in overview
     assert overview.endswith("nobody – nobody nothing on record ")
 
@@ -633,7 +642,7 @@ def test_the_same_that_went_wrong_several_times_is_told_once(bare: Office) -> No
 
 
 def test_every_code_has_words() -> None:
-    assert GRADES.keys() == BELIEVED.keys() == {str(each) for each in Grade}
+    assert GRADES.keys() == BELIEVED.keys() == {"unstated", *map(str, Grade)}
     assert OUTCOMES.keys() == set(evidence.CallResult.__args__)  # type: ignore[attr-defined]
     assert passed_over("of_tomorrow") == "this page has no words for why (of tomorrow)"
     assert all(passed_over(each) == PASSED_OVER[each] for each in PASSED_OVER)

@@ -260,7 +260,10 @@ def _notes(walk: Walk, hashes: Hashes, covered: Covered) -> Iterator[str]:
             "into the log, or the witness cosigned late, or a clock was wrong, or one of them lies"
         )
     if walk.steps_back:
-        yield f"a clock stepped back {walk.steps_back} times: the order of the log is what counts"
+        yield (
+            f"{walk.steps_back} times a record's time is a second or more before that of the record before it: a clock "
+            "stepped back, or records waited on their way: the order of the log is what counts"
+        )
     if pruned := walk.pruned.count or hashes.pruned.count:
         yield f"{pruned} records were pruned, as the log says"
     if walk.payloads.erased:

@@ -19,7 +19,7 @@ from failsoft.ledger.bundles.since import changes_of
 from failsoft.ledger.bundles.told import Told as Call
 from failsoft.ledger.bundles.told import calls_of
 from failsoft.ledger.bundles.tried import attempts_table
-from failsoft.ledger.bundles.wording import BELIEVED, PEOPLE, duration, moment, spelled
+from failsoft.ledger.bundles.wording import BELIEVED, PEOPLE, believed, duration, moment, spelled
 from failsoft.ledger.reading.query import reviewer_of
 
 
@@ -204,8 +204,7 @@ def _believed(call: Call) -> str:
     """How far the name of the model that answered can be."""
     if not call.answering:
         return NOTHING
-    grade = call.answering.get("served", {}).get("grade", "unknown")
-    return BELIEVED.get(grade, grade)
+    return believed(BELIEVED, call.answering.get("served", {}))
 
 
 def _since(call: Call) -> str:
@@ -290,7 +289,8 @@ def _times(call: Call) -> list[tuple[str, str]]:
     rows = [("call", call.call_id)]
     if call.started is not None:
         rows.append(("began", f"{call.started.ts} (record {call.started.index})"))
-    rows.append(("ended", f"{call.end.ts} (record {call.end.index})"))
+    orphaned = call.end.kind == "call.orphaned"
+    rows.append(("found to be broken off" if orphaned else "ended", f"{call.end.ts} (record {call.end.index})"))
     if "us" in call.end.fields:
         rows.append(("took", duration(call.end.fields["us"])))
     return rows

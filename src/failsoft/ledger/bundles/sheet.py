@@ -25,6 +25,7 @@ from failsoft.ledger.bundles.wording import (
     OBSERVED,
     OUTCOMES,
     PEOPLE,
+    believed,
     moment,
     pinned,
     rules,
@@ -162,11 +163,10 @@ def _model(told: Told) -> list[Markup]:
     if not answer:
         return [tag("p", _modelless(told))]
     served = answer.get("served", {})
-    grade = served.get("grade", "unknown")
     rows = [("Asked for", pinned(answer["pin"])), ("The reply says", served.get("model", "no name"))]
     if "upstream" in served:
         rows.append(("Answered through", served["upstream"]))
-    rows.append(("How far that can be believed", GRADES.get(grade, grade)))
+    rows.append(("How far that can be believed", believed(GRADES, served)))
     return [facts(rows)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +20,7 @@ GRADES = MappingProxyType(
         "echoed": "The name is the one that was asked for, or a label of whoever runs the server. It doesn't show which "
         "model answered.",
         "unknown": "Nothing in the reply says which model answered.",
+        "unstated": "Nothing on record says who gave this name: it may be the application's own code. It can't be judged.",
     }
 )
 """How far a served name can be believed, by its grade."""
@@ -29,9 +31,17 @@ BELIEVED = MappingProxyType(
         "gateway-stated": "as far as the words of the provider and of a service in between",
         "echoed": "not at all: it's the name that was asked for, or a label of whoever runs the server",
         "unknown": "there's none in the reply",
+        "unstated": "not to be judged: nothing on record says who gave it",
     }
 )
 """The same in a line of a table."""
+
+
+def believed(words: Mapping[str, str], served: Mapping[str, Any]) -> str:
+    """How far what a reply says of who answered can be believed. A name may be there without a word of whose it is."""
+    grade = served.get("grade", "unknown")
+    return words.get("unstated" if grade == "unknown" and "model" in served else grade, grade)
+
 
 OUTCOMES = MappingProxyType(
     {

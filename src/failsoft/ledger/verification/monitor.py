@@ -62,8 +62,11 @@ def monitor(state: Path, ledger: str | Path | Location, keys: Sequence[VerifierK
     Raises:
         ConfigurationError: there are keys, and the extra ``signing`` isn't installed.
     """
-    with _alone(state):
-        return _look(state, ledger, keys)
+    if not state.name or os.path.isdir(state):
+        return Seen(UNUSABLE, f"{state}: what was seen is kept in a file: name one")
+    file = Path(os.path.realpath(state))  # not a link to it: whoever goes by another name must see the same
+    with _alone(file):
+        return _look(file, ledger, keys)
 
 
 @contextmanager

@@ -44,6 +44,9 @@ from failsoft.ledger.writing.ticket import Gaps, Ticket, TicketQueue
 BATCH = 512
 """Records of a group commit: beyond that, a commit takes longer without costing less for each record."""
 
+CLOSED = "the ledger was closed before it could record this"
+"""What waiters are told."""
+
 _ENDS = (Kind.CALL_COMPLETED, Kind.CALL_AMENDED, Kind.CALL_ORPHANED)
 
 
@@ -238,10 +241,13 @@ class Appender:
     def end(self) -> None:
         """Say goodbye, if that can be recorded, and let go of the file."""
         goodbye = False
+        self.queue.abandon(CLOSED)
         try:
             if self._announced and self.doubt is None:
                 self._open()
                 batch = Batch(self.emitter.position)
+                for reason, count in self.queue.take_gaps().counts().items():
+                    self._add(batch, draft.gap_declared(reason, count))
                 for call_id, each in self._open_calls.items():
                     # While records wait nobody knows whether another process has: it's left to the one that forwards them.
                     if not self.store.spooling and not self.store.is_orphaned(call_id):

@@ -212,12 +212,13 @@ class TicketQueue:
             self._changed.notify_all()
 
     def abandon(self, reason: str) -> int:
-        """Drop all that's left; how many tickets that were."""
+        """Drop all that's left, to be declared if anything still is; how many tickets that were."""
         with self._changed:
             left = list(self._waiting)
             self._waiting.clear()
             for ticket in left:
                 ticket.state = TicketState.DROPPED
+                self._gaps.add("closed", ticket.record)
                 ticket.record = None
         self.tell(left, reason)
         return len(left)

@@ -23,7 +23,7 @@ from failsoft.ledger.location import Location
 from failsoft.ledger.records import redaction
 from failsoft.ledger.records.redaction import Redact
 from failsoft.ledger.store import Store
-from failsoft.ledger.writing.appender import Appender, Settings
+from failsoft.ledger.writing.appender import CLOSED, Appender, Settings
 from failsoft.ledger.writing.ticket import Ticket, TicketQueue
 from failsoft.processes import at_fork
 
@@ -149,7 +149,7 @@ class StoredLedger:
         self._queue.shut("the ledger is closed")
         if self._thread is not None:
             self._thread.join(timeout)
-        self._queue.abandon("the ledger was closed before it could record this")
+        self._queue.abandon(CLOSED)
 
     def submit(self, record: Record) -> Ticket:
         """Queue one record for the next commit. Never waits, never raises for what the disk does."""
