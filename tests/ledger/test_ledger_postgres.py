@@ -916,3 +916,13 @@ def test_an_address_that_is_mistyped_is_no_files_name_and_isnt_shown(mistyped: s
 )
 def test_a_files_name_may_be_like_an_address(name: str) -> None:
     assert locate(name) == locate(f"sqlite:///{name}") == InFile(Path(name))
+
+
+def test_who_is_frozen_within_a_transaction_doesnt_keep_the_lock_for_ever(url: str) -> None:
+    """Measured by stopping a process there: the others go on after 5 s. Here it's enough that the server was told."""
+    ledger = ledger_at(url, **PATIENT)
+    ledger.open()
+    settled(ledger.submit(started("c1")))
+    database = ledger._appender.store._database  # type: ignore[attr-defined]
+    assert database.execute("SHOW idle_in_transaction_session_timeout").fetchone() == ("5s",)
+    ledger.close()

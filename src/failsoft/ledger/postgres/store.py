@@ -75,6 +75,15 @@ class NoSpare:
         return False
 
 
+_SETTINGS = """SELECT current_setting('server_version'),
+    set_config('idle_in_transaction_session_timeout', '5s', false),
+    set_config('tcp_user_timeout', '20s', false),
+    set_config('tcp_keepalives_idle', '10s', false),
+    set_config('tcp_keepalives_interval', '5s', false),
+    set_config('tcp_keepalives_count', '2', false)"""
+"""A host that's frozen or cut off within a transaction has the lock that all write under: it loses it, not they theirs."""
+
+
 class LedgerDatabase:
     """One schema of a database that holds a log: a `failsoft.ledger.store.Store`. The constructor touches nothing.
 
@@ -151,7 +160,7 @@ class LedgerDatabase:
         database = Database.at(self.address, self._seconds)
         try:
             set_up(database)
-            version = database.execute("SELECT current_setting('server_version')").fetchone()[0]
+            version = database.execute(_SETTINGS).fetchone()[0]
             self.lib = {"postgresql": str(version)[:64]}
             with transaction(database):
                 # The founder's lock first: two processes that found at once would give the log two names.
