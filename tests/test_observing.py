@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -327,6 +328,19 @@ def test_what_is_posted_about_responses_is_no_question(tail: str, tmp_path: Path
         ask(using, f"https://api.openai.com/v1/responses/{tail}")
         ask(using, "https://api.openai.com/v1/responses")
     assert len(completed(tmp_path / "l.db")) == 1
+
+
+def test_a_client_that_is_closed_with_a_reply_unread_says_goodbye_when_the_program_ends(tmp_path: Path) -> None:
+    code = f"""
+import httpx, failsoft
+answers = httpx.MockTransport(lambda _: httpx.Response(200, stream=httpx.ByteStream(b"x")))
+client = failsoft.observe({str(tmp_path / "l.db")!r}, library="httpx", transport=answers, sync=True)
+reply = client.send(client.build_request("POST", {URL!r}, json={ASK!r}), stream=True)
+client.close()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    with read(tmp_path / "l.db") as reader:
+        assert [each.kind for each in reader.records()][-1] == "emitter.closed"
 
 
 def test_a_listing_of_what_was_asked_is_no_question(tmp_path: Path) -> None:

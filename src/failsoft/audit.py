@@ -35,7 +35,9 @@ Fact = str | int | float
 EACH = "*"
 """In a path: every element of a list, every value of a table."""
 
-_LONGEST = 64
+LONGEST = 64
+"""Characters of a field's name in a record, with those that it's in."""
+
 _MOST = 16
 _NAMED = 32
 
@@ -87,7 +89,7 @@ class Marks:
 
     def missing(self, payload: str) -> list[str]:
         """What's omitted of a payload, each by the payload's path and its own, with dots: of many the first 32."""
-        return [".".join((payload, *path))[:_LONGEST] for path in self.omitted[:_NAMED]]
+        return [".".join((payload, *path))[:LONGEST] for path in self.omitted[:_NAMED]]
 
     def facts(self, text: bytes) -> dict[str, Fact | list[Fact]]:
         """What's public, by dotted path: texts, numbers, truth values, and lists of them."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
@@ -103,8 +101,12 @@ def bundle(
         if signs is not None and signs.acting is not None and who is None:
             raise ConfigurationError("--recipient: say who gets it: of its own ledger, that goes on record")
         try:
-            with _other_hosts_told():
-                made = _made(ledger, wanted, signs, question)
+            made = _made(ledger, wanted, signs, question)
+        except PayloadSealed as error:
+            way_out = (
+                "where each host has keys of its own, leave out what lies under another's: --withhold PATH, as reason"
+            )
+            raise PayloadSealed(f"{error}; {way_out}") from None
         except (NotCovered, NotWhole) as error:
             give_up(as_json, [str(error)], _LACKS)
         _hand_over(ledger, output, made, signs, who)
@@ -200,16 +202,6 @@ def _same(own: Location, other: Location) -> bool:
     if isinstance(own, InFile) and isinstance(other, InFile):
         return own.exists() and other.exists() and own.path.samefile(other.path)
     return str(own) == str(other)
-
-
-@contextmanager
-def _other_hosts_told() -> Iterator[None]:
-    try:
-        yield
-    except PayloadSealed as error:
-        raise PayloadSealed(
-            f"{error}; where each host has keys of its own, leave out what lies under another's: --withhold PATH, as reason"
-        ) from None
 
 
 def _made(ledger: Location, wanted: Wanted, signs: _Signs | None, question: str | None) -> Bundle:

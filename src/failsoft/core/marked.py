@@ -19,9 +19,8 @@ from typing import Any, Final, cast
 from attrs import evolve, field, frozen
 from pydantic import TypeAdapter
 
-from failsoft.audit import EACH, Audit, Marks, Path, mark_in
+from failsoft.audit import EACH, LONGEST, Audit, Marks, Path, mark_in
 
-_LONGEST = 64
 _AGAIN: Final = None
 """In the place of a mark: here stands once more what it's in."""
 
@@ -29,6 +28,7 @@ _MEMBERS = ("lax_schema", "strict_schema", "json_schema", "python_schema")
 _SAME = frozenset(("schema", "choices", "steps", "serialization", "return_schema", *_MEMBERS))
 """Parts of a schema that stand where it stands."""
 
+_OWNERS = frozenset(("model", "typed-dict", "dataclass"))
 _FIELDS = frozenset(("model-fields", "typed-dict", "dataclass-args"))
 _EACH = frozenset(("items_schema", "values_schema"))
 _VALUES = ("default", "members", "expected")
@@ -101,8 +101,8 @@ def _never_public(path: Path, all_of_it: bool) -> str:
     told = ".".join(path)
     if EACH in path:
         return f"{told} is public inside a list or a table: mark a field of the type itself"
-    if len(told) > _LONGEST or not all(char.isascii() and (char.isalnum() or char in "_.-") for char in told):
-        return f"{told!r} can't be named in a record: at most {_LONGEST} letters, digits, _ . -"
+    if len(told) > LONGEST or not all(char.isascii() and (char.isalnum() or char in "_.-") for char in told):
+        return f"{told!r} can't be named in a record: at most {LONGEST} letters, digits, _ . -"
     return (
         "" if all_of_it else f"{told} is public, and something else that may stand there isn't: mark that, or rename it"
     )
@@ -157,7 +157,7 @@ class _Search:
         if mark is Audit.omitted:
             return found
         found += self._in_parts(schema, path, owners, more or _allows_more(schema))
-        if "cls" in schema:
+        if schema["type"] in _OWNERS:
             self.seen.update(
                 _Written.of(schema, each.path[len(path) :]) for each in found if each.mark is Audit.omitted
             )
@@ -168,7 +168,7 @@ class _Search:
     def _in_parts(self, schema: dict[str, Any], path: Path, owners: tuple[str, ...], more: bool) -> Iterator[_Marked]:
         if schema["type"] == "definition-ref":
             yield from self._in_named(schema["schema_ref"], path, owners)
-        self._name(schema)
+        self.named.update((each["ref"], each) for each in schema.get("definitions", ()))
         for key, part in schema.items():
             if key == "computed_fields" or (key == "fields" and schema["type"] in _FIELDS):
                 for names, each in _fields(part, more):
@@ -195,9 +195,6 @@ class _Search:
         for each in self.found[name]:
             again = each.mark is _AGAIN
             yield each if again else evolve(each, path=(*path, *each.path), owners=(*owners, *each.owners))
-
-    def _name(self, schema: dict[str, Any]) -> None:
-        self.named.update((each["ref"], each) for each in schema.get("definitions", ()))
 
     def is_public(self, schema: dict[str, Any], path: Path, owners: tuple[str, ...] = (), more: bool = False) -> bool:
         """Is whatever may stand at a path public? Then the path's own schemas are all marked so."""
