@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -33,6 +34,7 @@ from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.location import InDatabase
 from failsoft.ledger.locks import LiveFile
 from failsoft.ledger.postgres.read import Database
+from failsoft.ledger.postgres.store import LedgerDatabase
 from failsoft.ledger.read import read
 from failsoft.ledger.reading.attest import attest
 from failsoft.ledger.records import draft
@@ -40,6 +42,7 @@ from failsoft.ledger.records.record import Built, Emitter, timestamp
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.spool import store as spooling_module
 from failsoft.ledger.spool.file import Spool, Spooling
+from failsoft.ledger.spool.knock import Knock
 from failsoft.ledger.spool.store import SWEPT, SpoolingStore
 from failsoft.ledger.store import AppendFailed, DatabaseFailed
 from failsoft.ledger.verify import verify
@@ -53,6 +56,18 @@ EMITTER = "0f" * 16
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spooling_module, "RETRY_NS", 5_000_000)
+
+
+@pytest.fixture
+def asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody hangs where each step of a store is taken by hand."""
+
+    class Asked(Knock):
+        def __init__(self, ask: Callable[[], None]) -> None:
+            self.ended = self.answered = False
+            self._run(ask)
+
+    monkeypatch.setattr(spooling_module, "Knock", Asked)
 
 
 @pytest.fixture
@@ -366,6 +381,7 @@ class TestFallingBack:
 
 
 class TestHowLongOthersWait:
+    @pytest.mark.usefixtures("asked_at_once")
     def test_a_slow_database_is_given_two_batches_at_a_time(
         self, place: InDatabase, folder: Path, away: Away, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -388,6 +404,88 @@ class TestHowLongOthersWait:
             store.tidy()
         store.close()
         assert left == [7, 5, 3, 1]
+
+    def test_a_database_that_hangs_holds_up_nobody(
+        self, place: InDatabase, away: Away, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        answering, asked = threading.Event(), []
+
+        def hang(self: LedgerDatabase) -> None:
+            asked.append(threading.current_thread().name)
+            assert answering.wait(30)
+
+        monkeypatch.setattr(LedgerDatabase, "answers", hang)
+        ledger = ledger_in(place)
+        ledger.open()
+        away.cut = True
+        assert isinstance(settled(call(ledger, "first")[1]), Recorded)
+        away.cut = False
+        until(lambda: bool(asked))
+        for number in range(20):
+            result = settled(call(ledger, f"c{number}")[1])
+            assert isinstance(result, Recorded)
+            assert result.index is None
+        assert asked == ["failsoft-knock"]
+        answering.set()
+        until(lambda: not ledger.spooling)
+        ledger.close()
+        whole(place)
+
+    @pytest.mark.usefixtures("asked_at_once")
+    def test_it_is_asked_once_for_all_that_is_forwarded(
+        self, place: InDatabase, folder: Path, away: Away, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(spooling_module, "FORWARDED", 1)
+        clock, asked = SteppedClock(), []
+        answers = LedgerDatabase.answers
+        monkeypatch.setattr(LedgerDatabase, "answers", lambda self: (asked.append(away.cut), answers(self))[-1])
+        store = InDatabase(place.address, spooling=Spooling(folder, clock)).store()
+        assert isinstance(store, SpoolingStore)
+        records = batch(5)
+        store.open(lambda: records[:1])
+        store.hold(EMITTER)
+        away.cut = True
+        for each in records[1:]:
+            assert store.append([each]) is None
+        clock.now += 60 * SECOND
+        store.tidy()
+        store.tidy()  # not yet
+        assert asked == [True]
+        away.cut = False
+        clock.now += 60 * SECOND
+        while store.spooling:
+            store.tidy()
+        store.close()
+        assert asked == [True, False]
+
+    @pytest.mark.usefixtures("asked_at_once")
+    def test_a_log_that_was_at_fault_is_spooled_for_where_its_database_is_away(
+        self, place: InDatabase, folder: Path, postgres: PostgresServer, away: Away
+    ) -> None:
+        clock = SteppedClock()
+        store = InDatabase(place.address, spooling=Spooling(folder, clock)).store()
+        assert isinstance(store, SpoolingStore)
+        records = batch(5)
+        store.open(lambda: records[:1])
+        store.hold(EMITTER)
+        away.cut = True
+        assert store.append(records[1:2]) is None
+        away.cut = False
+        damage = f"SET session_replication_role = replica; UPDATE {place.address.schema}.ledger_head SET size = "
+        postgres.execute(f"{damage} 2")
+        clock.now += 60 * SECOND
+        store.tidy()
+        with pytest.raises(AppendFailed, match="the head doesn't fit"):
+            store.append(records[2:3])
+        away.cut = True
+        clock.now += 60 * SECOND
+        assert store.append(records[2:3]) is None
+        away.cut = False
+        postgres.execute(f"{damage} 1")
+        clock.now += 60 * SECOND
+        store.tidy()
+        assert not store.spooling
+        store.close()
 
 
 class TestKilled:
@@ -530,6 +628,7 @@ def test_of_whom_less_came_out_of_the_spool_than_was_put_in_nobody_says_that_not
     assert not list(folder.iterdir())
 
 
+@pytest.mark.usefixtures("asked_at_once")
 def test_what_was_pruned_since_is_known_to_have_come_out_of_the_spool(place: InDatabase, away: Away) -> None:
     records = batch(3)
     emitter = records[0].emitter
@@ -878,6 +977,34 @@ def test_one_that_took_no_more_is_forwarded_when_the_database_is_back(
     assert isinstance(settled(call(ledger, "after")[1]), Recorded)
     ledger.close()
     whole(place)
+
+
+@pytest.mark.usefixtures("asked_at_once")
+def test_one_that_took_no_more_takes_more_when_it_is_empty(
+    place: InDatabase, folder: Path, away: Away, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spooling_module, "FORWARDED", 1)
+    clock = SteppedClock()
+    store = InDatabase(place.address, spooling=Spooling(folder, clock, max_bytes=3_000)).store()
+    assert isinstance(store, SpoolingStore)
+    records = batch(12)
+    store.open(lambda: records[:1])
+    store.hold(EMITTER)
+    away.cut = True
+    taken = 1
+    with pytest.raises(AppendFailed, match="full"):  # noqa: PT012 -- how many it takes is found out
+        for each in records[1:]:
+            store.append([each])
+            taken += 1
+    assert taken > 2
+    away.cut = False
+    clock.now += 60 * SECOND
+    with pytest.raises(AppendFailed, match="full"):  # a first one is forwarded
+        store.append(records[taken:])
+    while store.spooling:
+        store.tidy()
+    assert store.append(records[taken:]) == taken
+    store.close()
 
 
 def test_what_a_store_is_asked_goes_to_the_database(place: InDatabase) -> None:

@@ -46,6 +46,7 @@ from failsoft.ledger.store import (
     Queries,
 )
 from failsoft.migrations import bring_up
+from failsoft.postgres import CONNECT_SECONDS
 from failsoft.postgres_address import Address
 
 SECONDS = 10.0
@@ -257,6 +258,10 @@ class LedgerDatabase:
         with contextlib.suppress(DatabaseFailed):
             database.execute("VACUUM ledger_record")
         return True
+
+    def answers(self) -> None:
+        """As of a store that spools."""
+        Database.at(self.address, CONNECT_SECONDS).close()
 
     def alive(self, emitter: str) -> bool:
         """As of a store that spools."""

@@ -12,7 +12,8 @@ Theory of operation
 4. A file that's full, or whose oldest batch has waited too long, fails as a database would: then the calls' policy is that
    of ``fallback``.
    Found while records are forwarded, it's told the same way: those that wait stay where they are.
-5. At the start the database must be there: without it nobody knows what log this is. From then on it's that one: a
+5. Whether the database is there again is asked in a thread of its own: one that hangs holds up nobody who writes.
+6. At the start the database must be there: without it nobody knows what log this is. From then on it's that one: a
    database that holds another log by now gets none of these records.
 """
 
@@ -29,6 +30,7 @@ from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.locks import LiveFile
 from failsoft.ledger.records.record import Built
 from failsoft.ledger.spool.file import Spool, Spooling
+from failsoft.ledger.spool.knock import Knock
 from failsoft.ledger.store import AppendFailed, DatabaseFailed, Found, Life, OpenCall, Spare, Store
 
 FORWARDED = 64
@@ -39,12 +41,19 @@ FORWARD_NS = 250_000_000
 
 RETRY_NS = 1_000_000_000
 
+LISTEN_NS = 50_000_000
+"""Between two looks whether somebody answers."""
+
 SWEPT = 1000
 """Emitters that are named as swept, at most: a record has its size."""
 
 
 class InDatabase(Store, Protocol):
     """A store of which other hosts are, too."""
+
+    def answers(self) -> None:
+        """Return if the database is there; raise if it isn't. From any thread, whatever others do."""
+        ...
 
     def alive(self, emitter: str) -> bool:
         """Does the database see this emitter's process?"""
@@ -73,6 +82,7 @@ class SpoolingStore:
         self._live: LiveFile | None = None
         self._was_open = False
         self._not_before = 0
+        self._knock: Knock | None = None
         self._refused: str | None = None
         self._left: dict[str, LiveFile] = {}
         self.swept: Sequence[str] = ()
@@ -147,7 +157,7 @@ class SpoolingStore:
 
     def append(self, batch: Sequence[Built], *, doubtful: bool = False) -> int | None:
         """As any store; None: it's durable here, and has no place in the log so far."""
-        if self._refused is not None and self._now() >= self._not_before:
+        if self._refused is not None and self._is_there():
             self._forward()
         if self._refused is not None:
             raise AppendFailed(self._refused)
@@ -167,7 +177,7 @@ class SpoolingStore:
         try:
             self._keep(batch, unknown=False)
         except AppendFailed:
-            if self._now() < self._not_before:
+            if not self._is_there():
                 raise
             self._forward()  # one that takes no more can only be emptied: that's tried here too, as no step ends well now
             if self._refused is not None or self.spooling:
@@ -179,7 +189,7 @@ class SpoolingStore:
         """As any store; and what waits is forwarded, as far as that's possible now."""
         if not self.spooling:
             self._inner.tidy()
-        elif self._now() >= self._not_before:
+        elif self._is_there():
             self._forward()
 
     def seconds(self) -> float | None:
@@ -274,6 +284,23 @@ class SpoolingStore:
                 self._live.spooled(last)  # who's killed before that has told nobody that the batch is durable
             except OSError as error:
                 raise AppendFailed(f"{self._live.path}: {error}", unknown=True) from error
+
+    def _is_there(self) -> bool:
+        """Is the database there, as far as is known now?"""
+        now = self._now()
+        if now < self._not_before:
+            return False
+        if self._inner.is_open:
+            return True
+        knock = self._knock = self._knock or Knock(self._inner.answers)
+        if not knock.ended:
+            self._not_before = now + LISTEN_NS
+            return False
+        self._knock = None
+        if not knock.answered:
+            self._not_before = now + RETRY_NS
+            self._refused = None  # that was the log's that is away now
+        return knock.answered
 
     def _forward(self) -> None:
         assert self._spool is not None
