@@ -20,7 +20,7 @@ from signing import KEY, NEXT, ORIGIN, attack, signed_ledger, signing_in, write
 
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger.checkpoints.anchors import Anchoring, CommandAnchor, FileAnchor, notes_in, pins_in
+from failsoft.ledger.checkpoints.anchors import Anchoring, CommandAnchor, FileAnchor, notes_in, pins_in, shown
 from failsoft.ledger.checkpoints.publishing import SECOND, Publisher, Signing
 from failsoft.ledger.checkpoints.signer import Signer, SignerRefused, publish
 from failsoft.ledger.format.merkle import Frontier
@@ -559,6 +559,31 @@ def test_an_anchor_keeps_no_file_open_and_all_may_read_it(tmp_path: Path) -> Non
         anchor.put(note)
     assert len(os.listdir("/proc/self/fd")) == before
     assert anchor.path.stat().st_mode & 0o777 == 0o644 & ~os.umask(os.umask(0))
+
+
+def test_an_anchor_that_shows_nothing_in_time_shows_nothing(tmp_path: Path) -> None:
+    """A file on a mount whose host is gone; a pipe, which waits for whoever writes."""
+    released = threading.Event()
+
+    class Hung(Gate):
+        def newest(self, key: VerifierKey) -> Checkpoint | None:
+            assert released.wait(30)
+            return None
+
+    pipe, there = FileAnchor(tmp_path / "pipe"), FileAnchor(tmp_path / "there")
+    os.mkfifo(pipe.path)
+    there.put(notes(4)[0])
+    assert [each.size for each in shown((pipe, there), KEY.verifier)] == [4]
+    assert [each.size for each in shown((Hung(), there), KEY.verifier, seconds=0.2)] == [4]
+    released.set()
+
+
+def test_an_anchor_file_that_may_not_be_read_shows_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", denied)
+    assert FileAnchor(tmp_path / "a").newest(KEY.verifier) is None
 
 
 def test_what_an_anchor_file_holds_besides_is_passed_over(tmp_path: Path) -> None:

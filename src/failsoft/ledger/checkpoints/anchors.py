@@ -27,6 +27,9 @@ COMMAND_SECONDS = 10.0
 
 RETRY_SECONDS = 5.0
 
+SHOW_SECONDS = 5.0
+"""For anchors to show what they have: a mount whose host is gone shows nothing, ever."""
+
 _READ = 1 << 18
 """Bytes of an anchor file's end that are looked at: some hundreds of notes."""
 
@@ -75,6 +78,8 @@ class FileAnchor:
     def newest(self, key: VerifierKey) -> Checkpoint | None:
         """See `Anchor.newest`."""
         try:
+            if not self.path.is_file():  # a pipe waits for whoever writes
+                return None
             with open(self.path, "rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - _READ))
                 tail = file.read(_READ)
@@ -118,6 +123,24 @@ class CommandAnchor:
     def newest(self, key: VerifierKey) -> Checkpoint | None:
         """A command gives nothing back."""
         return None
+
+
+def shown(anchors: Sequence[Anchor], key: VerifierKey, seconds: float = SHOW_SECONDS) -> tuple[Checkpoint, ...]:
+    """The newest checkpoint of this key's that each anchor shows; none of those that show nothing in time."""
+    found: list[Checkpoint] = []
+
+    def look(anchor: Anchor) -> None:
+        newest = anchor.newest(key)
+        if newest is not None:
+            found.append(newest)
+
+    threads = [threading.Thread(target=look, args=(each,), name="failsoft-anchor", daemon=True) for each in anchors]
+    until = time.monotonic() + seconds
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(max(0.0, until - time.monotonic()))
+    return tuple(found)
 
 
 def notes_in(data: bytes) -> list[bytes]:

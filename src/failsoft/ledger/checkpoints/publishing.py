@@ -13,7 +13,7 @@ from typing import Any
 from attrs import frozen
 
 from failsoft.core.effects import Clock
-from failsoft.ledger.checkpoints.anchors import RETRY_SECONDS, Anchor, Anchoring
+from failsoft.ledger.checkpoints.anchors import RETRY_SECONDS, Anchor, Anchoring, shown
 from failsoft.ledger.checkpoints.signer import Signer
 from failsoft.ledger.format.note import Checkpoint
 from failsoft.ledger.keys.ed25519 import SigningKey
@@ -48,9 +48,8 @@ class Signing:
         return Signer(self.key, self.state)
 
     def anchored(self) -> tuple[Checkpoint, ...]:
-        """The newest checkpoint that each anchor shows; none of those that show nothing."""
-        found = [each.newest(self.key.verifier) for each in self.anchors]
-        return tuple(each for each in found if each is not None)
+        """The newest checkpoint that each anchor shows; none of those that show nothing in time."""
+        return shown(self.anchors, self.key.verifier)
 
 
 @frozen
