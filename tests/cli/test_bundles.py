@@ -361,6 +361,27 @@ def test_a_file_that_comes_in_between_is_left_alone(log: Office, monkeypatch: py
     assert not list(Path().glob("b.zip*"))
 
 
+@pytest.mark.parametrize("taken", [False, True])
+def test_where_a_file_has_one_name_only_nothing_is_overwritten_either(
+    log: Office, monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    log.close()
+
+    def link(*_: object) -> None:
+        if taken:
+            Path("b.zip").write_text("another's")
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    done = make("--call", "c1", "--config", "failsoft.toml", "--recipient", "auditor", "--why", "w")
+    assert done.exit_code == taken
+    assert not Path("b.zip.part").exists()
+    if taken:
+        assert Path("b.zip").read_text() == "another's"
+    else:
+        assert run("verify", "b.zip", "--key", VKEY).exit_code == 0
+
+
 def test_a_record_that_cannot_be_made_leaves_no_file(log: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     log.close()
 

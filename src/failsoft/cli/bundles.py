@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 import os
 from hashlib import sha256
@@ -37,6 +38,9 @@ EPILOG = (
 )
 
 _LACKS = 2
+
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+"""A file system on which a file has one name: a USB stick, many a share."""
 
 
 @frozen
@@ -248,11 +252,22 @@ def _hand_over(
                     "leave --recipient out, or bundle from the application's own ledger"
                 )
             signs.acting.record(ExportCreated(*who, made.manifest_sha256))
-        os.link(aside, output)
+        _named_as(aside, output)
     except OSError as error:
         raise LedgerInvalid(f"{output}: the bundle can't be put there ({error.strerror})") from None
     finally:
-        aside.unlink()
+        aside.unlink(missing_ok=True)
+
+
+def _named_as(aside: Path, output: Path) -> None:
+    """Give it its name, unless another file has it by now."""
+    try:
+        os.link(aside, output)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        output.open("xb").close()
+        aside.replace(output)
 
 
 def _tell(output: Path, made: Bundle, signs: _Signs | None, who: tuple[str, str, str] | None, as_json: bool) -> None:
