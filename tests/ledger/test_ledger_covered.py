@@ -39,7 +39,13 @@ from failsoft.ledger.verify import verify as by_ours
 KEYS = [KEY.verifier]
 STRANGER = SigningKey(ORIGIN, bytes(reversed(range(32))))
 WITNESS = SigningKey("witness.example.com/w1", bytes(range(32, 64)))
-WITNESS_KEY = VerifierKey(WITNESS.name, COSIGNATURE, WITNESS.verifier.public)
+
+
+def as_witness(key: SigningKey) -> VerifierKey:
+    return VerifierKey(key.name, COSIGNATURE, key.verifier.public)
+
+
+WITNESS_KEY = as_witness(WITNESS)
 
 
 @pytest.fixture(scope="module")
@@ -140,13 +146,13 @@ def test_only_a_strangers_key_verifies_nothing(path: Path) -> None:
     assert (found.exit_code, found.covered) == (2, None)
 
 
-def witnessed(note: bytes, *times: int) -> bytes:
+def witnessed(note: bytes, *times: int, by: SigningKey = WITNESS) -> bytes:
     parsed = Note.parse(note)
     lines = [
         Signature(
-            WITNESS.name,
-            WITNESS_KEY.id,
-            each.to_bytes(8, "big") + WITNESS.sign(f"cosignature/v1\ntime {each}\n{parsed.text}".encode()),
+            by.name,
+            as_witness(by).id,
+            each.to_bytes(8, "big") + by.sign(f"cosignature/v1\ntime {each}\n{parsed.text}".encode()),
         )
         for each in times
     ]
@@ -221,6 +227,37 @@ def test_a_witness_alone_covers_nothing_and_beside_the_log_is_counted(path: Path
     assert (found.exit_code, found.covered) == (2, None)
     attack(path, ("UPDATE ledger_checkpoint SET note = ? WHERE size = 17", (note,)))
     assert verify(path, keys=[KEY.verifier, WITNESS_KEY]).witnesses == 1
+
+
+def test_a_witness_of_two_names_is_one(path: Path) -> None:
+    renamed = SigningKey("witness.example.com/again", bytes(range(32, 64)))
+    note = witnessed(witnessed(notes_of(path)[-1], 9), 9, by=renamed)
+    found = verify(path, keys=[KEY.verifier, WITNESS_KEY, as_witness(renamed)], checkpoints=[note])
+    assert (found.exit_code, found.witnesses) == (0, 1)
+
+
+def test_witnesses_of_several_copies_of_a_checkpoint_are_counted_together(path: Path) -> None:
+    second = SigningKey("witness.example.com/w2", bytes(range(64, 96)))
+    note = notes_of(path)[-1]
+    given = [witnessed(note, 9), witnessed(note, 7, by=second), witnessed(note, 8)]
+    found = verify(path, keys=[KEY.verifier, WITNESS_KEY, as_witness(second)], checkpoints=given)
+    assert (found.exit_code, found.witnesses, found.seen) == (0, 2, "1970-01-01T00:00:07Z")
+
+
+def test_the_logs_own_key_is_no_witness(path: Path) -> None:
+    own = SigningKey("witness.example.com/own", bytes(range(32)))
+    assert own.verifier.public == KEY.verifier.public
+    note = witnessed(notes_of(path)[-1], 9, by=own)
+    found = by_ours(path, keys=[KEY.verifier, as_witness(own)], checkpoints=[note])
+    assert (found.exit_code, found.witnesses, found.seen) == (2, 0, None)
+    assert "witness.example.com/own" in str(found.problems)
+    assert "it's no witness" in str(found.problems)
+
+
+def test_nobody_saw_a_tree_that_is_another_one(path: Path) -> None:
+    forked = KEY.sign_note(Checkpoint(ORIGIN, 17, bytes(32)).text).to_bytes()
+    found = verify(path, keys=[KEY.verifier, WITNESS_KEY], checkpoints=[witnessed(forked, 9)])
+    assert (found.exit_code, found.witnesses, found.seen) == (1, 0, None)
 
 
 def test_a_lack_of_memory_is_no_forged_signature(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

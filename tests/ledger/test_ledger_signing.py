@@ -20,7 +20,8 @@ from signing import KEY, NEXT, ORIGIN, attack, signed_ledger, signing_in, write
 
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger.checkpoints.anchors import Anchoring, CommandAnchor, FileAnchor, notes_in, pins_in, shown
+from failsoft.ledger.bundles.verify_bundle import notes_in_file
+from failsoft.ledger.checkpoints.anchors import _READ, Anchoring, CommandAnchor, FileAnchor, notes_in, pins_in, shown
 from failsoft.ledger.checkpoints.publishing import SECOND, Publisher, Signing
 from failsoft.ledger.checkpoints.signer import Signer, SignerRefused, publish
 from failsoft.ledger.format.merkle import Frontier
@@ -30,6 +31,10 @@ from failsoft.ledger.location import InFile
 from failsoft.ledger.read import read
 from failsoft.ledger.verify import verify as verify_ledger
 from failsoft.ledger.writing.ticket import TicketQueue
+
+
+def notes(*sizes: int, key: SigningKey = KEY) -> list[bytes]:
+    return [key.sign_note(Checkpoint(ORIGIN, size, bytes(32)).text).to_bytes() for size in sizes]
 
 
 @pytest.fixture
@@ -361,8 +366,36 @@ def test_a_checkpoint_that_another_process_published_is_enough(path: Path) -> No
     write(path, 1)
     signer = Signer(KEY, path.parent / "signer.state")
     connection = sqlite3.connect(path, isolation_level=None)
-    assert publish(connection, signer) == (stored(path)[-1][0], None)
+    assert publish(connection, signer) == stored(path)[-1]
     connection.close()
+
+
+@pytest.mark.parametrize("note", [notes(5)[0], notes(5, key=NEXT)[0], b"none"])
+def test_a_stored_checkpoint_that_is_not_ones_own_goes_to_no_anchor(path: Path, note: bytes) -> None:
+    write(path, 1)
+    attack(path, ("UPDATE ledger_checkpoint SET note = ?", (note,)))
+    connection = sqlite3.connect(path, isolation_level=None)
+    with pytest.raises(SignerRefused, match="the stored checkpoint of 5 records isn't this key's"):
+        publish(connection, Signer(KEY, path.parent / "signer.state"))
+    connection.close()
+
+
+def test_what_another_process_published_and_did_not_bring_to_an_anchor_is_brought_there(path: Path) -> None:
+    """Whoever signed it ended while the anchor was away; these records are under it, and nowhere else."""
+    away, there = Gate(), FileAnchor(path.parent / "anchored")
+    away.problem = OSError("unreachable")
+    away.open.set()
+    mine = signed_ledger(path, [there], max_unanchored_age_ns=2 * SECOND)
+    mine.open()
+    settled(call(mine, "c1")[1])
+    write(path, 1, anchors=[away])
+    until(lambda: (coverage := mine.coverage()) is not None and coverage.anchored is not None)
+    size, note = stored(path)[-1]
+    newest = there.newest(KEY.verifier)
+    assert newest is not None
+    assert newest.size == size
+    assert note in there.path.read_bytes()
+    mine.close()
 
 
 def test_a_forked_child_signs_too(path: Path) -> None:
@@ -478,10 +511,6 @@ def test_a_queue_that_waits_for_a_checkpoint_wakes_in_time() -> None:
 # --- anchors ----------------------------------------------------------------------------------------------------------------
 
 
-def notes(*sizes: int, key: SigningKey = KEY) -> list[bytes]:
-    return [key.sign_note(Checkpoint(ORIGIN, size, bytes(32)).text).to_bytes() for size in sizes]
-
-
 def test_an_anchor_file_grows_and_tells_its_newest(tmp_path: Path) -> None:
     anchor = FileAnchor(tmp_path / "a")
     assert anchor.newest(KEY.verifier) is None
@@ -499,27 +528,56 @@ def test_an_anchor_file_grows_and_tells_its_newest(tmp_path: Path) -> None:
     [
         (lambda note: note, False),
         (lambda note: note + b"\n \n", False),
-        (lambda note: note[:-1], True),
+        (lambda note: note[:-2], True),
         (lambda note: note[:-1] + b" \n", True),
         (lambda note: note.replace(b"\n", b"\r\n"), True),
         (lambda note: b"> " + note.replace(b"\n", b"\n> "), True),
         (lambda note: note.replace("\u2014".encode(), b"-"), True),
         (lambda note: note.replace("\n\n\u2014".encode(), "\n\n\u2014 x abc-_d\n\u2014".encode()), True),
+        (lambda note: note.replace(b"\n", b" \n"), True),
+        (lambda note: note.replace(b"\n", b"  \n"), True),
+        (lambda note: note.replace(b"\n7\n", b"\n7 \n"), True),
+        (lambda note: b"    " + note.replace(b"\n", b"\n    "), True),
+        (lambda note: note.replace(b"=\n\n", b"=\nan extension\n\n"), True),
     ],
 )
-def test_a_newest_checkpoint_that_was_spoilt_is_no_less_of_a_pin(spoilt: Callable[[bytes], bytes], told: bool) -> None:
-    """An editor, a mail or a system changed how it ends: the one before mustn't do in its place."""
+@pytest.mark.parametrize("first", [True, False])
+def test_a_newest_checkpoint_that_was_spoilt_is_no_less_of_a_pin(
+    spoilt: Callable[[bytes], bytes], told: bool, first: bool
+) -> None:
+    """An editor, a mail or a system changed how it ends: the one beside it mustn't do in its place."""
     one, two = notes(3, 7)
-    found = pins_in(one + b"\n" + spoilt(two))
-    assert found[0] == one
+    data = spoilt(two) + b"\n" + one if first else one + b"\n" + spoilt(two)
+    found = pins_in(data)
+    assert notes_in_file(data) == found
+    assert found[first] == one
     assert len(found) == 2
     if told:
         with pytest.raises(NoteInvalid):
-            Note.parse(found[1])
+            Checkpoint.parse(Note.parse(found[not first]).text)
     else:
-        assert found[1] == two
-    assert pins_in(b"") == [b""]
-    assert pins_in(b"junk") == [b"junk"]
+        assert found[not first] == two
+    assert pins_in(b"") == notes_in_file(b"") == [b""]
+    assert pins_in(b"junk") == notes_in_file(b"junk") == [b"junk"]
+    junk = b"junk\n" + one + b"more \n" + two
+    assert pins_in(junk) == notes_in_file(junk) == [b"junk\n", one, b"more \n", two]
+
+
+def test_what_a_crash_cut_is_no_pin_where_there_is_one_of_as_many_records(tmp_path: Path) -> None:
+    elsewhere = SigningKey("other.example/log", bytes(32))
+    (other,) = [elsewhere.sign_note(Checkpoint(elsewhere.name, 9, bytes(32)).text).to_bytes()]
+    small, large = notes(8, 10)
+    anchor = FileAnchor(tmp_path / "a")
+    for end in range(1, len(large)):
+        anchor.path.write_bytes(b" \n" + small + b"\n \n" + large[:end])
+        anchor.put(other)  # of two logs that share a file
+        lone = anchor.path.read_bytes()
+        assert pins_in(lone) == notes_in_file(lone)
+        if large[:end].count(b"\n") >= 2:
+            assert len(pins_in(lone)) == 3
+        anchor.put(large)
+        covered = anchor.path.read_bytes()
+        assert pins_in(covered) == notes_in_file(covered) == [small, other, large]
 
 
 def test_an_anchor_that_was_cut_anywhere_has_whole_checkpoints_alone(tmp_path: Path) -> None:
@@ -540,16 +598,23 @@ def test_an_anchor_that_was_cut_anywhere_has_whole_checkpoints_alone(tmp_path: P
                 assert Note.parse(each).text in (text.text, Note.parse(one).text)
 
 
-def test_of_a_large_anchor_file_the_end_counts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("junk", [b"x", b"\n", b"a\n1\n"])
+def test_a_large_anchor_file_is_looked_through_to_its_beginning(tmp_path: Path, junk: bytes) -> None:
+    """Others' checkpoints, or what somebody put there to push it out of sight."""
     anchor = FileAnchor(tmp_path / "a")
-    anchor.path.write_bytes(notes(9)[0] + b"\n" + b"x" * (1 << 18))
-    for note in notes(5, 6):
-        anchor.put(note)
-    began = time.perf_counter()
+    (note,) = notes(9)
+    for before in range(0, len(note) + 2, 7):  # wherever one read ends and the next begins
+        anchor.path.write_bytes(note + junk * ((_READ - before) // len(junk)))
+        began = time.perf_counter()
+        newest = anchor.newest(KEY.verifier)
+        assert time.perf_counter() - began < 5  # each byte of a line tried as a note's first would take twenty seconds
+        assert newest is not None
+        assert newest.size == 9
+    for more in notes(5, 6):
+        anchor.put(more)
     newest = anchor.newest(KEY.verifier)
-    assert time.perf_counter() - began < 5  # each byte of a line tried as a note's first would take twenty seconds
     assert newest is not None
-    assert newest.size == 6  # the 9 is out of sight
+    assert newest.size == 6  # of the last ones
 
 
 def test_an_anchor_keeps_no_file_open_and_all_may_read_it(tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ MONITOR_EPILOG = (
     "signed by your key; 3 ledger, state or output can't be used; 64 the command line is wrong."
 )
 
-_MAX_CHECKPOINTS = 1 << 24
-"""Bytes of a file of checkpoints: tens of thousands."""
+_MAX_CHECKPOINTS = 1 << 30
+"""Bytes of a file of checkpoints: millions."""
 
 
 def _key(text: str) -> VerifierKey:
@@ -45,12 +45,14 @@ def _key(text: str) -> VerifierKey:
 
 
 def checkpoints_in(path: Path) -> list[bytes]:
-    """The checkpoints in a file; whatever stands behind the last as one, which verification refuses with the reason."""
+    """The checkpoints in a file; whatever stands besides them as one, which verification refuses with the reason."""
     try:
         with path.open("rb") as file:
-            data = file.read(_MAX_CHECKPOINTS)
+            data = file.read(_MAX_CHECKPOINTS + 1)
     except OSError as error:
         raise typer.BadParameter(f"{path}: it can't be read ({error.strerror})") from None
+    if len(data) > _MAX_CHECKPOINTS:
+        raise typer.BadParameter(f"{path}: it's larger than 1 GiB: give the part of it that has the newest checkpoints")
     return pins_in(data)
 
 

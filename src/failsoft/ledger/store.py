@@ -330,7 +330,7 @@ class Store(Protocol):
         """Until `tidy` is to be called though nothing was appended; None: it needn't be."""
         ...
 
-    def publish(self) -> tuple[int, bytes | None]:
+    def publish(self) -> tuple[int, bytes]:
         """Sign a checkpoint of the log as it is, and store it: see `failsoft.ledger.checkpoints.signer.publish`."""
         ...
 

@@ -86,11 +86,10 @@ def rotate(
             handover = draft.key_rotated(str(signing.key.verifier), str(to.verifier), actor, why)
             store.append(_records(store, emitter, clock, handover))
         size, note = store.publish()
-        if note is None and not _is_vouched_for(location, signing.key):
+        if not _is_vouched_for(location, signing.key):
             # Somebody had the new key before this was finished, and signed alone: one more checkpoint, by both.
             store.append(_records(store, emitter, clock))
             size, note = store.publish()
-        note = note or _published(location, size)
     except (AppendFailed, SignerRefused, OSError, *UNREADABLE) as error:
         raise LedgerInvalid(f"{location}: {error}") from error
     finally:
@@ -104,15 +103,6 @@ def rotate(
         except (OSError, subprocess.SubprocessError) as error:
             problems.append(str(error))
     return Rotated(size, tuple(problems))
-
-
-def _published(location: Location, size: int) -> bytes:
-    """The checkpoint of this size: where the process that signed it ended, anchors may not have it."""
-    source = location.connect()
-    try:
-        return bytes(source.execute("SELECT note FROM ledger_checkpoint WHERE size = ?", (size,)).fetchone()[0])
-    finally:
-        source.close()
 
 
 def _is_vouched_for(location: Location, former: SigningKey) -> bool:

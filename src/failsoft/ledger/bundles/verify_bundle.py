@@ -28,7 +28,7 @@ import re
 import struct
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from time import gmtime, strftime
 from typing import Any, NamedTuple, NoReturn
 
@@ -203,7 +203,7 @@ KEY_NAME = re.compile(r"[^\s+\x00-\x1f\x7f]{1,256}")
 SIZE = re.compile(r"0|[1-9][0-9]{0,18}")  # not int(): that takes "+5", "1_0" and the digits of other scripts
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 NOTE_IN_FILE = re.compile(
-    rb"^[^\n]+\n[0-9]+\n[A-Za-z0-9+/=]+\n\n(?:\xe2\x80\x94 [^ \n]+ [A-Za-z0-9+/=]+\n)+", re.MULTILINE
+    rb"^([^\n]+)\n([0-9]+)\n[A-Za-z0-9+/=]+\n\n(?:\xe2\x80\x94 [^ \n]+ [A-Za-z0-9+/=]+\n)+", re.MULTILINE
 )
 PROOF_BEGINS = re.compile(rb"^(?=old [0-9]+\n)", re.MULTILINE)
 
@@ -295,6 +295,44 @@ def read_checkpoint(text: str) -> Checkpoint:
     if len(root) != 32:
         raise Wrong("not a checkpoint: its root isn't 32 bytes")
     return Checkpoint(lines[0], int(lines[1]), root)
+
+
+def notes_in_file(data: bytes) -> list[bytes]:
+    """Checkpoints of a file, and what stands besides them: it may be the newest, and spoilt. Only what was cut as it was
+    written, and ends so, is passed over where there's one of as many records.
+    """
+    notes = list(NOTE_IN_FILE.finditer(data))
+    largest: dict[bytes, tuple[int, bytes]] = {}
+    for each in notes:
+        largest[each[1]] = max(digits(each[2]), largest.get(each[1], (0, b"")))
+    found: list[bytes] = []
+    at = 0
+    for each in notes:
+        between = data[at : each.start()]
+        if between.strip() and not is_cut(between, largest):
+            found.append(between)
+        found.append(each.group())
+        at = each.end()
+    rest = data[at:]
+    return [*found, *([rest] if rest.strip() or not found else [])]
+
+
+def is_cut(data: bytes, largest: Mapping[bytes, tuple[int, bytes]]) -> bool:
+    """Are these the beginnings of checkpoints of no more records than others of the file have, each ended by a space?"""
+    *cuts, rest = data.split(b" \n")
+    for each in cuts:
+        origin, *more = each.strip(b" \n").split(b"\n")
+        if not more and any(known.startswith(origin) for known in largest):
+            continue
+        if not more or origin not in largest or more[0].strip(b"0123456789") or digits(more[0]) > largest[origin]:
+            return False
+    return not rest.strip()
+
+
+def digits(data: bytes) -> tuple[int, bytes]:
+    """A number to compare: of as many digits as like."""
+    text = data.lstrip(b"0")
+    return len(text), text
 
 
 def utc(seconds: int) -> str:
@@ -723,9 +761,7 @@ class _Bundle:
     def _pinned(self, checkpoints: Sequence[bytes]) -> Iterator[tuple[int, str, dict[Key, int]]]:
         """Size, root and who signed it."""
         for data in checkpoints:
-            end = max((found.end() for found in NOTE_IN_FILE.finditer(data)), default=0)
-            rest = [data[end:]] if data[end:].strip() or not end else []  # the newest may be what was spoilt
-            for each in [*NOTE_IN_FILE.findall(data), *rest]:
+            for each in notes_in_file(data):
                 try:
                     note = read_note(each)
                     found = read_checkpoint(note.text)
@@ -1057,7 +1093,7 @@ def read_file(path: str, limit: int) -> bytes:
     except (OSError, ValueError):
         raise Wrong(f"{path}: it can't be read", UNUSABLE) from None
     if not 0 < len(data) <= limit:
-        raise Wrong(f"{path}: it's empty, or too large", UNUSABLE)
+        raise Wrong(f"{path}: it's empty, or larger than {limit >> 20} MiB", UNUSABLE)
     return data
 
 

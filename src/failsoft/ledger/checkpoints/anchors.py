@@ -12,14 +12,14 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from attrs import define, frozen
 
-from failsoft.ledger.format.note import Checkpoint, NoteInvalid, VerifierKey
+from failsoft.ledger.format.note import MAX_NOTE, Checkpoint, NoteInvalid, VerifierKey
 from failsoft.ledger.keys.ed25519 import open_checkpoint
 
 COMMAND_SECONDS = 10.0
@@ -30,12 +30,13 @@ RETRY_SECONDS = 5.0
 SHOW_SECONDS = 5.0
 """For anchors to show what they have: a mount whose host is gone shows nothing, ever."""
 
-_READ = 1 << 18
-"""Bytes of an anchor file's end that are looked at: some hundreds of notes."""
+_READ = 1 << 20
+"""Bytes of an anchor file that are looked at together, from its end on: some thousands of notes."""
 
-_NOTE = re.compile(rb"^[^\n]+\n[0-9]+\n[A-Za-z0-9+/=]+\n\n(?:\xe2\x80\x94 [^ \n]+ [A-Za-z0-9+/=]+\n)+", re.MULTILINE)
+_NOTE = re.compile(
+    rb"^([^\n]+)\n([0-9]+)\n[A-Za-z0-9+/=]+\n\n(?:\xe2\x80\x94 [^ \n]+ [A-Za-z0-9+/=]+\n)+", re.MULTILINE
+)
 """Tried where a line begins alone: from each byte of a long line of junk on, it'd be read to its end."""
-
 
 _END_OF_CUT = b" \n"
 """Ends a line that a crash or a full disk cut, so that it's none of a signature: a cut note is no note."""
@@ -76,17 +77,29 @@ class FileAnchor:
             os.close(descriptor)
 
     def newest(self, key: VerifierKey) -> Checkpoint | None:
-        """See `Anchor.newest`."""
+        """See `Anchor.newest`. Other logs' may stand behind it, however many."""
         try:
             if not self.path.is_file():  # a pipe waits for whoever writes
                 return None
             with open(self.path, "rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - _READ))
-                tail = file.read(_READ)
+                for data in _from_the_end(file):
+                    found = [each for text in notes_in(data) if (each := _signed(text, key)) is not None]
+                    if found:
+                        return max(found, key=lambda each: each.size)
         except OSError:
-            return None
-        found = [each for each in (_signed(text, key) for text in notes_in(tail)) if each is not None]
-        return max(found, key=lambda each: each.size, default=None)
+            pass
+        return None
+
+
+def _from_the_end(file: BinaryIO) -> Iterator[bytes]:
+    """A file's bytes, the last ones first; what a note may have that begins before is there again."""
+    end, behind = file.seek(0, os.SEEK_END), b""
+    while end > 0:
+        start = max(0, end - _READ)
+        file.seek(start)
+        data = file.read(end - start)
+        yield data + behind
+        end, behind = start, (data + behind)[:MAX_NOTE]
 
 
 @frozen
@@ -145,17 +158,50 @@ def shown(anchors: Sequence[Anchor], key: VerifierKey, seconds: float = SHOW_SEC
 
 def notes_in(data: bytes) -> list[bytes]:
     """All that looks like a signed checkpoint in an anchor file's bytes, in order."""
-    found: list[bytes] = _NOTE.findall(data)
-    return found
+    return [each.group() for each in _NOTE.finditer(data)]
 
 
 def pins_in(data: bytes) -> list[bytes]:
-    """The same of a file that a log is held against, and what stands behind the last one: the newest may be spoilt."""
-    end = max((each.end() for each in _NOTE.finditer(data)), default=0)
-    return [*notes_in(data), *([data[end:]] if data[end:].strip() or not end else [])]
+    """The same of a file that a log is held against, in order; and what stands before, between and behind them, each as one:
+    it may be the newest, and spoilt. Only what a crash cut is passed over, where the file has one of as many records.
+    """
+    notes = list(_NOTE.finditer(data))
+    largest: dict[bytes, tuple[int, bytes]] = {}
+    for each in notes:
+        largest[each[1]] = max(_number(each[2]), largest.get(each[1], (0, b"")))
+    found: list[bytes] = []
+    at = 0
+    for each in notes:
+        between = data[at : each.start()]
+        if between.strip() and not _is_cut(between, largest):
+            found.append(between)
+        found.append(each.group())
+        at = each.end()
+    rest = data[at:]
+    return [*found, *([rest] if rest.strip() or not found else [])]
+
+
+def _is_cut(data: bytes, largest: Mapping[bytes, tuple[int, bytes]]) -> bool:
+    """Is it what was left of notes when the next one was written, and none of more records than there's a note of?"""
+    *cuts, rest = data.split(_END_OF_CUT)
+    for each in cuts:
+        origin, *more = each.strip(b" \n").split(b"\n")
+        if not more and any(known.startswith(origin) for known in largest):
+            continue
+        if not more or origin not in largest or more[0].strip(b"0123456789") or _number(more[0]) > largest[origin]:
+            return False
+    return not rest.strip()
+
+
+def _number(digits: bytes) -> tuple[int, bytes]:
+    """To compare: as many digits as like."""
+    text = digits.lstrip(b"0")
+    return len(text), text
 
 
 def _signed(text: bytes, key: VerifierKey) -> Checkpoint | None:
+    if not text.startswith(key.name.encode() + b"\n"):
+        return None
     try:
         found = open_checkpoint(text, [key])
     except NoteInvalid:

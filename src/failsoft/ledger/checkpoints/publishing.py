@@ -80,7 +80,7 @@ class Coverage:
 
 
 Tell = Callable[[str, dict[str, Any]], None]
-Publish = Callable[[], tuple[int, bytes | None]]
+Publish = Callable[[], tuple[int, bytes]]
 
 
 class Publisher:
@@ -140,9 +140,8 @@ class Publisher:
         since, self._since = self._since, None
         self._records, self._problem = 0, ""
         self._published = size
-        if note is not None:
-            self._anchoring.put(size, note, since)
-            self._tell("checkpoint.published", {"size": size})
+        self._anchoring.put(size, note, since)
+        self._tell("checkpoint.published", {"size": size})
 
     def end(self) -> None:
         """Wait for the anchors, not for long."""

@@ -26,7 +26,7 @@ from failsoft.ledger.checkpoints.ranges import stored_range
 from failsoft.ledger.disk import sync_folder
 from failsoft.ledger.format.merkle import Frontier, consistency_proof, verify_consistency
 from failsoft.ledger.format.note import MAX_NOTE, Checkpoint, Note, NoteInvalid
-from failsoft.ledger.keys.ed25519 import SigningKey, verify
+from failsoft.ledger.keys.ed25519 import SigningKey, open_checkpoint, verify
 from failsoft.ledger.store import Queries
 
 
@@ -147,14 +147,15 @@ def extends(connection: Queries, frontier: Frontier, earlier: Checkpoint) -> Non
         raise SignerRefused(f"the first {old} records aren't those that were signed: the log was forked")
 
 
-def publish(connection: Queries, signer: Signer) -> tuple[int, bytes | None]:
+def publish(connection: Queries, signer: Signer) -> tuple[int, bytes]:
     """Sign and store a checkpoint of the log as it is, inside a transaction that nobody writes beside.
 
     Returns:
-        The log's size and the signed checkpoint; None for that where there's one of this size.
+        The log's size and the signed checkpoint: where there's one of this size, that; whoever signed it may not have
+        brought it to the anchors.
 
     Raises:
-        SignerRefused: the head isn't this key's, or the tree not the one that was signed.
+        SignerRefused: the head isn't this key's, the tree not the one that was signed, or the stored checkpoint not its.
         OSError: the signer's state can't be written.
         sqlite3.Error, DatabaseFailed: it can't be stored.
     """
@@ -162,9 +163,21 @@ def publish(connection: Queries, signer: Signer) -> tuple[int, bytes | None]:
     frontier = Frontier.from_bytes(size, data)
     if not signer.signed_head(frontier, signature):
         raise SignerRefused("the log's head isn't signed by this key: others than its writers changed it")
-    stored = connection.execute("SELECT coalesce(max(size), 0) FROM ledger_checkpoint").fetchone()[0]
-    if stored == size:
-        return size, None
+    stored = connection.execute("SELECT note FROM ledger_checkpoint WHERE size = ?", (size,)).fetchone()
+    if stored is not None:
+        if not _is_of(bytes(stored[0]), Checkpoint(signer.key.name, size, frontier.root()), signer.key):
+            raise SignerRefused(
+                f"the stored checkpoint of {size} records isn't this key's of this log: run `failsoft verify`"
+            )
+        return size, bytes(stored[0])
     note = signer.sign(connection, frontier)
     connection.execute("INSERT INTO ledger_checkpoint (size, note) VALUES (?, ?)", (size, note))
     return size, note
+
+
+def _is_of(note: bytes, checkpoint: Checkpoint, key: SigningKey) -> bool:
+    try:
+        signed = open_checkpoint(note, [key.verifier])
+    except NoteInvalid:
+        return False
+    return signed.by_log and signed.checkpoint == checkpoint

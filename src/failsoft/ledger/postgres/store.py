@@ -204,7 +204,7 @@ class LedgerDatabase:
     def seconds(self) -> None:
         """As any store: nothing waits."""
 
-    def publish(self) -> tuple[int, bytes | None]:
+    def publish(self) -> tuple[int, bytes]:
         """As any store."""
         assert self.signer is not None
         database = self._open_database()

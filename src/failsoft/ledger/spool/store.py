@@ -196,7 +196,7 @@ class SpoolingStore:
         """As any store: until it's worth while to try again."""
         return max(0, self._not_before - self._now()) / 1e9 if self.spooling else None
 
-    def publish(self) -> tuple[int, bytes | None]:
+    def publish(self) -> tuple[int, bytes]:
         """As any store."""
         if self.spooling:
             raise AppendFailed("records wait for the database: there's nothing to sign")

@@ -246,7 +246,7 @@ class LedgerFile:
     def seconds(self) -> None:
         """As any store: nothing waits."""
 
-    def publish(self) -> tuple[int, bytes | None]:
+    def publish(self) -> tuple[int, bytes]:
         """Sign a checkpoint of the log as it is, and store it: see `failsoft.ledger.checkpoints.signer.publish`."""
         assert self.signer is not None
         with self.lock.held():

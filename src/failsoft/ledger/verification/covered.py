@@ -8,6 +8,8 @@ Whoever verifies brings keys and pins along, from their own keeping. Rules:
 3. The head must be signed by the key that the log last declared, where that key is given. Where it isn't given, the
    declaration must be covered: else whoever appended it declared a key of their own.
 4. Each given key and pin must have been used: what proves nothing isn't passed over.
+5. Witnesses are third parties: one is counted once, whatever names it has and on whichever copies of a checkpoint its line
+   stands, and the log's own key is none.
 """
 
 from __future__ import annotations
@@ -73,7 +75,6 @@ class Covered:
         pinned: the largest size that's pinned; None if nothing is.
         due: the size at which `at` is to be called next.
         size: covered by a checkpoint that a given key signed; 0 if by none.
-        witnesses: given keys of witnesses that cosigned that checkpoint.
         ahead: of each checkpoint that holds a record from after a witness saw it, by the record's own time: the checkpoint's
             size, that time, and when it was seen.
         not_before: the second, UTC, that a record from here on is expected to be later than; empty: there's none.
@@ -88,7 +89,6 @@ class Covered:
     due: int = -1
     pinned: int | None = None
     size: int = 0
-    witnesses: int = 0
     ahead: list[tuple[int, str, str]] = field(factory=list[tuple[int, str, str]])
     not_before: str = ""
     head_signed: bool = False
@@ -99,6 +99,12 @@ class Covered:
     _next: tuple[int, bytes] = _NONE_LEFT
     _times: dict[int, int] = field(factory=dict[int, int])
     _covered_by: dict[str, int] = field(factory=dict[str, int])
+    _cosigned: dict[int, set[bytes]] = field(factory=dict[int, set[bytes]])
+
+    @property
+    def witnesses(self) -> int:
+        """How many of the given witnesses cosigned the checkpoint that covers it."""
+        return len(self._cosigned.get(self.size, ()))
 
     @property
     def seen(self) -> str | None:
@@ -112,6 +118,11 @@ class Covered:
             ConfigurationError: there are keys and signatures, and the extra ``signing`` isn't installed.
         """
         self._origin = origin
+        own = {key.public for key in self.keys if key.kind == ED25519}
+        for key in self.keys:
+            if key.kind != ED25519 and key.public in own:
+                self.report(INCOMPLETE, f"the key {key.name}+{key.id.hex()} is the log's own: it's no witness", None)
+        self.keys = [key for key in self.keys if key.kind == ED25519 or key.public not in own]
         for size, root in self.pins:
             self._wanted.setdefault(size, set()).add(root)
         for data in self.notes:
@@ -130,6 +141,7 @@ class Covered:
         if any(pinned != root.hex() for pinned in self._wanted.pop(size, ())):
             self.report(TAMPERED, "the log up to here isn't the one that was pinned", size - 1)
             self._times.pop(size, None)  # it's another log that was seen then
+            self._cosigned.pop(size, None)
         if self._next[0] == size:
             self._stored_checkpoint(root)
             self._next = _NONE_LEFT
@@ -242,15 +254,13 @@ class Covered:
     def _see(self, size: int, signed: Signed) -> None:
         if signed.seen is not None:
             self._times[size] = min(signed.seen, self._times.get(size, signed.seen))
+            witnesses = {key.public for key in signed.by if key.kind != ED25519}
+            self._cosigned.setdefault(size, set()).update(witnesses)
 
     def _cover(self, size: int, signed: Signed) -> None:
         for key in signed.by:
             self._covered_by[str(key)] = max(size, self._covered_by.get(str(key), 0))
-        witnesses = sum(key.kind != ED25519 for key in signed.by)
-        if size == self.size:
-            self.witnesses = max(self.witnesses, witnesses)
-        elif size > self.size:
-            self.size, self.witnesses = size, witnesses
+        self.size = max(self.size, size)
 
     def _advance(self) -> None:
         while self._next is _NONE_LEFT:
