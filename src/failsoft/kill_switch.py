@@ -9,8 +9,6 @@ overruled is watched by whoever did it, and mustn't stay so by oversight.
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -25,6 +23,7 @@ from failsoft.durations import duration_argument
 from failsoft.errors import ConfigurationError
 from failsoft.io.block_file import Block, BlockFile
 from failsoft.io.state_file import StateFile, StateMemory
+from failsoft.login import logged_in
 
 LONGEST = "8784 h"
 """A leap year."""
@@ -206,8 +205,6 @@ def _actor(given: str | None) -> str:
     if given is None and actor is not None:
         return actor.id
     try:
-        return identifier(getpass.getuser() if given is None else given, "an actor's id")
-    except (KeyError, OSError, ImportError):  # no name for this user, or no way to ask
-        return f"uid-{os.getuid()}" if hasattr(os, "getuid") else "unknown"
+        return identifier(logged_in() if given is None else given, "an actor's id")
     except ValueError as error:
         raise ConfigurationError(f"actor: {error}") from None

@@ -180,6 +180,53 @@ def test_a_rotation_that_was_interrupted_can_be_run_again(
     assert run("verify", "x.db", "--key", key, "--key", new).stdout.startswith("verified\n")
 
 
+def test_a_rotation_needs_no_hard_links_and_whoever_read_the_key_still_does(
+    folder: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write()
+    Path("ledger.key").chmod(0o640)
+    monkeypatch.setattr(os, "link", pytest.fail)
+    rotate()
+    assert Path("ledger.key").stat().st_mode & 0o777 == 0o640
+    assert Path(f"ledger.key.{key.split('+')[1]}").stat().st_mode & 0o777 == 0o600
+
+    def denied(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "chown", denied)
+    rotate()
+    assert Path("ledger.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_rotation_that_somebody_else_finished_says_so(
+    folder: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write()
+    real = os.replace
+
+    def gone(source: Any, target: Any) -> None:
+        if str(target).endswith("ledger.key"):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", gone)
+        said = rotate(code=1).stderr
+    assert "the new key can't be put there (No such file or directory)" in said
+    assert "ledger.key.new: move it there" in said
+    rotate()
+
+
+def test_a_rotation_to_the_same_key_is_none(folder: Path, key: str) -> None:
+    write()
+    Path("ledger.key.new").write_bytes(Path("ledger.key").read_bytes())
+    assert "holds the ledger's own key" in rotate(code=1).stderr
+    with read("x.db") as reader:
+        assert len(list(reader.records("key.rotated"))) == 0
+    Path("ledger.key.new").unlink()
+    rotate()
+
+
 def test_a_rotation_whose_new_key_was_never_written_makes_another(folder: Path, key: str) -> None:
     """Its maker was killed, or had no room: an empty file."""
     write()

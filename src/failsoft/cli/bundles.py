@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import getpass
 import os
 from hashlib import sha256
 from pathlib import Path
@@ -29,6 +28,7 @@ from failsoft.ledger.bundles.verify_bundle import MAX_BYTES, Wrong, read_file
 from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.location import InFile, Location
 from failsoft.ledger.records.keeping_draft import words
+from failsoft.login import logged_in
 
 EPILOG = (
     "Example: failsoft ledger bundle failsoft.db --case T-17 -o T-17.zip --config failsoft.toml "
@@ -189,7 +189,7 @@ def _named(
     if why is None or not why.strip():
         raise typer.BadParameter("say what it's given away for: it goes on record", param_hint="--why")
     try:
-        return identifier(recipient, "--recipient"), identifier(person or getpass.getuser(), "--person"), words(why)
+        return identifier(recipient, "--recipient"), identifier(person or logged_in(), "--person"), words(why)
     except ValueError as error:
         raise ConfigurationError(f"{error} (--recipient, --person, --why)") from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from failsoft.ledger.acts.erasure import Acting, erase, happened, hold
 from failsoft.ledger.acts.pruning import prune
 from failsoft.ledger.location import InDatabase
 from failsoft.ledger.store import DatabaseFailed
+from failsoft.login import logged_in
 
 Case = Annotated[str, typer.Option(help="The case's identifier.")]
 Owner = Annotated[
@@ -81,7 +81,7 @@ def erase_command(
                 acting,
                 case,
                 basis=why,
-                person=person or getpass.getuser(),
+                person=person or logged_in(),
                 approved_by=approved_by,
                 retention=retention,
                 dry_run=dry_run,
@@ -130,7 +130,7 @@ def prune_command(
                 acting,
                 until,
                 why=why,
-                person=person or getpass.getuser(),
+                person=person or logged_in(),
                 approved_by=approved_by,
                 retention=retention,
                 caseless=caseless,
@@ -173,7 +173,7 @@ def hold_command(
 ) -> None:
     """Put a legal hold on a case: nothing of it is erased until somebody lifts it, whatever its class allows."""
     with explained(as_json=False), recordable():
-        place = hold(acting_for(config), case, held=not clear, person=person or getpass.getuser(), why=why)
+        place = hold(acting_for(config), case, held=not clear, person=person or logged_in(), why=why)
     print_line(f"{'lifted from' if clear else 'held'}: {case} (record {place})")
 
 
@@ -187,7 +187,7 @@ def event_command(
 ) -> None:
     """Put on record that something happened with a case, from which on its records are kept for a time ([retention])."""
     with explained(as_json=False), recordable():
-        place = happened(acting_for(config), case, event=event, date=on, person=person or getpass.getuser(), why=why)
+        place = happened(acting_for(config), case, event=event, date=on, person=person or logged_in(), why=why)
     print_line(f"{event} of {case} on {on} (record {place})")
 
 
@@ -209,7 +209,7 @@ def copy_command(
     """
     with explained(as_json), recordable(), _progress(as_json) as progress:
         acting = acting_for(Path(source)) if source.endswith(".toml") else Acting(source, SystemClock(), warn=_warned)
-        done = copy(acting, to, person=person or getpass.getuser(), why=why, progress=progress)
+        done = copy(acting, to, person=person or logged_in(), why=why, progress=progress)
     if as_json:
         print_json(attrs.asdict(done))
         return

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import secrets
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from failsoft.ledger.acts.rotation import rotate as hand_over
 from failsoft.ledger.format.note import NoteInvalid
 from failsoft.ledger.keys.ed25519 import SEED_SIZE, Keepable, SigningKey, write_key
 from failsoft.ledger.keys.vault import KEY_SIZE, PayloadKey
+from failsoft.login import logged_in
 from failsoft.signing import location_of, signing_of
 
 group = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode=None, help="Keys that sign a ledger.")
@@ -90,13 +92,15 @@ def rotate(
         if not beside.exists():
             _write(beside, SigningKey(signing.key.name, secrets.token_bytes(SEED_SIZE)))
         to = _read(beside)
+        if to.verifier == signing.key.verifier:
+            raise ConfigurationError(f"{beside} holds the ledger's own key: remove it, and run this again")
         try:
             done = hand_over(
                 location,
                 signing,
                 to,
                 clock=SystemClock(),
-                actor=actor or getpass.getuser(),
+                actor=actor or logged_in(),
                 why=why,
                 redact=redact_of(draft.config),
             )
@@ -104,13 +108,28 @@ def rotate(
             raise ConfigurationError(f"not rotated: {error}") from None
         former = file.with_name(f"{file.name}.{signing.key.verifier.id.hex()}")
         if not former.exists():
-            os.link(file, former)
-        os.replace(beside, file)
+            _write(former, signing.key)
+        _take_over(beside, file)
     print_line(f"{to.verifier}")
     print_line(f"signs from record {done.size} on; both keys signed the checkpoint of {done.size} records")
     print_line(f"the former key stands in {former}")
     for each in done.unanchored:
         print_line(f"not anchored: {each}; the next checkpoint will be")
+
+
+def _take_over(beside: Path, file: Path) -> None:
+    """Whoever could read the former key's file can read the new one's."""
+    try:
+        was = file.stat()
+        with suppress(PermissionError, AttributeError):  # whose it is, only root says; on Windows nobody
+            os.chown(beside, was.st_uid, was.st_gid)
+            beside.chmod(stat.S_IMODE(was.st_mode))
+        os.replace(beside, file)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{file}: the new key can't be put there ({error.strerror}). The ledger is signed with it from now on: unless "
+            f"somebody else just rotated the keys and it's there already, it stands in {beside}: move it there"
+        ) from None
 
 
 def _read(file: Path) -> SigningKey:

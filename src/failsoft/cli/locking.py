@@ -4,7 +4,6 @@ and approved.
 
 from __future__ import annotations
 
-import getpass
 import mimetypes
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from failsoft.lockfile.compare import Difference, differences
 from failsoft.lockfile.document import Lock, read_lock
 from failsoft.lockfile.facts import seen_again, with_seen
 from failsoft.lockfile.places import place_of
+from failsoft.login import logged_in
 from failsoft.outcome import Served
 
 _OWN_QUESTIONS = ("callable", "http-json")
@@ -128,7 +128,7 @@ def approve(
     with explained(as_json=False), recordable():
         approved = read_lock(lock_path or config.with_suffix(".lock"))
         kept = None if report is None else _report(report)
-        record = LockApproved(approved.in_force(), person or getpass.getuser(), why, kept)
+        record = LockApproved(approved.in_force(), person or logged_in(), why, kept)
         place = acting_for(config).record(record)[0]
     print_line(f"approved: lock {approved.digest} (record {place})")
 
@@ -155,7 +155,7 @@ def _written(
             return
         told = () if before is None else tuple(map(str, differences(before, made)))
         former = None if before is None else before.digest
-        change = LockChanged(made.in_force(), former, told, person or getpass.getuser(), why)
+        change = LockChanged(made.in_force(), former, told, person or logged_in(), why)
         with recordable():
             places.extend(acting_for(config).record(change))
 

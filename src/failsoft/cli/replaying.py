@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from failsoft.ledger.read import Reader
 from failsoft.ledger.reading.asked import END
 from failsoft.ledger.reading.query import COMPARISON
 from failsoft.ledger.reading.unlisted import unlisted
+from failsoft.login import logged_in
 from failsoft.replay.agreement import Agreement, Compared, Given, Question, Tally, Unasked, put, question
 from failsoft.replay.comparing import kept_of
 from failsoft.replay.recorded import started
@@ -197,7 +197,7 @@ def _ask_again(
     count = sum(isinstance(each, Question) for each in found)
     _consent(adapter, count, most, yes=yes, as_json=as_json)
     tally = Tally()
-    with _Asker(isolation, adapter, actor or getpass.getuser()) as asker:
+    with _Asker(isolation, adapter, actor or logged_in()) as asker:
         for each in put(found, asker.ask):
             tally.add(each)
             if as_json:
