@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledgers import ledger_at, rows
-from signing import KEY, NEXT, ORIGIN, attack, recompute, write
+from ledgers import SystemClock, ledger_at, rows
+from signing import KEY, NEXT, ORIGIN, attack, recompute, signing_in, write
 
 from failsoft import processes
-from failsoft.ledger.format.note import Checkpoint
+from failsoft.ledger.acts.rotation import rotate
+from failsoft.ledger.format.note import Checkpoint, Note
+from failsoft.ledger.keys.ed25519 import SigningKey, open_checkpoint
 from failsoft.ledger.sqlite.read import SqliteSource
 from failsoft.ledger.verification import monitor as monitoring
 from failsoft.ledger.verification.monitor import Seen, monitor
@@ -227,3 +229,130 @@ def test_a_damaged_column_is_unusable(path: Path, state: Path, monkeypatch: pyte
     monkeypatch.setattr("failsoft.ledger.sqlite.read.connect", lambda ledger: sqlite3.connect(ledger, factory=Damaged))
     seen = monitor(state, path)
     assert (seen.exit_code, "can't be read" in seen.told) == (3, True)
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE ledger_head SET size = 5.0", "UPDATE ledger_checkpoint SET note = 'text'"]
+)
+def test_a_table_that_was_made_anew_is_unusable(path: Path, state: Path, statement: str) -> None:
+    """One that takes anything: what it holds is of another kind than the ledger's."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    for table in ("ledger_head", "ledger_checkpoint"):
+        for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute(f"CREATE TABLE anew AS SELECT * FROM {table}")
+        connection.execute(f"DROP TABLE {table}")
+        connection.execute(f"ALTER TABLE anew RENAME TO {table}")
+    connection.execute(statement)
+    connection.close()
+    assert monitor(state, path, KEYS).exit_code == 3
+
+
+class TestKeysThatAreReplaced:
+    """A thief of the former key signs with it; the monitor has both."""
+
+    both = (KEY.verifier, NEXT.verifier)
+
+    def handed_over(self, path: Path, former: SigningKey = KEY, to: SigningKey = NEXT) -> None:
+        rotate(path, signing_in(path.parent, former), to, clock=SystemClock(), actor="jdoe", why="stolen")
+
+    def signed_by(self, path: Path, key: SigningKey) -> None:
+        """The newest checkpoint, by this key alone: of the very tree."""
+        text = Note.parse(note_of(path)).text
+        size = Checkpoint.parse(text).size
+        note = key.sign_note(text).to_bytes()
+        attack(path, ("UPDATE ledger_checkpoint SET note = ? WHERE size = ?", (note, size)))
+
+    def test_the_new_key_goes_on_from_what_the_former_one_signed(self, path: Path, state: Path) -> None:
+        third = SigningKey(ORIGIN, bytes(range(2, 34)))
+        every = (*self.both, third.verifier)
+        assert monitor(state, path, every).exit_code == 0
+        self.handed_over(path)
+        write(path, 1, key=NEXT)
+        self.handed_over(path, NEXT, third)
+        write(path, 1, key=third)
+        assert monitor(state, path, every).exit_code == 0
+        assert monitor(state, path, every).exit_code == 0
+        write(path, 1, key=third)
+        assert monitor(state, path, every).exit_code == 0
+        assert monitor(state, path, [third.verifier]).exit_code == 0
+
+    @pytest.mark.parametrize("looked", ["before", "after", "later", "never"])
+    def test_a_checkpoint_of_the_former_key_alone_is_a_fork(self, path: Path, state: Path, looked: str) -> None:
+        for moment, act in (
+            ("before", lambda: self.handed_over(path)),
+            ("after", lambda: write(path, 1, key=NEXT)),
+            ("later", lambda: write(path, 1, key=NEXT)),
+        ):
+            if looked == moment:
+                assert monitor(state, path, self.both).exit_code == 0
+            act()
+        kept = state.read_bytes() if state.exists() else None
+        self.signed_by(path, KEY)
+        seen = monitor(state, path, self.both)
+        assert seen.exit_code == 1
+        assert (state.read_bytes() if state.exists() else None) == kept
+        expected = (
+            "isn't signed by a key that signed"
+            if looked in ("after", "later")
+            else "that handed the log over in record"
+        )
+        assert expected in seen.told
+
+    def test_what_is_kept_of_a_handover_is_the_new_keys_signature(self, path: Path, state: Path) -> None:
+        self.handed_over(path)
+        assert len(Note.parse(note_of(path)).signatures) == 2
+        assert monitor(state, path, self.both).exit_code == 0
+        assert open_checkpoint(state.read_bytes(), self.both).by == (NEXT.verifier,)
+
+    def test_what_an_older_failsoft_kept_of_it_counts_as_the_new_keys(self, path: Path, state: Path) -> None:
+        self.handed_over(path)
+        state.write_bytes(note_of(path))
+        write(path, 1, key=NEXT)
+        self.signed_by(path, KEY)
+        assert "that handed the log over in record" in monitor(state, path, self.both).told
+
+    def test_who_has_the_former_key_only_is_told_to_get_the_new_one(self, path: Path, state: Path) -> None:
+        assert monitor(state, path, KEYS).exit_code == 0
+        self.handed_over(path)
+        seen = monitor(state, path, KEYS)
+        assert (seen.exit_code, "to another key than those that you gave" in seen.told) == (2, True)
+
+    def test_nothing_joins_the_keys_where_the_handover_has_no_checkpoint(self, path: Path, state: Path) -> None:
+        assert monitor(state, path, self.both).exit_code == 0
+        self.handed_over(path)
+        self.signed_by(path, NEXT)
+        seen = monitor(state, path, self.both)
+        assert (seen.exit_code, "none joins the two" in seen.told) == (1, True)
+
+    @pytest.mark.parametrize("note", [b"none", KEY.sign_note(Checkpoint(ORIGIN, 3, bytes(32)).text).to_bytes()])
+    def test_a_checkpoint_between_that_is_none_joins_nothing(self, path: Path, state: Path, note: bytes) -> None:
+        assert monitor(state, path, self.both).exit_code == 0
+        self.handed_over(path)
+        attack(path, ("UPDATE ledger_checkpoint SET note = ? WHERE size > 7", (note,)))
+        write(path, 1, key=NEXT)
+        assert "none joins the two" in monitor(state, path, self.both).told
+
+    @pytest.mark.parametrize("body", [None, b"{}"])
+    def test_a_record_of_a_handover_that_was_changed_is_a_fork(
+        self, path: Path, state: Path, body: bytes | None
+    ) -> None:
+        self.handed_over(path)
+        attack(path, ("UPDATE ledger_record SET body = ? WHERE type = 'key.rotated' AND seq > 5", (body,)))
+        seen = monitor(state, path, self.both)
+        assert (seen.exit_code, "which is about the log's key, was changed" in seen.told) == (1, True)
+
+    def test_a_log_that_was_signed_from_some_record_on_was_handed_over_from_nobody(
+        self, tmp_path: Path, state: Path
+    ) -> None:
+        plain = ledger_at(tmp_path / "x.db")
+        plain.open()
+        plain.close()
+        write(tmp_path / "x.db", 1)
+        assert monitor(state, tmp_path / "x.db", KEYS).exit_code == 0
+
+    def test_a_key_that_came_back_speaks_again(self, path: Path, state: Path) -> None:
+        self.handed_over(path)
+        self.handed_over(path, NEXT, KEY)
+        write(path, 1)
+        assert monitor(state, path, self.both).exit_code == 0

@@ -140,12 +140,13 @@ def extension(
     """
     with explained(as_json):
         notes = [each for path in to or [] for each in checkpoints_in(path)]
+        data = b""
         try:
             data = read_file(str(bundle), MAX_BYTES)
             with looking_into(ledger) as reader:
                 made, sizes = extend(reader, data, notes)
         except Wrong as error:
-            give_up(as_json, [f"{bundle}: {error}"], error.code)
+            give_up(as_json, [f"{bundle}: {error}" if data else str(error)], error.code)
         except NotCovered as error:
             give_up(as_json, [str(error)], _LACKS)
         try:

@@ -150,7 +150,9 @@ def _verify_bundle(
 
 
 def monitor(
-    state: Annotated[Path, typer.Argument(help="The file of the last checkpoint seen; made at the first look.")],
+    state: Annotated[
+        Path, typer.Argument(help="The file of the last checkpoint seen; made at the first look.", readable=False)
+    ],
     ledger: Ledger,
     key: Keys = None,
     as_json: Json = False,

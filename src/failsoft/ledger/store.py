@@ -46,6 +46,9 @@ def refusal(error: Exception) -> type[LedgerInvalid]:
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError, DatabaseFailed)
 """What a query raises on a damaged store: the second where SQLite's message quotes bytes of it that are no text."""
 
+DAMAGED = (*UNREADABLE, TypeError, ValueError, AttributeError, LookupError, ArithmeticError)
+"""What reading a damaged store raises: a column of it may hold what no column of its kind does, which fails anywhere."""
+
 
 class AppendFailed(Exception):
     """A batch isn't durable, as far as is known.

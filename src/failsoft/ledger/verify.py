@@ -21,7 +21,7 @@ from failsoft.ledger.format.note import Checkpoint, VerifierKey
 from failsoft.ledger.keys.vault import Sealing
 from failsoft.ledger.location import Location, locate
 from failsoft.ledger.records import schema
-from failsoft.ledger.store import INCOMPLETE, TAMPERED, UNREADABLE, UNUSABLE, WHOLE, DatabaseFailed, Source
+from failsoft.ledger.store import DAMAGED, INCOMPLETE, TAMPERED, UNUSABLE, WHOLE, DatabaseFailed, Source
 from failsoft.ledger.verification.covered import Covered
 from failsoft.ledger.verification.hashes import Hashes
 from failsoft.ledger.verification.walk import OpenCall, Walk
@@ -145,9 +145,6 @@ _OF_THE_READING = frozenset(
 )
 """What SQLite says where it's the reading that failed: no word about the file."""
 
-_OF_THE_STORE = (*UNREADABLE, TypeError, ValueError, AttributeError, LookupError, ArithmeticError)
-"""What reading a damaged file raises. A column of it may hold what no column of its kind does: that fails anywhere."""
-
 
 @define
 class _Findings:
@@ -217,7 +214,7 @@ def verify(
                 source.end()
                 walk.payloads.look_for_the_destroyed(walk.frontier.size, found.report)
                 in_flight = _open_calls(source, walk, found)
-    except _OF_THE_STORE as error:
+    except DAMAGED as error:
         if _is_of_the_reading(error):
             found.add(Problem(UNUSABLE, f"{location}: it can't be read ({error})"))
         else:

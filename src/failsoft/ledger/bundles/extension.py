@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from failsoft.errors import LedgerInvalid
 from failsoft.ledger.bundles import verify_bundle
 from failsoft.ledger.bundles.bundle import proof_file
 from failsoft.ledger.bundles.selection import NotCovered, fitting
@@ -31,7 +32,10 @@ def extension(reader: Reader, bundle: bytes, to: Sequence[bytes] = ()) -> tuple[
     """
     files = verify_bundle.unpack(bundle)
     manifest = verify_bundle.read_manifest(files)
-    (begun,) = fitting(reader, manifest.origin, [files["checkpoint.txt"]], "the bundle's checkpoint")
+    try:
+        (begun,) = fitting(reader, manifest.origin, [files["checkpoint.txt"]], "the bundle's checkpoint")
+    except NotCovered as error:
+        raise LedgerInvalid(str(error)) from None
     if begun.size != manifest.size:
         raise verify_bundle.Wrong("checkpoint.txt: it's of another size than the manifest says")
     notes = to or [each for each in [reader.checkpoint()] if each is not None]

@@ -255,7 +255,10 @@ def fitting(reader: Reader, origin: str, notes: Iterable[bytes], told: str) -> I
         except NoteInvalid as error:
             raise LookupError(f"{told}: {error}") from None
         if each.size > reader.size:
-            raise NotCovered(f"{reader.location}: the checkpoint that you gave is newer than the log")
+            raise NotCovered(
+                f"{reader.location}: the log has {reader.size} records, and {told} is of {each.size}: it was cut or rolled "
+                "back, or it's a copy from before"
+            )
         if each.origin != origin or (each.size and reader.root_at(each.size) != each.root):
             raise LedgerInvalid(
                 f"{reader.location}: the log doesn't extend the checkpoint of {each.size} records that you gave: it's of "

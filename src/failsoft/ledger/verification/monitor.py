@@ -21,7 +21,8 @@ from failsoft.ledger.format.note import ED25519, MAX_NOTE, NoteInvalid, Verifier
 from failsoft.ledger.keys.ed25519 import Signed, open_checkpoint
 from failsoft.ledger.location import Location, locate
 from failsoft.ledger.locks import FileLock
-from failsoft.ledger.store import UNREADABLE, Source
+from failsoft.ledger.store import DAMAGED, Source
+from failsoft.ledger.verification.succession import NotSucceeded, Succession
 
 CONSISTENT, FORKED, INCOMPLETE, UNUSABLE = 0, 1, 2, 3
 """Exit codes."""
@@ -92,7 +93,9 @@ def _look(state: Path, ledger: str | Path | Location, keys: Sequence[VerifierKey
             source.begin()
             now, note = _newest(source, keys, before)
             told = _compared(source, before, now)
-        except (*UNREADABLE, TypeError, ValueError) as error:
+            if keys:
+                note = _vouched_for(source, keys, before, now, note)
+        except DAMAGED as error:
             raise _Ended(
                 UNUSABLE, f"{locate(ledger)}: it can't be read ({error}): run `failsoft verify` on it"
             ) from None
@@ -138,6 +141,16 @@ def _newest(source: Source, keys: Sequence[VerifierKey], before: Signed | None) 
     if found.checkpoint.size != row[0]:
         raise _Ended(FORKED, "the newest checkpoint is of another size than its row states")
     return found, row[1]
+
+
+def _vouched_for(source: Source, keys: Sequence[VerifierKey], before: Signed | None, now: Signed, note: bytes) -> bytes:
+    """What's kept: without what keys signed that were replaced."""
+    try:
+        succession = Succession.since(source, before, now.checkpoint.size)
+        succession.check(source, keys, now, before)
+    except NotSucceeded as error:
+        raise _Ended(INCOMPLETE if error.unknown else FORKED, str(error)) from None
+    return succession.without_left(note, keys)
 
 
 def _same_log(source: Source, before: Signed | None, origin: str) -> None:
