@@ -401,3 +401,30 @@ def test_a_switch_that_is_no_bool_is_refused(name: str, value: Any) -> None:
         type("Switched", (Answering,), {name: value})
     with pytest.raises(TypeError, match=rf"answer\.{name} must be True or False"):
         capability(**{name: value})(answer)
+
+
+@pytest.mark.parametrize("version", [3, 1.0, "", " ", "x" * 129, "a\nb", b"3"])
+def test_a_version_that_no_record_takes_is_refused_when_the_class_is_made(version: Any) -> None:
+    """Else each record of its calls would be refused, one by one."""
+
+    class Answering(Capability[str, int]):
+        def fallback(self, request: str) -> int:
+            raise NotImplementedError
+
+    def answer(request: str) -> int:
+        raise NotImplementedError
+
+    with pytest.raises(TypeError, match=r"Labelled\.version must"):
+        type("Labelled", (Answering,), {"version": version})
+    with pytest.raises(TypeError, match=r"answer\.version must"):
+        capability(version=version)(answer)
+
+
+@pytest.mark.parametrize("sampling", [{"temperature": 0}, None, Sampling])
+def test_a_sampling_that_is_none_is_refused_when_the_class_is_made(sampling: Any) -> None:
+    class Answering(Capability[str, int]):
+        def fallback(self, request: str) -> int:
+            raise NotImplementedError
+
+    with pytest.raises(TypeError, match=r"Hot\.sampling must be Sampling\(…\)"):
+        type("Hot", (Answering,), {"sampling": sampling})

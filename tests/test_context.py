@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from enum import StrEnum
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -85,7 +86,20 @@ def test_identifiers_are_normalised() -> None:
     assert identifier("e\N{COMBINING ACUTE ACCENT}", "an id") == "é"
 
 
-@pytest.mark.parametrize("wrong", ["", "x" * 129, "é" * 65, "a\nb", "a\u200bb", "\ud800"])
+class Label(StrEnum):
+    cui = "CUI"
+
+
+def test_a_text_of_a_kind_of_its_own_is_the_text_that_it_is() -> None:
+    """A StrEnum's stands in a record as any; its class stays where it is."""
+    with failsoft.context(case=Case(Label.cui, Label.cui), actor=Label.cui, labels={Label.cui}) as inner:
+        assert inner.case is not None
+        assert inner.actor is not None
+        for each in (inner.case.id, inner.case.kind, inner.actor.id, *inner.labels):
+            assert (type(each), each) == (str, "CUI")
+
+
+@pytest.mark.parametrize("wrong", ["", " ", "\u3000 ", "x" * 129, "é" * 65, "a\nb", "a\u200bb", "\ud800"])
 @pytest.mark.parametrize("where", ["case", "actor", "labels"])
 def test_an_identifier_that_is_none_is_refused(wrong: str, where: str) -> None:
     with pytest.raises(ValueError), failsoft.context(**{where: [wrong] if where == "labels" else wrong}):  # type: ignore[arg-type]

@@ -116,6 +116,19 @@ def test_an_instance_may_have_its_own() -> None:
         Isolation({"ledger": {"url": "none"}}, capabilities=[Own("always")])
 
 
+def test_an_instances_own_version_is_checked_as_a_classs() -> None:
+    class Labelled(Capability[str, int]):
+        def __init__(self, version: Any) -> None:
+            self.version = version  # type: ignore[misc]
+
+        def fallback(self, request: str) -> int:
+            return 0
+
+    assert Contract(Labelled("7")).version == "7"
+    with pytest.raises(ConfigurationError, match=r"labelled\.version must be text"):
+        Isolation({"ledger": {"url": "none"}}, capabilities=[Labelled(7)])
+
+
 def test_the_short_form_takes_it_too() -> None:
     @capability(review=Required(sample=0.5))
     def rate(text: str) -> int:

@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast, get_args, get_origin, 
 
 from pydantic_core import to_json
 
+from failsoft.context import identifier
 from failsoft.prompt import Message, Prompt, Sampling
 from failsoft.review import Required
 
@@ -75,7 +76,8 @@ class Capability(Generic[Q, R]):
     Raises:
         TypeError: when a concrete subclass is created without a fallback, with an asynchronous one, with one that
             doesn't take exactly the request, without type parameters, with a `repair` or `idempotent` that is no bool,
-            with `artefacts` that are no tuple of texts, `golden` that is no tuple, or a `review` that is no `Required`.
+            with `artefacts` that are no tuple of texts, `golden` that is no tuple, a `review` that is no `Required`, a
+            `sampling` that is no `Sampling`, or a `version` that's no text of 1-128 bytes without control characters.
     """
 
     name: str = ""
@@ -175,6 +177,7 @@ def _check_concrete(cls: type[Capability[Any, Any]]) -> None:
     _check_bools(cls.__name__, repair=cls.repair, idempotent=cls.idempotent)
     _check_locked(cls.__name__, cls.artefacts, cls.golden)
     check_review(cls.__name__, cls.review)
+    check_told(cls.__name__, cls.version, cls.sampling)
     if cls.fallback is cast("Any", Capability).fallback:
         request, response = (_type_name(each) for each in cls._types)
         raise TypeError(
@@ -216,6 +219,26 @@ def check_review(where: str, review: object) -> None:
         raise TypeError(
             f"{where}.review must be Required(…), such as Required() or Required(sample=0.05), not {review!r:.60}"
         )
+
+
+def check_told(where: str, version: object, sampling: object) -> None:
+    """What stands in each record of a capability's must fit into one.
+
+    Raises:
+        TypeError: it doesn't.
+    """
+    if not isinstance(sampling, Sampling):
+        raise TypeError(
+            f"{where}.sampling must be Sampling(…), such as Sampling(temperature=0.0), not {sampling!r:.60}"
+        )
+    if version is None:
+        return
+    try:
+        identifier(cast("str", version), f"{where}.version")
+    except ValueError as error:
+        raise TypeError(str(error)) from None
+    except TypeError:
+        raise TypeError(f'{where}.version must be text, such as "3", not {version!r:.60}') from None
 
 
 def _check_body(body: Callable[..., Any], where: str, arguments: int) -> None:
@@ -329,7 +352,8 @@ def capability(
 
     Raises:
         TypeError: the function is asynchronous, takes other than one argument, or lacks annotations; `repair` or
-            `idempotent` is no bool; `artefacts` is no tuple of texts, `golden` no tuple, or `review` no `Required`.
+            `idempotent` is no bool; `artefacts` is no tuple of texts, `golden` no tuple, `review` no `Required`, or
+            `version` no text of 1-128 bytes without control characters.
     """
     frame_locals = sys._getframe(1).f_locals
 
@@ -344,6 +368,7 @@ def capability(
         _check_bools(function.__name__, repair=repair, idempotent=idempotent)
         _check_locked(function.__name__, artefacts, golden)
         check_review(function.__name__, review)
+        check_told(function.__name__, version, Sampling())
         return FunctionCapability(function, declared, own_name, version, repair, idempotent, artefacts, golden, review)
 
     return make if body is None else make(body)

@@ -26,8 +26,10 @@ _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 
 def identifier(value: str, what: str) -> str:
-    """`value` in NFC, or ValueError: an identifier has 1-128 bytes of UTF-8 and no control or format characters."""
-    value = unicodedata.normalize("NFC", value)
+    """`value` in NFC, as a plain `str`, or ValueError: an identifier has 1-128 bytes of UTF-8, no control or format
+    characters, and isn't blank.
+    """
+    value = str.__str__(unicodedata.normalize("NFC", value))  # a StrEnum's stays one otherwise
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
@@ -36,6 +38,8 @@ def identifier(value: str, what: str) -> str:
         raise ValueError(f"{what} must have 1 to {_MAX_BYTES} bytes, not {size}")
     if any(unicodedata.category(char) in ("Cc", "Cf") for char in value):
         raise ValueError(f"{what} must not contain control or format characters")
+    if not value.strip():
+        raise ValueError(f"{what} must not be blank")
     return value
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -181,3 +182,17 @@ def test_keys_out_of_order_are_refused_however_often_they_come(body: bytes) -> N
         with pytest.raises(ProfileError, match="canonical"):
             read(body)
         assert json.loads(dump(json.loads(body))) == json.loads(body)
+
+
+class Label(StrEnum):
+    cui = "CUI"
+
+
+def test_a_text_of_a_kind_of_its_own_is_written_as_the_text_that_it_is() -> None:
+    class Loud(str):
+        def __str__(self) -> str:
+            raise NotImplementedError
+
+    assert dump({"a": Label.cui, "b": [Loud("x")], "c": {"d": Label.cui}}) == b'{"a":"CUI","b":["x"],"c":{"d":"CUI"}}'
+    with pytest.raises(ProfileError, match="a key that"):
+        dump({Label.cui: 1})

@@ -161,7 +161,8 @@ def test_calls_left_open_at_close_are_orphaned_by_the_one_who_began_them(tmp_pat
 
 def test_a_malformed_record_fails_alone_and_is_declared(tmp_path: Path) -> None:
     faults = Faults()
-    ledger = ledger_at(tmp_path / "x.db", connect=faults.connect)
+    told: list[Any] = []
+    ledger = ledger_at(tmp_path / "x.db", connect=faults.connect, on_event=lambda *event: told.append(event))
     ledger.open()
     faults.gate = threading.Event()
     held = ledger.submit(started("held"))
@@ -173,6 +174,8 @@ def test_a_malformed_record_fails_alone_and_is_declared(tmp_path: Path) -> None:
     assert settled(bad) == Unrecorded("malformed: a call's id must not contain control or format characters")
     assert settled(strange) == Unrecorded("malformed: TypeError")
     assert settled(weird) == Unrecorded("malformed: AttributeError")
+    assert [name for name, _ in told] == ["ledger.warning"] * 3
+    assert "a CallStarted can't be recorded: a call's id must not contain control" in told[0][1]["reason"]
     assert bad.withdraw()
     assert isinstance(settled(held), Recorded)
     ledger.close()

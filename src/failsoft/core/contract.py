@@ -27,7 +27,15 @@ from pydantic import BaseModel, ConfigDict, PydanticUserError, RootModel, TypeAd
 from pydantic_core import PydanticCustomError, to_json
 
 from failsoft.audit import plan_of
-from failsoft.capability import Capability, FunctionCapability, check_review, default_prompt, types_of, version_of
+from failsoft.capability import (
+    Capability,
+    FunctionCapability,
+    check_review,
+    check_told,
+    default_prompt,
+    types_of,
+    version_of,
+)
 from failsoft.core.effects import AnswerSchema
 from failsoft.core.marked import marks_of
 from failsoft.outcome import Referral
@@ -67,7 +75,7 @@ class Contract(Generic[Q, R]):
 
     Raises:
         TypeError: a type can't be turned into a schema, the response type leaves nothing for a model to answer, or an
-            instance's own `review` is none.
+            instance's own `review`, `version` or `sampling` is none.
     """
 
     def __init__(self, capability: Capability[Q, R], fallback: Callable[[Q], R] | None = None) -> None:
@@ -78,6 +86,7 @@ class Contract(Generic[Q, R]):
         self.repair, self.idempotent = capability.repair, capability.idempotent
         self.review = capability.review
         check_review(self.name, self.review)  # an instance may have its own
+        check_told(self.name, self.version, self.sampling)
         self.request_type, self.response_type = types_of(capability)
         self.fallback: Callable[[Q], R] = fallback or capability.fallback
         self.fallback_name = import_path(fallback or capability)

@@ -122,8 +122,10 @@ def _check_object(document: dict[str, Any], depth: int, *, ordered: bool) -> Non
 
 
 def _check_list(items: Any, depth: int, *, ordered: bool) -> None:
-    """A list of the profile, or nothing that may be there."""
+    """A list of the profile, a text of a kind of its own (a StrEnum's), or nothing that may be there."""
     if items.__class__ is not list:
+        if isinstance(items, str):  # it's written as the text that it is, whatever it says of itself
+            return
         raise ProfileError(_refused(items))
     if depth > MAX_DEPTH:
         raise ProfileError(f"nested deeper than {MAX_DEPTH}")

@@ -81,6 +81,7 @@ class Batch:
     recovers: bool = False
     spooled: bytes | None = None
     forwarded: bool = False
+    malformed: list[str] = field(factory=list[str])
 
 
 MakeStore = Callable[[Signer | None, Anchored], Store]
@@ -221,6 +222,8 @@ class Appender:
                 self._open_calls[each.call_id] = each
             elif each.kind in _ENDS and each.call_id is not None:
                 self._open_calls.pop(each.call_id, None)
+        for reason in batch.malformed:
+            self._settings.tell("ledger.warning", {"reason": reason})
         for live in batch.gone:
             live.release(remove=True)
         if self.outage is not None and batch.failure is not None:
@@ -401,7 +404,9 @@ class Appender:
         except (VaultFailed, LedgerInvalid):  # it's no record's own: nothing can be recorded
             raise
         except Exception as error:  # whatever it is, it's this record's own, and the others go on
-            self.queue.drop(ticket, "malformed", _told(error))
+            why = _told(error)
+            batch.malformed.append(f"a {type(record).__name__} can't be recorded: {why}")
+            self.queue.drop(ticket, "malformed", why)
             return False
         ticket.leaf = built.leaf
         batch.places.append(len(batch.built))
