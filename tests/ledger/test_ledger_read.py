@@ -13,7 +13,7 @@ from failsoft.errors import LedgerInvalid
 from failsoft.ledger.format import merkle
 from failsoft.ledger.read import Reader, read
 from failsoft.ledger.sqlite import read as sqlite_read
-from failsoft.ledger.sqlite.read import connect
+from failsoft.ledger.sqlite.read import SqliteSource, connect
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +169,28 @@ def test_a_file_that_sqlite_cannot_open_is_named(path: Path, monkeypatch: pytest
     monkeypatch.setattr(sqlite_read, "address", lambda *_: "file:///nowhere/at/all?mode=ro")
     with pytest.raises(LedgerInvalid, match="can't be read"), read(path):
         pass
+
+
+@pytest.mark.parametrize("wal", [False, True])
+def test_where_nothing_may_be_written_beside_it_the_way_out_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wal: bool
+) -> None:
+    """An auditor's copy in a folder that's read-only; tests may run as root, whom nothing is forbidden."""
+
+    class Denied(SqliteSource):
+        def execute(self, query: str, *values: Any) -> sqlite3.Cursor:
+            error = sqlite3.OperationalError("attempt to write a readonly database")
+            error.sqlite_errorcode = sqlite3.SQLITE_READONLY_CANTINIT
+            raise error
+
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    ledger.close()
+    if wal:
+        (tmp_path / "x.db-wal").touch()
+    monkeypatch.setattr(sqlite_read, "SqliteSource", Denied)
+    copied = "copy it, and x.db-wal with it, to a folder of your own" if wal else "copy it to a folder of your own"
+    with pytest.raises(
+        LedgerInvalid, match=rf"readonly database\): SQLite reads it only where .* beside it: {copied}$"
+    ):
+        connect(tmp_path / "x.db")

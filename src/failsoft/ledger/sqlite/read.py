@@ -127,11 +127,19 @@ def connect(path: Path) -> SqliteSource:
             raise LedgerInvalid(f"{path}: format {version}, and this failsoft reads {VERSION}")
     except UNREADABLE as error:
         connection.close()
-        raise LedgerInvalid(f"{path}: it can't be read ({error})") from None
+        raise LedgerInvalid(f"{path}: it can't be read ({error}){_way_out(path, error)}") from None
     except LedgerInvalid:
         connection.close()
         raise
     return connection
+
+
+def _way_out(path: Path, error: Exception) -> str:
+    """Of a folder in which nothing can be written: readers share their place in the write-ahead log by a file beside it."""
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+        return ""
+    wal = f", and {path.name}-wal with it," if os.path.exists(f"{path}-wal") else ""
+    return f": SQLite reads it only where it may write beside it: copy it{wal} to a folder of your own"
 
 
 def _own_wal(path: Path) -> bool:
