@@ -1127,3 +1127,16 @@ def test_the_keys_of_a_state_have_ranges_and_are_told_all_at_once() -> None:
         'state.timeout: "11s" is not between 10ms and 10s',
         "state.origin: belongs in [ledger]",
     ]
+
+
+def test_a_key_that_is_not_there_yet_is_told_with_what_makes_one(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    text = """
+        [ledger]
+        key = { file = "ledger.key" }
+        payload_key = { file = "there" }
+    """
+    (tmp_path / "f.toml").write_text(text)
+    first, second = read_file(tmp_path / "f.toml").problems
+    assert first.endswith("directory (`failsoft keys new ledger.key --name ORIGIN` makes one)")
+    assert second.endswith("is not a regular file")

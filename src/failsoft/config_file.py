@@ -40,6 +40,12 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_MADE_BY: dict[Place, str] = {
+    ("ledger", "key"): "failsoft keys new {file} --name ORIGIN",
+    ("ledger", "payload_key"): "failsoft keys new {file} --payload",
+}
+"""What makes a file that's missing."""
+
 _LEDGER_URL: Place = ("ledger", "url")
 _LEDGER_PATHS: frozenset[Place] = frozenset(
     {("ledger", "key_state"), ("ledger", "anchor_file"), ("ledger", "case_keys"), ("ledger", "spool")}
@@ -335,7 +341,9 @@ def _resolved(value: object, place: Place, tree: Tree) -> Any:
     except Unreadable as error:
         if tree.keyless and (place[-1] == "api_key" or place[-2:-1] == ("headers",)):
             return Resolved(NO_KEY, {value.kind: value.name})
-        tree.problems.append(f"{place_text(place)}: {error}")
+        made = _MADE_BY.get(place) if value.kind == "file" and not (value.directory / value.name).exists() else None
+        way_out = "" if made is None else f" (`{made.format(file=value.name)}` makes one)"
+        tree.problems.append(f"{place_text(place)}: {error}{way_out}")
         return UNRESOLVED
     return _rebased(found, value.directory, tree.base) if place == _LEDGER_URL and isinstance(found, str) else found
 

@@ -35,13 +35,14 @@ def _source(text: str) -> str:
 def _kind(text: str) -> str:
     if text not in set(RecordKind):
         meant = next(iter(get_close_matches(text, list(RecordKind), 1)), None)
-        raise typer.BadParameter(f"there is no type {text!r}" + (f": did you mean {str(meant)!r}?" if meant else ""))
+        known = f"did you mean {str(meant)!r}?" if meant else f"one of {', '.join(RecordKind)}"
+        raise typer.BadParameter(f"there is no type {text!r}: {known}")
     return text
 
 
 def _fault(text: str) -> str:
     if text not in set(FaultKind):
-        raise typer.BadParameter(f"there is no fault named {text!r}: they stand in the page of faults")
+        raise typer.BadParameter(f"there is no fault named {text!r}: one of {', '.join(FaultKind)}")
     return text
 
 
