@@ -167,11 +167,13 @@ def test_withheld_parts_are_shown_as_withheld(log: Office) -> None:
 
 
 def test_what_is_public_of_a_withheld_part_is_told(bare: Office) -> None:
-    bare.call("c1", 2, '{"nsn":"1"}', '"2"', facts={"fsc": "5310", "sure": True, "all": ["a", 2]}, facts_omitted=3)
+    bare.call(
+        "c1", 2, '{"nsn":"1"}', '"2"', facts={"fsc": "5310", "sure": True, "all": ["a, b", "c", 2]}, facts_omitted=3
+    )
     said = sheet_of(page_of(bare, Wanted(calls=("c1",), withhold=("response",))))
     clear = "In clear on record, as public (of a list at most its first 16 texts and numbers):"
     assert (
-        f"{clear} all a, 2 fsc 5310 sure true What's public was 3 values more, for which the record has no room."
+        f"{clear} all “a, b”, c, 2 fsc 5310 sure true What's public was 3 values more, for which the record has no room."
         in said
     )
     assert said.count("In clear on record") == 1
@@ -529,13 +531,26 @@ def test_hostile_values_stay_text(bare: Office) -> None:
             b'{"a":true,"b":"true","c":"False","d":"null","e":"none of it"}',
             "a true b “true” c “False” d “null” e none of it",
         ),
-        (b'{"a":"empty list","b":" none","c":"\xe2\x80\x9cnone\xe2\x80\x9d"}', "a “empty list” b “ none” c ““none””"),
+        (
+            b'{"a":"empty list","b":" none","c":"\xe2\x80\x9cnone\xe2\x80\x9d"}',
+            "a “empty list” b “ none” c “\\“none\\””",
+        ),
         (b'{"a":"x","a":"y"}', 'UTC. {"a":"x","a":"y"}'),
         (b'[{"b":{"a":1,"a":1}}]', 'UTC. [{"b":{"a":1,"a":1}}]'),
         (b"not json", "not json"),
         (b"[" * 5000, "[[["),
         (b"[" * 5000 + b"]" * 5000, "[[["),
         (b'{"":"x"}', "(no name) x"),
+        (b'["Acme, Inc.","Bolt & Nut, LLC"]', "UTC. “Acme, Inc.”, “Bolt & Nut, LLC” "),
+        (b'{"a":"b, c: d","e":["b, c","d"]}', "UTC. a b, c: d e “b, c”, d "),
+        (b'{"a":{"b: c":"d: e; f","g":["","h "]}}', "UTC. a “b: c”: d: e; f g: “”, “h ” "),
+        (b'{"a":{"note":"ok\\napproved: true","":"x"}}', "UTC. a note: “ok approved: true” (no name): x "),
+        (b'{"a":"ok\\nsure","b":{"c\\nd":1}}', "UTC. a ok sure b “c d”: 1 "),
+        (b'[["a"],"1\\n2. b",""]', "UTC. a “1 2. b” (empty text) "),
+        (b'{"a":"","b":" "}', "UTC. a (empty text) b “ ” "),
+        (b'""', "UTC. (empty text) "),
+        (b'" "', "UTC. “ ” "),
+        (b'"(Empty text)"', "UTC. “(Empty text)” "),
         (b'{"a":true,"b":1.5}', "b 1.5"),
         (b'"\\ud800"', "\\ud800"),
         (b'"' + b"x" * SHOWN + b'"', f" {'x' * SHOWN} "),
@@ -562,8 +577,16 @@ def test_whatever_was_asked_is_laid_out(bare: Office, asked: bytes, shown: str) 
         ({"a": {"b": {"c": {"d": {"e": 1}}}}}, "a: (b: (c: (d: …)))"),
         ([[[[[1]]]]], "(((…)))"),
         ("two  \n words", "two words"),
-        ({" ": ""}, "(no name): "),
-        ({"said": "word " * 40}, "said:" + " word" * 22 + "…"),
+        ({" ": ""}, "(no name): “”"),
+        (
+            {"is": {"note": "ok; approved: true", "approved": False}},
+            "is: (note: “ok; approved: true”; approved: false)",
+        ),
+        ({"a: 1; ok": ["Acme, Inc.", "Bolt & Nut"]}, "“a: 1; ok”: “Acme, Inc.”, Bolt & Nut"),
+        (["1", "", "true ", "none", "a\\b"], "1, “”, “true ”, “none”, a\\b"),
+        (["(a", "b)", 'c"', "”, “", "\\”"], '“(a”, “b)”, “c"”, “\\”, \\“”, “\\\\\\””'),
+        ("a, b; c: d", "a, b; c: d"),
+        ({"said": ("word " * 40).strip()}, "said:" + " word" * 22 + "…"),
         ({"said": "x" * 200}, "said: " + "x" * 113 + "…"),
         ({"said": "x" * 113 + " " + "y" * 9}, "said: " + "x" * 113 + "…"),
         ({str(number): number for number in range(10_000)}, None),

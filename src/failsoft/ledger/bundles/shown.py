@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from failsoft.ledger.bundles.markup import Markup, joined, tag
 from failsoft.ledger.bundles.selection import Selection
-from failsoft.ledger.bundles.values import LINE, cut, laid_out, line, scalar
+from failsoft.ledger.bundles.values import LINE, beside, cut, laid_out, line, scalar
 from failsoft.ledger.format.commitment import Disclosure
 from failsoft.ledger.read import Entry
 
@@ -63,7 +63,7 @@ def _in_clear(entry: Entry | None, path: str) -> Iterator[Markup]:
 
 
 def _plain(value: Any) -> str:
-    return ", ".join(map(scalar, cast("list[object]", value))) if isinstance(value, list) else scalar(value)
+    return ", ".join(map(beside, cast("list[object]", value))) if isinstance(value, list) else scalar(value)
 
 
 def brief(selection: Selection, entry: Entry | None, path: str) -> str:

@@ -27,8 +27,19 @@ _NAMELESS = "(no name)"
 _NOTHING = "none"
 _NONE_IN_LIST = "empty list"
 _NO_NAMES = "no values"
-_AS_VALUES = frozenset({_NOTHING, _NONE_IN_LIST, _NO_NAMES, "true", "false", "null"})
-"""What a text may say that would read as if it were no text."""
+_EMPTY = "(empty text)"
+_QUOTING = re.compile(r"[\s“”\\]")
+"""What's round a text in quotes, or stands for such a sign in it; and spaces."""
+
+_AS_VALUES = frozenset(
+    each.replace(" ", "") for each in ("", _NOTHING, _NONE_IN_LIST, _NO_NAMES, _EMPTY, "true", "false", "null")
+)
+"""What a text may say, but for `_QUOTING`, that would read as if it were no text."""
+
+_PARTING = re.compile(r"[,;:()\"“”„]|\A\s|\s\Z|\A\Z")
+"""What in a text would read as if it ended there, where others stand beside it; so does an empty one."""
+
+_LINES = re.compile(r"[\n\r]")
 
 
 def cut(said: str, most: int) -> str:
@@ -44,10 +55,33 @@ def cut(said: str, most: int) -> str:
 def scalar(value: Any) -> str:
     """A value that holds no others; so is an empty list or object. A text that reads like another value is in quotes."""
     if isinstance(value, str):
-        return f"“{value}”" if value.strip(" “”").lower() in _AS_VALUES else value
+        reads_as_another = _QUOTING.sub("", value).lower() in _AS_VALUES
+        return (_quoted(value) if reads_as_another else value) if value else _EMPTY
     if isinstance(value, (list, dict)):
         return _NONE_IN_LIST if isinstance(value, list) else _NO_NAMES
     return _NOTHING if value is None else json.dumps(value)
+
+
+def beside(value: Any) -> str:
+    """The same among others in a line: a text in quotes, where anything in it would read as if another value began."""
+    return _quoted(value) if isinstance(value, str) and _PARTING.search(value) else scalar(value)
+
+
+def _below(value: Any) -> str:
+    """The same with others on lines of their own, above and below it."""
+    return _quoted(value) if isinstance(value, str) and _LINES.search(value) else scalar(value)
+
+
+def _quoted(said: str) -> str:
+    r"""In quotes; where it has such itself, ``\`` stands before each."""
+    return "“" + re.sub(r"[“”\\]", r"\\\g<0>", said) + "”"
+
+
+def _name(name: str) -> str:
+    """What a value is called, before it in a line."""
+    if not name.strip():
+        return _NAMELESS
+    return _quoted(name) if _PARTING.search(name) or _LINES.search(name) else name
 
 
 def line(value: Any) -> str:
@@ -64,7 +98,7 @@ def laid_out(value: Any, most: int) -> tuple[Markup, bool]:
     """A value over as many lines as it needs, with at most so many characters; and whether all of it is there."""
     paper = _Paper(most)
     if isinstance(value, dict) and value:
-        rows = [tag("tr", tag("th", name), tag("td", said)) for name, said in paper.named(value, 0)]
+        rows = [tag("tr", tag("th", name), tag("td", said)) for name, said in paper.rows(value)]
         made = tag("table", *rows, cls="facts")
     elif _holds(value):
         made = tag("div", paper.put(value, 0), cls="values")
@@ -80,13 +114,13 @@ def _holds(value: Any) -> bool:
 def _spoken(value: Any, depth: int, *, listed: bool) -> Iterator[str]:
     """A value's words, bit by bit: nobody needs all of a long one."""
     if not _holds(value):
-        yield " ".join(scalar(value).split())
+        yield " ".join((beside(value) if depth else scalar(value)).split())
     elif depth == DEPTH:
         yield "…"
     elif isinstance(value, dict):
         before = "(" if depth else ""
         for name, each in cast("dict[str, object]", value).items():
-            yield f"{before}{' '.join(name.split()) or _NAMELESS}: "
+            yield f"{before}{' '.join(_name(name).split())}: "
             yield from _spoken(each, depth + 1, listed=False)
             before = "; "
         yield ")" if depth else ""
@@ -126,15 +160,21 @@ class _Paper:
                 return
             yield each
 
-    def named(self, value: Any, depth: int) -> Iterator[tuple[str, Markup]]:
-        """An object's names, each with its value."""
+    def rows(self, value: Any) -> Iterator[tuple[str, Markup]]:
+        """An object's names, each with its value, for a place of its own each."""
         for name, each in self.fitting(cast("dict[str, object]", value).items()):
-            yield self.take(name) or _NAMELESS, self.put(each, depth + 1)
+            title = self.take(name) if name.strip() else _NAMELESS
+            yield title, self.put(each, 1) if _holds(each) else tag("span", self.take(scalar(each)))
+
+    def named(self, value: Any, depth: int) -> Iterator[tuple[str, Markup]]:
+        """An object's names, each with its value, for a line each."""
+        for name, each in self.fitting(cast("dict[str, object]", value).items()):
+            yield self.take(_name(name)), self.put(each, depth + 1)
 
     def put(self, value: Any, depth: int) -> Markup:
         """A value within others."""
         if not _holds(value):
-            return tag("span", self.take(scalar(value)))
+            return tag("span", self.take(_below(value)))
         if depth == DEPTH:
             said = line(value)
             self.whole = self.whole and "…" not in said
@@ -149,5 +189,5 @@ class _Paper:
     def _beside(self, values: Iterable[object]) -> Iterator[str]:
         before = ""
         for each in self.fitting(values):
-            yield before + self.take(scalar(each))
+            yield before + self.take(beside(each))
             before = ", "
