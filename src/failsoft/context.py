@@ -45,7 +45,12 @@ def identifier(value: str, what: str) -> str:
 
 def folded(name: str, what: str) -> str:
     """The same for all ways to write somebody's name that nobody tells apart. Arguments and errors as `identifier`."""
-    return unicodedata.normalize("NFC", identifier(name, what).casefold()).strip()
+    return alike(identifier(name, what))
+
+
+def alike(name: str) -> str:
+    """The same of any text."""
+    return unicodedata.normalize("NFC", name.casefold()).strip()
 
 
 @frozen

@@ -243,7 +243,7 @@ def test_what_waits_is_listed_longest_first(ledger: str) -> None:
 def test_with_all_those_decided_too(ledger: str) -> None:
     said = told(run("ledger", "reviews", ledger, "--all"))
     assert (
-        f"5 c2 rate for case T-17 answered: 5 accepted by mwagner, the call's own actor (review) at {at(90_002)}"
+        f"5 c2 rate for case T-17 answered: 5 accepted by mwagner, the call's own actor, or the one on whose behalf it was made (review) at {at(90_002)}"
         in said
     )
     assert said.endswith("3 pending, 1 decided")
@@ -302,7 +302,7 @@ def appealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_the_history_has_a_line_for_each_act(appealed: str) -> None:
     lines = [" ".join(each.split()) for each in run("ledger", "reviews", appealed, "--history").stdout.splitlines()]
     assert lines == [
-        f"6 {at(4)} c1 rate for case T-17 review by mwagner, the call's own actor: accepted (looked at)",
+        f"6 {at(4)} c1 rate for case T-17 review by mwagner, the call's own actor, or the one on whose behalf it was made: accepted (looked at)",
         f"7 {at(5)} c1 rate for case T-17 appeal by =vendor\\u001b[31m (looked at)",
         f"8 {at(6)} c1 rate override by boss: changed to 3 (looked at)",
         f"9 {at(7)} c1 rate review by lost: accepted (looked at); it's not about what the caller got, and decides nothing",

@@ -450,7 +450,7 @@ def test_a_change_of_one_adapter_is_no_news_of_another(bare: Office) -> None:
 
 
 def test_people_are_told_with_what_they_were_shown(bare: Office) -> None:
-    done = bare.call("c1", 2, "1", "2")
+    done = bare.call("c1", 2, "1", "2", actor={"id": "A.B "})
     parts = (
         payload("reason", "because", "text/plain"),
         payload("shown", '{"a":"b"}'),

@@ -42,6 +42,22 @@ def people_of(page: str) -> str:
     return said.partition("What has changed since")[0].strip()
 
 
+@pytest.mark.parametrize(
+    ("actor", "said"),
+    [
+        ({"id": "MWagner"}, "It's the same person who had asked."),
+        ({"id": "mwagner", "on_behalf_of": "mwagner"}, "It's the same person who had asked."),
+        ({"id": "bot", "on_behalf_of": "mwagner"}, "It was asked on their behalf."),
+        ({"id": "bot"}, "It's the same person who had asked, or on whose behalf it was asked."),
+    ],
+)
+def test_who_decides_of_a_call_of_their_own_is_told_as_what_they_are_in_it(
+    log: Office, actor: dict[str, str], said: str
+) -> None:
+    log.first.act(Kind.REVIEW_RECORDED, 3, log.call("c1", 2, "1", '"AI"', actor=actor), own=True)
+    assert f"decided: accepted. {said} Reason given:" in people_of(page_of(log, ONE))
+
+
 def test_what_is_about_the_answer_on_record_first_decides_nothing(log: Office) -> None:
     done = log.call("c1", 2, "1", '"AI"')
     log.first.act(Kind.REVIEW_RECORDED, 3, done)

@@ -15,7 +15,7 @@ from failsoft.cli.place import Ledger
 from failsoft.cli.records import Capability, Csv, Since, Until, one_form
 from failsoft.cli.sheet import print_csv
 from failsoft.cli.telling import CODES, PROBLEM, explained, give_up, out, print_json, print_line, reading
-from failsoft.ledger.reviews import COLUMNS, HISTORY, Deed, Review, history, pending, reviewed
+from failsoft.ledger.reviews import COLUMNS, HISTORY, OWN, Deed, Review, history, pending, reviewed
 from failsoft.review import DECISIONS
 from failsoft.reviewing import NOT_GIVEN
 from failsoft.reviewing import Json as JsonText
@@ -166,7 +166,7 @@ def _line(review: Review) -> str:
     row = review.row()
     about = f"{row['capability']} for case {row['case']}" if row["case"] else str(row["capability"])
     answer = row["answer"] if row["kept"] else "its answer isn't kept, or is encrypted"
-    who = f" {row['person']}" + (", the call's own actor" if row["own"] else "") if row["person"] else ""
+    who = f" {row['person']}" + (f", {OWN}" if row["own"] else "") if row["person"] else ""
     stands = f"{row['status']} since {row['since']}"
     if row["status"] != "pending":
         stands = f"{row['status']} by{who} ({row['act']}) at {row['since']}"
@@ -193,7 +193,7 @@ def _show_history(found: Iterator[Deed], *, as_json: bool, as_csv: bool) -> None
 def _deed(deed: Deed) -> str:
     row = deed.row()
     about = f"{row['capability']} for case {row['case']}" if row["case"] else str(row["capability"])
-    who = f"{row['person']}" + (", the call's own actor" if row["own"] else "")
+    who = f"{row['person']}" + (f", {OWN}" if row["own"] else "")
     what = f": {row['decision']}" if row["decision"] else ""
     new = f" to {row['changed']}" if row["changed"] else ""
     why = row["reason"] if row["kept"] else "its reason isn't kept, or is encrypted"

@@ -21,6 +21,7 @@ from failsoft.io.sharing import Sharing
 from failsoft.ledger.location import Location, locate
 from failsoft.ledger.read import Entry, Reader, read
 from failsoft.ledger.records.schema import Kind
+from failsoft.ledger.reviews import OWN
 from failsoft.ledger.verify import printable
 from failsoft.outcome import Outcome
 
@@ -195,7 +196,7 @@ def line_of(entry: Entry, fields: Mapping[str, Any]) -> str:
         deed = fields.get("mode") or ("blocked" if fields["blocked"] else "unblocked")
         said.insert(0, f"{deed} by {fields['actor']['id']}:")
     if "person" in fields:
-        own = ", the call's own actor" if fields.get("own") is True else ""
+        own = f", {OWN}" if fields.get("own") is True else ""
         deed = fields.get("decision") or _DEEDS.get(entry.kind, "told")
         whom = f" to {fields['recipient']}" if "recipient" in fields else ""
         agreed = f", approved by {fields['approved_by']}" if "approved_by" in fields else ""

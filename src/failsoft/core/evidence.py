@@ -397,7 +397,7 @@ class PersonActed:
         actor: who has it recorded, where the context says.
         decision: None for an appeal.
         shown: the digest of the commitment to the response that was shown, lower-case hex; None: the record has none.
-        own: the person is the call's own actor.
+        own: the person is the call's own actor, or the one on whose behalf it was made.
         spent_ms: milliseconds that it took the person.
         reason: why, in the person's words: kept as a payload, since it may quote data.
         display: what else was shown, likewise: its media type and its bytes.

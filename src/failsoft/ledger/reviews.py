@@ -26,6 +26,9 @@ from failsoft.ledger.records.schema import Kind
 
 Status = Literal["none", "pending", "accepted", "changed", "rejected"]
 
+OWN: Final = "the call's own actor, or the one on whose behalf it was made"
+"""Who a person is that decided of a call of their own."""
+
 COLUMNS = MappingProxyType(
     {
         "index": "the record of the answer: its place in the log",
@@ -44,7 +47,7 @@ COLUMNS = MappingProxyType(
         "since": "since when it stands so, UTC",
         "act": "the latest of what persons did: review, override, appeal",
         "person": "who did it",
-        "own": "true: that's the call's own actor",
+        "own": f"true: that's {OWN}",
     }
 )
 """The columns of a row, in order, with what each means."""
@@ -58,7 +61,7 @@ HISTORY = MappingProxyType(
         "capability": "what was asked for",
         "act": "review, override, appeal",
         "person": "who did it",
-        "own": "true: that's the call's own actor",
+        "own": f"true: that's {OWN}",
         "actor": "who had it recorded, where that was said",
         "decision": "accepted, changed, rejected; empty: an appeal",
         "kept": "true: the reason is there",

@@ -8,8 +8,10 @@ said to be so.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from types import MappingProxyType
 from typing import Any
 
+from failsoft.context import alike
 from failsoft.ledger.bundles.exchange import instruction
 from failsoft.ledger.bundles.markup import Markup, joined, tag
 from failsoft.ledger.bundles.selection import Selection
@@ -50,6 +52,15 @@ _SIDE_BY_SIDE = (
 _PENDING = "Nobody's decision about the last appeal is on record, up to the end of the log that this copy vouches for."
 _OF_FIRST = "That's not what the caller got, so this decides nothing."
 _OF_NONE = "It names no answer that the caller got, so it decides nothing."
+_OWN = MappingProxyType(
+    {
+        "id": "It's the same person who had asked.",
+        "on_behalf_of": "It was asked on their behalf.",
+        "": "It's the same person who had asked, or on whose behalf it was asked.",
+    }
+)
+"""Who a person is who decided of a call of their own, by what its actor names them as."""
+
 _TITLES = {"reason": "Reason given", "shown": "What was shown to them", "changed": "What they put in its place"}
 
 
@@ -213,7 +224,7 @@ def _person(told: Told, entry: Entry, *, decides: bool) -> Iterator[Markup]:
         if isinstance(fields.get(key), str):
             yield tag("p", f"Reason given: {fields[key]}")
     if fields.get("own") is True:
-        yield tag("p", "It's the same person who had asked.", cls="note")
+        yield tag("p", _OWN[_named_as(told, who)], cls="note")
     for each in fields.get("commitments", []):
         yield tag("p", f"{_TITLES.get(each['path'], each['path'])}:", cls="caption")
         yield payload(selection, entry, each["path"])
@@ -221,6 +232,12 @@ def _person(told: Told, entry: Entry, *, decides: bool) -> Iterator[Markup]:
     if "shown" in fields.get("omitted", []):
         said = "What was shown to them besides is left out, since the application never puts it on record."
         yield tag("p", said, cls="withheld")
+
+
+def _named_as(told: Told, person: str) -> str:
+    """What the call's actor names this person as; empty: not at all, as far as is on record here."""
+    actor = told.fields.get("actor", {})
+    return next((each for each in _OWN if each in actor and alike(str(actor[each])) == alike(person)), "")
 
 
 def _changes(told: Told) -> list[Markup]:
