@@ -314,6 +314,16 @@ class TestAttest:
         assert "3 calls in that time, with 2 attempts: 1 to anthropic, 1 to openai" in said
         assert "what it can't show: - what was asked by other means than failsoft" in said
         assert "what stands against it" not in said
+        assert "what was noted" not in said
+
+    def test_says_apart_what_verification_noted(self, tmp_path: Path) -> None:
+        log = Log(tmp_path / "back.db")
+        log.first.configure()
+        log.first.close(0)
+        log.close()
+        lines = run("ledger", "attest", "back.db", "--never", "provider=mistral", *self.SINCE).stdout.splitlines()
+        assert lines[-2] == "what was noted as the ledger was verified:"
+        assert lines[-1].startswith("  - 1 times a record's time is a second or more before")
 
     def test_names_what_went_there(self, ledger: str) -> None:
         said = told(run("ledger", "attest", ledger, "--never", "provider=openai", *self.SINCE, code=1))

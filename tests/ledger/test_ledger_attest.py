@@ -49,6 +49,18 @@ def test_a_log_whose_calls_went_elsewhere_attests_that_none_went_there(log: Log,
     assert any("no pin was given" in each for each in found.limits)
 
 
+def test_what_verification_notes_stands_apart_from_what_the_ledger_cant_show(log: Log, process: Process) -> None:
+    process.call("c1", 5, attempt("claude"), route=("claude",), source=by("claude"))
+    process.call("c2", 2, attempt("claude"), route=("claude",), source=by("claude"))
+    process.close(6)
+    found = looked(log)
+    assert found.exit_code == ATTESTED
+    assert found.notes == verify(log.path).notes
+    assert len(found.notes) == 1
+    assert not set(found.limits) & set(found.notes)
+    assert sum("clock" in each for each in found.limits) == 1
+
+
 def test_an_attempt_that_went_there_is_named(log: Log, process: Process) -> None:
     process.call("c1", 2, attempt(endpoint="https://api.openai.com/v1"), source=by())
     process.call("c2", 3, attempt(fault="attempt_timeout"))
@@ -413,7 +425,7 @@ def test_that_nobody_had_the_log_open_is_told(log: Log, process: Process) -> Non
 def test_that_a_clock_stepped_back_is_told(log: Log, process: Process) -> None:
     process.start("c1", 9, ("claude",))
     process.start("c2", 5, ("claude",))
-    assert any("1 times a record's time is a second or more before" in each for each in looked(log).limits)
+    assert any("1 times a record's time is a second or more before" in each for each in looked(log).notes)
 
 
 @pytest.mark.parametrize(

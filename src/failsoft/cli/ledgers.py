@@ -100,6 +100,7 @@ def _told(found: Attestation) -> list[str]:
         ("what stands against it:", found.reasons),
         ("what the ledger shows:", found.shown),
         ("what it can't show:", found.limits),
+        ("what was noted as the ledger was verified:", found.notes),
     ):
         if sentences:
             lines += [title, *(f"  - {each}" for each in sentences)]

@@ -39,6 +39,7 @@ class Attestation:
         reasons: why it can't be attested, or not wholly.
         shown: what the ledger shows, in sentences.
         limits: what it can't show, in sentences.
+        notes: what its verification noted besides, in sentences.
         attempts: in that time, by the provider that was asked.
     """
 
@@ -51,6 +52,7 @@ class Attestation:
     reasons: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     calls: int = 0
     attempts: Mapping[str, int] = MappingProxyType({})
     emitters: int = 0
@@ -116,6 +118,7 @@ def attest(
         reasons=reasons,
         shown=tuple(_shown(asked, verified)),
         limits=tuple(_limits(asked, verified)),
+        notes=verified.notes,
         calls=asked.calls,
         attempts=MappingProxyType(dict(asked.attempts)),
         emitters=asked.wrote,
@@ -146,7 +149,6 @@ def _limits(asked: Asked, verified: Verification) -> Iterator[str]:
         "router asked before that one isn't known"
     )
     yield "whether the clocks were right: times are those of the processes that wrote, as they wrote a record"
-    yield from (f"when exactly a record was written: {each}" for each in verified.notes)
     if not asked.wrote:
         yield "anything that was done in that time: no process had this log open, as far as it says"
     if asked.silent:
