@@ -243,6 +243,7 @@ class TestCannotBeAttested:
         found = self.told(log, "1 calls have no end in the log")
         assert "(started in record 3)" in found.reasons[0]
         assert (found.under_way, found.calls) == (2, 2)
+        assert any(each.startswith("2 calls have no end in the log: 0 were orphaned, 2 are") for each in found.shown)
 
     def test_where_more_are_under_way_than_are_named(self, log: Log, process: Process) -> None:
         for number in range(12):
@@ -255,6 +256,8 @@ class TestCannotBeAttested:
             process.say(draft.call_orphaned(number, built.leaf, None, None), second + 1)
         found = self.told(log, "(started in record 5)", since=5)
         assert (found.orphans, found.under_way) == (1, 0)
+        assert found.reasons[0].startswith("1 calls have no end in the log whose route leads there")
+        assert any(each.startswith("1 calls have no end in the log: 1 were orphaned, 0 are") for each in found.shown)
 
     def test_where_a_call_names_only_some_of_its_attempts(self, log: Log, process: Process) -> None:
         process.call("c1", 2, attempt("claude"), route=("claude",), attempts_omitted=3)

@@ -321,7 +321,7 @@ class Asked:
         if self.unended:
             places = ", ".join(map(str, self.unended)) + (", …" if self.unended_count > len(self.unended) else "")
             self._against(
-                f"{self.unended_count} calls have no end in the log, and their route leads there, or to somebody unknown: "
+                f"{self.unended_count} calls have no end in the log whose route leads there, or to somebody unknown: "
                 f"whether it was asked isn't known (started in record {places})"
             )
         for (adapter, word), count in sorted(self.unknown.items()):

@@ -138,7 +138,11 @@ def _shown(asked: Asked, verified: Verification) -> Iterator[str]:
     by = ", ".join(f"{count} to {name}" for name, count in sorted(asked.attempts.items()))
     yield f"{asked.calls} calls in that time, with {sum(asked.attempts.values())} attempts" + (f": {by}" if by else "")
     yield f"{asked.wrote} processes had the log open; the records of each are numbered, and no number is missing"
-    yield f"{asked.gaps} calls are declared as gaps, {asked.orphans} were orphaned, {asked.under_way} have no end so far"
+    yield f"{asked.gaps} calls are declared as gaps"
+    yield (
+        f"{asked.orphans + asked.under_way} calls have no end in the log: {asked.orphans} were orphaned, {asked.under_way} "
+        "are under way, or nobody has said yet that they aren't"
+    )
     yield f"{verified.size} records were verified: {verified.verdict} (root {verified.root})"
 
 
