@@ -228,6 +228,17 @@ def test_what_is_over_is_pruned_and_it_says_where_it_stops() -> None:
     assert len(would) == 2
     assert lines("erase", "--case", "T-17", *WHY)[0] == "0 payloads of T-17 destroyed, with 1 keys"
     assert verify("x.db").exit_code == 0
+    bundle = ("bundle", "failsoft.toml", "-o", "b.zip")
+    for asked in (
+        ("show", "x.db", "c9"),
+        (*("ledger", *bundle), "--call", "c9"),
+        (*("ledger", *bundle), "--case", "c9"),
+    ):
+        result = CliRunner().invoke(app, [*asked])
+        assert result.exit_code == 1
+        assert f"no record of a {'case' if '--case' in asked else 'call'} c9, and records of calls were pruned" in told(
+            result
+        )
     run("event", "--case", "T-18", "--event", "closed", "--on", "2001-02-03", *WHY)
     found = json.loads(run("prune", *until, *WHY, "--json").stdout)
     assert (found["records"], found["finished"]) == (2, True)

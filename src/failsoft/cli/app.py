@@ -41,6 +41,7 @@ from failsoft.cli.telling import (
 )
 from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.isolation import Isolation
+from failsoft.ledger.reading.query import unheard_of
 from failsoft.ledger.store import UNUSABLE
 
 app = typer.Typer(
@@ -282,7 +283,7 @@ def show(
         number = record.isascii() and record.isdigit() and len(record) < 19  # SQLite's integers end there
         entries = [reader.record(int(record))] if number else reader.call(record)
         if not entries:
-            raise LedgerInvalid(f"{ledger}: no record of a call {record}")
+            raise LedgerInvalid(unheard_of(reader, f"call {record}"))
         for each in entries:
             shown: dict[str, Any] = {"index": each.index, "leaf": each.leaf.hex(), **each.fields}
             if payloads:

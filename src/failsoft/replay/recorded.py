@@ -21,6 +21,7 @@ from failsoft.core.effects import Tokens
 from failsoft.errors import PayloadSealed
 from failsoft.ledger.format.merkle import leaf_hash
 from failsoft.ledger.read import Entry, Reader
+from failsoft.ledger.reading.query import unheard_of
 from failsoft.ledger.records.schema import Kind
 from failsoft.outcome import Grade, Pin, Served
 
@@ -251,7 +252,7 @@ def recorded(reader: Reader, call_id: str) -> Recorded:
     """
     entries = [each for each in reader.call(call_id) if each.kind in _OF_CALLS]
     if not entries:
-        raise LookupError(f"{reader.location}: no record of a call {call_id}")
+        raise LookupError(unheard_of(reader, f"call {call_id}"))
     first = entries[0]
     if first.kind != Kind.CALL_STARTED:
         raise Damaged("the record of its start isn't in the ledger")

@@ -28,6 +28,7 @@ from failsoft.ledger.bundles.gathered import Gathered
 from failsoft.ledger.bundles.missing import NotWhole, act_under_way, is_erased
 from failsoft.ledger.format.note import Checkpoint, Note, NoteInvalid
 from failsoft.ledger.read import Entry, Reader
+from failsoft.ledger.reading.query import pruned_too, unheard_of
 from failsoft.ledger.records.schema import Kind
 
 Fields = dict[str, Any]
@@ -115,10 +116,8 @@ def select(reader: Reader, wanted: Wanted) -> Selection:
     own = _of_calls(reader, wanted)
     call_ids = tuple(sorted({each.call_id for each in own if each.call_id is not None}))
     if not call_ids:
-        pruned = next(reader.records(Kind.RECORD_PRUNED), None) is not None
         raise LookupError(
-            f"no call in what was asked for: records that name {', '.join(wanted.cases)} are of none"
-            + (", and records of calls were pruned from this log" if pruned else "")
+            f"no call in what was asked for: records that name {', '.join(wanted.cases)} are of none{pruned_too(reader)}"
         )
     for call_id in call_ids:
         _finished(call_id, [each for each in own if each.call_id == call_id])
@@ -188,7 +187,7 @@ def _of_calls(reader: Reader, wanted: Wanted) -> list[Entry]:
     for what, entries in asked:
         some = {each.index: each for each in entries()}
         if not some:
-            raise LookupError(f"{reader.location}: no record of a {what}")
+            raise LookupError(unheard_of(reader, what))
         found |= some
     for call_id in {each.call_id for each in found.values() if each.call_id is not None}:
         found |= {each.index: each for each in reader.call(call_id)}

@@ -197,6 +197,17 @@ def reviewer_of(fields: Fields) -> str | None:
     return name
 
 
+def unheard_of(reader: Reader, what: str) -> str:
+    """What's said where no record is of a call, or a case: also that there may have been some."""
+    return f"{reader.location}: no record of a {what}{pruned_too(reader)}"
+
+
+def pruned_too(reader: Reader) -> str:
+    """What's said besides, where something isn't found in a log that records of calls were pruned from; else nothing."""
+    pruned = next(reader.records(Kind.RECORD_PRUNED), None) is not None
+    return ", and records of calls were pruned from this log" if pruned else ""
+
+
 def _read(entry: Entry) -> Found:
     return entry, {} if entry.body is None else entry.fields
 
