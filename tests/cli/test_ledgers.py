@@ -233,8 +233,30 @@ class TestCase:
     def test_shows_its_records_and_those_of_its_calls(self, ledger: str) -> None:
         assert [each["index"] for each in rows("ledger", "case", ledger, "T-17")] == ["3", "4", "5", "6", "10"]
         assert [each["index"] for each in rows("ledger", "case", ledger, "T-17", "--source", "adapter:claude")] == ["6"]
-        assert run("ledger", "case", ledger, "T-18").stdout == ""
         assert len(run("ledger", "case", ledger, "T-17").stdout.splitlines()) == 5
+
+    @pytest.mark.parametrize("form", [(), ("--csv",), ("--json",)])
+    def test_of_one_that_no_record_is_of_is_an_error(self, ledger: str, form: tuple[str, ...]) -> None:
+        result = run("ledger", "case", ledger, "T-18", "--since", "2026-11-20", *form, code=1)
+        assert "x.db: no record of a case T-18" in told(result)
+        assert "pruned" not in told(result)
+        assert (result.stdout == "") is (form != ("--json",))
+
+    def test_may_have_been_pruned(self, ledger: str) -> None:
+        log = Log(Path("z.db"))
+        log.first.tell(Kind.RECORD_PRUNED, 5, first=2, last=3)
+        log.close()
+        said = told(run("ledger", "case", "z.db", "T-18", code=1))
+        assert "no record of a case T-18, and records of calls were pruned from this log" in said
+
+    @pytest.mark.parametrize(
+        "command", [("log", "x.db", "--case", "T-18"), ("ledger", "case", "x.db", "T-17", "--until", "2026-01-01")]
+    )
+    def test_where_no_record_matches_people_are_told(self, command: tuple[str, ...]) -> None:
+        result = run(*command)
+        assert (result.stdout, result.stderr) == ("", "no record matches\n")
+        assert run(*command, "--json").output == ""
+        assert len(run(*command, "--csv").output.splitlines()) == 1
 
 
 class TestCsv:

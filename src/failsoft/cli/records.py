@@ -12,10 +12,10 @@ from failsoft.cli.application import Json
 from failsoft.cli.moments import HOW, beginning, ending
 from failsoft.cli.place import Ledger
 from failsoft.cli.sheet import print_csv
-from failsoft.cli.telling import CODES, line_of, out, print_json, reading
+from failsoft.cli.telling import CODES, line_of, out, print_json, reading, warn
 from failsoft.fault import FaultKind
 from failsoft.ledger.location import Location
-from failsoft.ledger.reading.query import FIELDS, Found, Query, find, row_of
+from failsoft.ledger.reading.query import FIELDS, Found, Query, find, row_of, unheard_of
 from failsoft.ledger.records.schema import Kind as RecordKind
 
 USUAL: Final = 20
@@ -114,24 +114,32 @@ def case(
 ) -> None:
     """All records of a case, and of its calls, in the order of the log: those that fit all that's asked.
 
-    Times are the records' own, by the clock of who wrote them, in UTC.
+    Times are the records' own, by the clock of who wrote them, in UTC. Of a case that no record is of it's an error.
     """
     query = Query(kind, case_id, capability, since, until, source, served, fault, adapter, reviewer)
-    _show(ledger, query, None, as_json=as_json, as_csv=as_csv)
+    _show(ledger, query, None, as_json=as_json, as_csv=as_csv, known=case_id)
 
 
-def _show(ledger: Location, query: Query, last: int | None, *, as_json: bool, as_csv: bool) -> None:
+def _show(
+    ledger: Location, query: Query, last: int | None, *, as_json: bool, as_csv: bool, known: str | None = None
+) -> None:
     one_form(as_json=as_json, as_csv=as_csv)
     with reading(ledger, as_json) as reader:
+        if known is not None and next(reader.records(case=known, last=1), None) is None:
+            raise LookupError(unheard_of(reader, f"case {known}"))
         found: Iterator[Found] = find(reader, query, last)
         if as_csv:
             print_csv(FIELDS, (row_of(*each) for each in found))
             return
+        shown = 0
         for entry, fields in found:
+            shown += 1
             if as_json:
                 print_json({"index": entry.index, **fields})
             else:
                 out.print(line_of(entry, fields), highlight=False, soft_wrap=True)
+        if not shown and not as_json:
+            warn("no record matches")
 
 
 def one_form(*, as_json: bool, as_csv: bool) -> None:
