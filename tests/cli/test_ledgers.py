@@ -24,7 +24,7 @@ from typer.testing import Result
 
 import failsoft
 from failsoft.cli.app import app
-from failsoft.cli.moments import beginning, ending, written
+from failsoft.cli.moments import beginning, ending, window, written
 from failsoft.cli.sheet import harmless
 from failsoft.ledger.reading.affected import COLUMNS
 from failsoft.ledger.reading.query import FIELDS
@@ -128,6 +128,20 @@ class TestMoments:
         before = datetime.now(UTC)
         moment = datetime.fromisoformat(beginning(text))
         assert before <= moment + timedelta(seconds=ago) <= datetime.now(UTC)
+
+    @pytest.mark.parametrize("first", ["2026-11-01", "2026-11-01T09:00Z"])
+    def test_whose_end_may_be_read_as_a_length_are_refused(self, first: str) -> None:
+        for last in ("2h", "0s", "30d"):
+            with pytest.raises(
+                typer.BadParameter, match=f"'{last}' as an end is .*Z, so long ago, not so long after {first}"
+            ):
+                window(first, last)
+
+    def test_of_a_window_are_both_moments_or_both_so_long_ago(self) -> None:
+        assert window("2026-11-23T14:00Z", "2026-11-23") == (at(0), "2026-11-24T00:00:00.000000Z")
+        since, until = (datetime.fromisoformat(each) for each in window("4h", "2h"))
+        assert timedelta(hours=2) <= until - since < timedelta(hours=2, minutes=1)
+        assert window("30d", "2026-11-23")[1] == "2026-11-24T00:00:00.000000Z"
 
     @pytest.mark.parametrize(
         "text",
@@ -447,6 +461,9 @@ class TestAffected:
         log.close()
         turned = ("--between", "2026-11-24", "2026-11-22")
         assert "isn't after" in told(run("ledger", "affected", "heard.db", "--adapter", "gpt", *turned, code=64))
+        mixed = ("--between", "2026-11-23T14:00Z", "2h")
+        refused = told(run("ledger", "affected", "heard.db", "--adapter", "gpt", *mixed, code=64))
+        assert "not so long after 2026-11-23T14:00Z" in refused.replace("│ ", "")
         said = told(run("ledger", "affected", "heard.db", "--adapter", "gtp", *self.WHEN, code=1))
         assert "no adapter named 'gtp' was ever configured here" in said
 

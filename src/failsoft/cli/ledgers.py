@@ -10,7 +10,7 @@ import typer
 
 from failsoft.cli.application import Json
 from failsoft.cli.evidence import Checkpoints, Keys, checkpoints_in
-from failsoft.cli.moments import HOW, beginning, ending
+from failsoft.cli.moments import HOW, beginning, ending, window
 from failsoft.cli.output import told_or
 from failsoft.cli.pinned import Pin
 from failsoft.cli.place import Ledger
@@ -118,7 +118,10 @@ def affected_command(
     adapter: Annotated[str, typer.Option(help="Whose answers.")],
     between: Annotated[
         tuple[str, str],
-        typer.Option(help=f"First and last: {HOW}; a date is the whole day (UTC).", metavar="FIRST LAST"),
+        typer.Option(
+            help=f"First and last: {HOW}; a date is the whole day (UTC); both written out, or both ago.",
+            metavar="FIRST LAST",
+        ),
     ],
     served: Served = None,
     as_json: Json = False,
@@ -129,7 +132,7 @@ def affected_command(
     Times are the records' own, by the clock of who wrote them, in UTC.
     """
     one_form(as_json=as_json, as_csv=as_csv)
-    since, until = beginning(between[0]), ending(between[1])
+    since, until = window(*between)
     _in_order(since, until, "--between")
     with reading(ledger, as_json) as reader:
         if not is_heard_of(reader, adapter):

@@ -37,15 +37,38 @@ def ending(text: str) -> str:
     return _written(text, end=True)
 
 
+def window(first: str, last: str) -> tuple[str, str]:
+    """The first moment of a time, and the first one after it, as in the log.
+
+    A duration is one that has passed since, never one from the beginning on: where the beginning is a moment it would be
+    read as that, and isn't taken.
+
+    Raises:
+        typer.BadParameter: they're none, or the end may be read otherwise than it's meant.
+    """
+    since, until = beginning(first), ending(last)
+    if _is_written_out(first) and not _is_written_out(last):
+        raise typer.BadParameter(
+            f"{last!r} as an end is {until}, so long ago, not so long after {first}: write it as a moment, "
+            "as 2026-11-01 or 2026-11-01T09:30Z; or both as how long ago, as 4h 2h"
+        )
+    return since, until
+
+
 def ago(text: str) -> str:
     """The moment that was so long ago, as in the log.
 
     Raises:
         typer.BadParameter: it's no duration.
     """
-    if _DATE.fullmatch(text) or _MOMENT.fullmatch(text):
+    if _is_written_out(text):
         raise typer.BadParameter(f"{text!r} is no duration: write 2d, 36h or 90m")
     return _written(text, end=False)
+
+
+def _is_written_out(text: str) -> bool:
+    """Is it a date or a moment, and not how long ago?"""
+    return bool(_DATE.fullmatch(text) or _MOMENT.fullmatch(text))
 
 
 def _written(text: str, *, end: bool) -> str:
