@@ -20,7 +20,7 @@ from rich.progress import Progress, TaskID
 from typer.testing import Result
 
 import failsoft
-from failsoft import Capability, Isolation, Required
+from failsoft import Ask, Capability, Isolation, Required
 from failsoft.cli import keeping
 from failsoft.cli.app import app
 from failsoft.context import Case
@@ -177,6 +177,37 @@ def test_a_case_is_erased_and_it_says_what_was() -> None:
     assert (fields["basis"], fields["person"], fields["approved_by"]) == (WHY[1], "jdoe", "mfrank")
     assert (verify("x.db").exit_code, verify("x.db").payloads) == (0, 2)
     assert lines("erase", "--case", "T-17", *WHY) == ["nothing of T-17 is left: it was erased before"]
+
+
+def test_an_answer_that_cant_be_read_is_told_as_what_it_is(folder: Path) -> None:
+    (folder / "failsoft.toml").write_text(CONFIG + '\n[capabilities.reviewed]\nadapters = ["legacy"]\n')
+    isolation = Isolation.from_file("failsoft.toml", capabilities=[Reviewed])
+
+    @isolation.adapter("legacy", model="small-1")
+    def ask_legacy(ask: Ask) -> int:
+        return 4711
+
+    with isolation, failsoft.context(case=Case("T-21", "letter")):
+        call_id = isolation[Reviewed].sync("a bolt").call_id
+        isolation.review(call_id, person="p", decision="accepted", reason="looked at")
+    decisions = ("--adapter", "legacy", "--between", "1d", "0s")
+    asked = (("reviews", "--all"), ("reviews", "--history"), ("affected", *decisions))
+
+    def all_of(place: str, *form: str) -> list[str]:
+        return [run(command, place, *options, *form).output for command, *options in asked]
+
+    encrypted = "is encrypted: name the ledger by its failsoft.toml"
+    for said, what in zip(all_of("x.db"), ("its answer", "its reason", "its answer"), strict=True):
+        assert f"{what} {encrypted}" in said
+    for said, what in zip(all_of("failsoft.toml"), ("4711", "looked at", "4711"), strict=True):
+        assert what in said
+    for each in map(json.loads, all_of("x.db", "--json")):
+        assert (each["kept"], each.get("answer", each.get("reason"))) == (True, "")
+    run("erase", "--case", "T-21", *WHY)
+    for place in ("x.db", "failsoft.toml"):
+        for said, what in zip(all_of(place), ("its answer", "its reason", "its answer"), strict=True):
+            assert f"{what} was erased" in said
+        assert all(json.loads(each)["kept"] is False for each in all_of(place, "--json"))
 
 
 def test_programs_get_the_same() -> None:

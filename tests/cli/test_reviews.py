@@ -234,7 +234,7 @@ def test_what_waits_is_listed_longest_first(ledger: str) -> None:
     lines = [" ".join(each.split()) for each in run("ledger", "reviews", ledger).stdout.splitlines()]
     assert lines == [
         f'3 c1 rate for case T-17 answered: "=1+1" pending since {at(2.1)}',
-        f"9 c4 rate answered: its answer isn't kept, or is encrypted pending since {at(90_000.1)}",
+        f"9 c4 rate answered: its answer isn't kept pending since {at(90_000.1)}",
         f"7 c3 grade answered: 5 pending since {at(90_003)} (appeal by vendor)",
         "3 pending",
     ]
@@ -351,7 +351,7 @@ def test_a_history_without_reasons_says_so(appealed: str) -> None:
     connection.executescript("DROP TRIGGER IF EXISTS ledger_payload_no_delete; DELETE FROM ledger_payload")
     connection.close()
     said = told(run("ledger", "reviews", appealed, "--history"))
-    assert "override by boss: changed (its reason isn't kept, or is encrypted)" in said
+    assert "override by boss: changed (its reason isn't kept)" in said
 
 
 @pytest.mark.parametrize("more", [("--all",), ("--fail-older-than", "2d"), ("--json", "--csv")])

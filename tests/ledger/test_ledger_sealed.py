@@ -20,12 +20,14 @@ from failsoft.context import CallContext
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.core.evidence import LegalHold, RetirementNotice
 from failsoft.errors import ConfigurationError, LedgerInvalid, PayloadSealed
-from failsoft.ledger.acts.erasure import Acting
+from failsoft.ledger.acts.erasure import Acting, erase
 from failsoft.ledger.format.note import NoteInvalid
 from failsoft.ledger.keys import vault as vault_module
 from failsoft.ledger.keys.vault import CaseKey, Kept, PayloadKey, Sealing, Vault, VaultFailed
 from failsoft.ledger.location import InDatabase, InFile, Location
 from failsoft.ledger.read import read
+from failsoft.ledger.reading import kept
+from failsoft.ledger.reading.kept import Payloads
 from failsoft.ledger.verify import verify
 from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.postgres_address import Address
@@ -177,6 +179,44 @@ class TestWriting:
             lacking = ["4 weren't opened" in str(each) for each in found.problems]
             assert lacking == [True] * (code == 2)
         assert not (tmp_path / "nowhere.keys").exists()
+
+    def test_what_cant_be_read_is_told_as_encrypted_erased_or_not_kept(self, place: InFile, tmp_path: Path) -> None:
+        wrote(place, "c1")
+        bare, elsewhere = InFile(place.path), InFile(place.path, sealing=Sealing(KEY, tmp_path / "nowhere.keys"))
+
+        def told(location: InFile) -> tuple[bool, bool, str]:
+            with read(location) as reader:
+                entry = reader.call("c1")[0]
+                found = Payloads(reader)
+                (said, again) = (
+                    found.text(entry.index, entry.fields["commitments"][0]["digest"], entry.fields["dek"]) for _ in "12"
+                )
+                assert said == again
+                return said.text is not None, said.there, said.why
+
+        assert told(place) == (True, True, "")
+        assert told(bare) == (False, True, kept.SEALED)
+        assert told(elsewhere) == (False, True, kept.KEYLESS)
+        erase(Acting(place, SystemClock()), CASE, basis="b", person="p")
+        assert told(place) == told(bare) == (False, False, kept.ERASED)
+        wrote(place, "c2")
+        attack(place.path, "DELETE FROM ledger_payload")
+        with read(bare) as reader:
+            entry = reader.call("c2")[0]
+            digest = entry.fields["commitments"][0]["digest"]
+            for each, dek in ((digest, entry.fields["dek"]), (digest, None), (None, None)):
+                assert Payloads(reader).text(entry.index, each, dek) == kept.Kept(None, there=False, why=kept.NOT_KEPT)
+
+    def test_what_came_after_the_erasure_that_names_it_wasnt_erased_by_it(self, place: InFile) -> None:
+        wrote(place, "c1")
+        with read(place) as reader:
+            fields = reader.call("c1")[0].fields
+        digest = fields["commitments"][0]["digest"]
+        erase(Acting(place, SystemClock()), CASE, basis="b", person="p")
+        with read(place) as reader:
+            erased = next(reader.records("payload.erased")).index
+            for index, why in ((erased - 1, kept.ERASED), (erased, kept.NOT_KEPT)):
+                assert Payloads(reader).text(index, digest, fields["dek"]).why == why
 
     @pytest.mark.parametrize(
         ("change", "code", "said"),

@@ -119,7 +119,7 @@ def affected_command(
     between: Annotated[
         tuple[str, str],
         typer.Option(
-            help=f"First and last: {HOW}; a date is the whole day (UTC); both written out, or both ago.",
+            help=f"First and last: {HOW}; a date is the whole day (UTC); both dates or moments, or both so long ago.",
             metavar="FIRST LAST",
         ),
     ],
@@ -165,7 +165,7 @@ def _in_order(since: str, until: str | None, option: str) -> None:
 def _line(decision: Decision) -> str:
     served = decision.served or f"{decision.model}, as asked"
     about = f"{decision.capability} for case {decision.case}" if decision.case else decision.capability
-    answer = "its answer isn't kept, or is encrypted" if decision.answer is None else decision.answer
+    answer = f"its answer {decision.why}" if decision.why else decision.answer
     reviewed = f"  reviewed by {decision.reviewed_by}" if decision.reviewed_by else ""
     where = f"{decision.index:>6}  {decision.ts}  {decision.call_id}"
     return f"{where}  {about}  ({served})  {decision.outcome}: {answer}{reviewed}"

@@ -165,7 +165,7 @@ def _tell(found: Iterator[Review]) -> None:
 def _line(review: Review) -> str:
     row = review.row()
     about = f"{row['capability']} for case {row['case']}" if row["case"] else str(row["capability"])
-    answer = row["answer"] if row["kept"] else "its answer isn't kept, or is encrypted"
+    answer = f"its answer {review.why}" if review.why else row["answer"]
     who = f" {row['person']}" + (f", {OWN}" if row["own"] else "") if row["person"] else ""
     stands = f"{row['status']} since {row['since']}"
     if row["status"] != "pending":
@@ -196,7 +196,7 @@ def _deed(deed: Deed) -> str:
     who = f"{row['person']}" + (f", {OWN}" if row["own"] else "")
     what = f": {row['decision']}" if row["decision"] else ""
     new = f" to {row['changed']}" if row["changed"] else ""
-    why = row["reason"] if row["kept"] else "its reason isn't kept, or is encrypted"
+    why = f"its reason {deed.why}" if deed.why else row["reason"]
     nothing = (
         "not about what the caller got, and decides nothing" if deed.answered else "about an answer that was pruned"
     )

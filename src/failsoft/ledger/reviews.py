@@ -20,6 +20,7 @@ from typing import Final, Literal
 from attrs import define, frozen
 
 from failsoft.ledger.read import Entry, Reader
+from failsoft.ledger.reading.kept import Payloads
 from failsoft.ledger.reading.query import Fields, reviewer_of
 from failsoft.ledger.records.person_draft import CHANGED, KINDS, REASON
 from failsoft.ledger.records.schema import Kind
@@ -41,7 +42,7 @@ COLUMNS = MappingProxyType(
         "source": "what answered: adapter, fallback, frozen",
         "answered_by": "its name",
         "kept": "true: the answer's payload is there",
-        "answer": "what was answered",
+        "answer": "what was answered, where that can be read here",
         "policy": "why it's reviewed: always, when, sample; empty: nobody had to",
         "status": "pending, accepted, changed, rejected",
         "since": "since when it stands so, UTC",
@@ -65,8 +66,8 @@ HISTORY = MappingProxyType(
         "actor": "who had it recorded, where that was said",
         "decision": "accepted, changed, rejected; empty: an appeal",
         "kept": "true: the reason is there",
-        "reason": "why, in the person's words",
-        "changed": "the new value as JSON, where there's one, and it's kept",
+        "reason": "why, in the person's words, where that can be read here",
+        "changed": "the new value as JSON, where there's one, and it can be read here",
         "spent_ms": "how long it took the person, in milliseconds, where that was said",
         "about": "the record of what the caller got; empty: the act is about none that counts, and decides nothing",
     }
@@ -91,6 +92,7 @@ class Answer:
         outcome: how the call ended.
         case, capability, labels: as they stand in it.
         response: the digest of its commitment to the response, lower-case hex; None where there's none.
+        dek: the key that its payloads lie under; None: they're in clear.
         policy: why it's to be reviewed; None: it needn't be.
         hides: something of it is on no record.
     """
@@ -106,6 +108,7 @@ class Answer:
     case: Fields | None
     labels: tuple[str, ...]
     response: str | None
+    dek: str | None
     policy: str | None
     hides: bool
 
@@ -130,6 +133,7 @@ class Answer:
             fields.get("case"),
             tuple(fields.get("labels", ())),
             next((each["digest"] for each in fields.get("commitments", ()) if each["path"] == "response"), None),
+            fields.get("dek"),
             review["policy"] if review.get("required") is True else None,
             "omitted" in fields,
         )
@@ -187,7 +191,9 @@ class Review:
     """One call's answer, and how its review stands.
 
     Args:
-        text: the response as JSON; None where its payload isn't kept.
+        text: the response as JSON; None where it can't be read here.
+        kept: is its payload there, encrypted or not?
+        why: why it can't be read, to be said of it.
     """
 
     call_id: str
@@ -198,6 +204,8 @@ class Review:
     person: str
     own: bool
     text: str | None
+    kept: bool
+    why: str
 
     def row(self) -> dict[str, str | int | bool]:
         """A value for each of `COLUMNS`."""
@@ -212,7 +220,7 @@ class Review:
             "outcome": answer.outcome,
             "source": answer.source,
             "answered_by": answer.answered_by,
-            "kept": self.text is not None,
+            "kept": self.kept,
             "answer": self.text or "",
             "policy": answer.policy or "",
             "status": self.status,
@@ -231,8 +239,10 @@ class Deed:
     Args:
         answer: what the caller really got, if it's about that; None: it decides nothing.
         answered: is an end of the call on record at all? It isn't where that was pruned.
-        reason: in the person's words; None where it isn't kept, or is encrypted.
+        reason: in the person's words; None where it can't be read here.
         changed: the new value as JSON; None likewise, and where there's none.
+        kept: is the reason's payload there, encrypted or not?
+        why: why it can't be read, to be said of it.
     """
 
     entry: Entry
@@ -241,6 +251,8 @@ class Deed:
     answered: bool
     reason: str | None
     changed: str | None
+    kept: bool
+    why: str
 
     def row(self) -> dict[str, str | int | bool]:
         """A value for each of `HISTORY`."""
@@ -256,7 +268,7 @@ class Deed:
             "own": fields.get("own") is True,
             "actor": fields.get("actor", {}).get("id", ""),
             "decision": fields.get("decision", ""),
-            "kept": self.reason is not None,
+            "kept": self.kept,
             "reason": self.reason or "",
             "changed": self.changed or "",
             "spent_ms": fields.get("spent_ms", ""),
@@ -301,8 +313,9 @@ def pending(reader: Reader, case: str | None = None, capability: str | None = No
             waiting.pop(call_id, None)
         if held.status == "pending":
             waiting[call_id] = held
+    payloads = Payloads(reader)
     for call_id, held in waiting.items():
-        yield from _told(reader, call_id, held)
+        yield from _told(payloads, call_id, held)
 
 
 def reviewed(reader: Reader, case: str | None = None, capability: str | None = None) -> Iterator[Review]:
@@ -317,11 +330,12 @@ def reviewed(reader: Reader, case: str | None = None, capability: str | None = N
         LedgerInvalid: the file is damaged.
         ValueError: a record is, or a payload isn't what was committed to.
     """
+    payloads = Payloads(reader)
     for entry in reader.records(_ALL, case=case, capability=capability):
         if entry.body is not None and (entry.kind in ACTS or _REQUIRED in entry.body):
             held = standing(reader, str(entry.call_id))
             if held.first == entry.index:
-                yield from _told(reader, str(entry.call_id), held)
+                yield from _told(payloads, str(entry.call_id), held)
 
 
 def history(
@@ -344,19 +358,23 @@ def history(
         LedgerInvalid: the file is damaged.
         ValueError: a record is, or a payload isn't what was committed to.
     """
+    payloads = Payloads(reader)
     for entry in reader.records(ACTS, case=case, capability=capability, since=since, until=until):
         fields = entry.fields
         held = CallReview()
         for answer in reader.records(_ANSWERS, call_id=fields["call_id"]):
             held.take(answer, answer.fields)
         said = {each["path"]: each["digest"] for each in fields["commitments"]}
+        reason = payloads.text(entry.index, said.get(REASON), fields.get("dek"))
         yield Deed(
             entry,
             fields,
             held.answer if held.is_aim_of(fields) else None,
             held.answer is not None,
-            _text(reader, said.get(REASON)),
-            _text(reader, said.get(CHANGED)),
+            reason.text,
+            payloads.text(entry.index, said.get(CHANGED), fields.get("dek")).text,
+            reason.there,
+            reason.why,
         )
 
 
@@ -366,13 +384,9 @@ def _may_begin(entry: Entry) -> bool:
     return entry.kind == Kind.APPEAL_RECORDED or (entry.kind in _ANSWERS and _REQUIRED in entry.body)
 
 
-def _told(reader: Reader, call_id: str, held: CallReview) -> Iterator[Review]:
+def _told(payloads: Payloads, call_id: str, held: CallReview) -> Iterator[Review]:
     answer = held.answer
     if answer is not None and held.status != "none":
-        text = _text(reader, answer.response)
-        yield Review(call_id, answer, held.status, held.since, held.act, held.person, held.own, text)
-
-
-def _text(reader: Reader, commitment: str | None) -> str | None:
-    payload = None if commitment is None else reader.readable(commitment)
-    return None if payload is None else payload[2].decode("utf-8", "replace")
+        said = payloads.text(answer.index, answer.response, answer.dek)
+        acts = held.act, held.person, held.own
+        yield Review(call_id, answer, held.status, held.since, *acts, said.text, said.there, said.why)

@@ -11,6 +11,7 @@ from typing import Any
 
 from failsoft.errors import FailsoftError, LedgerInvalid
 from failsoft.ledger.read import Entry, Reader
+from failsoft.ledger.reading.kept import erased_at
 from failsoft.ledger.records.schema import Kind
 
 
@@ -20,11 +21,7 @@ class NotWhole(FailsoftError):
 
 def is_erased(entry: Entry, commitment: Mapping[str, Any], erasures: Mapping[str, int]) -> bool:
     """Does a record that comes after this one say that the payload was erased?"""
-    return _erased_at(entry, commitment, erasures) > entry.index
-
-
-def _erased_at(entry: Entry, commitment: Mapping[str, Any], erasures: Mapping[str, int]) -> int:
-    return max(erasures.get(commitment["digest"], -1), erasures.get(entry.fields.get("dek", ""), -1))
+    return erased_at(erasures, commitment["digest"], entry.fields.get("dek")) > entry.index
 
 
 def act_under_way(
@@ -44,7 +41,7 @@ def act_under_way(
     if is_erased(entry, commitment, erasures):
         return None
     kept = reader.keeps(commitment["digest"])
-    if kept and _erased_at(entry, commitment, erasures) >= 0:
+    if kept and erased_at(erasures, commitment["digest"], entry.fields.get("dek")) >= 0:
         return f"record {entry.index} lies under a key that was destroyed before it: run the erasure of its case again"
     if any(entry.index <= each.fields["last"] for each in reader.records(Kind.RECORD_PRUNED)):
         return f"record {entry.index} is being pruned: finish that first, by running it again"

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from attrs import frozen
 
 from failsoft.ledger.read import Entry, Reader
+from failsoft.ledger.reading.kept import Kept, Payloads
 from failsoft.ledger.reading.query import COMPARISON, Fields, Found, answering, is_served, reviewer_of
 from failsoft.ledger.records.schema import Kind
 
@@ -36,7 +37,7 @@ COLUMNS = MappingProxyType(
         "served": "the model that the answer says it's from: the provider's claim",
         "grade": "how far that claim can be believed",
         "kept": "true: the answer's payload is there",
-        "answer": "what was answered",
+        "answer": "what was answered, where that can be read here",
         "reviewed_by": "who reviewed or overrode it since",
     }
 )
@@ -49,8 +50,10 @@ class Decision:
 
     Args:
         index: the record's place in the log.
-        answer: the response as JSON; None where its payload isn't kept.
+        answer: the response as JSON; None where it can't be read here.
         reviewed_by: who reviewed or overrode it since, the latest.
+        kept: is the answer's payload there, encrypted or not?
+        why: why it can't be read, to be said of it.
     """
 
     index: int
@@ -65,12 +68,12 @@ class Decision:
     grade: str
     answer: str | None
     reviewed_by: str
+    kept: bool = True
+    why: str = ""
 
     def row(self) -> dict[str, str | int | bool]:
         """A value for each of `COLUMNS`."""
-        told = {name: getattr(self, name) for name in COLUMNS if name not in ("kept", "answer")}
-        told |= {"kept": self.answer is not None, "answer": self.answer or ""}
-        return {name: told[name] for name in COLUMNS}
+        return {name: getattr(self, name) for name in COLUMNS} | {"answer": self.answer or ""}
 
 
 def affected(reader: Reader, adapter: str, since: str, until: str, served: str | None = None) -> Iterator[Decision]:
@@ -88,6 +91,7 @@ def affected(reader: Reader, adapter: str, since: str, until: str, served: str |
         ValueError: a record is, or a payload isn't what was committed to.
     """
     trials: set[str | None] | None = None
+    payloads = Payloads(reader)
     for ended in reader.records(Kind.CALL_COMPLETED, since=since, until=until):
         fields = ended.fields
         final, said = _final(reader, ended, fields)
@@ -101,7 +105,7 @@ def affected(reader: Reader, adapter: str, since: str, until: str, served: str |
             trials = _trials(reader) if trials is None else trials
             if ended.emitter in trials:
                 continue
-        yield _decision(reader, final, said, attempt)
+        yield _decision(payloads, final, said, attempt)
 
 
 def _final(reader: Reader, ended: Entry, fields: Fields) -> Found:
@@ -123,8 +127,9 @@ def _may_compare(reader: Reader, call_id: str) -> bool:
     return any(each.fields.get("actor", {}).get("kind") == COMPARISON for each in begun)
 
 
-def _decision(reader: Reader, final: Entry, fields: Fields, attempt: Fields) -> Decision:
+def _decision(payloads: Payloads, final: Entry, fields: Fields, attempt: Fields) -> Decision:
     served = attempt.get("served", {})
+    answer = _answer(payloads, final, fields, f"reply/{attempt.get('n')}")
     return Decision(
         final.index,
         final.ts,
@@ -136,8 +141,10 @@ def _decision(reader: Reader, final: Entry, fields: Fields, attempt: Fields) -> 
         attempt.get("pin", {}).get("model", ""),
         served.get("model", ""),
         served.get("grade", ""),
-        _answer(reader, fields, f"reply/{attempt.get('n')}"),
-        _reviewer(reader, final, fields["call_id"]),
+        answer.text,
+        _reviewer(payloads.reader, final, fields["call_id"]),
+        answer.there,
+        answer.why,
     )
 
 
@@ -148,9 +155,7 @@ def _reviewer(reader: Reader, final: Entry, call_id: str) -> str:
     return (reviewer_of(about_it[-1]) or "") if about_it else ""
 
 
-def _answer(reader: Reader, fields: Fields, reply: str) -> str | None:
+def _answer(payloads: Payloads, final: Entry, fields: Fields, reply: str) -> Kept:
     """The response, as it was accepted; of a call that was only observed the reply, as it came."""
     named = {each["path"]: each["digest"] for each in fields.get("commitments", [])}
-    digest = named.get("response", named.get(reply))
-    payload = None if digest is None else reader.readable(digest)
-    return None if payload is None else payload[2].decode("utf-8", "replace")
+    return payloads.text(final.index, named.get("response", named.get(reply)), fields.get("dek"))
