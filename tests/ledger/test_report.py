@@ -593,8 +593,9 @@ def test_whatever_was_asked_is_laid_out(bare: Office, asked: bytes, shown: str) 
     ],
 )
 def test_a_value_in_a_line_has_names_and_is_cut_after_a_word(value: object, said: str | None) -> None:
-    made = line(value)
+    made, whole = line(value)
     assert len(made) <= LINE
+    assert whole is ("…" not in made)
     assert made == said or (said is None and made.startswith("0: 0; 1: 1") and made.endswith("…"))
 
 
@@ -606,6 +607,8 @@ def test_values_within_others_are_laid_out_as_far_as_there_is_room() -> None:
     assert (seen.tags.count("ul"), seen.tags.count("ol"), whole) == (2, 1, True)
     assert laid_out({"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": {"i": 1}}}}}}}}}, 1000)[1] is False
     assert laid_out([["x"], "y", None], 1000)[1] is True
+    for said, whole in (("as he said…", True), ("…", True), ("word " * 30, False)):
+        assert laid_out({"a": {"b": {"c": {"d": {"e": said}}}}}, 1000)[1] is whole
     assert laid_out({"": [""]}, 1000)[1] is True
 
 

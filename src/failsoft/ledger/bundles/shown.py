@@ -72,7 +72,7 @@ def brief(selection: Selection, entry: Entry | None, path: str) -> str:
     if isinstance(found, str):
         return {WITHHELD: "withheld", ERASED: "no longer kept", OMITTED: "left out"}.get(found, NOTHING)
     try:
-        return line(value_of(found))
+        return line(value_of(found))[0]
     except ValueError:
         return cut(" ".join(found.data.decode("utf-8", "replace").split()), LINE)
 

@@ -23,6 +23,7 @@ _WORD = 24
 """Characters that a cut goes back at most, to the end of a word."""
 
 _LAST_WORD = re.compile(rf"\s\S{{0,{_WORD}}}\Z")
+_MORE = "…"
 _NAMELESS = "(no name)"
 _NOTHING = "none"
 _NONE_IN_LIST = "empty list"
@@ -49,7 +50,7 @@ def cut(said: str, most: int) -> str:
     head = said[: most - 1]
     if not said[most - 1].isspace():
         head = _LAST_WORD.sub("", head)
-    return head.rstrip(" \n\t,;:(") + "…"
+    return head.rstrip(" \n\t,;:(") + _MORE
 
 
 def scalar(value: Any) -> str:
@@ -84,14 +85,15 @@ def _name(name: str) -> str:
     return _quoted(name) if _PARTING.search(name) or _LINES.search(name) else name
 
 
-def line(value: Any) -> str:
-    """A value in one line, at most `LINE` characters."""
-    said = ""
+def line(value: Any) -> tuple[str, bool]:
+    """A value in one line, with at most `LINE` characters; and whether all of it is there."""
+    said, whole = "", True
     for piece in _spoken(value, 0, listed=False):
-        said += piece
+        said += _MORE if piece is None else piece
+        whole = whole and piece is not None
         if len(said) > LINE:
-            break
-    return cut(said, LINE)
+            return cut(said, LINE), False
+    return said, whole
 
 
 def laid_out(value: Any, most: int) -> tuple[Markup, bool]:
@@ -111,12 +113,12 @@ def _holds(value: Any) -> bool:
     return isinstance(value, (dict, list)) and len(cast("list[object]", value)) > 0
 
 
-def _spoken(value: Any, depth: int, *, listed: bool) -> Iterator[str]:
-    """A value's words, bit by bit: nobody needs all of a long one."""
+def _spoken(value: Any, depth: int, *, listed: bool) -> Iterator[str | None]:
+    """A value's words, bit by bit: nobody needs all of a long one. None: what's too deep is left out here."""
     if not _holds(value):
         yield " ".join((beside(value) if depth else scalar(value)).split())
     elif depth == DEPTH:
-        yield "…"
+        yield None
     elif isinstance(value, dict):
         before = "(" if depth else ""
         for name, each in cast("dict[str, object]", value).items():
@@ -176,8 +178,8 @@ class _Paper:
         if not _holds(value):
             return tag("span", self.take(_below(value)))
         if depth == DEPTH:
-            said = line(value)
-            self.whole = self.whole and "…" not in said
+            said, whole = line(value)
+            self.whole = self.whole and whole
             return tag("span", self.take(said))
         if isinstance(value, dict):
             return tag("ul", *(tag("li", f"{name}: ", said) for name, said in self.named(value, depth)))
