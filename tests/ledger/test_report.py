@@ -21,7 +21,7 @@ from failsoft.core import evidence
 from failsoft.fault import FaultKind
 from failsoft.ledger.bundles.bundle import verifier
 from failsoft.ledger.bundles.faults import FAULTS, failed
-from failsoft.ledger.bundles.markup import Markup, joined, tag, text
+from failsoft.ledger.bundles.markup import Markup, joined, plain, tag, text
 from failsoft.ledger.bundles.report import Told, report
 from failsoft.ledger.bundles.selection import Wanted, select
 from failsoft.ledger.bundles.shown import SHOWN, brief
@@ -513,7 +513,8 @@ def test_hostile_values_stay_text(bare: Office) -> None:
     assert set(seen.tags).isdisjoint({"script", "img", "i", "u", "b"})
     assert "\x1b" not in page
     assert "\u202e" not in page
-    assert "\\u202e" in page
+    assert '<span class="unseen">U+202E</span>' in page
+    assert ".unseen {" in page
 
 
 @pytest.mark.parametrize(
@@ -552,7 +553,7 @@ def test_hostile_values_stay_text(bare: Office) -> None:
         (b'" "', "UTC. “ ” "),
         (b'"(Empty text)"', "UTC. “(Empty text)” "),
         (b'{"a":true,"b":1.5}', "b 1.5"),
-        (b'"\\ud800"', "\\ud800"),
+        (b'"\\ud800"', "UTC. U+D800 "),
         (b'"' + b"x" * SHOWN + b'"', f" {'x' * SHOWN} "),
         (b'"' + b"x" * (SHOWN + 1) + b'"', "x… Cut here: more of it stands in this copy's files."),
         (b"x" * SHOWN, "xxx"),
@@ -691,7 +692,44 @@ def test_markup_is_only_what_was_made_here() -> None:
     assert tag("p", "<b>", tag("i", "&"), cls='"') == '<p class="&quot;">&lt;b&gt;<i>&amp;</i>\n</p>\n'
     assert text(5) == "5"
     assert joined([Markup("<hr>"), "<"]) == "<hr>&lt;"
-    assert text("a\tb\n\x00") == "a\tb\n\\u0000"
+    assert text("a\tb\n\x00") == 'a\tb\n<span class="unseen">U+0000</span>'
+    assert plain("<\x00>") == "&lt;[U+0000]&gt;"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "5\u00a0000\u202f€",
+        "全\u3000角",
+        "one\r\ntwo\r\n",
+        "👨\u200d👩\u200d👧 ❤\ufe0f\u200d🔥 🏳\ufe0f\u200d🌈 👩🏽\u200d⚕\ufe0f 1\ufe0f⃣ ☎\ufe0e ©\ufe0f",
+        "葛\U000e0100城",
+        "Ünï\u0301cödé, بالعربية, हिन्दी",
+        r"\u202e U+202E",
+    ],
+)
+def test_ordinary_typography_stands_as_it_is(said: str) -> None:
+    assert text(said) == said
+
+
+@pytest.mark.parametrize(
+    "char",
+    [
+        *"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c",
+        *"\u200b\u200c\u200d\u2060\ufeff\u00ad\u2028\u2029\x0b\x0c\x85\r\x00\x1b\x7f\ue000\ud800\U000e0041",
+        *"\u034f\u115f\u1160\u17b4\u180b\u180e\u2800\u3164\ufe00\ufe0e\ufe0f\uffa0\U0001d159\U000e0100\U000e01ef",
+    ],
+)
+def test_what_steers_or_hides_is_named_wherever_it_stands(char: str) -> None:
+    named = f'<span class="unseen">U+{ord(char):04X}</span>'
+    for before, after in (("", ""), ("a", "b"), ("\n", "ي"), (" ", "\t")):
+        assert text(f"{before}{char}{after}") == f"{before}{named}{after}"
+
+
+def test_of_two_signs_that_join_others_the_second_is_named() -> None:
+    assert text("❤\ufe0f\ufe0f") == '❤\ufe0f<span class="unseen">U+FE0F</span>'
+    assert text("葛\U000e0100\U000e0101") == '葛\U000e0100<span class="unseen">U+E0101</span>'
+    assert text("👨\u200d\u200d👩").count("unseen") == 2
 
 
 def test_the_same_selection_makes_the_same_page(log: Office) -> None:

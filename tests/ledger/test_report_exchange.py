@@ -198,7 +198,7 @@ def test_each_attempt_is_told_with_its_own_words_and_with_what_came_of_it(bare: 
     )
     said = sent_of(page_of(bare, ONE))
     assert "What came back from gpt in attempt 1 Nothing that came back is on record. What came" in said
-    assert "attempt 2 data: {}\\u000d \\u000d What the application noted about it: verdict is missing" in said
+    assert "attempt 2 data: {} What the application noted about it: verdict is missing" in said
     own = (
         "The words for claude in attempt 3 Instruction: Rate Said before, in the AI's name: {} Put to the AI: Once more"
     )
@@ -236,7 +236,7 @@ def test_a_hostile_reply_stays_text(bare: Office) -> None:
     assert "\x1b" not in page
     assert "\u202e" not in page
     assert page.count("&lt;script&gt;alert(1)") == 4
-    assert page.count("\\u202e\\u001b") == 4
+    assert page.count('<span class="unseen">U+202E</span><span class="unseen">U+001B</span>') == 4
 
 
 def test_pictures_and_documents_are_named_and_not_shown(bare: Office) -> None:

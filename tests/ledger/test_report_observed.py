@@ -55,7 +55,8 @@ def test_its_question_its_reply_and_its_words_are_those_on_record(log: Office) -
     assert "An instruction, where there is one, is part of it." in first
     assert "A reply came, and was passed on as it came, as far as it was read. model m-1-2026 choices" in first
     assert "AI: a model of the service “openai”, which the application asked by itself." in first
-    assert "stand here character for character, as they are on record. The words for the AI " + ASKED in after
+    assert "stand here character for character, as they are on record. Characters that can't" in after
+    assert "be seen are named, each in a frame. The words for the AI " + ASKED in after
     assert "What came back from openai in attempt 1 " + REPLY in after
 
 

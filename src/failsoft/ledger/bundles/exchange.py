@@ -42,12 +42,15 @@ _WHOSE = MappingProxyType(
 _TOLD = "What the AI was to do with it:"
 _NONE_APART = "No instruction stands apart from the question in what the AI was given: that stands further down."
 _NOT_HERE = "Which instruction to an AI goes with it isn't on record in this copy."
+_UNSEEN = "Characters that can't be seen are named, each in a frame."
 _AS_SENT = (
     "The words are the application's, as it handed them on. Each provider's service has a form of its own for them, which "
-    "isn't on record. What came back stands here character for character."
+    f"isn't on record. What came back stands here character for character. {_UNSEEN}"
 )
 _ALL_IN_ONE = "The application put this to the AI by itself. An instruction, where there is one, is part of it."
-_AS_OBSERVED = "What the application sent and what came back stand here character for character, as they are on record."
+_AS_OBSERVED = (
+    f"What the application sent and what came back stand here character for character, as they are on record. {_UNSEEN}"
+)
 _NOT_SENT = "These words for an AI are on record, and no attempt to put them to one is named there."
 _NO_REPLY = "Nothing that came back is on record."
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from attrs import frozen
 
 from failsoft.ledger.bundles.exchange import exchange
-from failsoft.ledger.bundles.markup import Markup, joined, tag, text
+from failsoft.ledger.bundles.markup import Markup, joined, plain, tag
 from failsoft.ledger.bundles.selection import Selection
 from failsoft.ledger.bundles.sheet import parts_table, sheet
 from failsoft.ledger.bundles.shown import NOTHING, brief, facts, table
@@ -62,6 +62,8 @@ p, li, td, pre, h1, h2 { overflow-wrap: anywhere; } .list th { overflow-wrap: no
   padding: .4rem .7rem; font-style: italic; }
 pre { white-space: pre-wrap; background: var(--shade); padding: .5rem .7rem;
   font: 9pt/1.4 "DejaVu Sans Mono", Consolas, monospace; }
+.unseen { border: 1px solid #999; border-radius: .2em; padding: 0 .15em; white-space: nowrap;
+  font: normal .78em "DejaVu Sans Mono", Consolas, monospace; }
 .said { white-space: pre-wrap; border-left: 3px solid var(--line); padding-left: .8rem; }
 table.facts, table.list { width: 100%; border-collapse: collapse; margin: .4rem 0 .6rem; font-size: .95rem; }
 table.facts th { width: 30%; text-align: left; font-weight: normal; color: var(--dim); }
@@ -110,7 +112,7 @@ def report(told: Told) -> bytes:
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{text(title)}</title>\n<style>{_STYLE}:root {{ --lines: {1 + len(marking) // 60}; }}\n</style>\n"
+        f"<title>{plain(title)}</title>\n<style>{_STYLE}:root {{ --lines: {1 + len(marking) // 60}; }}\n</style>\n"
         f"</head>\n<body>\n{banners}{body}</body>\n</html>\n"
     ).encode()
 
