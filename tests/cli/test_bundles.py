@@ -600,3 +600,13 @@ def test_other_pythons_say_the_same(log: Office) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=path)
         assert done.returncode == 0, done.stderr
         assert done.stdout.split() == expected, python
+
+
+def test_a_log_says_which_call_a_record_is_of_its_case_and_who_asked(log: Office) -> None:
+    log.close()
+    lines = run("log", "x.db", "--all").output.splitlines()
+    started = next(each for each in lines if " call.started " in each)
+    completed = next(each for each in lines if " call.completed " in each)
+    assert started.endswith(f"[call c1, case {CASE['id']}, for j.doe]")
+    assert completed.endswith(f"[call c1, case {CASE['id']}]")
+    assert not next(each for each in lines if " emitter.opened " in each).endswith("]")

@@ -208,6 +208,10 @@ def line_of(entry: Entry, fields: Mapping[str, Any]) -> str:
         said.append(f"({served})")
     if need.get("required") is True:
         said.append(f"to be reviewed ({need['policy']})")
+    if "call_id" in fields:
+        case = f", case {fields['case']['id']}" if "case" in fields else ""
+        actor = f", for {fields['actor']['id']}" if entry.kind == Kind.CALL_STARTED and "actor" in fields else ""
+        said.append(f"[call {fields['call_id']}{case}{actor}]")
     return escape(printable(f"{entry.index:>6}  {entry.ts}  {entry.kind:<16} {about:<20} {' '.join(said)}"))
 
 
