@@ -96,6 +96,20 @@ class Weighed(BaseModel):
     weight: float | None
 
 
+class Priced(BaseModel):
+    weight: float
+
+
+class Loose(BaseModel):
+    weight: Any
+
+
+class Constant(BaseModel):
+    model_config = ConfigDict(ser_json_inf_nan="constants")
+    weight: float
+    other: None = None
+
+
 @dataclass
 class Held:
     key: SecretStr
@@ -128,6 +142,19 @@ class TestAResult:
     def test_that_is_no_strict_json_is_malformed(self, result: object) -> None:
         assert fault(read(result)) is FaultKind.MALFORMED_ANSWER
 
+    @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+    @pytest.mark.parametrize("kind", [Weighed, Priced, Loose, Constant])
+    def test_with_a_number_in_a_model_that_is_not_finite_is_malformed(self, kind: Any, number: float) -> None:
+        result = kind(weight=number)
+        assert fault(read({"a": number})) is FaultKind.MALFORMED_ANSWER
+        for each in (result, {"a": result}, [result, None]):
+            assert str(read(each, wrapped=each is not result)) == str(read({"a": number}))
+
+    def test_with_null_in_a_model_is_an_answer(self) -> None:
+        reply = read(Weighed(weight=None))
+        assert isinstance(reply, Reply)
+        assert reply.answer == b'{"weight":null}'
+
     @pytest.mark.parametrize("result", [object(), {"x": object()}, [b"\xff"], ["\ud800"], circular])
     def test_that_is_no_json_value_is_a_bug_that_names_its_type(self, result: object) -> None:
         found = read(result, served=lambda result: "m-1")
@@ -153,7 +180,6 @@ class TestAResult:
             SecretStr(CANARY),
             Held(SecretStr(CANARY)),
             Half(grade=3, note="x"),
-            Weighed(weight=float("nan")),
         ],
     )
     def test_that_json_does_not_bring_back_is_a_bug_and_never_another_value(self, result: object) -> None:

@@ -30,6 +30,7 @@ from pydantic_core import to_json
 from failsoft.adapters.status import fault_of_status
 from failsoft.adapters.strict_json import StrictJsonError, loads
 from failsoft.core.effects import AnswerSchema, Ask, Reply, Unusable
+from failsoft.core.finite import BY_ITSELF, lost_number
 from failsoft.fault import Fault, FaultKind
 from failsoft.outcome import Grade, Served
 
@@ -76,6 +77,8 @@ class FunctionCodec:
         null = text is None and self._text is None and _takes_null(ask.answer)
         try:
             answer = b'{"value":null}' if null else _json_text(text, wrapped=ask.answer.wrapped)
+        except StrictJsonError as error:
+            return Unusable(Fault(FaultKind.MALFORMED_ANSWER, str(error)), served)
         except (ValueError, RecursionError):  # unserialisable, circular, or nested without end
             problem = f"{type(text).__name__} is no JSON value: `text` must get the answer out of it"
             return Unusable(Fault(FaultKind.BUG, problem), served)
@@ -114,6 +117,7 @@ def _json_text(text: object, *, wrapped: bool) -> bytes:
     if isinstance(text, bytes):
         return text
     whole = {"value": text} if wrapped else text
+    _check_finite(whole)
     for by_alias in (True, False):  # fields may be written under other names than they're read by
         try:
             _check_carried(text, by_alias)
@@ -121,6 +125,17 @@ def _json_text(text: object, *, wrapped: bool) -> bytes:
             continue
         return to_json(whole, inf_nan_mode="constants", round_trip=True, by_alias=by_alias)
     return to_json(whole, inf_nan_mode="constants", round_trip=True)  # whoever reads it says what doesn't fit
+
+
+def _check_finite(value: object) -> None:
+    """A number in a model that isn't finite is written as null.
+
+    Raises:
+        StrictJsonError: there is one.
+    """
+    text = to_json(value, inf_nan_mode="constants", round_trip=True)
+    if b"null" in text and lost_number(text, value, BY_ITSELF, None, round_trip=True) is not None:
+        raise StrictJsonError("NaN or Infinity")
 
 
 class _NotCarried(Exception):

@@ -37,6 +37,7 @@ from failsoft.capability import (
     version_of,
 )
 from failsoft.core.effects import AnswerSchema
+from failsoft.core.finite import BY_ITSELF, Place, lost_number
 from failsoft.core.marked import marks_of
 from failsoft.outcome import Referral
 from failsoft.prompt import Prompt, Sampling
@@ -136,13 +137,17 @@ class Contract(Generic[Q, R]):
         the second time.
 
         Raises:
-            pydantic.ValidationError: the request is invalid, can't be copied, or can't be written as JSON.
+            pydantic.ValidationError: the request is invalid, can't be copied, or can't be written as JSON. A number that
+                isn't finite can be only where its type writes it as text and reads that (``ser_json_inf_nan = "strings"``).
         """
         if self._frozen and type(request) is self.request_type and (self._flat or _is_frozen(request)):
             try:
-                return Snapshot(request, to_json(request, inf_nan_mode="strings"), True)
+                text = to_json(request, inf_nan_mode="strings")
             except ValueError as error:
                 raise _not_json(request, error) from None
+            if b"null" in text or b"NaN" in text or b"Infinity" in text:
+                self._check_finite(text, request)
+            return Snapshot(request, text, True)
         try:
             own = copy.deepcopy(request)
             valid = self._request.validate_python(own)
@@ -153,9 +158,29 @@ class Contract(Generic[Q, R]):
         except Exception as error:
             raise _invalid(request, "not_detached", "can't be copied and validated anew", error) from error
         try:
-            return Snapshot(valid, self._evidence(valid), False)
+            text = self._evidence(valid)
         except Exception as error:  # the user's own code writes some of it
             raise _not_json(request, error) from None
+        if b"null" in text or b"NaN" in text or b"Infinity" in text:
+            self._check_finite(text, valid)
+        return Snapshot(valid, text, False)
+
+    def _check_finite(self, text: bytes, request: Q) -> None:
+        omits = self.audit is not None and self.audit.request.omitted
+        place = lost_number(
+            text,
+            request,
+            self._request.serializer if omits else BY_ITSELF,
+            self._request.validate_json,
+            by_alias=True,
+            include=None if omits else self._fields_of(request),
+        )
+        if place is not None:
+            raise _not_finite(type(request).__name__, place)
+
+    def _fields_of(self, request: Q) -> set[str] | None:
+        """What the capability declares of an instance of a subclass; None where all of it's told."""
+        return _declared(self.request_type) if type(request) is not self.request_type else None
 
     def _evidence(self, request: Q) -> bytes:
         """A request's JSON bytes: of a subclass's instance only what the capability declares. Where that omits anything
@@ -164,8 +189,7 @@ class Contract(Generic[Q, R]):
         if self.audit is not None and self.audit.request.omitted:
             declared = self._request.dump_python(request, mode="json", by_alias=True, warnings=False)
             return to_json(declared, inf_nan_mode="strings")
-        fields = _declared(self.request_type) if type(request) is not self.request_type else None
-        return to_json(request, include=fields, inf_nan_mode="strings")
+        return to_json(request, include=self._fields_of(request), inf_nan_mode="strings")
 
     def parse_request(self, text: str | bytes) -> Q:
         """A request from its JSON text.
@@ -233,8 +257,18 @@ class Contract(Generic[Q, R]):
         return self._response.validate_json(text, context=request)
 
     def dump_response(self, value: R) -> bytes:
-        """An accepted value's JSON bytes, for the record."""
-        return self._response.dump_json(value, warnings=False)
+        """An accepted value's JSON bytes, for the record.
+
+        Raises:
+            pydantic.ValidationError: a number in it isn't finite, and these bytes would say another thing.
+            Exception: what a serializer of the user's own raises.
+        """
+        text = self._response.dump_json(value, warnings=False)
+        if b"null" in text or b"NaN" in text or b"Infinity" in text:
+            place = lost_number(text, value, self._response.serializer, self._response.validate_json)
+            if place is not None:
+                raise _not_finite(_name(self.response_type), place)
+        return text
 
 
 def import_path(target: object) -> str:
@@ -458,6 +492,11 @@ def _declared(annotation: Any) -> set[str] | None:
 
 def _not_json(request: Any, error: Exception) -> ValidationError:
     return _invalid(request, "not_json", "can't be written as JSON", error)
+
+
+def _not_finite(title: str, place: Place) -> ValidationError:
+    problem = PydanticCustomError("not_finite", "isn't finite, and JSON has no word for it")
+    return ValidationError.from_exception_data(title, [{"type": problem, "loc": place, "input": None}])
 
 
 def _invalid(request: Any, kind: LiteralString, sentence: LiteralString, error: Exception) -> ValidationError:
