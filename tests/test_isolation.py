@@ -578,6 +578,32 @@ class TestAnAdapterInCode:
         assert outcome.value == Rating(stars=4)
         assert outcome.served == Served("m-1", Grade.PROVIDER)
 
+    @pytest.mark.parametrize("grade", [*Grade, *(each.name.lower() for each in Grade)])
+    def test_the_grade_of_what_it_says_may_be_a_word(self, grade: Any, tmp_path: Path) -> None:
+        wanted = grade if isinstance(grade, Grade) else Grade[grade.upper()]
+        isolation = Isolation(
+            {
+                "ledger": {"url": f"sqlite:///{tmp_path}/x.db"},
+                "capabilities": {"rate-item": {"adapters": ["legacy"]}},
+            },
+            capabilities=[RateItem],
+        )
+        isolation.adapter("legacy", model="m-1", served=lambda reply: "m-1", grade=grade)(lambda ask: {"stars": 4})
+        with isolation:
+            outcome = isolation[RateItem].sync(BOLT)
+        assert outcome.served == Served("m-1", wanted)
+        assert outcome.record is not None
+
+    @pytest.mark.parametrize("grade", ["Echoed", "provider-stated", "", None, 3, ["echoed"]])
+    def test_a_grade_that_is_none_is_refused_with_those_that_are(self, grade: Any) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            in_code().adapter("legacy", model="m-1", grade=grade, attempts=0)(lambda ask: None)
+        assert len(caught.value.problems) == 2
+        assert caught.value.problems[1] == (
+            'adapters.legacy.grade: is one of "provider", "gateway", "echoed", "unknown", or a failsoft.outcome.Grade, '
+            f"not {grade!r}"
+        )
+
     async def test_an_asynchronous_function(self) -> None:
         isolation = in_code()
 

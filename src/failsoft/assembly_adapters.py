@@ -35,7 +35,7 @@ from failsoft.credentials import SHORTEST_SECRET, Source, Token, UnsoundCredenti
 from failsoft.errors import ConfigurationError
 from failsoft.importing import object_at
 from failsoft.outcome import Grade, Pin
-from failsoft.providers import CALLABLE, Provider, facts
+from failsoft.providers import CALLABLE, GRADES, Provider, facts
 
 Told = Change | ThrottleChange | LatchChange
 
@@ -210,6 +210,17 @@ def function_codec(
         )
         return None
     return FunctionCodec(function, **extractors)
+
+
+def grade_of(given: object, place: str, problems: list[str]) -> Grade:
+    """A grade, or the word that a configuration has for it; anything else is a problem."""
+    if isinstance(given, Grade):
+        return given
+    if isinstance(given, str) and given in GRADES:
+        return Grade[given.upper()]
+    known = ", ".join(f'"{each}"' for each in GRADES)
+    problems.append(f"{place}.grade: is one of {known}, or a failsoft.outcome.Grade, not {given!r:.60}")
+    return Grade.UNKNOWN
 
 
 KEY_FILE_REFRESH = 60 * SECOND

@@ -64,7 +64,7 @@ from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.lockfile.adapter_facts import missing_weights
 from failsoft.lockfile.document import Lock
 from failsoft.lockfile.facts import InForce
-from failsoft.outcome import Grade, Pin
+from failsoft.outcome import Grade, GradeName, Pin
 from failsoft.retirements.watch import PinStanding
 from failsoft.review import Decision
 from failsoft.reviewing import NOT_GIVEN, Said, record_act
@@ -222,7 +222,7 @@ class Isolation:
         model: str,
         text: Callable[[Any], str | bytes | None] | None = None,
         served: Callable[[Any], str | None] | None = None,
-        grade: Grade = Grade.UNKNOWN,
+        grade: Grade | GradeName = Grade.UNKNOWN,
         **options: Any,
     ) -> Callable[[F], F]:
         """Make the decorated function an adapter: an existing SDK or framework call, isolated as it stands.
@@ -235,7 +235,8 @@ class Isolation:
             model: the pinned model that the function asks for.
             text: from what the function returned to the answer's JSON text.
             served: from what the function returned to the name of the model that answered.
-            grade: how far that name can be believed.
+            grade: how far that name can be believed: a `failsoft.outcome.Grade`, or ``"provider"``, ``"gateway"``,
+                ``"echoed"`` or ``"unknown"``.
             options: as in an ``[adapters.NAME]`` table: ``labels``, ``concurrency``, ``attempts``, …
 
         Raises:
@@ -250,13 +251,14 @@ class Isolation:
                     f"adapters.{name}.{key}: in code it's a function of what the adapter's function returned"
                     + (", such as served=lambda reply: reply.model" if key == "served" else "")
                 )
+        believed = assembly_adapters.grade_of(grade, f"adapters.{name}", problems)
         if name in self._adapters:
             problems.append(f'adapters.{name}: there is one named "{name}" already')
 
         def register(function: F) -> F:
             found = list(problems)
             codec = assembly_adapters.function_codec(
-                function, f"adapters.{name}", found, text=text, served=served, grade=grade
+                function, f"adapters.{name}", found, text=text, served=served, grade=believed
             )
             if found or codec is None:
                 raise ConfigurationError(found)

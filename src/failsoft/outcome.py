@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 from attrs import Factory, field, frozen
 from pydantic import BaseModel, ConfigDict
@@ -25,6 +25,10 @@ class Referral(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     reason: str
+
+
+GradeName: TypeAlias = Literal["provider", "gateway", "echoed", "unknown"]
+"""A grade as code and configurations write it."""
 
 
 class Grade(StrEnum):
