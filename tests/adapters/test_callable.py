@@ -221,11 +221,20 @@ class TestAResult:
         reply = read({"grade": 3}, served=lambda result: "m-1", grade=Grade.PROVIDER)
         assert reply.served == Served("m-1", Grade.PROVIDER)
 
-    @pytest.mark.parametrize("model", [None, "", 5])
-    def test_that_names_no_model_is_served_by_nobody_known(self, model: Any) -> None:
-        reply = read({"grade": 3}, served=lambda result: model, grade=Grade.PROVIDER)
-        assert reply.served is not None
+    def test_that_names_no_model_is_served_by_nobody_known(self) -> None:
+        reply = read({"grade": 3}, served=lambda result: None, grade=Grade.PROVIDER)
+        assert isinstance(reply, Reply)
         assert reply.served == Served()
+
+    @pytest.mark.parametrize(
+        ("model", "kind"),
+        [("", "an empty text"), (5, "int"), ({"m": 1}, "dict"), (b"house-2", "bytes"), (False, "bool")],
+    )
+    def test_that_is_said_to_be_served_by_what_is_no_name_is_a_bug(self, model: Any, kind: str) -> None:
+        found = read({"grade": 3}, served=lambda result: model, grade=Grade.PROVIDER)
+        assert fault(found) is FaultKind.BUG
+        assert f"`served` gave {kind}: it's the name of the model, or None" in str(found)
+        assert found.served is None
 
     @given(
         st.recursive(st.none() | st.text() | st.floats() | st.binary(), lambda each: st.lists(each) | st.tuples(each))

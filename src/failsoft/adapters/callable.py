@@ -9,6 +9,8 @@ A value that's the answer itself travels as JSON like any other, and must arrive
 back by their own type. What comes back as another value (a secret is written as asterisks, an excluded field not at
 all) can't be carried: that's a bug told aloud, never a wrong answer.
 
+What `served` gives is a name, or None where this one result names nobody; anything else is a bug in it.
+
 What an extractor raises isn't caught here: it's a bug in the application's own code, which asking (and paying) again won't
 mend. A result that can't be an answer at all is one too.
 
@@ -71,8 +73,13 @@ class FunctionCodec:
 
     def read(self, result: object, ask: Ask) -> Reply | Unusable:
         """What the function returned, as an answer or as a fault. Raises what an extractor raises."""
-        model = None if self._served is None else self._served(result)
-        served = Served(model, self._grade) if isinstance(model, str) and model else Served()
+        model: object = None if self._served is None else self._served(result)
+        if model is not None and not (
+            isinstance(model, str) and model
+        ):  # taken for None it would pass the pin unchecked
+            kind = "an empty text" if model == "" else type(model).__name__
+            return Unusable(Fault(FaultKind.BUG, f"`served` gave {kind}: it's the name of the model, or None"))
+        served = Served() if model is None else Served(model, self._grade)
         text = result if self._text is None else self._text(result)
         null = text is None and self._text is None and _takes_null(ask.answer)
         try:
