@@ -256,6 +256,14 @@ class Contract(Generic[Q, R]):
         """
         return self._response.validate_json(text, context=request)
 
+    def read_written(self, text: str | bytes, request: Q | None) -> R:
+        """A value of the response type from its JSON text, as `dump_response` writes it; otherwise as `check_value`.
+
+        Raises:
+            pydantic.ValidationError: it doesn't fit.
+        """
+        return self._response.validate_json(text, context=request, by_alias=True, by_name=True)
+
     def dump_response(self, value: R) -> bytes:
         """An accepted value's JSON bytes, for the record.
 

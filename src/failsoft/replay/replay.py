@@ -33,7 +33,7 @@ from failsoft.ledger.read import Reader
 from failsoft.ledger.records.facts import provider_text
 from failsoft.outcome import Pin
 from failsoft.prompt import Prompt
-from failsoft.replay.comparing import believed, differences_of, excuses_for, other
+from failsoft.replay.comparing import believed, differences_of, excuses_for, in_doubt, other, same_value
 from failsoft.replay.configured import Configured, Judged, Told, guarded, media_types, reply_of
 from failsoft.replay.judging import AFTER_DECODING, Bench, Verdict
 from failsoft.replay.recorded import Attempted, Damaged, End, Recorded, recorded
@@ -177,8 +177,10 @@ class _Replaying:
             problem = f"the recorded request doesn't fit today's request type ({type(error).__name__})"
             self._compare("request", problem, self.excuses)
             return
-        if text == payload.data:
+        if same_value(payload.data, text, contract.parse_request):
             self._note("request", _SAME)
+            if marks is None or not marks.omitted:
+                self.snapshot = evolve(self.snapshot, text=payload.data)  # the order in which a prompt showed it
         else:
             self._note("request", _NOT, "today's request type writes the recorded request in other bytes")
             self.excuses.append("its request isn't wholly on record, or the request's type has changed")
@@ -314,8 +316,12 @@ class _Replaying:
             why = "isn't on record" if end.response is None else end.response.why
             self._note("schema", _NOT, f"its answer fits, but the response {why}", attempt)
         else:
-            difference = other(end.response.data, verdict.response, contract)
-            self._compare("schema", difference and f"its answer gives {difference}", self.excuses, attempt)
+            difference = self._differs(contract, end.response.data, verdict.response)
+            excuses = [*self.excuses, *in_doubt(end.response.data, verdict.response, contract)]
+            self._compare("schema", difference and f"its answer gives {difference}", excuses, attempt)
+
+    def _differs(self, contract: Contract[Any, Any], was: bytes, now: bytes) -> str:
+        return other(was, now, contract, None if self.snapshot is None else self.snapshot.lend())
 
     # --- the fallback -------------------------------------------------------------------------------------------------
 
@@ -348,7 +354,8 @@ class _Replaying:
         elif response is None:
             self._compare("fallback", problem, excuses)
         else:
-            difference = other(end.response.data, response, contract)
+            difference = self._differs(contract, end.response.data, response)
+            excuses += in_doubt(end.response.data, response, contract)
             self._compare("fallback", difference and f"the fallback gives {difference}", excuses)
 
     def _compare_failure(self, problem: str) -> None:

@@ -23,7 +23,7 @@ EXIT = MappingProxyType({Result.SAME: 0, Result.DIFFERS: 1, Result.NOT_REPLAYABL
 STEPS = MappingProxyType(
     {
         "call": "the records of the call: are they there, whole, and has it an end that gave an answer?",
-        "request": "does today's request type read the recorded request, and write the same bytes?",
+        "request": "does today's request type read the recorded request, and write the same, by its bytes or by its value?",
         "prompt": "is the prompt for the recorded request the recorded one (of an attempt: the repair's)?",
         "decode": "does a stored reply say the same: served name, grade and fingerprint, fault, tokens?",
         "schema": "does its answer fit the response type as it did, and give the recorded response?",
