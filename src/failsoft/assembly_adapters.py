@@ -14,6 +14,7 @@ from attrs import define, field, frozen
 
 from failsoft.adapters.access import Access
 from failsoft.adapters.callable import FunctionCodec, hidden_retries
+from failsoft.adapters.grades import check_belief
 from failsoft.adapters.http_codec import HttpCodec
 from failsoft.adapters.pins import expected, floating_problem
 from failsoft.adapters.registry import codec_of
@@ -35,7 +36,7 @@ from failsoft.credentials import SHORTEST_SECRET, Source, Token, UnsoundCredenti
 from failsoft.errors import ConfigurationError
 from failsoft.importing import object_at
 from failsoft.outcome import Grade, Pin
-from failsoft.providers import CALLABLE, GRADES, Provider, facts
+from failsoft.providers import CALLABLE, Provider, facts
 
 Told = Change | ThrottleChange | LatchChange
 
@@ -212,17 +213,6 @@ def function_codec(
     return FunctionCodec(function, **extractors)
 
 
-def grade_of(given: object, place: str, problems: list[str]) -> Grade:
-    """A grade, or the word that a configuration has for it; anything else is a problem."""
-    if isinstance(given, Grade):
-        return given
-    if isinstance(given, str) and given in GRADES:
-        return Grade[given.upper()]
-    known = ", ".join(f'"{each}"' for each in GRADES)
-    problems.append(f"{place}.grade: is one of {known}, or a failsoft.outcome.Grade, not {given!r:.60}")
-    return Grade.UNKNOWN
-
-
 KEY_FILE_REFRESH = 60 * SECOND
 """A key in a file is read anew so often, and after a 401: whoever replaces it needs no restart."""
 
@@ -326,8 +316,10 @@ def _codec(config: AdapterConfig, place: str, problems: list[str], *, kept: bool
             found[key_name] = target
         else:
             problems.append(f"{place}.{key_name}: {path} is not callable")
+    grade = Grade.UNKNOWN if config.grade is None else Grade[config.grade.upper()]
+    check_belief(config, place, problems, grade, served=config.served_by is not None)
     if "call" not in found:
         return None
     return function_codec(
-        found["call"], f"{place}.call", problems, text=found.get("text"), served=found.get("served_by")
+        found["call"], f"{place}.call", problems, text=found.get("text"), served=found.get("served_by"), grade=grade
     )

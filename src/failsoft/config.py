@@ -52,7 +52,7 @@ from failsoft.config_values import (
 )
 from failsoft.credentials import SECRET_NAME
 from failsoft.durations import SECOND
-from failsoft.outcome import Pin
+from failsoft.outcome import GradeName, Pin
 from failsoft.providers import CALLABLE, GRADES, facts
 
 UNREAD: Final = ""
@@ -139,6 +139,7 @@ class AdapterConfig(Section):
         call: import path of a callable adapter's function.
         text: import path of what gets the answer's text from its result.
         served_by: import path of what gets the served model's name from its result.
+        grade: how far that name can be believed: ``provider``, ``gateway``, ``echoed``, or ``unknown``, as without it.
         breaker: figures that differ from the defaults.
         limits: the provider's quotas, to be kept on this side.
         mode: ``observe``: its breakers refuse nothing, and say when they would have.
@@ -172,6 +173,7 @@ class AdapterConfig(Section):
     call: ImportPath | None = None
     text: ImportPath | None = None
     served_by: ImportPath | None = None
+    grade: GradeName | None = None
     breaker: BreakerConfig | None = None
     limits: LimitsConfig | None = None
     mode: Literal["auto", "observe"] = "auto"
@@ -264,12 +266,12 @@ class AdapterConfig(Section):
             raise wrong("a header is named twice: upper and lower case mean the same")
         return headers
 
-    @field_validator("call", "text", "served_by")
+    @field_validator("call", "text", "served_by", "grade")
     @classmethod
-    def _for_callables(cls, path: str | None, info: ValidationInfo) -> str | None:
-        if path is not None and info.data.get("provider", CALLABLE) != CALLABLE:
+    def _for_callables(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("provider", CALLABLE) != CALLABLE:
             raise wrong('belongs to provider = "callable" only')
-        return path
+        return value
 
     @property
     def pin(self) -> Pin:

@@ -29,6 +29,7 @@ from typing import Any, Literal, Self, TypeVar, overload
 import httpx
 
 from failsoft import assembly, assembly_adapters, shared_state
+from failsoft.adapters.grades import check_belief, grade_of
 from failsoft.capability import Capability
 from failsoft.config import AdapterConfig, Config
 from failsoft.config_read import Draft, read_file, read_mapping, unknown_adapters
@@ -240,7 +241,8 @@ class Isolation:
             options: as in an ``[adapters.NAME]`` table: ``labels``, ``concurrency``, ``attempts``, …
 
         Raises:
-            ConfigurationError: a name that's taken, an option that's wrong, a client that retries by itself.
+            ConfigurationError: a name that's taken, an option that's wrong, a grade that isn't one or can't be what
+                ``require_grade`` demands, a client that retries by itself.
         """
         table = {**options, "provider": "callable", "model": model}
         draft = read_mapping({"adapters": {name: table}})
@@ -251,7 +253,10 @@ class Isolation:
                     f"adapters.{name}.{key}: in code it's a function of what the adapter's function returned"
                     + (", such as served=lambda reply: reply.model" if key == "served" else "")
                 )
-        believed = assembly_adapters.grade_of(grade, f"adapters.{name}", problems)
+        believed = grade_of(grade, f"adapters.{name}", problems)
+        own = draft.config.adapters.get(name)
+        if own is not None:
+            check_belief(own, f"adapters.{name}", problems, believed, served=served is not None)
         if name in self._adapters:
             problems.append(f'adapters.{name}: there is one named "{name}" already')
 

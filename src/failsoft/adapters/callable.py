@@ -45,6 +45,7 @@ class FunctionCodec:
 
     Attributes:
         states_served: can its results say which model answered? If not, its pin isn't checked.
+        grade: how far that can be believed.
 
     Args:
         function: synchronous or not; takes the `Ask`.
@@ -69,7 +70,7 @@ class FunctionCodec:
         self.states_served = served is not None
         self._text = text
         self._served = served
-        self._grade = grade
+        self.grade = grade
 
     def read(self, result: object, ask: Ask) -> Reply | Unusable:
         """What the function returned, as an answer or as a fault. Raises what an extractor raises."""
@@ -79,7 +80,7 @@ class FunctionCodec:
         ):  # taken for None it would pass the pin unchecked
             kind = "an empty text" if model == "" else type(model).__name__
             return Unusable(Fault(FaultKind.BUG, f"`served` gave {kind}: it's the name of the model, or None"))
-        served = Served() if model is None else Served(model, self._grade)
+        served = Served() if model is None else Served(model, self.grade)
         text = result if self._text is None else self._text(result)
         null = text is None and self._text is None and _takes_null(ask.answer)
         try:

@@ -20,6 +20,7 @@ from failsoft.core.contract import import_path
 from failsoft.core.route import GuardedAdapter
 from failsoft.lockfile.document import LockedAdapter
 from failsoft.lockfile.files import digest_of_file
+from failsoft.outcome import Grade
 
 
 def locked_adapter(name: str, adapter: GuardedAdapter, config: Config, problems: list[str]) -> LockedAdapter:
@@ -42,6 +43,7 @@ def locked_adapter(name: str, adapter: GuardedAdapter, config: Config, problems:
         endpoint=codec.endpoint,
         codec=codec.version,
         call=import_path(codec.function) if adapter.invoked else None,
+        grade=codec.grade.name.lower() if adapter.invoked and codec.grade is not Grade.UNKNOWN else None,
         labels=sorted(adapter.labels),
         on_mismatch=adapter.on_mismatch,
         require_grade=None if adapter.require_grade is None else adapter.require_grade.name.lower(),

@@ -186,7 +186,7 @@ def _adapter(name: str, old: LockedAdapter, new: LockedAdapter, seen: bool) -> I
         yield said("pin", "the file of its weights is another one")
     yield from (
         said("pin", f"its {told}")
-        for told in _plain_changes(old, new, "on_mismatch", "require_grade", "text", "served_by", "mode")
+        for told in _plain_changes(old, new, "on_mismatch", "require_grade", "text", "served_by", "grade", "mode")
     )
     if old.labels != new.labels:
         yield said("data", f"may see calls labelled {_names(new.labels)}, before: {_names(old.labels)}")

@@ -70,6 +70,7 @@ class LockedAdapter(_Part):
         max_prompt_bytes: a larger prompt goes to the next.
         headers: sent with each request: where each one's value comes from, by its name.
         auth, text, served_by: import paths of what gives the credential, the answer's text, the served name.
+        grade: how far that name is said to be believed; None: not at all.
         allow_http: may plain http leave the machine?
         mode: ``observe``: its breakers refuse nothing.
         stream, stream_end: are replies streamed, and what must have come for one to be whole?
@@ -96,6 +97,7 @@ class LockedAdapter(_Part):
     auth: str | None = None
     text: str | None = None
     served_by: str | None = None
+    grade: str | None = None
     allow_http: bool = False
     mode: str = "auto"
     stream: bool = False
