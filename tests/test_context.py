@@ -117,6 +117,35 @@ def test_every_part_of_a_case_or_an_actor_is_checked(wrong: Case | Actor) -> Non
         raise NotImplementedError
 
 
+@pytest.mark.parametrize(
+    ("argument", "wrong", "says"),
+    [
+        ("case", 17, "case is text or a Case, not int"),
+        ("case", Actor("jdoe"), "case is text or a Case, not Actor"),
+        ("case", Case(17), "a case's id is text, not int"),  # type: ignore[arg-type]
+        ("case", Case("c", kind=5), "a case's kind is text, not int"),  # type: ignore[arg-type]
+        ("case", Case("c", series=b"s"), "a case's series is text, not bytes"),  # type: ignore[arg-type]
+        ("actor", 5, "actor is text or an Actor, not int"),
+        ("actor", Case("c"), "actor is text or an Actor, not Case"),
+        ("actor", Actor("a", on_behalf_of=5), "an actor's on_behalf_of is text, not int"),  # type: ignore[arg-type]
+        ("labels", 5, 'labels are texts, such as {"CUI"}, not int'),
+        ("labels", None, 'labels are texts, such as {"CUI"}, not NoneType'),
+        ("labels", ["CUI", 5], "each of labels is text, not int"),
+        ("labels", b"CUI", "each of labels is text, not int"),
+        ("trace", 5, "trace is a traceparent as text, or a Trace, not int"),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_by_its_name(argument: str, wrong: Any, says: str) -> None:
+    with pytest.raises(TypeError) as caught, failsoft.context(**{argument: wrong}):
+        raise NotImplementedError
+    assert str(caught.value) == says
+
+
+def test_a_text_is_one_label() -> None:
+    with failsoft.context(labels="CUI") as inner:
+        assert inner.labels == frozenset({"CUI"})
+
+
 @given(st.text())
 def test_an_identifier_is_sound_or_refused(text: str) -> None:
     try:

@@ -407,6 +407,26 @@ class TestBlocking:
                 isolation.block("adapter:local", why="w", lasting=lasting)
             assert isolation.block("adapter:local", why="w", lasting=90).until is not None
 
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            ({"why": 5}, "why: it's text, not int"),
+            ({"why": None}, "why: it's text, not NoneType"),
+            ({"actor": 5}, "actor: an actor's id is text, not int"),
+            ({"subject": 5}, 'nothing to block is named "5"; there is adapter:local'),
+        ],
+    )
+    def test_an_argument_of_another_kind_is_refused_by_its_name(
+        self, arguments: dict[str, Any], says: str, tmp_path: Path
+    ) -> None:
+        given = {"subject": "adapter:local", "why": "w", **arguments}
+        with isolated(tmp_path) as isolation:
+            for act in (isolation.block, isolation.unblock):
+                with pytest.raises(ConfigurationError) as caught:
+                    act(**given)
+                assert caught.value.problems[0].startswith(says)
+            assert isolation.blocks == {}
+
     def test_block_and_unblock_stand_in_the_ledger_with_actor_and_reason(self, tmp_path: Path) -> None:
         with isolated(tmp_path) as isolation:
             with failsoft.context(actor="jdoe"):

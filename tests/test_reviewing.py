@@ -347,7 +347,7 @@ def test_an_answer_of_a_capability_that_is_no_more_can_be_judged_but_not_changed
         ({"person": "x" * 129}, "person must have 1 to 128 bytes"),
         ({"person": "a\u202eb"}, "person must not contain control"),
         ({"person": "\ud800"}, "person is not valid Unicode"),
-        ({"person": None}, "person: "),
+        ({"person": None}, "person is text, not NoneType"),
         ({"decision": "upheld"}, "decision: 'upheld' is none of accepted, changed, rejected"),
         ({"decision": None}, "decision: None is none of"),
         ({"decision": ["accepted"]}, "decision: "),

@@ -28,8 +28,13 @@ _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 def identifier(value: str, what: str) -> str:
     """`value` in NFC, as a plain `str`, or ValueError: an identifier has 1-128 bytes of UTF-8, no control or format
     characters, and isn't blank.
+
+    TypeError: it's no text.
     """
-    value = str.__str__(unicodedata.normalize("NFC", value))  # a StrEnum's stays one otherwise
+    try:
+        value = str.__str__(unicodedata.normalize("NFC", value))  # a StrEnum's stays one otherwise
+    except TypeError:
+        raise TypeError(f"{what} is text, not {type(value).__name__}") from None
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
@@ -101,7 +106,10 @@ class Trace:
 
         Raises:
             ValueError: it isn't one.
+            TypeError: it's no text.
         """
+        if not isinstance(traceparent, str):
+            raise TypeError(f"trace is a traceparent as text, or a Trace, not {type(traceparent).__name__}")
         found = _TRACEPARENT.fullmatch(traceparent)
         if found is None or not (found[1].strip("0") and found[2].strip("0")):
             raise ValueError(
@@ -170,26 +178,26 @@ def context(
     Args:
         case: the case's number, or a `Case`.
         actor: who asks, or an `Actor`.
-        labels: markings of the data, e.g. ``{"CUI"}``: only adapters that list each of them see the request.
+        labels: markings of the data, e.g. ``{"CUI"}``: only adapters that list each of them see the request. A text is one.
         deadline: ``"2s"`` or seconds, 10 ms to 24 h, from now: all calls inside share it; a call's own may end earlier.
         trace: the span that calls inside belong to: a ``traceparent``, or a `Trace`. Not needed under OpenTelemetry.
 
     Raises:
         ValueError: an identifier is empty, longer than 128 bytes, or has control or format characters.
+        TypeError: an argument is of another kind than these.
         ConfigurationError: the deadline is none, or out of range.
     """
     outer = _current.get()
-    names = (labels,) if isinstance(labels, str) else labels
-    inner = evolve(outer, labels=outer.labels | {identifier(each, "a label") for each in names})
+    inner = evolve(outer, labels=outer.labels | _checked_labels(labels))
     if case is not None:
-        inner = evolve(inner, case=_checked_case(Case(case) if isinstance(case, str) else case))
+        inner = evolve(inner, case=_checked_case(case))
     if actor is not None:
-        inner = evolve(inner, actor=_checked_actor(Actor(actor) if isinstance(actor, str) else actor))
+        inner = evolve(inner, actor=_checked_actor(actor))
     if deadline is not None:
         until = _moment(deadline)
         inner = evolve(inner, until=until if inner.until is None else min(until, inner.until))
     if trace is not None:
-        told = trace if isinstance(trace, str) else f"00-{trace.trace_id}-{trace.span_id}-00"
+        told = f"00-{trace.trace_id}-{trace.span_id}-00" if isinstance(trace, Trace) else trace
         inner = evolve(inner, trace=Trace.parse(told))
     token = _current.set(inner)
     try:
@@ -206,7 +214,18 @@ def _optional(value: str | None, what: str) -> str | None:
     return None if value is None else identifier(value, what)
 
 
-def _checked_case(case: Case) -> Case:
+def _checked_labels(labels: Iterable[str]) -> frozenset[str]:
+    if not isinstance(labels, Iterable):
+        raise TypeError(f'labels are texts, such as {{"CUI"}}, not {type(labels).__name__}')
+    names = (labels,) if isinstance(labels, str) else labels
+    return frozenset(identifier(each, "each of labels") for each in names)
+
+
+def _checked_case(case: str | Case) -> Case:
+    if isinstance(case, str):
+        return Case(identifier(case, "a case's id"))
+    if not isinstance(case, Case):
+        raise TypeError(f"case is text or a Case, not {type(case).__name__}")
     return Case(
         identifier(case.id, "a case's id"),
         _optional(case.kind, "a case's kind"),
@@ -214,7 +233,11 @@ def _checked_case(case: Case) -> Case:
     )
 
 
-def _checked_actor(actor: Actor) -> Actor:
+def _checked_actor(actor: str | Actor) -> Actor:
+    if isinstance(actor, str):
+        return Actor(identifier(actor, "an actor's id"))
+    if not isinstance(actor, Actor):
+        raise TypeError(f"actor is text or an Actor, not {type(actor).__name__}")
     return Actor(
         identifier(actor.id, "an actor's id"),
         _optional(actor.kind, "an actor's kind"),

@@ -676,7 +676,8 @@ class Isolation:
             lasting: ``"2h"``, ``"30m"`` or seconds, 1 s to 366 days: it ends by itself then, by the clock of each machine.
 
         Raises:
-            ConfigurationError: there's no such adapter or capability, no place to keep a block, or no such duration.
+            ConfigurationError: there's no such adapter or capability, no place to keep a block, no such duration, or no
+                reason.
         """
         return self._switch.block(subject, why, actor, lasting)
 

@@ -149,7 +149,7 @@ class KillSwitch:
         self._tell(BlockChanged(subject, subject in self.obeyed, actor, why, mode=str(mode)))
 
     def _file_for(self, subject: str) -> BlockFile:
-        kind, _, name = subject.partition(":")
+        kind, _, name = subject.partition(":") if isinstance(subject, str) else ("", "", "")
         known = {"adapter": self._adapters.keys(), "capability": self._capabilities.keys()}.get(kind)
         if known is None or name not in known:
             adapters = [f"adapter:{each}" for each in self._adapters]
@@ -189,6 +189,8 @@ class KillSwitch:
 
 def _reason(why: str) -> str:
     """The reason, as it may stand in a file and in a record."""
+    if not isinstance(why, str):
+        raise ConfigurationError(f"why: it's text, not {type(why).__name__}")
     try:
         size = len(why.encode())
     except UnicodeEncodeError:  # a shell's argument that isn't UTF-8: written down, it would make the file unreadable
@@ -206,5 +208,5 @@ def _actor(given: str | None) -> str:
         return actor.id
     try:
         return identifier(logged_in() if given is None else given, "an actor's id")
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ConfigurationError(f"actor: {error}") from None

@@ -78,7 +78,7 @@ class Said:
         try:
             identifier(self.person, "person")
         except (TypeError, ValueError) as error:
-            found.append(f"person: {error}" if isinstance(error, TypeError) else str(error))
+            found.append(str(error))
         if self.act != "appeal" and self.decision not in DECISIONS:
             found.append(f"decision: {self.decision!r:.60} is none of {', '.join(DECISIONS)}")
         if (self.changed is NOT_GIVEN) is (self.decision == "changed"):
