@@ -125,7 +125,7 @@ def test_an_instances_own_version_is_checked_as_a_classs() -> None:
             return 0
 
     assert Contract(Labelled("7")).version == "7"
-    with pytest.raises(ConfigurationError, match=r"labelled\.version must be text"):
+    with pytest.raises(ConfigurationError, match=r"labelled\.version is text, not int"):
         Isolation({"ledger": {"url": "none"}}, capabilities=[Labelled(7)])
 
 

@@ -235,10 +235,8 @@ def check_told(where: str, version: object, sampling: object) -> None:
         return
     try:
         identifier(cast("str", version), f"{where}.version")
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise TypeError(str(error)) from None
-    except TypeError:
-        raise TypeError(f'{where}.version must be text, such as "3", not {version!r:.60}') from None
 
 
 def _check_body(body: Callable[..., Any], where: str, arguments: int) -> None:
