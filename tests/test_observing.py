@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -341,6 +343,41 @@ client.close()
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     with read(tmp_path / "l.db") as reader:
         assert [each.kind for each in reader.records()][-1] == "emitter.closed"
+
+
+def forked(work: Callable[[], object]) -> int:
+    """A child that does this and ends without another word, as a worker's process does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        work()
+        code = 0
+    finally:
+        os._exit(code)
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system doesn't fork")
+
+
+@needs_fork
+def test_forked_processes_give_no_call_id_twice(tmp_path: Path) -> None:
+    using = client(answering(completion()), tmp_path / "l.db")
+
+    def work() -> None:
+        ask(using)
+        using.close()
+
+    children = [forked(work), forked(work)]
+    assert [os.waitpid(each, 0)[1] for each in children] == [0, 0]
+    work()
+    drawn = {each["call_id"][-12:] for each in completed(tmp_path / "l.db")}
+    assert len(drawn) == 3  # of the parts that are random: the rest is the time
+    found = verify(tmp_path / "l.db")
+    assert found.exit_code == 0, found.summary()
 
 
 def test_a_listing_of_what_was_asked_is_no_question(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from failsoft.core.evidence import Attempt, CallCompleted, CallStarted, ConfigAc
 from failsoft.core.judge import struck
 from failsoft.fault import FaultKind
 from failsoft.io.clock import SystemClock
+from failsoft.io.fork import mend_after_fork
 from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.outcome import Pin, Source
 from failsoft.providers import PROVIDERS, Provider
@@ -70,6 +71,7 @@ class Observer:
     _closing: bool = field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
+        mend_after_fork(self)
         if self.ledger is not None:
             self.ledger.submit(ConfigActivated(_SNAPSHOT, ((NAME, None),), ()))
 
@@ -181,6 +183,10 @@ class Observer:
         elif not self._closing:
             atexit.register(self.ledger.close)
         self._closing = True
+
+    def after_fork(self) -> None:
+        """In a forked child: other random numbers, or two processes would give one call id twice."""
+        self._random.seed()
 
 
 def _completed(watch: Watch, started: Ticket, attempt: Attempt, answered: bool) -> CallCompleted:
