@@ -380,6 +380,29 @@ def test_forked_processes_give_no_call_id_twice(tmp_path: Path) -> None:
     assert found.exit_code == 0, found.summary()
 
 
+@needs_fork
+def test_a_child_that_is_forked_while_a_reply_is_read_keeps_its_own_exchanges_and_leaves_that_one(
+    tmp_path: Path,
+) -> None:
+    using = client(Answers(lambda: httpx.Response(200, stream=Pieces([b"{", b"}"]))), tmp_path / "l.db")
+    reply = using.send(using.build_request("POST", URL, json=ASK), stream=True)
+
+    def work() -> None:
+        ask(using)
+        reply.close()
+        using.close()
+
+    assert os.waitpid(forked(work), 0)[1] == 0
+    assert reply.read() == b"{}"
+    using.close()
+    with read(tmp_path / "l.db") as reader:
+        kinds = [each.kind for each in reader.records()]
+    assert [kinds.count(each) for each in ("call.started", "call.completed", "emitter.closed")] == [2, 2, 2]
+    assert len({each["call_id"] for each in completed(tmp_path / "l.db")}) == 2
+    found = verify(tmp_path / "l.db")
+    assert found.exit_code == 0, found.summary()
+
+
 def test_a_listing_of_what_was_asked_is_no_question(tmp_path: Path) -> None:
     with client(answering({"data": []}), tmp_path / "l.db") as using:
         assert using.get(URL).json() == {"data": []}

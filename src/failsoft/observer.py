@@ -113,6 +113,8 @@ class Observer:
             reply: None, too, where it isn't kept.
             fault: what's known to be wrong with it.
         """
+        if watch not in self._open:  # begun before a fork, and closed by what this child inherited
+            return
         try:
             self._ended(watch, status, reply, fault)
         except Exception as error:
@@ -185,8 +187,11 @@ class Observer:
         self._closing = True
 
     def after_fork(self) -> None:
-        """In a forked child: other random numbers, or two processes would give one call id twice."""
+        """In a forked child: other random numbers, or two processes would give one call id twice. What was on its way is
+        the parent's: how that ends is on record there, and close waits for none of it here.
+        """
         self._random.seed()
+        self._open = WeakSet()
 
 
 def _completed(watch: Watch, started: Ticket, attempt: Attempt, answered: bool) -> CallCompleted:
