@@ -8,7 +8,9 @@ import logging
 import os
 import subprocess
 import sys
+import tracemalloc
 import warnings
+import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from failsoft.cli.app import app
 from failsoft.ledger.read import read
 from failsoft.ledger.reading.affected import affected
 from failsoft.ledger.verify import verify
+from failsoft.observer import MOST
 from failsoft.outcome import Pin
 from tests.commands import CliRunner
 
@@ -526,6 +529,58 @@ def test_a_huge_reply_passes_and_is_not_kept(tmp_path: Path, monkeypatch: pytest
     (record,) = completed(tmp_path / "l.db")
     assert (record["attempts"][0]["fault"], record["attempts"][0]["status"]) == ("too_large", 200)
     assert (record["outcome"], "commitments" in record) == ("answered", False)
+
+
+def packed(data: bytes, encoding: str) -> bytes:
+    if encoding == "gzip":
+        return gzip.compress(data)
+    stream = zlib.compressobj(9, wbits=-15 if encoding == "raw" else 15)
+    return stream.compress(data) + stream.flush()
+
+
+@pytest.mark.parametrize("sync", [True, False])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "raw"])
+async def test_a_reply_that_is_huge_when_inflated_reaches_its_reader_and_is_not_kept(
+    sync: bool, encoding: str, tmp_path: Path
+) -> None:
+    body = b"a" * (MOST + 1)
+    headers = {"content-encoding": "deflate" if encoding == "raw" else encoding, "content-type": "application/json"}
+    wire = packed(body, encoding)
+    transport = Answers(lambda: httpx.Response(200, headers=headers, stream=Pieces([wire])))
+    using = failsoft.observe(tmp_path / "l.db", library="httpx", transport=transport, sync=sync)
+    reply = using.post(URL, json=ASK) if sync else await using.post(URL, json=ASK)
+    assert reply.content == body
+    using.close() if sync else await using.aclose()
+    (record,) = completed(tmp_path / "l.db")
+    assert (record["attempts"][0]["fault"], record["attempts"][0]["status"]) == ("too_large", 200)
+    assert (record["outcome"], "commitments" in record) == ("answered", False)
+
+
+def test_no_more_is_inflated_than_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few megabytes on the wire may hold gigabytes, which the caller needn't have read as anything but bytes."""
+    wire = gzip.compress(b"a" * (4 * MOST))
+    headers = {"content-encoding": "gzip"}
+    using = client(Answers(lambda: httpx.Response(200, headers=headers, stream=Pieces([wire]))), tmp_path / "l.db")
+    with using, using.stream("POST", URL, json=ASK) as reply:
+        assert b"".join(reply.iter_raw()) == wire
+        tracemalloc.start()
+        reply.close()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 3 * MOST
+    assert completed(tmp_path / "l.db")[0]["attempts"][0]["fault"] == "too_large"
+
+
+@pytest.mark.parametrize(("encoding", "times"), [("gzip", 1), ("identity", 0), ("gzip, gzip", 2)])
+def test_one_encoding_is_undone_and_a_list_of_several_is_not(encoding: str, times: int, tmp_path: Path) -> None:
+    wire = json.dumps(completion()).encode()
+    for _ in range(times):
+        wire = gzip.compress(wire)
+    headers = {"content-encoding": encoding, "content-type": "application/json"}
+    transport = Answers(lambda: httpx.Response(200, headers=headers, stream=Pieces([wire])))
+    with client(transport, tmp_path / "l.db") as using:
+        assert ask(using).json() == completion()
+    assert completed(tmp_path / "l.db")[0]["attempts"][0].get("fault") == ("bad_encoding" if times > 1 else None)
 
 
 def test_what_cannot_be_had_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,10 @@ from failsoft.providers import PROVIDERS, Provider
 from failsoft.telemetry import Telemetry
 
 MOST = 16 << 20
-"""Bytes of one reply, or of one request, that are kept."""
+"""Bytes of one reply, on the wire and inflated, or of one request, that are kept."""
+
+Decoded = Callable[[bytes, int], bytes | None]
+"""Makes of a reply's body, as it came over the wire, what it says: None where that's more than so many bytes."""
 
 NAME = "observed"
 """The capability's name in records: what is asked through an SDK is none of failsoft's capabilities."""
@@ -249,23 +252,23 @@ class Watch:
         if self._size <= MOST:
             self._parts.append(part)
 
-    def end(self, response: Any, decoded: Callable[[bytes], bytes], fault: FaultKind | None = None) -> None:
+    def end(self, response: Any, decoded: Decoded | None, fault: FaultKind | None = None) -> None:
         """The reply is over: it came whole, or broke off, or whoever read it went away."""
         if self._over:
             return
         self._over = True
-        if response is None:
+        if response is None or decoded is None:
             self.observer.ended(self, None, None, fault)
             return
         status: int = response.status_code
-        if self._size > MOST:
-            self.observer.ended(self, status, None, fault or FaultKind.TOO_LARGE)
-            return
         try:
             headers = {name.lower(): value for name, value in response.headers.items()}
             headers.pop("content-encoding", None)
-            reply = HttpReply(status, headers, decoded(b"".join(self._parts)))
+            body = None if self._size > MOST else decoded(b"".join(self._parts), MOST)
         except Exception:  # the body's encoding is none that this client can undo
             self.observer.ended(self, status, None, fault or FaultKind.BAD_ENCODING)
             return
-        self.observer.ended(self, status, reply, fault)
+        if body is None:
+            self.observer.ended(self, status, None, fault or FaultKind.TOO_LARGE)
+        else:
+            self.observer.ended(self, status, HttpReply(status, headers, body), fault)

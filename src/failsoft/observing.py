@@ -14,7 +14,7 @@ It's for the first ten minutes: it shows which models answer. It isolates nothin
 from __future__ import annotations
 
 import importlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, cast
@@ -24,7 +24,7 @@ from failsoft.fault import FaultKind
 from failsoft.io.clock import SystemClock
 from failsoft.ledger.location import Location, locate
 from failsoft.ledger.writing.writer import StoredLedger
-from failsoft.observer import Observer, Watch
+from failsoft.observer import Decoded, Observer, Watch
 from failsoft.outcome import Pin
 from failsoft.providers import PROVIDERS
 from failsoft.telemetry import Telemetry
@@ -117,12 +117,26 @@ def _meaning(httpx: Any, error: BaseException) -> FaultKind:
     return next(fits, FaultKind.CONNECTION_LOST)
 
 
-def _decoder(httpx: Any, response: Any) -> Callable[[bytes], bytes]:
-    """Undoes the content encoding, as the client does for whoever reads the reply."""
+_STEP = 64
+"""Compressed bytes that are put in at once: few enough that what they may hold is bounded, in any encoding."""
 
-    def decoded(body: bytes) -> bytes:
-        content: bytes = httpx.Response(200, headers=response.headers, content=body).content
-        return content
+
+def _decoder(httpx: Any, response: Any) -> Decoded:
+    """Undoes the content encoding, as the client does for whoever reads the reply, and no further than it's kept."""
+
+    def decoded(body: bytes, most: int) -> bytes | None:
+        encoding = response.headers.get("content-encoding")
+        if not encoding:
+            return body
+        if "," in encoding:  # each would multiply what the one before made of a step
+            raise ValueError("a list of several encodings")
+        plain = bytearray()
+        steps = (body[start : start + _STEP] for start in range(0, len(body), _STEP))
+        for part in httpx.Response(200, headers=response.headers, content=steps).iter_bytes():
+            plain += part
+            if len(plain) > most:
+                return None
+        return bytes(plain)
 
     return decoded
 
@@ -175,7 +189,7 @@ def _async_transport(httpx: Any) -> Any:
             try:
                 response = await self._inner.handle_async_request(request)
             except BaseException as error:
-                watch.end(None, bytes, _meaning(httpx, error))
+                watch.end(None, None, _meaning(httpx, error))
                 raise
             return _copied(httpx, response, Stream(response.stream, watch, response))
 
@@ -221,7 +235,7 @@ def _transport(httpx: Any) -> Any:
             try:
                 response = self._inner.handle_request(request)
             except BaseException as error:
-                watch.end(None, bytes, _meaning(httpx, error))
+                watch.end(None, None, _meaning(httpx, error))
                 raise
             return _copied(httpx, response, Stream(response.stream, watch, response))
 
