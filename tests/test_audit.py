@@ -45,6 +45,7 @@ from pydantic import (
     PlainSerializer,
     PlainValidator,
     RootModel,
+    SerializeAsAny,
     SkipValidation,
     Tag,
     TypeAdapter,
@@ -667,6 +668,39 @@ class TestMarks:
         kind = create_model("Poly", __config__=polymorphic, contact=(Annotated[str, Audit.omitted], ...))
         with pytest.raises(TypeError, match="contact is omitted inside what a serializer of its own writes"):
             marks_of(list[kind], "x")
+
+    @pytest.mark.parametrize(
+        "kind", [BaseModel, BaseModel | None, list[BaseModel], SerializeAsAny[BaseModel], type[BaseModel], RootModel]
+    )
+    def test_any_model_may_be_meant(self, kind: Any) -> None:
+        assert marks_of(kind, "x") == Marks()
+        held = create_model("Held", any=(kind, ...), contact=(Annotated[str, Audit.omitted], ...))
+        assert marks_of(held, "x") == Marks(omitted=(("contact",),))
+
+    def test_a_model_may_have_a_rebuilding_of_its_own(self) -> None:
+        class Own(BaseModel):
+            contact: Annotated[str, Audit.omitted]
+
+            def model_rebuild(self) -> None:  # type: ignore[override]
+                """Nothing of pydantic's."""
+
+        assert marks_of(list[Own], "x") == Marks(omitted=(("*", "contact"),))
+
+    def test_what_else_stands_beside_a_mark_may_compare_as_it_likes(self) -> None:
+        class Vector:
+            def __eq__(self, other: object) -> bool:
+                raise ValueError("the truth of several values is ambiguous")
+
+            __hash__ = None  # type: ignore[assignment]
+
+        class Anything:
+            def __getattr__(self, name: str) -> object:
+                return 5
+
+        assert marks_of(Annotated[str, Vector()], "x") == Marks()
+        beside = create_model("Beside", contact=(Annotated[str, Vector(), Audit.omitted], ...))
+        assert marks_of(beside, "x") == Marks(omitted=(("contact",),))
+        assert 5 in list(marked._within(Anything(), set()))
 
     def test_in_what_is_committed_nothing_is_public(self) -> None:
         class Held(BaseModel):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Final, cast
 
 from attrs import evolve, field, frozen
@@ -77,7 +78,7 @@ def marks_of(annotation: Any, adapter: TypeAdapter[Any], what: str) -> Marks:
             if problem := _never_public(each.path, search.is_public(schema, each.path)):
                 raise TypeError(f"{what}: {problem}")
             public.append(each.path)
-    if Audit.omitted in _within(annotation, set()) and not omitted:
+    if any(each is Audit.omitted for each in _within(annotation, set())) and not omitted:
         raise TypeError(f"{what}: something is omitted inside {_UNSEEN}, where it can't be taken out: make it a model")
     for lost in _lost(annotation, search.seen):
         raise TypeError(f"{what}: {lost} is omitted inside {_UNSEEN}, where it can't be taken out: make it a model")
@@ -307,7 +308,7 @@ def _lost(annotation: Any, seen: set[_Written]) -> Iterator[str]:
                 continue
             met.add(owner)
             for name, told in _hints(owner).items():
-                if Audit.omitted in getattr(told, "__metadata__", ()):
+                if _is_omitted(told):
                     if _Written(owner, name, True) not in seen:
                         yield f"{owner.__name__}.{name}"
                     continue
@@ -319,7 +320,7 @@ def _lost(annotation: Any, seen: set[_Written]) -> Iterator[str]:
 
 def _within(annotation: Any, met: set[Any]) -> Iterator[Any]:
     """A type and all that it's written with; of what's omitted, only that."""
-    if Audit.omitted in getattr(annotation, "__metadata__", ()):
+    if _is_omitted(annotation):
         yield Audit.omitted
         return
     yield annotation
@@ -333,10 +334,17 @@ def _within(annotation: Any, met: set[Any]) -> Iterator[Any]:
         yield from _within(named.__value__, met)
 
 
+def _is_omitted(annotation: Any) -> bool:
+    """Is it marked so itself? What else it's marked with may be anybody's, and compare as it likes."""
+    marks = getattr(annotation, "__metadata__", ())
+    return isinstance(marks, tuple) and any(each is Audit.omitted for each in cast("tuple[object, ...]", marks))
+
+
 def _hints(owner: Any) -> dict[str, Any]:
     """The fields of a class, each as it's written: what can't be resolved as the text that it is."""
-    if hasattr(owner, "model_rebuild"):
-        owner.model_rebuild(raise_errors=False)  # a field's type may still stand there as text
+    if hasattr(owner, "model_rebuild"):  # a field's type may still stand there as text
+        with suppress(Exception):  # `BaseModel` itself can't be; of another it may be the user's own
+            owner.model_rebuild(raise_errors=False)
     fields = getattr(owner, "__pydantic_fields__", None)
     if fields is not None:
         return {name: typing.Annotated[each.annotation, None, *each.metadata] for name, each in fields.items()}
