@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ValidationError, ValidationInfo, field_serializer, field_validator
 
 import failsoft
 from failsoft import (
@@ -65,6 +65,14 @@ class Rating(BaseModel):
         request: Any = info.context
         if request is not None and stars > request.most:
             raise ValueError("more stars than there are")
+        if stars == -1:
+            raise KeyError("boom")
+        return stars
+
+    @field_serializer("stars")
+    def _written(self, stars: int) -> int:
+        if stars == -2:
+            raise RuntimeError("boom")
         return stars
 
 
@@ -294,6 +302,14 @@ def test_a_new_value_is_held_to_the_response_type(isolation: Isolation) -> None:
             accept(isolation, outcome.call_id, decision="changed", changed=Json(json.dumps(wrong)))
     accept(isolation, outcome.call_id, decision="changed", changed=Json('{"stars": 3}'))
     assert newest(isolation)[2]["changed"] == b'{"stars":3}'
+
+
+@pytest.mark.parametrize(("stars", "why"), [(-1, "KeyError: 'boom'"), (-2, "PydanticSerializationError: .*boom")])
+def test_a_new_value_at_which_the_types_own_code_fails_is_told(isolation: Isolation, stars: int, why: str) -> None:
+    call_id = ask(isolation).call_id
+    for value in ({"stars": stars}, Json(json.dumps({"stars": stars}))):
+        problem = f"changed: it can't be checked and written as JSON: {why}"
+        refused(isolation, call_id, problem, decision="changed", changed=value)
 
 
 def test_nothing_may_be_a_new_value(isolation: Isolation) -> None:

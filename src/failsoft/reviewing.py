@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from attrs import field, frozen
+from pydantic import ValidationError
 
 from failsoft.context import Case, current_context, folded, identifier
 from failsoft.core.contract import Contract
@@ -265,10 +266,19 @@ def _changed(found: _Found, contracts: Mapping[str, Contract[Any, Any]], said: S
         raise ConfigurationError(
             f"changed: the call's capability, {name}, isn't one of this isolation's, so the new value can't be checked"
         )
-    request = _request(found, contract)
-    if isinstance(said.changed, Json):
-        return contract.dump_response(contract.parse_value(said.changed.text, request))
-    return contract.dump_response(contract.check_value(said.changed, request))
+    request, value = _request(found, contract), said.changed
+    try:
+        held = (
+            contract.parse_value(value.text, request)
+            if isinstance(value, Json)
+            else contract.check_value(value, request)
+        )
+        return contract.dump_response(held)
+    except ValidationError:
+        raise
+    except Exception as error:  # a type's own validators and serializers may raise anything
+        told = f"changed: it can't be checked and written as JSON: {type(error).__name__}: {error}"
+        raise ConfigurationError(told) from error
 
 
 def _request(found: _Found, contract: Contract[Any, Any]) -> Any:

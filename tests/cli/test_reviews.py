@@ -31,7 +31,7 @@ UNKNOWN = "01a228d3-c351-72a9-92f5-05c3f6ca4cd9"
 REQUIRED = {"required": True, "policy": "always", "status": "pending"}
 
 MODULE = '''
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 from failsoft import Capability, Referral, Required
 
 class Item(BaseModel):
@@ -39,6 +39,11 @@ class Item(BaseModel):
 
 class Rating(BaseModel):
     stars: int
+
+    @field_validator("stars")
+    @classmethod
+    def _known(cls, stars: int) -> int:
+        return {-1: {}}.get(stars, {stars: stars})[stars]
 
 class RateItem(Capability[Item, Rating | Referral]):
     """How many stars?"""
@@ -124,6 +129,7 @@ def test_a_new_value_is_json(call_id: str, changed: str, stdin: str | None) -> N
     [
         ('{"stars": "many"}', "--changed: Rating.stars: Input should be a valid integer"),
         ("{", "--changed: Invalid JSON"),
+        ('{"stars": -1}', "changed: it can't be checked and written as JSON: KeyError: -1"),
     ],
 )
 def test_a_new_value_that_doesnt_fit_is_told(call_id: str, changed: str, problem: str) -> None:
