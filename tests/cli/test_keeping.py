@@ -40,6 +40,10 @@ payload_key = { file = "payload.key" }
 [retention]
 default = "house"
 
+[retention.classes.goods]
+after = "delivered"
+keep_days = 400
+
 [retention.classes.house]
 after = "closed"
 keep_days = 400
@@ -275,6 +279,11 @@ def test_what_is_over_is_pruned_and_it_says_where_it_stops() -> None:
     assert (found["records"], found["finished"]) == (2, True)
 
 
+def test_an_event_that_a_class_of_ones_own_goes_by_is_known() -> None:
+    said = lines("event", "--case", "T-17", "--event", "delivered", "--on", "2001-02-03", *WHY)
+    assert said[0].startswith("delivered of T-17 on 2001-02-03 (record ")
+
+
 def test_a_pruning_may_need_a_second_person_and_says_which_answers_wait(folder: Path) -> None:
     (folder / "failsoft.toml").write_text(CONFIG + "approval = true\n")
     isolation = Isolation.from_file("failsoft.toml", capabilities=[Reviewed])
@@ -436,6 +445,7 @@ def test_a_ledger_is_copied() -> None:
     [
         (["event", "--case", "T-17", "--event", "closed", *WHY, "--on", "soon"], 64, "is not a date"),
         (["event", "--case", "T-99", "--event", "closed", "--on", "2026-01-01", *WHY], 1, "no record names the case 'T-99'"),
+        (["event", "--case", "T-17", "--event", "final_payment", "--on", "2026-01-01", *WHY], 1, "no period begins with the event 'final_payment': the classes of cases ([retention]) know cancellation, closed, delivered, final-payment"),
         (["event", "--case", "T-17", "--event", "a\tb", "--on", "2026-01-01", *WHY], 1, "it can't be recorded: an event"),
         (["hold", "--case", "T-99", *WHY], 1, "no record names the case 'T-99'"),
         (["hold", "--case", "T-17", "--why", " "], 1, "a reason must be given"),

@@ -233,6 +233,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "VKEY").write_text(str(key.verifier))
     (folder / "failsoft.toml").write_text(
         '[ledger]\nurl = "sqlite:///failsoft.db"\nkey = { file = "ledger.key" }\nanchor_file = "anchored.txt"\n'
+        '[retention.classes.pay-records]\nafter = "fiscal-year-end"\nkeep_days = 1461\n'  # FAR 4.705 asks for one
     )
     with Isolation.from_file(folder / "failsoft.toml", capabilities=[Part]) as isolation, failsoft.context(case="T-17"):
         (folder / "CALL").write_text(isolation[Part].sync("nut").call_id)

@@ -953,6 +953,14 @@ class TestWhoIsMeant:
             with pytest.raises(ErasureRefused, match="no record names the case 'spe4a7'"):
                 act()
 
+    def test_an_event_that_no_class_knows_is_refused(self, place: InFile) -> None:
+        wrote(place, CONTEXT, "c1")
+        what: dict[str, Any] = {"event": "final_payment", "date": "2026-01-01", "person": "u-7", "why": "w"}
+        with pytest.raises(ErasureRefused, match=r"no period begins with .* know cancellation, closed, final-payment$"):
+            happened(acting(place), CASE, **what)
+        own = Retention({"own": RetentionClass("final_payment", 1)})
+        assert happened(acting(place), CASE, **what, retention=own) > 0
+
     def test_a_hold_that_isnt_there_isnt_lifted(self, place: InFile) -> None:
         wrote(place, CONTEXT, "c1")
         with pytest.raises(ErasureRefused, match="no hold on the case"):

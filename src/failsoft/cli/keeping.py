@@ -179,7 +179,9 @@ def hold_command(
 
 def event_command(
     case: Case,
-    event: Annotated[str, typer.Option(help="What happened: final-payment, cancellation, closed, or one of yours.")],
+    event: Annotated[
+        str, typer.Option(help="What happened: final-payment, cancellation, closed, or what a class of yours goes by.")
+    ],
     on: Annotated[Any, typer.Option(help="When, as 2026-11-01.", parser=_date, metavar="DATE")],
     why: Annotated[str, typer.Option("--why", help="By what you know it, for the record.")],
     person: Person = None,
@@ -187,7 +189,9 @@ def event_command(
 ) -> None:
     """Put on record that something happened with a case, from which on its records are kept for a time ([retention])."""
     with explained(as_json=False), recordable():
-        place = happened(acting_for(config), case, event=event, date=on, person=person or logged_in(), why=why)
+        acting, retention = acting_on(config, warn=_warned)
+        who = person or logged_in()
+        place = happened(acting, case, event=event, date=on, person=who, why=why, retention=retention)
     print_line(f"{event} of {case} on {on} (record {place})")
 
 

@@ -213,16 +213,32 @@ def hold(acting: Acting, case: str, *, held: bool, person: str, why: str) -> int
     return acting.record(LegalHold(case, held, person, why))[0]
 
 
-def happened(acting: Acting, case: str, *, event: str, date: str, person: str, why: str) -> int:
+def happened(
+    acting: Acting,
+    case: str,
+    *,
+    event: str,
+    date: str,
+    person: str,
+    why: str,
+    retention: Retention = Retention(),  # noqa: B008 -- frozen
+) -> int:
     """Put on record that something happened with a case; the record's place.
 
     Raises:
-        ErasureRefused: the log doesn't know the case.
+        ErasureRefused: the log doesn't know the case, or no class of cases the event.
         LedgerInvalid: it can't be recorded, or a name can't stand in a record.
     """
+    said = CaseEvent(case, event, date, person, why)
+    acting.check(said)
+    if event not in retention.events:
+        raise ErasureRefused(
+            f"{acting.location}: no period begins with the event {event!r}: the classes of cases ([retention]) know "
+            f"{', '.join(retention.events)}"
+        )
     with _Log(acting.location) as log:
         _known(log, case)
-    return acting.record(CaseEvent(case, event, date, person, why))[0]
+    return acting.record(said)[0]
 
 
 def erase(

@@ -116,6 +116,11 @@ class Retention:
     kinds: Mapping[str, str] = MappingProxyType({})
     default: str | None = None
 
+    @property
+    def events(self) -> list[str]:
+        """Those with which a period begins, of any class."""
+        return sorted({each.after for each in self.classes.values()})
+
     def classes_of(self, case: CaseFile) -> list[tuple[str, RetentionClass]]:
         """Names, and what they say; none where none is known."""
         return [(name, self.classes[name]) for name in self._names(case) if name is not None]
