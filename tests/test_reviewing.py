@@ -39,6 +39,7 @@ from failsoft.io.clock import SystemClock
 from failsoft.ledger.acts.erasure import Acting, happened
 from failsoft.ledger.acts.pruning import prune
 from failsoft.ledger.acts.retention import Retention, RetentionClass
+from failsoft.ledger.location import locate
 from failsoft.ledger.read import Entry, read
 from failsoft.ledger.reviews import ACTS, history, pending, reviewed
 from failsoft.ledger.verify import verify
@@ -249,6 +250,28 @@ def test_an_event_tells_it_without_what_was_said(isolation: Isolation, caplog: p
     (told,) = [each.getMessage() for each in caplog.records if "review.recorded" in each.getMessage()]
     assert "person=mwagner" in told
     assert "canary" not in caplog.text
+
+
+def test_an_event_tells_that_an_answer_was_erased(
+    isolation: Isolation, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    outcome = ask(isolation)
+    with caplog.at_level(logging.INFO, "failsoft"):
+        accept(isolation, outcome.call_id)
+        connection = sqlite3.connect(tmp_path / "office.db", isolation_level=None)
+        connection.execute("DELETE FROM ledger_payload")
+        connection.close()
+        accept(isolation, outcome.call_id)
+    said = [each.getMessage() for each in caplog.records if "review.recorded" in each.getMessage()]
+    assert [each.rpartition(" ")[2] for each in said] == ["erased=false", "erased"]
+
+
+def test_whether_an_answer_was_erased_is_asked_of_the_ledger(isolation: Isolation, tmp_path: Path) -> None:
+    outcome = ask(isolation)
+    assert isolation.ledger is not None
+    assert reviewing.answer_is_erased(isolation.ledger, outcome.call_id) is False
+    assert reviewing.answer_is_erased(isolation.ledger, UNKNOWN) is False
+    assert reviewing.answer_is_erased(locate(tmp_path / "none.db"), outcome.call_id) is False
 
 
 def test_what_people_write_stands_in_no_records_body(isolation: Isolation, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import math
 import re
 import threading
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from attrs import field, frozen
@@ -24,7 +24,7 @@ from failsoft.errors import ConfigurationError, LedgerInvalid, LedgerUnavailable
 from failsoft.ledger.location import Location
 from failsoft.ledger.read import Reader, read
 from failsoft.ledger.records.schema import Kind
-from failsoft.ledger.reviews import Answer, standing
+from failsoft.ledger.reviews import Answer, is_erased, standing
 from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.review import DECISIONS, Decision
 from failsoft.telemetry import Telemetry
@@ -146,8 +146,17 @@ def record_act(
         person=record.person,
         decision=record.decision,
         record=index,
+        erased=found.erased,
     )
     return index
+
+
+def answer_is_erased(location: Location, call_id: str) -> bool:
+    """Was a call's answer erased? Where that can't be looked up now, it isn't known to be."""
+    with suppress(LedgerInvalid, TypeError, ValueError, AttributeError, KeyError), read(location) as reader:
+        answer = standing(reader, call_id).answer
+        return answer is not None and is_erased(reader, answer)
+    return False
 
 
 @contextmanager
@@ -187,6 +196,7 @@ class _Found:
         actors: who asked, and on whose behalf.
         request: its JSON bytes, as long as they're kept.
         hides: its records say that they lack something.
+        erased: the answer isn't kept any more: nobody can look at it.
     """
 
     answer: Answer
@@ -194,6 +204,7 @@ class _Found:
     actors: tuple[str, ...]
     request: bytes | None
     hides: bool
+    erased: bool
 
 
 def _look_up(location: Location, call_id: str) -> _Found:
@@ -208,10 +219,11 @@ def _look_up(location: Location, call_id: str) -> _Found:
             named = [each["digest"] for each in fields.get("commitments", ()) if each["path"] == "request"]
             payload = reader.readable(named[0]) if named else None
             hides = held.answer.hides or "omitted" in fields
+            erased = is_erased(reader, held.answer)
     except (TypeError, ValueError, AttributeError, KeyError):
         raise LedgerInvalid(f"{location}: a record of the call is damaged: run `failsoft verify` on it") from None
     actors = tuple(actor[key] for key in ("id", "on_behalf_of") if key in actor)
-    return _Found(held.answer, held.former, actors, None if payload is None else payload[2], hides)
+    return _Found(held.answer, held.former, actors, None if payload is None else payload[2], hides, erased)
 
 
 def _unanswered(reader: Reader, call_id: str, answer: Answer | None) -> str:

@@ -216,7 +216,15 @@ def test_an_answer_that_cant_be_read_is_told_as_what_it_is(folder: Path) -> None
 
 def test_programs_get_the_same() -> None:
     found = json.loads(run("erase", "--case", "T-17", *WHY, "--dry-run", "--json").stdout)
-    assert found == {"case": "T-17", "records": [], "payloads": 4, "keys": 1, "clear": 0, "finished": False}
+    assert found == {
+        "case": "T-17",
+        "records": [],
+        "payloads": 4,
+        "keys": 1,
+        "clear": 0,
+        "finished": False,
+        "waiting": 0,
+    }
     found = json.loads(run("erase", "--case", "T-17", *WHY, "--json").stdout)
     assert (found["payloads"], found["finished"], len(found["records"])) == (4, True, 1)
     assert last(Kind.PAYLOAD_ERASED)["person"] == getpass.getuser()
@@ -229,6 +237,23 @@ def test_what_was_in_clear_is_said_to_be_in_backups(folder: Path) -> None:
     said = lines("erase", "--case", "T-1", *WHY)
     assert said[0] == "2 payloads of T-1 destroyed, with 0 keys"
     assert said[-1].startswith("2 of them weren't encrypted: backups of the ledger hold them still")
+
+
+def test_whose_answers_wait_for_a_person_is_said_before_and_after(folder: Path) -> None:
+    isolation = Isolation.from_file("failsoft.toml", capabilities=[Reviewed])
+    with isolation:
+        for case in ("T-17", "T-17", "T-18"):
+            with failsoft.context(case=Case(case, "letter")):
+                reviewed = isolation[Reviewed].sync("a bolt")
+        with failsoft.context(case=Case("T-17", "letter")):
+            reviewed = isolation[Reviewed].sync("a nut")
+        isolation.review(reviewed.call_id, person="mwagner", decision="accepted", reason="compared")
+    said = lines("erase", "--case", "T-17", *WHY, "--dry-run")
+    assert said[1:] == ["2 of its answers wait for a person: nobody could look at these any more"]
+    assert lines("erase", "--case", "T-17", *WHY)[1] == said[1].replace("could", "can")
+    assert json.loads(run("erase", "--case", "T-17", *WHY, "--json").stdout)["waiting"] == 2
+    one = "1 of its answers waits for a person: nobody could look at these any more"
+    assert lines("erase", "--case", "T-18", *WHY, "--dry-run")[1] == one
 
 
 @pytest.mark.usefixtures("impatient")

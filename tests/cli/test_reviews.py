@@ -118,6 +118,18 @@ def test_for_programs(call_id: str) -> None:
     assert (found["ok"], found["call_id"]) == (True, call_id)
 
 
+def test_of_an_answer_that_was_erased_it_is_said_that_nobody_can_look_at_it(tmp_path: Path, call_id: str) -> None:
+    note = "its answer was erased: nobody can look at it any more"
+    assert note not in told(run("appeal", call_id, "--person", "vendor", "--reason", "it's newer"))
+    assert json.loads(run("review", call_id, "--decision", "accepted", *WHO, "--json").stdout)["erased"] is False
+    with sqlite3.connect("app.db", isolation_level=None) as connection:
+        connection.execute("DELETE FROM ledger_payload")
+    connection.close()
+    assert note in told(run("appeal", call_id, "--person", "vendor", "--reason", "it's newer"))
+    assert note in told(run("review", call_id, "--decision", "accepted", *WHO))
+    assert json.loads(run("review", call_id, "--decision", "accepted", *WHO, "--json").stdout)["erased"] is True
+
+
 @pytest.mark.parametrize(("changed", "stdin"), [('{"stars": 3}', None), ("-", '{"stars": 3}')])
 def test_a_new_value_is_json(call_id: str, changed: str, stdin: str | None) -> None:
     run("review", call_id, "--decision", "changed", "--changed", changed, *WHO, stdin=stdin)

@@ -95,6 +95,9 @@ def erase_command(
             print_line(f"{done.payloads} payloads of {case} {would}destroyed, with {done.keys} keys")
         else:
             print_line(f"nothing of {case} is left: it was erased before")
+        if done.waiting:
+            waits, seen = "waits" if done.waiting == 1 else "wait", "could look" if dry_run else "can look"
+            print_line(f"{done.waiting} of its answers {waits} for a person: nobody {seen} at these any more")
         for each in done.records:
             print_line(f"on record: {each}")
         if done.clear:

@@ -15,9 +15,10 @@ from failsoft.cli.place import Ledger
 from failsoft.cli.records import Capability, Csv, Since, Until, one_form
 from failsoft.cli.sheet import print_csv
 from failsoft.cli.telling import CODES, PROBLEM, explained, give_up, out, print_json, print_line, reading
+from failsoft.isolation import Isolation
 from failsoft.ledger.reviews import COLUMNS, HISTORY, OWN, Deed, Review, history, pending, reviewed
 from failsoft.review import DECISIONS
-from failsoft.reviewing import NOT_GIVEN
+from failsoft.reviewing import NOT_GIVEN, answer_is_erased
 from failsoft.reviewing import Json as JsonText
 
 _PENDING_CODES: Final = (
@@ -71,7 +72,8 @@ def review(
                 )
             except ValidationError as error:
                 give_up(as_json, [f"--changed: {_place(each['loc'])}{each['msg']}" for each in error.errors()])
-    _recorded(call_id, index, f"{decision} by {person}" + (", as an override" if override else ""), as_json=as_json)
+    told = f"{decision} by {person}" + (", as an override" if override else "")
+    _recorded(isolation, call_id, index, told, as_json=as_json)
 
 
 def appeal(
@@ -88,15 +90,18 @@ def appeal(
         isolation.ignore_lock()
         with isolation:
             index = isolation.appeal(call_id, person=person, reason=reason)
-    _recorded(call_id, index, f"pending again, asked by {person}", as_json=as_json)
+    _recorded(isolation, call_id, index, f"pending again, asked by {person}", as_json=as_json)
 
 
-def _recorded(call_id: str, index: int | None, told: str, *, as_json: bool) -> None:
+def _recorded(isolation: Isolation, call_id: str, index: int | None, told: str, *, as_json: bool) -> None:
+    erased = isolation.ledger is not None and answer_is_erased(isolation.ledger, call_id)
     if as_json:
-        print_json({"ok": True, "call_id": call_id, "record": index})
-    else:
-        where = "waits for its database" if index is None else f"record {index}"
-        print_line(f"call {call_id}: {told}; {where}")
+        print_json({"ok": True, "call_id": call_id, "record": index, "erased": erased})
+        return
+    where = "waits for its database" if index is None else f"record {index}"
+    print_line(f"call {call_id}: {told}; {where}")
+    if erased:
+        print_line("its answer was erased: nobody can look at it any more")
 
 
 def _place(loc: tuple[int | str, ...]) -> str:

@@ -297,6 +297,11 @@ def standing(reader: Reader, call_id: str, before: int | None = None) -> CallRev
     return found
 
 
+def is_erased(reader: Reader, answer: Answer) -> bool:
+    """Was it on record what was answered, and isn't it kept any more?"""
+    return answer.response is not None and not reader.keeps(answer.response)
+
+
 def pending(reader: Reader, case: str | None = None, capability: str | None = None) -> Iterator[Review]:
     """What waits for a person, longest first. Arguments and errors as `reviewed`."""
     waiting: dict[str, CallReview] = {}

@@ -17,6 +17,7 @@ from failsoft.ledger.format import canonical
 from failsoft.ledger.format.merkle import leaf_hash
 from failsoft.ledger.read import Reader
 from failsoft.ledger.reading.query import Fields
+from failsoft.ledger.records.schema import Kind
 
 
 @frozen
@@ -95,3 +96,20 @@ def case_of(fields: Fields) -> str | None:
     """The case that a record names; None where it names none."""
     name: str | None = fields.get("case", {}).get("id")
     return name
+
+
+def waits(fields: Fields, waited: bool) -> bool:
+    """Does an answer wait for a person, after the next record of its call?
+
+    As little as this is kept of every call, so it's less exact than `failsoft.ledger.reviews`: an act counts, whichever of
+    the call's answers it's about.
+    """
+    match fields["type"]:
+        case Kind.CALL_COMPLETED | Kind.CALL_AMENDED:
+            return bool(fields.get("review", {}).get("status") == "pending")
+        case Kind.REVIEW_RECORDED | Kind.OVERRIDE_RECORDED:
+            return False
+        case Kind.APPEAL_RECORDED:
+            return True
+        case _:
+            return waited

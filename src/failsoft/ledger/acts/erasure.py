@@ -34,7 +34,7 @@ from failsoft.context import folded
 from failsoft.core.effects import Clock, Recorded
 from failsoft.core.evidence import CaseEvent, LegalHold, PayloadErased, Record
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger.acts.bodies import Bodies, case_of
+from failsoft.ledger.acts.bodies import Bodies, case_of, waits
 from failsoft.ledger.acts.retention import CaseFile, Retention
 from failsoft.ledger.checkpoints.publishing import Signing
 from failsoft.ledger.format import canonical
@@ -154,6 +154,7 @@ class Erased:
         keys: how many keys.
         clear: payloads that lay under no key: backups of the database have them still.
         finished: False: a reader kept old pages in use, or somebody wrote under a key as it was destroyed; run it again.
+        waiting: how many of the case's answers wait for a person still.
     """
 
     case: str
@@ -162,6 +163,7 @@ class Erased:
     keys: int
     clear: int
     finished: bool
+    waiting: int = 0
 
 
 @define
@@ -177,6 +179,7 @@ class _Found:
         keys: that its records name.
         told: keys and commitments that are on record as destroyed.
         again: keys among them under which there's a payload of a later record.
+        waiting: the calls whose answers wait for a person.
     """
 
     origin: str
@@ -187,6 +190,7 @@ class _Found:
     keys: set[str] = field(factory=set[str])
     told: set[str] = field(factory=set[str])
     again: set[str] = field(factory=set[str])
+    waiting: set[str] = field(factory=set[str])
 
     @property
     def payloads(self) -> int:
@@ -285,7 +289,7 @@ def erase(
     if not (found.sealed or found.clear or keys or found.told):
         raise ErasureRefused(f"{location}: there's nothing of the case {case!r} that could be erased")
     if dry_run:
-        return Erased(case, (), found.payloads, len(keys), len(found.clear), finished=False)
+        return Erased(case, (), found.payloads, len(keys), len(found.clear), False, len(found.waiting))
     places: list[int] = []
     looks = 0
     while any(unsaid := found.unsaid(keys | found.keys if missing_keys else keys)):
@@ -312,7 +316,7 @@ def erase(
         finally:
             vault.close()
     finished = _forget(acting, [*found.sealed, *found.clear])
-    done = Erased(case, tuple(places), found.payloads, len(keys), len(found.clear), finished)
+    done = Erased(case, tuple(places), found.payloads, len(keys), len(found.clear), finished, len(found.waiting))
     with _Log(location) as log:  # another process had a key in hand until it was destroyed
         log.look_on(found, case, log.end() - 1)
     return evolve(done, finished=finished and not found.again)
@@ -364,6 +368,8 @@ class _Log(Bodies):
 
     def _take(self, found: _Found, fields: Fields) -> None:
         found.file.add(fields)
+        if (call := fields.get("call_id")) is not None:
+            (found.waiting.add if waits(fields, call in found.waiting) else found.waiting.discard)(call)
         if fields["type"] == Kind.PAYLOAD_ERASED:
             found.told.update((*fields.get("deks", ()), *fields.get("digests", ())))
             found.again.difference_update(fields.get("deks", ()))

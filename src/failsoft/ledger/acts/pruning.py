@@ -31,7 +31,7 @@ from attrs import define, evolve, field, frozen
 
 from failsoft.core.evidence import RecordsPruned
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger.acts.bodies import Bodies, case_of
+from failsoft.ledger.acts.bodies import Bodies, case_of, waits
 from failsoft.ledger.acts.erasure import BEGUN, Acting, ErasureRefused, again, no_second, unapproved
 from failsoft.ledger.acts.retention import CaseFile, Retention, last_over
 from failsoft.ledger.reading.query import Fields
@@ -237,7 +237,7 @@ class _Look:
             call = self._calls[name] = _Call(index, index, fields["type"] != Kind.CALL_STARTED)
         call.last = index
         call.over = call.over or fields["type"] in _ENDS
-        call.waits = _waits(fields, call.waits)
+        call.waits = waits(fields, call.waits)
         if case is not None and case not in call.cases:
             call.cases = (*call.cases, case)
 
@@ -329,23 +329,6 @@ class _Taken:
 
 def _goes_on(name: str, first: int, last: int) -> str:
     return f"the call {name!r} (record {first}) goes on to record {last}"
-
-
-def _waits(fields: Fields, waited: bool) -> bool:
-    """Does an answer wait for a person, after the next record of its call?
-
-    As little as this is kept of every call, so it's less exact than `failsoft.ledger.reviews`: an act counts, whichever of
-    the call's answers it's about.
-    """
-    match fields["type"]:
-        case Kind.CALL_COMPLETED | Kind.CALL_AMENDED:
-            return bool(fields.get("review", {}).get("status") == "pending")
-        case Kind.REVIEW_RECORDED | Kind.OVERRIDE_RECORDED:
-            return False
-        case Kind.APPEAL_RECORDED:
-            return True
-        case _:
-            return waited
 
 
 class _Log(Bodies):
