@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -406,12 +407,31 @@ def test_an_answer_of_a_capability_that_is_no_more_can_be_judged_but_not_changed
         ({"seconds": True}, "seconds: True"),
         ({"seconds": "5"}, "seconds: '5'"),
         ({"seconds": 366 * 86_400 + 1}, "no time that a person takes"),
+        ({"seconds": 10**400}, "no time that a person takes"),
+        ({"seconds": 10**5000}, "seconds: this int is no time that a person takes"),
+        ({"override": "no"}, "override: it's True or False, not 'no'"),
+        ({"override": 1}, "override: it's True or False, not 1"),
     ],
 )
 def test_what_is_wrong_is_told_and_nothing_is_recorded(
     isolation: Isolation, changes: dict[str, Any], problem: str
 ) -> None:
     refused(isolation, ask(isolation).call_id, problem, **changes)
+
+
+class Verdict(StrEnum):
+    FINE = "accepted"
+
+
+class Text(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("decision", [Verdict.FINE, Text("accepted")])
+def test_a_decision_may_be_of_an_enumeration(isolation: Isolation, tmp_path: Path, decision: Any) -> None:
+    accept(isolation, ask(isolation).call_id, decision=decision)
+    assert newest(isolation)[1]["decision"] == "accepted"
+    assert verify(tmp_path / "office.db").exit_code == 0
 
 
 def test_everything_that_is_wrong_is_told_at_once(isolation: Isolation) -> None:

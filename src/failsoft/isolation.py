@@ -753,6 +753,8 @@ class Isolation:
             LedgerUnavailable: the ledger can't record now.
             IsolationClosed: the isolation isn't entered.
         """
+        if type(override) is not bool:
+            raise ConfigurationError(f"override: it's True or False, not {override!r:.60}")
         act: Act = "override" if override else "review"
         return self._record_act(call_id, Said(act, person, reason, decision, changed, shown, seconds))
 

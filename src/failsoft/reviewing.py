@@ -6,7 +6,6 @@ anybody is told that it's done. Who may review is the application's business; wh
 
 from __future__ import annotations
 
-import math
 import re
 import threading
 from collections.abc import Generator, Mapping
@@ -54,6 +53,11 @@ class Json:
     text: str | bytes = field(repr=False)
 
 
+def _plain(decision: Any) -> Any:
+    """As it stands in records: a member of an enumeration of texts is its text."""
+    return str.__str__(decision) if isinstance(decision, str) else decision
+
+
 @frozen
 class Said:
     """What a person decided, as the application hands it over.
@@ -68,7 +72,7 @@ class Said:
     act: Act
     person: str
     reason: str = field(repr=False)
-    decision: Decision | None = None
+    decision: Decision | None = field(default=None, converter=_plain)
     changed: Any = field(default=NOT_GIVEN, repr=False)
     shown: str | bytes | None = field(default=None, repr=False)
     seconds: float | None = None
@@ -81,7 +85,7 @@ class Said:
         except (TypeError, ValueError) as error:
             found.append(str(error))
         if self.act != "appeal" and self.decision not in DECISIONS:
-            found.append(f"decision: {self.decision!r:.60} is none of {', '.join(DECISIONS)}")
+            found.append(f"decision: {_told(self.decision)} is none of {', '.join(DECISIONS)}")
         if (self.changed is NOT_GIVEN) is (self.decision == "changed"):
             found.append('changed: a new value goes with the decision "changed", and with no other')
         found += _text_problems("reason", self.reason, MOST_REASON)
@@ -92,7 +96,7 @@ class Said:
         elif isinstance(self.shown, bytes) and len(self.shown) > MOST_SHOWN:
             found.append(f"shown: at most {MOST_SHOWN} bytes, not {len(self.shown)}")
         if self.seconds is not None and not _is_duration(self.seconds):
-            found.append(f"seconds: {self.seconds!r:.60} is no time that a person takes, 0 to a year")
+            found.append(f"seconds: {_told(self.seconds)} is no time that a person takes, 0 to a year")
         return found
 
     @property
@@ -128,7 +132,7 @@ def record_act(
     """
     problems = said.problems()
     if type(call_id) is not str or not _CALL_ID.fullmatch(call_id):
-        problems.insert(0, f"{call_id!r:.60} is no call's identifier: it's an outcome's call_id")
+        problems.insert(0, f"{_told(call_id)} is no call's identifier: it's an outcome's call_id")
     if problems:
         raise ConfigurationError(problems)
     with _reached(f"call {call_id}: the {said.act} isn't recorded: do it again"):
@@ -334,4 +338,11 @@ def _text_problems(name: str, text: object, most: int) -> list[str]:
 
 
 def _is_duration(seconds: object) -> bool:
-    return type(seconds) in (int, float) and math.isfinite(seconds) and 0 <= seconds <= _LONGEST  # type: ignore[arg-type, operator]
+    return type(seconds) in (int, float) and 0 <= seconds <= _LONGEST  # type: ignore[operator]
+
+
+def _told(value: object) -> str:
+    try:
+        return f"{value!r:.60}"
+    except Exception:  # of a number of very many digits, or of what's anybody's, there's none
+        return f"this {type(value).__name__}"
