@@ -772,6 +772,7 @@ class TestABlocksWords:
         [
             ({"why": "caf\udce9"}, "why: it isn't valid Unicode"),
             ({"why": " "}, "why: say a reason"),
+            ({"why": "\u200b\u2060"}, "why: say a reason"),
             ({"why": "x" * 513}, "why: at most 512 bytes, not 513"),
             ({"why": "w", "actor": "caf\udce9"}, "actor: an actor's id is not valid Unicode"),
             ({"why": "w", "actor": "x" * 129}, "actor: an actor's id must have 1 to 128 bytes, not 129"),

@@ -395,6 +395,7 @@ def test_an_answer_of_a_capability_that_is_no_more_can_be_judged_but_not_changed
         ({"changed": 5}, "changed: a new value goes with"),
         ({"reason": ""}, "reason: say one"),
         ({"reason": " \n"}, "reason: say one"),
+        ({"reason": "\u200b"}, "reason: say one"),
         ({"reason": None}, "reason: it's text, not NoneType"),
         ({"reason": "\ud800"}, "reason: it isn't valid Unicode"),
         ({"reason": "x" * 65_537}, "reason: at most 65536 bytes, not 65537"),

@@ -23,6 +23,7 @@ from failsoft.durations import duration_argument
 from failsoft.errors import ConfigurationError
 from failsoft.io.block_file import Block, BlockFile
 from failsoft.io.state_file import StateFile, StateMemory
+from failsoft.ledger.records.keeping_draft import says_something
 from failsoft.login import logged_in
 
 LONGEST = "8784 h"
@@ -195,7 +196,7 @@ def _reason(why: str) -> str:
         size = len(why.encode())
     except UnicodeEncodeError:  # a shell's argument that isn't UTF-8: written down, it would make the file unreadable
         raise ConfigurationError("why: it isn't valid Unicode: say it in UTF-8") from None
-    if not why.strip():
+    if not says_something(why):
         raise ConfigurationError("why: say a reason: it stands in the record")
     if size > _MOST_REASON:
         raise ConfigurationError(f"why: at most {_MOST_REASON} bytes, not {size}")

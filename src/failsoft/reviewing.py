@@ -22,6 +22,7 @@ from failsoft.core.evidence import Act, PersonActed
 from failsoft.errors import ConfigurationError, LedgerInvalid, LedgerUnavailable, LedgerUnreachable
 from failsoft.ledger.location import Location
 from failsoft.ledger.read import Reader, read
+from failsoft.ledger.records.keeping_draft import says_something
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.reviews import Answer, is_erased, standing
 from failsoft.ledger.writing.writer import StoredLedger
@@ -89,7 +90,7 @@ class Said:
         if (self.changed is NOT_GIVEN) is (self.decision == "changed"):
             found.append('changed: a new value goes with the decision "changed", and with no other')
         found += _text_problems("reason", self.reason, MOST_REASON)
-        if not isinstance(self.reason, str) or not self.reason.strip():
+        if not isinstance(self.reason, str) or not says_something(self.reason):
             found.append("reason: say one: it stands in the record")
         if self.shown is not None and not isinstance(self.shown, bytes):
             found += _text_problems("shown", self.shown, MOST_SHOWN)

@@ -27,7 +27,7 @@ from failsoft.ledger.bundles.selection import NotCovered, Wanted
 from failsoft.ledger.bundles.verify_bundle import MAX_BYTES, Wrong, read_file
 from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.location import InFile, Location
-from failsoft.ledger.records.keeping_draft import words
+from failsoft.ledger.records.keeping_draft import says_something, words
 from failsoft.login import logged_in
 
 EPILOG = (
@@ -187,7 +187,7 @@ def _named(
         return None
     if config is None:
         raise typer.BadParameter("it goes on record, which needs the ledger's key: --config", param_hint="--recipient")
-    if why is None or not why.strip():
+    if why is None or not says_something(why):
         raise typer.BadParameter("say what it's given away for: it goes on record", param_hint="--why")
     try:
         return identifier(recipient, "--recipient"), identifier(person or logged_in(), "--person"), words(why)

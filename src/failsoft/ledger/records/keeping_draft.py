@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import date
 
 from failsoft.context import identifier
@@ -88,10 +89,15 @@ def words(text: str, most: int = WORDS) -> str:
     Raises:
         ValueError: there is none, it's too long, or it's no text.
     """
-    if not text.strip():
+    if any("\ud800" <= char <= "\udfff" for char in text):  # of a shell's argument that isn't UTF-8
+        raise ValueError("it isn't valid Unicode: say it in UTF-8")
+    if not says_something(text):
         raise ValueError("a reason must be given: it stands in the record")
     if len(text) > most:
         raise ValueError(f"at most {most} characters, not {len(text)}: what's said stands in the record, whole")
-    if any("\ud800" <= char <= "\udfff" for char in text):  # of a shell's argument that isn't UTF-8
-        raise ValueError("it isn't valid Unicode: say it in UTF-8")
     return text
+
+
+def says_something(text: str) -> bool:
+    """Is there anything to read in it? Nobody sees spaces, joiners and marks of direction."""
+    return any(unicodedata.category(char)[0] not in "ZC" for char in text)
