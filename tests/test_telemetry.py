@@ -57,6 +57,13 @@ def test_events_go_to_logging_as_text(caplog: pytest.LogCaptureFixture) -> None:
     assert record.getMessage() == 'event=fallback.used capability=grade call_id=c reasons="gpt: open, local: labels"'
 
 
+def test_nothing_in_the_text_steers_a_terminal(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "failsoft"):
+        Telemetry().emit("exchange.observed", asked="é\x1b[2J\0\r\n\t\u202e\U000e0001\ud800", served="gpt 4")
+    told = caplog.records[0].getMessage()
+    assert told == r'event=exchange.observed asked=é\x1b[2J\x00\r\n\t\u202e\U000e0001\ud800 served="gpt 4"'
+
+
 def test_a_level_that_isnt_wanted_is_not_rendered(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, "failsoft"):
         telemetry = Telemetry()

@@ -220,4 +220,11 @@ def _rendered(name: str, fields: dict[str, Any]) -> str:
         for key, value in fields.items()
     }
     text = LogfmtRenderer(key_order=["event"])(None, "", {"event": name, **flat})
-    return text if isinstance(text, str) else text.decode()
+    return _printable(text if isinstance(text, str) else text.decode())
+
+
+def _printable(line: str) -> str:
+    """What somebody's request or a provider's reply says mustn't steer the terminal that shows the log."""
+    if line.isprintable():
+        return line
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
