@@ -677,6 +677,41 @@ class TestMarks:
         held = create_model("Held", any=(kind, ...), contact=(Annotated[str, Audit.omitted], ...))
         assert marks_of(held, "x") == Marks(omitted=(("contact",),))
 
+    def test_what_is_written_in_a_function_is_read_as_it_is_written(self) -> None:
+        Text = str  # a name that nobody can look up from outside
+
+        @dataclass
+        class Row:
+            texts: list[Annotated[Text, Audit.omitted]]
+            contact: Annotated[Text, Audit.omitted]
+
+        class Table(CheckedDict):
+            texts: NotRequired[dict[str, Annotated[Text, Audit.omitted]]]
+            contact: Annotated[Text, Audit.omitted]
+
+        @dataclass
+        class Replaced:
+            person: Annotated[
+                Text, Audit.omitted, GetPydanticSchema(lambda _, handler: handler.generate_schema(Person))
+            ]
+
+        class Held(BaseModel):
+            row: Row
+            table: Table
+
+        class Other(BaseModel):
+            replaced: Replaced
+
+        class Hidden(BaseModel):
+            row: Annotated[Row, GetPydanticSchema(lambda _, handler: handler(Any))]
+
+        omitted = (("row", "texts", "*"), ("row", "contact"), ("table", "texts", "*"), ("table", "contact"))
+        assert marks_of(Held, "x") == Marks(omitted=omitted)
+        with pytest.raises(TypeError, match=r"Row\.texts is omitted inside a type that makes its own schema"):
+            marks_of(Hidden, "x")
+        with pytest.raises(TypeError, match=r"Replaced\.person is omitted inside a type that makes its own schema"):
+            marks_of(Other, "x")
+
     def test_a_model_may_have_a_rebuilding_of_its_own(self) -> None:
         class Own(BaseModel):
             contact: Annotated[str, Audit.omitted]

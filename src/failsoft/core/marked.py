@@ -12,6 +12,7 @@ that stands at its path: of a union's members another one may be the value.
 from __future__ import annotations
 
 import inspect
+import re
 import typing
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -340,6 +341,18 @@ def _is_omitted(annotation: Any) -> bool:
     return isinstance(marks, tuple) and any(each is Audit.omitted for each in cast("tuple[object, ...]", marks))
 
 
+_ELEMENTS = re.compile(r"(?:[\w.]*(?:Required|ReadOnly)\[)*(?:list|dict|set|frozenset|tuple)\[")
+"""How a type begins that isn't marked itself: what it's made of may be."""
+
+
+def _as_text(told: str) -> Any:
+    """What stands for a type that can't be resolved: in doubt all of it is marked."""
+    if "Audit.omitted" not in told:
+        return Any
+    marked = typing.Annotated[Any, Audit.omitted]
+    return list[marked] if _ELEMENTS.match(told) else marked
+
+
 def _hints(owner: Any) -> dict[str, Any]:
     """The fields of a class, each as it's written: what can't be resolved as the text that it is."""
     if hasattr(owner, "model_rebuild"):  # a field's type may still stand there as text
@@ -352,7 +365,7 @@ def _hints(owner: Any) -> dict[str, Any]:
         hints = typing.get_type_hints(owner, include_extras=True)
     except Exception:  # names of a place that nobody can look into
         hints = {
-            name: typing.Annotated[Any, Audit.omitted] if "Audit.omitted" in str(told) else Any
+            name: _as_text(getattr(told, "__forward_arg__", str(told)))
             for each in owner.__mro__
             for name, told in inspect.get_annotations(each).items()
         }
