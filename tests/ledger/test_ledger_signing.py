@@ -21,7 +21,7 @@ from signing import KEY, NEXT, ORIGIN, attack, signed_ledger, signing_in, write
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.bundles.verify_bundle import notes_in_file
-from failsoft.ledger.checkpoints.anchors import _READ, Anchoring, CommandAnchor, FileAnchor, notes_in, pins_in, shown
+from failsoft.ledger.checkpoints.anchors import _READ, Anchoring, CommandAnchor, FileAnchor, notes_in, shown
 from failsoft.ledger.checkpoints.publishing import SECOND, Publisher, Signing
 from failsoft.ledger.checkpoints.signer import Signer, SignerRefused, publish
 from failsoft.ledger.format.merkle import Frontier
@@ -548,8 +548,7 @@ def test_a_newest_checkpoint_that_was_spoilt_is_no_less_of_a_pin(
     """An editor, a mail or a system changed how it ends: the one beside it mustn't do in its place."""
     one, two = notes(3, 7)
     data = spoilt(two) + b"\n" + one if first else one + b"\n" + spoilt(two)
-    found = pins_in(data)
-    assert notes_in_file(data) == found
+    found = notes_in_file(data)
     assert found[first] == one
     assert len(found) == 2
     if told:
@@ -557,10 +556,10 @@ def test_a_newest_checkpoint_that_was_spoilt_is_no_less_of_a_pin(
             Checkpoint.parse(Note.parse(found[not first]).text)
     else:
         assert found[not first] == two
-    assert pins_in(b"") == notes_in_file(b"") == [b""]
-    assert pins_in(b"junk") == notes_in_file(b"junk") == [b"junk"]
+    assert notes_in_file(b"") == [b""]
+    assert notes_in_file(b"junk") == [b"junk"]
     junk = b"junk\n" + one + b"more \n" + two
-    assert pins_in(junk) == notes_in_file(junk) == [b"junk\n", one, b"more \n", two]
+    assert notes_in_file(junk) == [b"junk\n", one, b"more \n", two]
 
 
 def test_what_a_crash_cut_is_no_pin_where_there_is_one_of_as_many_records(tmp_path: Path) -> None:
@@ -572,12 +571,11 @@ def test_what_a_crash_cut_is_no_pin_where_there_is_one_of_as_many_records(tmp_pa
         anchor.path.write_bytes(b" \n" + small + b"\n \n" + large[:end])
         anchor.put(other)  # of two logs that share a file
         lone = anchor.path.read_bytes()
-        assert pins_in(lone) == notes_in_file(lone)
         if large[:end].count(b"\n") >= 2:
-            assert len(pins_in(lone)) == 3
+            assert len(notes_in_file(lone)) == 3
         anchor.put(large)
         covered = anchor.path.read_bytes()
-        assert pins_in(covered) == notes_in_file(covered) == [small, other, large]
+        assert notes_in_file(covered) == [small, other, large]
 
 
 def test_an_anchor_that_was_cut_anywhere_has_whole_checkpoints_alone(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from failsoft.cli.place import Ledger
 from failsoft.cli.telling import explained, give_up, print_json, print_line
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.bundles import verify_bundle
-from failsoft.ledger.checkpoints.anchors import pins_in
 from failsoft.ledger.format.note import NoteInvalid, VerifierKey
 from failsoft.ledger.location import InFile, Location
 from failsoft.ledger.sqlite import read as sqlite_read
@@ -53,7 +52,7 @@ def checkpoints_in(path: Path) -> list[bytes]:
         raise typer.BadParameter(f"{path}: it can't be read ({error.strerror})") from None
     if len(data) > _MAX_CHECKPOINTS:
         raise typer.BadParameter(f"{path}: it's larger than 1 GiB: give the part of it that has the newest checkpoints")
-    return pins_in(data)
+    return verify_bundle.notes_in_file(data)
 
 
 Keys = Annotated[

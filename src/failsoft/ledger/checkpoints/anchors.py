@@ -12,7 +12,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -33,9 +33,7 @@ SHOW_SECONDS = 5.0
 _READ = 1 << 20
 """Bytes of an anchor file that are looked at together, from its end on: some thousands of notes."""
 
-_NOTE = re.compile(
-    rb"^([^\n]+)\n([0-9]+)\n[A-Za-z0-9+/=]+\n\n(?:\xe2\x80\x94 [^ \n]+ [A-Za-z0-9+/=]+\n)+", re.MULTILINE
-)
+_NOTE = re.compile(rb"^[^\n]+\n[0-9]+\n[A-Za-z0-9+/=]+\n\n(?:\xe2\x80\x94 [^ \n]+ [A-Za-z0-9+/=]+\n)+", re.MULTILINE)
 """Tried where a line begins alone: from each byte of a long line of junk on, it'd be read to its end."""
 
 _END_OF_CUT = b" \n"
@@ -159,44 +157,6 @@ def shown(anchors: Sequence[Anchor], key: VerifierKey, seconds: float = SHOW_SEC
 def notes_in(data: bytes) -> list[bytes]:
     """All that looks like a signed checkpoint in an anchor file's bytes, in order."""
     return [each.group() for each in _NOTE.finditer(data)]
-
-
-def pins_in(data: bytes) -> list[bytes]:
-    """The same of a file that a log is held against, in order; and what stands before, between and behind them, each as one:
-    it may be the newest, and spoilt. Only what a crash cut is passed over, where the file has one of as many records.
-    """
-    notes = list(_NOTE.finditer(data))
-    largest: dict[bytes, tuple[int, bytes]] = {}
-    for each in notes:
-        largest[each[1]] = max(_number(each[2]), largest.get(each[1], (0, b"")))
-    found: list[bytes] = []
-    at = 0
-    for each in notes:
-        between = data[at : each.start()]
-        if between.strip() and not _is_cut(between, largest):
-            found.append(between)
-        found.append(each.group())
-        at = each.end()
-    rest = data[at:]
-    return [*found, *([rest] if rest.strip() or not found else [])]
-
-
-def _is_cut(data: bytes, largest: Mapping[bytes, tuple[int, bytes]]) -> bool:
-    """Is it what was left of notes when the next one was written, and none of more records than there's a note of?"""
-    *cuts, rest = data.split(_END_OF_CUT)
-    for each in cuts:
-        origin, *more = each.strip(b" \n").split(b"\n")
-        if not more and any(known.startswith(origin) for known in largest):
-            continue
-        if not more or origin not in largest or more[0].strip(b"0123456789") or _number(more[0]) > largest[origin]:
-            return False
-    return not rest.strip()
-
-
-def _number(digits: bytes) -> tuple[int, bytes]:
-    """To compare: as many digits as like."""
-    text = digits.lstrip(b"0")
-    return len(text), text
 
 
 def _signed(text: bytes, key: VerifierKey) -> Checkpoint | None:
