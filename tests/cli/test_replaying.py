@@ -20,6 +20,7 @@ from failsoft import Audit, Capability, Isolation, Required
 from failsoft.cli import replaying
 from failsoft.cli.app import app
 from failsoft.context import Case
+from failsoft.core.contract import Contract
 from failsoft.io.clock import SystemClock
 from failsoft.ledger.acts.erasure import Acting
 from failsoft.ledger.acts.pruning import prune
@@ -291,6 +292,28 @@ class TestAskingAgain:
             "Agreement says nothing of who is right, and nothing of other questions than these.",
         ]
         assert Path("x.db").read_bytes() == before
+
+    def test_takes_no_order_of_a_set_for_another_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Tag(Capability[Item, set[str]]):
+            name = "rate-item"
+
+            def fallback(self, request: Item) -> set[str]:
+                raise NotImplementedError
+
+        dump = Contract.dump_response
+
+        def backwards(contract: Contract[Any, Any], value: Any) -> bytes:
+            return json.dumps(json.loads(dump(contract, value))[::-1]).encode()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Contract, "dump_response", backwards)
+            isolation = isolated(Path("x.db"), chat_answer({"value": ["a", "b"]}), Tag, state={"url": "none"})
+            with isolation:
+                assert isolation["rate-item"].sync(Item(name="bolt")).value == {"a", "b"}
+        scripted(["a", "b"], monkeypatch=monkeypatch, capability=Tag)
+        assert "own agrees with 1 of 1 recorded answers" in told(run("x.db", *OWN))
+        scripted(["a", "c"], monkeypatch=monkeypatch, capability=Tag)
+        assert "own agrees with 0 of 1 recorded answers" in told(run("x.db", *OWN, code=1))
 
     def test_leaves_evidence_in_the_configurations_ledger(self, monkeypatch: pytest.MonkeyPatch) -> None:
         (call_id,) = calls(
