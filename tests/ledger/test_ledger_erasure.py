@@ -836,7 +836,7 @@ class TestRetention:
     def test_whoever_has_no_name_agrees_with_nothing(self, place: InFile) -> None:
         wrote(place, CONTEXT, "c1")
         rules = Retention({"strict": RetentionClass("closed", 1, approval=True)}, default="strict")
-        with pytest.raises(ErasureRefused, match="unless a second person agrees"):
+        with pytest.raises(ErasureRefused, match="it can't be recorded: a person must not be blank"):
             erased(place, retention=rules, approved_by=" ")
         with pytest.raises(ErasureRefused, match="it can't be recorded: a person must not contain control"):
             erased(place, approved_by="\x07", dry_run=True)
