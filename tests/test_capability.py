@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cached_property
 from types import ModuleType, new_class
 from typing import Any, Generic, TypeVar
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from failsoft import Capability, Prompt, Sampling, capability
 from failsoft.capability import kebab_case, name_problem, types_of, version_of
+from failsoft.core.contract import Contract
 
 T = TypeVar("T")
 
@@ -428,3 +430,25 @@ def test_a_sampling_that_is_none_is_refused_when_the_class_is_made(sampling: Any
 
     with pytest.raises(TypeError, match=r"Hot\.sampling must be Sampling\(…\)"):
         type("Hot", (Answering,), {"sampling": sampling})
+
+
+def test_a_version_and_a_sampling_may_be_each_instances_own() -> None:
+    class Own(Capability[str, int]):
+        def __init__(self, wanted: Any) -> None:
+            self.wanted = wanted
+
+        @property
+        def version(self) -> Any:  # type: ignore[override]
+            return self.wanted
+
+        @cached_property
+        def sampling(self) -> Sampling:  # type: ignore[override]
+            return Sampling(temperature=0.5)
+
+        def fallback(self, request: str) -> int:
+            return 0
+
+    contract = Contract(Own("7"))
+    assert (contract.version, contract.sampling.temperature) == ("7", 0.5)
+    with pytest.raises(TypeError, match=r"own\.version is text, not int"):
+        Contract(Own(7))

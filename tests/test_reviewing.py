@@ -253,7 +253,7 @@ def test_an_event_tells_it_without_what_was_said(isolation: Isolation, caplog: p
     assert "canary" not in caplog.text
 
 
-def test_an_event_tells_that_an_answer_was_erased(
+def test_an_event_tells_that_an_answer_is_lost(
     isolation: Isolation, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     outcome = ask(isolation)
@@ -264,15 +264,15 @@ def test_an_event_tells_that_an_answer_was_erased(
         connection.close()
         accept(isolation, outcome.call_id)
     said = [each.getMessage() for each in caplog.records if "review.recorded" in each.getMessage()]
-    assert [each.rpartition(" ")[2] for each in said] == ["erased=false", "erased"]
+    assert [each.rpartition(" lost=")[2] for each in said] == ["", '"isn\'t kept"']
 
 
-def test_whether_an_answer_was_erased_is_asked_of_the_ledger(isolation: Isolation, tmp_path: Path) -> None:
+def test_whether_an_answer_is_lost_is_asked_of_the_ledger(isolation: Isolation, tmp_path: Path) -> None:
     outcome = ask(isolation)
     assert isolation.ledger is not None
-    assert reviewing.answer_is_erased(isolation.ledger, outcome.call_id) is False
-    assert reviewing.answer_is_erased(isolation.ledger, UNKNOWN) is False
-    assert reviewing.answer_is_erased(locate(tmp_path / "none.db"), outcome.call_id) is False
+    assert reviewing.lost_answer(isolation.ledger, outcome.call_id) == ""
+    assert reviewing.lost_answer(isolation.ledger, UNKNOWN) == ""
+    assert reviewing.lost_answer(locate(tmp_path / "none.db"), outcome.call_id) == ""
 
 
 def test_what_people_write_stands_in_no_records_body(isolation: Isolation, tmp_path: Path) -> None:

@@ -222,16 +222,16 @@ def check_review(where: str, review: object) -> None:
 
 
 def check_told(where: str, version: object, sampling: object) -> None:
-    """What stands in each record of a capability's must fit into one.
+    """What stands in each record of a capability's must fit into one. Of a property each instance's own is looked at.
 
     Raises:
         TypeError: it doesn't.
     """
-    if not isinstance(sampling, Sampling):
+    if not isinstance(sampling, (Sampling, property, cached_property)):
         raise TypeError(
             f"{where}.sampling must be Sampling(…), such as Sampling(temperature=0.0), not {sampling!r:.60}"
         )
-    if version is None:
+    if version is None or isinstance(version, (property, cached_property)):
         return
     try:
         identifier(cast("str", version), f"{where}.version")

@@ -25,6 +25,22 @@ _MAX_BYTES = 128
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 
+_WITHOUT_GLYPH = re.compile(
+    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U0001d159\U000e0100-\U000e01ef]"
+)
+"""What shows nothing by itself, though it's no space, and no control or format character."""
+
+
+def has_glyph(char: str) -> bool:
+    """Does it show anything by itself? Spaces, joiners and marks of direction don't."""
+    return unicodedata.category(char)[0] not in "ZC" and not _WITHOUT_GLYPH.match(char)
+
+
+def says_something(text: str) -> bool:
+    """Is there anything to read in it?"""
+    return any(map(has_glyph, text))
+
+
 def identifier(value: str, what: str) -> str:
     """`value` in NFC, as a plain `str`, or ValueError: an identifier has 1-128 bytes of UTF-8, no control or format
     characters, and isn't blank.
@@ -43,7 +59,7 @@ def identifier(value: str, what: str) -> str:
         raise ValueError(f"{what} must have 1 to {_MAX_BYTES} bytes, not {size}")
     if any(unicodedata.category(char) in ("Cc", "Cf") for char in value):
         raise ValueError(f"{what} must not contain control or format characters")
-    if not value.strip():
+    if not (value.strip() if value.isascii() else says_something(value)):
         raise ValueError(f"{what} must not be blank")
     return value
 

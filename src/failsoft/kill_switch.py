@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from failsoft.context import current_context, identifier
+from failsoft.context import current_context, identifier, says_something
 from failsoft.core.breaker import Mode
 from failsoft.core.effects import Clock
 from failsoft.core.evidence import BlockChanged
@@ -23,7 +23,6 @@ from failsoft.durations import duration_argument
 from failsoft.errors import ConfigurationError
 from failsoft.io.block_file import Block, BlockFile
 from failsoft.io.state_file import StateFile, StateMemory
-from failsoft.ledger.records.keeping_draft import says_something
 from failsoft.login import logged_in
 
 LONGEST = "8784 h"

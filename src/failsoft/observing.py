@@ -117,8 +117,11 @@ def _meaning(httpx: Any, error: BaseException) -> FaultKind:
     return next(fits, FaultKind.CONNECTION_LOST)
 
 
+_STEPS = {"gzip": 4096, "deflate": 4096}
+"""Compressed bytes that are put in at once: DEFLATE makes some thousand of one at most (RFC 1951)."""
+
 _STEP = 64
-"""Compressed bytes that are put in at once: few enough that what they may hold is bounded, in any encoding."""
+"""Those of any other encoding: few enough that what they may hold is bounded."""
 
 
 def _decoder(httpx: Any, response: Any) -> Decoded:
@@ -131,7 +134,8 @@ def _decoder(httpx: Any, response: Any) -> Decoded:
         if "," in encoding:  # each would multiply what the one before made of a step
             raise ValueError("a list of several encodings")
         plain = bytearray()
-        steps = (body[start : start + _STEP] for start in range(0, len(body), _STEP))
+        step = _STEPS.get(encoding.strip().lower(), _STEP)
+        steps = (body[start : start + step] for start in range(0, len(body), step))
         for part in httpx.Response(200, headers=response.headers, content=steps).iter_bytes():
             plain += part
             if len(plain) > most:

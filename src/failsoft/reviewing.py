@@ -15,16 +15,15 @@ from typing import Any, Final
 from attrs import field, frozen
 from pydantic import ValidationError
 
-from failsoft.context import Case, current_context, folded, identifier
+from failsoft.context import Case, current_context, folded, identifier, says_something
 from failsoft.core.contract import Contract
 from failsoft.core.effects import Recorded, Ticket
 from failsoft.core.evidence import Act, PersonActed
 from failsoft.errors import ConfigurationError, LedgerInvalid, LedgerUnavailable, LedgerUnreachable
 from failsoft.ledger.location import Location
 from failsoft.ledger.read import Reader, read
-from failsoft.ledger.records.keeping_draft import says_something
 from failsoft.ledger.records.schema import Kind
-from failsoft.ledger.reviews import Answer, is_erased, standing
+from failsoft.ledger.reviews import Answer, lost, standing
 from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.review import DECISIONS, Decision
 from failsoft.telemetry import Telemetry
@@ -151,17 +150,19 @@ def record_act(
         person=record.person,
         decision=record.decision,
         record=index,
-        erased=found.erased,
+        lost=found.lost,
     )
     return index
 
 
-def answer_is_erased(location: Location, call_id: str) -> bool:
-    """Was a call's answer erased? Where that can't be looked up now, it isn't known to be."""
+def lost_answer(location: Location, call_id: str) -> str:
+    """Why nobody can look at a call's answer any more: "was erased", or "isn't kept", which nothing on record explains.
+    Empty where it's kept, or where that can't be looked up now.
+    """
     with suppress(LedgerInvalid, TypeError, ValueError, AttributeError, KeyError), read(location) as reader:
         answer = standing(reader, call_id).answer
-        return answer is not None and is_erased(reader, answer)
-    return False
+        return "" if answer is None else lost(reader, answer)
+    return ""
 
 
 @contextmanager
@@ -201,7 +202,7 @@ class _Found:
         actors: who asked, and on whose behalf.
         request: its JSON bytes, as long as they're kept.
         hides: its records say that they lack something.
-        erased: the answer isn't kept any more: nobody can look at it.
+        lost: why nobody can look at the answer any more; empty where it's kept.
     """
 
     answer: Answer
@@ -209,7 +210,7 @@ class _Found:
     actors: tuple[str, ...]
     request: bytes | None
     hides: bool
-    erased: bool
+    lost: str
 
 
 def _look_up(location: Location, call_id: str) -> _Found:
@@ -224,11 +225,11 @@ def _look_up(location: Location, call_id: str) -> _Found:
             named = [each["digest"] for each in fields.get("commitments", ()) if each["path"] == "request"]
             payload = reader.readable(named[0]) if named else None
             hides = held.answer.hides or "omitted" in fields
-            erased = is_erased(reader, held.answer)
+            gone = lost(reader, held.answer)
     except (TypeError, ValueError, AttributeError, KeyError):
         raise LedgerInvalid(f"{location}: a record of the call is damaged: run `failsoft verify` on it") from None
     actors = tuple(actor[key] for key in ("id", "on_behalf_of") if key in actor)
-    return _Found(held.answer, held.former, actors, None if payload is None else payload[2], hides, erased)
+    return _Found(held.answer, held.former, actors, None if payload is None else payload[2], hides, gone)
 
 
 def _unanswered(reader: Reader, call_id: str, answer: Answer | None) -> str:

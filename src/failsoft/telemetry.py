@@ -109,8 +109,8 @@ CATALOGUE: MappingProxyType[str, EventKind] = MappingProxyType(
         ),
         "review.recorded": EventKind(
             logging.INFO,
-            ("act", "capability", "call_id", "person", "decision", "record", "erased"),
-            "A person reviewed an answer, overrode it or appealed against it. `erased`: nobody can look at it any more.",
+            ("act", "capability", "call_id", "person", "decision", "record", "lost"),
+            "A person reviewed an answer, overrode it or appealed against it. `lost`: why nobody can look at it any more.",
         ),
         "refusals.many": EventKind(
             logging.ERROR,

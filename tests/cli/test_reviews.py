@@ -19,10 +19,14 @@ from typer.testing import Result
 
 from failsoft.cli.app import app
 from failsoft.cli.moments import ago, written
+from failsoft.core.evidence import PayloadErased
+from failsoft.io.clock import SystemClock
+from failsoft.ledger.location import locate
 from failsoft.ledger.read import read
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.reviews import COLUMNS, HISTORY
 from failsoft.ledger.verify import verify
+from failsoft.ledger.writing.writer import StoredLedger
 from tests.commands import CliRunner
 from tests.lockfile.shop import importable
 from tests.logs import Log, at, by
@@ -119,15 +123,28 @@ def test_for_programs(call_id: str) -> None:
 
 
 def test_of_an_answer_that_was_erased_it_is_said_that_nobody_can_look_at_it(tmp_path: Path, call_id: str) -> None:
-    note = "its answer was erased: nobody can look at it any more"
-    assert note not in told(run("appeal", call_id, "--person", "vendor", "--reason", "it's newer"))
-    assert json.loads(run("review", call_id, "--decision", "accepted", *WHO, "--json").stdout)["erased"] is False
+    erased = "its answer was erased: nobody can look at it any more"
+    gone = (
+        "its answer isn't kept: nobody can look at it any more, and nothing on record says why: run `failsoft verify`"
+    )
+    with read("app.db") as reader:
+        (digest,) = (
+            each["digest"]
+            for each in next(reader.records("call.completed", call_id=call_id)).fields["commitments"]
+            if each["path"] == "response"
+        )
+    assert "its answer" not in told(run("appeal", call_id, "--person", "vendor", "--reason", "it's newer"))
+    assert json.loads(run("review", call_id, "--decision", "accepted", *WHO, "--json").stdout)["lost"] == ""
     with sqlite3.connect("app.db", isolation_level=None) as connection:
         connection.execute("DELETE FROM ledger_payload")
     connection.close()
-    assert note in told(run("appeal", call_id, "--person", "vendor", "--reason", "it's newer"))
-    assert note in told(run("review", call_id, "--decision", "accepted", *WHO))
-    assert json.loads(run("review", call_id, "--decision", "accepted", *WHO, "--json").stdout)["erased"] is True
+    assert gone in told(run("appeal", call_id, "--person", "vendor", "--reason", "it's newer"))
+    ledger = StoredLedger(locate("app.db"), clock=SystemClock())
+    ledger.open()
+    ledger.submit(PayloadErased(None, (), (digest,), "GDPR 17", "d.p.o."))
+    ledger.close()
+    assert erased in told(run("review", call_id, "--decision", "accepted", *WHO))
+    assert json.loads(run("review", call_id, "--decision", "accepted", *WHO, "--json").stdout)["lost"] == "was erased"
 
 
 @pytest.mark.parametrize(("changed", "stdin"), [('{"stars": 3}', None), ("-", '{"stars": 3}')])

@@ -566,7 +566,21 @@ def test_what_a_crash_cut_is_no_pin_where_there_is_one_of_as_many_records(tmp_pa
     elsewhere = SigningKey("other.example/log", bytes(32))
     (other,) = [elsewhere.sign_note(Checkpoint(elsewhere.name, 9, bytes(32)).text).to_bytes()]
     small, large = notes(8, 10)
+    handed = Note.parse(large)
+    third = SigningKey(ORIGIN, bytes(range(2, 34)))
+    signatures = [line for key in (NEXT, third) for line in key.sign_note(handed.text).signatures]
     anchor = FileAnchor(tmp_path / "a")
+    for number in (1, 2):  # of a handover: the first signature makes it a note, a further one is what's cut
+        several = Note(handed.text, (*handed.signatures, *signatures[:number])).to_bytes()
+        for end in range(len(large), len(several)):
+            anchor.path.write_bytes(b" \n" + several[:end])
+            anchor.put(other)
+            found = notes_in_file(anchor.path.read_bytes())
+            assert len(found) == 2
+            assert found[1] == other
+            assert Note.parse(found[0]).text == handed.text
+    junk = large + "\u2014 x \n".encode() + small
+    assert notes_in_file(b"x \n" + junk)[0] == b"x \n"
     for end in range(1, len(large)):
         anchor.path.write_bytes(b" \n" + small + b"\n \n" + large[:end])
         anchor.put(other)  # of two logs that share a file

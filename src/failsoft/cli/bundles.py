@@ -15,7 +15,7 @@ from failsoft.cli.application import Json
 from failsoft.cli.evidence import checkpoints_in
 from failsoft.cli.place import Ledger
 from failsoft.cli.telling import explained, give_up, looking_into, print_json, print_line
-from failsoft.context import identifier
+from failsoft.context import identifier, says_something
 from failsoft.core.evidence import ExportCreated
 from failsoft.errors import ConfigurationError, LedgerInvalid, PayloadSealed
 from failsoft.keeping import acting_on
@@ -27,7 +27,7 @@ from failsoft.ledger.bundles.selection import NotCovered, Wanted
 from failsoft.ledger.bundles.verify_bundle import MAX_BYTES, Wrong, read_file
 from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.location import InFile, Location
-from failsoft.ledger.records.keeping_draft import says_something, words
+from failsoft.ledger.records.keeping_draft import words
 from failsoft.login import logged_in
 
 EPILOG = (

@@ -16,9 +16,10 @@ from failsoft.cli.records import Capability, Csv, Since, Until, one_form
 from failsoft.cli.sheet import print_csv
 from failsoft.cli.telling import CODES, PROBLEM, explained, give_up, out, print_json, print_line, reading
 from failsoft.isolation import Isolation
+from failsoft.ledger.reading.kept import ERASED
 from failsoft.ledger.reviews import COLUMNS, HISTORY, OWN, Deed, Review, history, pending, reviewed
 from failsoft.review import DECISIONS
-from failsoft.reviewing import NOT_GIVEN, answer_is_erased
+from failsoft.reviewing import NOT_GIVEN, lost_answer
 from failsoft.reviewing import Json as JsonText
 
 _PENDING_CODES: Final = (
@@ -94,14 +95,15 @@ def appeal(
 
 
 def _recorded(isolation: Isolation, call_id: str, index: int | None, told: str, *, as_json: bool) -> None:
-    erased = isolation.ledger is not None and answer_is_erased(isolation.ledger, call_id)
+    lost = "" if isolation.ledger is None else lost_answer(isolation.ledger, call_id)
     if as_json:
-        print_json({"ok": True, "call_id": call_id, "record": index, "erased": erased})
+        print_json({"ok": True, "call_id": call_id, "record": index, "lost": lost})
         return
     where = "waits for its database" if index is None else f"record {index}"
     print_line(f"call {call_id}: {told}; {where}")
-    if erased:
-        print_line("its answer was erased: nobody can look at it any more")
+    if lost:
+        why = "" if lost == ERASED else ", and nothing on record says why: run `failsoft verify`"
+        print_line(f"its answer {lost}: nobody can look at it any more{why}")
 
 
 def _place(loc: tuple[int | str, ...]) -> str:

@@ -341,7 +341,9 @@ def _is_omitted(annotation: Any) -> bool:
     return isinstance(marks, tuple) and any(each is Audit.omitted for each in cast("tuple[object, ...]", marks))
 
 
-_ELEMENTS = re.compile(r"(?:[\w.]*(?:Required|ReadOnly)\[)*(?:list|dict|set|frozenset|tuple)\[")
+_ELEMENTS = re.compile(
+    r"(?:[\w.]*(?:Required|ReadOnly|Optional)\[|None *\| *)*[\w.]*\b(?:list|dict|set|frozenset|tuple|List|Dict|Set|FrozenSet|Tuple)\["
+)
 """How a type begins that isn't marked itself: what it's made of may be."""
 
 

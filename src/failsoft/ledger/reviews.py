@@ -297,9 +297,11 @@ def standing(reader: Reader, call_id: str, before: int | None = None) -> CallRev
     return found
 
 
-def is_erased(reader: Reader, answer: Answer) -> bool:
-    """Was it on record what was answered, and isn't it kept any more?"""
-    return answer.response is not None and not reader.keeps(answer.response)
+def lost(reader: Reader, answer: Answer) -> str:
+    """Why nobody can look any more at what was answered, to be said of it; empty where it's kept, or never was on record."""
+    if answer.response is None or reader.keeps(answer.response):
+        return ""
+    return Payloads(reader).text(answer.index, answer.response, answer.dek).why
 
 
 def pending(reader: Reader, case: str | None = None, capability: str | None = None) -> Iterator[Review]:

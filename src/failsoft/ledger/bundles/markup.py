@@ -13,17 +13,14 @@ from collections.abc import Callable
 from html import escape
 from unicodedata import category
 
+from failsoft.context import has_glyph
+
 _EMOJI = r"\u2190-\u2bff\u3030-\u3299\U0001f000-\U0001faff"
 _WITH_OTHERS = re.compile(
     rf"\r(?=\n)|(?<=[{_EMOJI}\ufe0f])\u200d(?=[{_EMOJI}])|(?<=[#*0-9©®\u203c\u2049{_EMOJI}])[\ufe0e\ufe0f]"
     r"|(?<=[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])[\U000e0100-\U000e01ef]"
 )
 """One character each, seen by what it does to the one beside it: line ends, emoji, ideographs."""
-
-_WITHOUT_GLYPH = re.compile(
-    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U0001d159\U000e0100-\U000e01ef]"
-)
-"""What Python takes for printable, and shows nothing by itself."""
 
 
 class Markup(str):
@@ -70,6 +67,4 @@ def _shown(said: str, named: Callable[[str], str]) -> str:
 
 
 def _is_seen(char: str) -> bool:
-    if char.isprintable():
-        return not _WITHOUT_GLYPH.match(char)
-    return char in "\n\t" or category(char) == "Zs"
+    return char in "\n\t" or category(char) == "Zs" or has_glyph(char)

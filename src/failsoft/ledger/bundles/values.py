@@ -165,7 +165,7 @@ class _Paper:
     def rows(self, value: Any) -> Iterator[tuple[str, Markup]]:
         """An object's names, each with its value, for a place of its own each."""
         for name, each in self.fitting(cast("dict[str, object]", value).items()):
-            title = self.take(name) if name.strip() else _NAMELESS
+            title = self.take(_quoted(name) if name == _NAMELESS else name) if name.strip() else _NAMELESS
             yield title, self.put(each, 1) if _holds(each) else tag("span", self.take(scalar(each)))
 
     def named(self, value: Any, depth: int) -> Iterator[tuple[str, Markup]]:

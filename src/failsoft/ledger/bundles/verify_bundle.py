@@ -205,6 +205,7 @@ CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 NOTE_IN_FILE = re.compile(
     rb"^([^\n]+)\n([0-9]+)\n[A-Za-z0-9+/=]+\n\n(?:\xe2\x80\x94 [^ \n]+ [A-Za-z0-9+/=]+\n)+", re.MULTILINE
 )
+DASH = b"\xe2\x80\x94 "  # what a line of a signature begins with
 PROOF_BEGINS = re.compile(rb"^(?=old [0-9]+\n)", re.MULTILINE)
 
 
@@ -318,11 +319,14 @@ def notes_in_file(data: bytes) -> list[bytes]:
 
 
 def is_cut(data: bytes, largest: Mapping[bytes, tuple[int, bytes]]) -> bool:
-    """Are these the beginnings of checkpoints of no more records than others of the file have, each ended by a space?"""
+    """Are these the beginnings of checkpoints of no more records than others of the file have, each ended by a space? The
+    first may be that of a further signature: what stands before it is a checkpoint without that one.
+    """
     *cuts, rest = data.split(b" \n")
-    for each in cuts:
+    for index, each in enumerate(cuts):
         origin, *more = each.strip(b" \n").split(b"\n")
-        if not more and any(known.startswith(origin) for known in largest):
+        signs = index == 0 and (origin.startswith(DASH) or DASH.startswith(origin))
+        if not more and (signs or any(known.startswith(origin) for known in largest)):
             continue
         if not more or origin not in largest or more[0].strip(b"0123456789") or digits(more[0]) > largest[origin]:
             return False

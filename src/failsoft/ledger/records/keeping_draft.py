@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import date
 
-from failsoft.context import identifier
+from failsoft.context import identifier, says_something
 from failsoft.core.evidence import CaseEvent, ExportCreated, LedgerTransferred, LegalHold, PayloadErased, RecordsPruned
 from failsoft.ledger.records.record import Draft, Fields
 from failsoft.ledger.records.schema import Kind
@@ -96,8 +95,3 @@ def words(text: str, most: int = WORDS) -> str:
     if len(text) > most:
         raise ValueError(f"at most {most} characters, not {len(text)}: what's said stands in the record, whole")
     return text
-
-
-def says_something(text: str) -> bool:
-    """Is there anything to read in it? Nobody sees spaces, joiners and marks of direction."""
-    return any(unicodedata.category(char)[0] not in "ZC" for char in text)
