@@ -66,7 +66,7 @@ class DyingLedger:
         self.lates = 0
         self._clock, self._dies, self._lives, self._refuses = clock, dies, lives, refuses
 
-    def late(self) -> None:
+    def late(self, since: int) -> None:
         """Somebody waited in vain."""
         self.lates += 1
         self.healthy = False

@@ -119,7 +119,7 @@ class StubLedger:
             ticket.promise.resolve(answer)
         return ticket
 
-    def late(self) -> None:
+    def late(self, since: int) -> None:
         self.lates += 1
         self.healthy = False
 

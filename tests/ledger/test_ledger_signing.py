@@ -236,7 +236,7 @@ def test_a_checkpoint_is_published_after_so_long_though_nothing_more_comes(path:
     settled(ledger.submit(started()))
     until(lambda: stored(path) != [] and stored(path)[-1][0] == 3)
     assert ledger.healthy
-    ledger.late()
+    ledger.healthy = False
     settled(ledger.submit(completed(None)))
     until(lambda: stored(path)[-1][0] == 4)
     ledger.close()
@@ -246,7 +246,7 @@ def test_waking_for_a_checkpoint_alone_says_nothing_of_health(path: Path) -> Non
     ledger = signed_ledger(path, every_ns=SECOND // 5)
     ledger.open()
     settled(ledger.submit(started()))
-    ledger.late()
+    ledger.healthy = False
     until(lambda: stored(path) != [])
     assert not ledger.healthy
     ledger.close()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ledgers import (
     CONTEXT,
+    START,
     Faults,
     SteppedClock,
     SystemClock,
@@ -28,6 +29,7 @@ from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.core.evidence import BlockChanged, BreakerChanged, CallAmended, ConfigActivated
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.read import read
+from failsoft.ledger.records.record import timestamp
 from failsoft.ledger.verify import verify
 from failsoft.ledger.writing import appender as appender_module
 from failsoft.outcome import Pin, Source
@@ -140,14 +142,78 @@ def test_a_ledger_that_is_not_open_records_nothing(tmp_path: Path) -> None:
     assert ledger.submit(started()).promise.value == Unrecorded("the ledger is closed")
 
 
-def test_a_late_waiter_lowers_health_until_the_next_commit(tmp_path: Path) -> None:
+def said_in(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    with read(path) as reader:
+        return [(each.kind, each.fields) for each in reader.records()]
+
+
+def at_second(seconds: int) -> str:
+    return timestamp(START + seconds * 10**9)[:19]
+
+
+def passes(clock: SteppedClock, seconds: int) -> None:
+    clock.now += seconds * 10**9
+    clock.wall += seconds * 10**9
+
+
+def test_a_record_that_was_waited_for_in_vain_is_an_outage_on_record(tmp_path: Path) -> None:
+    """A ledger that hangs, and fails at nothing: its disk, its lock or its database lets nobody through for a while."""
+    clock, told = SteppedClock(), list[Any]()
+    ledger = ledger_at(tmp_path / "x.db", clock=clock, on_event=lambda name, fields: told.append((name, fields)))
+    ledger.open()
+    passes(clock, 5)
+    began = clock.monotonic_ns()
+    passes(clock, 2)
+    ledger.late(began)
+    until(lambda: ledger.healthy)
+    until(lambda: len(told) == 2)
+    assert [name for name, _ in told] == ["ledger.failed", "ledger.recovered"]
+    assert "too slow" in told[0][1]["reason"]
+    ledger.close()
+    said = said_in(tmp_path / "x.db")
+    assert [kind for kind, _ in said] == [
+        *("log.opened", "emitter.opened", "ledger.failure", "ledger.recovered", "emitter.closed"),
+    ]
+    failure, recovered = said[2][1], said[3][1]
+    assert (failure["from"][:19], failure["to"][:19]) == (at_second(5), at_second(7))
+    assert failure["lost_at_most"] == 0
+    assert recovered["from"] == failure["from"]
+    assert verify(tmp_path / "x.db").exit_code == 0
+
+
+@pytest.mark.parametrize("waited", [None, 12])
+def test_an_outage_began_when_it_was_tried_first_or_waited_for(tmp_path: Path, waited: int | None) -> None:
+    faults, clock = Faults(), SteppedClock()
+    ledger = ledger_at(tmp_path / "x.db", connect=faults.connect, clock=clock, back_off=(0.01, 0.02))
+    ledger.open()
+    passes(clock, 20)
+    faults.gate = threading.Event()
+    ticket = ledger.submit(started())
+    assert faults.reached.wait(10)
+    passes(clock, 9)
+    if waited is not None:
+        ledger.late(clock.monotonic_ns() - waited * 10**9)
+        ledger.late(clock.monotonic_ns())
+    faults.raises["COMMIT"] = IOERR, "disk I/O error"
+    faults.gate.set()
+    assert isinstance(settled(ticket), Unrecorded)
+    faults.raises.clear()
+    until(lambda: ledger.healthy)
+    ledger.close()
+    failure = next(fields for kind, fields in said_in(tmp_path / "x.db") if kind == "ledger.failure")
+    assert failure["from"][:19] == at_second(20 if waited is None else 29 - waited)
+
+
+def test_an_outage_that_a_close_ends_is_on_record(tmp_path: Path) -> None:
     ledger = ledger_at(tmp_path / "x.db")
     ledger.open()
-    ledger.late()
-    assert not ledger.healthy
-    settled(ledger.submit(started()))
-    assert ledger.healthy
+    queue = ledger._queue
+    with queue._changed:  # the thread doesn't wake up before it's closed
+        queue._late = 1
+        queue._shut = "the ledger is closed"
     ledger.close()
+    kinds = [kind for kind, _ in said_in(tmp_path / "x.db")]
+    assert kinds[-3:] == ["ledger.failure", "ledger.recovered", "emitter.closed"]
 
 
 def test_calls_left_open_at_close_are_orphaned_by_the_one_who_began_them(tmp_path: Path) -> None:

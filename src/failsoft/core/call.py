@@ -195,7 +195,7 @@ class Call(Generic[Q, R]):
             return None
         if result is None:
             if until - now >= LEDGER_RESERVE:
-                ledger.late()
+                ledger.late(now)
             else:
                 self._unrecorded = "no_time"  # a record that had hardly any time says nothing of the ledger
         return result

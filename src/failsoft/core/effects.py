@@ -348,8 +348,12 @@ class Ledger(Protocol):
     healthy: bool
     """False from the first failure until the next successful commit: calls then post and don't wait."""
 
-    def late(self) -> None:
-        """A waiter gave up on an append that had time enough: the ledger is stuck, whatever it says of itself."""
+    def late(self, since: int) -> None:
+        """A waiter gave up on an append that had time enough: the ledger is stuck, whatever it says of itself.
+
+        Args:
+            since: when it began to wait, in nanoseconds of the monotonic clock.
+        """
         ...
 
     def submit(self, record: Any) -> Ticket:

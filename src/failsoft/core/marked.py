@@ -342,7 +342,8 @@ def _is_omitted(annotation: Any) -> bool:
 
 
 _ELEMENTS = re.compile(
-    r"(?:[\w.]*(?:Required|ReadOnly|Optional)\[|None *\| *)*[\w.]*\b(?:list|dict|set|frozenset|tuple|List|Dict|Set|FrozenSet|Tuple)\["
+    r"(?:[\w.]*(?:Required|ReadOnly|Optional)\[|None *\| *)*"
+    r"[\w.]*\b(?:list|dict|set|frozenset|tuple|List|Dict|Set|FrozenSet|Tuple)\["
 )
 """How a type begins that isn't marked itself: what it's made of may be."""
 

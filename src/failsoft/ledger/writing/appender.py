@@ -9,9 +9,9 @@ Each step makes one batch durable, or raises:
     call.orphaned …                     once, for emitters that are gone
     what was submitted                  up to 512 records, then the gaps to declare
 
-The first failure begins an *outage*; it ends with the first batch of the usual kind that is durable. That batch
-begins with ``ledger.failure`` and ends with ``ledger.recovered``. On a full disk the ballast is given up,
-``ledger.failure`` is written into its room, and nothing else is until the ballast can be put back.
+The first failure begins an *outage*, and so does a record that somebody waited for in vain; it ends with the first batch of
+the usual kind that is durable. That batch begins with ``ledger.failure`` and ends with ``ledger.recovered``. On a full disk
+the ballast is given up, ``ledger.failure`` is written into its room, and nothing else is until the ballast can be put back.
 
 A number (`eseq`) belongs to a durable record: a batch that was rolled back gives its numbers back.
 """
@@ -128,6 +128,7 @@ class Appender:
         self.queue = queue
         self.vault: Vault | None = None
         self.outage: Outage | None = None
+        self._since = 0  # when the step under way began
         self.doubt: Batch | None = None
         self._settings = settings
         self._clock = settings.clock
@@ -186,7 +187,7 @@ class Appender:
             Exception: it isn't durable, as far as is known: an outage begins or goes on; see `tell`. Whatever is
                 raised, nothing is lost, and the next step tries again.
         """
-        batch = self.doubt
+        batch, self._since = self.doubt, self._clock.time_ns()
         try:
             self._open()
             if batch is None:
@@ -249,12 +250,16 @@ class Appender:
             if self._announced and self.doubt is None:
                 self._open()
                 batch = Batch(self.emitter.position)
-                for reason, count in self.queue.take_gaps().counts().items():
+                gaps = self.queue.take_gaps()
+                outage = self._outage_now(batch, gaps)
+                for reason, count in gaps.counts().items():
                     self._add(batch, draft.gap_declared(reason, count))
                 for call_id, each in self._open_calls.items():
                     # While records wait nobody knows whether another process has: it's left to the one that forwards them.
                     if not self.store.spooling and not self.store.is_orphaned(call_id):
                         self._add(batch, _orphan(each))
+                if outage is not None:
+                    self._add_recovered(batch, outage)
                 self._add(batch, draft.emitter_closed(self.emitter.position[0]))
                 self.store.append(batch.built)
                 goodbye = True
@@ -369,23 +374,36 @@ class Appender:
         batch.failure = failure.leaf
 
     def _add_submitted(self, batch: Batch) -> None:
-        now, outage = timestamp(self._clock.time_ns()), self.outage
         batch.tickets = self.queue.take(BATCH)
         batch.gaps = self.queue.take_gaps()
-        if outage is not None and outage.failure is None:
-            outage.lost = sum(batch.gaps.counts().values())
-            self._add_failure(batch, outage, now)
+        outage = self._outage_now(batch, batch.gaps)
         if outage is None:
-            self._add_spooling(batch, now)
+            self._add_spooling(batch, timestamp(self._clock.time_ns()))
         batch.tickets = [ticket for ticket in batch.tickets if self._add_ticket(batch, ticket)]
         batch.gaps.merge(self.queue.take_gaps())  # what was malformed just now
         for reason, count in batch.gaps.counts().items():
             self._add(batch, draft.gap_declared(reason, count))
         if outage is not None:
-            failure = batch.failure or outage.failure
-            assert failure is not None
-            self._add(batch, draft.ledger_recovered(outage.began, now, failure))
+            self._add_recovered(batch, outage)
             batch.recovers = True
+
+    def _outage_now(self, batch: Batch, gaps: Gaps) -> Outage | None:
+        """The outage that ends with this batch, if there is one: its ``ledger.failure`` is in the log, or in the batch."""
+        late = self.queue.take_late()
+        if late is not None:
+            self.outage = self.outage or Outage(timestamp(late))
+            if self.outage.failure is None:
+                self.outage.began = min(timestamp(late), self.outage.began)
+        outage = self.outage
+        if outage is not None and outage.failure is None:
+            outage.lost = sum(gaps.counts().values())
+            self._add_failure(batch, outage, timestamp(self._clock.time_ns()))
+        return outage
+
+    def _add_recovered(self, batch: Batch, outage: Outage) -> None:
+        failure = batch.failure or outage.failure
+        assert failure is not None
+        self._add(batch, draft.ledger_recovered(outage.began, timestamp(self._clock.time_ns()), failure))
 
     def _add_spooling(self, batch: Batch, now: str) -> None:
         """That records wait for their database, and that they don't any more."""
@@ -415,7 +433,7 @@ class Appender:
 
     def _undo(self, batch: Batch | None, error: Exception) -> None:
         if self.outage is None:
-            self.outage = Outage(timestamp(self._clock.time_ns()))
+            self.outage = Outage(timestamp(self._since))
         if isinstance(error, AppendFailed) and error.full:
             self.outage.full = self.store.spare.spend() or self.outage.full
         if batch is not None and (batch is self.doubt or (isinstance(error, AppendFailed) and error.unknown)):

@@ -104,6 +104,7 @@ class TicketQueue:
         self._waiting: OrderedDict[Ticket, None] = OrderedDict()
         self._limit = limit
         self._gaps = Gaps()
+        self._late: int | None = None
         self._shut: str | None = None
 
     def put(self, ticket: Ticket) -> None:
@@ -134,10 +135,31 @@ class TicketQueue:
         return True
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until there's something to take, or this long; False when there's nothing and the queue is shut."""
+        """Wait until there's something to take or to say, or this long; False when there's nothing and the queue is shut."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._gaps.pending or self._shut is not None, seconds)
-            return bool(self._waiting or self._gaps.pending) or self._shut is None
+            self._changed.wait_for(lambda: self._pending or self._shut is not None, seconds)
+            return self._pending or self._shut is None
+
+    @property
+    def _pending(self) -> bool:
+        return bool(self._waiting or self._gaps.pending) or self._late is not None
+
+    def late(self, since: int) -> bool:
+        """Somebody waited in vain for what wasn't durable in time; False: that's known already.
+
+        Args:
+            since: when that one began to wait, in nanoseconds since 1970.
+        """
+        with self._changed:
+            known, self._late = self._late, since if self._late is None else min(since, self._late)
+            self._changed.notify()
+            return known is None
+
+    def take_late(self) -> int | None:
+        """Since when somebody has waited in vain, if that isn't on record so far."""
+        with self._changed:
+            taken, self._late = self._late, None
+            return taken
 
     def pause(self, seconds: float) -> None:
         """Wait this long, or until the queue is shut: new records don't end it."""

@@ -164,9 +164,12 @@ class StoredLedger:
         self._queue.put(ticket)
         return ticket
 
-    def late(self) -> None:
-        """A waiter gave up on a record that had time enough: don't wait again until the next commit."""
-        self.healthy = False
+    def late(self, since: int) -> None:
+        """A waiter gave up on a record that had time enough: don't wait again until the next commit, which says so."""
+        was, self.healthy = self.healthy, False
+        waited = self._clock.monotonic_ns() - since
+        if self._queue.late(self._clock.time_ns() - waited) and was:
+            self._tell("ledger.failed", reason="too slow: a record wasn't durable in time", policy=self.policy)
 
     # --- the thread ---------------------------------------------------------------------------------------------------
 
