@@ -899,3 +899,48 @@ class TestForking:
             assert isolation[RateItem].sync(BOLT).by_ai
         completed = {each.fields["call_id"]: each for each in records(tmp_path, "call.completed")}
         assert completed[call_id].fields["emitter"] != completed[parent.call_id].fields["emitter"]
+
+
+@pytest.mark.parametrize("patience", [1.0, 0.0])
+async def test_leaving_waits_for_the_ends_of_calls_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: float
+) -> None:
+    monkeypatch.setattr("failsoft.isolation.LEAVE_SECONDS", patience)
+    asked, answering = threading.Event(), threading.Event()
+    isolation = Isolation(
+        {
+            "ledger": {"url": f"sqlite:///{tmp_path / 'x.db'}"},
+            "capabilities": {"rate-item": {"adapters": ["own"]}},
+            "on_ledger_failure": "continue",
+        },
+        capabilities=[RateItem],
+    )
+
+    @isolation.adapter("own", model="m-1")
+    def own(ask: Ask) -> str:
+        asked.set()
+        assert answering.wait(10)
+        return '{"stars": 4}'
+
+    async with isolation:
+        call = asyncio.create_task(isolation[RateItem](BOLT))
+        await asyncio.to_thread(asked.wait, 10)
+        if patience:
+            leave = isolation._ledger.let_end  # type: ignore[union-attr]
+
+            def let_end(seconds: float) -> None:
+                answering.set()
+                leave(seconds)
+
+            monkeypatch.setattr(isolation._ledger, "let_end", let_end)
+    answering.set()
+    outcome = await call
+    kinds = [each.kind for each in read_all(tmp_path / "x.db")]
+    assert outcome.value == Rating(stars=4)
+    assert kinds[-2:] == ["call.completed" if patience else "call.orphaned", "emitter.closed"]
+    assert verify(tmp_path / "x.db").exit_code == 0
+
+
+def read_all(path: Path) -> list[Entry]:
+    with read(path) as reader:
+        return list(reader.records())

@@ -77,6 +77,9 @@ Q = TypeVar("Q")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
+LEAVE_SECONDS = 1.0
+"""What leaving an isolation waits for the ends of calls under way, so that they're on record."""
+
 Given = type[Capability[Any, Any]] | Capability[Any, Any]
 
 
@@ -477,6 +480,7 @@ class Isolation:
             self._sync_transport.close()
         self._background.close()
         if ledger is not None:
+            ledger.let_end(LEAVE_SECONDS)
             ledger.close()
 
     # --- asking -------------------------------------------------------------------------------------------------------

@@ -214,6 +214,10 @@ class Appender:
         if self.publisher is not None and self.store.is_open:
             self.publisher.publish(self.store.publish)
 
+    def no_call_is_open(self) -> bool:
+        """Has each call that began here its end in the log?"""
+        return not self._open_calls
+
     def settle(self, batch: Batch, first: int | None) -> None:
         """A batch is durable: remember what follows from it, and tell the waiters."""
         for each in batch.built:

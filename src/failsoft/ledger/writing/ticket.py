@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 
 from attrs import define, field
@@ -161,6 +161,11 @@ class TicketQueue:
             taken, self._late = self._late, None
             return taken
 
+    def wait_until(self, so: Callable[[], bool], seconds: float) -> None:
+        """Wait until nothing waits here and that's so, as it may be whenever records became durable; at most this long."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting and so(), seconds)
+
     def pause(self, seconds: float) -> None:
         """Wait this long, or until the queue is shut: new records don't end it."""
         with self._changed:
@@ -212,6 +217,7 @@ class TicketQueue:
             for ticket in tickets:
                 ticket.state = TicketState.RECORDED
                 ticket.record = None
+            self._changed.notify_all()  # whoever waits for the end of calls
         for ticket, index in zip(tickets, indices, strict=True):
             assert ticket.leaf is not None
             ticket.promise.resolve(Recorded(index, ticket.leaf))

@@ -137,6 +137,11 @@ class StoredLedger:
         self._opened = self.healthy = True
         self._start()
 
+    def let_end(self, seconds: float) -> None:
+        """Wait for the ends of calls that began, at most so long; not at all while nothing can be recorded."""
+        if self._opened and self.healthy:
+            self._queue.wait_until(self._appender.no_call_is_open, seconds)
+
     def close(self, timeout: float = 5.0) -> None:
         """Write what's queued, say goodbye, let go of the file. Does nothing where it isn't open.
 
