@@ -28,6 +28,7 @@ from signing import attack
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.core.evidence import BlockChanged, BreakerChanged, CallAmended, ConfigActivated
 from failsoft.errors import LedgerInvalid
+from failsoft.ledger.locks import FileLock
 from failsoft.ledger.read import read
 from failsoft.ledger.records.record import timestamp
 from failsoft.ledger.verify import verify
@@ -693,3 +694,19 @@ def test_the_schema_of_each_answer_is_kept_and_checked(tmp_path: Path) -> None:
     assert "the schema of 'rate' that it names was changed" in " ".join(verify(path).summary())
     attack(path, "DELETE FROM ledger_artifact WHERE media LIKE '%schema%'")
     assert "the schema of 'rate' that it names is missing" in " ".join(verify(path).summary())
+
+
+def test_a_ledger_that_another_process_keeps_locked_is_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("failsoft.ledger.sqlite.store.OPEN_SECONDS", 0.05)
+    other = FileLock(tmp_path / "x.db.lock")
+    ledger = ledger_at(tmp_path / "x.db")
+    with (
+        other.held(),
+        pytest.raises(LedgerInvalid, match=r"another process has kept it locked for 0\.05 s.*x\.db\.lock"),
+    ):
+        ledger.open()
+    other.close()
+    ledger.open()
+    ledger.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import re
@@ -38,12 +39,16 @@ class FileLock:
         self._depth = 0
 
     @contextmanager
-    def held(self) -> Generator[None, None, None]:
-        """Wait for it, and hold it inside."""
+    def held(self, seconds: float | None = None) -> Generator[None, None, None]:
+        """Wait for it, at most so long where that's said, and hold it inside. Raises OSError."""
         if self._depth == 0:
             if self._descriptor is None:
                 self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-            processes.lock(self._descriptor)
+            if seconds is None:
+                processes.lock(self._descriptor)
+            elif not processes.lock_within(self._descriptor, seconds):
+                told = f"another process has kept it locked for {seconds:g} s: end it, or wait until it's through"
+                raise TimeoutError(errno.ETIMEDOUT, told, str(self.path))
         self._depth += 1
         try:
             yield

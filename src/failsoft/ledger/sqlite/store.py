@@ -54,6 +54,10 @@ _FULL = {sqlite3.SQLITE_FULL}
 _NOT_COMMITTED = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY}
 
 
+OPEN_SECONDS = 10.0
+"""What opening a file waits for its lock. Whoever has it open waits for as long as it takes, and calls don't wait for that."""
+
+
 def connect(uri: str) -> sqlite3.Connection:
     """A connection in autocommit mode, usable from whichever thread holds the ledger's lock."""
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=1.0)
@@ -143,7 +147,7 @@ class LedgerFile:
 
     def held(self) -> contextlib.AbstractContextManager[None]:
         """The lock of all who have this file open."""
-        return self.lock.held()
+        return self.lock.held(None if self.is_open else OPEN_SECONDS)
 
     def vet(self) -> None:
         """No ledger is kept on a network file system."""
