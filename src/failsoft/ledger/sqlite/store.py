@@ -55,7 +55,7 @@ _NOT_COMMITTED = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READO
 
 
 OPEN_SECONDS = 10.0
-"""What opening a file waits for its lock. Whoever has it open waits for as long as it takes, and calls don't wait for that."""
+"""What opening a file waits for its lock. Whoever has it open waits for as long as it takes: calls don't wait for that."""
 
 
 def connect(uri: str) -> sqlite3.Connection:
