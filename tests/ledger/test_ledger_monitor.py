@@ -14,7 +14,7 @@ from signing import KEY, NEXT, ORIGIN, attack, recompute, signing_in, write
 
 from failsoft import processes
 from failsoft.ledger.acts.rotation import rotate
-from failsoft.ledger.format.note import Checkpoint, Note
+from failsoft.ledger.format.note import COSIGNATURE, Checkpoint, Note, Signature, VerifierKey
 from failsoft.ledger.keys.ed25519 import SigningKey, open_checkpoint
 from failsoft.ledger.sqlite.read import SqliteSource
 from failsoft.ledger.verification import monitor as monitoring
@@ -325,13 +325,41 @@ class TestKeysThatAreReplaced:
         seen = monitor(state, path, self.both)
         assert (seen.exit_code, "none joins the two" in seen.told) == (1, True)
 
-    @pytest.mark.parametrize("note", [b"none", KEY.sign_note(Checkpoint(ORIGIN, 3, bytes(32)).text).to_bytes()])
-    def test_a_checkpoint_between_that_is_none_joins_nothing(self, path: Path, state: Path, note: bytes) -> None:
+    @pytest.mark.parametrize("note", ["none", "of another size", "of another log", "forged"])
+    def test_a_checkpoint_between_that_is_none_joins_nothing(self, path: Path, state: Path, note: str) -> None:
         assert monitor(state, path, self.both).exit_code == 0
         self.handed_over(path)
-        attack(path, ("UPDATE ledger_checkpoint SET note = ? WHERE size > 7", (note,)))
+        both = Note.parse(note_of(path))
+        size = Checkpoint.parse(both.text).size
+        other = Checkpoint(
+            "another" if note == "of another log" else ORIGIN, size - (note == "of another size"), bytes(32)
+        )
+        lines = [line for key in (KEY, NEXT) for line in key.sign_note(other.text).signatures]
+        bad = Signature(NEXT.name, NEXT.verifier.id, bytes(64))
+        spoilt = {
+            "none": b"none",
+            "forged": Note(both.text, (*both.signatures, bad)).to_bytes(),
+        }.get(note, Note(other.text, tuple(lines)).to_bytes())
         write(path, 1, key=NEXT)
+        attack(path, ("UPDATE ledger_checkpoint SET note = ? WHERE size = ?", (spoilt, size)))
         assert "none joins the two" in monitor(state, path, self.both).told
+
+    def test_a_witness_joins_nothing(self, path: Path, state: Path) -> None:
+        """It saw both: that says nothing of who may speak for the log."""
+        witness = SigningKey("witness.example", bytes(range(32, 64)))
+        seen = VerifierKey(witness.name, COSIGNATURE, witness.verifier.public)
+
+        def cosigned(data: bytes) -> bytes:
+            note = Note.parse(data)
+            signature = bytes(8) + witness.sign(f"cosignature/v1\ntime 0\n{note.text}".encode())
+            return Note(note.text, (*note.signatures, Signature(witness.name, seen.id, signature))).to_bytes()
+
+        attack(path, ("UPDATE ledger_checkpoint SET note = ?", (cosigned(note_of(path)),)))
+        assert monitor(state, path, [*self.both, seen]).exit_code == 0
+        self.handed_over(path)
+        self.signed_by(path, NEXT)
+        attack(path, ("UPDATE ledger_checkpoint SET note = ? WHERE size > 7", (cosigned(note_of(path)),)))
+        assert "none joins the two" in monitor(state, path, [*self.both, seen]).told
 
     @pytest.mark.parametrize("body", [None, b"{}"])
     def test_a_record_of_a_handover_that_was_changed_is_a_fork(
