@@ -9,12 +9,25 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, PlainSerializer, RootModel, ValidationError, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FieldSerializationInfo,
+    PlainSerializer,
+    RootModel,
+    SecretStr,
+    ValidationError,
+    create_model,
+    field_serializer,
+    model_validator,
+)
 
 from failsoft import Audit, FallbackFailed, Isolation, capability
 from failsoft.core.contract import Contract
@@ -240,6 +253,99 @@ def test_null_that_a_serializer_of_its_own_writes_is_what_was_meant() -> None:
     assert b'"no":null,"form":{"n":null}' in text
 
 
+@dataclass(eq=False)
+class Held:
+    what: Any = None
+
+
+class ForJson(BaseModel):
+    """Its bounds are written as null for JSON alone."""
+
+    model_config = ConfigDict(frozen=True)
+    low: float | None = None
+    any: Any = None
+    back: Any = Field(default_factory=Held, exclude=True, repr=False)
+
+    @field_serializer("low", when_used="json-unless-none")
+    def _low(self, low: float) -> float | None:
+        return low if math.isfinite(low) else None
+
+
+class Asks(BaseModel):
+    """Its bounds are written by what is asked for."""
+
+    low: float = -INF
+
+    @field_serializer("low")
+    def _low(self, low: float, info: FieldSerializationInfo) -> float | None:
+        return low if math.isfinite(low) or info.mode == "python" else None
+
+
+class Wider(ForJson):
+    """Looked at by itself, it has more than what it's declared as."""
+
+    note: str | None = None
+
+
+Bounds = Annotated[float | None, PlainSerializer(lambda low: None, when_used="json")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (ForJson, ForJson(low=NAN)),
+        (ForJson, ForJson(low=NAN, any=[1, "x"])),
+        (list[ForJson], [ForJson(low=1), ForJson(low=INF)]),
+        (set[ForJson], {ForJson(low=INF)}),
+        (Bounds, INF),
+        (Asks, Asks()),
+        (Any, ForJson(low=NAN)),
+        (Any, {"a": (Asks(),)}),
+        (Held, Held(ForJson(low=INF))),
+        (ForJson, Wider(low=INF)),
+    ],
+)
+def test_null_that_is_written_for_json_alone_is_what_was_meant(kind: Any, value: Any) -> None:
+    assert b"null" in made(kind).dump_response(value)
+    if isinstance(value, BaseModel):
+        assert b"null" in made(str, type(value) if kind is Any else kind).snapshot(value).text
+        assert lost_number(value.model_dump_json().encode(), value, BY_ITSELF, None) is None
+
+
+def test_a_number_beside_what_is_written_for_json_alone_is_found() -> None:
+    with pytest.raises(ValidationError) as caught:
+        made(ForJson).dump_response(ForJson(low=INF, any={"a": INF}))
+    assert place(caught.value) == ("any", "a")
+    with pytest.raises(ValidationError) as caught:
+        made(str, ForJson).snapshot(ForJson(low=INF, any=[1, INF]))
+    assert place(caught.value) == ("any", 1)
+
+
+def test_what_cannot_be_written_once_more_says_nothing() -> None:
+    left = iter((None, None))
+    kind = Annotated[float | None, PlainSerializer(lambda low: next(left), when_used="json")]
+    assert made(kind).dump_response(INF) == b"null"
+    assert next(left, "all were asked for") == "all were asked for"
+
+
+def test_what_refers_to_itself_where_it_is_not_written_is_looked_through_once() -> None:
+    held = Held()
+    value = ForJson(low=INF, back=held)
+    held.what = [value]
+    assert made(ForJson).dump_response(value) == b'{"low":null,"any":null}'
+
+
+def test_a_serializer_of_pydantic_s_own_means_nothing_by_null() -> None:
+    class Secret(BaseModel):
+        key: SecretStr = SecretStr("x")
+        where: Path = Path("x")
+        any: Any = None
+
+    with pytest.raises(ValidationError) as caught:
+        made(Secret).dump_response(Secret(any=Open(any=INF)))
+    assert place(caught.value) == ("any", "any")
+
+
 def test_a_word_that_its_own_type_does_not_read_is_refused() -> None:
     class Strict(BaseModel):
         model_config = ConfigDict(ser_json_inf_nan="strings", strict=True)
@@ -263,6 +369,9 @@ def test_a_value_of_a_kind_that_nobody_knows_is_looked_through_as_far_as_it_goes
     value = frozenset([Deep(more=(1, INF))])  # type: ignore[call-arg]
     assert lost_number(b'[{"more":[1,null]}]', value, BY_ITSELF, None) == ()
     assert lost_number(b'[{"more":[1,"x"]}]', value, BY_ITSELF, None) is None
+    assert lost_number(b'[{"more":[null,"Infinity"]}]', value, BY_ITSELF, None) is None
+    named = frozenset([Deep(more=("Infinity", INF))])  # type: ignore[call-arg]
+    assert lost_number(b'[{"more":["Infinity",null]}]', named, BY_ITSELF, None) == ()
 
 
 LEAVES = st.none() | st.floats() | st.sampled_from(["NaN", "Infinity", "null", "x"]) | st.integers(-9, 9)

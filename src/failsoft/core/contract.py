@@ -138,7 +138,8 @@ class Contract(Generic[Q, R]):
 
         Raises:
             pydantic.ValidationError: the request is invalid, can't be copied, or can't be written as JSON. A number that
-                isn't finite can be only where its type writes it as text and reads that (``ser_json_inf_nan = "strings"``).
+                isn't finite can be only where it's written as text that its type reads as that number: in a field of
+                numbers of a dataclass, of a model with ``ser_json_inf_nan = "strings"``, or where a field is omitted.
         """
         if self._frozen and type(request) is self.request_type and (self._flat or _is_frozen(request)):
             try:
@@ -172,6 +173,7 @@ class Contract(Generic[Q, R]):
             request,
             self._request.serializer if omits else BY_ITSELF,
             self._request.validate_json,
+            self._request.core_schema,
             by_alias=True,
             include=None if omits else self._fields_of(request),
         )
@@ -273,7 +275,8 @@ class Contract(Generic[Q, R]):
         """
         text = self._response.dump_json(value, warnings=False)
         if b"null" in text or b"NaN" in text or b"Infinity" in text:
-            place = lost_number(text, value, self._response.serializer, self._response.validate_json)
+            response = self._response
+            place = lost_number(text, value, response.serializer, response.validate_json, response.core_schema)
             if place is not None:
                 raise _not_finite(_name(self.response_type), place)
         return text
