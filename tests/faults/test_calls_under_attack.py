@@ -317,6 +317,38 @@ def test_a_coroutine_that_cancels_itself_is_passed_over(ask: Asked) -> None:
     assert [each.reason for each in ask(isolation, "3s").passed_over] == ["adapter_raised"]
 
 
+def test_who_leaves_the_isolation_while_a_thread_waits_leaves_nothing_behind() -> None:
+    isolation = Isolation(
+        {"ledger": {"url": "none"}, "capabilities": {"rate-item": {"adapters": ["slow", "next"]}}},
+        capabilities=[RateItem],
+    )
+    begun, asked, outcomes = threading.Event(), list[object](), list[Outcome[Rating]]()
+
+    @isolation.adapter("slow", model="m", attempts=1)
+    async def slow(_: object) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    @isolation.adapter("next", model="m", attempts=1)
+    async def after(ask: object) -> None:
+        asked.append(ask)
+
+    for _ in range(5):  # as many failures would open its breaker
+        begun.clear()
+        with isolation:
+            caller = threading.Thread(target=lambda: outcomes.append(isolation[RateItem].sync(BOLT)))
+            caller.start()
+            assert begun.wait(PATIENCE)
+        caller.join(PATIENCE)
+    assert [[str(each) for each in outcome.passed_over] for outcome in outcomes] == [
+        ["slow: cancelled (the isolation was left)", "next: cancelled (the isolation was left)"]
+    ] * 5
+    assert asked == []
+    assert "failsoft-loop" not in [each.name for each in threading.enumerate()]
+    with isolation:
+        assert isolation.health().adapters["slow"].state == "closed"
+
+
 class Stubborn:
     """An adapter that swallows its cancellation and goes on until it's released."""
 

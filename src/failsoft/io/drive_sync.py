@@ -19,7 +19,7 @@ from failsoft.core.effects import Clock, Detach, Effect, HttpReply, HttpRequest,
 from failsoft.fault import Fault, FaultKind
 from failsoft.io.drive import CLOSING_SECONDS, Driver, end
 from failsoft.io.drive_async import Exchanger
-from failsoft.io.invoke import BackgroundLoop, caught, delivered, in_thread, is_async, itself_cancelled
+from failsoft.io.invoke import BackgroundLoop, caught, delivered, in_thread, is_async, left
 from failsoft.io.race_sync import race
 from failsoft.io.watchdog import Blocked
 
@@ -122,7 +122,7 @@ class SyncDriver(Driver[SyncExchanger]):
         future = self._loop.submit(work())
         effect.started = True
         future.add_done_callback(ended)
-        return result_of(future, self._seconds(effect.until), itself_cancelled())
+        return result_of(future, self._seconds(effect.until), self._loop.why_cancelled)
 
 
 class ThroughLoop:
@@ -137,17 +137,17 @@ class ThroughLoop:
         """As the transport's own, which keeps the deadline itself."""
         future = self._loop.submit(self._transport.exchange(request, until))
         patience = (until - self._clock.monotonic_ns()) / 1e9 + CLOSING_SECONDS
-        result: HttpReply | Fault = result_of(future, patience, Fault(FaultKind.CANCELLED, "its loop was closed"))
+        result: HttpReply | Fault = result_of(future, patience, left)
         return result
 
 
-def result_of(future: Future[Any], seconds: float, cancelled: Fault) -> Any:
+def result_of(future: Future[Any], seconds: float, cancelled: Callable[[], Fault]) -> Any:
     """The future's result, or a time-out: a wait that ends early cancels what it waited for.
 
     Args:
         future: of the background loop.
         seconds: to wait at most; below 0 as 0.
-        cancelled: the result where it was cancelled, and not by us.
+        cancelled: gives the result where it was cancelled, and not by us.
     """
     try:
         return future.result(timeout=max(0.0, seconds))
@@ -155,7 +155,7 @@ def result_of(future: Future[Any], seconds: float, cancelled: Fault) -> Any:
         future.cancel()
         return Fault(FaultKind.ATTEMPT_TIMEOUT)
     except CancelledError:
-        return cancelled
+        return cancelled()
     except BaseException:
         future.cancel()
         raise

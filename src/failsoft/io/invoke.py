@@ -93,6 +93,11 @@ def itself_cancelled() -> Fault:
     return Fault(FaultKind.ADAPTER_RAISED, "it cancelled itself")
 
 
+def left() -> Fault:
+    """We cancelled it, or never began it: nobody's fault."""
+    return Fault(FaultKind.CANCELLED, "the isolation was left")
+
+
 def raised(error: BaseException) -> Raised:
     """What a function raised, as a value: SystemExit and its like end the function, not the application."""
     return Raised(
@@ -104,16 +109,18 @@ class BackgroundLoop:
     """One event loop in a daemon thread, started at first use: where the sync API performs what only asyncio can.
 
     Its tasks are held until they end (asyncio itself holds them weakly), and the loop ends after its last task: where one
-    swallows its cancellation, `close` leaves thread and loop to it, so that its bulkhead slot is free when it ends.
+    swallows its cancellation, `close` leaves thread and loop to it, so that its bulkhead slot is free when it ends. Once
+    closed it stays so: a call that was under way then, and goes on to its next adapter, starts none that nobody would end.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._closed = False
 
     def submit(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
-        """Run `coroutine` there.
+        """Run `coroutine` there. Once it's closed the future is cancelled, and nothing began.
 
         Raises:
             RuntimeError: the caller runs there itself, and would wait for itself.
@@ -122,6 +129,11 @@ class BackgroundLoop:
             coroutine.close()
             raise RuntimeError("`.sync` within what runs on failsoft's own loop would wait for itself: await there")
         with self._lock:  # held until it's queued: what `close` queues comes behind it
+            if self._closed:
+                coroutine.close()
+                never: Future[Any] = Future()
+                never.cancel()
+                return never
             try:
                 loop = self._loop or self._start()
             except BaseException:
@@ -140,9 +152,14 @@ class BackgroundLoop:
         self._loop, self._thread = loop, thread
         return loop
 
+    def why_cancelled(self) -> Fault:
+        """What the cancellation of a coroutine there means that no waiting caller asked for."""
+        return left() if self._closed else itself_cancelled()
+
     def close(self) -> None:
         """Cancel what runs there, and wait `CLOSING_SECONDS` for its end."""
         with self._lock:
+            self._closed = True
             loop, self._loop = self._loop, None
             thread, self._thread = self._thread, None
             if loop is None or thread is None:
