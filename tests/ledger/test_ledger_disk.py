@@ -96,6 +96,25 @@ def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         ledger_at(tmp_path / "x.db", connect=faults.connect).open()
 
 
+def test_a_file_that_this_user_may_not_write_to_is_refused_before_anything_is_made_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.db"
+    ledger = ledger_at(path)
+    ledger.open()
+    ledger.close()
+    path.chmod(0o444)
+    with monkeypatch.context() as patched:  # root may write all the same
+        patched.setattr(os, "access", lambda path, mode: mode == os.W_OK and bool(Path(path).stat().st_mode & 0o200))
+        with pytest.raises(LedgerInvalid, match=r"x\.db: this user may not write to it: mend the file's mode"):
+            ledger_at(path).open()
+        assert not [each for each in tmp_path.iterdir() if each.name.endswith(("-wal", "-shm"))]
+        path.chmod(0o600)
+        ledger = ledger_at(path)
+        ledger.open()
+        ledger.close()
+
+
 def test_a_file_system_without_a_write_ahead_log_is_refused(tmp_path: Path) -> None:
     ledger = ledger_at(tmp_path / "x.db")
     ledger.open()

@@ -185,6 +185,11 @@ class LedgerFile:
                 )
             if self.path.stat().st_size == 0:
                 raise LedgerInvalid(f"{self.path}: the file is empty: a ledger was emptied here, or it never was one")
+            if not os.access(self.path, os.W_OK):  # SQLite would open it, and make what stands beside it as read-only
+                raise LedgerInvalid(
+                    f"{self.path}: this user may not write to it: mend the file's mode or its owner, or mount its file "
+                    "system for writing"
+                )
             with self._explained():
                 connection = self._connect(address(self.path, "rw"))
                 try:
