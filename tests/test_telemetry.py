@@ -124,6 +124,26 @@ def test_structlog_isnt_loaded_for_an_application_that_hasnt() -> None:
     assert json.loads(done.stdout.decode().lower()) is False
 
 
+@pytest.mark.parametrize("heard", [True, False])
+@pytest.mark.parametrize(
+    "begin",
+    [
+        "failsoft.Isolation({'ledger': {'url': 'none'}}, capabilities=[echo]).__enter__()",
+        "failsoft.observe(None, sync=True, library='httpx')",
+    ],
+)
+def test_what_events_are_written_with_is_there_before_the_first_call_where_somebody_hears_them(
+    begin: str, heard: bool
+) -> None:
+    program = (
+        "import logging, sys\nimport failsoft\n@failsoft.capability\ndef echo(text: str) -> str:\n    return text\n"
+        f"if {heard}: logging.basicConfig()\nbefore = 'structlog' in sys.modules\nkept = {begin}\n"
+        "print([before, 'structlog.processors' in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert json.loads(done.stdout.decode().lower()) == [False, heard]
+
+
 CANARY = "canary-7f3a"
 
 

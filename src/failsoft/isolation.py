@@ -325,6 +325,7 @@ class Isolation:
         unknown = self.unknown_adapters()
         if unknown:
             raise ConfigurationError(unknown)
+        self.telemetry.prepare()
         routes = {name: self._route(name) for name in self._contracts}
         snapshot = config.snapshot()
         lock = self._upkeep.held() if config.locked else None

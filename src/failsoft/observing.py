@@ -68,7 +68,9 @@ def observe(
         if not isinstance(cast("object", expected), (str, Pin)):
             raise ConfigurationError(f"pins: for {asked!r} a served name or a Pin is wanted, not {expected!r}")
     client = httpx.Client(**options) if sync else httpx.AsyncClient(**options)
-    observer = Observer(pins or {}, provider, Telemetry(), None if ledger is None else _opened(locate(ledger)))
+    telemetry = Telemetry()
+    telemetry.prepare()
+    observer = Observer(pins or {}, provider, telemetry, None if ledger is None else _opened(locate(ledger)))
     wrapped = (_transport if sync else _async_transport)(httpx)
     # Around the client's own: one that's handed in would keep it from the environment's proxies.
     client._transport = wrapped(client._transport, observer)

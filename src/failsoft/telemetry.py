@@ -179,6 +179,13 @@ class Telemetry:
     def __init__(self) -> None:
         self.errors = 0
 
+    def prepare(self) -> None:
+        """Load what events are written with, if anybody hears them. Else the first event does: a process that's forked
+        meanwhile would wait for the thread that loads it, and hasn't got that thread.
+        """
+        if _structlog() is None and _heard(logging.ERROR):
+            import structlog.processors  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
     def enabled(self, name: str) -> bool:
         """Would an event of this name go anywhere?"""
         if "structlog" in sys.modules and _structlog() is not None:
