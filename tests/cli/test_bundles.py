@@ -281,6 +281,29 @@ def test_one_ledger_is_known_by_its_place(log: Office, tmp_path: Path) -> None:
     assert not bundles._same(database, InDatabase(Address.parse("postgresql://host/b")))
 
 
+def test_a_ledger_that_is_named_by_its_configuration_is_given_away_by_the_same_rules(log: Office) -> None:
+    log.close()
+
+    def given(*arguments: str) -> Result:
+        return run("ledger", "bundle", "failsoft.toml", "-o", "b.zip", "--call", "c1", *arguments)
+
+    done = given()
+    assert (done.exit_code, Path("b.zip").exists()) == (1, False)
+    assert "--recipient: say who gets it" in " ".join(done.stderr.split())
+    Path("other.toml").write_text(Path("failsoft.toml").read_text().replace("x.db", "y.db"))
+    done = given("--config", "other.toml")
+    assert (done.exit_code, Path("b.zip").exists()) == (1, False)
+    assert "its ledger is another one than that of failsoft.toml" in " ".join(done.stderr.split())
+    done = given("--recipient", "auditor", "--why", "spot check", "--json")
+    assert done.exit_code == 0, done.output
+    assert (json.loads(done.output)["signed"], [each["recipient"] for each in exports()]) == (True, ["auditor"])
+    configure("x.db", key="")
+    Path("b.zip").unlink()
+    done = given()
+    assert (done.exit_code, Path("b.zip").exists()) == (1, False)
+    assert "ledger.key: the ledger has none" in " ".join(done.stderr.split())
+
+
 def test_without_a_configuration_it_says_what_nobody_vouches_for(log: Office) -> None:
     log.close()
     done = make("--call", "c1", "--withhold", "prompt", "--withhold", "reply/*")

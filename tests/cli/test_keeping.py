@@ -288,7 +288,7 @@ def test_what_is_over_is_pruned_and_it_says_where_it_stops() -> None:
     assert len(would) == 2
     assert lines("erase", "--case", "T-17", *WHY)[0] == "0 payloads of T-17 destroyed, with 1 keys"
     assert verify("x.db").exit_code == 0
-    bundle = ("bundle", "failsoft.toml", "-o", "b.zip")
+    bundle = ("bundle", "x.db", "-o", "b.zip")
     for asked in (
         ("show", "x.db", "c9"),
         (*("ledger", *bundle), "--call", "c9"),

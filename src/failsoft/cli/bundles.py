@@ -13,7 +13,7 @@ from attrs import frozen
 
 from failsoft.cli.application import Json
 from failsoft.cli.evidence import checkpoints_in
-from failsoft.cli.place import Ledger
+from failsoft.cli.place import Ledger, NamedLedger
 from failsoft.cli.telling import explained, give_up, looking_into, print_json, print_line
 from failsoft.context import identifier, says_something
 from failsoft.core.evidence import ExportCreated
@@ -31,8 +31,8 @@ from failsoft.ledger.records.keeping_draft import words
 from failsoft.login import logged_in
 
 EPILOG = (
-    "Example: failsoft ledger bundle failsoft.db --case T-17 -o T-17.zip --config failsoft.toml "
-    '--recipient auditor --why "spot check"\n\n'
+    "Example: failsoft ledger bundle failsoft.toml --case T-17 -o T-17.zip --recipient auditor "
+    '--why "spot check"\n\n'
     "Exit code: 0 made; 1 it can't be made, and why; 2 the log lacks something that it needs: an end of a call, a signed "
     "checkpoint; 64 the command line is wrong."
 )
@@ -57,12 +57,15 @@ class _Signs:
 
 
 def bundle(
-    ledger: Ledger,
+    named: NamedLedger,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to make; never overwritten.")],
     case: Annotated[list[str] | None, typer.Option(help="All calls of this case.", metavar="ID")] = None,
     call: Annotated[list[str] | None, typer.Option(help="This call.", metavar="ID")] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="The failsoft.toml that names the ledger's key.")
+        Path | None,
+        typer.Option(
+            "--config", "-c", help="The failsoft.toml that names the ledger's key; default: LEDGER, if it's one."
+        ),
     ] = None,
     disclose: Annotated[
         list[str] | None,
@@ -87,8 +90,10 @@ def bundle(
 ) -> None:
     """One file that says what was asked, answered and decided, and that can be verified without failsoft.
 
-    Without --config nobody vouches for the question, the report and the choice of records: only for the records.
+    Without a configuration nobody vouches for the question, the report and the choice of records: only for the records.
     """
+    ledger: Location = named.location
+    config = named.config if config is None else config
     _usable(output, bool(case or call), disclose, withhold, question)
     with explained(as_json):
         who = _named(recipient, person, why or question, config)
@@ -102,6 +107,8 @@ def bundle(
             all_records,
         )
         signs = None if config is None else _signs(config, ledger)
+        if signs is not None and signs.acting is None and named.config is not None:
+            raise ConfigurationError(f"--config: its ledger is another one than that of {named.config}: leave it out")
         if signs is not None and signs.acting is not None and who is None:
             raise ConfigurationError("--recipient: say who gets it: of its own ledger, that goes on record")
         try:

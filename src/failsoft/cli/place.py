@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from attrs import frozen
 
 from failsoft.config_read import read_file
 from failsoft.errors import FailsoftError
@@ -37,11 +38,25 @@ def _configured(config: Path) -> Location:
     return location
 
 
-Ledger = Annotated[
-    Any,
-    typer.Argument(
-        help="The ledger: its file, postgresql://…, or the failsoft.toml that names it (for an address with a password).",
-        parser=located,
-        metavar="LEDGER",
-    ),
-]
+@frozen
+class Named:
+    """What a command line names.
+
+    Args:
+        location: the ledger's place.
+        config: the configuration that says so; None where the ledger itself is named.
+    """
+
+    location: Location
+    config: Path | None
+
+
+def named(text: str) -> Named:
+    """As `located`, for those to whom it makes a difference that it was a configuration."""
+    return Named(located(text), Path(text) if text.endswith(".toml") else None)
+
+
+_HELP = "The ledger: its file, postgresql://…, or the failsoft.toml that names it (for an address with a password)."
+
+Ledger = Annotated[Any, typer.Argument(help=_HELP, parser=located, metavar="LEDGER")]
+NamedLedger = Annotated[Any, typer.Argument(help=_HELP, parser=named, metavar="LEDGER")]
