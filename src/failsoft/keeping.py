@@ -66,8 +66,13 @@ def acting_on(
         )
     if isinstance(ledger, InDatabase):
         location = evolve(ledger, sealing=location.sealing)
-    host = draft.config.host or socket.gethostname()
-    return Acting(location, SystemClock(), signing, host, warn=warn, redact=redact_of(draft.config)), retention
+    acting = Acting(location, SystemClock(), signing, host_of(draft.config), warn=warn, redact=redact_of(draft.config))
+    return acting, retention
+
+
+def host_of(config: Config) -> str:
+    """How records name this machine, as the application does it."""
+    return config.host or socket.gethostname()
 
 
 def redact_of(config: Config) -> Redact:

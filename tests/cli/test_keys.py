@@ -148,6 +148,18 @@ def test_a_rotation_leaves_a_new_key_and_the_former_one_beside_it(folder: Path, 
     assert run("verify", "x.db", "--key", key, "--key", new, "--checkpoint", "anchored").stdout.startswith("verified\n")
 
 
+def test_a_rotation_is_recorded_from_the_host_that_is_configured_and_by_which_failsoft(folder: Path, key: str) -> None:
+    config = folder / "failsoft.toml"
+    config.write_text('host = "office-1"\n' + config.read_text())
+    write()
+    rotate()
+    with read("x.db") as reader:
+        opened = [each.fields for each in reader.records("emitter.opened")]
+    assert [each["host"] for each in opened] == ["office-1", "office-1"]
+    assert opened[0]["lib"] == opened[1]["lib"]
+    assert "failsoft" in opened[1]["lib"]
+
+
 def test_a_rotations_reason_holds_no_credential_and_stands_whole(folder: Path, key: str) -> None:
     write()
     run("keys", "rotate", "--why", "AKIA" + "IOSFODNN7EXAMPLE was shown", code=0)

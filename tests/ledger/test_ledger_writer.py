@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import sys
 import threading
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,6 @@ from failsoft.ledger.locks import FileLock
 from failsoft.ledger.read import read
 from failsoft.ledger.records.record import timestamp
 from failsoft.ledger.verify import verify
-from failsoft.ledger.writing import appender as appender_module
 from failsoft.outcome import Pin, Source
 
 IOERR, FULL, BUSY, READONLY = (
@@ -607,12 +608,14 @@ def test_an_unknown_outcome_at_the_end_leaves_the_goodbye_to_others(tmp_path: Pa
     assert len(list(tmp_path.glob("*.live"))) == 1
 
 
-def test_a_version_that_is_not_installed_is_called_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_that_is_not_installed_is_called_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(_: str) -> str:
-        raise appender_module.metadata.PackageNotFoundError
+        raise metadata.PackageNotFoundError
 
-    monkeypatch.setattr(appender_module.metadata, "version", missing)
-    assert appender_module._version() == "unknown"
+    monkeypatch.setattr(metadata, "version", missing)
+    ledger_at(tmp_path / "x.db").open()
+    ((body,),) = rows(tmp_path / "x.db", "SELECT body FROM ledger_record WHERE type = 'emitter.opened'")
+    assert json.loads(body)["lib"]["failsoft"] == "unknown"
 
 
 def test_waiters_queued_behind_a_failure_are_told_as_well(tmp_path: Path) -> None:

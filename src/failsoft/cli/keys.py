@@ -17,7 +17,7 @@ from failsoft.config_file import read_value
 from failsoft.config_read import read_file
 from failsoft.errors import ConfigurationError
 from failsoft.io.clock import SystemClock
-from failsoft.keeping import redact_of
+from failsoft.keeping import host_of, redact_of
 from failsoft.ledger.acts.rotation import rotate as hand_over
 from failsoft.ledger.format.note import NoteInvalid
 from failsoft.ledger.keys.ed25519 import SEED_SIZE, Keepable, SigningKey, write_key
@@ -103,6 +103,7 @@ def rotate(
                 actor=actor or logged_in(),
                 why=why,
                 redact=redact_of(draft.config),
+                host=host_of(draft.config),
             )
         except ValueError as error:
             raise ConfigurationError(f"not rotated: {error}") from None

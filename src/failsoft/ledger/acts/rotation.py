@@ -8,7 +8,6 @@ agreed. A process that still has the former key can't append any more.
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +24,7 @@ from failsoft.ledger.records import draft, redaction
 from failsoft.ledger.records.record import Built, Draft, Emitter
 from failsoft.ledger.records.redaction import Redact
 from failsoft.ledger.store import UNREADABLE, AppendFailed, Store
+from failsoft.ledger.writing.hello import hello, host_name
 
 RandomBytes = Callable[[int], bytes]
 
@@ -52,6 +52,7 @@ def rotate(
     why: str,
     random_bytes: RandomBytes = os.urandom,
     redact: Redact = redaction.redact,
+    host: str | None = None,
 ) -> Rotated:
     """Hand a log over to another key of the same name. One that was begun and interrupted is finished.
 
@@ -64,12 +65,13 @@ def rotate(
         why: the reason, likewise.
         random_bytes: gives identities.
         redact: what's taken out of the reason.
+        host: label of this machine in records; default: its host name.
 
     Raises:
         LedgerInvalid: it's no ledger of this key, a process has it open, or it can't be written to.
         ValueError: actor or reason can't stand in a record.
     """
-    location = locate(ledger)
+    location, host = locate(ledger), host or host_name()
     if isinstance(location, InDatabase):
         location = evolve(location, spooling=None)  # what waits is forwarded by whoever has it, under the new key
     if not location.exists():
@@ -84,11 +86,11 @@ def rotate(
         emitter = Emitter(store.origin, clock, random_bytes, redact=redact)
         if not store.signed_by(to):
             handover = draft.key_rotated(str(signing.key.verifier), str(to.verifier), actor, why)
-            store.append(_records(store, emitter, clock, handover))
+            store.append(_records(store, host, emitter, clock, handover))
         size, note = store.publish()
         if not _is_vouched_for(location, signing.key):
             # Somebody had the new key before this was finished, and signed alone: one more checkpoint, by both.
-            store.append(_records(store, emitter, clock))
+            store.append(_records(store, host, emitter, clock))
             size, note = store.publish()
     except (AppendFailed, SignerRefused, OSError, *UNREADABLE) as error:
         raise LedgerInvalid(f"{location}: {error}") from error
@@ -116,11 +118,6 @@ def _is_vouched_for(location: Location, former: SigningKey) -> bool:
         source.close()
 
 
-def _records(store: Store, emitter: Emitter, clock: Clock, *between: Draft) -> list[Built]:
-    lib = {"python": platform.python_version(), **store.lib}
-    drafts = (
-        draft.emitter_opened(platform.node() or "unnamed-host", os.getpid(), lib),
-        *between,
-        draft.emitter_closed(1 + len(between)),
-    )
+def _records(store: Store, host: str, emitter: Emitter, clock: Clock, *between: Draft) -> list[Built]:
+    drafts = (hello(host, store), *between, draft.emitter_closed(1 + len(between)))
     return [emitter.build(each, clock.time_ns(), clock.monotonic_ns()) for each in drafts]

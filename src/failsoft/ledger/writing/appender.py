@@ -18,10 +18,7 @@ A number (`eseq`) belongs to a durable record: a batch that was rolled back give
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 
 from attrs import define, field, frozen
@@ -39,6 +36,7 @@ from failsoft.ledger.records.record import Built, Draft, Emitter, timestamp
 from failsoft.ledger.records.redaction import Redact
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.store import UNREADABLE, AppendFailed, Life, Store
+from failsoft.ledger.writing.hello import hello
 from failsoft.ledger.writing.ticket import Gaps, Ticket, TicketQueue
 
 BATCH = 512
@@ -346,8 +344,7 @@ class Appender:
         return Emitter(origin, self._clock, settings.random_bytes, self.vault.key_of, redact=settings.redact)
 
     def _hello(self) -> Draft:
-        lib = {"python": platform.python_version(), **self.store.lib, "failsoft": _version()}
-        return draft.emitter_opened(self._settings.host, os.getpid(), lib, self.store.swept)
+        return hello(self._settings.host, self.store)
 
     def _build(self, what: Draft, emitter: Emitter | None = None) -> Built:
         return (emitter or self.emitter).build(what, self._clock.time_ns(), self._clock.monotonic_ns())
@@ -464,10 +461,3 @@ def _orphan(started: Built) -> Draft:
 def _told(error: Exception) -> str:
     """What may be said of an error: the messages of our own checks quote no values, others' may."""
     return str(error) if type(error) in (ProfileError, ValueError) else type(error).__name__
-
-
-def _version() -> str:
-    try:
-        return metadata.version("failsoft")
-    except metadata.PackageNotFoundError:
-        return "unknown"

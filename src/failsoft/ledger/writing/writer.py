@@ -8,7 +8,6 @@ again by itself, waiting longer each time.
 from __future__ import annotations
 
 import os
-import platform
 import threading
 import weakref
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from failsoft.ledger.records import redaction
 from failsoft.ledger.records.redaction import Redact
 from failsoft.ledger.store import Store
 from failsoft.ledger.writing.appender import CLOSED, Appender, Settings
+from failsoft.ledger.writing.hello import host_name
 from failsoft.ledger.writing.ticket import Ticket, TicketQueue
 from failsoft.processes import at_fork
 
@@ -74,7 +74,7 @@ class StoredLedger:
     ) -> None:
         self.policy = policy
         self.healthy = False
-        label = host or platform.node() or "unnamed-host"
+        label = host or host_name()
         self.location = location
         self._settings = Settings(
             self._store,
