@@ -455,6 +455,15 @@ class TestAffected:
             assert "7 calls have records that were never written" in done.stderr
             assert "7 calls" not in done.stdout
 
+    @pytest.mark.parametrize("count", [-7, 0, "many", True])
+    def test_a_gap_that_is_no_number_of_calls_hides_no_other(self, tmp_path: Path, count: Any) -> None:
+        log = Log(tmp_path / "gap.db")
+        log.first.tell(Kind.GAP_DECLARED, 5, count=7, reason="queue_full")
+        log.first.tell(Kind.GAP_DECLARED, 6, count=count, reason="queue_full")
+        log.close()
+        said = told(run("ledger", "affected", "gap.db", "--adapter", "gpt", *self.WHEN, code=1))
+        assert "a record is damaged: run `failsoft verify` on it" in said
+
     def test_of_a_time_turned_round_or_an_adapter_that_is_none_nothing_is_listed(self, tmp_path: Path) -> None:
         log = Log(tmp_path / "heard.db")
         log.first.tell(Kind.CONFIG_ACTIVATED, 2, config_sha256="00" * 32, adapters=[{"name": "gpt"}])

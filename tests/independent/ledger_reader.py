@@ -402,6 +402,10 @@ class Examination:
             self.configuration(said)
         elif kind == "case.event":
             demand(is_day(text(said["date"])))
+        elif kind == "gap.declared":
+            demand(is_count(said["count"]) and said["count"])
+        elif kind == "ledger.failure":
+            demand(is_count(said["lost_at_most"]))
         elif kind == "payload.erased":
             demand(
                 all(map(is_dek, listed(said.get("deks", [])))) and all(map(is_hash, listed(said.get("digests", []))))

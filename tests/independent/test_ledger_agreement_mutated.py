@@ -230,7 +230,33 @@ def lose_the_notice(now: Content) -> None:
     now.tables["ledger_payload"] = [row for row in now.payloads if row[0].hex() != digest]
 
 
+def instead(now: Content, kind: str, **fields: Any) -> None:
+    """A record of another type in the place of one that nothing refers to."""
+    index = now.of_kind("breaker.changed")[0]
+    common = ("v", "rid", "ts", "origin", "emitter", "eseq", "mono_us")
+    told = canonical.read(now.records[index][2])
+    now.say(index, {key: told[key] for key in common} | {"type": kind} | fields)
+
+
+def gap(count: object) -> Callable[[Content], None]:
+    return lambda now: instead(now, "gap.declared", reason="queue_full", count=count)
+
+
+def failure(lost: object) -> Callable[[Content], None]:
+    return lambda now: instead(now, "ledger.failure", policy="fallback", lost_at_most=lost, **{"from": "then"})
+
+
+@pytest.mark.parametrize("change", [gap(1), gap(2**53 - 1), failure(0), failure(7)])
+def test_so_many_are_lost(rich: tuple[Attacked, Content], change: Callable[[Content], None]) -> None:
+    attacked, content = rich
+    now = content.copy()
+    change(now)
+    assert agreed(put(attacked, now)).exit_code == 0
+
+
 LAX: dict[str, Callable[[Content], object]] = {
+    **{f"a gap of {count!r} calls": gap(count) for count in (0, -7, "7", True, [7])},
+    **{f"an outage that lost {lost!r} calls": failure(lost) for lost in (-1, "0", False, {})},
     "commitments that are no array": (
         lambda now: of_kind(now, "breaker.changed", lambda body: body.update(commitments={}))
     ),

@@ -622,17 +622,23 @@ def _attempts_are_text(process: Process) -> None:
     process.end("c1", 3, process.start("c1", 2), attempts="all")
 
 
-def _count_is_text(process: Process) -> None:
-    process.tell(Kind.GAP_DECLARED, 3, count="many", reason="x")
-
-
-@pytest.mark.parametrize("damage", [_attempts_are_text, _count_is_text])
+@pytest.mark.parametrize("damage", [_attempts_are_text])
 def test_a_record_that_hashes_well_and_isnt_one_is_a_sentence(
     log: Log, process: Process, damage: Callable[[Process], None]
 ) -> None:
     damage(process)
     with pytest.raises(LedgerInvalid, match="aren't where failsoft writes them"):
         looked(log)
+
+
+@pytest.mark.parametrize("count", ["many", -1])
+def test_of_a_ledger_with_a_gap_of_no_number_of_calls_nothing_is_attested(
+    log: Log, process: Process, count: object
+) -> None:
+    process.tell(Kind.GAP_DECLARED, 3, count=count, reason="x")
+    found = looked(log)
+    assert found.exit_code != 0
+    assert any("malformed" in each for each in found.reasons)
 
 
 class TestSigned:

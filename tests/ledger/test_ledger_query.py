@@ -328,6 +328,14 @@ class TestWhatAListMayLack:
         later.say(draft.gap_declared("queue_full", 3), 25)
         assert bool(self.told(log, 5, until)) == lost
 
+    @pytest.mark.parametrize("count", [-3, 0, "3", True])
+    def test_a_number_that_is_none_is_no_answer(self, log: Log, count: Any) -> None:
+        log.first.configure()
+        log.first.say(draft.gap_declared("queue_full", 3), 5)
+        log.first.say(draft.gap_declared("queue_full", count), 6)
+        with pytest.raises(ValueError, match="record 4: it declares no number of calls"):
+            self.told(log, 5, 99)
+
     @pytest.mark.parametrize(("since", "count"), [(5, 7), (6, 4), (7, None)])
     def test_calls_that_were_declared_lost(self, log: Log, since: float, count: int | None) -> None:
         log.first.configure()

@@ -356,6 +356,19 @@ def test_a_recovery_that_names_its_emitters_latest_failure_is_whole(path: Path, 
     assert after(attacker, path).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    "lost", [{"count": -7}, {"count": 0}, {"count": "7"}, {"lost_at_most": -1}, {"lost_at_most": True}]
+)
+def test_a_loss_that_is_no_number_of_calls_is_caught(
+    path: Path, attacker: sqlite3.Connection, lost: dict[str, Any]
+) -> None:
+    kind, more = ("gap.declared", {"reason": "x"}) if "count" in lost else ("ledger.failure", {"policy": "refuse"})
+    edit(attacker, 2, lambda body: body.update(type=kind, **more, **lost, **{"from": "x"}))
+    attacker.execute("UPDATE ledger_record SET type = ? WHERE seq = 2", (kind,))
+    recompute(attacker)
+    assert "it's malformed" in said(after(attacker, path))
+
+
 def test_a_foreign_recovery_is_caught(path: Path, attacker: sqlite3.Connection) -> None:
     def become(body: dict[str, Any]) -> None:
         body.update(type="ledger.recovered", to="x", refs={"failure": "00" * 32}, **{"from": "x"})

@@ -198,7 +198,7 @@ class Asked:
         return min(self.emitters[str(entry.emitter)].opened, entry.ts) < self.until
 
     def _gap(self, entry: Entry, emitter: _Emitter) -> None:
-        count = entry.fields["count"]
+        count = missing(entry)
         self.gaps += count
         if not self._policies(emitter) <= _ASKS_ON_RECORD_ONLY:
             self._against(
@@ -355,3 +355,15 @@ class Asked:
         """Can nothing come any more of a process that isn't at the log?"""
         waits = SPOOL in self._policies(emitter) and emitter.name not in self.swept
         return emitter.in_file and isinstance(self.reader.location, InFile) and not waits
+
+
+def missing(gap: Entry) -> int:
+    """Of how many calls records were never written, as a ``gap.declared`` says.
+
+    Raises:
+        ValueError: it says no number: less than one would hide another gap.
+    """
+    count: object = gap.fields["count"]
+    if type(count) is not int or count < 1:
+        raise ValueError(f"record {gap.index}: it declares no number of calls")
+    return count

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from failsoft.ledger.read import Reader
-from failsoft.ledger.reading.asked import Asked
+from failsoft.ledger.reading.asked import Asked, missing
 from failsoft.ledger.reading.senders import Subject
 from failsoft.ledger.records.schema import Kind
 
@@ -37,7 +37,7 @@ def unlisted(reader: Reader, since: str, until: str) -> list[str]:
         emitter.last = max(emitter.last, emitter.newest)
     asked.end()
     gaps = reader.records(Kind.GAP_DECLARED, since=since)
-    lost = sum(each.fields["count"] for each in gaps if asked.reaches_back(each))
+    lost = sum(missing(each) for each in gaps if asked.reaches_back(each))
     told = [f"{lost} calls have records that were never written (declared gaps since then)"] if lost else []
     return [*told, *asked.reasons]
 

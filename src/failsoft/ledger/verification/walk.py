@@ -271,7 +271,10 @@ class Walk:
                 raise ValueError
         elif kind is Kind.RECORD_PRUNED:
             self.payloads.prune(self.pruned.said(index, fields, problem))
+        elif kind is Kind.GAP_DECLARED:
+            _count(fields["count"], 1)
         elif kind is Kind.LEDGER_FAILURE:
+            _count(fields["lost_at_most"], 0)
             self.emitters[fields["emitter"]].failure = leaf.hex()
         elif kind is Kind.LEDGER_RECOVERED and fields["refs"]["failure"] != self.emitters[fields["emitter"]].failure:
             problem("it names a failure that isn't its emitter's latest")
@@ -349,6 +352,11 @@ class Walk:
             problem(f"{what} that it names is missing")
         elif sha256(row[0]).hexdigest() != digest:
             problem(f"{what} that it names was changed")
+
+
+def _count(value: object, least: int) -> None:
+    if type(value) is not int or value < least:
+        raise ValueError
 
 
 def _names_well(fields: Fields, case: Fields | None, capability: Fields | None) -> bool:
