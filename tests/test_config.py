@@ -922,6 +922,13 @@ def test_a_ledgers_url_names_a_file_or_none(url: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("url", ["sqlite:///.", "sqlite:///./", "sqlite:///..", "sqlite:////srv/..", "sqlite://////"])
+def test_a_ledgers_url_that_can_only_be_a_folder_is_told_so(url: str) -> None:
+    assert problems(ledger={"url": url}) == [
+        'ledger.url: names a folder: name a file in it, such as "sqlite:///failsoft.db"'
+    ]
+
+
 def test_a_ledger_is_relative_to_the_configuration_or_absolute_or_off(tmp_path: Path) -> None:
     def path(url: str) -> Path | None:
         return read_mapping({"ledger": {"url": url}}, tmp_path).config.ledger.path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Final, Self
 
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, model_validator
@@ -30,6 +30,8 @@ def _url(value: object) -> object:
         path = given.removeprefix("sqlite:///")
         if given != "none" and (path in (given, "", "/", ":memory:") or "?" in path or not path.isprintable()):
             raise wrong(_NO_URL)
+        if given != "none" and PurePath(path).name in ("", ".."):
+            raise wrong('names a folder: name a file in it, such as "sqlite:///failsoft.db"')
         return given
     return database_address(value, _NO_URL)
 

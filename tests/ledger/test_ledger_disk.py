@@ -96,6 +96,33 @@ def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         ledger_at(tmp_path / "x.db", connect=faults.connect).open()
 
 
+def test_what_is_no_file_is_named_and_no_lock_is_left_beside_it(tmp_path: Path) -> None:
+    folder, device = tmp_path / "etc", tmp_path / "null"
+    folder.mkdir()
+    device.symlink_to(os.devnull)
+    with pytest.raises(LedgerInvalid, match=r"etc: it's a folder: name a file in it, such as .*etc/failsoft\.db"):
+        ledger_at(folder).open()
+    with pytest.raises(LedgerInvalid, match="it's no file, but a device"):
+        LedgerFile(device).vet()
+    with pytest.raises(LedgerInvalid, match="it's no file, but a device"):
+        LedgerFile(device).open(list)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["etc", "null"]
+
+
+def test_a_file_that_stands_in_a_folder_that_may_not_be_looked_into_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: object, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    ledger = ledger_at(tmp_path / "x.db")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", denied)
+        patched.setattr(os, "open", denied)
+        with pytest.raises(LedgerInvalid, match="the ledger can't be written .*Permission denied"):
+            ledger.open()
+
+
 def test_a_file_that_this_user_may_not_write_to_is_refused_before_anything_is_made_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -150,7 +150,8 @@ class LedgerFile:
         return self.lock.held(None if self.is_open else OPEN_SECONDS)
 
     def vet(self) -> None:
-        """No ledger is kept on a network file system."""
+        """No ledger is kept on a network file system, or where something else than a file stands."""
+        self._refuse_no_file()
         try:
             kind = network_file_system(self.path.absolute().parent.resolve())
         except OSError:
@@ -161,6 +162,13 @@ class LedgerFile:
                 f"{self.path}: on a network file system ({kind}), whose locks can't be relied on: "
                 "keep the ledger on a local disk, or in PostgreSQL"
             )
+
+    def _refuse_no_file(self) -> None:
+        """Looked at before there's a lock: of what's no file none is left behind."""
+        if os.path.isdir(self.path):
+            raise LedgerInvalid(f"{self.path}: it's a folder: name a file in it, such as {self.path / 'failsoft.db'}")
+        if os.path.exists(self.path) and not os.path.isfile(self.path):
+            raise LedgerInvalid(f"{self.path}: it's no file, but a device, a pipe or the like: nothing is kept there")
 
     def _refuse_beside_another(self) -> None:
         """What SQLite kept apart of a file that's gone would be played into the new one."""
@@ -173,6 +181,7 @@ class LedgerFile:
 
     def open(self, found: Callable[[], Sequence[Built]]) -> bool:
         """As any store. Raises OSError where the lock file can't be made."""
+        self._refuse_no_file()
         with self.lock.held():
             made = not self.path.exists()
             if made:
