@@ -119,7 +119,7 @@ def test_a_file_that_stands_in_a_folder_that_may_not_be_looked_into_is_refused(
     with monkeypatch.context() as patched:
         patched.setattr(os, "stat", denied)
         patched.setattr(os, "open", denied)
-        with pytest.raises(LedgerInvalid, match="the ledger can't be written .*Permission denied"):
+        with pytest.raises(LedgerInvalid, match=r"the ledger can't be written .*Permission denied"):
             ledger.open()
 
 
