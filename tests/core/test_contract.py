@@ -32,7 +32,8 @@ from pydantic import (
 )
 
 from failsoft import Audit, Capability, Referral, capability
-from failsoft.core.contract import Contract, deeply_frozen, fallback_problem, import_path
+from failsoft.core.contract import Contract, fallback_problem, import_path
+from failsoft.core.frozen import deeply_frozen
 
 T = TypeVar("T")
 

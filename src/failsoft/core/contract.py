@@ -9,18 +9,12 @@ render          the prompt for a request
 from __future__ import annotations
 
 import copy
-import enum
-import functools
 import inspect
 import json
 import types
 import typing
-from collections.abc import Callable, Iterable
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from pathlib import PurePath
-from typing import Any, Generic, Literal, LiteralString, TypeVar, Union, get_args, get_origin
-from uuid import UUID
+from collections.abc import Callable
+from typing import Any, Generic, LiteralString, TypeVar, Union, get_args, get_origin
 
 from attrs import define, field
 from pydantic import BaseModel, ConfigDict, PydanticUserError, RootModel, TypeAdapter, ValidationError, create_model
@@ -36,16 +30,16 @@ from failsoft.capability import (
     types_of,
     version_of,
 )
+from failsoft.core.answerable import is_object, property_names, runs_before, unanswerable
 from failsoft.core.effects import AnswerSchema
 from failsoft.core.finite import BY_ITSELF, Place, lost_number
+from failsoft.core.frozen import deeply_frozen, holds_model, is_flat, is_frozen, renewed
 from failsoft.core.marked import marks_of
 from failsoft.outcome import Referral
 from failsoft.prompt import Prompt, Sampling
 
 Q = TypeVar("Q")
 R = TypeVar("R")
-
-_IMMUTABLE = (str, bytes, int, float, complex, bool, type(None), Decimal, date, datetime, time, timedelta, UUID)
 
 
 @define(eq=False)
@@ -102,23 +96,23 @@ class Contract(Generic[Q, R]):
             marks_of(self.response_type, self._response, f"{self.name}: response type"),
         )
         self._frozen = deeply_frozen(self.request_type)
-        self._flat = _is_flat(self.request_type)
+        self._flat = is_flat(self.request_type)
         self.may_refer, answer_type = _without_referral(self.response_type)
         if answer_type is None:
             raise TypeError(f"{self.name}: its response type is only Referral: there is nothing for a model to answer")
         answer = _adapter(answer_type, f"{self.name}: response type")
         schema = _schema(answer, f"{self.name}: response type {_name(answer_type)}")
-        if _unanswerable(answer.core_schema):
+        if unanswerable(answer.core_schema):
             raise TypeError(
                 f"{self.name}: response type {_name(answer_type)} takes nothing that its JSON schema allows"
             )
-        self._wrapped = not _is_object(schema)
+        self._wrapped = not is_object(schema)
         if self._wrapped:
             wrapper: Any = create_model("Answer", __config__=ConfigDict(extra="forbid"), value=(answer_type, ...))
             answer = TypeAdapter(wrapper)
             schema = answer.json_schema()
         self._answer = answer.validator
-        self._strict = not _runs_before(answer.core_schema)
+        self._strict = not runs_before(answer.core_schema)
         self.field_names = frozenset(property_names(schema))
         """Every name that its schema knows: what may be said of where an answer doesn't fit."""
         self.answer_frozen = deeply_frozen(answer_type)
@@ -141,7 +135,7 @@ class Contract(Generic[Q, R]):
                 isn't finite can be only where it's written as text that its type reads as that number: in a field of
                 numbers of a dataclass, of a model with ``ser_json_inf_nan = "strings"``, or where a field is omitted.
         """
-        if self._frozen and type(request) is self.request_type and (self._flat or _is_frozen(request)):
+        if self._frozen and type(request) is self.request_type and (self._flat or is_frozen(request)):
             try:
                 text = to_json(request, inf_nan_mode="strings")
             except ValueError as error:
@@ -152,8 +146,8 @@ class Contract(Generic[Q, R]):
         try:
             own = copy.deepcopy(request)
             valid = self._request.validate_python(own)
-            if _holds_model(own):
-                self._request.validate_python(_renewed(own))
+            if holds_model(own):
+                self._request.validate_python(renewed(own))
         except ValidationError:
             raise
         except Exception as error:
@@ -289,28 +283,6 @@ def import_path(target: object) -> str:
     return f"{named.__module__}:{named.__qualname__}"
 
 
-def deeply_frozen(annotation: Any, seen: frozenset[Any] = frozenset()) -> bool:
-    """Can a value of this type never change? Only types known to be immutable count; in doubt the answer is no."""
-    origin = get_origin(annotation)
-    if origin in (Union, types.UnionType, tuple, frozenset):
-        return all(each is Ellipsis or deeply_frozen(each, seen) for each in get_args(annotation))
-    if origin is typing.Annotated:
-        return deeply_frozen(get_args(annotation)[0], seen)
-    if origin is Literal:
-        return True
-    if not isinstance(annotation, type):
-        return False
-    if issubclass(annotation, BaseModel):
-        if annotation in seen:
-            return True  # a recursive model: decided by its other fields
-        config = annotation.model_config
-        if not config.get("frozen") or config.get("extra") == "allow" or annotation.__private_attributes__:
-            return False
-        inner = seen | {annotation}
-        return all(deeply_frozen(field.annotation, inner) for field in annotation.model_fields.values())
-    return annotation in _IMMUTABLE or issubclass(annotation, (enum.Enum, PurePath))
-
-
 def fallback_problem(target: Any, request_type: Any, response_type: Any) -> str | None:
     """Why `target` can't be wired as a fallback; None if it can.
 
@@ -398,102 +370,6 @@ def _is_referral(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, Referral)
 
 
-def _is_frozen(value: Any) -> bool:
-    """Are the models in a value whose type is frozen really of frozen types? A field may hold a mutable subclass."""
-    if isinstance(value, BaseModel):
-        return _frozen_model(type(value)) and all(map(_is_frozen, value.__dict__.values()))
-    return all(map(_is_frozen, typing.cast("Iterable[Any]", value))) if isinstance(value, (tuple, frozenset)) else True
-
-
-def _is_flat(annotation: Any) -> bool:
-    """Can a value of this frozen type hold no models but itself, so that its own type says all?"""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return all(map(_is_leaf, (each.annotation for each in annotation.model_fields.values())))
-    return _is_leaf(annotation)
-
-
-def _is_leaf(annotation: Any) -> bool:
-    if get_origin(annotation) in (Union, types.UnionType):
-        return all(map(_is_leaf, get_args(annotation)))
-    return annotation in _IMMUTABLE or isinstance(annotation, enum.EnumMeta) or get_origin(annotation) is Literal
-
-
-_frozen_model = functools.lru_cache(maxsize=1024)(deeply_frozen)
-
-
-def _holds_model(value: Any) -> bool:
-    if isinstance(value, BaseModel):
-        return True
-    if isinstance(value, dict):
-        return any(map(_holds_model, typing.cast("Any", value).values()))
-    return isinstance(value, (list, tuple, set, frozenset)) and any(map(_holds_model, typing.cast("Any", value)))
-
-
-def _renewed(value: Any) -> Any:
-    """The same with every model in it validated anew by its own class.
-
-    Fields are taken as they are, not as they serialise: a field may be excluded from a dump, or written in other words.
-    """
-    if isinstance(value, BaseModel):
-        model = type(value)
-        state = vars(value)
-        fields = {name: _renewed(state[name]) for name in model.model_fields if name in state}
-        if isinstance(value, RootModel):
-            return model.model_validate(fields.get("root"))
-        return model.model_validate(fields | _renewed(value.__pydantic_extra__ or {}), by_name=True, by_alias=False)
-    if type(value) in (list, tuple, set, frozenset):
-        return type(value)(map(_renewed, value))
-    if type(value) is dict:
-        return {key: _renewed(each) for key, each in typing.cast("Any", value).items()}
-    return value
-
-
-def _runs_before(core_schema: Any) -> bool:
-    """Does the user's own code run before or around a part of this schema?"""
-    if isinstance(core_schema, dict):
-        table = typing.cast("dict[str, Any]", core_schema)
-        if table.get("type") in ("function-before", "function-wrap"):
-            return True
-        return any(_runs_before(each) for key, each in table.items() if key not in ("metadata", "serialization"))
-    if isinstance(core_schema, (list, tuple)):
-        return any(_runs_before(each) for each in typing.cast("Iterable[Any]", core_schema))
-    return False
-
-
-_WITHIN = ("model", "function-after", "definitions", "dataclass", "model-fields", "dataclass-args")
-
-
-def _unanswerable(core_schema: Any) -> bool:
-    """Does validation refuse whatever the JSON schema of this type asks for (but an empty object)?
-
-    So it is with enums of tuples or dates, with dictionaries whose keys are no text, and with what can't be without one.
-    """
-    kind = core_schema["type"]
-    if kind == "enum":
-        return not any(map(_is_readable, core_schema["members"]))
-    if kind == "dict":
-        keys = core_schema.get("keys_schema", {"type": "any"})
-        if keys["type"] == "literal":
-            return not any(isinstance(each, (str, bool, enum.Enum)) for each in keys["expected"])
-        return bool(keys["type"] == "tuple")
-    if kind not in _WITHIN:
-        return False
-    if "schema" in core_schema:
-        return _unanswerable(core_schema["schema"])
-    fields = core_schema["fields"]
-    listed: Iterable[Any] = fields.values() if kind == "model-fields" else fields
-    return any(_unanswerable(each["schema"]) for each in listed)
-
-
-def _is_readable(member: enum.Enum) -> bool:
-    """Is an enum's member read from its own JSON?"""
-    try:
-        TypeAdapter(type(member)).validate_json(to_json(member))
-    except Exception:  # an enum's own code may raise anything
-        return False
-    return True
-
-
 def _declared(annotation: Any) -> set[str] | None:
     """The names of a model's fields; None for any other type."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel) and not issubclass(annotation, RootModel):
@@ -514,21 +390,3 @@ def _invalid(request: Any, kind: LiteralString, sentence: LiteralString, error: 
     told = f"{type(error).__name__}: {error}"
     problem = PydanticCustomError(kind, sentence + ": {reason}", {"reason": told})
     return ValidationError.from_exception_data(type(request).__name__, [{"type": problem, "input": None}])
-
-
-def property_names(schema: Any) -> Iterable[str]:
-    """The property names anywhere in a JSON schema."""
-    if isinstance(schema, dict):
-        table = typing.cast("dict[str, Any]", schema)
-        yield from table.get("properties", {})
-        schema = list(table.values())
-    if isinstance(schema, list):
-        for each in typing.cast("Iterable[Any]", schema):
-            yield from property_names(each)
-
-
-def _is_object(schema: dict[str, Any]) -> bool:
-    target = schema
-    if "$ref" in schema:
-        target = schema.get("$defs", {}).get(schema["$ref"].rsplit("/", 1)[-1], {})
-    return target.get("type") == "object" and "properties" in target

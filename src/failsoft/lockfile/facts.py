@@ -17,7 +17,8 @@ from pydantic import TypeAdapter
 
 from failsoft.capability import Capability, FunctionCapability, default_prompt
 from failsoft.config import CapabilityConfig, Config
-from failsoft.core.contract import Contract, Snapshot, import_path, property_names
+from failsoft.core.answerable import property_names
+from failsoft.core.contract import Contract, Snapshot, import_path
 from failsoft.core.route import GuardedAdapter
 from failsoft.errors import ConfigurationError
 from failsoft.lockfile.adapter_facts import locked_adapter
