@@ -13,7 +13,7 @@ from failsoft.config import AdapterConfig, Config
 from failsoft.config_file import NO_KEY
 from failsoft.config_read import read_file
 from failsoft.config_retention import RetentionConfig
-from failsoft.errors import ConfigurationError
+from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.io.clock import SystemClock
 from failsoft.ledger.acts.erasure import Acting
 from failsoft.ledger.acts.retention import CLASSES, Retention, RetentionClass
@@ -50,6 +50,7 @@ def acting_on(
 
     Raises:
         ConfigurationError: the configuration is wrong, or its ledger is off.
+        LedgerInvalid: the ledger that's named isn't the configuration's, or nobody can tell.
     """
     draft = read_file(config, keyless=True)
     problems = [*draft.problems]
@@ -60,11 +61,12 @@ def acting_on(
         problems.append('ledger.url: the ledger is off ("none"): nothing was recorded')
     if problems or location is None:
         raise ConfigurationError(problems)
-    if ledger is not None and not (isinstance(ledger, InDatabase) and isinstance(location, InDatabase)):
-        raise ConfigurationError(
-            [f"{ledger}: an owner is a role of the database that the ledger is in, and {location} isn't"]
-        )
-    if isinstance(ledger, InDatabase):
+    if ledger is not None:
+        if not (isinstance(ledger, InDatabase) and isinstance(location, InDatabase)):
+            raise ConfigurationError(
+                [f"{ledger}: an owner is a role of the database that the ledger is in, and {location} isn't"]
+            )
+        _refuse_another(ledger, location, draft.config.ledger.origin)
         location = evolve(ledger, sealing=location.sealing)
     acting = Acting(location, SystemClock(), signing, host_of(draft.config), warn=warn, redact=redact_of(draft.config))
     return acting, retention
@@ -73,6 +75,23 @@ def acting_on(
 def host_of(config: Config) -> str:
     """How records name this machine, as the application does it."""
     return config.host or socket.gethostname()
+
+
+def _refuse_another(ledger: InDatabase, location: InDatabase, origin: str | None) -> None:
+    """What's destroyed is gone: an address with a slip of the pen would have another ledger's evidence destroyed."""
+    try:
+        named = ledger.log_beside(location)
+    except LedgerInvalid as error:
+        raise type(error)(f"nobody can tell whether {ledger} is the configuration's ledger: {error}") from None
+    if named is None:
+        raise LedgerInvalid(
+            f"{ledger}: it isn't the ledger that the configuration names, {location}: the owner's address must name the "
+            "same database and schema, as another role"
+        )
+    if origin not in (None, named):
+        raise LedgerInvalid(
+            f"{ledger}: this is the log of {named!r}, and the configuration's is {origin!r} (ledger.origin)"
+        )
 
 
 def redact_of(config: Config) -> Redact:

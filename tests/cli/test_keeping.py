@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import io
 import json
+import re
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -424,6 +425,46 @@ class TestInPostgres:
         assert done[0].endswith(")")
         found = verify(owner)
         assert (found.exit_code, found.payloads, found.kinds["record.pruned"]) == (0, 0, 2)
+
+    @pytest.mark.parametrize("command", [("erase", "--case", "T-17"), ("prune", "--until", "2099-01-01")])
+    def test_an_owners_address_of_another_ledger_destroys_nothing(
+        self, owner: str, folder: Path, postgres: PostgresServer, command: tuple[str, ...]
+    ) -> None:
+        own = (folder / "failsoft.toml").read_text()
+        schema = next(SCHEMAS)
+        another = f"{postgres.url}&schema={schema}"
+        (folder / "failsoft.toml").write_text(re.sub(r"postgresql://[^\"]*", another, own))
+        with Isolation.from_file("failsoft.toml", capabilities=[Rate]) as isolation, failsoft.context(case="T-17"):
+            isolation[Rate].sync("a bolt")
+        (folder / "failsoft.toml").write_text(own)
+        before = verify(another).size
+        refused = told(run(*command, *WHY, "--owner", another, code=1))
+        assert f"{locate(another)}: it isn't the ledger that the configuration names, {locate(owner)}" in refused
+        assert (verify(another).exit_code, verify(another).size, verify(another).payloads) == (0, before, 2)
+
+    def test_a_copy_of_the_database_is_another_ledger(self, owner: str, postgres: PostgresServer) -> None:
+        name = f"copy_of_{owner.rpartition('=')[2]}"
+        postgres.execute(f"CREATE DATABASE {name}")
+        copied = owner.replace("/postgres?", f"/{name}?")
+        run("copy", "failsoft.toml", copied, *WHY)
+        assert verify(copied).root == verify(owner).root
+        assert "it isn't the ledger that" in told(run("erase", "--case", "T-17", *WHY, "--owner", copied, code=1))
+        assert verify(copied).payloads == 6
+        postgres.execute(f"DROP DATABASE {name}")
+
+    def test_an_owner_acts_on_nothing_where_nobody_can_tell_what_it_is(
+        self, owner: str, folder: Path, postgres: PostgresServer
+    ) -> None:
+        own = (folder / "failsoft.toml").read_text()
+        (folder / "failsoft.toml").write_text(own.replace("[ledger]", '[ledger]\norigin = "another.example"', 1))
+        refused = told(run("erase", "--case", "T-17", *WHY, "--owner", owner, code=1))
+        assert "and the configuration's is 'another.example' (ledger.origin)" in refused
+        (folder / "failsoft.toml").write_text(
+            re.sub(r"postgresql://[^\"]*", f"{postgres.url}&schema=nothing_here", own)
+        )
+        refused = told(run("erase", "--case", "T-17", *WHY, "--owner", owner, code=1))
+        assert f"nobody can tell whether {locate(owner)} is the configuration's ledger" in refused
+        assert verify(owner).payloads == 6
 
     def test_what_is_prepared_twice_is_prepared(self, owner: str) -> None:
         role = f"writer_of_{owner.rpartition('=')[2]}"

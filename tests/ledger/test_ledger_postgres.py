@@ -28,7 +28,7 @@ from failsoft.ledger.format.merkle import Frontier
 from failsoft.ledger.location import InDatabase, InFile, locate
 from failsoft.ledger.postgres import schema as postgres_schema
 from failsoft.ledger.postgres import store as postgres_module
-from failsoft.ledger.postgres.read import Database, PostgresSource, lock_of
+from failsoft.ledger.postgres.read import Database, PostgresSource, lock_of, same_log
 from failsoft.ledger.postgres.store import LedgerDatabase, prepare
 from failsoft.ledger.read import read
 from failsoft.ledger.reading.attest import attest
@@ -636,6 +636,27 @@ class TestWhoMayDoWhat:
                 ledger_at(url.replace("://postgres:@", "://nobody_here@"), **PATIENT).open()
         finally:
             postgres.execute("DROP ROLE nobody_here")
+
+
+class TestTheSameTables:
+    def test_two_roles_of_one_database_have_one_log(self, url: str, postgres: PostgresServer) -> None:
+        wrote(url, "c1")
+        one = Address.parse(url)
+        assert same_log(one, Address.parse(f"{url}&application_name=another")) == "example.com/failsoft-test"
+        other = f"{postgres.url}&schema={next(SCHEMAS)}"
+        wrote(other, "c1")
+        assert same_log(one, Address.parse(other)) is None
+
+    def test_one_without_its_own_line_is_nobodys(self, url: str) -> None:
+        wrote(url, "c1")
+        attack(url, "DELETE FROM ledger_log")
+        assert same_log(Address.parse(url), Address.parse(url)) is None
+
+    def test_one_that_cant_be_read_is_told(self, url: str) -> None:
+        wrote(url, "c1")
+        attack(url, "ALTER TABLE ledger_log RENAME TO hidden")
+        with pytest.raises(LedgerInvalid, match=r"it can't be read \(refused \(42P01\)\)"):
+            same_log(Address.parse(url), Address.parse(url))
 
 
 class TestTampering:

@@ -149,6 +149,16 @@ class InDatabase:
 
         return SpoolingStore(store, self.spooling, spools)
 
+    def log_beside(self, other: InDatabase) -> str | None:
+        """The log's name, where this and the other address lead to the same tables; None where they don't.
+
+        Raises:
+            LedgerInvalid: there's no ledger at one of them, or it can't be read.
+        """
+        from failsoft.ledger.postgres import read as postgres_read
+
+        return postgres_read.same_log(self.address, other.address)
+
     def receiver(self) -> Receiver:
         """As any."""
         from failsoft.ledger.postgres.receiving import DatabaseReceiver

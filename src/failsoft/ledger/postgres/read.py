@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any, Self, cast
 
 import psycopg
@@ -184,6 +186,26 @@ def connect(address: Address) -> PostgresSource:
         source.close()
         raise
     return source
+
+
+def same_log(one: Address, other: Address) -> str | None:
+    """The log's name, where both addresses lead to the same tables; None where they don't. By a lock that a connection holds
+    and the other can't have: a database that was copied has all that the first one has, but not that.
+
+    Raises:
+        LedgerInvalid: there's no ledger at one of them, or it can't be read.
+    """
+    with closing(connect(other)) as there, closing(connect(one)) as here:
+        try:
+            lock = (secrets.randbits(62),)
+            there.execute("SELECT pg_advisory_lock(?::bigint)", lock)
+            is_other = here.execute("SELECT pg_try_advisory_lock(?::bigint)", lock).fetchone()[0]
+            if is_other or one.schema != other.schema:
+                return None
+            row = here.execute("SELECT origin FROM ledger_log").fetchone()
+        except UNREADABLE as error:
+            raise refusal(error)(f"{one}: it can't be read ({error})") from None
+    return None if row is None else str(row[0])
 
 
 def version_of(database: Database, schema: str) -> int:
