@@ -638,6 +638,21 @@ class TestWhoMayDoWhat:
             postgres.execute("DROP ROLE nobody_here")
 
 
+class TestASession:
+    @pytest.mark.parametrize(
+        ("given", "becomes"), [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")]
+    )
+    def test_what_is_committed_is_durable_whatever_the_role_says(
+        self, url: str, postgres: PostgresServer, given: str, becomes: str
+    ) -> None:
+        wrote(url, "c1")
+        postgres.execute(f"CREATE ROLE hasty LOGIN SUPERUSER; ALTER ROLE hasty SET synchronous_commit = {given}")
+        try:
+            assert rows(url.replace("://postgres:@", "://hasty@"), "SHOW synchronous_commit") == [(becomes,)]
+        finally:
+            postgres.execute("DROP ROLE hasty")
+
+
 class TestTheSameTables:
     def test_two_roles_of_one_database_have_one_log(self, url: str, postgres: PostgresServer) -> None:
         wrote(url, "c1")

@@ -23,6 +23,11 @@ READ_SECONDS = 600.0
 FETCHED = 500
 """Rows of a long result that are in memory."""
 
+_SESSION = """SELECT set_config('search_path', ?, false),
+    CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END"""
+"""What's on record is durable, though the role or the database says that a commit needn't be. How far a standby must have it
+is the server's own business."""
+
 _NAMED = re.compile(rb'"digest":"([0-9a-f]{64})"')
 _DAMAGED = ("XX001", "XX002")
 _AWAY = ("08", "53", "57", "58")  # connection, resources, operator, system: PostgreSQL's manual, appendix A
@@ -56,7 +61,7 @@ class Database:
         except psycopg.Error as error:
             raise failed(error, unreachable(error)) from None
         database = cls(connection, address)
-        database.execute("SELECT set_config('search_path', ?, false)", (f"{address.schema}, pg_temp",))
+        database.execute(_SESSION, (f"{address.schema}, pg_temp",))
         return database
 
     def execute(self, query: str, values: Sequence[Any] = (), /) -> Rows:
