@@ -20,7 +20,7 @@ from tests.postgres_server import PostgresServer
 
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.core.evidence import BreakerChanged, ConfigActivated
-from failsoft.errors import ConfigurationError, LedgerInvalid, LedgerUnreachable
+from failsoft.errors import LedgerInvalid, LedgerUnreachable
 from failsoft.ledger.acts.erasure import Acting, erase
 from failsoft.ledger.acts.rotation import rotate
 from failsoft.ledger.checkpoints.publishing import SECOND
@@ -838,10 +838,22 @@ class TestVersions:
         wrote(url)
         name = postgres_schema.component(schema_of(url))
         postgres.execute(f"INSERT INTO failsoft.migration (component, version) VALUES ('{name}', 99)")
-        with pytest.raises(ConfigurationError, match="upgrade"):
+        with pytest.raises(LedgerInvalid, match=r"its tables for .* are version 99.*: upgrade it"):
             ledger_at(url, **PATIENT).open()
         with pytest.raises(LedgerInvalid, match="format 99"), read(url):
             pass
+
+    def test_tables_that_a_later_version_takes_over_under_a_writer_are_an_outage(
+        self, url: str, ledger: StoredLedger, postgres: PostgresServer
+    ) -> None:
+        settled(call(ledger, "c1")[1])
+        name = postgres_schema.component(schema_of(url))
+        postgres.execute(f"INSERT INTO failsoft.migration (component, version) VALUES ('{name}', 99)")
+        end_connections(url)
+        until(lambda: "upgrade it" in str(getattr(settled(ledger.submit(started("c2"))), "reason", "")))
+        assert not ledger.healthy
+        postgres.execute(f"DELETE FROM failsoft.migration WHERE component = '{name}' AND version = 99")
+        recovers(ledger)
 
     def test_a_schemas_name_is_checked(self) -> None:
         with pytest.raises(LedgerInvalid, match="the schema's name"):

@@ -34,6 +34,7 @@ from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.location import InDatabase
 from failsoft.ledger.locks import LiveFile
 from failsoft.ledger.postgres.read import Database
+from failsoft.ledger.postgres.schema import component
 from failsoft.ledger.postgres.store import LedgerDatabase
 from failsoft.ledger.read import read
 from failsoft.ledger.reading.attest import attest
@@ -322,6 +323,24 @@ class TestFallingBack:
         until(lambda: ledger.healthy and not ledger.spooling)
         ledger.close()
         assert kinds(place).count("call.completed") == 2
+
+    def test_tables_of_a_later_version_are_told_though_records_wait(
+        self, place: InDatabase, postgres: PostgresServer, away: Away
+    ) -> None:
+        ledger = ledger_in(place)
+        ledger.open()
+        away.cut = True
+        settled(call(ledger, "c1")[1])
+        name = component(place.address.schema)
+        postgres.execute(f"INSERT INTO failsoft.migration (component, version) VALUES ('{name}', 99)")
+        away.cut = False
+        numbers = count()
+        until(lambda: isinstance(settled(ledger.submit(started(f"d{next(numbers)}"))), Unrecorded))
+        assert not ledger.healthy
+        postgres.execute(f"DELETE FROM failsoft.migration WHERE component = '{name}' AND version = 99")
+        until(lambda: ledger.healthy and not ledger.spooling)
+        ledger.close()
+        whole(place)
 
     def test_nothing_is_left_of_payloads_that_were_forwarded(self, place: InDatabase, folder: Path, away: Away) -> None:
         ledger = ledger_in(place)

@@ -596,6 +596,35 @@ def test_a_bug_below_does_not_kill_the_thread(tmp_path: Path, monkeypatch: pytes
     whole(ledger.location.path)
 
 
+@pytest.mark.parametrize("below", ["publish", "tidy"])
+def test_a_bug_between_two_batches_does_not_kill_the_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, below: str
+) -> None:
+    events: list[Any] = []
+    ledger = ledger_at(tmp_path / "x.db", on_event=lambda name, fields: events.append((name, fields)))
+    ledger.open()
+    appender = ledger._appender
+    monkeypatch.setattr(appender if below == "publish" else appender.store, below, lambda: 1 / 0)
+    assert isinstance(settled(ledger.submit(started("c1"))), Recorded)
+    until(lambda: not ledger.healthy)
+    monkeypatch.undo()
+    assert isinstance(settled(ledger.submit(started("c2"))), Recorded)
+    until(lambda: ledger.healthy)
+    ledger.close()
+    assert events == [("ledger.failed", {"reason": "division by zero", "policy": "fallback"})]
+    whole(ledger.location.path)
+
+
+def test_a_bug_at_the_end_leaves_the_goodbye_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    store = ledger._appender.store
+    monkeypatch.setattr(store, "append", lambda *_, **__: 1 / 0)
+    ledger.close()
+    assert not store.is_open
+    assert len(list(tmp_path.glob("*.live"))) == 1
+
+
 def test_an_unknown_outcome_at_the_end_leaves_the_goodbye_to_others(tmp_path: Path) -> None:
     faults = Faults()
     ledger = ledger_at(tmp_path / "x.db", connect=faults.connect, back_off=(60.0, 60.0))

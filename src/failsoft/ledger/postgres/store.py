@@ -21,7 +21,7 @@ from typing import Any
 import psycopg
 from attrs import frozen
 
-from failsoft.errors import LedgerInvalid
+from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.ledger.checkpoints.head import Grown, Head
 from failsoft.ledger.checkpoints.opening import Anchored, check_log, refuse_anew
 from failsoft.ledger.checkpoints.signer import Signer, publish, signed_head
@@ -377,7 +377,7 @@ def set_up(database: Database) -> None:
     """Make the tables where they're missing.
 
     Raises:
-        ConfigurationError: they're those of a later version.
+        LedgerInvalid: they're those of a later version, maybe since this process began.
         DatabaseFailed: that can't be done.
     """
 
@@ -389,7 +389,10 @@ def set_up(database: Database) -> None:
             raise failed(error) from None
 
     schema = database.address.schema
-    bring_up(run, component(schema), steps(schema), "ledger.url")
+    try:
+        bring_up(run, component(schema), steps(schema), str(database.address))
+    except ConfigurationError as error:
+        raise LedgerInvalid(error.problems[0]) from None
 
 
 def prepare(address: Address, writer: str) -> None:
@@ -401,7 +404,7 @@ def prepare(address: Address, writer: str) -> None:
 
     Raises:
         DatabaseFailed: that can't be done.
-        ConfigurationError: the tables are those of a later version.
+        LedgerInvalid: the tables are those of a later version.
     """
     database = Database.at(address, SECONDS)
     try:

@@ -214,9 +214,18 @@ class StoredLedger:
         appender.settle(batch, first)
         if batch.recovers:
             self._tell("ledger.recovered")
-        with io:
-            appender.publish()
-            appender.store.tidy()
+        return self._tend(appender, io)
+
+    def _tend(self, appender: Appender, io: threading.Lock) -> bool:
+        """What's done between two batches; False where it failed."""
+        try:
+            with io:
+                appender.publish()
+                appender.store.tidy()
+        except Exception as error:  # as above
+            self.healthy = False
+            self._tell("ledger.failed", reason=str(error), policy=self.policy)
+            return False
         return True
 
     def _store(self, signer: Signer | None, anchored: Anchored) -> Store:
