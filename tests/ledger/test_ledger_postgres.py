@@ -777,6 +777,22 @@ class TestTampering:
         )
         until(lambda: "had committed 4" in str(getattr(settled(ledger.submit(started("c2"))), "reason", "")))
 
+    def test_a_database_made_anew_in_which_others_founded_a_log_gets_none_of_a_writers_records(
+        self, url: str, ledger: StoredLedger, postgres: PostgresServer
+    ) -> None:
+        settled(call(ledger, "c1")[1])
+        end_connections(url)
+        schema = schema_of(url)
+        postgres.execute(
+            f"DROP SCHEMA {schema} CASCADE; DELETE FROM failsoft.migration WHERE component = 'ledger in {schema}'"
+        )
+        wrote(url, *(f"n{number}" for number in range(9)))
+        size = verify(url).size
+        until(
+            lambda: "is not the one that this proc" in str(getattr(settled(ledger.submit(started("c2"))), "reason", ""))
+        )
+        assert verify(url).size == size
+
     def test_a_log_whose_line_goes_while_it_is_opened_is_damaged(
         self, url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

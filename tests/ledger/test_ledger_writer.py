@@ -34,6 +34,8 @@ from failsoft.ledger.locks import FileLock
 from failsoft.ledger.read import read
 from failsoft.ledger.records.record import timestamp
 from failsoft.ledger.verify import verify
+from failsoft.ledger.writing import appender as appender_module
+from failsoft.ledger.writing.ticket import TicketQueue
 from failsoft.outcome import Pin, Source
 
 IOERR, FULL, BUSY, READONLY = (
@@ -521,8 +523,67 @@ def test_another_log_in_the_place_of_a_running_writers_gets_none_of_its_records(
     ledger._appender.let_go()  # as a fork or a failure does
     (tmp_path / "x.db").rename(tmp_path / "own.db")
     (tmp_path / "another.db").rename(tmp_path / "x.db")
-    assert "this is the log of 'example.com/another' by now" in settled(ledger.submit(started("c2"))).reason
+    assert "this log of 'example.com/another' is not the one that" in settled(ledger.submit(started("c2"))).reason
     ledger.close()
+    whole(tmp_path / "x.db")
+
+
+def test_another_log_before_a_writer_committed_anything_gets_none_of_its_records(tmp_path: Path) -> None:
+    for name in ("another", "x"):
+        ledger = ledger_at(tmp_path / f"{name}.db", origin=f"example.com/{name}")
+        ledger.open()
+        ledger.close()
+    appender = appender_module.Appender(ledger_at(tmp_path / "x.db", origin=None)._settings, TicketQueue(9))
+    appender._open()
+    appender.let_go()
+    (tmp_path / "another.db").rename(tmp_path / "x.db")
+    with pytest.raises(LedgerInvalid, match=r"this is the log of 'example.com/another' by now"):
+        appender.step()
+    appender.abandon()
+
+
+@pytest.mark.parametrize("extra", [0, 5, 300])
+def test_an_older_state_that_others_wrote_on_from_gets_none_of_a_writers_records(tmp_path: Path, extra: int) -> None:
+    path = tmp_path / "x.db"
+    ledger = ledger_at(path)
+    ledger.open()
+    settled(ledger.submit(started("c1")))
+    with sqlite3.connect(path) as connection, sqlite3.connect(tmp_path / "older.db") as older:
+        connection.backup(older)
+    for number in range(3 + extra):
+        settled(ledger.submit(started(f"lost-{number}")))
+    ledger._appender.let_go()  # as a fork or a failure does
+    own = path.read_bytes()
+    path.write_bytes((tmp_path / "older.db").read_bytes())
+    other = ledger_at(path, host="worker-2")
+    other.open()
+    for number in range(9 + extra):
+        settled(other.submit(started(f"n{number}")))
+    ticket = ledger.submit(started("c2"))
+    assert "is not the one that this process wrote to" in settled(ticket).reason
+    other.close()
+    with read(path) as reader:
+        assert "c2" not in [each.call_id for each in reader.records()]
+    whole(path)
+    with ledger._io:
+        path.write_bytes(own)
+    until(lambda: ledger.healthy)
+    ledger.close()
+    whole(path)
+
+
+def test_what_others_appended_while_a_writer_had_let_go_is_built_upon(tmp_path: Path) -> None:
+    ledger, other = ledger_at(tmp_path / "x.db"), ledger_at(tmp_path / "x.db", host="worker-2")
+    for each in (ledger, other):
+        each.open()
+    for number in range(260):
+        ledger.submit(started(f"c{number}"))
+    settled(ledger.submit(started("c-last")))
+    ledger._appender.let_go()
+    settled(other.submit(started("d1")))
+    assert isinstance(settled(ledger.submit(started("c-more"))), Recorded)
+    for each in (ledger, other):
+        each.close()
     whole(tmp_path / "x.db")
 
 

@@ -1,7 +1,8 @@
 """The head of a log as one process knows it: what may be appended to, and what the tree is then. No I/O.
 
 The head is read anew in each transaction. It may never be smaller than what this process committed, or of its size and
-another; and what others appended meanwhile is signed by the key that signs here, or by nobody where nobody does.
+another; when the log is opened again, it must begin with that (`failsoft.ledger.checkpoints.opening`). What others appended
+meanwhile is signed by the key that signs here, or by nobody where nobody does.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from failsoft.errors import LedgerInvalid
 from failsoft.ledger.checkpoints.signer import Signer
 from failsoft.ledger.format.merkle import BLOCK, Frontier
 from failsoft.ledger.records.record import Built
@@ -46,14 +46,13 @@ class Head:
         self.found: Found | None = None
         self._known = Frontier()
 
-    def opened(self, name: str, found: Found) -> None:
-        """The log was looked at.
+    @property
+    def known(self) -> Frontier:
+        """The tree that this process committed last; empty where it committed none."""
+        return self._known
 
-        Raises:
-            LedgerInvalid: it has fewer records than this process committed.
-        """
-        if found.size < self._known.size:
-            raise LedgerInvalid(f"{name}: {found.size} records, and this process had committed {self._known.size}")
+    def opened(self, found: Found) -> None:
+        """The log was looked at, and begins with the tree that's known."""
         self.unsigned = found.unsigned
         self.found = found
 

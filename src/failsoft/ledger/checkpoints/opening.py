@@ -43,11 +43,18 @@ def refuse_anew(name: str, signer: Signer | None, anchored: Anchored) -> None:
         )
 
 
-def check_log(connection: Queries, name: str, signer: Signer | None, anchored: Anchored) -> Found:
+def check_log(connection: Queries, name: str, signer: Signer | None, anchored: Anchored, known: Frontier) -> Found:
     """Do head, records, signatures and the signer's memory fit together? Inside a transaction.
 
+    Args:
+        connection: to the log.
+        name: of its place, for errors.
+        signer: signs it; None where it isn't signed.
+        anchored: the newest checkpoints that anchors show.
+        known: the tree that this process committed; empty where it committed none.
+
     Raises:
-        LedgerInvalid: they don't.
+        LedgerInvalid: they don't, or the log doesn't begin with what this process committed.
         sqlite3.Error, DatabaseFailed: it can't be read. (TypeError, ValueError: likewise.)
     """
     log = connection.execute("SELECT origin, format, vkey FROM ledger_log").fetchone()
@@ -64,6 +71,13 @@ def check_log(connection: Queries, name: str, signer: Signer | None, anchored: A
     if count != head[0] or covered > head[0] or frontier.to_bytes() != head[1]:
         raise LedgerInvalid(
             f"{name}: the head doesn't fit the records: it was cut or tampered with: run `failsoft verify`"
+        )
+    if count < known.size:
+        raise LedgerInvalid(f"{name}: {count} records, and this process had committed {known.size}")
+    if known.size and frontier_of(connection, name, known.size).to_bytes() != known.to_bytes():
+        raise LedgerInvalid(
+            f"{name}: this log of {log[0]!r} is not the one that this process wrote to: put that one back, or run "
+            "`failsoft verify` on it, and start again"
         )
     unsigned = log[2] is None and covered == 0 and head[2] is None
     if signer is None:

@@ -322,10 +322,10 @@ class LedgerDatabase:
         try:
             row = database.execute("SELECT origin FROM ledger_log").fetchone()
             self._lock(database, row[0])
-            found = check_log(database, self.name, self.signer, self._anchored)
+            found = check_log(database, self.name, self.signer, self._anchored, self._head.known)
         except (TypeError, ValueError) as error:  # a column of a damaged log holds what it can't
             raise LedgerInvalid(f"{self.name}: the log is damaged ({type(error).__name__})") from None
-        self._head.opened(self.name, found)
+        self._head.opened(found)
         self.origin = found.origin
 
     def _lock(self, database: Database, origin: str | None = None) -> None:

@@ -393,10 +393,10 @@ class LedgerFile:
         configure(connection)
         connection.execute("BEGIN IMMEDIATE")  # nobody writes meanwhile; and it says whether writing is possible
         try:
-            found = check_log(connection, self.name, self.signer, self._anchored)
+            found = check_log(connection, self.name, self.signer, self._anchored, self._head.known)
         finally:
             self._roll_back(connection)
-        self._head.opened(self.name, found)
+        self._head.opened(found)
         self.origin = found.origin
 
     def _insert(self, connection: sqlite3.Connection, batch: Sequence[Built]) -> Grown:
