@@ -22,6 +22,21 @@ _FORM = re.compile(
 )
 _PLACE = re.compile(r"(?:\[[0-9A-Fa-f:.%]*\]|[^:\[\]]*)(?::[0-9]*)?")
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_RESERVED = re.compile(
+    r"""
+    pg_.* | information_schema | all | analyse | analyze | and | any | array | as | asc | asymmetric | authorization
+    | binary | both | case | cast | check | collate | collation | column | concurrently | constraint | create
+    | cross | current_catalog | current_date | current_role | current_schema | current_time | current_timestamp
+    | current_user | default | deferrable | desc | distinct | do | else | end | except | false | fetch | for | foreign
+    | freeze | from | full | grant | group | having | ilike | in | initially | inner | intersect | into | is
+    | isnull | join | lateral | leading | left | like | limit | localtime | localtimestamp | natural | not | notnull
+    | null | offset | on | only | or | order | outer | overlaps | placing | primary | references | returning | right
+    | select | session_user | similar | some | symmetric | system_user | table | tablesample | then | to | trailing
+    | true | union | unique | user | using | variadic | verbose | when | where | window | with
+    """,
+    re.VERBOSE,
+)
+"""Words of SQL that are no name of a schema without quotes, and names that a server keeps for itself."""
 
 
 NO_ADDRESS = (
@@ -73,6 +88,8 @@ class Address:
         schema = dict(given).get("schema", SCHEMA)
         if _NAME.fullmatch(schema) is None:
             raise ConfigurationError("the schema's name may have lower-case letters, digits and _, 63 at most")
+        if _RESERVED.fullmatch(schema):
+            raise ConfigurationError(f"{schema!r} can't be the schema's name: it's a word of PostgreSQL's own")
         if form_of(url) is None:
             raise ConfigurationError(NO_ADDRESS)
         rest = [(name, value) for name, value in given if name != "schema"]

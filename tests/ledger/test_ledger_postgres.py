@@ -871,6 +871,25 @@ class TestVersions:
         postgres.execute(f"DELETE FROM failsoft.migration WHERE component = '{name}' AND version = 99")
         recovers(ledger)
 
+    def test_a_word_of_postgresqls_own_is_no_schemas_name(self, postgres: PostgresServer) -> None:
+        reserved = rows(postgres.url, "SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')")
+        for name in (*(each for (each,) in reserved), "pg_ledger", "information_schema"):
+            with pytest.raises(LedgerInvalid, match=f"'{name}' can't be the schema's name"):
+                locate(f"{postgres.url}&schema={name}")
+
+    @pytest.mark.parametrize("name", ["old", "new", "w", "d", "time", "row", "values", "between", "function"])
+    def test_a_schema_may_be_named_as_what_stands_in_definitions(self, postgres: PostgresServer, name: str) -> None:
+        place = f"{postgres.url}&schema={name}"
+        postgres.execute("CREATE ROLE app LOGIN")
+        try:
+            prepare(Address.parse(place), "app")
+            wrote(place.replace("://postgres:@", "://app@"), "c1")
+            whole(place)
+            attack(place, "ALTER TABLE ledger_record DISABLE TRIGGER ledger_record_kept")
+            assert verify(place).exit_code == 1
+        finally:
+            postgres.execute(f'DROP SCHEMA "{name}" CASCADE; DROP OWNED BY app; DROP ROLE app')
+
     def test_a_schemas_name_is_checked(self) -> None:
         with pytest.raises(LedgerInvalid, match="the schema's name"):
             locate("postgresql://h/d?schema=Robert'); DROP")

@@ -147,15 +147,16 @@ _GRANTS = (
     "GRANT EXECUTE ON FUNCTION {schema}.ledger_advance, {schema}.ledger_left TO {role}",
 )
 
-_CATALOGUE = """
+_CATALOGUE = r"""
 WITH ours AS (
     SELECT c.* FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = current_schema() AND c.relname LIKE 'ledger\\_%'
+    WHERE n.nspname = current_schema() AND c.relname LIKE 'ledger\_%'
 )
 SELECT CASE relkind WHEN 'r' THEN 'table' WHEN 'i' THEN 'index' ELSE 'relation' END, relname, concat_ws(' ',
     relkind, relpersistence, CASE WHEN relrowsecurity THEN 'rls' END, CASE WHEN relhasrules THEN 'rules' END,
     CASE WHEN relhassubclass THEN 'children' END, CASE WHEN relispartition THEN 'partition' END,
-    CASE WHEN relkind = 'i' THEN replace(pg_get_indexdef(oid), current_schema() || '.', '') END,
+    CASE WHEN relkind = 'i' THEN
+        regexp_replace(pg_get_indexdef(oid), '(\mON )("?)' || current_schema() || '\2\.', '\1') END,
     (SELECT 'invalid' FROM pg_catalog.pg_index AS i WHERE i.indexrelid = ours.oid AND NOT (indisvalid AND indisready)))
 FROM ours WHERE relkind <> 'c'
 UNION ALL
@@ -169,14 +170,15 @@ SELECT 'constraint', relname || '.' || conname, pg_get_constraintdef(k.oid)
 FROM ours JOIN pg_catalog.pg_constraint AS k ON k.conrelid = ours.oid WHERE contype <> 'n'
 UNION ALL
 SELECT 'trigger', relname || '.' || tgname,
-    concat_ws(' ', tgenabled, replace(pg_get_triggerdef(t.oid), current_schema() || '.', ''))
+    concat_ws(' ', tgenabled, regexp_replace(
+        pg_get_triggerdef(t.oid), '(\m(?:ON|FUNCTION) )("?)' || current_schema() || '\2\.', '\1', 'g'))
 FROM ours JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = ours.oid WHERE NOT tgisinternal
 UNION ALL
 SELECT 'function', proname, concat_ws(' ', prosecdef,
-    replace(array_to_string(proconfig, ','), '=' || current_schema() || ',', '=@,'),
+    regexp_replace(array_to_string(proconfig, ','), '=("?)' || current_schema() || '\1,', '=@,'),
     pg_get_function_arguments(p.oid), prosrc)
 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-WHERE n.nspname = current_schema() AND proname LIKE 'ledger\\_%'
+WHERE n.nspname = current_schema() AND proname LIKE 'ledger\_%'
 """
 
 
