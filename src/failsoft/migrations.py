@@ -48,7 +48,7 @@ def bring_up(execute: Execute, component: str, steps: Sequence[str], place: str)
     """
     if _version(execute, component, steps, place) == len(steps):
         return 0
-    execute("BEGIN", ())
+    execute("BEGIN ISOLATION LEVEL READ COMMITTED", ())  # what another process did is seen under the lock
     try:
         execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         execute(_HISTORY, ())

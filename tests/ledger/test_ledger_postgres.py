@@ -652,6 +652,28 @@ class TestASession:
         finally:
             postgres.execute("DROP ROLE hasty")
 
+    @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+    def test_many_writers_lose_nothing_whatever_level_their_role_has(
+        self, url: str, postgres: PostgresServer, level: str
+    ) -> None:
+        postgres.execute("CREATE ROLE strict LOGIN; GRANT CREATE ON DATABASE postgres TO strict")
+        postgres.execute(f"ALTER ROLE strict SET default_transaction_isolation = '{level}'")
+        try:
+            prepare(Address.parse(url), "strict")
+            as_role = url.replace("://postgres:@", "://strict@")
+            ledgers = [ledger_at(as_role, **PATIENT) for _ in range(3)]
+            for each in ledgers:
+                each.open()
+            for number in range(25):
+                tickets = [ledger.submit(started(f"{at}-{number}")) for at, ledger in enumerate(ledgers)]
+                assert all(isinstance(settled(each), Recorded) for each in tickets)
+            for each in ledgers:
+                each.close()
+            assert verify(url).kinds["call.started"] == 75
+            assert "ledger.failure" not in verify(url).kinds
+        finally:
+            postgres.execute("DROP OWNED BY strict; DROP ROLE strict")
+
 
 class TestTheSameTables:
     def test_two_roles_of_one_database_have_one_log(self, url: str, postgres: PostgresServer) -> None:

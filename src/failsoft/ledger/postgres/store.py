@@ -420,8 +420,10 @@ def prepare(address: Address, writer: str) -> None:
 
 @contextlib.contextmanager
 def transaction(database: Database, *, commit: bool = True) -> Iterator[None]:
-    """Rolled back on any error; committed at the end, unless that's done inside."""
-    database.execute("BEGIN")
+    """Rolled back on any error; committed at the end, unless that's done inside. What's read under a lock is as it is then,
+    whatever the role's own level: of one moment, it would be as it was before the wait.
+    """
+    database.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
     try:
         yield
         if commit:
