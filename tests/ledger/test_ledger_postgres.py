@@ -26,6 +26,7 @@ from failsoft.ledger.acts.rotation import rotate
 from failsoft.ledger.checkpoints.publishing import SECOND
 from failsoft.ledger.format.merkle import Frontier
 from failsoft.ledger.location import InDatabase, InFile, locate
+from failsoft.ledger.postgres import read as read_module
 from failsoft.ledger.postgres import schema as postgres_schema
 from failsoft.ledger.postgres import store as postgres_module
 from failsoft.ledger.postgres.read import Database, PostgresSource, lock_of, same_log
@@ -673,6 +674,54 @@ class TestASession:
             assert "ledger.failure" not in verify(url).kinds
         finally:
             postgres.execute("DROP OWNED BY strict; DROP ROLE strict")
+
+    @pytest.mark.parametrize(("given", "becomes"), [("0", "11s"), ("2min", "11s"), ("3s", "3s")])
+    def test_a_command_ends_at_the_server_soon_after_nobody_waits_for_it(
+        self, url: str, postgres: PostgresServer, given: str, becomes: str
+    ) -> None:
+        wrote(url, "c1")
+        postgres.execute(f"CREATE ROLE waiting LOGIN SUPERUSER; ALTER ROLE waiting SET statement_timeout = '{given}'")
+        try:
+            assert rows(url.replace("://postgres:@", "://waiting@"), "SHOW statement_timeout") == [(becomes,)]
+        finally:
+            postgres.execute("DROP ROLE waiting")
+
+    def test_where_a_lock_is_kept_by_somebody_those_who_gave_up_dont_pile_up(
+        self, url: str, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(read_module, "LEEWAY", 0.05)
+        ledger = ledger_at(Impatient(Address.parse(url)), **PATIENT)
+        ledger.open()
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'"
+        with psycopg.connect(postgres.url, autocommit=True) as stranger:
+            stranger.execute("SELECT pg_advisory_lock(hashtext('example.com/failsoft-test'))")
+            assert settled(call(ledger, "c1")[1]) == Unrecorded("too slow")
+            for number in range(5):
+                settled(ledger.submit(started(f"d{number}")))
+                until(lambda: stranger.execute(waiting).fetchall()[0][0] <= 2)
+        recovers(ledger)
+        ledger.close()
+        whole(url)
+
+    @pytest.mark.parametrize("table", ["ledger_payload", "ledger_record"])
+    def test_clearing_away_goes_on_though_nobody_waits(self, url: str, table: str) -> None:
+        wrote(url, "c1")
+        done: list[str] = []
+
+        class Seen(Database):
+            def execute(self, query: str, values: Any = (), /) -> Any:
+                if query.startswith("VACUUM"):
+                    done.append(f"{query} {super().execute('SHOW statement_timeout').fetchone()[0]}")
+                return super().execute(query, values)
+
+        store = LedgerDatabase(Address.parse(url))
+        store.open(list)
+        opened = store._database
+        assert opened is not None
+        store._database = Seen(opened.connection, opened.address)
+        _ = store.forget([]) if table == "ledger_payload" else store.prune(-1)
+        store.close()
+        assert done == [f"VACUUM {table} 0"]
 
 
 class TestTheSameTables:

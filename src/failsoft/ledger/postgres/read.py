@@ -23,10 +23,15 @@ READ_SECONDS = 600.0
 FETCHED = 500
 """Rows of a long result that are in memory."""
 
+LEEWAY = 1.0
+"""Seconds that a command may take at the server beyond what we wait for it."""
+
 _SESSION = """SELECT set_config('search_path', ?, false),
-    CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END"""
-"""What's on record is durable, though the role or the database says that a commit needn't be. How far a standby must have it
-is the server's own business."""
+    CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END,
+    (SELECT set_config('statement_timeout', least(nullif(setting::bigint, 0), ?::bigint)::text, false)
+        FROM pg_catalog.pg_settings WHERE name = 'statement_timeout')"""
+"""What's on record is durable, though the role or the database says that a commit needn't be; how far a standby must have it
+is the server's own business. And a command that nobody waits for any more, for a lock that somebody keeps say, ends."""
 
 _NAMED = re.compile(rb'"digest":"([0-9a-f]{64})"')
 _DAMAGED = ("XX001", "XX002")
@@ -61,7 +66,7 @@ class Database:
         except psycopg.Error as error:
             raise failed(error, unreachable(error)) from None
         database = cls(connection, address)
-        database.execute(_SESSION, (f"{address.schema}, pg_temp",))
+        database.execute(_SESSION, (f"{address.schema}, pg_temp", int((seconds + LEEWAY) * 1000)))
         return database
 
     def execute(self, query: str, values: Sequence[Any] = (), /) -> Rows:

@@ -246,8 +246,7 @@ class LedgerDatabase:
         for at in range(0, len(digests), FORGOTTEN):
             chunk = list(digests[at : at + FORGOTTEN])
             database.execute("DELETE FROM ledger_payload WHERE digest = ANY(?)", (chunk,))
-        with contextlib.suppress(DatabaseFailed):
-            database.execute("VACUUM ledger_payload")
+        _clear_away(database, "ledger_payload")
         return True
 
     def prune(self, last: int) -> bool:
@@ -255,8 +254,7 @@ class LedgerDatabase:
         database = self._open_database()
         for at in reversed(range(0, last + 1, FORGOTTEN)):
             database.execute(PRUNE, (at, min(at + FORGOTTEN - 1, last)))
-        with contextlib.suppress(DatabaseFailed):
-            database.execute("VACUUM ledger_record")
+        _clear_away(database, "ledger_record")
         return True
 
     def answers(self) -> None:
@@ -448,6 +446,13 @@ def copy_in(database: Database, statement: str, types: Sequence[str], rows: Any)
 def _find(database: Queries, batch: Sequence[Built]) -> int | None:
     row = database.execute(FIND, (batch[0].emitter, batch[0].eseq, batch[0].leaf)).fetchone()
     return None if row is None else int(row[0])
+
+
+def _clear_away(database: Database, table: str) -> None:
+    """Where the role owns the table. It goes on for as long as it takes, though nobody waits for that."""
+    with contextlib.suppress(DatabaseFailed):
+        database.execute("SET statement_timeout = 0")
+        database.execute(f"VACUUM {table}")
 
 
 def _free(database: Database, emitter: str) -> bool:
