@@ -458,6 +458,8 @@ class Examination:
                 stored.get(block) == self.tree.root(256 * block, 256 * block + 256), f"the stored subtree {block}"
             )
 
+        self.expect(all(block < len(self.rows) // 256 for block in stored), "a subtree that isn't complete")
+
     def emitters(self) -> None:
         its: dict[object, list[Row]] = defaultdict(list)
         for row in self.rows[1:]:

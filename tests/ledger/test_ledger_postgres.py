@@ -630,6 +630,22 @@ class TestWhoMayDoWhat:
             with pytest.raises(DatabaseFailed, match=r"P0001"):
                 rows(url, statement)
 
+    def test_a_subtree_that_a_writer_planted_is_named(self, role: str, url: str) -> None:
+        ledger = ledger_at(role, **PATIENT)
+        ledger.open()
+        rows(role, "INSERT INTO ledger_subtree VALUES (0, decode(repeat('00', 32), 'hex')) RETURNING idx")
+        wrong = "ledger_subtree has a row 0, whose 256 records aren't all there"
+        assert (verify(url).exit_code, wrong in " ".join(verify(url).summary())) == (1, True)
+        for number in range(256):
+            ledger.submit(started(f"c{number}"))
+        until(lambda: wrong in str(getattr(settled(ledger.submit(started("more"))), "reason", "")))
+        with pytest.raises(LedgerInvalid, match=wrong):
+            ledger_at(role, **PATIENT).open()
+        attack(url, "DELETE FROM ledger_subtree")
+        recovers(ledger)
+        ledger.close()
+        whole(url)
+
     def test_who_may_not_make_tables_is_told_how(self, url: str, postgres: PostgresServer) -> None:
         postgres.execute("CREATE ROLE nobody_here LOGIN")
         try:

@@ -172,6 +172,11 @@ STATEMENTS = {
     "log removed": ("DELETE FROM ledger_log", "the log's own line is missing"),
     "log renamed": ("UPDATE ledger_log SET origin = 'another'", "its origin differs"),
     "subtree changed": ("UPDATE ledger_subtree SET hash = zeroblob(32)", "the stored subtree 0"),
+    "subtree planted": (
+        "INSERT INTO ledger_subtree VALUES (1, zeroblob(32))",
+        "ledger_subtree has a row 1, whose 256 records aren't all there",
+    ),
+    "subtrees' table removed": ("DROP TABLE ledger_subtree", "the table ledger_subtree is missing"),
     "subtree removed": ("DELETE FROM ledger_subtree", "the stored subtree 0"),
     "checkpoint beyond the head": (
         "INSERT INTO ledger_checkpoint VALUES (99999, x'00', NULL, NULL)",
@@ -441,6 +446,7 @@ def test_a_cut_file_is_caught_and_not_opened(path: Path) -> None:
         "UPDATE ledger_record SET leaf = zeroblob(32) WHERE seq = (SELECT max(seq) FROM ledger_record)",
         "UPDATE ledger_record SET body = x'7b7d' WHERE seq = (SELECT max(seq) FROM ledger_record)",
         "UPDATE ledger_subtree SET hash = zeroblob(32)",
+        "INSERT INTO ledger_subtree VALUES (1, zeroblob(32))",
         "INSERT INTO ledger_checkpoint VALUES (99999, x'00', NULL, NULL)",
         "CREATE TABLE planted (a)",
     ],

@@ -572,6 +572,25 @@ def test_an_older_state_that_others_wrote_on_from_gets_none_of_a_writers_records
     whole(path)
 
 
+def test_a_subtree_that_somebody_planted_is_named_where_a_writer_would_complete_it(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    planted = "INSERT INTO ledger_subtree VALUES (1, zeroblob(32))"
+    attack(tmp_path / "x.db", planted)
+    for number in range(253):
+        ledger.submit(started(f"c{number}"))
+    assert isinstance(settled(ledger.submit(started("c-255"))), Recorded)  # completes another one
+    attack(tmp_path / "x.db", planted.replace("(1,", "(2,"))
+    for number in range(256):
+        ledger.submit(started(f"d{number}"))
+    until(lambda: not ledger.healthy)
+    assert "ledger_subtree has a row 1, whose 256 records" in settled(ledger.submit(started("e"))).reason
+    attack(tmp_path / "x.db", "DELETE FROM ledger_subtree WHERE idx > 0")
+    until(lambda: ledger.healthy)
+    ledger.close()
+    whole(tmp_path / "x.db")
+
+
 def test_what_others_appended_while_a_writer_had_let_go_is_built_upon(tmp_path: Path) -> None:
     ledger, other = ledger_at(tmp_path / "x.db"), ledger_at(tmp_path / "x.db", host="worker-2")
     for each in (ledger, other):

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from attrs import define, field, frozen
 
 from failsoft.errors import LedgerInvalid
+from failsoft.ledger.checkpoints.opening import planted
 from failsoft.ledger.format.note import Checkpoint, VerifierKey
 from failsoft.ledger.keys.vault import Sealing
 from failsoft.ledger.location import Location, locate
@@ -326,6 +327,8 @@ def _head(source: Source, tree: Hashes | Walk, covered: Covered, found: _Finding
         found.add(
             Problem(TAMPERED, f"the head states {head[0]} records with another tree than the {size} that are there")
         )
+    if "ledger_subtree" in source.tables() and (wrong := planted(source, size)):
+        found.add(Problem(TAMPERED, wrong))
 
 
 def _payloads(source: Source, walk: Walk, found: _Findings) -> None:

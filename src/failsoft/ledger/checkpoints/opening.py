@@ -72,6 +72,8 @@ def check_log(connection: Queries, name: str, signer: Signer | None, anchored: A
         raise LedgerInvalid(
             f"{name}: the head doesn't fit the records: it was cut or tampered with: run `failsoft verify`"
         )
+    if wrong := planted(connection, count):
+        raise LedgerInvalid(f"{name}: {wrong}: run `failsoft verify` on it, and have the tables' owner take it out")
     if count < known.size:
         raise LedgerInvalid(f"{name}: {count} records, and this process had committed {known.size}")
     if known.size and frontier_of(connection, name, known.size).to_bytes() != known.to_bytes():
@@ -162,6 +164,22 @@ def _check_signed(
     except SignerRefused as error:
         raise LedgerInvalid(f"{name}: {error}") from None
     return False
+
+
+def planted(connection: Queries, size: int, last: int = (1 << 63) - 1) -> str:
+    """What's said of a stored subtree whose records aren't all there, in a log of this size; empty: there's none. Whoever
+    may insert can put one there, and the writer that completes it would be refused.
+
+    Args:
+        connection: to the log.
+        size: of the log.
+        last: the last that matters.
+    """
+    query = "SELECT min(idx) FROM ledger_subtree WHERE idx >= ? AND idx <= ?"
+    row = connection.execute(query, (size // BLOCK, last)).fetchone()
+    if row[0] is None:
+        return ""
+    return f"ledger_subtree has a row {row[0]}, whose {BLOCK} records aren't all there: no writer put it there"
 
 
 def frontier_of(connection: Queries, name: str, size: int) -> Frontier:

@@ -23,7 +23,7 @@ from attrs import frozen
 
 from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.ledger.checkpoints.head import Grown, Head
-from failsoft.ledger.checkpoints.opening import Anchored, check_log, refuse_anew
+from failsoft.ledger.checkpoints.opening import Anchored, check_log, planted, refuse_anew
 from failsoft.ledger.checkpoints.signer import Signer, publish, signed_head
 from failsoft.ledger.format.merkle import Frontier
 from failsoft.ledger.keys.ed25519 import SigningKey
@@ -332,6 +332,8 @@ class LedgerDatabase:
     def _insert(self, database: Database, batch: Sequence[Built]) -> Grown:
         head = database.execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
         grown = self._head.grow(head, batch)
+        if grown.blocks and (wrong := planted(database, grown.first, grown.blocks[-1][0])):
+            raise AppendFailed(f"{wrong}: run `failsoft verify` on it, and have the tables' owner take it out")
         copy_in(
             database,
             _RECORD,

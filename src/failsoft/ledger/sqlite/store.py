@@ -25,7 +25,7 @@ from pathlib import Path
 
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.checkpoints.head import Grown, Head
-from failsoft.ledger.checkpoints.opening import check_log, refuse_anew
+from failsoft.ledger.checkpoints.opening import check_log, planted, refuse_anew
 from failsoft.ledger.checkpoints.signer import Signer, publish, signed_head
 from failsoft.ledger.disk import BALLAST, Ballast, make_private, network_file_system, sync_folder
 from failsoft.ledger.format.merkle import Frontier
@@ -402,6 +402,8 @@ class LedgerFile:
     def _insert(self, connection: sqlite3.Connection, batch: Sequence[Built]) -> Grown:
         head = connection.execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
         grown = self._head.grow(head, batch)
+        if grown.blocks and (wrong := planted(connection, grown.first, grown.blocks[-1][0])):
+            raise AppendFailed(f"{wrong}: run `failsoft verify` on it, and have the tables' owner take it out")
         connection.executemany(
             "INSERT INTO ledger_record (seq, leaf, body, emitter, eseq, rid, type, ts, call_id, case_id, capability)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
