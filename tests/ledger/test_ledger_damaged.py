@@ -83,7 +83,7 @@ def test_a_file_that_is_overwritten_as_a_whole_is_noticed_at_the_next_checkpoint
     assert not ledger.healthy
     until(lambda: "cut or damaged" in settled(ledger.submit(started("e"))).reason)
     ledger.close()
-    assert events == ["ledger.failed"]
+    assert set(events) == {"ledger.failed"}
     assert verify(ledger.location.path).exit_code == 1
     with pytest.raises(LedgerInvalid, match="cut or damaged"):
         ledger_at(ledger.location.path).open()

@@ -39,7 +39,7 @@ from failsoft.ledger.postgres.store import LedgerDatabase
 from failsoft.ledger.read import read
 from failsoft.ledger.reading.attest import attest
 from failsoft.ledger.records import draft
-from failsoft.ledger.records.record import Built, Emitter, timestamp
+from failsoft.ledger.records.record import Built, Draft, Emitter, timestamp
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.spool import store as spooling_module
 from failsoft.ledger.spool.file import Spool, Spooling
@@ -66,6 +66,7 @@ def asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     class Asked(Knock):
         def __init__(self, ask: Callable[[], None]) -> None:
             self.ended = self.answered = False
+            self.reason = ""
             self._run(ask)
 
     monkeypatch.setattr(spooling_module, "Knock", Asked)
@@ -155,7 +156,7 @@ class TestAwayForAWhile:
         assert result.index is not None
         ledger.close()
         assert not list(folder.iterdir())
-        assert [name for name, _ in events] == ["ledger.failed", "ledger.recovered"]
+        assert [*dict.fromkeys(name for name, _ in events)] == ["ledger.failed", "ledger.recovered"]
         assert events[0][1]["policy"] == "spool"
         found = kinds(place)
         assert found.count("call.completed") == 7
@@ -341,6 +342,70 @@ class TestFallingBack:
         until(lambda: ledger.healthy and not ledger.spooling)
         ledger.close()
         whole(place)
+
+    def test_why_records_wait_is_told_again_where_its_another_reason_by_now(
+        self, place: InDatabase, away: Away
+    ) -> None:
+        events: list[Any] = []
+        ledger = ledger_in(place, on_event=lambda name, fields: events.append(fields.get("reason", name)))
+        ledger.open()
+        asked = count()
+        inside = ledger._appender.store._inner  # type: ignore[attr-defined]
+        answers, said = inside.answers, ["it can't be reached: the password isn't right"]
+
+        def answered() -> None:
+            next(asked)
+            if said:
+                raise DatabaseFailed(said[-1], away=True)
+            answers()
+
+        inside.answers = answered
+        away.cut = True
+        settled(call(ledger, "c1")[1])
+        until(lambda: next(asked) > 9)
+        said.append("it can't be reached: it has no connection left")
+        until(lambda: events[-1] == said[-1])
+        away.cut = False
+        said.clear()
+        until(lambda: not ledger.spooling)
+        ledger.close()
+        assert events == [
+            "the connection was lost",
+            "it can't be reached: the password isn't right",
+            "it can't be reached: it has no connection left",
+            "ledger.recovered",
+        ]
+        whole(place)
+
+    @pytest.mark.usefixtures("asked_at_once")
+    def test_a_database_that_goes_again_as_records_are_forwarded_is_told(
+        self, place: InDatabase, away: Away, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[str | None] = []
+        inner = LedgerDatabase(place.address)
+        assert place.spooling is not None
+        store = SpoolingStore(inner, place.spooling, told.append)
+        clock, emitter = SystemClock(), Emitter("example.com/x", SystemClock(), os.urandom)
+        store.origin = "example.com/x"
+
+        def built(what: Draft) -> Built:
+            return emitter.build(what, clock.time_ns(), clock.monotonic_ns())
+
+        store.open(lambda: [built(draft.log_opened(())), built(draft.emitter_opened("h", 1, {"a": "b"}))])
+        life = store.hold(emitter.id)
+        away.cut = True
+        store.append([built(draft.emitter_closed(0))])
+
+        def refused(_: Any) -> bool:
+            raise DatabaseFailed("it's starting", away=True)
+
+        monkeypatch.setattr(inner, "open", refused)
+        away.cut = False
+        until(lambda: (store.tidy(), len(told) > 1)[1])
+        assert told == ["the connection was lost", "it's starting"]
+        monkeypatch.undo()
+        life.release(remove=False)
+        store.close()
 
     def test_nothing_is_left_of_payloads_that_were_forwarded(self, place: InDatabase, folder: Path, away: Away) -> None:
         ledger = ledger_in(place)

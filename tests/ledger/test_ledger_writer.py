@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import sys
 import threading
 from importlib import metadata
+from itertools import count, groupby
 from pathlib import Path
 from typing import Any
 
@@ -272,7 +274,7 @@ def test_a_failed_commit_tells_its_waiters_lowers_health_and_is_made_good(
     faults.raises.clear()
     until(lambda: ledger.healthy)
     ledger.close()
-    assert [name for name, _ in events] == ["ledger.failed", "ledger.recovered"]
+    assert [*dict.fromkeys(name for name, _ in events)] == ["ledger.failed", "ledger.recovered"]
     assert "no such luck" in events[0][1]["reason"]
     kinds = types(ledger.location.path)
     assert [kinds.count(each) for each in ("call.started", "call.completed", "ledger.failure", "ledger.recovered")] == [
@@ -301,7 +303,7 @@ def test_a_file_that_becomes_read_only_under_a_writer_loses_nothing_and_writes_n
     until(lambda: ledger.healthy)
     told += [settled(each) for each in call(ledger, "c")]
     ledger.close()
-    assert events == ["ledger.failed", "ledger.recovered"]
+    assert [*dict.fromkeys(events)] == ["ledger.failed", "ledger.recovered"]
     log = rows(ledger.location.path, "SELECT seq, leaf FROM ledger_record")
     assert all(log.count((each.index, each.leaf)) == 1 for each in told)
     kinds = types(ledger.location.path)
@@ -326,6 +328,32 @@ def test_between_two_tries_it_waits_and_new_records_do_not_end_that(tmp_path: Pa
         ledger.submit(started(f"d{number}"))
     ledger.close()
     assert faults.seen.count("BEGIN IMMEDIATE") == 3  # the first try, the last one, and the goodbye
+
+
+def test_why_nothing_is_recorded_is_told_again_where_its_another_reason_by_now(tmp_path: Path) -> None:
+    faults, events = Faults(), []
+    ledger = ledger_at(
+        tmp_path / "x.db",
+        connect=faults.connect,
+        on_event=lambda name, fields: events.append(fields.get("reason", name)),
+    )
+    ledger.open()
+    numbers = count()
+    for _ in range(2):
+        events.clear()
+        for text in ("busy", "busier", "busy"):
+            faults.raises["BEGIN"] = (BUSY, text)
+            ledger.submit(started(f"c{next(numbers)}"))
+            until(lambda text=text: text in str(events[-1:]))
+            tries = len(faults.seen)
+            until(lambda tries=tries: len(faults.seen) > tries + 9)
+        faults.raises.clear()
+        until(lambda: ledger.healthy)
+        assert len(events) == 5  # the first of these is told by the append, the others as it's opened
+        told = [re.sub(r".*\b(busy|busier|ledger.recovered)\b.*", r"\1", each) for each in events]
+        assert [text for text, _ in groupby(told)] == ["busy", "busier", "busy", "ledger.recovered"]
+    ledger.close()
+    assert verify(ledger.location.path).exit_code == 0
 
 
 def test_each_pause_is_twice_the_one_before_up_to_the_longest_until_a_commit(
@@ -685,8 +713,9 @@ def test_a_bug_between_two_batches_does_not_kill_the_thread(
     ledger.open()
     appender = ledger._appender
     monkeypatch.setattr(appender if below == "publish" else appender.store, below, lambda: 1 / 0)
-    assert isinstance(settled(ledger.submit(started("c1"))), Recorded)
-    until(lambda: not ledger.healthy)
+    for number in range(3):
+        assert isinstance(settled(ledger.submit(started(f"c1-{number}"))), Recorded)
+        until(lambda: not ledger.healthy)
     monkeypatch.undo()
     assert isinstance(settled(ledger.submit(started("c2"))), Recorded)
     until(lambda: ledger.healthy)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from failsoft.ledger.store import DatabaseFailed
+
 
 class Knock:
     """One question, asked as soon as it's made.
@@ -15,18 +17,20 @@ class Knock:
     Attributes:
         ended: is it known?
         answered: if so, what.
+        reason: why nobody answered.
     """
 
     def __init__(self, ask: Callable[[], None]) -> None:
         self.ended = False
         self.answered = False
+        self.reason = ""
         threading.Thread(target=self._run, args=(ask,), name="failsoft-knock", daemon=True).start()
 
     def _run(self, ask: Callable[[], None]) -> None:
         try:
             ask()
             self.answered = True
-        except Exception:  # noqa: S110 -- whatever it is, nobody's there; why was told when records began to wait
-            pass
+        except Exception as error:  # whatever it is, nobody's there
+            self.reason = str(error) if isinstance(error, DatabaseFailed) else type(error).__name__
         finally:
             self.ended = True

@@ -70,7 +70,8 @@ class SpoolingStore:
     Args:
         inner: the database's.
         spooling: where records wait meanwhile.
-        tell: told that it spools from now on, with the reason; and None: that it doesn't any more.
+        tell: told that it spools from now on, with the reason, and again where that's another one by now; and None: that it
+            doesn't any more.
     """
 
     def __init__(self, inner: InDatabase, spooling: Spooling, tell: Callable[[str | None], None]) -> None:
@@ -84,6 +85,7 @@ class SpoolingStore:
         self._not_before = 0
         self._knock: Knock | None = None
         self._refused: str | None = None
+        self._reason: str | None = None
         self._left: dict[str, LiveFile] = {}
         self.swept: Sequence[str] = ()
         """As any store: as many as a record has room for."""
@@ -172,7 +174,7 @@ class SpoolingStore:
                 self._keep(batch, unknown=getattr(error, "unknown", False))
                 self.spooling = True
                 self._not_before = self._now() + RETRY_NS
-                self._tell(str(error))
+                self._say(str(error))
                 return None
         try:
             self._keep(batch, unknown=False)
@@ -270,6 +272,11 @@ class SpoolingStore:
                 self._inner.close()
                 raise LedgerInvalid(f"{self.name}: another log is there than the one that this process wrote to")
 
+    def _say(self, reason: str | None) -> None:
+        if reason != self._reason:
+            self._reason = reason
+            self._tell(reason)
+
     def _keep(self, batch: Sequence[Built], *, unknown: bool) -> None:
         if self._spool is None:
             emitter = self._emitter or next(each.emitter for each in batch if each.emitter is not None)
@@ -300,6 +307,7 @@ class SpoolingStore:
         if not knock.answered:
             self._not_before = now + RETRY_NS
             self._refused = None  # that was the log's that is away now
+            self._say(knock.reason)
         return knock.answered
 
     def _forward(self) -> None:
@@ -309,7 +317,7 @@ class SpoolingStore:
             if self._drained(self._spool, FORWARDED, self._now() + FORWARD_NS):
                 self._spool.close()  # with it goes what SQLite's own log has of payloads
                 self.spooling = False
-                self._tell(None)
+                self._say(None)
             self._refused = None
         except (AppendFailed, DatabaseFailed, LedgerInvalid, OSError) as error:
             self._inner.close()
@@ -317,6 +325,8 @@ class SpoolingStore:
             of_log = isinstance(error, LedgerInvalid) and not isinstance(error, LedgerUnreachable)
             at_fault = of_log or (isinstance(error, AppendFailed) and not error.away)
             self._refused = str(error) if at_fault else None
+            if not at_fault:
+                self._say(str(error))
 
     def _drained(self, spool: Spool, most: int, until: int | None = None) -> bool:
         """Forward so many batches, two or those that can be until then; is none left?"""

@@ -206,15 +206,17 @@ class StoredLedger:
         except Exception as error:  # also a bug: whatever it is, the thread must live, and health says so
             self.healthy = False  # before any waiter hears of it
             appender.tell(str(error))
-            if not was_out:
-                self._tell("ledger.failed", reason=str(error), policy=self.policy)
+            self._failed(str(error))
             return False
         if batch.built:  # else it only woke up for a checkpoint
             self.healthy = (batch.recovers or not was_out) and not appender.queue.is_shut
         appender.settle(batch, first)
         if batch.recovers:
             self._tell("ledger.recovered")
-        return self._tend(appender, io)
+        tended = self._tend(appender, io)
+        if tended and appender.outage is None:
+            self._reason = ""
+        return tended
 
     def _tend(self, appender: Appender, io: threading.Lock) -> bool:
         """What's done between two batches; False where it failed."""
@@ -224,9 +226,15 @@ class StoredLedger:
                 appender.store.tidy()
         except Exception as error:  # as above
             self.healthy = False
-            self._tell("ledger.failed", reason=str(error), policy=self.policy)
+            self._failed(str(error))
             return False
         return True
+
+    def _failed(self, reason: str) -> None:
+        """Told at each change of the reason, not at each try: the first one may not be what's to be mended."""
+        if reason != self._reason:
+            self._reason = reason
+            self._tell("ledger.failed", reason=reason, policy=self.policy)
 
     def _store(self, signer: Signer | None, anchored: Anchored) -> Store:
         return self.location.store(signer, anchored, self._tell_fields)
@@ -243,6 +251,7 @@ class StoredLedger:
     def _reset(self) -> None:
         self._io = threading.Lock()
         self._thread = None
+        self._reason = ""
         self._queue = TicketQueue(self._max_queue)
         self._appender = Appender(self._settings, self._queue)
 
