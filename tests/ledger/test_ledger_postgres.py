@@ -917,6 +917,39 @@ class TestTampering:
         attack(url, "ALTER TABLE ledger_record DISABLE TRIGGER ledger_record_kept")
         assert verify(url).exit_code == 0
 
+    @pytest.mark.parametrize("state", ["indisvalid = false", "indisready = false, indisvalid = false"])
+    @pytest.mark.parametrize(
+        "name", ["ledger_record_call_ccnew", "ledger_record_call_ccnew2", "ledger_record_call_ccold"]
+    )
+    def test_what_an_interrupted_reindexing_left_is_no_tampering(self, url: str, name: str, state: str) -> None:
+        wrote(url, "c1")
+        attack(
+            url,
+            f"CREATE INDEX {name} ON ledger_record (call_id) WHERE call_id IS NOT NULL",
+            f"UPDATE pg_index SET {state} WHERE indexrelid = '{name}'::regclass",
+        )
+        whole(url)
+        wrote(url, "c2")
+        attack(url, "REINDEX TABLE CONCURRENTLY ledger_record")
+        whole(url)
+
+    @pytest.mark.parametrize(
+        ("name", "state"),
+        [
+            ("ledger_record_call_ccnew", "indisvalid = true"),
+            ("ledger_record_call_ccnewer", "indisvalid = false"),
+            ("ledger_record_more", "indisvalid = false"),
+        ],
+    )
+    def test_any_other_index_doesnt_belong_there(self, url: str, name: str, state: str) -> None:
+        wrote(url, "c1")
+        attack(
+            url,
+            f"CREATE INDEX {name} ON ledger_record (call_id)",
+            f"UPDATE pg_index SET {state} WHERE indexrelid = '{name}'::regclass",
+        )
+        assert f"the index {name} doesn't belong here" in " ".join(verify(url).summary())
+
     def test_the_published_catalogue_is_what_the_steps_make(self, url: str) -> None:
         wrote(url)
         database = Database.at(Address.parse(url), 10)

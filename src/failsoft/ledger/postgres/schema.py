@@ -150,7 +150,9 @@ _GRANTS = (
 _CATALOGUE = r"""
 WITH ours AS (
     SELECT c.* FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = current_schema() AND c.relname LIKE 'ledger\_%'
+    WHERE n.nspname = current_schema() AND c.relname LIKE 'ledger\_%' AND NOT (c.relkind = 'i'
+        AND c.relname ~ '_cc(new|old)[0-9]*$'
+        AND EXISTS (SELECT FROM pg_catalog.pg_index AS i WHERE i.indexrelid = c.oid AND NOT (indisvalid AND indisready)))
 )
 SELECT CASE relkind WHEN 'r' THEN 'table' WHEN 'i' THEN 'index' ELSE 'relation' END, relname, concat_ws(' ',
     relkind, relpersistence, CASE WHEN relrowsecurity THEN 'rls' END, CASE WHEN relhasrules THEN 'rules' END,
@@ -242,6 +244,7 @@ def catalogue(queries: Queries) -> dict[str, str]:
 def differences(queries: Queries) -> list[str]:
     """What a database's schema has too much, too little or otherwise than the published SQL: one phrase each.
 
+    What REINDEX CONCURRENTLY has under way, or left as it was interrupted, is passed over: no query goes by such an index.
     How a server writes a definition down is its version's own: those of indexes, constraints and triggers are compared on
     the version that the published ones are of.
     """
