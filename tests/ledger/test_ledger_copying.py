@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from ledgers import CONTEXT, Faults, SystemClock, completed, ledger_at, rows, settled, started
 from signing import KEY as LOG_KEY
 from signing import attack, signing_in
@@ -250,8 +251,18 @@ class TestRefused:
         wrote(database)
         with pytest.raises(LedgerInvalid, match="a whole ledger is there already"):
             copied(file, database)
-        with pytest.raises(LedgerInvalid, match="that's where it is"):
-            copied(file, file)
+        for place in (file, database):
+            with pytest.raises(LedgerInvalid, match="that's where it is"):
+                copied(place, place)
+
+    def test_a_server_behind_another_socket_is_another_place(
+        self, database: InDatabase, postgres: PostgresServer
+    ) -> None:
+        wrote(database)
+        elsewhere = InDatabase(evolve(database.address, url=postgres.url.replace("host=/", "host=/nowhere/")))
+        assert str(elsewhere) == str(database)
+        with pytest.raises(LedgerInvalid, match="it can't be reached"):
+            copied(database, elsewhere)
 
     def test_onto_something_else(self, file: InFile, tmp_path: Path) -> None:
         wrote(file)
