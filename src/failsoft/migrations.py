@@ -5,7 +5,8 @@ All steps that are missing are applied in one transaction, under a lock, so that
 it. Nothing is ever undone: a database that's ahead of this code is refused, since what a later version means by its tables
 isn't known here. Steps must leave the tables usable for the version before: processes are replaced one by one.
 
-Whoever has no right to create tables can still start, where somebody else has created them.
+Whoever has no right to create tables can still start, where somebody else has created them. Whoever has none to create
+schemas can create tables in one that's there: it's looked for first, since a server asks for the right before it looks.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _LOCK = 0x6661_696C_736F_6674
 """Of PostgreSQL's advisory locks, ours."""
 
 _HISTORY = """
-CREATE SCHEMA IF NOT EXISTS failsoft;
+DO $$ BEGIN IF to_regnamespace('failsoft') IS NULL THEN CREATE SCHEMA failsoft; END IF; END $$;
 CREATE TABLE IF NOT EXISTS failsoft.migration (
     component text NOT NULL,
     version integer NOT NULL,

@@ -556,6 +556,9 @@ class TestWhoMayDoWhat:
             ("GRANT UPDATE (data) ON {}.ledger_payload TO app", "change {}.ledger_payload"),
             ("GRANT TRIGGER ON {}.ledger_record TO app", "change {}.ledger_record"),
             ("GRANT DELETE ON failsoft.migration TO app", "change failsoft.migration"),
+            ("GRANT CREATE ON SCHEMA {} TO app", "create what it likes in the schema {}"),
+            ("GRANT CREATE ON SCHEMA {} TO PUBLIC", "create what it likes in the schema {}"),
+            ("GRANT CREATE ON SCHEMA failsoft TO own; GRANT own TO app", "create what it likes in the schema failsoft"),
             (
                 "GRANT pg_write_server_files TO app",
                 "run programs and write files on the server, as pg_write_server_files",
@@ -587,6 +590,24 @@ class TestWhoMayDoWhat:
                 prepare(Address.parse(as_second), "app")
         finally:
             postgres.execute("DROP OWNED BY second, app; DROP ROLE second, app")
+
+    def test_an_owner_may_be_given_the_schemas_alone(self, postgres: PostgresServer) -> None:
+        postgres.execute("CREATE DATABASE given")
+        postgres.execute("CREATE ROLE own LOGIN; CREATE ROLE app LOGIN")
+        place = postgres.url.replace("/postgres?", "/given?")
+        try:
+            with psycopg.connect(place, autocommit=True) as administrator:
+                administrator.execute("CREATE SCHEMA failsoft AUTHORIZATION own")
+                administrator.execute("CREATE SCHEMA audit AUTHORIZATION own")
+            for schema in ("", "&schema=audit"):
+                prepare(Address.parse(place.replace("://postgres:@", "://own@") + schema), "app")
+                wrote(place.replace("://postgres:@", "://app@") + schema, "c1")
+                whole(place + (schema or "&schema=failsoft"))
+            with pytest.raises(DatabaseFailed, match="42501"):
+                prepare(Address.parse(place.replace("://postgres:@", "://own@") + "&schema=more"), "app")
+        finally:
+            postgres.execute("DROP DATABASE given WITH (FORCE)")
+            postgres.execute("DROP ROLE own, app")
 
     def test_who_may_not_read_is_told(self, url: str, postgres: PostgresServer) -> None:
         wrote(url, "c1")

@@ -26,7 +26,7 @@ _AS_ITS_SERVER_WRITES_IT = ("constraint", "index", "trigger")
 
 STEPS = (
     """
-    CREATE SCHEMA IF NOT EXISTS @;
+    DO $$ BEGIN IF to_regnamespace('@') IS NULL THEN CREATE SCHEMA @; END IF; END $$;
     CREATE TABLE @.ledger_log (
         id integer PRIMARY KEY CHECK (id = 0),
         origin text COLLATE "C" NOT NULL,
@@ -226,6 +226,8 @@ UNION ALL SELECT 'it may act as the owner of the database' FROM pg_catalog.pg_da
     WHERE datname = current_database() AND datdba IN (SELECT oid FROM roles)
 UNION ALL SELECT DISTINCT 'it may change ' || name FROM (SELECT name FROM tables UNION SELECT 'failsoft.migration'), roles
     WHERE has_table_privilege(oid, name, 'DELETE, TRUNCATE, TRIGGER') OR has_any_column_privilege(oid, name, 'UPDATE')
+UNION ALL SELECT DISTINCT 'it may create what it likes in the schema ' || s
+    FROM given, unnest(ARRAY['failsoft', schema]) AS s, roles WHERE has_schema_privilege(oid, s, 'CREATE')
 """
 
 
