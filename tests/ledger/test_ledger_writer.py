@@ -148,6 +148,23 @@ def test_a_ledger_that_is_not_open_records_nothing(tmp_path: Path) -> None:
     assert ledger.submit(started()).promise.value == Unrecorded("the ledger is closed")
 
 
+def test_a_malformed_record_is_told_though_its_batch_fails(tmp_path: Path) -> None:
+    faults, told = Faults(), list[Any]()
+    ledger = ledger_at(
+        tmp_path / "x.db", connect=faults.connect, back_off=(0.01, 0.02), on_event=lambda *event: told.append(event)
+    )
+    ledger.open()
+    faults.raises["COMMIT"] = IOERR, "disk I/O error"
+    assert isinstance(settled(ledger.submit(started("a\nb"))), Unrecorded)
+    until(lambda: any(name == "ledger.failed" for name, _ in told))
+    faults.raises.clear()
+    until(lambda: ledger.healthy)
+    ledger.close()
+    assert [fields["reason"][:29] for name, fields in told if name == "ledger.warning"] == [
+        "a CallStarted can't be record"
+    ]
+
+
 def said_in(path: Path) -> list[tuple[str, dict[str, Any]]]:
     with read(path) as reader:
         return [(each.kind, each.fields) for each in reader.records()]

@@ -79,7 +79,6 @@ class Batch:
     recovers: bool = False
     spooled: bytes | None = None
     forwarded: bool = False
-    malformed: list[str] = field(factory=list[str])
 
 
 MakeStore = Callable[[Signer | None, Anchored], Store]
@@ -127,6 +126,7 @@ class Appender:
         self.vault: Vault | None = None
         self.outage: Outage | None = None
         self._since = 0  # when the step under way began
+        self._malformed: list[str] = []  # what's to be told of records that were dropped, though their batch fails
         self.doubt: Batch | None = None
         self._settings = settings
         self._clock = settings.clock
@@ -225,7 +225,8 @@ class Appender:
                 self._open_calls[each.call_id] = each
             elif each.kind in _ENDS and each.call_id is not None:
                 self._open_calls.pop(each.call_id, None)
-        for reason in batch.malformed:
+        malformed, self._malformed = self._malformed, []
+        for reason in malformed:
             self._settings.tell("ledger.warning", {"reason": reason})
         for live in batch.gone:
             live.release(remove=True)
@@ -424,7 +425,7 @@ class Appender:
             raise
         except Exception as error:  # whatever it is, it's this record's own, and the others go on
             why = _told(error)
-            batch.malformed.append(f"a {type(record).__name__} can't be recorded: {why}")
+            self._malformed.append(f"a {type(record).__name__} can't be recorded: {why}")
             self.queue.drop(ticket, "malformed", why)
             return False
         ticket.leaf = built.leaf

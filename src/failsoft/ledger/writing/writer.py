@@ -44,7 +44,8 @@ class StoredLedger:
         clock: gives the times in records.
         random_bytes: gives identities and salts.
         on_event: told ``ledger.failed``, ``ledger.recovered``, ``ledger.warning``, ``checkpoint.published``,
-            ``checkpoint.failed`` and ``anchor.failed``, from threads of the ledger's. It must not raise.
+            ``checkpoint.failed`` and ``anchor.failed``, from threads of the ledger's, and from whoever says that it's
+            late. It must not raise.
         max_queue: records that may wait; what comes beyond is dropped, and declared as a gap.
         back_off: seconds until the first new try after a failure, and at most.
         signing: signs heads and checkpoints; None signs nothing.
