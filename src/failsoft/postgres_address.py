@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlencode
+from urllib.parse import unquote
 
 from attrs import field, frozen
 
@@ -38,6 +39,9 @@ _RESERVED = re.compile(
 )
 """Words of SQL that are no name of a schema without quotes, and names that a server keeps for itself."""
 
+
+_WHERE = ("host", "hostaddr", "port", "dbname", "service")
+"""Parameters that say where a database is. libpq takes them before what stands in their place in front."""
 
 NO_ADDRESS = (
     'it is no address of a PostgreSQL database, such as "postgresql://host/database" (in a password @ / ? # and spaces are '
@@ -84,16 +88,16 @@ class Address:
         """
         psycopg, conninfo = _driver()
         head, _, query = url.partition("?")
-        given = parse_qsl(query, keep_blank_values=True)
-        schema = dict(given).get("schema", SCHEMA)
+        given = list(_parameters(query))
+        schema = {name: unquote(value) for name, value, _ in given}.get("schema", SCHEMA)
         if _NAME.fullmatch(schema) is None:
             raise ConfigurationError("the schema's name may have lower-case letters, digits and _, 63 at most")
         if _RESERVED.fullmatch(schema):
             raise ConfigurationError(f"{schema!r} can't be the schema's name: it's a word of PostgreSQL's own")
         if form_of(url) is None:
             raise ConfigurationError(NO_ADDRESS)
-        rest = [(name, value) for name, value in given if name != "schema"]
-        plain = head + ("?" + urlencode(rest) if rest else "")
+        rest = "&".join(text for name, _, text in given if name != "schema")
+        plain = head + (f"?{rest}" if rest else "")
         try:
             conninfo.conninfo_to_dict(plain)
         except psycopg.Error:
@@ -109,8 +113,18 @@ class Address:
     def __str__(self) -> str:
         form = form_of(self.url)
         place = "" if form is None else form["place"]
-        named = "" if self.schema == SCHEMA else f"?schema={self.schema}"
-        return f"postgresql://{place}/{self.database}{named}"
+        query = "" if form is None else form["query"] or ""
+        named = [text for name, _, text in _parameters(query) if name in _WHERE]
+        if self.schema != SCHEMA:
+            named.append(f"schema={self.schema}")
+        return f"postgresql://{place}/{self.database}" + ("?" + "&".join(named) if named else "")
+
+
+def _parameters(query: str) -> Iterator[tuple[str, str, str]]:
+    """Name, value and text of each, as libpq reads them: unlike in a form of the web, a + is a +."""
+    for text in filter(None, query.split("&")):
+        name, _, value = text.partition("=")
+        yield unquote(name), value, text
 
 
 def _driver() -> tuple[Any, Any]:

@@ -29,7 +29,7 @@ from failsoft.ledger.bundles.bundle import verifier
 from failsoft.ledger.format.merkle import Frontier, leaf_hash
 from failsoft.ledger.format.note import Checkpoint
 from failsoft.ledger.keys.ed25519 import write_key
-from failsoft.ledger.location import InDatabase, InFile
+from failsoft.ledger.location import InDatabase, InFile, is_same
 from failsoft.ledger.read import read
 from failsoft.ledger.verify import verify
 from failsoft.postgres_address import Address
@@ -274,11 +274,12 @@ def test_a_copy_is_bundled_with_the_key_and_never_written_to(log: Office) -> Non
 def test_one_ledger_is_known_by_its_place(log: Office, tmp_path: Path) -> None:
     file, other = InFile(tmp_path / "x.db"), InFile(tmp_path / "none.db")
     database = InDatabase(Address.parse("postgresql://host/a"))
-    assert bundles._same(file, InFile(Path("x.db")))
-    assert not bundles._same(file, other)
-    assert not bundles._same(file, database)
-    assert bundles._same(database, InDatabase(Address.parse("postgresql://host/a")))
-    assert not bundles._same(database, InDatabase(Address.parse("postgresql://host/b")))
+    assert is_same(file, InFile(Path("x.db")))
+    assert not is_same(file, other)
+    assert not is_same(file, database)
+    assert is_same(database, InDatabase(Address.parse("postgresql://owner@host/a")))
+    assert not is_same(database, InDatabase(Address.parse("postgresql://host/a?host=/run/b")))
+    assert not is_same(database, InDatabase(Address.parse("postgresql://host/b")))
 
 
 def test_a_ledger_that_is_named_by_its_configuration_is_given_away_by_the_same_rules(log: Office) -> None:

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from ledgers import SteppedClock, SystemClock, call, completed, ledger_at, seeded, settled, started, until
 from processes import Process
+from psycopg.conninfo import conninfo_to_dict
 from signing import KEY, NEXT, signing_in
 from tests.postgres_server import PostgresServer
 
@@ -1037,6 +1038,24 @@ class TestVersions:
         with pytest.raises(LedgerInvalid, match="no address"):
             locate("postgresql://h/d?canary=1")
 
+    @pytest.mark.parametrize(
+        ("given", "taken", "shown"),
+        [
+            ("options=-c%20jit%3Doff", {"options": "-c jit=off"}, ""),
+            ("password=a%2Bb+c&schema=s", {"password": "a+b+c"}, "?schema=s"),
+            ("schema=s&host=/run/a%20b&user=u", {"host": "/run/a b", "user": "u"}, "?host=/run/a%20b&schema=s"),
+            ("&port=5433&", {"port": "5433"}, "?port=5433"),
+        ],
+    )
+    def test_parameters_reach_the_driver_as_they_were_written(
+        self, given: str, taken: dict[str, str], shown: str
+    ) -> None:
+        """A form's rules, where + is a space, aren't libpq's."""
+        address = Address.parse(f"postgresql://u:canary@h/d?{given}")
+        assert conninfo_to_dict(address.url) == {"user": "u", "password": "canary", "host": "h", "dbname": "d"} | taken
+        assert str(address) == f"postgresql://h/d{shown}"
+        assert "canary" not in repr(address)
+
 
 class TestSigned:
     def test_heads_and_checkpoints_are_signed_verified_monitored_and_handed_over(
@@ -1093,7 +1112,7 @@ def test_an_address_whose_parts_arent_plain_isnt_shown(rest: str) -> None:
     [
         ("postgresql://app:c%40n%2Fry@db:5433/x%20y?schema=s", "postgresql://db:5433/x y?schema=s"),
         ("postgres://app@[::1]:5,other/x?password=canary", "postgresql://[::1]:5,other/x"),
-        ("postgresql:///?host=/run/pg&password=canary", "postgresql:///"),
+        ("postgresql:///?host=/run/pg&password=canary", "postgresql:///?host=/run/pg"),
     ],
 )
 def test_an_address_is_shown_without_its_password(url: str, shown: str) -> None:

@@ -26,7 +26,7 @@ from failsoft.ledger.bundles.missing import NotWhole
 from failsoft.ledger.bundles.selection import NotCovered, Wanted
 from failsoft.ledger.bundles.verify_bundle import MAX_BYTES, Wrong, read_file
 from failsoft.ledger.keys.ed25519 import SigningKey
-from failsoft.ledger.location import InFile, Location
+from failsoft.ledger.location import Location, is_same
 from failsoft.ledger.records.keeping_draft import words
 from failsoft.login import logged_in
 
@@ -206,14 +206,7 @@ def _signs(config: Path, ledger: Location) -> _Signs:
     acting, _ = acting_on(config)
     if acting.signing is None:
         raise ConfigurationError('ledger.key: the ledger has none: write key = { file = "ledger.key" }')
-    return _Signs(acting.signing.key, acting if _same(acting.location, ledger) else None)
-
-
-def _same(own: Location, other: Location) -> bool:
-    """Is it one ledger, whatever opens its payloads?"""
-    if isinstance(own, InFile) and isinstance(other, InFile):
-        return own.exists() and other.exists() and own.path.samefile(other.path)
-    return str(own) == str(other)
+    return _Signs(acting.signing.key, acting if is_same(acting.location, ledger) else None)
 
 
 def _made(ledger: Location, wanted: Wanted, signs: _Signs | None, question: str | None) -> Bundle:

@@ -166,6 +166,13 @@ class InDatabase:
         return DatabaseReceiver(self.address)
 
 
+def is_same(one: Location, other: Location) -> bool:
+    """Is it one place, whoever asks and whatever opens its payloads?"""
+    if isinstance(one, InFile) and isinstance(other, InFile):
+        return one.path == other.path or (one.exists() and other.exists() and one.path.samefile(other.path))
+    return str(one) == str(other)
+
+
 _MEANT_OTHERWISE = re.compile(
     r""" ://                                # of something else
     | ^ \s* (?: postgres(?:ql)? | sqlite ) \s* (?: : | // )

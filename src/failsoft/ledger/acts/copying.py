@@ -20,7 +20,7 @@ from failsoft.ledger.acts.erasure import Acting
 from failsoft.ledger.checkpoints.opening import frontier_of
 from failsoft.ledger.format import canonical
 from failsoft.ledger.format.merkle import BLOCK, Frontier, leaf_hash
-from failsoft.ledger.location import InDatabase, Location
+from failsoft.ledger.location import Location, is_same
 from failsoft.ledger.receiving import Receiver, Row
 from failsoft.ledger.store import LEFT_OPEN, UNREADABLE, Payloads, Queries, Source
 
@@ -74,7 +74,7 @@ def copy(
         LedgerInvalid: either of them can't be used, they don't fit, or what was copied isn't what it must be.
     """
     location = acting.location
-    if _is_same(location, to):
+    if is_same(location, to):
         raise LedgerInvalid(f"{to}: that's where it is")
     transferred = LedgerTransferred(str(to), person, why)
     acting.check(transferred)
@@ -95,13 +95,6 @@ def copy(
             receiver.close()
     except (OSError, *UNREADABLE) as error:
         raise LedgerInvalid(f"from {location} to {to}: {error}") from None
-
-
-def _is_same(location: Location, to: Location) -> bool:
-    """What's shown of a database's address is the same for two servers that are reached by sockets."""
-    if isinstance(location, InDatabase) and isinstance(to, InDatabase):
-        return location.address == to.address
-    return str(location) == str(to)
 
 
 def _refuse(queries: Queries, to: Location) -> None:
