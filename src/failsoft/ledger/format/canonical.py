@@ -2,39 +2,34 @@
 
 The profile: objects, arrays, strings, booleans, integers up to 2^53 - 1 either way. No floats (a finite one is stored
 as its ``repr``), no ``null`` and no empty lists (an absent thing is an absent key); keys of 1-64 characters from
-``[A-Za-z0-9_.-]``; nested at most 32 deep; valid Unicode. Within it, the standard library's sorted compact dump equals
-RFC 8785, and a document has exactly one encoding: so a reader re-dumps and demands the same bytes. It does so in the order
-that it found, which is quicker than to sort anew, and looks whether that's the right one.
+``[A-Za-z0-9_.-]``; nested at most 32 deep; valid Unicode. Within it, a compact dump with sorted keys equals RFC 8785, and a
+document has exactly one encoding: so a reader re-dumps and demands the same bytes. It does so in the order that it found,
+which is quicker than to sort anew, and looks whether that's the right one.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, cast
 
-from pydantic_core import from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 MAX_BYTES = 61_440
 """Cap of a record's bytes: C2SP tlog-tiles entry bundles hold at most 65,535 bytes each."""
 
 MAX_INTEGER = 2**53 - 1
 MAX_DEPTH = 32
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH}"
 
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_shapes: dict[tuple[str, ...], bool] = {}
-"""Keys of objects that were found to be well-formed, and whether they're in order: a ledger has few such shapes."""
+_shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
+"""Keys of objects that were found to be well-formed, and the same in order: a ledger has few such shapes."""
 
 _SHAPES_KEPT, _SHAPE_LONGEST = 512, 32  # a hostile ledger must not grow their memory
 
 
 class ProfileError(ValueError):
     """These bytes, or this value, are outside the profile. The message never quotes the value."""
-
-
-_encode = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
-).encode
 
 
 def dump(document: dict[str, Any], limit: int = MAX_BYTES) -> bytes:
@@ -47,10 +42,11 @@ def dump(document: dict[str, Any], limit: int = MAX_BYTES) -> bytes:
     Raises:
         ProfileError: it's outside the profile, or longer than that.
     """
-    _check_object(document, 1, ordered=False)
+    if document.__class__ is not dict:
+        raise ProfileError("not an object")
     try:
-        body = _encode(document).encode()
-    except UnicodeEncodeError:
+        body = to_json(_arranged(document, 1))
+    except PydanticSerializationError:
         raise ProfileError("text that is not valid Unicode") from None
     if len(body) > limit:
         raise ProfileError(f"{len(body)} bytes, more than {limit}")
@@ -69,7 +65,7 @@ def read(body: bytes) -> dict[str, Any]:
         document = from_json(body, cache_strings="keys")
     except ValueError:
         raise ProfileError("not JSON in UTF-8") from None
-    _check_object(document, 1, ordered=True)
+    _check(document, 1)
     # A repeated key has lost its first value by now, and other spellings are gone: the bytes wouldn't be these.
     if to_json(document) != body:
         raise ProfileError("not in canonical form")
@@ -99,57 +95,94 @@ def real(value: float) -> str:
     return repr(float(value))
 
 
-def _check_object(document: dict[str, Any], depth: int, *, ordered: bool) -> None:
-    """Is it of the profile? `ordered`: and are its keys in order, and those of all objects in it?"""
+def _arranged(document: dict[str, Any], depth: int) -> dict[str, Any]:
+    """The same with its keys in order, and those of all objects in it.
+
+    Raises:
+        ProfileError: it's outside the profile.
+    """
     if depth > MAX_DEPTH:
-        raise ProfileError(f"nested deeper than {MAX_DEPTH}")
+        raise ProfileError(_TOO_DEEP)
+    arranged = {}
+    for key in _in_order(tuple(document)):
+        value = document[key]
+        kind = value.__class__
+        if kind is dict:
+            value = _arranged(value, depth + 1)
+        elif kind is not str and kind is not bool and (kind is not int or not -MAX_INTEGER <= value <= MAX_INTEGER):
+            value = _arranged_list(value, depth + 1)
+        arranged[key] = value
+    return arranged
+
+
+def _arranged_list(items: Any, depth: int) -> list[Any] | str:
+    """A list, or a text of a kind of its own (a StrEnum's): it's the text that it is, whatever it says of itself."""
+    if isinstance(items, str):
+        return str.__str__(items)
+    _check_items(items, depth)
+    arranged = []
+    for value in items:
+        kind = value.__class__
+        if kind is dict:
+            value = _arranged(value, depth + 1)
+        elif kind is not str and kind is not bool and (kind is not int or not -MAX_INTEGER <= value <= MAX_INTEGER):
+            value = _arranged_list(value, depth + 1)
+        arranged.append(value)
+    return arranged
+
+
+def _check(document: Any, depth: int) -> None:
+    """Is what was read of the profile, and its keys in order, and those of all objects in it?"""
+    if depth > MAX_DEPTH:
+        raise ProfileError(_TOO_DEEP)
     if document.__class__ is not dict:
         raise ProfileError("not an object")
     keys = tuple(document)
-    in_order = _shapes.get(keys)
-    if in_order is None:
-        in_order = _in_order(keys)
-    if ordered and not in_order:
+    if _in_order(keys) != keys:
         raise ProfileError("not in canonical form")
     for value in document.values():
         kind = value.__class__
         if kind is str or kind is bool:
             continue
         if kind is dict:
-            _check_object(value, depth + 1, ordered=ordered)
+            _check(value, depth + 1)
         elif kind is not int or not -MAX_INTEGER <= value <= MAX_INTEGER:
-            _check_list(value, depth + 1, ordered=ordered)
+            _check_list(value, depth + 1)
 
 
-def _check_list(items: Any, depth: int, *, ordered: bool) -> None:
-    """A list of the profile, a text of a kind of its own (a StrEnum's), or nothing that may be there."""
-    if items.__class__ is not list:
-        if isinstance(items, str):  # it's written as the text that it is, whatever it says of itself
-            return
-        raise ProfileError(_refused(items))
-    if depth > MAX_DEPTH:
-        raise ProfileError(f"nested deeper than {MAX_DEPTH}")
-    if not items:
-        raise ProfileError("an empty list")
+def _check_list(items: Any, depth: int) -> None:
+    _check_items(items, depth)
     for each in items:
         kind = each.__class__
         if kind is str or kind is bool:
             continue
         if kind is dict:
-            _check_object(each, depth + 1, ordered=ordered)
+            _check(each, depth + 1)
         elif kind is not int or not -MAX_INTEGER <= each <= MAX_INTEGER:
-            _check_list(each, depth + 1, ordered=ordered)
+            _check_list(each, depth + 1)
+
+
+def _check_items(items: Any, depth: int) -> None:
+    if items.__class__ is not list:
+        raise ProfileError(_refused(items))
+    if depth > MAX_DEPTH:
+        raise ProfileError(_TOO_DEEP)
+    if not items:
+        raise ProfileError("an empty list")
 
 
 def _refused(value: Any) -> str:
     return "an integer beyond 2^53 - 1" if value.__class__ is int else f"a value of type {value.__class__.__name__}"
 
 
-def _in_order(keys: tuple[Any, ...]) -> bool:
-    """Are these keys, which must be well-formed, in order?"""
+def _in_order(keys: tuple[Any, ...]) -> tuple[Any, ...]:
+    """These keys, which must be well-formed, in order."""
+    found = _shapes.get(keys)
+    if found is not None:
+        return found
     if any(type(each) is not str or _KEY.fullmatch(each) is None for each in keys):
         raise ProfileError("a key that is not 1 to 64 of A-Z a-z 0-9 _ . -")
-    in_order = list(keys) == sorted(keys)
+    ordered = tuple(sorted(keys))
     if len(_shapes) < _SHAPES_KEPT and len(keys) <= _SHAPE_LONGEST:
-        _shapes[keys] = in_order
-    return in_order
+        _shapes[keys] = ordered
+    return ordered
