@@ -122,10 +122,11 @@ class Office:
         self.log.close()
 
 
-def cosigned(note: bytes, seconds: int = 1_795_442_400) -> bytes:
+def cosigned(note: bytes, seconds: int = 1_795_442_400, witness: SigningKey = WITNESS) -> bytes:
     parsed = Note.parse(note)
-    data = WITNESS.sign(f"cosignature/v1\ntime {seconds}\n{parsed.text}".encode())
-    line = Signature(WITNESS.name, WITNESS_KEY.id, seconds.to_bytes(8, "big") + data)
+    data = witness.sign(f"cosignature/v1\ntime {seconds}\n{parsed.text}".encode())
+    key = VerifierKey(witness.name, COSIGNATURE, witness.verifier.public)
+    line = Signature(witness.name, key.id, seconds.to_bytes(8, "big") + data)
     return Note(parsed.text, (*parsed.signatures, line)).to_bytes()
 
 

@@ -402,12 +402,14 @@ MANY = re.compile(rb"^[^\n]+\n[0-9]+\n[A-Za-z0-9+/=]+\n\n(?:\xe2\x80\x94 [^ \n]+
 class Examination:
     """One bundle with what its examiner brought along. Codes gather in `found`."""
 
-    def __init__(self, data: bytes, keys: list[Key], types: set[str]) -> None:
+    def __init__(self, data: bytes, keys: list[Key], types: set[str], former: list[Key]) -> None:
         self.files = files_of(data)
         self.said = manifest_of(self.files)
-        self.keys, self.types = keys, types
+        logs = {key.public for key in (*keys, *former) if key.kind == 1}
+        self.keys = [key for key in keys if key.kind == 1 or key.public not in logs]
+        self.former, self.types = former, types
         self.used: set[Key] = set()
-        self.found: set[int] = set()
+        self.found: set[int] = set() if len(self.keys) == len(keys) else {2}
         self.origin: str = self.said["origin"]
         self.size: int = self.said["size"]
         self.root = b""
@@ -466,8 +468,8 @@ class Examination:
         self.used.update(by)
         if name == "checkpoint.txt":
             self.cosigned += [(self.size, time) for time in times_of(lines, by)]
-        if self.log_keys() and not any(key.kind == 1 and key.name == self.origin for key in by):
-            self.found.add(2)
+        for key in self.log_keys():
+            self.expect(key in by and key.name == self.origin, 2)
         check(text)
 
     def is_own_checkpoint(self, text: str) -> None:
@@ -495,7 +497,9 @@ class Examination:
                     continue
                 by: list[Key] = []
                 try:
-                    by = who_signed(text, lines, self.keys)
+                    by = who_signed(text, lines, [*self.keys, *self.former])
+                    known = any(key.kind == 1 and key.name == origin for key in by)
+                    self.expect(known or not any(key.kind == 1 for key in (*self.keys, *self.former)), 2)
                 except Bad:
                     self.found.add(1)
                 self.used.update(by)
@@ -702,11 +706,13 @@ def examine(
     pins: Iterable[tuple[int, str]] = (),
     extensions: Iterable[bytes] = (),
     noted: list[Noted] | None = None,
+    former: Iterable[str] = (),
 ) -> tuple[int, str]:
     """The exit code and the verdict, by the page alone; what's noted of times is put into the list."""
     mine = [Key(each) for each in dict.fromkeys(keys)]
+    replaced = [Key(each) for each in dict.fromkeys(former)]
     try:
-        examined = Examination(data, mine, types_of_the_page(page))
+        examined = Examination(data, mine, types_of_the_page(page), replaced)
     except Bad as bad:
         return bad.code, ""
     examined.run(given, pins, extensions)

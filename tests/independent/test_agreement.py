@@ -43,7 +43,7 @@ from tests.independent.bundle_reader import examine, types_of_the_page
 
 from failsoft.ledger.bundles.bundle import verifier
 from failsoft.ledger.bundles.selection import Wanted
-from failsoft.ledger.bundles.verify_bundle import KINDS, verify
+from failsoft.ledger.bundles.verify_bundle import KINDS, Wrong, verify
 from failsoft.ledger.format.commitment import digest
 from failsoft.ledger.format.merkle import consistency_proof, leaf_hash, over
 from failsoft.ledger.format.note import Checkpoint, Note, Signature, VerifierKey, key_id
@@ -73,11 +73,12 @@ def code_of(
     given: tuple[bytes, ...] = (),
     pins: tuple[tuple[int, str], ...] = (),
     extensions: tuple[bytes, ...] = (),
+    former: tuple[str, ...] = (),
 ) -> int:
     """What both say, which must be the same."""
-    ours = verify(data, keys, given, pins, extensions)
+    ours = verify(data, keys, given, pins, extensions, former)
     noted: list[Any] = []
-    theirs, verdict = examine(data, PAGE, keys, given, pins, extensions, noted)
+    theirs, verdict = examine(data, PAGE, keys, given, pins, extensions, noted, former)
     assert ours.code == theirs, (ours, theirs)
     assert not noted or noted == [times_noted(ours.notes)], ours.notes
     assert ours.code or ours.verdict == verdict
@@ -744,6 +745,45 @@ def test_every_key_is_used_and_a_logs_key_has_its_name(whole: bytes, forge: Forg
     assert verify(witnessed, [str(WITNESS_KEY)]).verdict == "self-consistent"
 
 
+def test_a_key_that_was_replaced_says_nothing_of_a_bundle(whole: bytes, early: bytes, forge: Forge) -> None:
+    """Whoever stole it can still sign one, and leave out what they like."""
+    former, both = (str(NEXT.verifier),), (VKEY, str(NEXT.verifier))
+    by_next = NEXT.sign_note(Note.parse(early).text).to_bytes()
+    forge.key = NEXT
+    stolen = zipped(forge.made())
+    for given in ((), (unzipped(whole)["checkpoint.txt"],), (early,), (by_next,)):
+        assert code_of(stolen, both, given) == 2
+        assert code_of(stolen, (VKEY,), given, former=former) == 2
+    assert code_of(whole, both) == 2
+    assert code_of(whole, both, (early,)) == 2
+    assert code_of(whole, (VKEY,), (by_next,)) == 2
+    assert code_of(whole, (VKEY,), (by_next, early), former=former) == 0
+    assert code_of(whole, (VKEY,), former=former) == 0
+    assert code_of(whole, (VKEY,), former=(VKEY,)) == 0
+    assert code_of(whole, (), former=(VKEY,)) == 0
+    assert verify(whole, former=[VKEY]).verdict == "self-consistent"
+    told = list(verify(stolen, both).lines())
+    assert sum("isn't signed by the log's key that you gave" in line for line in told) == 2
+    assert sum("goes with --former-key" in line for line in told) == 2
+    with pytest.raises(Wrong, match="a witness's is given as any key"):
+        verify(whole, former=[str(WITNESS_KEY)])
+
+
+def test_a_log_is_not_its_own_witness(forge: Forge) -> None:
+    own = vkey(ORIGIN, 4, KEY.verifier.public)
+    files = forge.made()
+    note = cosigned(files["checkpoint.txt"], witness=KEY)
+    moved = {
+        name: each.replace(files["checkpoint.txt"], note) for name, each in files.items() if name != "manifest.json"
+    }
+    data = zipped(signed(listed({**files, **moved})))
+    assert code_of(data) == 0
+    assert code_of(data, (own,)) == 0
+    assert code_of(data, (VKEY, own)) == 2
+    assert code_of(data, (own,), former=(VKEY,)) == 2
+    assert "it's no witness" in " ".join(verify(data, [VKEY, own]).lines())
+
+
 def test_given_checkpoints_and_pins_must_fit_and_be_provable(whole: bytes, early: bytes, forge: Forge) -> None:
     files = unzipped(whole)
     own = files["checkpoint.txt"]
@@ -773,7 +813,8 @@ def test_given_checkpoints_and_pins_must_fit_and_be_provable(whole: bytes, early
         ({"given": (b"a\nb\nc\n\n" + own.partition(b"\n\n")[2],)}, 3),
         ({"given": (b"\xff",)}, 3),
         ({"given": (b"",)}, 3),
-        ({"given": (note(12, bytes.fromhex(root), key=NEXT),)}, 0),
+        ({"given": (note(12, bytes.fromhex(root), key=NEXT),)}, 2),
+        ({"given": (note(12, bytes.fromhex(root), key=NEXT),), "former": (str(NEXT.verifier),)}, 0),
     ]
     for case, code in cases:
         assert code_of(whole, **case) == code, case

@@ -13,7 +13,9 @@ from tests.bundled import CASE, CONFIG, KEY, Office, bundle, office, unzipped
 
 from failsoft.core.evidence import ConfigActivated, PayloadErased
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger.acts.erasure import Acting, erase
+from failsoft.ledger.acts.erasure import Acting, erase, happened
+from failsoft.ledger.acts.pruning import prune
+from failsoft.ledger.acts.retention import Retention, RetentionClass
 from failsoft.ledger.bundles import bundle as bundling
 from failsoft.ledger.bundles.bundle import Bundle
 from failsoft.ledger.bundles.missing import NotWhole
@@ -91,7 +93,7 @@ def test_an_erasure_says_nothing_of_what_came_later(tmp_path: Path) -> None:
     path = without(log, digest)
     body = rows(path, "SELECT body FROM ledger_record WHERE seq = 4")[0][0].replace(b"ab" * 32, digest.encode())
     attack(path, ("UPDATE ledger_record SET body = ? WHERE seq = 4", (body,)))  # as if it had known the digest
-    with pytest.raises(LedgerInvalid, match="no record says that it was erased"):
+    with pytest.raises(LedgerInvalid, match="record 4: its bytes don't hash to its leaf"):
         bundle(path, ONE)
 
 
@@ -145,6 +147,21 @@ def key_of(location: InFile) -> str:
     return str(
         json.loads(rows(location.path, "SELECT body FROM ledger_record WHERE type = 'call.started'")[0][0])["dek"]
     )
+
+
+def test_a_log_of_which_a_part_was_pruned_is_bundled_without_it(sealed: InFile) -> None:
+    _call(sealed, "c2")
+    ((until,),) = rows(sealed.path, "SELECT ts FROM ledger_record WHERE type = 'call.started' AND call_id = 'c2'")
+    happened(acting(sealed), CASE["id"], event="closed", date="2001-01-31", person="u-7", why="w")
+    rules = Retention({"short": RetentionClass("closed", 1)}, default="short")
+    prune(acting(sealed), until, why="over", person="u-7", retention=rules)
+    with pytest.raises(LookupError, match="no record of a call c1, and records of calls were pruned"):
+        bundled(sealed)
+    made = bundled(sealed, calls=("c2",))
+    assert made.found.verdict == "verified"
+    assert not {"records/3.json", "records/4.json"} & unzipped(made.data).keys()
+    with read(sealed) as reader, pytest.raises(NotWhole, match="record 3 was pruned: leave --all-records out"):
+        bundling.make(reader, Wanted(calls=("c2",), all_records=True), KEY)
 
 
 def test_whose_rows_are_there_again_is_to_be_erased_again(sealed: InFile) -> None:

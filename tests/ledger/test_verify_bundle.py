@@ -131,6 +131,7 @@ KEYS = [
     "a+00000000+AR==",
     "a+00000000+AQ==",
     VKEY.replace("+AQ", "+Aw"),
+    VKEY.replace("example", "\udcff"),
     "b" + VKEY,
     "PRIVATE+KEY+a+b+c",
 ]
@@ -144,6 +145,8 @@ def test_what_is_no_key_is_refused_as_the_ledger_refuses_it(key: str) -> None:
         VerifierKey.parse(key)
     with pytest.raises(Wrong):
         verify(b"", [key])
+    with pytest.raises(Wrong):
+        verify(b"", former=[key])
 
 
 def test_keys_are_read_as_the_ledger_reads_them() -> None:

@@ -63,6 +63,16 @@ Keys = Annotated[
 ]
 
 
+FormerKeys = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--former-key",
+        help="A key of the log that another has replaced. Of a bundle it counts on your own checkpoints alone.",
+        parser=_key,
+        metavar="VKEY",
+    ),
+]
+
 Checkpoints = Annotated[
     list[Path] | None,
     typer.Option(help="A file of signed checkpoints, from your own keeping: one, or an anchor's."),
@@ -73,6 +83,7 @@ def verify(
     ledger: Ledger,
     pin: Pin = None,
     key: Keys = None,
+    former_key: FormerKeys = None,
     checkpoint: Checkpoints = None,
     extension: Annotated[
         list[Path] | None,
@@ -95,11 +106,12 @@ def verify(
     if (bundle := _bundle_at(ledger)) is not None:
         if hashes_only:
             raise typer.BadParameter("a bundle is verified whole", param_hint="--hashes-only")
-        _verify_bundle(bundle, key or [], pinned, pin or [], extension or [], as_json)
+        _verify_bundle(bundle, key or [], former_key or [], pinned, pin or [], extension or [], as_json)
     if extension:
         raise typer.BadParameter("it goes with a bundle", param_hint="--extension")
+    keys = [*(key or []), *(former_key or [])]  # a ledger says itself which of them another has replaced, and where
     with explained(as_json, code=3):
-        found = verify_ledger(ledger, pins=pin or [], keys=key or [], checkpoints=pinned, hashes_only=hashes_only)
+        found = verify_ledger(ledger, pins=pin or [], keys=keys, checkpoints=pinned, hashes_only=hashes_only)
     if as_json:
         print_json({**attrs.asdict(found, recurse=True), "kinds": dict(found.kinds)})
     else:
@@ -129,6 +141,7 @@ def _bundle_at(place: Location) -> Path | None:
 def _verify_bundle(
     path: Path,
     keys: list[VerifierKey],
+    former: list[VerifierKey],
     pinned: list[bytes],
     pins: list[tuple[int, str]],
     extensions: list[Path],
@@ -137,7 +150,7 @@ def _verify_bundle(
     try:
         proofs = [verify_bundle.read_file(str(each), verify_bundle.MAX_PINS) for each in extensions]
         data = verify_bundle.read_file(str(path), verify_bundle.MAX_BYTES)
-        found = verify_bundle.verify(data, [str(each) for each in keys], pinned, pins, proofs)
+        found = verify_bundle.verify(data, list(map(str, keys)), pinned, pins, proofs, list(map(str, former)))
     except verify_bundle.Wrong as error:
         give_up(as_json, [str(error)], error.code)
     if as_json:

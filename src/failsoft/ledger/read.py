@@ -16,10 +16,12 @@ from failsoft.ledger.checkpoints.ranges import stored_range
 from failsoft.ledger.format import canonical, merkle
 from failsoft.ledger.format.commitment import Disclosure, digest
 from failsoft.ledger.format.merkle import Frontier
+from failsoft.ledger.format.note import Checkpoint
 from failsoft.ledger.keys.vault import Vault, VaultFailed
 from failsoft.ledger.location import Location, locate
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.store import UNREADABLE, DatabaseFailed, Source
+from failsoft.ledger.verification.hashes import first_problem
 
 _COLUMNS = "SELECT seq, leaf, type, ts, body, emitter, call_id FROM ledger_record"
 _OF_CASE = "(case_id = ? OR call_id IN (SELECT call_id FROM ledger_record WHERE case_id = ?))"
@@ -295,6 +297,21 @@ class Reader:
             ValueError: there are fewer, or `old` is 0.
         """
         return merkle.consistency_proof(self._range_hash, old, self.size if size is None else size)
+
+    def look_through(self, checkpoint: Checkpoint) -> None:
+        """May the log be gone by its rows? What finds a record stands beside its bytes, and says of itself no more than
+        whoever can write the file: each must say what the bytes say, and these must give the tree.
+
+        Args:
+            checkpoint: of the log.
+
+        Raises:
+            LedgerInvalid: it was changed.
+        """
+        with _explained(self.location):
+            wrong = first_problem(self._source, checkpoint)
+        if wrong:
+            raise LedgerInvalid(f"{self.location}: {wrong}: run `failsoft verify` on it")
 
     def last_time(self, emitter: str) -> str:
         """The time of the newest record of an emitter; empty where that was pruned, or there's none."""

@@ -24,7 +24,7 @@ from failsoft.ledger.location import Location, locate
 from failsoft.ledger.records import schema
 from failsoft.ledger.store import DAMAGED, INCOMPLETE, TAMPERED, UNUSABLE, WHOLE, DatabaseFailed, Source
 from failsoft.ledger.verification.covered import Covered
-from failsoft.ledger.verification.hashes import Hashes
+from failsoft.ledger.verification.hashes import COPIES, Hashes
 from failsoft.ledger.verification.walk import OpenCall, Walk
 
 SHOWN = 100
@@ -33,7 +33,7 @@ SHOWN = 100
 CHUNK = 200
 """Records that are fetched at once."""
 
-_COLUMNS = "seq, leaf, body, emitter, eseq, rid, type, ts, call_id, case_id, capability"
+_COLUMNS = f"seq, leaf, body, {COPIES}"
 
 
 @frozen

@@ -298,6 +298,20 @@ def _times(call: Call) -> list[tuple[str, str]]:
     return rows
 
 
+def _first_line(hidden: int) -> str:
+    """What the verifier says of this copy, if nobody changed it."""
+    if not hidden:
+        sound = "The first line it prints is “verified”"
+    else:
+        parts = "1 part is" if hidden == 1 else f"{hidden} parts are"
+        sound = (
+            f"As {parts} not shown here, the first line it prints is “incomplete”, and it names them and nothing else"
+        )
+    return (
+        f"{sound}. Otherwise it says what is wrong, and in which file. “self-consistent” means that no key was given."
+    )
+
+
 def _verifying(told: Told) -> list[Markup]:
     selection = told.selection
     checkpoint = selection.checkpoint
@@ -307,7 +321,7 @@ def _verifying(told: Told) -> list[Markup]:
         f"Get the log's verifier key (its name is {checkpoint.origin}) from whoever keeps it for you, not from whoever sent "
         "you this copy. If you kept a signed checkpoint of this log, have it ready.",
         "On a computer with Python 3.8 or later, without a network if you like, run the command below.",
-        "It ends with “verified”, or says what is wrong and in which file. “self-consistent” means that no key was given.",
+        _first_line(len({*selection.withheld, *selection.erased})),
     ]
     index = [(each.index, moment(each.ts), each.kind) for each in selection.entries.values()]
     return [

@@ -125,6 +125,7 @@ def select(reader: Reader, wanted: Wanted) -> Selection:
     gathered.settings()
     gathered.changes()
     checkpoint, note = _covering(reader, max(gathered.entries))
+    reader.look_through(checkpoint)
     gathered.neighbours(checkpoint.size)
     if wanted.all_records:
         gathered.everything(checkpoint.size)

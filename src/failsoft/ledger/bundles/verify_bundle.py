@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Verify a failsoft evidence bundle with Python's standard library and nothing else (Python 3.8 or later).
 
-    python -I -S verify.py BUNDLE.zip --key VKEY [--checkpoint FILE] [--pin SIZE:ROOT] [--extension FILE] [--json]
+    python -I -S verify.py BUNDLE.zip --key VKEY [--former-key VKEY] [--checkpoint FILE] [--pin SIZE:ROOT]
+        [--extension FILE] [--json]
 
 VKEY is the log's verifier key (``name+id+base64``), FILE a signed checkpoint or several, both from your own keeping: never
-from the bundle, nor from whoever sent it. An extension may be from anywhere: it proves that a checkpoint of yours that's
+from the bundle, nor from whoever sent it. A former key is one that another has replaced: it counts on checkpoints of yours
+alone, since whoever stole it can still sign a bundle. An extension may be from anywhere: it proves that a checkpoint that's
 newer than the bundle extends the bundle's log. Take this file from the release, too, and compare its published SHA-256: a
 copy that came inside a bundle says what its sender likes. What's checked is described in
 ``docs/reference/ledger-format.md``.
@@ -199,7 +201,7 @@ def _profile(value: Any, depth: int) -> None:
 # --- 3. signed notes (C2SP signed-note, tlog-checkpoint, tlog-cosignature) ----------------------------------------------
 
 LOG_KEY, WITNESS_KEY = 1, 4
-KEY_NAME = re.compile(r"[^\s+\x00-\x1f\x7f]{1,256}")
+KEY_NAME = re.compile(r"[^\s+\x00-\x1f\x7f\ud800-\udfff]{1,256}")
 SIZE = re.compile(r"0|[1-9][0-9]{0,18}")  # not int(): that takes "+5", "1_0" and the digits of other scripts
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 NOTE_IN_FILE = re.compile(
@@ -252,7 +254,12 @@ def decode64(text: str) -> bytes:
 def read_key(text: str) -> Key:
     """``name+id+base64(kind, public key)``."""
     parts = text.split("+", 2)
-    if len(parts) != 3 or KEY_NAME.fullmatch(parts[0]) is None or re.fullmatch("[0-9a-f]{8}", parts[1]) is None:
+    if (
+        not text.isprintable()
+        or len(parts) != 3
+        or KEY_NAME.fullmatch(parts[0]) is None
+        or re.fullmatch("[0-9a-f]{8}", parts[1]) is None
+    ):
         raise Wrong("not a verifier key: NAME+ID+BASE64 is one")
     data = decode64(parts[2])
     if len(data) != 33 or data[0] not in (LOG_KEY, WITNESS_KEY):
@@ -615,36 +622,46 @@ def verify(
     checkpoints: Sequence[bytes] = (),
     pins: Sequence[tuple[int, str]] = (),
     extensions: Sequence[bytes] = (),
+    former: Sequence[str] = (),
 ) -> Result:
     """Check a bundle from its first byte to its last.
 
     Args:
         data: the bundle.
-        keys: verifier keys, of the log and of witnesses, from the verifier's own keeping.
+        keys: verifier keys, of the log and of witnesses, from the verifier's own keeping. Each of the log's must have signed
+            the bundle.
         checkpoints: what files of signed checkpoints hold, likewise.
         pins: size and root (hexadecimal) of the log at some time, likewise.
         extensions: what files of proofs hold that the logs of newer ones among these extend the bundle's; from anywhere.
+        former: verifier keys of the log that others have replaced: they count on `checkpoints` alone.
 
     Raises:
-        Wrong: a key is none. Nothing is raised for what the bundle, checkpoints or extensions hold.
+        Wrong: a key is none, or a former one none of a log's. Nothing is raised for what the bundle, checkpoints or
+            extensions hold.
     """
     given = [read_key(each) for each in dict.fromkeys(keys)]
+    replaced = [read_key(each) for each in dict.fromkeys(former) if each not in keys]
+    if any(each.kind != LOG_KEY for each in replaced):
+        raise Wrong("a former key that isn't a log's: a witness's is given as any key")
     try:
         files = unpack(data)
         manifest = read_manifest(files)
     except Wrong as error:
         verdict = "unusable" if error.code == UNUSABLE else "tampered with"
         return Result(error.code, verdict, "", 0, "", 0, 0, [], [(error.code, str(error))])
-    return _Bundle(files, manifest, given).checked(checkpoints, pins, extensions)
+    return _Bundle(files, manifest, given, replaced).checked(checkpoints, pins, extensions)
 
 
 class _Bundle:
     """A bundle whose files are those of its manifest. Problems gather; the gravest decides."""
 
-    def __init__(self, files: dict[str, bytes], manifest: Manifest, keys: Sequence[Key]) -> None:
+    def __init__(self, files: dict[str, bytes], manifest: Manifest, keys: Sequence[Key], former: Sequence[Key]) -> None:
         self.files = files
         self.manifest = manifest
-        self.keys = keys
+        logs = {key.public for key in (*keys, *former) if key.kind == LOG_KEY}
+        self.keys = [key for key in keys if key.kind == LOG_KEY or key.public not in logs]
+        self.no_witnesses = [key for key in keys if key not in self.keys]
+        self.former = former
         self.used: set[Key] = set()
         self.notes: list[str] = []
         self.problems: list[tuple[int, str]] = []
@@ -674,6 +691,8 @@ class _Bundle:
             self._payloads()
             self._artifacts()
             self._times()
+        for key in self.no_witnesses:
+            self.problem(f"the key {key.told} is the log's own: it's no witness", INCOMPLETE)
         for key in self.keys:
             if key not in self.used:
                 self.problem(f"the key {key.told} signed nothing here", INCOMPLETE)
@@ -695,7 +714,7 @@ class _Bundle:
     # who vouches for it
 
     def _signatures(self) -> bool:
-        """Checkpoint and manifest: are both signed by a given key of the log?"""
+        """Checkpoint and manifest: are both signed by the given key of the log, or by each of them?"""
         checkpoint = self._signed("checkpoint.txt")
         if checkpoint is not None:
             self._guard("checkpoint.txt", self._take_checkpoint, checkpoint[0])
@@ -704,20 +723,21 @@ class _Bundle:
             digest = hashlib.sha256(self.files["manifest.json"]).hexdigest()
             if manifest[0] != f"{FORMAT}\n{self.manifest.origin}\n{digest}\n":
                 self.problem("manifest.note: it's not about this manifest")
-        wanted = any(key.kind == LOG_KEY for key in self.keys)
-        whole = wanted
+        of_logs = [key for key in self.keys if key.kind == LOG_KEY]
+        whole = bool(of_logs)
         for name, found in (("checkpoint.txt", checkpoint), ("manifest.note", manifest)):
-            by = (
-                []
-                if found is None
-                else [key for key in found[1] if (key.kind, key.name) == (LOG_KEY, self.manifest.origin)]
-            )
-            if wanted and not by:
-                self.problem(f"{name}: it isn't signed by a key of the log that you gave", INCOMPLETE)
-                whole = False
-            for key, seconds in ({} if found is None else found[1]).items():
+            by = {} if found is None else found[1]
+            for key in of_logs:
+                if key not in by or key.name != self.manifest.origin:
+                    more = ": one that another has replaced goes with --former-key" if len(of_logs) > 1 else ""
+                    self.problem(
+                        f"{name}: it isn't signed by the log's key that you gave, {key.told}{more}", INCOMPLETE
+                    )
+                    whole = False
+            for key, seconds in by.items():
                 when = f" at {utc(seconds)}" if key.kind == WITNESS_KEY else ""
                 self.notes.append(f"{name} is signed by {key.told}{when}")
+        self.used.update(of_logs)  # which of them signed what has been said
         if checkpoint is not None:
             self._see(self.checkpoint.size, checkpoint[1])
         return whole
@@ -774,14 +794,21 @@ class _Bundle:
                     continue
                 by: dict[Key, int] = {}
                 try:
-                    by = signers(note, self.keys)
+                    by = signers(note, [*self.keys, *self.former])
                     self.used.update(by)
+                    self._known(found, by)
                 except Wrong as error:
-                    self.problem(f"your checkpoint of {found.size} records: {error}")
+                    self.problem(f"your checkpoint of {found.size} records: {error}", error.code)
                 if found.origin != self.manifest.origin:
                     self.problem(f"your checkpoint is of another log, {found.origin}")
                 else:
                     yield found.size, found.root.hex(), by
+
+    def _known(self, checkpoint: Checkpoint, by: dict[Key, int]) -> None:
+        """Is it signed by one of the log's keys, where any was given?"""
+        given = any(key.kind == LOG_KEY for key in (*self.keys, *self.former))
+        if given and (LOG_KEY, checkpoint.origin) not in {(key.kind, key.name) for key in by}:
+            raise Wrong("it isn't signed by a key of the log that you gave", INCOMPLETE)
 
     def _pin(self, size: int, root: str) -> bool:
         """Is it proven that it's of this log?"""
@@ -1106,16 +1133,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _Parser(prog="verify.py", description="Verify a failsoft evidence bundle.")
     parser.add_argument("bundle")
     parser.add_argument("--key", action="append", default=[], help="a verifier key, from your own keeping")
+    parser.add_argument("--former-key", action="append", default=[], help="one that another has replaced, likewise")
     parser.add_argument("--checkpoint", action="append", default=[], help="a file of signed checkpoints, likewise")
     parser.add_argument("--pin", action="append", default=[], type=_pin, help="SIZE:ROOT, likewise")
     parser.add_argument("--extension", action="append", default=[], help="a file of proofs for newer checkpoints")
     parser.add_argument("--json", action="store_true", help="for programs")
     given = parser.parse_args(arguments)
     try:
-        for each in given.key:
+        for each in (*given.key, *given.former_key):
             read_key(each)
     except Wrong as error:
-        parser.error(f"--key: {error}")
+        parser.error(f"--key or --former-key: {error}")
     code, text = _answer(given) or _told(_unusable(Wrong("there isn't enough memory to look at it", UNUSABLE)), given)
     why = _written(text, 1)
     if why and why != GONE:
@@ -1129,7 +1157,8 @@ def _answer(given: argparse.Namespace) -> tuple[int, str] | None:
     try:
         checkpoints = [read_file(each, MAX_PINS) for each in given.checkpoint]
         extensions = [read_file(each, MAX_PINS) for each in given.extension]
-        result = verify(read_file(given.bundle, MAX_BYTES), given.key, checkpoints, given.pin, extensions)
+        data = read_file(given.bundle, MAX_BYTES)
+        result = verify(data, given.key, checkpoints, given.pin, extensions, given.former_key)
         return _told(result, given)
     except Wrong as error:
         return _told(_unusable(error), given)

@@ -42,7 +42,7 @@ MAX_SIGNATURES = 64
 _HEAD_TAG = b"failsoft/head/v1\0"
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 _ID = re.compile(r"[0-9a-f]{8}")
-_NAME = re.compile(r"[^\s+\x00-\x1f\x7f]{1,256}")
+_NAME = re.compile(r"[^\s+\x00-\x1f\x7f\ud800-\udfff]{1,256}")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 _DASH = "\u2014"
 
@@ -209,7 +209,7 @@ class Checkpoint:
 
 
 def is_key_name(name: str) -> bool:
-    """May a key have this name: no white space, no plus, no control characters, 1 to 256 characters?"""
+    """May a key have this name: 1 to 256 characters, none of them white space, a plus, a control or half of one?"""
     return _NAME.fullmatch(name) is not None
 
 

@@ -3,23 +3,35 @@
 Each record's bytes hash to its leaf, the leaves make the stored subtrees and, with the head, checkpoints and pins, the tree.
 Records without their bytes are those that were pruned: where there are any, the log is gone through a second time for that.
 What only a full verification finds: whether records say what records may, whether one is missing from its emitter's count
-or a call's end from its start, whether payloads are kept. Only of records that declare keys something is read.
+or a call's end from its start, whether payloads are kept. Only of records that declare keys something is read, unless the
+index copies beside them are to be compared, too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any
 
 from attrs import define, field
+from pydantic_core import from_json
 
 from failsoft.ledger.format import canonical
 from failsoft.ledger.format.merkle import BLOCK, Frontier
+from failsoft.ledger.format.note import Checkpoint
 from failsoft.ledger.records.schema import PRUNABLE, Kind
 from failsoft.ledger.store import TAMPERED, Source
 from failsoft.ledger.verification.covered import Covered, Declared, Report
 from failsoft.ledger.verification.pruned import Pruned
 
+COPIES = "emitter, eseq, rid, type, ts, call_id, case_id, capability"
+"""What stands beside a record's bytes, so that it's found. It says what they say, and proves nothing."""
+
 _DECLARES = b'"key.rotated"'
+
+MALFORMED = "it's malformed: a part of it is missing or of the wrong type"
+NOT_AS_PRUNED = "its bytes are missing, and it's not one that is pruned, or not as those are"
+OTHERWISE = "its index copy says something else than its bytes"
 
 
 @define
@@ -43,21 +55,33 @@ class Hashes:
     def __attrs_post_init__(self) -> None:
         self.pruned = Pruned(self.source)
 
-    def check(self, covered: Covered, report: Report) -> None:
-        """All records, from the first to the last."""
+    def check(self, covered: Covered, report: Report, *, copies: bool = False) -> None:
+        """All records, from the first to the last.
+
+        Args:
+            covered: what vouches for them.
+            report: told what's wrong.
+            copies: do the index copies say what the bytes say?
+        """
         frontier = self.frontier
-        query = f"SELECT seq, leaf, body FROM ledger_record {self.source.hint_rows} ORDER BY seq"  # noqa: S608 -- our own
-        for index, leaf, body in self.source.stream(query):
+        columns = f"seq, leaf, body, {COPIES}" if copies else "seq, leaf, body"
+        query = f"SELECT {columns} FROM ledger_record {self.source.hint_rows} ORDER BY seq"  # noqa: S608 -- our own
+        for index, leaf, body, *beside in self.source.stream(query):
             if index != frontier.size:
                 report(TAMPERED, f"{index - frontier.size} records before it are missing", index)
             if type(leaf) is not bytes:
                 raise ValueError("a leaf that isn't bytes")
             if body is None:
                 self._bare = True
+                if beside and any(each is not None for each in (beside[2], *beside[4:])):
+                    report(TAMPERED, NOT_AS_PRUNED, index)
             elif sha256(b"\x00" + body).digest() != leaf:
                 report(TAMPERED, "its bytes don't hash to its leaf: it was changed", index)
-            elif not index or _DECLARES in body:
-                self._declare(index, body, report)
+            else:
+                if beside:
+                    self._compare(index, body, beside, report)
+                if not index or _DECLARES in body:
+                    self._declare(index, body, report)
             block = frontier.append(leaf)
             if block is not None and (wrong := subtree_problem(self.source, index // BLOCK, block)):
                 report(TAMPERED, wrong, index)
@@ -78,7 +102,7 @@ class Hashes:
             if not bare:
                 self.pruned.kept(index, kind, leaf)
             elif kind not in PRUNABLE or type(number) is not int:
-                report(TAMPERED, "its bytes are missing, and it's not one that is pruned, or not as those are", index)
+                report(TAMPERED, NOT_AS_PRUNED, index)
             else:
                 self.pruned.bare(index, leaf, str(emitter), number)
             if body is not None:
@@ -88,7 +112,16 @@ class Hashes:
         try:
             self.pruned.said(index, canonical.read(body), lambda what: report(TAMPERED, what, index))
         except (canonical.ProfileError, KeyError, TypeError):
-            report(TAMPERED, "it's malformed: a part of it is missing or of the wrong type", index)
+            report(TAMPERED, MALFORMED, index)
+
+    def _compare(self, index: int, body: bytes, beside: Sequence[Any], report: Report) -> None:
+        try:  # its hash is held against the tree: that the bytes are canonical was looked at before that was signed
+            told = copies_of(from_json(body, cache_strings="keys"))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            report(TAMPERED, MALFORMED, index)
+            return
+        if told != tuple(beside):
+            report(TAMPERED, OTHERWISE, index)
 
     def _declare(self, index: int, body: bytes, report: Report) -> None:
         try:
@@ -101,6 +134,44 @@ class Hashes:
         elif fields.get("type") == Kind.LOG_OPENED:
             for key in fields.get("keys", ()):
                 self.declared.take(index, str(key))
+
+
+def copies_of(fields: dict[str, Any]) -> tuple[Any, ...]:
+    """What must stand beside a record that says this.
+
+    Raises:
+        KeyError, TypeError: it's malformed.
+    """
+    case, capability = fields.get("case"), fields.get("capability")
+    return (
+        fields.get("emitter"),
+        fields.get("eseq"),
+        fields["rid"],
+        fields["type"],
+        fields["ts"],
+        fields.get("call_id"),
+        case["id"] if case is not None else None,
+        capability["name"] if capability is not None else None,
+    )
+
+
+def first_problem(source: Source, checkpoint: Checkpoint) -> str:
+    """What's wrong with a log, that its rows can be gone by: the first thing of those that tampering leaves; empty: nothing.
+
+    Args:
+        source: inside its transaction.
+        checkpoint: what the records up to its size must give.
+    """
+    found: list[str] = []
+
+    def report(code: int, what: str, index: int | None) -> None:
+        if code == TAMPERED:
+            found.append(what if index is None else f"record {index}: {what}")
+
+    covered = Covered((), [(checkpoint.size, checkpoint.root.hex())], (), report)
+    covered.begin(source, checkpoint.origin)
+    Hashes(source, checkpoint.origin).check(covered, report, copies=True)
+    return found[0] if found else ""
 
 
 def subtree_problem(source: Source, block: int, root: bytes) -> str:

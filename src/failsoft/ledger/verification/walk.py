@@ -35,7 +35,7 @@ from failsoft.ledger.format.note import VerifierKey
 from failsoft.ledger.records.schema import FORMAT, PRUNABLE, RELATIONS, REQUIRED, Kind
 from failsoft.ledger.store import Source
 from failsoft.ledger.verification.covered import Declared
-from failsoft.ledger.verification.hashes import subtree_problem
+from failsoft.ledger.verification.hashes import MALFORMED, NOT_AS_PRUNED, OTHERWISE, copies_of, subtree_problem
 from failsoft.ledger.verification.kept import KeptPayloads
 from failsoft.ledger.verification.pruned import Pruned
 from failsoft.ledger.verification.walk_persons import ACTS, ANSWERS, EARLIER, check_act, check_need
@@ -138,13 +138,13 @@ class Walk:
         except canonical.ProfileError as error:
             problem(f"its bytes are no record's: {error}")
         except (KeyError, TypeError, AttributeError, ValueError):
-            problem("it's malformed: a part of it is missing or of the wrong type")
+            problem(MALFORMED)
 
     def _bare(self, index: int, leaf: bytes, row: tuple[Any, ...], problem: Report) -> None:
         """A record without its bytes: what's left of it must fit, and a later one must say that it was pruned."""
         emitter, number, kind = row[3], row[4], row[6]
         if kind not in PRUNABLE or type(number) is not int or any(each is not None for each in (row[5], *row[7:])):
-            problem("its bytes are missing, and it's not one that is pruned, or not as those are")
+            problem(NOT_AS_PRUNED)
             return
         state = self.emitters.setdefault(str(emitter), EmitterState())
         if state.ended or number != state.next:
@@ -172,18 +172,8 @@ class Walk:
     def _common(self, index: int, fields: Fields, row: tuple[Any, ...], problem: Report) -> Kind | None:
         kind, required, relations = _RULES.get(fields["type"], _NO_RULES)
         ts, capability, case = fields["ts"], fields.get("capability"), fields.get("case")
-        copies = (
-            fields.get("emitter"),
-            fields.get("eseq"),
-            fields["rid"],
-            fields["type"],
-            ts,
-            fields.get("call_id"),
-            case["id"] if case is not None else None,
-            capability["name"] if capability is not None else None,
-        )
-        if copies != row[3:]:
-            problem("its index copy says something else than its bytes")
+        if copies_of(fields) != row[3:]:
+            problem(OTHERWISE)
         if type(fields["v"]) is not int or fields["v"] != 1 or kind is None:
             problem(f"version or type unknown: {fields['type']!r:.60}")
             return None
