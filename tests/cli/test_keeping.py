@@ -277,7 +277,7 @@ def test_what_is_over_is_pruned_and_it_says_where_it_stops() -> None:
     until = ("--until", "2099-01-01")
     assert "isn't known to be over" in told(run("prune", *until, *WHY, code=1))
     said = lines("event", "--case", "T-17", "--event", "closed", "--on", "2001-02-03", *WHY)
-    assert said[0].startswith("closed of T-17 on 2001-02-03 (record ")
+    assert said[-1].startswith("closed of T-17 on 2001-02-03 (record ")
     would = lines("prune", *until, *WHY, "--dry-run")
     assert would[0].startswith("4 records of calls would be taken out, up to record ")
     assert would[1].startswith("no further: the period of the case 'T-18'")
@@ -307,7 +307,17 @@ def test_what_is_over_is_pruned_and_it_says_where_it_stops() -> None:
 
 def test_an_event_that_a_class_of_ones_own_goes_by_is_known() -> None:
     said = lines("event", "--case", "T-17", "--event", "delivered", "--on", "2001-02-03", *WHY)
-    assert said[0].startswith("delivered of T-17 on 2001-02-03 (record ")
+    assert said[-1].startswith("delivered of T-17 on 2001-02-03 (record ")
+
+
+def test_an_event_from_before_the_case_is_asked_about() -> None:
+    """A mistyped year ends a period that forbids to destroy."""
+    today = last(Kind.CALL_COMPLETED)["ts"][:10]
+    asked = ("event", "--case", "T-17", "--event", "closed", *WHY, "--on")
+    assert f"T-17: its first record here is of {today}, and closed of 2001-02-03: is the year right?" in told(
+        run(*asked, "2001-02-03")
+    )
+    assert "is the year right" not in told(run(*asked, today))
 
 
 def test_a_pruning_may_need_a_second_person_and_says_which_answers_wait(folder: Path) -> None:

@@ -20,6 +20,7 @@ from failsoft.errors import ConfigurationError, FailsoftError, LedgerInvalid, Pa
 from failsoft.io.sharing import Sharing
 from failsoft.ledger.location import Location, locate
 from failsoft.ledger.read import Entry, Reader, read
+from failsoft.ledger.reading.query import COMPARISON
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.reviews import OWN
 from failsoft.ledger.verify import printable
@@ -210,9 +211,14 @@ def line_of(entry: Entry, fields: Mapping[str, Any]) -> str:
         said.append(f"to be reviewed ({need['policy']})")
     if "call_id" in fields:
         case = f", case {fields['case']['id']}" if "case" in fields else ""
-        actor = f", for {fields['actor']['id']}" if entry.kind == Kind.CALL_STARTED and "actor" in fields else ""
-        said.append(f"[call {fields['call_id']}{case}{actor}]")
+        said.append(f"[call {fields['call_id']}{case}{_for(entry.kind, fields.get('actor', {}))}]")
     return escape(printable(f"{entry.index:>6}  {entry.ts}  {entry.kind:<16} {about:<20} {' '.join(said)}"))
+
+
+def _for(kind: str, actor: Mapping[str, Any]) -> str:
+    if actor.get("kind") == COMPARISON:
+        return f", asked again by {actor['id']} to compare"
+    return f", for {actor['id']}" if kind == Kind.CALL_STARTED and actor else ""
 
 
 def served_as(served: Mapping[str, Any]) -> str:

@@ -112,7 +112,7 @@ class Verification:
             lines += [f"origin {self.origin}", f"{self.size} records" + (f": {kinds}" if kinds else "")]
             lines += [] if self.hashes_only else [f"{self.payloads} payloads"]
             lines.append(f"root {self.root}")
-            if self.covered is not None:
+            if self.covered is not None and self.covered <= self.size:
                 lines.append(self._coverage(self.covered))
         lines += [*self.notes, *map(str, self.problems)]
         if self.more:
@@ -120,7 +120,7 @@ class Verification:
         return [printable(line) for line in lines]
 
     def _coverage(self, covered: int) -> str:
-        tail = f"tail {max(0, self.size - covered)}" + (", under the signed head" if self.head_signed else "")
+        tail = f"tail {self.size - covered}" + (", under the signed head" if self.head_signed else "")
         witnesses = f"; cosigned by {self.witnesses} of the witnesses that you gave" if self.witnesses else ""
         witnesses += f", first at {self.seen}" if self.seen else ""
         return f"covered by checkpoint {covered} of {self.size}; {tail}{witnesses}"

@@ -241,7 +241,12 @@ def happened(
             f"{', '.join(retention.events)}"
         )
     with _Log(acting.location) as log:
-        _known(log, case)
+        first = _known(log, case)[0].ts[:10]
+    if date < first:
+        acting.warn(
+            f"{case}: its first record here is of {first}, and {event} of {date}: is the year right? Until something is "
+            "destroyed, the same event with a later date has the period begin then"
+        )
     return acting.record(said)[0]
 
 
