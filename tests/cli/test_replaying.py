@@ -328,10 +328,10 @@ class TestAskingAgain:
             start, end = (each.fields for each in reader.call(found["new_call_id"]))
             (configured,) = (each.fields for each in reader.records(kind="config.activated"))
         assert configured["purpose"] == "trial"
-        shown = CliRunner().invoke(app, ["log", "now.db", "--call", found["new_call_id"]]).output
-        assert shown.count("asked again by jdoe to compare]") == 2
-        listed = CliRunner().invoke(app, ["log", "now.db", "--call", found["new_call_id"], "--csv"]).output
-        assert listed.count(",jdoe,replay,") == 2
+        shown = CliRunner().invoke(app, ["log", "now.db", "--case", "T-17"]).output
+        assert shown.count("asked again by jdoe to compare]") == 1
+        listed = CliRunner().invoke(app, ["log", "now.db", "--case", "T-17", "--csv"]).output
+        assert listed.count(",jdoe,replay,") == 1
         assert start["actor"] == {"id": "jdoe", "kind": COMPARISON}
         assert start["case"] == {"id": "T-17", "kind": "ticket", "series": "tickets"}
         assert start["labels"] == ["CUI"]
