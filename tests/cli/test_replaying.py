@@ -331,7 +331,7 @@ class TestAskingAgain:
         shown = CliRunner().invoke(app, ["log", "now.db", "--case", "T-17"]).output
         assert shown.count("asked again by jdoe to compare]") == 1
         listed = CliRunner().invoke(app, ["log", "now.db", "--case", "T-17", "--csv"]).output
-        assert listed.count(",jdoe,replay,") == 1
+        assert listed.count('"jdoe","replay"') == 1
         assert start["actor"] == {"id": "jdoe", "kind": COMPARISON}
         assert start["case"] == {"id": "T-17", "kind": "ticket", "series": "tickets"}
         assert start["labels"] == ["CUI"]
