@@ -452,6 +452,77 @@ def test_what_does_not_fit_the_queue_in_an_outage_is_declared(tmp_path: Path) ->
     whole(ledger.location.path)
 
 
+def gaps_of_the_outage(path: Path) -> tuple[int, int, int]:
+    """What its ``ledger.failure`` counts, what's declared from there to its ``ledger.recovered``, and all that's declared."""
+    said = said_in(path)
+    (began,), (ended,) = (
+        [n for n, (kind, _) in enumerate(said) if kind == each] for each in ("ledger.failure", "ledger.recovered")
+    )
+    gaps = [(n, fields["count"]) for n, (kind, fields) in enumerate(said) if kind == "gap.declared"]
+    during = sum(count for n, count in gaps if began < n < ended)
+    return said[began][1]["lost_at_most"], during, sum(count for _, count in gaps)
+
+
+def test_what_is_lost_while_an_outages_last_batch_is_built_is_not_of_the_outage(tmp_path: Path) -> None:
+    faults = Faults()
+    ledger = ledger_at(tmp_path / "x.db", connect=faults.connect, max_queue=4)
+    ledger.open()
+    faults.raises["UPDATE"] = (BUSY, "busy")
+    settled(ledger.submit(started("first")))
+    add = ledger._appender._add_ticket
+
+    def crowded(batch: Any, ticket: Any) -> bool:
+        if faults.raises:
+            faults.raises.clear()
+            for number in range(9):
+                ledger.submit(started(f"c{number}"))
+            ledger._queue.drop(ticket, "malformed", "why")
+            return False
+        return add(batch, ticket)
+
+    ledger._appender._add_ticket = crowded  # type: ignore[method-assign]
+    until(lambda: ledger.healthy)
+    ledger.close()
+    assert gaps_of_the_outage(tmp_path / "x.db") == (0, 0, 6)
+    whole(ledger.location.path)
+
+
+def test_the_gaps_of_a_full_disk_stand_between_its_failure_and_its_recovery(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its failure is written before it's over, and counts only what was lost until then."""
+    faults = Faults()
+    ledger = ledger_at(tmp_path / "x.db", connect=faults.connect, max_queue=1)
+    ledger.open()
+    spare = type(ledger._appender.store.spare)
+    room, fill, begun = threading.Event(), spare.fill, threading.Event()
+    monkeypatch.setattr(spare, "fill", lambda self: room.is_set() and fill(self))
+    faults.gate = threading.Event()
+    ledger.submit(started("held"))
+    assert faults.reached.wait(10)
+    for number in range(4):
+        ledger.submit(started(f"before-{number}"))
+    add = ledger._appender._add_to_full_disk
+
+    def full(batch: Any, outage: Any) -> None:
+        faults.raises.clear()
+        begun.set()
+        add(batch, outage)
+
+    ledger._appender._add_to_full_disk = full  # type: ignore[method-assign]
+    faults.raises["COMMIT"] = (FULL, "database or disk is full")
+    faults.gate.set()
+    assert begun.wait(10)
+    until(lambda: "ledger.failure" in types(ledger.location.path))
+    for number in range(7):
+        ledger.submit(started(f"after-{number}"))
+    room.set()
+    until(lambda: ledger.healthy)
+    ledger.close()
+    assert gaps_of_the_outage(tmp_path / "x.db") == (3, 10, 10)
+    whole(ledger.location.path)
+
+
 def test_a_full_disk_still_says_so_and_recovery_waits_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     faults = Faults()
     ledger = ledger_at(tmp_path / "x.db", connect=faults.connect)

@@ -56,13 +56,11 @@ class Outage:
         began: when, as the log writes it.
         full: for want of room on the disk.
         failure: the leaf of its ``ledger.failure``, once that is durable.
-        lost: calls declared as gaps since.
     """
 
     began: str
     full: bool = False
     failure: bytes | None = None
-    lost: int = 0
 
 
 @define
@@ -253,16 +251,16 @@ class Appender:
             if self._announced and self.doubt is None:
                 self._open()
                 batch = Batch(self.emitter.position)
-                gaps = self.queue.take_gaps()
-                outage = self._outage_now(batch, gaps)
-                for reason, count in gaps.counts().items():
-                    self._add(batch, draft.gap_declared(reason, count))
+                now = timestamp(self._clock.time_ns())
+                batch.gaps = self.queue.take_gaps()
+                outage = self._outage_now(batch, now)
+                self._add_gaps(batch)
                 for call_id, each in self._open_calls.items():
                     # While records wait nobody knows whether another process has: it's left to the one that forwards them.
                     if not self.store.spooling and not self.store.is_orphaned(call_id):
                         self._add(batch, _orphan(each))
                 if outage is not None:
-                    self._add_recovered(batch, outage)
+                    self._add_recovered(batch, outage, now)
                 self._add(batch, draft.emitter_closed(self.emitter.position[0]))
                 self.store.append(batch.built)
                 goodbye = True
@@ -365,31 +363,32 @@ class Appender:
 
     def _add_to_full_disk(self, batch: Batch, outage: Outage) -> None:
         if outage.failure is None:
-            self._add_failure(batch, outage, None)
+            batch.gaps = self.queue.take_gaps()
+            batch.failure = self._add_failure(batch, outage.began)
+            self._add_gaps(batch)
         elif self.store.spare.fill():
             self._add_submitted(batch)
         else:
             raise AppendFailed("the disk is full", full=True)
 
-    def _add_failure(self, batch: Batch, outage: Outage, ended: str | None) -> None:
-        failure = self._add(batch, draft.ledger_failure(outage.began, self._settings.policy, outage.lost, ended))
-        batch.failure = failure.leaf
-
     def _add_submitted(self, batch: Batch) -> None:
         batch.tickets = self.queue.take(BATCH)
-        batch.gaps = self.queue.take_gaps()
-        outage = self._outage_now(batch, batch.gaps)
+        now = timestamp(self._clock.time_ns())
+        batch.gaps = self.queue.take_gaps()  # all until now; what turns out malformed below is the next batch's
+        outage = self._outage_now(batch, now)
         if outage is None:
-            self._add_spooling(batch, timestamp(self._clock.time_ns()))
+            self._add_spooling(batch, now)
         batch.tickets = [ticket for ticket in batch.tickets if self._add_ticket(batch, ticket)]
-        batch.gaps.merge(self.queue.take_gaps())  # what was malformed just now
-        for reason, count in batch.gaps.counts().items():
-            self._add(batch, draft.gap_declared(reason, count))
+        self._add_gaps(batch)
         if outage is not None:
-            self._add_recovered(batch, outage)
+            self._add_recovered(batch, outage, now)
             batch.recovers = True
 
-    def _outage_now(self, batch: Batch, gaps: Gaps) -> Outage | None:
+    def _add_gaps(self, batch: Batch) -> None:
+        for reason, count in batch.gaps.counts().items():
+            self._add(batch, draft.gap_declared(reason, count))
+
+    def _outage_now(self, batch: Batch, now: str) -> Outage | None:
         """The outage that ends with this batch, if there is one: its ``ledger.failure`` is in the log, or in the batch."""
         late = self.queue.take_late()
         if late is not None:
@@ -398,20 +397,24 @@ class Appender:
                 self.outage.began = min(timestamp(late), self.outage.began)
         outage = self.outage
         if outage is not None and outage.failure is None:
-            outage.lost = sum(gaps.counts().values())
-            self._add_failure(batch, outage, timestamp(self._clock.time_ns()))
+            batch.failure = self._add_failure(batch, outage.began, now)
         return outage
 
-    def _add_recovered(self, batch: Batch, outage: Outage) -> None:
+    def _add_failure(self, batch: Batch, began: str, ended: str | None = None) -> bytes:
+        """What's lost by now is what the batch declares: all gaps of an outage stand before its ``ledger.recovered``."""
+        lost = sum(batch.gaps.counts().values())
+        return self._add(batch, draft.ledger_failure(began, self._settings.policy, lost, ended)).leaf
+
+    def _add_recovered(self, batch: Batch, outage: Outage, now: str) -> None:
         failure = batch.failure or outage.failure
         assert failure is not None
-        self._add(batch, draft.ledger_recovered(outage.began, timestamp(self._clock.time_ns()), failure))
+        self._add(batch, draft.ledger_recovered(outage.began, now, failure))
 
     def _add_spooling(self, batch: Batch, now: str) -> None:
         """That records wait for their database, and that they don't any more."""
         if self.store.spooling and self._spooled is None:
             self._spooled_at = now
-            batch.spooled = self._add(batch, draft.ledger_failure(now, self._settings.policy, 0)).leaf
+            batch.spooled = self._add_failure(batch, now)
         elif not self.store.spooling and self._spooled is not None:
             self._add(batch, draft.ledger_recovered(self._spooled_at, now, self._spooled))
             batch.forwarded = True
