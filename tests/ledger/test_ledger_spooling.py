@@ -131,6 +131,14 @@ def kinds(place: InDatabase) -> list[str]:
         source.close()
 
 
+def paired(place: InDatabase) -> list[tuple[str, str]]:
+    """Of each outage on record the leaf of its failure, and the one that its recovery names."""
+    with read(place) as reader:
+        failures = [each.leaf.hex() for each in reader.records("ledger.failure")]
+        named = [each.fields["refs"]["failure"] for each in reader.records("ledger.recovered")]
+    return list(zip(failures, named, strict=True))
+
+
 def whole(place: InDatabase) -> None:
     found = verify(place)
     assert found.exit_code == 0, found.summary()
@@ -216,6 +224,51 @@ class TestAwayForAWhile:
         ledger_in(place).open()
         assert kinds(place).count("call.completed") == 1
         assert not list(folder.glob(f"*{ledger._appender.emitter.id}*"))
+
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_an_outage_meanwhile_leaves_none_open(
+        self, place: InDatabase, away: Away, monkeypatch: pytest.MonkeyPatch, fails: bool
+    ) -> None:
+        """Somebody waits in vain, or the spool takes no more: each recovery on record is of the failure before it."""
+        ledger = ledger_in(place)
+        ledger.open()
+        away.cut = True
+        settled(call(ledger, "during")[1])
+        until(lambda: ledger._appender._spooled is not None)
+        if fails:
+            with monkeypatch.context() as patched:
+                patched.setattr(Spool, "put", lambda *_: (_ for _ in ()).throw(AppendFailed("it's full")))
+                assert isinstance(settled(ledger.submit(started("lost"))), Unrecorded)
+        else:
+            ledger.late(time.monotonic_ns() - SECOND)
+        until(lambda: ledger.healthy)
+        settled(call(ledger, "meanwhile")[1])
+        away.cut = False
+        until(lambda: not ledger.spooling)
+        ledger.close()
+        outages = paired(place)
+        assert len(outages) >= 2
+        assert all(failure == named for failure, named in outages)
+        whole(place)
+
+    def test_a_close_tells_that_none_wait_any_more(self, place: InDatabase, away: Away) -> None:
+        ledger = ledger_in(place)
+        ledger.open()
+        appender = ledger._appender
+        away.cut = True
+        settled(call(ledger, "during")[1])
+        until(lambda: appender._spooled is not None)
+        appender.seconds = lambda: None  # type: ignore[method-assign]  # the thread doesn't wake up before it's closed
+        settled(call(ledger, "again")[1])
+        with ledger._io:
+            away.cut = False
+            until(lambda: appender.store.tidy() is None and not ledger.spooling)
+            ledger._queue.shut("the ledger is closed")
+        ledger.close()
+        ((failure, named),) = paired(place)
+        assert failure == named
+        assert kinds(place)[-2:] == ["ledger.recovered", "emitter.closed"]
+        whole(place)
 
     def test_it_is_signed_when_it_is_forwarded(self, place: InDatabase, tmp_path: Path, away: Away) -> None:
         events: list[str] = []

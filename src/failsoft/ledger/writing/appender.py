@@ -232,9 +232,10 @@ class Appender:
             self.outage.failure = batch.failure
         if batch.spooled is not None:
             self._spooled = batch.spooled
-        if batch.recovers or batch.forwarded:
-            self.outage = None if batch.recovers else self.outage
+        if batch.forwarded:
             self._spooled = None
+        if batch.recovers:
+            self.outage = None
         self.queue.settle(batch.tickets, [None if first is None else first + place for place in batch.places])
 
     def tell(self, reason: str) -> None:
@@ -254,6 +255,8 @@ class Appender:
                 now = timestamp(self._clock.time_ns())
                 batch.gaps = self.queue.take_gaps()
                 outage = self._outage_now(batch, now)
+                if outage is None:
+                    self._add_spooling(batch, now)
                 self._add_gaps(batch)
                 for call_id, each in self._open_calls.items():
                     # While records wait nobody knows whether another process has: it's left to the one that forwards them.
@@ -397,6 +400,9 @@ class Appender:
                 self.outage.began = min(timestamp(late), self.outage.began)
         outage = self.outage
         if outage is not None and outage.failure is None:
+            self._add_forwarded(
+                batch, now
+            )  # each recovery is of the latest failure: that records wait is told anew then
             batch.failure = self._add_failure(batch, outage.began, now)
         return outage
 
@@ -415,7 +421,11 @@ class Appender:
         if self.store.spooling and self._spooled is None:
             self._spooled_at = now
             batch.spooled = self._add_failure(batch, now)
-        elif not self.store.spooling and self._spooled is not None:
+        elif not self.store.spooling:
+            self._add_forwarded(batch, now)
+
+    def _add_forwarded(self, batch: Batch, now: str) -> None:
+        if self._spooled is not None:
             self._add(batch, draft.ledger_recovered(self._spooled_at, now, self._spooled))
             batch.forwarded = True
 
