@@ -449,10 +449,10 @@ class TestAffected:
         log.close()
         said = told(run("ledger", "affected", "gap.db", "--adapter", "gpt", *self.WHEN, code=2))
         assert "0 decisions by gpt" in said
-        assert "some may be missing here: 7 calls have records that were never written" in said
+        assert "some may be missing here: up to 7 calls have records that were never written" in said
         for form in ("--csv", "--json"):
             done = run("ledger", "affected", "gap.db", "--adapter", "gpt", *self.WHEN, form, code=2)
-            assert "7 calls have records that were never written" in done.stderr
+            assert "up to 7 calls have records that were never written" in done.stderr
             assert "7 calls" not in done.stdout
 
     @pytest.mark.parametrize("count", [-7, 0, "many", True])

@@ -342,7 +342,9 @@ class TestWhatAListMayLack:
         log.first.say(draft.gap_declared("queue_full", 3), 5)
         log.first.say(draft.gap_declared("malformed", 4), 6)
         said = (
-            [] if count is None else [f"{count} calls have records that were never written (declared gaps since then)"]
+            []
+            if count is None
+            else [f"up to {count} calls have records that were never written (declared gaps since then)"]
         )
         assert self.told(log, since, 99) == said
 

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from ledgers import started
+from ledgers import CONTEXT, completed, started
 
 from failsoft.core.effects import Recorded, Unrecorded
+from failsoft.core.evidence import CallAmended
 from failsoft.ledger.writing.ticket import Gaps, Ticket, TicketQueue, TicketState
+from failsoft.outcome import Source
 
 
 def ticket_in(queue: TicketQueue, call_id: str = "c") -> Ticket:
@@ -138,6 +140,20 @@ def test_lost_records_without_a_call_count_one_each_and_the_count_is_bounded_fro
     assert len(gaps.pending["why"].calls) == 10_000
     gaps.add("why", started("c7"))  # known: a call is counted once
     assert gaps.counts() == {"why": 10_053}
+
+
+def test_beyond_the_limit_a_call_whose_record_before_was_lost_is_counted_by_that() -> None:
+    queue = TicketQueue(1)
+    kept = ticket_in(queue, "kept")
+    for number in range(10_000):
+        ticket_in(queue, f"c{number}")
+    lost = ticket_in(queue, "lost")
+    queue.put(Ticket(queue, completed(lost, "lost"), 0, 0))
+    end = Ticket(queue, completed(kept, "kept"), 0, 0)
+    queue.put(end)
+    source = Source("fallback", "f:F")
+    queue.put(Ticket(queue, CallAmended("kept", "rate", None, end, "answered", True, source, CONTEXT, 9), 0, 0))
+    assert queue.take_gaps().counts() == {"queue_full": 10_002}
 
 
 def test_gaps_that_could_not_be_declared_are_counted_together_with_those_since() -> None:

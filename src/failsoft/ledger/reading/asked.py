@@ -202,8 +202,8 @@ class Asked:
         self.gaps += count
         if not self._policies(emitter) <= _ASKS_ON_RECORD_ONLY:
             self._against(
-                f"record {entry.index}: {emitter.who} declares that {count} calls have records that were never written: "
-                "under its policy they may have asked anybody"
+                f"record {entry.index}: {emitter.who} declares that up to {count} calls have records that were never "
+                "written: under its policy they may have asked anybody"
             )
 
     def _policies(self, emitter: _Emitter) -> set[str]:
@@ -358,7 +358,7 @@ class Asked:
 
 
 def missing(gap: Entry) -> int:
-    """Of how many calls records were never written, as a ``gap.declared`` says.
+    """Of how many calls at most records were never written, as a ``gap.declared`` says.
 
     Raises:
         ValueError: it says no number: less than one would hide another gap.

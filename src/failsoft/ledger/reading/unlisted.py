@@ -38,7 +38,7 @@ def unlisted(reader: Reader, since: str, until: str) -> list[str]:
     asked.end()
     gaps = reader.records(Kind.GAP_DECLARED, since=since)
     lost = sum(missing(each) for each in gaps if asked.reaches_back(each))
-    told = [f"{lost} calls have records that were never written (declared gaps since then)"] if lost else []
+    told = [f"up to {lost} calls have records that were never written (declared gaps since then)"] if lost else []
     return [*told, *asked.reasons]
 
 

@@ -87,7 +87,7 @@ def call_orphaned(call_id: str, started: bytes, capability: str | None, case: st
 
 
 def gap_declared(reason: str, count: int) -> Draft:
-    """So many calls have records that will never be written."""
+    """So many calls at most have records that will never be written."""
     return Draft(Kind.GAP_DECLARED, {"count": count, "reason": reason})
 
 

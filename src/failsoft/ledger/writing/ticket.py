@@ -26,7 +26,7 @@ from enum import Enum
 from attrs import define, field
 
 from failsoft.core.effects import Promise, Recorded, Unrecorded
-from failsoft.core.evidence import Record
+from failsoft.core.evidence import CallAmended, CallCompleted, Record
 
 
 class TicketState(Enum):
@@ -69,8 +69,8 @@ class _Gap:
 class Gaps:
     """Records that will never be written, by reason, until a record has declared them. Counted by calls.
 
-    Of calls known by their id, 10,000 are kept per reason; beyond that each record counts by itself, so that the count
-    may be too high, never too low.
+    Of calls known by their id, 10,000 are kept per reason; beyond that each record counts by itself, unless the one before
+    of its call was lost too: the count may be too high, never too low.
     """
 
     pending: dict[str, _Gap] = field(factory=dict[str, _Gap])
@@ -81,7 +81,7 @@ class Gaps:
         call_id = getattr(record, "call_id", None)
         if isinstance(call_id, str) and (len(gap.calls) < 10_000 or call_id in gap.calls):
             gap.calls.add(call_id)
-        else:
+        elif not _is_counted(record):
             gap.others += 1
 
     def merge(self, other: Gaps) -> None:
@@ -94,6 +94,15 @@ class Gaps:
     def counts(self) -> dict[str, int]:
         """What is to be declared now."""
         return {reason: len(gap.calls) + gap.others for reason, gap in self.pending.items()}
+
+
+def _is_counted(record: object) -> bool:
+    """Was the record before of its call lost, too?"""
+    match record:
+        case CallCompleted(started=Ticket() as before) | CallAmended(completed=Ticket() as before):
+            return before.state is TicketState.DROPPED
+        case _:
+            return False
 
 
 class TicketQueue:
