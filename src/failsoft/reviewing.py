@@ -239,7 +239,10 @@ def _unanswered(reader: Reader, call_id: str, answer: Answer | None) -> str:
     if not kinds:
         return f"there's no call {call_id} in {reader.location}: is it this application's ledger, and wasn't it pruned?"
     if Kind.CALL_ORPHANED in kinds:
-        return f"call {call_id} has no answer: its process ended in the middle of it"
+        return (
+            f"call {call_id} has no answer on record: its process ended in the middle of it, or couldn't write down its "
+            "end: what its caller got isn't known here"
+        )
     return f"call {call_id} is still open, or its end isn't on record: there's no answer to review yet"
 
 

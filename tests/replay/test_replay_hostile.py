@@ -137,7 +137,9 @@ class TestACallWithoutAnEnd:
         log.first.tell(Kind.CALL_ORPHANED, 3, call_id="c1", refs={"started": start.leaf.hex()})
         log.close()
         told = step(replayed(place, "c1"), "call")
-        assert told.reason.startswith("it has no end on record: whoever made it is gone; there is no capability")
+        assert told.reason.startswith(
+            "it has no end on record: whoever made it is gone, or couldn't write it; there is no capability"
+        )
 
     def test_or_without_a_start(self, place: Path) -> None:
         log = Log(place)

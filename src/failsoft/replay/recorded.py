@@ -198,7 +198,7 @@ class Recorded:
         case: id, kind and series of its case.
         actor_kind: what sort of person or process asked.
         ends: what its caller got: by its completed record, and by those that amend it; none: it has no end on record.
-        orphaned: whoever made it is gone.
+        orphaned: whoever made it is gone, or couldn't write down its end.
         omitted: how many of its attempts aren't on record.
         prompt: what was asked; None where nobody was.
         redacted: was anything taken out of what's on record, since it looked like a credential?

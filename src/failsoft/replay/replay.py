@@ -133,7 +133,11 @@ class _Replaying:
     def _look_at_the_end(self) -> None:
         call, reasons = self.call, list[str]()
         if call.got is None:
-            gone = "whoever made it is gone" if call.orphaned else "it's under way, or its end was never written"
+            gone = (
+                "whoever made it is gone, or couldn't write it"
+                if call.orphaned
+                else "it's under way, or its end was never written"
+            )
             reasons.append(f"it has no end on record: {gone}")
         elif call.got.outcome in _NO_ANSWER:
             reasons.append(_NO_ANSWER[call.got.outcome])

@@ -54,8 +54,8 @@ OUTCOMES = MappingProxyType(
 )
 
 GONE = (
-    "The program that asked was found to be gone before it put that there: it had ended, or had no way to the record "
-    "any more."
+    "The program that asked was found to be gone before it put that there, or couldn't: it had ended, or had no way "
+    "to the record."
 )
 """What's known of a program that left a call without an end: a database's other users can't tell one from the other."""
 
