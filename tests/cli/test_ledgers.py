@@ -167,9 +167,9 @@ class TestMoments:
         with pytest.raises(typer.BadParameter, match="is no moment"):
             beginning(text)
 
-    def test_the_last_day_of_all_has_no_end(self) -> None:
-        with pytest.raises(typer.BadParameter):
-            ending("9999-12-31")
+    def test_the_last_day_of_all_ends_with_its_last_moment(self) -> None:
+        assert ending("9999-12-31") == "9999-12-31T23:59:59.999999Z"
+        assert ending("9999-12-30") == "9999-12-31T00:00:00.000000Z"
 
     def test_are_utc_where_they_say_no_zone_wherever_the_computer_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TZ", "America/New_York")

@@ -94,6 +94,7 @@ def test_a_record_must_fit_all_that_is_asked(reader: Reader, asked: dict[str, An
 
 def test_the_newest_come_in_the_order_of_the_log(reader: Reader) -> None:
     assert indexes(reader, last=2) == [12, 13]
+    assert indexes(reader, last=10**20) == indexes(reader)
     assert indexes(reader, last=2, kind="call.completed") == [6, 9]
     assert indexes(reader, last=99, fault="attempt_timeout") == [4]
 

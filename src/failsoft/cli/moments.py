@@ -16,6 +16,7 @@ _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?"
 )
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
 _DAYS: Final = re.compile(r"([0-9]{1,5})d")
 
 
@@ -85,7 +86,8 @@ def written(moment: datetime) -> str:
 
 def _moment(text: str, *, end: bool) -> datetime:
     if _DATE.fullmatch(text):
-        return datetime.fromisoformat(text).replace(tzinfo=UTC) + timedelta(days=end)
+        midnight = datetime.fromisoformat(text).replace(tzinfo=UTC)
+        return midnight + min(timedelta(days=end), _LAST - midnight)
     if _MOMENT.fullmatch(text):
         found = datetime.fromisoformat(text)
         return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

@@ -6,6 +6,7 @@ wrong or be set back; the order of the log is what can be proved. One record is 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from types import MappingProxyType
@@ -127,7 +128,7 @@ def find(reader: Reader, query: Query, last: int | None = None) -> Iterator[Foun
     fitting = (each for each in map(_read, entries) if query.fits(each[1]))
     if last is None:
         return fitting
-    return reversed(list(islice(fitting, last)))
+    return reversed(list(islice(fitting, min(last, sys.maxsize))))
 
 
 def row_of(entry: Entry, fields: Fields) -> dict[str, str | int | bool]:
