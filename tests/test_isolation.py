@@ -143,6 +143,17 @@ class TestEntering:
                 pass
             assert (await isolation[RateItem](BOLT)).by_ai
 
+    async def test_left_once_too_often_it_can_be_entered_again(self) -> None:
+        isolation = isolated()
+        async with isolation:
+            pass
+        isolation.__exit__(None, None, None)
+        await isolation.__aexit__(None, None, None)
+        async with isolation:
+            assert (await isolation[RateItem](BOLT)).by_ai
+        with pytest.raises(IsolationClosed):
+            await isolation[RateItem](BOLT)
+
     def test_threads_left_behind_are_none(self, tmp_path: Path) -> None:
         before = set(threading.enumerate())
         with isolated(tmp_path) as isolation:

@@ -316,6 +316,8 @@ class Isolation:
 
     def _leave(self) -> None:
         with self._lock:
+            if self._entered == 0:  # somebody left twice: whoever enters next must find it so
+                return
             self._entered -= 1
             if self._entered == 0:
                 self._close()
