@@ -112,13 +112,31 @@ def test_pages_that_each_commit_writes_are_put_right_by_the_next(ledger: StoredL
     assert verify(ledger.location.path).exit_code == 0
 
 
+@pytest.mark.parametrize(("which", "before"), [("all", 1), ("all", 200), ("-wal", 1), (None, 200)])
+def test_what_was_damaged_since_is_told_as_it_is_closed(tmp_path: Path, which: str | None, before: int) -> None:
+    """A process of a few calls makes no checkpoint but the last one."""
+    path, told = tmp_path / "x.db", list[str]()
+    ledger = ledger_at(path, on_event=lambda _, fields: told.append(fields["reason"]))
+    ledger.open()
+    for number in range(before):
+        call(ledger, f"before-{number}")
+    ledger.close()
+    ledger.open()
+    settled(call(ledger, "c")[1])
+    if which is not None:
+        overwrite(tmp_path / f"x.db{which}" if which == "-wal" else path, "all")
+    ledger.close()
+    assert told == ([] if which is None else [f"{path}: {TOLD}"])
+    assert (verify(path).exit_code == 0) is (which is None)
+
+
 def test_a_whole_file_is_looked_at_again_and_again_without_a_word(
     ledger: StoredLedger, events: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(look_module, "LOOKED_AT", 301)  # of 602: a part that is empty comes, too
     looked = list[bool]()
     intact = Look.intact
-    monkeypatch.setattr(Look, "intact", lambda self: looked.append(intact(self)) or looked[-1])
+    monkeypatch.setattr(Look, "intact", lambda self, *size: looked.append(intact(self, *size)) or looked[-1])
     numbers = count()
     until(lambda: isinstance(settled(ledger.submit(started(f"d{next(numbers)}"))), Recorded) and len(looked) == 6)
     ledger.close()
@@ -161,6 +179,13 @@ class TestLooking:
             raise error(sqlite3.SQLITE_CANTOPEN, "unable to open database file")
 
         assert Look(fails).intact()
+
+    def test_what_is_missing_at_the_end(self, ledger: StoredLedger, look: Look) -> None:
+        assert look.intact(603)
+        assert not look.intact(604)
+        attack(ledger.location.path, "DELETE FROM ledger_record WHERE seq > 400")
+        assert look.intact()
+        assert not look.intact(603)
 
     def test_columns_that_hold_what_they_cant(self, tmp_path: Path) -> None:
         with closing(sqlite3.connect(tmp_path / "y.db")) as connection:

@@ -1,8 +1,8 @@
 """Whether what was committed is in the file: the connection that writes has in memory what it needs, and wouldn't notice.
 
 After each checkpoint another connection, which has nothing in memory, reads a part of the log, on from where it ended last
-time, and a row of each table. So a file that was overwritten as a whole is noticed then, and a page of records sooner or
-later. What's kept of payloads only `failsoft verify` reads.
+time, and a row of each table; as the file is closed, the end of the log. So a file that was overwritten as a whole is
+noticed then, and a page of records sooner or later. What's kept of payloads only `failsoft verify` reads.
 """
 
 from __future__ import annotations
@@ -31,17 +31,22 @@ class Look:
         self._connect = connect
         self._next = 0
 
-    def intact(self) -> bool:
-        """Is the next part of it as it was committed? That it can't be looked at just now says nothing against it."""
+    def intact(self, size: int = 0) -> bool:
+        """Is the next part of it as it was committed? That it can't be looked at just now says nothing against it.
+
+        Args:
+            size: so many records were committed: the last of them are looked at.
+        """
+        first = max(0, size - LOOKED_AT) if size else self._next
         try:
             with contextlib.closing(self._connect()) as connection:
                 connection.execute("PRAGMA cell_size_check = ON")
                 for table in TABLES:
                     connection.execute(f"SELECT 1 FROM {table} NOT INDEXED LIMIT 1").fetchall()  # noqa: S608 -- our own names
                 query = "SELECT seq, leaf, body FROM ledger_record WHERE seq >= ? ORDER BY seq LIMIT ?"
-                rows = connection.execute(query, (self._next, LOOKED_AT)).fetchall()
-            first, self._next = self._next, self._next + len(rows) if len(rows) == LOOKED_AT else 0
-            return bool(rows or first) and all(
+                rows = connection.execute(query, (first, LOOKED_AT)).fetchall()
+            self._next = first + len(rows) if len(rows) == LOOKED_AT else 0
+            return first + len(rows) >= max(size, 1) and all(
                 seq == index and (body is None or leaf_hash(body) == leaf)
                 for index, (seq, leaf, body) in enumerate(rows, first)
             )

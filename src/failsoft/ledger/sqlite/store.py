@@ -10,7 +10,7 @@ Rules, each of which was seen to matter:
 4. The head is read anew in each transaction; it may never be smaller than what this process committed, or of its size
    and different.
 5. The connection that writes has in memory what it needs, and wouldn't notice what becomes of the file: after each
-   checkpoint another one reads a part of it.
+   checkpoint, and as it's closed, another one reads a part of it.
 6. An error before COMMIT means rolled back. An error *of* COMMIT means unknown, unless SQLite says that it gave up
    before the last frame (full, busy, read-only).
 """
@@ -49,6 +49,8 @@ FORGOTTEN = 1000
 
 _MOVE = "PRAGMA wal_checkpoint(PASSIVE)"
 """After each of these steps: all that's overwritten goes through the write-ahead log, which would become as long."""
+
+DAMAGED = "what was committed isn't in the file any more: run `failsoft verify` on it"
 
 _FULL = {sqlite3.SQLITE_FULL}
 _NOT_COMMITTED = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY}
@@ -259,7 +261,7 @@ class LedgerFile:
         with contextlib.suppress(sqlite3.Error, OSError), self.lock.held():
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             if not self._look.intact():  # the next append fails; then the file is opened and checked anew
-                self._damage = "what was committed isn't in the file any more: run `failsoft verify` on it"
+                self._damage = DAMAGED
 
     def seconds(self) -> None:
         """As any store: nothing waits."""
@@ -333,11 +335,16 @@ class LedgerFile:
         return anybody(self.path)
 
     def close(self) -> None:
-        """Let go of the file; what's left in the write-ahead log moves into the database if nobody else is at it."""
+        """Let go of the file; what's left in the write-ahead log moves into the database if nobody else is at it. It's told
+        where it isn't whole then.
+        """
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(OSError), self.lock.held():
-                _close(connection)
+            with contextlib.suppress(OSError), self.lock.held(), contextlib.closing(connection):
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                if not self._damage and not self._look.intact(self._head.known.size):
+                    self._warn(f"{self.path}: {DAMAGED}")
         self.lock.close()
 
     # --- inside -------------------------------------------------------------------------------------------------------
@@ -477,12 +484,6 @@ def configure(connection: sqlite3.Connection) -> None:
         "trusted_schema = OFF",
     ):
         connection.execute(f"PRAGMA {pragma}")
-
-
-def _close(connection: sqlite3.Connection) -> None:
-    with contextlib.suppress(sqlite3.Error):
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    connection.close()
 
 
 def _pages(batch: Sequence[Built]) -> int:
