@@ -45,6 +45,7 @@ from failsoft.ledger.read import Entry, read
 from failsoft.ledger.reviews import ACTS, history, pending, reviewed
 from failsoft.ledger.verify import verify
 from failsoft.ledger.writing.ticket import Ticket
+from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.outcome import Source
 from failsoft.review import ReviewNeed
 from failsoft.reviewing import Json
@@ -494,6 +495,18 @@ def test_a_call_whose_process_died_is_told(tmp_path: Path) -> None:
         with read(tmp_path / "office.db") as reader:
             (orphan,) = reader.records("call.orphaned")
         refused(isolation, orphan.call_id, "its process ended in the middle of it, or couldn't write down its end")
+
+
+def test_while_records_wait_for_their_database_a_calls_may_be_among_them(
+    isolation: Isolation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = ask(isolation).call_id
+    monkeypatch.setattr(StoredLedger, "spooling", True)
+    with pytest.raises(LedgerUnavailable, match="records wait for their database, and its answer may be"):
+        accept(isolation, UNKNOWN)
+    accept(isolation, known)
+    monkeypatch.setattr(StoredLedger, "spooling", False)
+    refused(isolation, UNKNOWN, "there's no call")
 
 
 def test_without_a_ledger_nothing_can_be_reviewed(tmp_path: Path) -> None:

@@ -128,15 +128,24 @@ def record_act(
             answer was put right meanwhile.
         pydantic.ValidationError: the new value doesn't fit the capability's response type.
         LedgerInvalid: the ledger is damaged.
-        LedgerUnavailable: it can't record now, or be looked at.
+        LedgerUnavailable: it can't record now, or be looked at; or the call's records may wait for their database.
     """
     problems = said.problems()
     if type(call_id) is not str or not _CALL_ID.fullmatch(call_id):
         problems.insert(0, f"{_told(call_id)} is no call's identifier: it's an outcome's call_id")
     if problems:
         raise ConfigurationError(problems)
+    waiting = ledger.spooling  # asked first: what's forwarded meanwhile may have come too late for the look
     with _reached(f"call {call_id}: the {said.act} isn't recorded: do it again"):
-        found = _look_up(ledger.location, call_id)
+        try:
+            found = _look_up(ledger.location, call_id)
+        except ConfigurationError:
+            if not waiting:
+                raise
+            raise LedgerUnavailable(
+                f"call {call_id}: records wait for their database, and its answer may be among them: the {said.act} isn't "
+                "recorded: do it again when none wait any more"
+            ) from None
     record = _record(found, call_id, said, _changed(found, contracts, said), contracts)
     index = _durable(ledger, record)
     if index is not None:
