@@ -31,7 +31,7 @@ from failsoft.ledger.postgres import read as read_module
 from failsoft.ledger.postgres import schema as postgres_schema
 from failsoft.ledger.postgres import store as postgres_module
 from failsoft.ledger.postgres.read import Database, PostgresSource, lock_of, same_log
-from failsoft.ledger.postgres.store import LedgerDatabase, prepare
+from failsoft.ledger.postgres.store import LedgerDatabase, copy_in, prepare, transaction
 from failsoft.ledger.read import read
 from failsoft.ledger.reading.attest import attest
 from failsoft.ledger.records import draft
@@ -723,6 +723,51 @@ class TestASession:
             assert rows(url.replace("://postgres:@", "://waiting@"), "SHOW statement_timeout") == [(becomes,)]
         finally:
             postgres.execute("DROP ROLE waiting")
+
+    @pytest.mark.parametrize(
+        ("own", "size", "limit", "timeout"),
+        [("0", 10, 10, "11s"), ("0", 1000, 25, "101s"), ("0", 250, 25, "26s"), ("3s", 1000, 25, "3s")],
+    )
+    def test_much_at_once_is_given_its_time_to_the_end_of_the_transaction(
+        self, url: str, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch,
+        own: str, size: int, limit: float, timeout: str,
+    ) -> None:  # fmt: skip
+        """Else it would take too long again and again. Whether the line moves is seen by what's sent, as ever."""
+        monkeypatch.setattr(postgres_module, "SLOWEST", 10)
+        monkeypatch.setattr(postgres_module, "ON_THE_WAY", 250)
+        wrote(url, "c1")
+        postgres.execute(f"CREATE ROLE slow LOGIN SUPERUSER; ALTER ROLE slow SET statement_timeout = '{own}'")
+        database = Database.at(Address.parse(url.replace("://postgres:@", "://slow@")), 10)
+        usual = database.execute("SHOW statement_timeout").fetchone()
+        seen: list[float] = []
+
+        def payloads() -> Iterator[tuple[bytes, None, None, bytes]]:
+            seen.append(database.connection.limit)
+            yield b"\0" * 32, None, None, b"x" * size
+
+        try:
+            with transaction(database):
+                copy_in(database, postgres_module._PAYLOAD, postgres_module._PAYLOAD_TYPES, payloads(), size)
+                in_seconds = "SELECT extract(epoch FROM current_setting('statement_timeout')::interval)::int || 's'"
+                assert database.execute(in_seconds).fetchone() == (timeout,)
+            assert seen == [limit]
+            assert database.connection.limit == 10
+            assert database.execute("SHOW statement_timeout").fetchone() == usual
+        finally:
+            database.close()
+            postgres.execute("DROP ROLE slow")
+
+    def test_a_batch_says_how_much_it_is(self, url: str, ledger: StoredLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+        sizes: list[int] = []
+        run = postgres_module.copy_in
+
+        def seen(database: Database, statement: str, types: Any, rows: Any, size: int) -> None:
+            sizes.append(size)
+            run(database, statement, types, rows, size)
+
+        monkeypatch.setattr(postgres_module, "copy_in", seen)
+        settled(ledger.submit(started("c1", request=b"x" * 100_000)))
+        assert (sizes[0] < 2000, 100_000 < sizes[1] < 101_000) == (True, True)
 
     def test_where_a_lock_is_kept_by_somebody_those_who_gave_up_dont_pile_up(
         self, url: str, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch

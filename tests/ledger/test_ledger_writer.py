@@ -588,6 +588,28 @@ def test_a_stuck_commit_does_not_hold_up_close_for_ever(tmp_path: Path) -> None:
     assert (gap.fields["reason"], gap.fields["count"]) == ("closed", 1)
 
 
+def test_a_batch_ends_where_it_has_its_bytes_and_the_others_follow_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appender_module, "BATCH_BYTES", 20_000)
+    faults = Faults()
+    ledger = ledger_at(tmp_path / "x.db", connect=faults.connect)
+    ledger.open()
+    faults.gate = gate = threading.Event()
+    first = ledger.submit(started("first"))
+    assert faults.reached.wait(10)
+    before = faults.seen.count("COMMIT")
+    sizes = {"a": 9_000, "b": 10_000, "c": 10, "d": 50_000, "e": 10, "f": 10}
+    tickets = [ledger.submit(started(name, request=b"x" * size)) for name, size in sizes.items()]
+    gate.set()
+    assert all(isinstance(settled(each), Recorded) for each in (first, *tickets))
+    assert faults.seen.count("COMMIT") - before == 3  # a b, c d, e f
+    ledger.close()
+    whole(ledger.location.path)
+    order = rows(ledger.location.path, "SELECT call_id FROM ledger_record WHERE type = 'call.started' ORDER BY seq")
+    assert [name for (name,) in order] == ["first", *sizes]
+
+
 def test_what_was_given_back_as_it_closed_is_declared_before_the_goodbye(tmp_path: Path) -> None:
     """The commit that was under way failed, and there's one more: it may not say that nothing is missing."""
     faults = Faults()

@@ -30,7 +30,8 @@ class DatabaseReceiver:
             check_alone(database, database.address, after)
             for table, each in rows.items():
                 if table in _TYPES:
-                    copy_in(database, f"COPY {table} FROM STDIN (FORMAT BINARY)", _TYPES[table], each)
+                    size = sum(len(value) for row in each for value in row if isinstance(value, bytes))
+                    copy_in(database, f"COPY {table} FROM STDIN (FORMAT BINARY)", _TYPES[table], each, size)
                     continue
                 marks = ", ".join("?" * TABLES[table])
                 again = " ON CONFLICT DO NOTHING" if table == "ledger_artifact" else ""

@@ -9,7 +9,7 @@ Rules:
    it. Whoever tries again gets the lock only when the former transaction has ended, and finds its records by `rid`.
 4. Who's alive holds a session advisory lock. It's lost with the connection, and taken again with the next one: meanwhile
    others may take the emitter for gone, and orphan its calls, which it ends all the same.
-5. Every command ends in time. A connection that saw an error isn't asked again.
+5. Every command ends in time; a COPY's follows its size. A connection that saw an error isn't asked again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from failsoft.ledger.checkpoints.opening import Anchored, check_log, planted, re
 from failsoft.ledger.checkpoints.signer import Signer, publish, signed_head
 from failsoft.ledger.format.merkle import Frontier
 from failsoft.ledger.keys.ed25519 import SigningKey
-from failsoft.ledger.postgres.read import Database, failed, lock_of
+from failsoft.ledger.postgres.read import LEEWAY, Database, failed, lock_of
 from failsoft.ledger.postgres.schema import component, differences, grants, short_of, steps
 from failsoft.ledger.records.record import Built
 from failsoft.ledger.records.schema import FORMAT
@@ -52,6 +52,12 @@ from failsoft.postgres_address import Address
 SECONDS = 10.0
 """What a command may take, the wait for other writers included."""
 
+SLOWEST = 128 * 1024
+"""Bytes a second that a line carries, at least: a COPY of many may take as long as they take on such a one."""
+
+ON_THE_WAY = 4 * 2**20
+"""Bytes that are sent and may not have arrived. For more than these nobody waits: a server that hangs is noticed by them."""
+
 FORGOTTEN = 1000
 """Payloads that are deleted at once."""
 
@@ -59,6 +65,10 @@ _RECORD = "COPY ledger_record FROM STDIN (FORMAT BINARY)"
 _RECORD_TYPES = ("int8", "bytea", "bytea", "text", "int8", "text", "text", "text", "text", "text", "text")
 _PAYLOAD = "COPY ledger_payload FROM STDIN (FORMAT BINARY)"
 _PAYLOAD_TYPES = ("bytea", "bytea", "bytea", "bytea")
+
+_PATIENT = """SELECT set_config('statement_timeout', least(nullif(reset_val::bigint, 0), ?::bigint)::text, true)
+    FROM pg_catalog.pg_settings WHERE name = 'statement_timeout'"""
+"""To the end of the transaction, unless the role's own is shorter."""
 
 _LIVE = "SELECT emitter FROM ledger_live WHERE emitter ~ '^[0-9a-f]{32}$'"
 """Whoever may write may write other lines there, too: they're nobody's."""
@@ -342,9 +352,10 @@ class LedgerDatabase:
                 (seq, r.leaf, r.body, r.emitter, r.eseq, r.rid, r.kind.value, r.ts, r.call_id, r.case_id, r.capability)
                 for seq, r in enumerate(batch, grown.first)
             ),
+            sum(len(r.body) for r in batch),
         )
         if payloads := [each for r in batch for each in r.payloads]:
-            copy_in(database, _PAYLOAD, _PAYLOAD_TYPES, payloads)
+            copy_in(database, _PAYLOAD, _PAYLOAD_TYPES, payloads, sum(len(each[-1]) for each in payloads))
         for artifact in [each for r in batch for each in r.artifacts]:
             database.execute("INSERT INTO ledger_artifact VALUES (?, ?, ?) ON CONFLICT DO NOTHING", artifact)
         for block in grown.blocks:
@@ -434,15 +445,21 @@ def transaction(database: Database, *, commit: bool = True) -> Iterator[None]:
         raise
 
 
-def copy_in(database: Database, statement: str, types: Sequence[str], rows: Any) -> None:
-    """Run a COPY with these rows."""
+def copy_in(database: Database, statement: str, types: Sequence[str], rows: Any, size: int) -> None:
+    """Run a COPY with these rows, inside a transaction. It's given time by their size."""
+    connection, usual = database.connection, database.connection.limit
+    if size > usual * SLOWEST:
+        database.execute(_PATIENT, (int((size / SLOWEST + LEEWAY) * 1000),))
+        connection.limit = max(usual, min(size, ON_THE_WAY) / SLOWEST)
     try:
-        with database.connection.cursor().copy(statement.encode()) as copy:
+        with connection.cursor().copy(statement.encode()) as copy:
             copy.set_types(types)
             for row in rows:
                 copy.write_row(row)
     except psycopg.Error as error:
         raise failed(error) from None
+    finally:
+        connection.limit = usual
 
 
 def _find(database: Queries, batch: Sequence[Built]) -> int | None:

@@ -86,6 +86,11 @@ class Built:
     payloads: tuple[Stored, ...] = field(default=(), repr=False)
     artifacts: tuple[tuple[bytes, str, bytes], ...] = field(default=(), repr=False)
 
+    @property
+    def size(self) -> int:
+        """Bytes of it and of what is stored beside it."""
+        return len(self.body) + sum(len(row[-1]) for rows in (self.payloads, self.artifacts) for row in rows)
+
 
 class Emitter:
     """One process's voice in the log: an identity, and numbers without a gap.

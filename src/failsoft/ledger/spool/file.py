@@ -106,7 +106,7 @@ class Spool:
         Raises:
             AppendFailed: it can't be, or there's no room, or what waits has waited too long.
         """
-        size = sum(len(each.body) + sum(len(row[3]) for row in each.payloads) for each in batch)
+        size = sum(each.size for each in batch)
         now = self._spooling.clock.time_ns()
         with _explained(self.path):
             connection = self._connection()

@@ -7,7 +7,7 @@ Each step makes one batch durable, or raises:
     doubtful batch, if there is one     the same bytes again, until it's known what became of them
     emitter.opened                      before anything else of this emitter
     call.orphaned …                     once, for emitters that are gone
-    what was submitted                  up to 512 records, then the gaps to declare
+    what was submitted                  up to 512 records or some 4 MiB, then the gaps to declare
 
 The first failure begins an *outage*, and so does a record that somebody waited for in vain; it ends with the first batch of
 the usual kind that is durable. That batch begins with ``ledger.failure`` and ends with ``ledger.recovered``. On a full disk
@@ -41,6 +41,9 @@ from failsoft.ledger.writing.ticket import Gaps, Ticket, TicketQueue
 
 BATCH = 512
 """Records of a group commit: beyond that, a commit takes longer without costing less for each record."""
+
+BATCH_BYTES = 4 * 2**20
+"""Where a batch of several records ends: one that takes too long on its way is as long the next time."""
 
 CLOSED = "the ledger was closed before it could record this"
 """What waiters are told."""
@@ -381,7 +384,7 @@ class Appender:
         outage = self._outage_now(batch, now)
         if outage is None:
             self._add_spooling(batch, now)
-        batch.tickets = [ticket for ticket in batch.tickets if self._add_ticket(batch, ticket)]
+        batch.tickets = self._add_tickets(batch, batch.tickets)
         self._add_gaps(batch)
         if outage is not None:
             self._add_recovered(batch, outage, now)
@@ -428,6 +431,19 @@ class Appender:
         if self._spooled is not None:
             self._add(batch, draft.ledger_recovered(self._spooled_at, now, self._spooled))
             batch.forwarded = True
+
+    def _add_tickets(self, batch: Batch, tickets: list[Ticket]) -> list[Ticket]:
+        """Those of them that the batch holds then. The ones that it has no room for are left to the next."""
+        held: list[Ticket] = []
+        room = BATCH_BYTES
+        for at, ticket in enumerate(tickets):
+            if room <= 0:
+                self.queue.give_back(tickets[at:])
+                break
+            if self._add_ticket(batch, ticket):
+                held.append(ticket)
+                room -= batch.built[-1].size
+        return held
 
     def _add_ticket(self, batch: Batch, ticket: Ticket) -> bool:
         record = ticket.record

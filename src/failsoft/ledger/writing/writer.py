@@ -1,7 +1,7 @@
 """The ledger that the application's calls write to: a queue, one thread that writes, and what happens at a fork.
 
-Callers only ever queue. The thread takes what has gathered, up to 512 records at a time, and makes it durable in one
-commit (`failsoft.ledger.writing.appender`). When that fails, `healthy` goes down, waiters are told, and the thread tries
+Callers only ever queue. The thread takes what has gathered, up to 512 records or 4 MiB at a time, and makes it durable in
+one commit (`failsoft.ledger.writing.appender`). When that fails, `healthy` goes down, waiters are told, and the thread tries
 again by itself, waiting longer each time.
 """
 
