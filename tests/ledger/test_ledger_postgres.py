@@ -13,15 +13,17 @@ from typing import Any
 
 import psycopg
 import pytest
-from ledgers import SteppedClock, SystemClock, call, completed, ledger_at, seeded, settled, started, until
+from ledgers import CONTEXT, SteppedClock, SystemClock, call, completed, ledger_at, seeded, settled, started, until
 from processes import Process
 from psycopg.conninfo import conninfo_to_dict
 from signing import KEY, NEXT, signing_in
 from tests.postgres_server import PostgresServer
 
+from failsoft.context import Actor, CallContext, Case
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.core.evidence import BreakerChanged, ConfigActivated
 from failsoft.errors import LedgerInvalid, LedgerUnreachable
+from failsoft.ledger.acts.copying import copy
 from failsoft.ledger.acts.erasure import Acting, erase
 from failsoft.ledger.acts.rotation import rotate
 from failsoft.ledger.checkpoints.publishing import SECOND
@@ -95,12 +97,12 @@ def whole(url: str) -> None:
         assert [number for (number,) in numbers] == list(range(len(numbers)))
 
 
-def wrote(url: str, *names: str, **options: Any) -> None:
+def wrote(url: str, *names: str, context: CallContext = CONTEXT, **options: Any) -> None:
     """A life of one process."""
     ledger = ledger_at(url, **{**PATIENT, **options})
     ledger.open()
     for each in names:
-        assert isinstance(settled(call(ledger, each)[1]), Recorded)
+        assert isinstance(settled(call(ledger, each, context=context)[1]), Recorded)
     ledger.close()
 
 
@@ -1022,6 +1024,46 @@ class TestTampering:
         database = Database.at(Address.parse(url), 10)
         assert postgres_schema.catalogue(database) == postgres_schema.published()
         database.close()
+
+
+class TestEncodings:
+    @pytest.fixture(params=["LATIN1", "EUC_JP", "SQL_ASCII"])
+    def encoded(self, postgres: PostgresServer, request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
+        """A database, and its encoding."""
+        postgres.execute(f"CREATE DATABASE enc ENCODING '{request.param}' TEMPLATE template0 LOCALE 'C'")
+        yield f"{postgres.url.replace('/postgres?', '/enc?')}&schema=failsoft", request.param
+        postgres.execute("DROP DATABASE enc WITH (FORCE)")
+
+    def test_one_that_couldnt_hold_every_name_is_refused_where_anything_would_be_written(
+        self, encoded: tuple[str, str], url: str, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        place, encoding = encoded
+        context = CallContext(Case("案件-Ω-7 🚢", "solicitation"), Actor("u-7", "user"))
+        if encoding == "SQL_ASCII":
+            wrote(place, "c1", context=context)
+            whole(place)
+            with read(place) as reader:
+                assert len(list(reader.records(case="案件-Ω-7 🚢"))) == 2
+            return
+        wrote(url, "c1")
+        postgres.execute("CREATE ROLE app LOGIN")
+        told = f"encoded in {encoding}, and couldn't hold every name: .*ENCODING 'UTF8' TEMPLATE template0"
+        try:
+            for act in (
+                ledger_at(place, **PATIENT).open,
+                lambda: prepare(Address.parse(place), "app"),
+                lambda: copy(Acting(url, SystemClock()), locate(place), person="p", why="w"),
+            ):
+                with pytest.raises(LedgerInvalid, match=told):
+                    act()
+            with monkeypatch.context() as before:
+                before.setattr(postgres_module, "_EVERY_LETTER", (encoding,))
+                wrote(place, "c1")
+            with pytest.raises(LedgerInvalid, match=told):
+                ledger_at(place, **PATIENT).open()
+            whole(place)  # it's read as ever
+        finally:
+            postgres.execute("DROP ROLE app")
 
 
 class TestVersions:

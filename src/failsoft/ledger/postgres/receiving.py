@@ -20,7 +20,11 @@ class DatabaseReceiver:
 
     def __init__(self, address: Address) -> None:
         self.queries = self._database = Database.at(address, SECONDS)
-        set_up(self._database)
+        try:
+            set_up(self._database)
+        except BaseException:
+            self._database.close()
+            raise
 
     def take(self, rows: dict[str, Sequence[Row]], after: int) -> None:
         """As any receiver."""

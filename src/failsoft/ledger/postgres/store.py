@@ -66,6 +66,9 @@ _RECORD_TYPES = ("int8", "bytea", "bytea", "text", "int8", "text", "text", "text
 _PAYLOAD = "COPY ledger_payload FROM STDIN (FORMAT BINARY)"
 _PAYLOAD_TYPES = ("bytea", "bytea", "bytea", "bytea")
 
+_EVERY_LETTER = ("UTF8", "SQL_ASCII")
+"""Encodings in which a database takes all that's valid: a name that another one refuses would fail its batch for ever."""
+
 _PATIENT = """SELECT set_config('statement_timeout', least(nullif(reset_val::bigint, 0), ?::bigint)::text, true)
     FROM pg_catalog.pg_settings WHERE name = 'statement_timeout'"""
 """To the end of the transaction, unless the role's own is shorter."""
@@ -388,9 +391,15 @@ def set_up(database: Database) -> None:
     """Make the tables where they're missing.
 
     Raises:
-        LedgerInvalid: they're those of a later version, maybe since this process began.
+        LedgerInvalid: they're those of a later version, maybe since this process began; or the database hasn't every letter.
         DatabaseFailed: that can't be done.
     """
+    encoding = database.connection.info.parameter_status("server_encoding")
+    if encoding not in _EVERY_LETTER:
+        raise LedgerInvalid(
+            f"{database.address}: this database is encoded in {encoding}, and couldn't hold every name: "
+            "make one by CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        )
 
     def run(query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         try:
@@ -415,7 +424,7 @@ def prepare(address: Address, writer: str) -> None:
 
     Raises:
         DatabaseFailed: that can't be done.
-        LedgerInvalid: the tables are those of a later version.
+        LedgerInvalid: as `set_up`.
     """
     database = Database.at(address, SECONDS)
     try:
