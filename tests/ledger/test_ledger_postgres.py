@@ -38,6 +38,7 @@ from failsoft.ledger.read import read
 from failsoft.ledger.reading.attest import attest
 from failsoft.ledger.records import draft
 from failsoft.ledger.records.record import Built, Emitter
+from failsoft.ledger.spool.file import Spooling
 from failsoft.ledger.store import AppendFailed, DatabaseFailed
 from failsoft.ledger.verification.monitor import monitor
 from failsoft.ledger.verify import verify
@@ -483,6 +484,93 @@ class TestWithoutAServer:
             assert "canary" not in str(caught.value)
         found = verify(away)
         assert (found.exit_code, "canary" in str(found.summary())) == (3, False)
+
+
+class TestCutWhileIdle:
+    """By the server's operator, its `idle_session_timeout`, a restart, whatever is between: nothing was under way."""
+
+    @pytest.mark.parametrize("how", ["ended", "restarted", "ended, with a spool"])
+    def test_the_next_record_takes_a_new_connection_and_nobody_is_told_of_an_outage(
+        self, url: str, postgres: PostgresServer, tmp_path: Path, how: str
+    ) -> None:
+        place = InDatabase(Address.parse(url), spooling=Spooling(tmp_path, SystemClock()) if "spool" in how else None)
+        events: list[str] = []
+        ledger = ledger_at(place, **PATIENT, on_event=lambda name, _: events.append(name))
+        ledger.open()
+        settled(call(ledger, "c1")[1])
+        if how == "restarted":
+            postgres.kill()
+            postgres.start()
+        else:
+            end_connections(url)
+        first = settled(ledger.submit(started("c2")))
+        assert isinstance(first, Recorded)
+        assert first.index == 4
+        wrote(url, "beside it")
+        assert ledger.healthy
+        ledger.close()
+        assert events == []
+        found = kinds(url)
+        assert not {"ledger.failure", "ledger.recovered"} & set(found)
+        assert found.index("call.orphaned") == len(found) - 2  # it was seen to be alive: it ended its call itself
+        whole(url)
+
+    def test_one_that_is_lost_later_isnt_made_anew_within_the_step(
+        self, url: str, ledger: StoredLedger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settled(call(ledger, "c1")[1])
+        run, begins = Database.execute, list[str]()
+
+        def execute(self: Database, query: str, values: Any = (), /) -> Any:
+            result = run(self, query, values)
+            if query == postgres_module.BEGIN:
+                begins.append(query)
+                if len(begins) == 1:
+                    end_connections(url)
+            return result
+
+        monkeypatch.setattr(Database, "execute", execute)
+        assert settled(ledger.submit(started("c2"))) == Unrecorded("refused (57P01)")
+        recovers(ledger)
+        ledger.close()
+        assert {"ledger.failure", "ledger.recovered"} <= set(kinds(url))
+        whole(url)
+
+    def test_a_call_that_is_open_is_ended_and_the_goodbye_said(self, url: str) -> None:
+        ledger = ledger_at(url, **PATIENT)
+        ledger.open()
+        settled(ledger.submit(started("c1")))
+        end_connections(url)
+        ledger.close()
+        assert kinds(url)[-2:] == ["call.orphaned", "emitter.closed"]
+        assert rows(url, "SELECT * FROM ledger_live") == []
+
+    def test_a_checkpoint_is_published_over_a_new_one(self, url: str, tmp_path: Path) -> None:
+        ledger = ledger_at(url, **PATIENT, signing=signing_in(tmp_path, every_ns=3600 * SECOND))
+        ledger.open()
+        settled(call(ledger, "c1")[1])
+        end_connections(url)
+        with ledger._io:
+            assert ledger._appender.store.publish()[0] == len(kinds(url))
+        ledger.close()
+
+    def test_another_name_than_the_logs_is_noticed(self, url: str, ledger: StoredLedger) -> None:
+        settled(call(ledger, "c1")[1])
+        end_connections(url)
+        attack(url, "UPDATE ledger_log SET origin = 'example.com/another'")
+        lost = settled(ledger.submit(started("c2")))
+        assert "the log of 'example.com/another' by now, not of 'example.com/failsoft-test'" in lost.reason
+        assert len(kinds(url)) == 4
+
+    def test_a_log_of_which_nothing_is_known_isnt_taken_for_the_same(self, url: str) -> None:
+        wrote(url, "c1")
+        store = LedgerDatabase(Address.parse(url))
+        store.open(list)
+        store.hold("ab" * 16)
+        end_connections(url)
+        with pytest.raises(AppendFailed, match="57P01"):
+            store.append(founders(store)()[1:])
+        store.close()
 
 
 class Impatient(InDatabase):

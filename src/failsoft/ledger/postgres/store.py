@@ -10,6 +10,7 @@ Rules:
 4. Who's alive holds a session advisory lock. It's lost with the connection, and taken again with the next one: meanwhile
    others may take the emitter for gone, and orphan its calls, which it ends all the same.
 5. Every command ends in time; a COPY's follows its size. A connection that saw an error isn't asked again.
+6. A connection that is gone when a transaction is to begin is made anew, once: it was idle, and nothing hangs on it.
 """
 
 from __future__ import annotations
@@ -60,6 +61,11 @@ ON_THE_WAY = 4 * 2**20
 
 FORGOTTEN = 1000
 """Payloads that are deleted at once."""
+
+BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+"""What's read under a lock is as it is then, whatever the role's own level: of one moment, it would be as it was before the
+wait.
+"""
 
 _RECORD = "COPY ledger_record FROM STDIN (FORMAT BINARY)"
 _RECORD_TYPES = ("int8", "bytea", "bytea", "text", "int8", "text", "text", "text", "text", "text", "text")
@@ -195,8 +201,7 @@ class LedgerDatabase:
         """As any store."""
         committing = False
         try:
-            database = self._open_database()
-            with transaction(database, commit=False):
+            with self._transaction(commit=False) as database:
                 self._lock(database)
                 if doubtful and (at := _find(database, batch)) is not None:
                     database.execute("ROLLBACK")
@@ -220,8 +225,7 @@ class LedgerDatabase:
     def publish(self) -> tuple[int, bytes]:
         """As any store."""
         assert self.signer is not None
-        database = self._open_database()
-        with transaction(database):
+        with self._transaction() as database:
             self._lock(database)
             return publish(database, self.signer)
 
@@ -236,7 +240,8 @@ class LedgerDatabase:
 
     def is_orphaned(self, call_id: str) -> bool:
         """As any store."""
-        return self._open_database().execute(ORPHANED, (call_id,)).fetchone() is not None
+        with self._transaction() as database:
+            return database.execute(ORPHANED, (call_id,)).fetchone() is not None
 
     def hold(self, emitter: str) -> Life:
         """As any store. Shown again by each later connection."""
@@ -315,6 +320,35 @@ class LedgerDatabase:
         if self._database is None:
             raise AppendFailed("the ledger's database is not open")
         return self._database
+
+    @contextlib.contextmanager
+    def _transaction(self, *, commit: bool = True) -> Iterator[Database]:
+        """A transaction, on a connection that's made anew where the former one turns out to be gone as it begins.
+
+        A batch is appended once all the same: the command that failed was the BEGIN, before which nothing of the batch was
+        sent, and what a server may have begun by it holds nothing and ends with its connection. Of one that's lost any
+        later, or that only doesn't answer, nothing is tried here.
+        """
+        database = self._open_database()
+        try:
+            database.execute(BEGIN)
+        except DatabaseFailed:
+            if not database.connection.closed or not self._head.known.size:
+                raise
+            database = self._reopened()
+            database.execute(BEGIN)
+        with begun(database, commit=commit):
+            yield database
+
+    def _reopened(self) -> Database:
+        """By what this process committed it's known to be the same log."""
+        origin = self.origin
+        self.close()
+        self.open(list)
+        if self.origin != origin:
+            self.close()
+            raise LedgerInvalid(f"{self.name}: this is the log of {self.origin!r} by now, not of {origin!r}")
+        return self._open_database()
 
     def _make(self, database: Database, found: Callable[[], Sequence[Built]]) -> None:
         refuse_anew(self.name, self.signer, self._anchored)
@@ -439,11 +473,16 @@ def prepare(address: Address, writer: str) -> None:
 
 
 @contextlib.contextmanager
-def transaction(database: Database, *, commit: bool = True) -> Iterator[None]:
-    """Rolled back on any error; committed at the end, unless that's done inside. What's read under a lock is as it is then,
-    whatever the role's own level: of one moment, it would be as it was before the wait.
-    """
-    database.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+def transaction(database: Database) -> Iterator[None]:
+    """Rolled back on any error; committed at the end."""
+    database.execute(BEGIN)
+    with begun(database):
+        yield
+
+
+@contextlib.contextmanager
+def begun(database: Database, *, commit: bool = True) -> Iterator[None]:
+    """The rest of a transaction: rolled back on any error; committed at the end, unless that's done inside."""
     try:
         yield
         if commit:
