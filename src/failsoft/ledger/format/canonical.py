@@ -103,7 +103,7 @@ def _arranged(document: dict[str, Any], depth: int) -> dict[str, Any]:
     """
     if depth > MAX_DEPTH:
         raise ProfileError(_TOO_DEEP)
-    arranged = {}
+    arranged = dict[str, Any]()
     for key in _in_order(tuple(document)):
         value = document[key]
         kind = value.__class__
@@ -120,7 +120,7 @@ def _arranged_list(items: Any, depth: int) -> list[Any] | str:
     if isinstance(items, str):
         return str.__str__(items)
     _check_items(items, depth)
-    arranged = []
+    arranged = list[Any]()
     for value in items:
         kind = value.__class__
         if kind is dict:
