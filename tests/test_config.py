@@ -454,6 +454,37 @@ def test_a_snapshot_names_secrets_and_never_holds_one(tmp_path: Path, monkeypatc
     assert str(tmp_path) not in snapshot.decode()
 
 
+def test_a_snapshot_names_where_other_text_came_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token may stand among a command's arguments, in a folder's name, in an option: anywhere."""
+    for name in ("KEY", "TOKEN", "WORD"):
+        monkeypatch.setenv(name, f"{CANARY}-{name}")
+    monkeypatch.setenv("LEDGER", f"sqlite:///{CANARY}.db")
+    monkeypatch.setenv("MODEL", "m-2")
+    paths = {name: {"env": "WORD"} for name in ("key_state", "anchor_file", "case_keys", "spool")}
+    key = {"key": {"env": "KEY"}, "payload_key": {"env": "KEY"}}
+    given = {
+        "ledger": paths | key | {"url": {"env": "LEDGER"}, "anchor_command": ["send", {"env": "TOKEN"}]},
+        "state": {"scope": {"env": "WORD"}},
+        "adapters": {
+            "a": LOCAL
+            | {"model": {"env": "MODEL"}, "weights": {"env": "WORD"}, "options": {"x": [{"y": {"env": "WORD"}}]}}
+        },
+        "on_ledger_failure": "continue",
+        "retention": {"classes": {"c": {"after": "e", "keep_days": 1, "source": {"env": "WORD"}}}},
+    }
+    config = read_mapping(given, tmp_path).config
+    assert config.ledger.anchor_command == ("send", f"{CANARY}-TOKEN")
+    assert config.ledger.path == tmp_path / f"{CANARY}.db"
+    assert config.ledger.anchor_path == tmp_path / f"{CANARY}-WORD"
+    assert CANARY not in config.snapshot().decode() + repr(config)
+    plain = json.loads(config.snapshot())
+    assert plain["ledger"]["anchor_command"] == ["send", {"env": "TOKEN"}]
+    assert plain["ledger"]["anchor_file"] == {"env": "WORD"}
+    assert plain["ledger"]["url"] == {"env": "LEDGER"}
+    assert plain["adapters"]["a"]["options"] == {"x": [{"y": {"env": "WORD"}}]}
+    assert plain["adapters"]["a"]["model"] == "m-2", "the pin stands in each call's record, too"
+
+
 def test_a_snapshot_does_not_depend_on_the_order_of_keys() -> None:
     ways = [
         {"host": "h", "adapters": {"a": LOCAL, "b": CALLABLE}},

@@ -10,6 +10,7 @@ import logging
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -296,3 +297,28 @@ def test_what_people_put_on_record_of_a_case_itself_stands_in_clear(home: Callab
     lived(sealed)
     hold(Acting(sealed.place, SystemClock(), host="w"), CASE, held=True, person="u-9", why="told-in-clear-77")
     assert b"told-in-clear-77" in sealed.files()
+
+
+def test_a_key_that_stands_in_the_configuration_is_taken_out_of_its_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no reference was used, its look betrays it, or that an adapter uses it, too."""
+    pasted, own = "sk-proj-" + secrets.token_hex(16) + "Z9", f"tok-{secrets.token_hex(8)}"
+    monkeypatch.setenv("OWN", own)
+    adapter = {
+        "provider": "openai-compatible",
+        "model": "m",
+        "base_url": "http://127.0.0.1:9/v1",
+        "api_key": {"env": "OWN"},
+        "options": {"body": {"note": f"{pasted} {own}"}},
+    }
+    path = tmp_path / "x.db"
+    with Isolation({"ledger": {"url": f"sqlite:///{path}"}, "adapters": {"a": adapter}}, capabilities=[]):
+        pass
+    with read(path) as reader:
+        (digest,) = {str(each.fields["config_sha256"]) for each in reader.records() if each.kind == "config.activated"}
+        found = reader.artifact(digest)
+    assert found is not None
+    assert sha256(found[1]).hexdigest() == digest
+    told = json.loads(found[1])["adapters"]["a"]["options"]["body"]["note"]
+    assert told == "[redacted: openai-style-key] [redacted: own-key]"

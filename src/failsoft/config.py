@@ -25,7 +25,6 @@ from pydantic import (
     model_validator,
 )
 
-from failsoft.config_file import Resolved
 from failsoft.config_ledger import LedgerConfig
 from failsoft.config_retention import RetentionConfig
 from failsoft.config_state import StateConfig
@@ -34,6 +33,7 @@ from failsoft.config_values import (
     Flag,
     ImportPath,
     Label,
+    Name,
     Number,
     ProviderName,
     Seconds,
@@ -44,6 +44,7 @@ from failsoft.config_values import (
     Whole,
     adapter_name,
     as_names,
+    by_origin,
     capability_name,
     duration_between,
     header_name,
@@ -152,12 +153,12 @@ class AdapterConfig(Section):
     """
 
     provider: ProviderName
-    model: Text
-    served: Annotated[tuple[Text, ...], Field(strict=False, min_length=1), BeforeValidator(as_names)] | None = None
-    served_pattern: Text | None = None
+    model: Name
+    served: Annotated[tuple[Name, ...], Field(strict=False, min_length=1), BeforeValidator(as_names)] | None = None
+    served_pattern: Name | None = None
     floating: Flag = False
     allow_http: Flag = False
-    base_url: Text | None = Field(default=None, validate_default=True)
+    base_url: Name | None = Field(default=None, validate_default=True)
     auth: ImportPath | None = None
     api_key: SecretText | None = Field(default=None, validate_default=True)
     headers: dict[Annotated[str, AfterValidator(header_name)], SecretText] = Field(default_factory=dict)
@@ -343,7 +344,7 @@ class CapabilityConfig(Section):
     """
 
     class_path: ImportPath | None = Field(default=None, alias="class")
-    adapters: Annotated[tuple[Text, ...], Field(strict=False), BeforeValidator(route_names)] = ()
+    adapters: Annotated[tuple[Name, ...], Field(strict=False), BeforeValidator(route_names)] = ()
     deadline: Annotated[int, duration_between("100ms", "1h")] = 30 * SECOND
     hedge_after: Annotated[int, duration_between("10ms", "1h")] | None = None
     max_in_flight: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
@@ -414,23 +415,11 @@ class Config(Section):
         )
 
     def snapshot(self) -> bytes:
-        """Canonical JSON of what's in force, defaults included: secrets by name, durations in nanoseconds, no paths."""
-        plain = self.model_dump(by_alias=True, exclude_none=True)
-        for name, each in self.adapters.items():
-            if each.options:
-                plain["adapters"][name]["options"] = named_options(each.options)
+        """Canonical JSON of what's in force, defaults included: secrets, and what else came from outside, by name; durations
+        in nanoseconds.
+        """
+        plain = by_origin(self.model_dump(by_alias=True, exclude_none=True))
         return json.dumps(plain, default=_plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def named_options(value: Any) -> Any:
-    """An adapter's options, what came from outside by its origin: it may be a secret."""
-    if isinstance(value, Resolved):
-        return value.origin
-    if isinstance(value, dict):
-        return {key: named_options(each) for key, each in cast("dict[str, Any]", value).items()}
-    if isinstance(value, list):
-        return [named_options(each) for each in cast("Any", value)]
-    return value
 
 
 def _plain(value: object) -> object:

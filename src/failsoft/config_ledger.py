@@ -7,7 +7,9 @@ from typing import Annotated, Final, Self
 
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, model_validator
 
+from failsoft.config_file import Resolved
 from failsoft.config_values import (
+    Name,
     Secret,
     SecretText,
     Section,
@@ -32,7 +34,7 @@ def _url(value: object) -> object:
             raise wrong(_NO_URL)
         if given != "none" and PurePath(path).name in ("", ".."):
             raise wrong('names a folder: name a file in it, such as "sqlite:///failsoft.db"')
-        return given
+        return Secret(given, value.origin) if isinstance(value, Resolved) and given != "none" else given
     return database_address(value, _NO_URL)
 
 
@@ -62,7 +64,7 @@ class LedgerConfig(Section):
     """
 
     url: Annotated[str | SecretStr, BeforeValidator(_url)] = "sqlite:///failsoft.db"
-    origin: Text | None = None
+    origin: Name | None = None
     key: SecretText | None = None
     key_state: Text | None = None
     checkpoint_records: Whole | None = Field(default=None, ge=1, le=1_000_000)

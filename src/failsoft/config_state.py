@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, SecretStr
 
-from failsoft.config_values import Label, Section, database_address, duration_between, unwrapped
+from failsoft.config_values import OutsideLabel, Section, database_address, duration_between, unwrapped
 from failsoft.durations import SECOND
 
 _NO_STATE_URL: Final = 'must be "file", "none" or "postgresql://host/database"'
@@ -29,7 +29,7 @@ class StateConfig(Section):
     """
 
     url: Annotated[str | SecretStr, BeforeValidator(_state_url)] = "file"
-    scope: Label = "default"
+    scope: OutsideLabel = "default"
     refresh: Annotated[int, duration_between("100ms", "10s")] = SECOND
     timeout: Annotated[int, duration_between("10ms", "10s")] = SECOND // 20
 

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 from urllib.parse import parse_qsl
 
 from pydantic import (
@@ -18,6 +18,8 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -86,6 +88,23 @@ def database_address(value: object, otherwise: str) -> object:
     if form["password"] or any(SECRET_NAME.search(each) for each, _ in parse_qsl(form["query"] or "")):
         raise wrong("an address with a password is a secret", "failsoft_inline")
     return given
+
+
+def by_origin(value: Any) -> Any:
+    """A part of a configuration, what came from outside by its origin: it may be a secret."""
+    if isinstance(value, Resolved):
+        return value.origin
+    if isinstance(value, dict):
+        return {key: by_origin(each) for key, each in cast("dict[str, Any]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [by_origin(each) for each in cast("Any", value)]
+    return value
+
+
+def _kept(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    """Of a `Resolved` pydantic makes plain text, which wouldn't know any more where it came from."""
+    checked: object = check(value)
+    return value if isinstance(value, Resolved) else checked
 
 
 def _text(value: str) -> str:
@@ -225,8 +244,12 @@ def as_names(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-Text = Annotated[str, AfterValidator(_text)]
+Name = Annotated[str, AfterValidator(_text)]
+"""Text that records of calls or checkpoints hold in any case: a snapshot shows it, wherever it came from."""
+Text = Annotated[Name, WrapValidator(_kept)]
+"""Any other: what came from outside stands in a snapshot by its origin (`by_origin`)."""
 Label = Annotated[str, AfterValidator(_label)]
+OutsideLabel = Annotated[Label, WrapValidator(_kept)]
 # What shows the value that it refuses comes before pydantic, which makes plain text of a `Resolved`.
 ProviderName = Annotated[str, BeforeValidator(_provider_name)]
 ImportPath = Annotated[str, BeforeValidator(_import_path)]

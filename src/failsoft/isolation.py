@@ -198,6 +198,10 @@ class Isolation:
             for name, each in found.items()
             if kinds[type(each)] == 1 and name in self._by_name
         }
+        self._redact = redactor(
+            lambda: {each for adapter in self._adapters.values() for each in adapter.secrets},
+            patterns=config.ledger.redact,
+        )
         place = shared_state.block_place(config)
         self._switch = KillSwitch(
             place,
@@ -329,7 +333,7 @@ class Isolation:
             raise ConfigurationError(unknown)
         self.telemetry.prepare()
         routes = {name: self._route(name) for name in self._contracts}
-        snapshot = config.snapshot()
+        snapshot, _ = self._redact(config.snapshot())  # the digest is of what's on record
         lock = self._upkeep.held() if config.locked else None
         blocks = self._switch.open(self._hearing.facts_changed)
         ledger = self._open_ledger(snapshot, lock)
@@ -453,10 +457,7 @@ class Isolation:
             clock=self._clock,
             on_event=self._hearing.event,
             signing=self._signing,
-            redact=redactor(
-                lambda: {each for adapter in self._adapters.values() for each in adapter.secrets},
-                patterns=self._config.ledger.redact,
-            ),
+            redact=self._redact,
         )
         ledger.open()
         ledger.submit(

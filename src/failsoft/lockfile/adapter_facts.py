@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from failsoft.adapters.pins import name_class
-from failsoft.config import AdapterConfig, Config, named_options
-from failsoft.config_values import Secret
+from failsoft.config import AdapterConfig, Config
+from failsoft.config_values import Secret, by_origin
 from failsoft.core.contract import import_path
 from failsoft.core.route import GuardedAdapter
 from failsoft.lockfile.document import LockedAdapter
@@ -54,7 +54,7 @@ def locked_adapter(name: str, adapter: GuardedAdapter, config: Config, problems:
 
 def _configured(name: str, own: AdapterConfig, config: Config, problems: list[str]) -> dict[str, Any]:
     """What only the configuration says."""
-    given = named_options(own.options)
+    given = by_origin(own.options)
     return {
         "query": urlsplit(own.base_url or "").query or None,
         "floating": own.floating,
