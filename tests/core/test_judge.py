@@ -321,12 +321,12 @@ class Speechless(GradeItem):
 
 
 class Cut(BaseModel):
-    grade: Annotated[int, BeforeValidator(lambda value: b"\xff")]
+    grade: Annotated[int, BeforeValidator(lambda value: 1 if value == 1 else b"\xff")]
 
 
 class Cutting(Capability[Item, Cut]):
     def fallback(self, request: Item) -> Cut:
-        return Cut.model_construct(grade=1)
+        return Cut(grade=1)
 
 
 class TestWhatCantBeSaid:

@@ -33,8 +33,9 @@ from failsoft.capability import (
 from failsoft.core.answerable import is_object, property_names, runs_before, unanswerable
 from failsoft.core.effects import AnswerSchema
 from failsoft.core.finite import BY_ITSELF, Place, lost_number
-from failsoft.core.frozen import deeply_frozen, holds_model, is_flat, is_frozen, renewed
+from failsoft.core.frozen import deeply_frozen, is_flat, is_frozen
 from failsoft.core.marked import marks_of
+from failsoft.core.renewed import hold_again
 from failsoft.outcome import Referral
 from failsoft.prompt import Prompt, Sampling
 
@@ -126,9 +127,9 @@ class Contract(Generic[Q, R]):
     def snapshot(self, request: Q) -> Snapshot[Q]:
         """The request, validated and detached.
 
-        One that's frozen all the way down is used as it is. Any other is copied, and its models are validated anew, since
-        they may have been changed after they were made; what's asked is the copy, not what validators would make of it
-        the second time.
+        One that's frozen all the way down is used as it is. Any other is copied, and its models and dataclasses are held
+        to their classes once more, since they may have been changed after they were made; what's asked is the copy, not
+        what validators would make of it the second time.
 
         Raises:
             pydantic.ValidationError: the request is invalid, can't be copied, or can't be written as JSON. A number that
@@ -146,8 +147,7 @@ class Contract(Generic[Q, R]):
         try:
             own = copy.deepcopy(request)
             valid = self._request.validate_python(own)
-            if holds_model(own):
-                self._request.validate_python(renewed(own))
+            hold_again(own)
         except ValidationError:
             raise
         except Exception as error:
@@ -230,10 +230,16 @@ class Contract(Generic[Q, R]):
     def check_value(self, value: object, request: Q | None) -> R:
         """A fallback's value, held to the response type; validators get the request as validation context here too.
 
+        Its models and dataclasses are held to their classes once more, as a request's are, unless they're frozen all the
+        way down.
+
         Raises:
             pydantic.ValidationError: it doesn't fit.
         """
-        return self._response.validate_python(value, context=request)
+        valid = self._response.validate_python(value, context=request)
+        if not (isinstance(value, BaseModel) and is_frozen(value)):
+            hold_again(value, request)
+        return valid
 
     def answer_by_fallback(self, snapshot: Snapshot[Q]) -> R:
         """What the fallback says to this request, held to the response type.

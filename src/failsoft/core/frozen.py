@@ -1,4 +1,4 @@
-"""Which values can never change, and how others are detached from whoever may still change them."""
+"""Which values can never change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import PurePath
 from typing import Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
-from pydantic import BaseModel, RootModel
+from pydantic import BaseModel
 
 _IMMUTABLE = (str, bytes, int, float, complex, bool, type(None), Decimal, date, datetime, time, timedelta, UUID)
 
@@ -61,31 +61,3 @@ def _is_leaf(annotation: Any) -> bool:
 
 
 _frozen_model = functools.lru_cache(maxsize=1024)(deeply_frozen)
-
-
-def holds_model(value: Any) -> bool:
-    """Is there a model in a value, or is it one?"""
-    if isinstance(value, BaseModel):
-        return True
-    if isinstance(value, dict):
-        return any(map(holds_model, typing.cast("Any", value).values()))
-    return isinstance(value, (list, tuple, set, frozenset)) and any(map(holds_model, typing.cast("Any", value)))
-
-
-def renewed(value: Any) -> Any:
-    """The same with every model in it validated anew by its own class.
-
-    Fields are taken as they are, not as they serialise: a field may be excluded from a dump, or written in other words.
-    """
-    if isinstance(value, BaseModel):
-        model = type(value)
-        state = vars(value)
-        fields = {name: renewed(state[name]) for name in model.model_fields if name in state}
-        if isinstance(value, RootModel):
-            return model.model_validate(fields.get("root"))
-        return model.model_validate(fields | renewed(value.__pydantic_extra__ or {}), by_name=True, by_alias=False)
-    if type(value) in (list, tuple, set, frozenset):
-        return type(value)(map(renewed, value))
-    if type(value) is dict:
-        return {key: renewed(each) for key, each in typing.cast("Any", value).items()}
-    return value
