@@ -34,6 +34,7 @@ from failsoft.core.answerable import is_object, property_names, runs_before, una
 from failsoft.core.effects import AnswerSchema
 from failsoft.core.finite import BY_ITSELF, Place, lost_number
 from failsoft.core.frozen import deeply_frozen, is_flat, is_frozen
+from failsoft.core.keys import check_keys, has_free_keys
 from failsoft.core.marked import marks_of
 from failsoft.core.renewed import hold_again
 from failsoft.outcome import Referral
@@ -96,6 +97,7 @@ class Contract(Generic[Q, R]):
             marks_of(self.request_type, self._request, f"{self.name}: request type"),
             marks_of(self.response_type, self._response, f"{self.name}: response type"),
         )
+        self._free_keys = has_free_keys(self._request.core_schema), has_free_keys(self._response.core_schema)
         self._frozen = deeply_frozen(self.request_type)
         self._flat = is_flat(self.request_type)
         self.may_refer, answer_type = _without_referral(self.response_type)
@@ -132,9 +134,10 @@ class Contract(Generic[Q, R]):
         what validators would make of it the second time.
 
         Raises:
-            pydantic.ValidationError: the request is invalid, can't be copied, or can't be written as JSON. A number that
-                isn't finite can be only where it's written as text that its type reads as that number: in a field of
-                numbers of a dataclass, of a model with ``ser_json_inf_nan = "strings"``, or where a field is omitted.
+            pydantic.ValidationError: the request is invalid, can't be copied, or can't be written as JSON, or two keys of a
+                table are written alike. A number that isn't finite can be only where it's written as text that its type
+                reads as that number: in a field of numbers of a dataclass, of a model with
+                ``ser_json_inf_nan = "strings"``, or where a field is omitted.
         """
         if self._frozen and type(request) is self.request_type and (self._flat or is_frozen(request)):
             try:
@@ -158,6 +161,8 @@ class Contract(Generic[Q, R]):
             raise _not_json(request, error) from None
         if b"null" in text or b"NaN" in text or b"Infinity" in text:
             self._check_finite(text, valid)
+        if self._free_keys[0] or self._fields_of(valid) is not None:
+            check_keys(type(request).__name__, text, valid, self._request.validate_json)
         return Snapshot(valid, text, False)
 
     def _check_finite(self, text: bytes, request: Q) -> None:
@@ -270,7 +275,8 @@ class Contract(Generic[Q, R]):
         """An accepted value's JSON bytes, for the record.
 
         Raises:
-            pydantic.ValidationError: a number in it isn't finite, and these bytes would say another thing.
+            pydantic.ValidationError: a number in it isn't finite, or two keys of a table are written alike, and these bytes
+                would say another thing.
             Exception: what a serializer of the user's own raises.
         """
         text = self._response.dump_json(value, warnings=False)
@@ -279,6 +285,8 @@ class Contract(Generic[Q, R]):
             place = lost_number(text, value, response.serializer, response.validate_json, response.core_schema)
             if place is not None:
                 raise _not_finite(_name(self.response_type), place)
+        if self._free_keys[1]:
+            check_keys(_name(self.response_type), text, value, self._response.validate_json)
         return text
 
 

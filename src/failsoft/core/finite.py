@@ -120,7 +120,7 @@ def _places(told: object, held: object, value: object) -> list[tuple[Place, str 
 
 def _writes_for_json(schema: CoreSchema | None, value: object) -> bool:
     """Has it a serializer of the application's own that may write something else for JSON than for Python?"""
-    kinds = {type(each): None for each in _within(value)}
+    kinds = {type(each): None for each in within(value)}
     schemas = (getattr(each, "__pydantic_core_schema__", None) for each in kinds)
     return any(_has_one_for_json(each) for each in (schema, *schemas))
 
@@ -179,16 +179,16 @@ def _is_several(value: object) -> bool:
 
 def _leaves(value: object) -> Iterator[object]:
     """What a value consists of in the end."""
-    return (each for each in _within(value) if _beneath(each) is None)
+    return (each for each in within(value) if _beneath(each) is None)
 
 
-def _within(value: object, above: frozenset[int] = frozenset()) -> Iterator[object]:
+def within(value: object, above: frozenset[int] = frozenset()) -> Iterator[object]:
     """A value and all that it consists of: of what refers to itself (in a field that isn't written) one round."""
     value = value.value if isinstance(value, Enum) else value
     yield value
     if id(value) not in above:
         for each in _beneath(value) or ():
-            yield from _within(each, above | {id(value)})
+            yield from within(each, above | {id(value)})
 
 
 def _beneath(value: object) -> Collection[object] | None:
