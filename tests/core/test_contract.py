@@ -15,10 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import (
+    Base64Bytes,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     PrivateAttr,
     RootModel,
     SecretStr,
@@ -30,6 +32,8 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.dataclasses import dataclass as checked_dataclass
+from typing_extensions import TypedDict
 
 from failsoft import Audit, Capability, Referral, capability
 from failsoft.core.contract import Contract, fallback_problem, import_path
@@ -89,6 +93,34 @@ class ContactedSpecially(Contacted):
 @dataclass
 class ContactedRow:
     it: Contacted
+
+
+Masked = Annotated[str, PlainSerializer(lambda value: "***", return_type=str)]
+Left = Annotated[str, Field(exclude=True)]
+
+
+@dataclass
+class Person:
+    name: str
+    ssn: Left
+    pan: Masked
+
+
+@checked_dataclass
+class CheckedPerson(Person):
+    pass
+
+
+class TypedPerson(TypedDict):
+    name: str
+    ssn: Left
+    pan: Masked
+
+
+class PersonModel(BaseModel):
+    name: str
+    ssn: Left
+    pan: Masked
 
 
 class TestARequest:
@@ -240,6 +272,24 @@ class TestARequest:
 
         snapshot, _ = taken(made(Crossed, int), Crossed(other=1, one="x"))  # type: ignore[arg-type]
         assert (snapshot.one, snapshot.other) == (1, "x")
+
+    @pytest.mark.parametrize("several", [False, True])
+    @pytest.mark.parametrize("kind", [Person, CheckedPerson, TypedPerson, PersonModel])
+    def test_is_written_as_its_type_has_it_though_it_is_no_model(self, kind: Any, several: bool) -> None:
+        person = kind(name="n", ssn="canary", pan="canary")
+        rate = made(list[kind] if several else kind, int)
+        snapshot, text = taken(rate, [person] if several else person)
+        assert text == (b'[{"name":"n","pan":"***"}]' if several else b'{"name":"n","pan":"***"}')
+        assert snapshot == ([person] if several else person)
+
+    def test_of_bytes_in_base64_can_be_read_again(self) -> None:
+        rate = made(Base64Bytes, int)
+        snapshot, text = taken(rate, b"YWJj")
+        assert rate.parse_request(text) == snapshot == b"abc"
+
+    def test_of_which_two_keys_are_written_alike_is_refused_though_it_is_no_model(self) -> None:
+        with pytest.raises(ValidationError, match="is written for two keys of a table"):
+            made(dict[int | str, int], int).snapshot({1: 1, "1": 2})
 
     def test_that_is_a_root_model_is_detached(self) -> None:
         class Names(RootModel[list[str]]):

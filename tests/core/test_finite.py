@@ -131,6 +131,7 @@ HOLDING: list[tuple[Any, Any, tuple[int | str, ...]]] = [
     (Open, Open(any=Plain(NAN)), ("any", "price")),
     (Open, Open(any=deque([INF])), ("any", 0)),
     (Open, Open(any={None, INF}), ("any",)),
+    (Open, Open(any=[{1.0, None}, INF]), ("any", 1)),
     (Open, Open(any=Size.ENDLESS), ("any",)),
     (Size, Size.ENDLESS, ()),
     (Plain, Plain(Plain(INF)), ("price", "price")),
@@ -191,7 +192,7 @@ def test_a_request_of_numbers_alone_is_written_as_text_that_is_read_as_them(kind
 def test_a_request_whose_text_is_read_as_text_is_refused(kind: Any, value: Any, where: tuple[int | str, ...]) -> None:
     with pytest.raises(ValidationError) as caught:
         made(str, kind).snapshot(value)
-    assert place(caught.value) == where
+    assert place(caught.value)[: len(where)] == where, "of a set it may say which"
 
 
 @pytest.mark.parametrize("frozen", [True, False])

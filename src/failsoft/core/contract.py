@@ -98,6 +98,7 @@ class Contract(Generic[Q, R]):
             marks_of(self.response_type, self._response, f"{self.name}: response type"),
         )
         self._free_keys = has_free_keys(self._request.core_schema), has_free_keys(self._response.core_schema)
+        self._by_type = not _is_model(self.request_type) or bool(self.audit is not None and self.audit.request.omitted)
         self._frozen = deeply_frozen(self.request_type)
         self._flat = is_flat(self.request_type)
         self.may_refer, answer_type = _without_referral(self.response_type)
@@ -136,7 +137,7 @@ class Contract(Generic[Q, R]):
         Raises:
             pydantic.ValidationError: the request is invalid, can't be copied, or can't be written as JSON, or two keys of a
                 table are written alike. A number that isn't finite can be only where it's written as text that its type
-                reads as that number: in a field of numbers of a dataclass, of a model with
+                reads as that number: in a field of numbers of what's no model, of a model with
                 ``ser_json_inf_nan = "strings"``, or where a field is omitted.
         """
         if self._frozen and type(request) is self.request_type and (self._flat or is_frozen(request)):
@@ -162,19 +163,19 @@ class Contract(Generic[Q, R]):
         if b"null" in text or b"NaN" in text or b"Infinity" in text:
             self._check_finite(text, valid)
         if self._free_keys[0] or self._fields_of(valid) is not None:
-            check_keys(type(request).__name__, text, valid, self._request.validate_json)
+            whole = self._request.dump_json(valid, by_alias=True, warnings=False) if self._by_type else text
+            check_keys(type(request).__name__, whole, valid, self._request.validate_json)
         return Snapshot(valid, text, False)
 
     def _check_finite(self, text: bytes, request: Q) -> None:
-        omits = self.audit is not None and self.audit.request.omitted
         place = lost_number(
             text,
             request,
-            self._request.serializer if omits else BY_ITSELF,
+            self._request.serializer if self._by_type else BY_ITSELF,
             self._request.validate_json,
             self._request.core_schema,
             by_alias=True,
-            include=None if omits else self._fields_of(request),
+            include=None if self._by_type else self._fields_of(request),
         )
         if place is not None:
             raise _not_finite(type(request).__name__, place)
@@ -185,9 +186,10 @@ class Contract(Generic[Q, R]):
 
     def _evidence(self, request: Q) -> bytes:
         """A request's JSON bytes: of a subclass's instance only what the capability declares. Where that omits anything
-        it's so at any depth: what only a subclass has may be marked there.
+        it's so at any depth: what only a subclass has may be marked there. What's no model doesn't know by itself how
+        its type has it written.
         """
-        if self.audit is not None and self.audit.request.omitted:
+        if self._by_type:
             declared = self._request.dump_python(request, mode="json", by_alias=True, warnings=False)
             return to_json(declared, inf_nan_mode="strings")
         return to_json(request, include=self._fields_of(request), inf_nan_mode="strings")
@@ -386,9 +388,11 @@ def _is_referral(annotation: Any) -> bool:
 
 def _declared(annotation: Any) -> set[str] | None:
     """The names of a model's fields; None for any other type."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and not issubclass(annotation, RootModel):
-        return set(annotation.model_fields)
-    return None
+    return set(annotation.model_fields) if _is_model(annotation) and not issubclass(annotation, RootModel) else None
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _not_json(request: Any, error: Exception) -> ValidationError:
