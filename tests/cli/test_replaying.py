@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from typer.testing import Result
 
 import failsoft
-from failsoft import Audit, Capability, Isolation, Required
+from failsoft import Audit, Capability, Isolation, Prompt, Required
 from failsoft.cli import replaying
 from failsoft.cli.app import app
 from failsoft.context import Case
@@ -402,6 +402,52 @@ class TestAskingAgain:
             "not asked",
             "its request doesn't fit today's request type (ArithmeticError)",
         )
+
+    def test_nor_one_that_would_be_another_question(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A field that has another name today is passed over in silence, and one that's left out of records is gone."""
+
+        class Renamed(BaseModel):
+            title: str = "unnamed"
+
+        class RateRenamed(Capability[Renamed, Rating]):
+            """How many stars?"""
+
+            name = "rate-item"
+
+            def fallback(self, request: Renamed) -> Rating:
+                return Rating(stars=0)
+
+        def prompt(self: Any, request: Item) -> Prompt:
+            return Prompt.of(f"{request.name} of today")
+
+        def fails(self: Any, request: Item) -> Prompt:
+            raise ArithmeticError
+
+        (call_id,) = calls(chat_answer({"stars": 3}))
+        another = "today's request type writes its request in other bytes: it would be another question"
+        for capability, reason in (
+            (RateRenamed, another),
+            (made(prompt=prompt), "today's prompt is another"),
+            (made(prompt=fails), "its question can't be made today (ArithmeticError)"),
+        ):
+            provider = scripted({"stars": 3}, monkeypatch=monkeypatch, capability=capability)
+            (found, whole) = documents("x.db", *OWN, code=2)
+            assert (found["result"], found["reason"]) == ("not asked", reason)
+            assert provider.asked == []
+            assert whole["agreement"]["share"] is None
+        erase(Path("x.db"), call_id, "prompt")
+        scripted({"stars": 3}, monkeypatch=monkeypatch)
+        (found, _) = documents("x.db", *OWN, code=2)
+        assert found["reason"].startswith("its prompt isn't kept: ")
+        assert found["reason"].endswith("so nobody can tell whether today's is the same")
+
+    def test_one_of_which_no_prompt_was_made_is_put(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with isolated(Path("x.db"), chat_answer({"stars": 3}), RateItem, state={"url": "none"}) as isolation:
+            isolation.block("adapter:gpt", actor="a", why="a test")
+            assert isolation["rate-item"].sync(Item(name="bolt")).value == Rating(stars=0)
+        scripted({"stars": 3}, monkeypatch=monkeypatch)
+        (found, _) = documents("x.db", *OWN, code=1)
+        assert (found["result"], found["now"]) == ("disagrees", '{"stars":3}')
 
     def test_nor_one_with_hostile_labels(self, monkeypatch: pytest.MonkeyPatch) -> None:
         calls(chat_answer({"stars": 3}))

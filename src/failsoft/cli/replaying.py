@@ -18,6 +18,7 @@ from failsoft.cli.output import told_or
 from failsoft.cli.place import Ledger
 from failsoft.cli.telling import explained, give_up, looking_into, print_json, print_line, warn
 from failsoft.context import Actor, Case, context
+from failsoft.core.contract import Contract
 from failsoft.errors import FailsoftError
 from failsoft.isolation import Isolation
 from failsoft.ledger.location import Location
@@ -263,6 +264,9 @@ class _Asker:
             request = isolated.parse_request(asked.request)
         except (Exception, SystemExit) as error:  # validators are the user's own
             return Given(reason=f"its request doesn't fit today's request type ({type(error).__name__})", asked=False)
+        another = _another(asked, contract, request)
+        if another:
+            return Given(reason=another, asked=False)
         try:
             with context(case=case, actor=Actor(self._actor, COMPARISON), labels=call.labels):
                 outcome = isolated.sync(request)
@@ -282,6 +286,22 @@ class _Asker:
             made = self._isolation.only(self._adapter, self._isolation.contracts[capability].capability)
             found = self._entered[capability] = self._stack.enter_context(made)
         return found
+
+
+def _another(asked: Question, contract: Contract[Any, Any], request: Any) -> str:
+    """Why what would be asked today isn't what was asked; empty where it is, as far as that's on record."""
+    prompt = asked.call.prompt
+    try:
+        snapshot = contract.snapshot(request)
+        if not same_value(asked.request, snapshot.text, contract.parse_request):
+            return "today's request type writes its request in other bytes: it would be another question"
+        if prompt is None:  # whoever was asked took the request itself
+            return ""
+        if prompt.data is None:
+            return f"its prompt {prompt.why}, so nobody can tell whether today's is the same"
+        return "" if contract.render(snapshot).to_json() == prompt.data else "today's prompt is another"
+    except (Exception, SystemExit) as error:  # it's the application's own code
+        return f"its question can't be made today ({type(error).__name__})"
 
 
 def _tell_compared(found: Compared) -> None:
