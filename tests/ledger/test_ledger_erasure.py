@@ -753,7 +753,25 @@ class TestRetention:
         mixed = CaseFile({"letter", "contract", "claim"}, events=paid)
         assert rules.ends(mixed) is None
         assert "until its closed is on record" in (rules.forbids(mixed, at("2099-01-01")) or "")
-        assert rules.forbids(CaseFile({"letter", "unheard"}, events=paid), at("2026-01-02")) is None
+
+    @pytest.mark.parametrize("kind", ["Contract", "contract ", " CONTRACT"])
+    def test_a_kind_is_the_same_in_capitals_or_with_a_space_more(self, kind: str) -> None:
+        for rules in (Retention(kinds={"contract": "contractor"}), Retention(kinds={kind: "contractor"})):
+            assert "FAR 4.703" in str(rules.forbids(CaseFile({kind}), 0))
+            assert "FAR 4.703" in str(rules.forbids(CaseFile({"contract"}), 0))
+
+    def test_of_a_kind_that_is_written_in_two_ways_both_classes_count(self) -> None:
+        rules = Retention(kinds={"contract": "contract-file", "Contract": "contractor"})
+        assert "FAR 4.703" in str(rules.forbids(CaseFile({"contract"}), 0))
+
+    def test_a_kind_without_a_class_is_named_where_classes_go_by_kind(self) -> None:
+        """A hyphen for a space: nothing was erased by mistake, and nobody would have been told why it could be."""
+        kinds = {"contract file": "contractor", "letter": "eu-ai-act-log"}
+        case = CaseFile({"letter", "contract-file"})
+        assert "of the kind 'contract-file', which has no class" in str(Retention(kinds=kinds).forbids(case, 0))
+        assert Retention(kinds=kinds, default="eu-ai-act-log").forbids(case, 0) is None
+        assert Retention(kinds=kinds).forbids(CaseFile({"letter", ""}), 0) is None, "of no kind: nobody said one"
+        assert Retention().forbids(case, 0) is None
 
     def test_an_investigation_is_kept_for_the_contracts_period_from_its_closing_on(self) -> None:
         rules = Retention(kinds={"claim": "investigation", "contract": "contract-file"})

@@ -14,6 +14,8 @@ Rules:
 5. A case whose records name several kinds is of all their classes: it's kept as long as the longest says (FAR 4.805(b)), and
    what one of them forbids isn't done. A later record doesn't lift what an earlier one brought with it: a call whose case is
    of no kind brings the default class.
+6. A kind is the same in capitals or with a space more. Where classes go by kind and none by default, a kind that has none is
+   a slip as like as not: nothing of its cases is erased until somebody says which class it's of.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from types import MappingProxyType
 
 from attrs import define, field, frozen
 
+from failsoft.context import alike
 from failsoft.ledger.reading.query import Fields
 from failsoft.ledger.records.schema import Kind
 
@@ -126,7 +129,17 @@ class Retention:
         return [(name, self.classes[name]) for name in self._names(case) if name is not None]
 
     def _names(self, case: CaseFile) -> list[str | None]:
-        return list(dict.fromkeys(self.kinds.get(kind, self.default) for kind in sorted(case.kinds) or [NO_KIND]))
+        found = (self._by_kind(kind) or (self.default,) for kind in sorted(case.kinds) or [NO_KIND])
+        return list(dict.fromkeys(name for names in found for name in names))
+
+    def _by_kind(self, kind: str) -> tuple[str, ...]:
+        return tuple(name for told, name in self.kinds.items() if alike(told) == alike(kind))
+
+    def _unclassed(self, case: CaseFile) -> str | None:
+        """A kind of it that should have a class, and has none."""
+        if not self.kinds or self.default is not None:
+            return None
+        return next((kind for kind in sorted(case.kinds - {NO_KIND}) if not self._by_kind(kind)), None)
 
     def ends(self, case: CaseFile) -> date | None:
         """The period's last day: the latest of them; None where nobody knows of one."""
@@ -143,6 +156,12 @@ class Retention:
         if case.holds:
             told = "; ".join(f"{person}: {why}" for person, why in case.holds)
             return f"a legal hold is on this case ({told}): have it cleared first"
+        unclassed = self._unclassed(case)
+        if unclassed is not None:
+            return (
+                f"it's of the kind {unclassed!r}, which has no class, and there's no default: "
+                "name the kind in retention.kinds, or a class in retention.default"
+            )
         over = last_over(now_ns)
         for name, rules in self.classes_of(case):
             ends = _end(rules, case)
