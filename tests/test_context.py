@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import failsoft
 from failsoft import Actor, Capability, Case, ConfigurationError, Isolation
-from failsoft.context import CallContext, Trace, current_context, identifier
+from failsoft.context import CallContext, Trace, current_context, identifier, says_something
 from failsoft.ledger.read import read
 
 
@@ -139,6 +139,18 @@ def test_an_argument_of_another_kind_is_refused_by_its_name(argument: str, wrong
     with pytest.raises(TypeError) as caught, failsoft.context(**{argument: wrong}):
         raise NotImplementedError
     assert str(caught.value) == says
+
+
+@pytest.mark.parametrize("text", ["\U0002fa20", "\ue000", "\U000f0000"])
+def test_a_character_that_this_unicode_does_not_know_is_something_to_read(text: str) -> None:
+    """A letter of next year, and one of a house's own font."""
+    assert says_something(text)
+    assert identifier(text, "a case's id") == text
+
+
+@pytest.mark.parametrize("text", ["", " ", "\u2003", "\u200b", "\x07", "\u202e", "\ud800", "\u3164"])
+def test_spaces_controls_and_marks_say_nothing(text: str) -> None:
+    assert not says_something(text)
 
 
 def test_a_text_is_one_label() -> None:

@@ -32,8 +32,11 @@ _WITHOUT_GLYPH = re.compile(
 
 
 def has_glyph(char: str) -> bool:
-    """Does it show anything by itself? Spaces, joiners and marks of direction don't."""
-    return unicodedata.category(char)[0] not in "ZC" and not _WITHOUT_GLYPH.match(char)
+    """Does it show anything by itself? Spaces, joiners and marks of direction don't. What this Python's Unicode doesn't know
+    yet, or leaves to agreement, may.
+    """
+    kind = unicodedata.category(char)
+    return kind[0] != "Z" and kind not in ("Cc", "Cf", "Cs") and not _WITHOUT_GLYPH.match(char)
 
 
 def says_something(text: str) -> bool:

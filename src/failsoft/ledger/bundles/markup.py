@@ -67,4 +67,5 @@ def _shown(said: str, named: Callable[[str], str]) -> str:
 
 
 def _is_seen(char: str) -> bool:
-    return char in "\n\t" or category(char) == "Zs" or has_glyph(char)
+    kind = category(char)
+    return char in "\n\t" or kind == "Zs" or (kind[0] != "C" and has_glyph(char))
