@@ -403,9 +403,7 @@ class Appender:
                 self.outage.began = min(timestamp(late), self.outage.began)
         outage = self.outage
         if outage is not None and outage.failure is None:
-            self._add_forwarded(
-                batch, now
-            )  # each recovery is of the latest failure: that records wait is told anew then
+            self._add_forwarded(batch, now)  # a recovery is of the latest failure: that they wait is told anew then
             batch.failure = self._add_failure(batch, outage.began, now)
         return outage
 
