@@ -29,6 +29,7 @@ from failsoft.ledger.acts.rotation import rotate
 from failsoft.ledger.checkpoints.publishing import SECOND
 from failsoft.ledger.format.merkle import Frontier
 from failsoft.ledger.location import InDatabase, InFile, locate
+from failsoft.ledger.postgres import clearing
 from failsoft.ledger.postgres import read as read_module
 from failsoft.ledger.postgres import schema as postgres_schema
 from failsoft.ledger.postgres import store as postgres_module
@@ -895,6 +896,65 @@ class TestASession:
         _ = store.forget([]) if table == "ledger_payload" else store.prune(-1)
         store.close()
         assert done == [f"VACUUM {table} 0"]
+
+
+class TestClearingAway:
+    """What's deleted is on the tables' pages as long as somebody's look at the database is older."""
+
+    @pytest.fixture
+    def roles(self, url: str, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, str]]:
+        """An owner that sees nothing of others' transactions, and an auditor."""
+        monkeypatch.setattr(clearing, "PAUSE", 0.0)
+        wrote(url, "c1")
+        schema = schema_of(url)
+        postgres.execute("CREATE ROLE own LOGIN; CREATE ROLE auditor LOGIN")
+        postgres.execute(f"ALTER SCHEMA {schema} OWNER TO own; GRANT USAGE ON SCHEMA {schema} TO auditor")
+        for table in postgres_schema.TABLES:
+            postgres.execute(f"ALTER TABLE {schema}.{table} OWNER TO own")
+        postgres.execute(f"ALTER FUNCTION {schema}.ledger_advance OWNER TO own")
+        postgres.execute(f"ALTER FUNCTION {schema}.ledger_left OWNER TO own")
+        postgres.execute("GRANT USAGE ON SCHEMA failsoft TO own, auditor")
+        postgres.execute("GRANT SELECT ON failsoft.migration TO own, auditor")
+        postgres.execute(f"GRANT SELECT, DELETE ON ALL TABLES IN SCHEMA {schema} TO auditor")
+        yield url.replace("://postgres:@", "://own@"), url.replace("://postgres:@", "://auditor@")
+        postgres.execute(f"DROP SCHEMA {schema} CASCADE; DROP OWNED BY own, auditor; DROP ROLE own, auditor")
+
+    def test_an_erasure_isnt_finished_while_somebody_looks(self, roles: tuple[str, str]) -> None:
+        owner, auditor = roles
+        acting = Acting(owner, SystemClock())
+        with read(auditor) as reader:
+            assert reader.size
+            done = erase(acting, "SPE4A7-26-R-0001", basis="b", person="p")
+            assert (done.payloads, len(done.records), done.finished) == (4, 1, False)
+            again = erase(acting, "SPE4A7-26-R-0001", basis="b", person="p")
+            assert (again.payloads, again.records, again.finished) == (0, (), False)
+        assert erase(acting, "SPE4A7-26-R-0001", basis="b", person="p").finished
+        whole(owner)
+
+    def test_a_pruning_isnt_either(self, roles: tuple[str, str]) -> None:
+        owner, auditor = roles
+        store = LedgerDatabase(Address.parse(owner))
+        store.open(list)
+        with read(auditor) as reader:
+            assert reader.size
+            assert not store.prune(3)
+        assert store.prune(3)
+        store.close()
+
+    def test_a_role_that_may_delete_and_not_clear_away_is_told(self, roles: tuple[str, str]) -> None:
+        owner, auditor = roles
+        database = Database.at(Address.parse(auditor), 10)
+        database.execute("DELETE FROM ledger_payload")
+        assert not clearing.clear_away(database, "ledger_payload")
+        database.close()
+        database = Database.at(Address.parse(owner), 10)
+        assert clearing.clear_away(database, "ledger_payload")
+        database.close()
+
+    def test_one_that_fails_is_told(self, roles: tuple[str, str]) -> None:
+        database = Database.at(Address.parse(roles[0]), 10)
+        database.close()
+        assert not clearing.clear_away(database, "ledger_payload")
 
 
 class TestTheSameTables:

@@ -164,7 +164,10 @@ def _listed(cases: Sequence[str]) -> str:
 
 def _tell_unfinished(finished: bool) -> None:
     if not finished:
-        print_line("somebody was reading, or wrote of it meanwhile: something of it may still be there; run it again")
+        print_line(
+            "somebody was reading, or wrote of it meanwhile, or the role doesn't own the tables (PostgreSQL: --owner): "
+            "something of it may still be there; run it again"
+        )
 
 
 def hold_command(

@@ -361,7 +361,7 @@ class Store(Protocol):
         """Delete the payloads behind these commitments, and what else the store holds of their bytes.
 
         Returns:
-            False: they're deleted, and somebody who reads keeps old pages in use.
+            False: they're deleted, and their bytes are there still: somebody who reads keeps old pages in use, say.
 
         Raises:
             sqlite3.Error, DatabaseFailed, OSError: it can't be done.

@@ -153,7 +153,8 @@ class Erased:
         payloads: how many were destroyed now.
         keys: how many keys.
         clear: payloads that lay under no key: backups of the database have them still.
-        finished: False: a reader kept old pages in use, or somebody wrote under a key as it was destroyed; run it again.
+        finished: False: a reader kept old pages in use, or the role may not clear them away, or somebody wrote under a key
+            as it was destroyed; run it again.
         waiting: how many of the case's answers wait for a person still.
     """
 

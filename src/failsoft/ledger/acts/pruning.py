@@ -53,7 +53,7 @@ class Pruned:
         last: the place up to which the records of calls are gone.
         records: how many were taken out now.
         record: the place of the record that says so; None where an earlier pruning was finished.
-        finished: False: a reader kept old pages in use; run it again.
+        finished: False: a reader kept old pages in use, or the role may not clear them away; run it again.
         stopped_by: why it goes no further; empty where the time that was asked for is reached.
         cases: the cases that these records were of. Their keys stay, until each case is erased.
         waiting: how many of the answers waited for a person still.

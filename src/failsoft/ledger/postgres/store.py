@@ -28,6 +28,7 @@ from failsoft.ledger.checkpoints.opening import Anchored, check_log, planted, re
 from failsoft.ledger.checkpoints.signer import Signer, publish, signed_head
 from failsoft.ledger.format.merkle import Frontier
 from failsoft.ledger.keys.ed25519 import SigningKey
+from failsoft.ledger.postgres.clearing import clear_away
 from failsoft.ledger.postgres.read import LEEWAY, Database, failed, lock_of
 from failsoft.ledger.postgres.schema import component, differences, grants, short_of, steps
 from failsoft.ledger.records.record import Built
@@ -257,23 +258,23 @@ class LedgerDatabase:
                 yield emitter, _Shown(self, emitter)
 
     def forget(self, digests: Sequence[bytes]) -> bool:
-        """As any store: rows are deleted, and cleared away where the role owns the table. The server's own
-        log has them still.
+        """As any store: rows are deleted, and cleared away. The server's own log has them still.
+
+        Returns:
+            False also where the role may delete rows and not clear them away.
         """
         database = self._open_database()
         for at in range(0, len(digests), FORGOTTEN):
             chunk = list(digests[at : at + FORGOTTEN])
             database.execute("DELETE FROM ledger_payload WHERE digest = ANY(?)", (chunk,))
-        _clear_away(database, "ledger_payload")
-        return True
+        return clear_away(database, "ledger_payload")
 
     def prune(self, last: int) -> bool:
-        """As any store: rows are cleared away where the role owns the table."""
+        """As any store; as `forget`."""
         database = self._open_database()
         for at in reversed(range(0, last + 1, FORGOTTEN)):
             database.execute(PRUNE, (at, min(at + FORGOTTEN - 1, last)))
-        _clear_away(database, "ledger_record")
-        return True
+        return clear_away(database, "ledger_record")
 
     def answers(self) -> None:
         """As of a store that spools."""
@@ -513,13 +514,6 @@ def copy_in(database: Database, statement: str, types: Sequence[str], rows: Any,
 def _find(database: Queries, batch: Sequence[Built]) -> int | None:
     row = database.execute(FIND, (batch[0].emitter, batch[0].eseq, batch[0].leaf)).fetchone()
     return None if row is None else int(row[0])
-
-
-def _clear_away(database: Database, table: str) -> None:
-    """Where the role owns the table. It goes on for as long as it takes, though nobody waits for that."""
-    with contextlib.suppress(DatabaseFailed):
-        database.execute("SET statement_timeout = 0")
-        database.execute(f"VACUUM {table}")
 
 
 def _free(database: Database, emitter: str) -> bool:
