@@ -860,6 +860,28 @@ class TestASession:
         settled(ledger.submit(started("c1", request=b"x" * 100_000)))
         assert (sizes[0] < 2000, 100_000 < sizes[1] < 101_000) == (True, True)
 
+    @pytest.mark.parametrize(
+        ("setting", "given", "becomes"),
+        [
+            ("lock_timeout", "10ms", "0"),
+            ("idle_session_timeout", "500ms", "0"),
+            ("standard_conforming_strings", "off", "on"),
+            ("quote_all_identifiers", "on", "off"),
+        ],
+    )
+    def test_a_roles_own_settings_neither_stop_a_writer_nor_are_taken_for_tampering(
+        self, url: str, postgres: PostgresServer, setting: str, given: str, becomes: str
+    ) -> None:
+        wrote(url, "c1")
+        postgres.execute(f"CREATE ROLE peculiar LOGIN SUPERUSER; ALTER ROLE peculiar SET {setting} = '{given}'")
+        try:
+            as_role = url.replace("://postgres:@", "://peculiar@")
+            assert rows(as_role, f"SHOW {setting}") == [(becomes,)]
+            wrote(as_role, "c2")
+            whole(as_role)
+        finally:
+            postgres.execute("DROP ROLE peculiar")
+
     def test_where_a_lock_is_kept_by_somebody_those_who_gave_up_dont_pile_up(
         self, url: str, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:

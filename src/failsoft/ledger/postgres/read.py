@@ -28,10 +28,15 @@ LEEWAY = 1.0
 
 _SESSION = """SELECT set_config('search_path', ?, false),
     CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END,
+    set_config('lock_timeout', '0', false), set_config('idle_session_timeout', '0', false),
+    set_config('standard_conforming_strings', 'on', false), set_config('quote_all_identifiers', 'off', false),
     (SELECT set_config('statement_timeout', least(nullif(setting::bigint, 0), ?::bigint)::text, false)
         FROM pg_catalog.pg_settings WHERE name = 'statement_timeout')"""
 """What's on record is durable, though the role or the database says that a commit needn't be; how far a standby must have it
-is the server's own business. And a command that nobody waits for any more, for a lock that somebody keeps say, ends."""
+is the server's own business. A command that nobody waits for any more, for a lock that somebody keeps say, ends; but who
+waits for their turn isn't refused, nor is one ended who has nothing to write: with the session goes what shows that they're
+alive. And definitions are written as the published ones are.
+"""
 
 _NAMED = re.compile(rb'"digest":"([0-9a-f]{64})"')
 _DAMAGED = ("XX001", "XX002")
