@@ -1418,6 +1418,24 @@ def test_a_files_name_may_be_like_an_address(name: str) -> None:
     assert locate(name) == locate(f"sqlite:///{name}") == InFile(Path(name))
 
 
+@pytest.mark.parametrize(
+    ("code", "away", "unknown"),
+    [
+        ("25006", True, False),
+        ("25P03", True, True),
+        ("25P04", True, True),
+        ("55P03", True, False),
+        ("57P01", True, True),
+        ("40003", False, True),
+        ("25P02", False, False),
+        ("42501", False, False),
+    ],
+)
+def test_what_a_servers_code_says_of_what_became_of_a_command(code: str, away: bool, unknown: bool) -> None:
+    told = read_module.failed(psycopg.errors.lookup(code)())
+    assert (told.away, told.unknown) == (away, unknown)
+
+
 def test_who_is_frozen_within_a_transaction_doesnt_keep_the_lock_for_ever(url: str) -> None:
     """Measured by stopping a process there: the others go on after 5 s. Here it's enough that the server was told."""
     ledger = ledger_at(url, **PATIENT)

@@ -171,6 +171,31 @@ class TestAwayForAWhile:
         assert found.index("ledger.failure") < found.index("ledger.recovered")
         whole(place)
 
+    def test_a_database_that_takes_no_writes_for_a_while_is_away(
+        self, place: InDatabase, postgres: PostgresServer
+    ) -> None:
+        ledger = ledger_in(place)
+        ledger.open()
+        postgres.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+        try:
+            postgres.execute("SELECT pg_reload_conf()")
+            numbers = count()
+            results: list[Any] = []
+
+            def waits() -> bool:
+                results.append(settled(call(ledger, f"c{next(numbers)}")[1]))
+                return ledger.spooling
+
+            until(waits)
+        finally:
+            postgres.execute("ALTER SYSTEM RESET default_transaction_read_only")
+            postgres.execute("SELECT pg_reload_conf()")
+        until(lambda: not ledger.spooling)
+        ledger.close()
+        assert all(isinstance(each, Recorded) for each in results)
+        assert kinds(place).count("call.completed") == len(results)
+        whole(place)
+
     def test_a_commit_whose_answer_never_came_is_in_the_log_once(self, place: InDatabase, away: Away) -> None:
         ledger = ledger_in(place)
         ledger.open()

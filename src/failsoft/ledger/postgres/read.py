@@ -41,6 +41,8 @@ alive. And definitions are written as the published ones are.
 _NAMED = re.compile(rb'"digest":"([0-9a-f]{64})"')
 _DAMAGED = ("XX001", "XX002")
 _AWAY = ("08", "53", "57", "58")  # connection, resources, operator, system: PostgreSQL's manual, appendix A
+_ENDED = ("25P03", "25P04")  # by a limit of time; the session with it
+_NOT_NOW = ("25006", "55P03", *_ENDED)  # it takes no writes, being a standby after a failover say; somebody has a lock
 
 
 class Database:
@@ -103,8 +105,8 @@ def failed(error: psycopg.Error, otherwise: str = "the connection was lost") -> 
     return DatabaseFailed(
         reason(error, otherwise),
         damaged=error.sqlstate in _DAMAGED,
-        unknown=kind in ("08", "57") or error.sqlstate == "40003",
-        away=kind in _AWAY,
+        unknown=kind in ("08", "57") or error.sqlstate in ("40003", *_ENDED),
+        away=kind in _AWAY or error.sqlstate in _NOT_NOW,
     )
 
 
