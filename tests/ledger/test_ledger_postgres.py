@@ -19,6 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 from signing import KEY, NEXT, signing_in
 from tests.postgres_server import PostgresServer
 
+from failsoft.cli.running import last_changes
 from failsoft.context import Actor, CallContext, Case
 from failsoft.core.effects import Recorded, Unrecorded
 from failsoft.core.evidence import BreakerChanged, ConfigActivated
@@ -332,6 +333,36 @@ class TestManyWriters:
 
 
 STEPS = ["BEGIN", "SELECT pg_advisory_xact_lock", "COPY", "SELECT ledger_advance", "COMMIT"]
+
+
+class TestOnAStandby:
+    """It has no locks of its primary's."""
+
+    @pytest.fixture(autouse=True)
+    def standby(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        run = Database.execute
+
+        def execute(self: Database, query: str, values: Any = (), /) -> Any:
+            return run(self, query.replace("pg_catalog.pg_is_in_recovery()", "true"), values)
+
+        monkeypatch.setattr(PostgresSource, "execute", execute)
+
+    def test_a_call_that_is_open_is_no_call_that_was_left(self, url: str, ledger: StoredLedger) -> None:
+        settled(ledger.submit(started("open")))
+        found = verify(url)
+        assert (found.exit_code, found.in_flight) == (0, 0)
+        assert "1 calls have no end in the log so far: read from a standby" in " ".join(found.summary())
+
+    def test_what_whoever_ended_left_open_is_told(self, url: str, ledger: StoredLedger) -> None:
+        settled(ledger.submit(started("open")))
+        ledger.close()
+        assert not verify(url).notes
+
+    def test_who_didnt_say_that_they_ended_may_be_running(self, url: str, ledger: StoredLedger) -> None:
+        settled(ledger.submit(BreakerChanged("gpt", "health", "closed", "open", "5 of 10", 30_000)))
+        assert [each["to"] for each in last_changes(locate(url))] == ["open"]
+        ledger.close()
+        assert last_changes(locate(url)) == []
 
 
 class TestKilled:

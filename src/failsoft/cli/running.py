@@ -44,7 +44,13 @@ def _newest(
         return []
     with looking_into(ledger) as reader:
         opened = {each.fields["emitter"]: each.fields["pid"] for each in reader.records(kind="emitter.opened")}
-        running = {emitter: pid for emitter, pid in opened.items() if reader.alive(emitter)}
+        ended = {each.fields["emitter"] for each in reader.records(kind="emitter.closed")}
+        # Where it can't be told who's alive, on a standby, whoever didn't say that it ended is taken to be.
+        running = {
+            emitter: pid
+            for emitter, pid in opened.items()
+            if emitter not in ended and reader.alive(emitter) is not False
+        }
         found: dict[tuple[str, str, str], dict[str, Any]] = {}
         for each in reader.records(kind=kind, last=500):
             fields = each.fields

@@ -334,8 +334,8 @@ class Reader:
             for row in self._source.stream(query, values):  # noqa: UP028
                 yield row
 
-    def alive(self, emitter: str) -> bool:
-        """Is this emitter's process there?"""
+    def alive(self, emitter: str) -> bool | None:
+        """Is this emitter's process there? None where that can't be told: on a standby."""
         with _explained(self.location):
             return self._source.alive(emitter)
 

@@ -199,8 +199,8 @@ class Source(Queries, Protocol):
         """For one walk."""
         ...
 
-    def alive(self, emitter: str) -> bool:
-        """Is this emitter's process there? Asked without taking anything from anybody."""
+    def alive(self, emitter: str) -> bool | None:
+        """Is this emitter's process there? Asked without taking anything from anybody; None: that can't be told here."""
         ...
 
     def close(self) -> None:

@@ -197,7 +197,7 @@ def verify(
     covered = Covered(keys, pins, checkpoints, found.report)
     hashes, walk = Hashes(source, ""), Walk(source, "")
     tree: Hashes | Walk = hashes if hashes_only else walk
-    in_flight = 0
+    in_flight = unknown = 0
     try:
         source.begin()
         for code, what in source.examine(quickly=hashes_only):
@@ -214,7 +214,7 @@ def verify(
                 _doubled(source, found)
                 source.end()
                 walk.payloads.look_for_the_destroyed(walk.frontier.size, found.report)
-                in_flight = _open_calls(source, walk, found)
+                in_flight, unknown = _open_calls(source, walk, found)
     except DAMAGED as error:
         if _is_of_the_reading(error):
             found.add(Problem(UNUSABLE, f"{location}: it can't be read ({error})"))
@@ -229,7 +229,7 @@ def verify(
         found.code,
         tuple(found.problems),
         found.more,
-        tuple(_notes(walk, hashes, covered)),
+        (*_notes(walk, hashes, covered), *_unknown(unknown)),
         tree.origin,
         tree.frontier.size,
         tree.frontier.root().hex(),
@@ -272,6 +272,11 @@ def _notes(walk: Walk, hashes: Hashes, covered: Covered) -> Iterator[str]:
         yield f"{walk.payloads.clear_again} payloads are in clear, though others before them are encrypted"
     if walk.payloads.sealed:
         yield f"{walk.payloads.sealed} payloads are encrypted and weren't opened: their content wasn't checked"
+
+
+def _unknown(calls: int) -> Iterator[str]:
+    if calls:
+        yield f"{calls} calls have no end in the log so far: read from a standby, it can't be told whose process is there"
 
 
 def _is_of_the_reading(error: BaseException) -> bool:
@@ -353,18 +358,22 @@ def _doubled(source: Source, found: _Findings) -> None:
         found.add(Problem(TAMPERED, f"call {call_id!r:.60} was started or ended more than once", index))
 
 
-def _open_calls(source: Source, walk: Walk, found: _Findings) -> int:
-    """Calls that were open at the moment that was read: in flight, or left open by somebody who's gone."""
-    in_flight = 0
-    living: dict[str, bool] = {}
+def _open_calls(source: Source, walk: Walk, found: _Findings) -> tuple[int, int]:
+    """Calls that were open at the moment that was read: how many are in flight, and of how many that can't be told. The
+    others were left open by somebody who's gone.
+    """
+    in_flight = unknown = 0
+    living: dict[str, bool | None] = {}
     for call_id, call in walk.open_calls.items():
         if call.emitter not in living:
-            living[call.emitter] = not walk.emitters[call.emitter].ended and source.alive(call.emitter)
+            living[call.emitter] = False if walk.emitters[call.emitter].ended else source.alive(call.emitter)
         if living[call.emitter] or _ended_since(source, call_id, call):
             in_flight += 1
+        elif living[call.emitter] is None:
+            unknown += 1
         else:
             found.add(Problem(INCOMPLETE, f"call {call_id!r:.60} has no end in the log", call.index))
-    return in_flight
+    return in_flight, unknown
 
 
 def _ended_since(source: Source, call_id: str, call: OpenCall) -> bool:

@@ -84,15 +84,16 @@ class Database:
         except psycopg.Error as error:
             raise failed(error) from None
 
-    def alive(self, emitter: str) -> bool:
-        """Is this emitter's process there? By the lock that it holds."""
+    def alive(self, emitter: str) -> bool | None:
+        """Is this emitter's process there? By the lock that it holds; None on a standby, which has none of those."""
         row = self.execute(
-            "SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+            "SELECT pg_catalog.pg_is_in_recovery(), EXISTS (SELECT FROM pg_catalog.pg_locks"
+            " WHERE locktype = 'advisory' AND granted AND objsubid = 1"
             " AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())"
-            " AND classid::bigint = ? AND objid::bigint = ?",
+            " AND classid::bigint = ? AND objid::bigint = ?)",
             divmod(lock_of(emitter) % 2**64, 2**32),
         ).fetchone()
-        return row is not None
+        return None if row[0] else bool(row[1])
 
     def close(self) -> None:
         """Without a word where the server isn't there any more."""

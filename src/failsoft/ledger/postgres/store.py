@@ -282,7 +282,7 @@ class LedgerDatabase:
 
     def alive(self, emitter: str) -> bool:
         """As of a store that spools."""
-        return self._open_database().alive(emitter)
+        return bool(self._open_database().alive(emitter))
 
     def has(self, emitter: str, number: int) -> bool:
         """As of a store that spools."""

@@ -314,7 +314,7 @@ class Asked:
                 self._unended(index)
         for emitter in self.emitters.values():
             self._emitter(emitter)
-            there = emitter.last >= self.since or (not emitter.closed and self.reader.alive(emitter.name))
+            there = emitter.last >= self.since or (not emitter.closed and self.reader.alive(emitter.name) is not False)
             if emitter.opened < self.until and there:
                 self.wrote += 1
                 self._observing(emitter)
@@ -338,7 +338,7 @@ class Asked:
         """A process that didn't say that it ended: it may have asked, and not come to record it here."""
         if emitter.closed or emitter.newest >= self.until or self._recorded_all(emitter):
             return
-        if emitter.last < self.since and not self.reader.alive(emitter.name) and self._is_gone(emitter):
+        if emitter.last < self.since and self.reader.alive(emitter.name) is False and self._is_gone(emitter):
             self.silent += 1
             return
         self._against(
