@@ -479,7 +479,7 @@ class TestInPostgres:
     def test_what_is_prepared_twice_is_prepared(self, owner: str) -> None:
         role = f"writer_of_{owner.rpartition('=')[2]}"
         assert lines("prepare", owner, "--writer", role) == [f"{role} can write to {locate(owner)}, and change nothing"]
-        assert "42704" in told(run("prepare", owner, "--writer", "nobody_at_all", code=1))
+        assert "there's no role 'nobody_at_all'" in told(run("prepare", owner, "--writer", "nobody_at_all", code=1))
 
 
 def test_a_bar_shows_how_far_a_copy_is_where_somebody_looks(monkeypatch: pytest.MonkeyPatch) -> None:

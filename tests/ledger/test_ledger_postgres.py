@@ -659,6 +659,14 @@ class TestWhoMayDoWhat:
         finally:
             postgres.execute('DROP OWNED BY "a ""quoted"" role"; DROP ROLE "a ""quoted"" role"')
 
+    @pytest.mark.parametrize("name", ["public", "PUBLIC", "nobody_here"])
+    def test_a_role_that_isnt_there_isnt_prepared(self, url: str, name: str) -> None:
+        """A server takes ``public`` for everybody."""
+        with pytest.raises(DatabaseFailed, match=f"there's no role '{name}'"):
+            prepare(Address.parse(url), name)
+        given = "SELECT 1 FROM pg_class WHERE relnamespace = ?::text::regnamespace AND relacl IS NOT NULL"
+        assert rows(url, given, schema_of(url)) == []
+
     def test_a_role_that_may_change_it_anyway_isnt_prepared(self, url: str, postgres: PostgresServer) -> None:
         with pytest.raises(DatabaseFailed, match="postgres isn't prepared to write and change nothing: it may act as"):
             prepare(Address.parse(url), "postgres")
@@ -695,10 +703,20 @@ class TestWhoMayDoWhat:
         postgres.execute("CREATE ROLE own; CREATE ROLE app LOGIN")
         try:
             postgres.execute(given.format(schema_of(url)))
+            before = self.granted(url)
             with pytest.raises(DatabaseFailed, match=f"app isn't prepared .*: it may {told.format(schema_of(url))}"):
                 prepare(Address.parse(url), "app")
+            assert self.granted(url) == before
         finally:
             postgres.execute(f"DROP SCHEMA {schema_of(url)} CASCADE; DROP OWNED BY own, app; DROP ROLE own, app")
+
+    @staticmethod
+    def granted(url: str) -> list[tuple[Any, ...]]:
+        return rows(
+            url,
+            "SELECT relname, relacl::text FROM pg_class WHERE relnamespace = ?::text::regnamespace ORDER BY 1",
+            schema_of(url),
+        )
 
     def test_a_role_that_nothing_could_be_granted_to_isnt_prepared(self, url: str, postgres: PostgresServer) -> None:
         """Whoever grants what isn't theirs to grant is only warned."""

@@ -451,11 +451,11 @@ def set_up(database: Database) -> None:
 
 
 def prepare(address: Address, writer: str) -> None:
-    """Make the tables, and let a role write to them that can't change anything.
+    """Make the tables, and let a role write to them that can't change anything. Where it could, it's granted nothing.
 
     Args:
         address: as their owner.
-        writer: the role's name.
+        writer: the role's name. ``public``, which a server takes for everybody, is none.
 
     Raises:
         DatabaseFailed: that can't be done.
@@ -464,11 +464,15 @@ def prepare(address: Address, writer: str) -> None:
     database = Database.at(address, SECONDS)
     try:
         set_up(database)
-        role = database.execute("SELECT quote_ident(?)", (writer,)).fetchone()[0]
-        for each in grants(address.schema, role):
-            database.execute(each)
-        if wrong := short_of(database, address.schema, writer):
-            raise DatabaseFailed(f"{writer} isn't prepared to write and change nothing: {wrong[0]}")
+        query = "SELECT quote_ident(rolname) FROM pg_catalog.pg_roles WHERE rolname = ?"
+        role = database.execute(query, (writer,)).fetchone()
+        if role is None:
+            raise DatabaseFailed(f"there's no role {writer!r}: make it first (CREATE ROLE … LOGIN)")
+        with transaction(database):
+            for each in grants(address.schema, role[0]):
+                database.execute(each)
+            if wrong := short_of(database, address.schema, writer):
+                raise DatabaseFailed(f"{writer} isn't prepared to write and change nothing: {wrong[0]}")
     finally:
         database.close()
 
