@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -788,9 +789,21 @@ class TestWhoMayDoWhat:
             "SELECT ledger_advance(4, (SELECT size FROM ledger_head), '', NULL)",
         ):
             if "artifact" in statement:
-                rows(url, "INSERT INTO ledger_artifact VALUES (decode(repeat('00', 32), 'hex'), 'x', '') RETURNING 1")
+                rows(url, "INSERT INTO ledger_artifact VALUES (sha256(''), 'x', '') RETURNING 1")
             with pytest.raises(DatabaseFailed, match=r"P0001"):
                 rows(url, statement)
+
+    def test_an_artifact_is_what_its_name_says(self, role: str, url: str) -> None:
+        """Else whoever may insert could have another's real one dropped, which comes under a name that is taken."""
+        snapshot = b'{"adapters":{}}'
+        ledger = ledger_at(role, **PATIENT)
+        ledger.open()
+        with pytest.raises(DatabaseFailed, match="P0001"):
+            rows(role, "INSERT INTO ledger_artifact VALUES (?, 'application/json', 'junk')", sha256(snapshot).digest())
+        assert isinstance(settled(ledger.submit(ConfigActivated(snapshot, (), ()))), Recorded)
+        ledger.close()
+        assert rows(url, "SELECT data FROM ledger_artifact") == [(snapshot,)]
+        whole(url)
 
     def test_a_subtree_that_a_writer_planted_is_named(self, role: str, url: str) -> None:
         ledger = ledger_at(role, **PATIENT)
@@ -1297,6 +1310,28 @@ class TestVersions:
         assert place != postgres.url
         found = verify(place)
         assert (found.exit_code, "there is no ledger in this database" in str(found.problems)) == (3, True)
+
+    def test_tables_of_the_first_version_are_brought_up_and_keep_their_rows(
+        self, url: str, monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer
+    ) -> None:
+        postgres.execute("CREATE ROLE app LOGIN")
+        try:
+            with monkeypatch.context() as before:
+                for module in (postgres_schema, read_module):
+                    before.setattr(module, "STEPS", postgres_schema.STEPS[:1])
+                before.setattr(postgres_module, "differences", lambda _: [])
+                prepare(Address.parse(url), "app")
+                wrote(url.replace("://postgres:@", "://app@"), "c1")
+            with pytest.raises(LedgerInvalid, match="format 1, and this failsoft reads 2"), read(url):
+                pass
+            with pytest.raises(LedgerInvalid, match="42501"):
+                ledger_at(url.replace("://postgres:@", "://app@"), **PATIENT).open()
+            prepare(Address.parse(url), "app")
+            wrote(url.replace("://postgres:@", "://app@"), "c2")
+            whole(url)
+            assert kinds(url).count("call.completed") == 2
+        finally:
+            postgres.execute(f"DROP SCHEMA {schema_of(url)} CASCADE; DROP OWNED BY app; DROP ROLE app")
 
     def test_tables_of_a_later_version_are_refused(self, url: str, postgres: PostgresServer) -> None:
         wrote(url)

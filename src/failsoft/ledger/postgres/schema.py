@@ -2,7 +2,8 @@
 
 A writer needs no right to change or delete anything: it inserts and selects, and two functions of the tables' owner do
 the rest. `ledger_advance` moves the head, forward only and only to where the records are; `ledger_left` forgets who's
-gone. Triggers guard against accidents of the owner's.
+gone. Triggers guard against accidents of the owner's, and against rows of a writer's by which others would be stopped, or
+lose what's theirs.
 
 `ledger_live` is who has the log open: no evidence. Each holds a session advisory lock, by the first eight bytes of its
 emitter's name.
@@ -126,8 +127,17 @@ STEPS = (
     REVOKE EXECUTE ON FUNCTION @.ledger_advance FROM PUBLIC;
     REVOKE EXECUTE ON FUNCTION @.ledger_left FROM PUBLIC;
     """,
+    """
+    CREATE FUNCTION @.ledger_unfit() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+    BEGIN RAISE EXCEPTION '% takes no such row', TG_TABLE_NAME; END $$;
+    CREATE TRIGGER ledger_artifact_itself BEFORE INSERT ON @.ledger_artifact
+        FOR EACH ROW WHEN (NEW.sha256 IS DISTINCT FROM pg_catalog.sha256(NEW.data)) EXECUTE FUNCTION @.ledger_unfit();
+    """,
 )
-"""Step by step, the schema written as ``@``: see `failsoft.migrations`. A step that was once released never changes."""
+"""Step by step, the schema written as ``@``: see `failsoft.migrations`. A step that was once released never changes.
+
+What the second one refuses may be there from before: that's for `failsoft verify` to tell.
+"""
 
 TABLES = (
     "ledger_log",
