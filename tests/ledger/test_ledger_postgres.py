@@ -793,6 +793,15 @@ class TestWhoMayDoWhat:
             with pytest.raises(DatabaseFailed, match=r"P0001"):
                 rows(url, statement)
 
+    def test_nobody_is_forgotten_by_others_while_they_are_there(self, role: str, url: str) -> None:
+        ledger = ledger_at(role, **PATIENT)
+        ledger.open()
+        emitter = ledger._appender.emitter.id
+        rows(role, "SELECT ledger_left(?)", emitter)
+        assert rows(url, "SELECT emitter FROM ledger_live") == [(emitter,)]
+        ledger.close()
+        assert rows(url, "SELECT emitter FROM ledger_live") == []
+
     def test_an_artifact_is_what_its_name_says(self, role: str, url: str) -> None:
         """Else whoever may insert could have another's real one dropped, which comes under a name that is taken."""
         snapshot = b'{"adapters":{}}'
@@ -1427,6 +1436,49 @@ class TestSigned:
         with pytest.raises(LedgerInvalid, match="a process has it open"):
             rotate(url, signing, NEXT, clock=SystemClock(), actor="u-7", why="yearly")
         ledger.close()
+
+    def test_nor_one_whose_session_was_cut_while_it_had_nothing_to_write(self, url: str, tmp_path: Path) -> None:
+        signing = signing_in(tmp_path, every_ns=60 * SECOND)
+
+        def hand_over() -> None:
+            rotate(url, signing, NEXT, clock=SystemClock(), actor="u-7", why="yearly")
+
+        ledger = ledger_at(url, **PATIENT, signing=signing)
+        ledger.open()
+        settled(call(ledger, "c1")[1])
+        end_connections(url)
+        emitter = ledger._appender.emitter.id
+        with pytest.raises(LedgerInvalid, match=rf"process {os.getpid()} on worker-1, emitter {emitter} had it open"):
+            hand_over()
+        recovers(ledger)
+        with pytest.raises(LedgerInvalid, match="a process has it open"):
+            hand_over()
+        ledger.close()
+        hand_over()
+        assert verify(url, keys=[KEY.verifier, NEXT.verifier]).verdict == "verified"
+
+    def test_whoever_is_gone_is_looked_after_by_the_next_and_then_it_is_handed_over(
+        self, url: str, tmp_path: Path
+    ) -> None:
+        signing = signing_in(tmp_path, every_ns=60 * SECOND)
+        wrote(url, "c1", signing=signing)
+        (left,) = rows(url, "SELECT emitter FROM ledger_record WHERE type = 'emitter.closed'")[0]
+        attack(url, f"INSERT INTO ledger_live VALUES ('{left}'), ('{'0f' * 16}')")
+        store = locate(url).store(signing.signer())
+        store.open(list)
+        assert store.missing() is None  # one closed it, the other never opened it
+        store.close()
+        lost = LedgerDatabase(Address.parse(url), signing.signer())
+        lost.open(list)
+        emitter = Emitter(lost.origin, SystemClock(), os.urandom)
+        lost.hold(emitter.id)
+        lost.append([emitter.build(draft.emitter_opened("h", 1, {"a": "b"}), 1, 1)])
+        assert lost.missing() == emitter.id
+        lost.close()
+        with pytest.raises(LedgerInvalid, match="start the application and end it again"):
+            rotate(url, signing, NEXT, clock=SystemClock(), actor="u-7", why="yearly")
+        wrote(url, "c2", signing=signing)
+        rotate(url, signing, NEXT, clock=SystemClock(), actor="u-7", why="yearly")
 
     def test_a_signed_log_whose_tables_are_gone_isnt_begun_anew(self, url: str, tmp_path: Path) -> None:
         signing = signing_in(tmp_path, every_ns=60 * SECOND)

@@ -378,6 +378,10 @@ class Store(Protocol):
         """Does a process have it open?"""
         ...
 
+    def missing(self) -> str | None:
+        """Who had it open, didn't say that they ended, and isn't there now: one of them. None: nobody. While it's open."""
+        ...
+
     def close(self) -> None:
         """Let go of it."""
         ...

@@ -20,6 +20,7 @@ from failsoft.ledger.checkpoints.publishing import Signing
 from failsoft.ledger.checkpoints.signer import Signer, SignerRefused
 from failsoft.ledger.keys.ed25519 import SigningKey, open_checkpoint
 from failsoft.ledger.location import InDatabase, Location, locate
+from failsoft.ledger.read import read
 from failsoft.ledger.records import draft, redaction
 from failsoft.ledger.records.record import Built, Draft, Emitter
 from failsoft.ledger.records.redaction import Redact
@@ -85,6 +86,12 @@ def rotate(
             raise LedgerInvalid(f"{location}: it isn't signed so far: start the application with the key first")
         emitter = Emitter(store.origin, clock, random_bytes, redact=redact)
         if not store.signed_by(to):
+            if (missing := store.missing()) is not None:
+                raise LedgerInvalid(
+                    f"{location}: {_who(location, missing)} had it open, never said that it ended, and isn't connected: "
+                    "where it's running, it couldn't append any more: end it first. Where it's gone, start the application "
+                    "and end it again, which looks after what that one left"
+                )
             handover = draft.key_rotated(str(signing.key.verifier), str(to.verifier), actor, why)
             store.append(_records(store, host, emitter, clock, handover))
         size, note = store.publish()
@@ -105,6 +112,13 @@ def rotate(
         except (OSError, subprocess.SubprocessError) as error:
             problems.append(str(error))
     return Rotated(size, tuple(problems))
+
+
+def _who(location: Location, emitter: str) -> str:
+    """What an emitter said of itself as it opened the log."""
+    with read(location) as reader:
+        opened = [each.fields for each in reader.records("emitter.opened") if each.fields["emitter"] == emitter]
+    return ", ".join([*(f"process {each['pid']} on {each['host']}" for each in opened), f"emitter {emitter}"])
 
 
 def _is_vouched_for(location: Location, former: SigningKey) -> bool:

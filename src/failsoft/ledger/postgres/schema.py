@@ -2,8 +2,8 @@
 
 A writer needs no right to change or delete anything: it inserts and selects, and two functions of the tables' owner do
 the rest. `ledger_advance` moves the head, forward only and only to where the records are; `ledger_left` forgets who's
-gone. Triggers guard against accidents of the owner's, and against rows of a writer's by which others would be stopped, or
-lose what's theirs.
+gone: whose lock nobody else has. Triggers guard against accidents of the owner's, and against rows of a writer's by which
+others would be stopped, or lose what's theirs.
 
 `ledger_live` is who has the log open: no evidence. Each holds a session advisory lock, by the first eight bytes of its
 emitter's name.
@@ -132,6 +132,14 @@ STEPS = (
     BEGIN RAISE EXCEPTION '% takes no such row', TG_TABLE_NAME; END $$;
     CREATE TRIGGER ledger_artifact_itself BEFORE INSERT ON @.ledger_artifact
         FOR EACH ROW WHEN (NEW.sha256 IS DISTINCT FROM pg_catalog.sha256(NEW.data)) EXECUTE FUNCTION @.ledger_unfit();
+
+    CREATE OR REPLACE FUNCTION @.ledger_left(gone text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = @, pg_temp AS $$
+    BEGIN
+        IF pg_try_advisory_xact_lock(('x' || left(gone, 16))::bit(64)::bigint) THEN
+            DELETE FROM ledger_live WHERE emitter = gone;
+        END IF;
+    END $$;
     """,
 )
 """Step by step, the schema written as ``@``: see `failsoft.migrations`. A step that was once released never changes.

@@ -83,6 +83,11 @@ _PATIENT = """SELECT set_config('statement_timeout', least(nullif(reset_val::big
 _LIVE = "SELECT emitter FROM ledger_live WHERE emitter ~ '^[0-9a-f]{32}$'"
 """Whoever may write may write other lines there, too: they're nobody's."""
 
+_MISSING = f"""SELECT emitter FROM ({_LIVE}) AS live WHERE
+    (SELECT type <> 'emitter.closed' FROM ledger_record AS r WHERE r.emitter = live.emitter ORDER BY eseq DESC LIMIT 1)
+    ORDER BY 1 LIMIT 1"""  # noqa: S608 -- our own
+"""One of those who opened the log, and didn't close it."""
+
 
 class NoSpare:
     """A server keeps its own reserves."""
@@ -297,6 +302,11 @@ class LedgerDatabase:
             return any(not _free(database, emitter) for (emitter,) in database.execute(_LIVE))
         finally:
             database.close()
+
+    def missing(self) -> str | None:
+        """As any store: whose session was cut while they had nothing to write is there all the same."""
+        row = self._open_database().execute(_MISSING).fetchone()
+        return None if row is None else str(row[0])
 
     def close(self) -> None:
         """Let go of the connection, and of every lock with it."""

@@ -251,6 +251,10 @@ class SpoolingStore:
         """As the database's."""
         return self._inner.anybody()
 
+    def missing(self) -> str | None:
+        """As the database's."""
+        return self._inner.missing()
+
     def close(self) -> None:
         """As any store. What waits, waits for the next start."""
         self._inner.close()

@@ -334,6 +334,9 @@ class LedgerFile:
         """As any store."""
         return anybody(self.path)
 
+    def missing(self) -> None:
+        """As any store: a process keeps its live file's lock for as long as it's there."""
+
     def close(self) -> None:
         """Let go of the file; what's left in the write-ahead log moves into the database if nobody else is at it. It's told
         where it isn't whole then.
