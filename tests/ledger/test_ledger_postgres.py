@@ -793,6 +793,46 @@ class TestWhoMayDoWhat:
             with pytest.raises(DatabaseFailed, match=r"P0001"):
                 rows(url, statement)
 
+    def test_a_record_beyond_the_head_that_a_writer_planted_is_named(self, role: str, url: str) -> None:
+        ledger = ledger_at(role, **PATIENT)
+        ledger.open()
+        rows(role, "INSERT INTO ledger_record (seq, leaf, body) VALUES (1000000, sha256('a'), 'a') RETURNING 1")
+        wrong = "ledger_record has a row 1000000, beyond the 6 records of the head: it was planted, or the head set back: run"
+        assert wrong in getattr(settled(ledger.submit(started("more"))), "reason", "")
+        with pytest.raises(LedgerInvalid, match="a row 1000000, beyond the 6 records of the head"):
+            ledger_at(role, **PATIENT).open()
+        attack(url, "DELETE FROM ledger_record WHERE seq >= (SELECT size FROM ledger_head)")
+        recovers(ledger)
+        ledger.close()
+        whole(url)
+
+    def test_no_checkpoint_is_planted_by_which_nobody_could_open_it(
+        self, url: str, tmp_path: Path, postgres: PostgresServer
+    ) -> None:
+        signing = signing_in(tmp_path, every_ns=60 * SECOND)
+        wrote(url, "c1")
+        with pytest.raises(DatabaseFailed, match="P0001"):  # nobody signs this log: it would be taken for signed
+            rows(url, "INSERT INTO ledger_checkpoint VALUES (2, 'x')")
+        wrote(url, "c2", signing=signing)
+        for size in (0, 1_000_000):
+            with pytest.raises(DatabaseFailed, match="P0001"):
+                rows(url, f"INSERT INTO ledger_checkpoint VALUES ({size}, 'x')")
+        wrote(url, "c3", signing=signing)
+        assert verify(url, keys=[KEY.verifier]).verdict == "verified"
+
+    def test_however_many_are_planted_as_alive_it_can_be_opened(
+        self, role: str, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(postgres_module, "LOOKED_AFTER", 3)
+        with pytest.raises(DatabaseFailed, match="P0001"):
+            rows(role, "INSERT INTO ledger_live VALUES ('zz')")
+        rows(role, "INSERT INTO ledger_live SELECT md5(i::text) FROM generate_series(1, 7) AS i RETURNING 1")
+        for left in (4, 1, 0):
+            assert not locate(url).store().anybody()
+            wrote(role, f"c{left}")
+            assert rows(url, "SELECT count(*) FROM ledger_live") == [(left,)]
+        whole(url)
+
     def test_nobody_is_forgotten_by_others_while_they_are_there(self, role: str, url: str) -> None:
         ledger = ledger_at(role, **PATIENT)
         ledger.open()
@@ -1146,7 +1186,7 @@ class TestTampering:
         [
             (["UPDATE ledger_head SET size = size + 1, frontier = '\\x00'"], "ValueError"),
             (["UPDATE ledger_head SET size = size - 1"], "not the one that this process wrote to"),
-            (["INSERT INTO ledger_record (seq, leaf) VALUES (4, decode(repeat('00', 32), 'hex'))"], "23505"),
+            (["INSERT INTO ledger_record (seq, leaf) VALUES (4, decode(repeat('00', 32), 'hex'))"], "has a row 4"),
         ],
     )
     def test_what_is_changed_under_a_writer_is_not_built_upon(
@@ -1516,9 +1556,7 @@ def test_lines_of_nobody_among_those_who_are_alive_are_passed_over(url: str) -> 
     first = ledger_at(url)
     first.open()
     first.close()
-    database = Database.at(Address.parse(url), 10)
-    database.execute("INSERT INTO ledger_live VALUES ('zz'), (''), (?)", ("0f" * 16,))
-    database.close()
+    attack(url, f"INSERT INTO ledger_live VALUES ('zz'), (''), ('{'0f' * 16}')")  # as before the tables' second step
     assert not locate(url).store().anybody()
     following = ledger_at(url)
     following.open()

@@ -68,12 +68,12 @@ def check_log(connection: Queries, name: str, signer: Signer | None, anchored: A
     count = connection.execute("SELECT coalesce(max(seq), -1) + 1 FROM ledger_record").fetchone()[0]
     covered = connection.execute("SELECT coalesce(max(size), 0) FROM ledger_checkpoint").fetchone()[0]
     frontier = frontier_of(connection, name, head[0])
+    if wrong := beyond(head[0], count - 1) or _planted(connection, head[0]):
+        raise LedgerInvalid(f"{name}: {wrong}")
     if count != head[0] or covered > head[0] or frontier.to_bytes() != head[1]:
         raise LedgerInvalid(
             f"{name}: the head doesn't fit the records: it was cut or tampered with: run `failsoft verify`"
         )
-    if wrong := planted(connection, count):
-        raise LedgerInvalid(f"{name}: {wrong}: run `failsoft verify` on it, and have the tables' owner take it out")
     if count < known.size:
         raise LedgerInvalid(f"{name}: {count} records, and this process had committed {known.size}")
     if known.size and frontier_of(connection, name, known.size).to_bytes() != known.to_bytes():
@@ -180,6 +180,27 @@ def planted(connection: Queries, size: int, last: int = (1 << 63) - 1) -> str:
     if row[0] is None:
         return ""
     return f"ledger_subtree has a row {row[0]}, whose {BLOCK} records aren't all there: no writer put it there"
+
+
+def _planted(connection: Queries, size: int) -> str:
+    wrong = planted(connection, size)
+    return wrong and f"{wrong}: run `failsoft verify` on it, and have the tables' owner take it out"
+
+
+def beyond(size: int, last: int) -> str:
+    """What's said of a record that the head doesn't reach, where there's one; as `planted`. Each commit moves the head with
+    its records.
+
+    Args:
+        size: that the head states.
+        last: the last record's place.
+    """
+    if last < size:
+        return ""
+    return (
+        f"ledger_record has a row {last}, beyond the {size} records of the head: it was planted, or the head set back: run "
+        "`failsoft verify` on it; what was planted is for the tables' owner to take out"
+    )
 
 
 def frontier_of(connection: Queries, name: str, size: int) -> Frontier:

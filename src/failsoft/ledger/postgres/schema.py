@@ -133,6 +133,19 @@ STEPS = (
     CREATE TRIGGER ledger_artifact_itself BEFORE INSERT ON @.ledger_artifact
         FOR EACH ROW WHEN (NEW.sha256 IS DISTINCT FROM pg_catalog.sha256(NEW.data)) EXECUTE FUNCTION @.ledger_unfit();
 
+    CREATE TRIGGER ledger_live_named BEFORE INSERT ON @.ledger_live
+        FOR EACH ROW WHEN (NEW.emitter !~ '^[0-9a-f]{32}$') EXECUTE FUNCTION @.ledger_unfit();
+
+    CREATE FUNCTION @.ledger_ahead() RETURNS trigger LANGUAGE plpgsql SET search_path = @, pg_temp AS $$
+    BEGIN
+        IF EXISTS (SELECT FROM ledger_head WHERE NEW.size NOT BETWEEN 1 AND size OR sig IS NULL) THEN
+            RAISE EXCEPTION 'no checkpoint of this size can have been signed';
+        END IF;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER ledger_checkpoint_behind BEFORE INSERT ON @.ledger_checkpoint
+        FOR EACH ROW EXECUTE FUNCTION @.ledger_ahead();
+
     CREATE OR REPLACE FUNCTION @.ledger_left(gone text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = @, pg_temp AS $$
     BEGIN

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import psycopg
@@ -24,7 +25,13 @@ from attrs import frozen
 
 from failsoft.errors import ConfigurationError, LedgerInvalid
 from failsoft.ledger.checkpoints.head import Grown, Head
-from failsoft.ledger.checkpoints.opening import Anchored, check_log, planted, refuse_anew
+from failsoft.ledger.checkpoints.opening import (
+    Anchored,
+    beyond,
+    check_log,
+    planted,
+    refuse_anew,
+)
 from failsoft.ledger.checkpoints.signer import Signer, publish, signed_head
 from failsoft.ledger.format.merkle import Frontier
 from failsoft.ledger.keys.ed25519 import SigningKey
@@ -80,8 +87,18 @@ _PATIENT = """SELECT set_config('statement_timeout', least(nullif(reset_val::big
     FROM pg_catalog.pg_settings WHERE name = 'statement_timeout'"""
 """To the end of the transaction, unless the role's own is shorter."""
 
+_HEAD = "SELECT size, frontier, sig, (SELECT coalesce(max(seq), -1) FROM ledger_record) FROM ledger_head"
+
+LOOKED_AFTER = 500
+"""Emitters that are gone and that one start looks after: each takes a lock, and a server has room for some thousands."""
+
 _LIVE = "SELECT emitter FROM ledger_live WHERE emitter ~ '^[0-9a-f]{32}$'"
 """Whoever may write may write other lines there, too: they're nobody's."""
+
+_ANYBODY = f"""SELECT EXISTS (SELECT FROM ({_LIVE}) AS live, pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted
+    AND objsubid = 1 AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+    AND classid::bigint << 32 | objid::bigint = ('x' || left(emitter, 16))::bit(64)::bigint)"""  # noqa: S608 -- our own
+"""Does anybody hold the lock of one of these? Asked without taking one."""
 
 _MISSING = f"""SELECT emitter FROM ({_LIVE}) AS live WHERE
     (SELECT type <> 'emitter.closed' FROM ledger_record AS r WHERE r.emitter = live.emitter ORDER BY eseq DESC LIMIT 1)
@@ -256,11 +273,11 @@ class LedgerDatabase:
         return _Shown(self, emitter)
 
     def gone(self, own: str) -> Iterator[tuple[str, Life]]:
-        """As any store: those whose lock can be taken."""
+        """As any store: those whose lock can be taken, and not more than one start can look after."""
         database = self._open_database()
-        for (emitter,) in database.execute(f"{_LIVE} AND emitter <> ? ORDER BY 1", (own,)):
-            if database.execute("SELECT pg_try_advisory_lock(?::bigint)", (lock_of(emitter),)).fetchone()[0]:
-                yield emitter, _Shown(self, emitter)
+        live = (emitter for (emitter,) in database.execute(f"{_LIVE} AND emitter <> ? ORDER BY 1", (own,)))
+        for emitter in islice((each for each in live if _free(database, each)), LOOKED_AFTER):
+            yield emitter, _Shown(self, emitter)
 
     def forget(self, digests: Sequence[bytes]) -> bool:
         """As any store: rows are deleted, and cleared away. The server's own log has them still.
@@ -299,7 +316,7 @@ class LedgerDatabase:
         try:
             if "ledger_live" not in _tables(database):
                 return False
-            return any(not _free(database, emitter) for (emitter,) in database.execute(_LIVE))
+            return bool(database.execute(_ANYBODY).fetchone()[0])
         finally:
             database.close()
 
@@ -388,8 +405,10 @@ class LedgerDatabase:
         database.execute("SELECT pg_advisory_xact_lock(hashtext(?))", (origin or self.origin,))
 
     def _insert(self, database: Database, batch: Sequence[Built]) -> Grown:
-        head = database.execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
-        grown = self._head.grow(head, batch)
+        *head, last = database.execute(_HEAD).fetchone()
+        grown = self._head.grow(tuple(head), batch)
+        if wrong := beyond(grown.first, last):
+            raise AppendFailed(wrong)
         if grown.blocks and (wrong := planted(database, grown.first, grown.blocks[-1][0])):
             raise AppendFailed(f"{wrong}: run `failsoft verify` on it, and have the tables' owner take it out")
         copy_in(
@@ -531,7 +550,7 @@ def _find(database: Queries, batch: Sequence[Built]) -> int | None:
 
 
 def _free(database: Database, emitter: str) -> bool:
-    """Can the lock be taken? It's given back with the connection."""
+    """Take an emitter's lock, if nobody has it. It's given back with the connection, at the latest."""
     return bool(database.execute("SELECT pg_try_advisory_lock(?::bigint)", (lock_of(emitter),)).fetchone()[0])
 
 
