@@ -198,8 +198,8 @@ def beyond(size: int, last: int) -> str:
     if last < size:
         return ""
     return (
-        f"ledger_record has a row {last}, beyond the {size} records of the head: it was planted, or the head set back: run "
-        "`failsoft verify` on it; what was planted is for the tables' owner to take out"
+        f"the head doesn't fit the records: ledger_record has a row {last}, beyond the {size} records of the head: it was "
+        "planted, or the head set back: run `failsoft verify` on it; what was planted is for the tables' owner to take out"
     )
 
 
