@@ -686,8 +686,20 @@ class Examination:
         self.used.update(by)
         return origin, size, root, [key for key in self.log_keys() if key in by]
 
+    def replaced(self, size: int) -> dict[str, int]:
+        """By which of the first so many records which keys were."""
+        mine = {key.text for key in self.log_keys()}
+        found: dict[str, int] = {}
+        for (_, before), (index, key) in pairwise(each for each in self.declarations if each[0] < size):
+            if key != before:
+                if before in mine - found.keys():
+                    found.pop(key, None)
+                found = {before: index} | found
+        return found
+
     def cover(self, size: int, by: list[Key]) -> None:
-        self.covered = max([self.covered, *(size for _ in by)])
+        replaced = self.replaced(size)
+        self.covered = max([self.covered, *(size for key in by if size - replaced.get(key.text, size) <= 2)])
         self.covered_by |= {key.text: max(size, self.covered_by.get(key.text, 0)) for key in by}
 
     def fits(self, size: int, root: bytes) -> bool:
@@ -716,12 +728,13 @@ class Examination:
         self.expect(bool(by_log) or not self.keys, "a given checkpoint isn't signed by the log", 2)
         self.cover(size, by_log)
 
+    def speaking(self) -> set[str]:
+        return {key.text for key in self.log_keys()} - self.replaced(len(self.rows)).keys()
+
     def head_is_signed(self, good: list[Key]) -> bool:
-        """By the key that the log declares now, where that is given; else by any."""
-        declared = self.declarations[-1][1]
-        return bool(good) and (
-            declared not in [key.text for key in self.log_keys()] or declared in [key.text for key in good]
-        )
+        """By the key that the log declares now, where that is one that may; else by any that may."""
+        declared = {key for _, key in self.declarations[-1:]} & self.speaking()
+        return not (declared or self.speaking()).isdisjoint(key.text for key in good)
 
     def signatures(self, signature: object) -> None:
         size, mine = len(self.rows), self.log_keys()
@@ -738,13 +751,12 @@ class Examination:
                 interrupted = size - index <= 2 and self.head_is_signed(good)
                 self.wrong(f"record {index} hands over, and no checkpoint vouches for it", 2 if interrupted else 1)
         if self.declarations and mine:
-            declared = self.declarations[-1][1]
-            if declared in [key.text for key in mine]:
+            if self.declarations[-1][1] in self.speaking():
                 self.expect(self.head_is_signed(good), "the head isn't signed by the log's key")
-            elif not good and 0 < self.covered < size:
+            elif not self.head_is_signed(good) and self.covered < size and not self.used.isdisjoint(mine):
                 self.wrong("the tail is another key's", 2)
         self.expect(all(key in self.used for key in self.keys), "a key signed nothing", 2)
-        self.expect(not good or self.covered, "no checkpoint is signed", 2)
+        self.expect(not self.head_is_signed(good) or self.covered, "no checkpoint is signed", 2)
 
 
 def examine(

@@ -29,7 +29,7 @@ from failsoft.ledger.keys.ed25519 import SigningKey, open_checkpoint
 from failsoft.ledger.read import read
 from failsoft.ledger.reading.attest import attest
 from failsoft.ledger.records import draft
-from failsoft.ledger.records.record import Emitter
+from failsoft.ledger.records.record import Draft, Emitter
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.sqlite.store import LedgerFile
 from failsoft.ledger.verification.monitor import monitor
@@ -671,10 +671,104 @@ def test_keys_after_one_that_was_given_leave_a_tail_that_nobody_judges(path: Pat
     }
     assert list(codes.values()) == [2, 2, 2, 0, 0, 0, 0]
     tail = f"{verify(path).size - covered} records after the checkpoint of {covered} are of a key that you didn't give"
-    assert told(verify(path, keys=[KEY.verifier, NEXT.verifier])) == tail
+    (handed,) = rows(path, "SELECT max(seq) FROM ledger_record WHERE type = 'key.rotated'")[0]
+    whose = f"{tail}: record {handed} hands the log over to {third.verifier}"
+    assert told(verify(path, keys=[KEY.verifier, NEXT.verifier])) == whose
     rotate(path, signing_in(path.parent, third), KEY, clock=SystemClock(), actor="u-7", why="back to the first")
     write(path, 1)
     assert verify(path, keys=[KEY.verifier, NEXT.verifier, third.verifier]).exit_code == 0
+    # Who doesn't know the key that hands it back can't tell that from a thief who has the first one.
+    assert verify(path, keys=KEYS).exit_code == 2
+    assert verify(path, keys=[KEY.verifier, NEXT.verifier]).exit_code == 2
+
+
+class TestAKeyThatWasReplaced:
+    """The auditor has the former key, which was stolen, and hasn't heard of the other; the thief appends with it."""
+
+    @pytest.fixture
+    def early(self, path: Path) -> bytes:
+        """A checkpoint from before the handover."""
+        note: bytes = rows(path, "SELECT note FROM ledger_checkpoint ORDER BY size DESC LIMIT 1")[0][0]
+        rotated(path)
+        return note
+
+    def forge(self, path: Path, *others: Draft, former: SigningKey = NEXT) -> int:
+        """The size of the handover's checkpoint."""
+        with read(path) as reader:
+            size = reader.size
+        file = LedgerFile(path, signer=Signer(KEY, path.with_name("thiefs.state"), former=former))
+        path.with_name("thiefs.state").write_bytes(path.with_name("signer.state").read_bytes())
+        file.open(list)
+        file.signer = Signer(KEY, path.with_name("thiefs.state"))
+        clock = SystemClock()
+        emitter = Emitter(ORIGIN, clock, os.urandom)
+        drafts = [draft.emitter_opened("h", 1, {"a": "b"}), *others, draft.emitter_closed(1 + len(others))]
+        file.append([emitter.build(each, clock.time_ns(), clock.monotonic_ns()) for each in drafts])
+        file.publish()
+        file.close()
+        return size
+
+    @pytest.mark.parametrize("hashes_only", [False, True])
+    @pytest.mark.parametrize("brought", ["nothing", "early", "the handover's", "the thief's"])
+    def test_it_covers_nothing_beyond_the_handover(
+        self, path: Path, early: bytes, brought: str, hashes_only: bool
+    ) -> None:
+        (both,) = rows(path, "SELECT note FROM ledger_checkpoint ORDER BY size DESC LIMIT 1")[0]
+        size = self.forge(path, draft.gap_declared("forged", 1))
+        (own,) = rows(path, "SELECT note FROM ledger_checkpoint ORDER BY size DESC LIMIT 1")[0]
+        notes = {"nothing": [], "early": [early], "the handover's": [both], "the thief's": [own]}[brought]
+        found = verify(path, keys=KEYS, checkpoints=notes, hashes_only=hashes_only)
+        assert (found.exit_code, found.covered, found.head_signed) == (2, size, False)
+        assert told(found) == (
+            f"3 records after the checkpoint of {size} are of a key that you didn't give: record {size - 2} hands the log "
+            f"over to {NEXT.verifier}"
+        )
+        assert verify(path, keys=[KEY.verifier, NEXT.verifier], hashes_only=hashes_only).exit_code == 1
+
+    def test_nor_does_it_where_it_covers_nothing_else(self, path: Path, early: bytes) -> None:
+        size = self.forge(path)
+        attack(path, (f"DELETE FROM ledger_checkpoint WHERE size <= {size}"))
+        found = verify(path, keys=KEYS)
+        assert (found.exit_code, found.covered) == (2, None)
+        assert f"are of a key that you didn't give: record {size - 2} hands" in told(found)
+
+    def test_it_doesnt_come_back_by_its_own_word(self, path: Path, early: bytes) -> None:
+        size = self.forge(
+            path, draft.key_rotated(str(NEXT.verifier), str(KEY.verifier)), draft.gap_declared("forged", 1)
+        )
+        for hashes_only in (False, True):
+            found = verify(path, keys=KEYS, hashes_only=hashes_only)
+            assert (found.exit_code, found.covered, found.head_signed) == (2, size, False)
+            assert verify(path, keys=[KEY.verifier, NEXT.verifier], hashes_only=hashes_only).exit_code == 1
+
+    def test_nor_by_that_of_another_that_was_replaced(self, path: Path, early: bytes) -> None:
+        """Two keys were stolen, and the log's own isn't known to the auditor."""
+        third = SigningKey(ORIGIN, bytes(range(3, 35)))
+        rotate(path, signing_in(path.parent, NEXT), third, clock=SystemClock(), actor="u-7", why="stolen, too")
+        with read(path) as reader:
+            size = reader.size
+        back = [
+            draft.key_rotated(str(third.verifier), str(NEXT.verifier)),
+            draft.key_rotated(str(NEXT.verifier), str(KEY.verifier)),
+        ]
+        self.forge(path, *back, former=third)
+        text = Note.parse(rows(path, "SELECT note FROM ledger_checkpoint ORDER BY size DESC LIMIT 1")[0][0]).text
+        note = Note(text, (*KEY.sign_note(text).signatures, *NEXT.sign_note(text).signatures)).to_bytes()
+        attack(path, ("UPDATE ledger_checkpoint SET note = ? WHERE size > ?", (note, size)))
+        for hashes_only in (False, True):
+            found = verify(path, keys=[KEY.verifier, NEXT.verifier], hashes_only=hashes_only)
+            assert (found.exit_code, found.covered, found.head_signed) == (2, size, False)
+
+    def test_the_handovers_own_checkpoint_covers_it(self, path: Path, early: bytes) -> None:
+        found = verify(path, keys=KEYS, checkpoints=[early])
+        assert (found.verdict, found.covered, found.head_signed) == ("verified", found.size, False)
+
+    def test_a_head_of_it_right_after_the_handover_isnt_one(self, path: Path, early: bytes) -> None:
+        with read(path) as reader:
+            head = Checkpoint(ORIGIN, reader.size, reader.root).head
+        attack(path, ("UPDATE ledger_head SET sig = ?", (KEY.sign(head),)))
+        assert not verify(path, keys=KEYS).head_signed
+        assert verify(path, keys=[KEY.verifier, NEXT.verifier]).exit_code == 1
 
 
 def test_a_process_with_the_former_key_can_append_no_more(path: Path) -> None:

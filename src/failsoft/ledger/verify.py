@@ -307,7 +307,7 @@ def _walk(source: Source, sealing: Sealing | None, walk: Walk, covered: Covered,
 
             walk.record(row, problem)
             if walk.frontier.size == covered.due:
-                covered.at(walk.frontier, walk.latest)
+                covered.at(walk.frontier, walk.declared, walk.latest)
                 walk.not_before = covered.not_before
     covered.end(walk.frontier.size)
     walk.payloads.end(found.report)

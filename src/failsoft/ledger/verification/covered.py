@@ -7,8 +7,10 @@ Whoever verifies brings keys and pins along, from their own keeping. Rules:
 2. A log is *covered* up to the largest checkpoint that a given key of the log signed. What follows is its tail.
 3. The head must be signed by the key that the log last declared, where that key is given. Where it isn't given, the
    declaration must be covered: else whoever appended it declared a key of their own.
-4. Each given key and pin must have been used: what proves nothing isn't passed over.
-5. Witnesses are third parties: one is counted once, whatever names it has and on whichever copies of a checkpoint its line
+4. A key that the log was handed over from may have been stolen: from there on it signs no head, and covers nothing beyond
+   the handover itself. It comes back where a given key hands the log back that wasn't replaced itself.
+5. Each given key and pin must have been used: what proves nothing isn't passed over.
+6. Witnesses are third parties: one is counted once, whatever names it has and on whichever copies of a checkpoint its line
    stands, and the log's own key is none.
 """
 
@@ -50,16 +52,16 @@ class Declared:
 
     Args:
         key: the last one; None: none did so far.
-        handovers: of each from one to another: the record, and the key before.
+        handovers: of each from one to another: the record, the key before, and the other.
     """
 
     key: str | None = None
-    handovers: list[tuple[int, str]] = field(factory=list[tuple[int, str]])
+    handovers: list[tuple[int, str, str]] = field(factory=list[tuple[int, str, str]])
 
     def take(self, index: int, key: str) -> None:
         """A record declares this key."""
         if self.key not in (None, key):
-            self.handovers.append((index, str(self.key)))
+            self.handovers.append((index, str(self.key), key))
         self.key = key
 
 
@@ -94,6 +96,11 @@ class Covered:
     head_signed: bool = False
     used: set[VerifierKey] = field(factory=set[VerifierKey])
     _origin: str = ""
+    _own: frozenset[str] = frozenset()
+    _left: dict[str, int] = field(factory=dict[str, int])
+    _followed: int = 0
+    _needed: str = ""
+    _brought: dict[int, list[Signed]] = field(factory=dict[int, list[Signed]])
     _wanted: dict[int, set[str]] = field(factory=dict[int, set[str]])
     _stored: Iterator[tuple[int, bytes]] = field(factory=lambda: iter(()))
     _next: tuple[int, bytes] = _NONE_LEFT
@@ -123,6 +130,7 @@ class Covered:
             if key.kind != ED25519 and key.public in own:
                 self.report(INCOMPLETE, f"the key {key.name}+{key.id.hex()} is the log's own: it's no witness", None)
         self.keys = [key for key in self.keys if key.kind == ED25519 or key.public not in own]
+        self._own = frozenset(str(key) for key in self.keys if key.kind == ED25519 and key.name == origin)
         for size, root in self.pins:
             self._wanted.setdefault(size, set()).add(root)
         for data in self.notes:
@@ -135,13 +143,22 @@ class Covered:
             self._stored = cast("Iterator[tuple[int, bytes]]", stored)
         self._advance()
 
-    def at(self, frontier: Frontier, latest: str = "") -> None:
-        """The log has `due` records now, and this tree; `latest` is the latest time that one of them claims."""
+    def at(self, frontier: Frontier, declared: Declared, latest: str = "") -> None:
+        """The log has `due` records now.
+
+        Args:
+            frontier: of their tree.
+            declared: the keys that they declare.
+            latest: the latest time that one of them claims.
+        """
         size, root = frontier.size, frontier.root()
+        self._follow(declared)
         if any(pinned != root.hex() for pinned in self._wanted.pop(size, ())):
             self.report(TAMPERED, "the log up to here isn't the one that was pinned", size - 1)
             self._times.pop(size, None)  # it's another log that was seen then
             self._cosigned.pop(size, None)
+        for signed in self._brought.pop(size, ()):
+            self._cover(size, signed)
         if self._next[0] == size:
             self._stored_checkpoint(root)
             self._next = _NONE_LEFT
@@ -166,14 +183,16 @@ class Covered:
             signature: as stored.
             declared: the keys that records declare.
         """
-        keys = [key for key in self.keys if key.kind == ED25519 and key.name == self._origin]
+        self._follow(declared)
+        known = declared.key in self._own - self._left.keys()
         if type(signature) is bytes:
-            good = {str(key): key for key in keys if verify(key, checkpoint.head, signature)}
-            self.used.update(good.values())
-            self.head_signed = declared.key in good if declared.key in {str(key) for key in keys} else bool(good)
-        vouched = self._handed_over(checkpoint.size, declared, {str(key) for key in keys})
-        if keys and not self.head_signed and vouched and declared.key is not None:
-            self._unsigned_head(checkpoint.size, declared.key in {str(key) for key in keys})
+            good = {key for key in self.keys if str(key) in self._own and verify(key, checkpoint.head, signature)}
+            self.used.update(good)
+            speaking = {str(key) for key in good} - self._left.keys()
+            self.head_signed = declared.key in speaking if known else bool(speaking)
+        vouched = self._handed_over(checkpoint.size, declared)
+        if self._own and not self.head_signed and vouched and declared.key is not None:
+            self._unsigned_head(checkpoint.size, known)
         for key in dict.fromkeys(self.keys):
             if key not in self.used:
                 self.report(INCOMPLETE, f"the key {key.name}+{key.id.hex()} signed nothing here", None)
@@ -182,10 +201,21 @@ class Covered:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _handed_over(self, size: int, declared: Declared, keys: set[str]) -> bool:
+    def _follow(self, declared: Declared) -> None:
+        """Which keys the log was handed over from so far: the record of each."""
+        for index, former, to in declared.handovers[self._followed :]:
+            if former in self._own and former not in self._left:
+                self._left.pop(to, None)
+                self._needed = "" if to in self._own else f": record {index} hands the log over to {to:.300}"
+            self._left.setdefault(former, index)
+        self._followed = len(declared.handovers)
+
+    def _handed_over(self, size: int, declared: Declared) -> bool:
         """Does each key that hands the log over to another vouch for that itself? It may be the other that was stolen."""
         unvouched = [
-            index for index, former in declared.handovers if former in keys and self._covered_by.get(former, 0) <= index
+            index
+            for index, former, _ in declared.handovers
+            if former in self._own and self._covered_by.get(former, 0) <= index
         ]
         for index in unvouched:
             if size <= index + HANDED_OVER and self.head_signed:
@@ -199,11 +229,11 @@ class Covered:
     def _unsigned_head(self, size: int, known: bool) -> None:
         if known:
             self.report(TAMPERED, "the head isn't signed by the log's key: somebody without it wrote, or cut", None)
-        elif 0 < self.size < size:
+        elif self.size < size and any(str(key) in self._own for key in self.used):
             tail = size - self.size
             self.report(
                 INCOMPLETE,
-                f"{tail} records after the checkpoint of {self.size} are of a key that you didn't give",
+                f"{tail} records after the checkpoint of {self.size} are of a key that you didn't give{self._needed}",
                 None,
             )
 
@@ -224,8 +254,7 @@ class Covered:
         self._wanted.setdefault(found.size, set()).add(found.root.hex())
         if not signed.forged:
             self._see(found.size, signed)
-            if signed.by_log:
-                self._cover(found.size, signed)
+            self._brought.setdefault(found.size, []).append(signed)
 
     def _stored_checkpoint(self, root: bytes) -> None:
         size, note = self._next
@@ -248,8 +277,7 @@ class Covered:
         else:
             self.used.update(signed.by)
             self._see(size, signed)
-            if signed.by_log:
-                self._cover(size, signed)
+            self._cover(size, signed)
 
     def _see(self, size: int, signed: Signed) -> None:
         if signed.seen is not None:
@@ -258,9 +286,10 @@ class Covered:
             self._cosigned.setdefault(size, set()).update(witnesses)
 
     def _cover(self, size: int, signed: Signed) -> None:
-        for key in signed.by:
-            self._covered_by[str(key)] = max(size, self._covered_by.get(str(key), 0))
-        self.size = max(self.size, size)
+        for key in self._own.intersection(map(str, signed.by)):
+            self._covered_by[key] = max(size, self._covered_by.get(key, 0))
+            if size <= self._left.get(key, size) + HANDED_OVER:
+                self.size = max(self.size, size)
 
     def _advance(self) -> None:
         while self._next is _NONE_LEFT:

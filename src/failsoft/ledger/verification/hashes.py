@@ -86,7 +86,7 @@ class Hashes:
             if block is not None and (wrong := subtree_problem(self.source, index // BLOCK, block)):
                 report(TAMPERED, wrong, index)
             if frontier.size == covered.due:
-                covered.at(frontier)
+                covered.at(frontier, self.declared)
         covered.end(frontier.size)
         if self._bare:
             self._go_through_again(report)
