@@ -27,7 +27,8 @@ from failsoft.ledger.verification.pruned import Pruned
 COPIES = "emitter, eseq, rid, type, ts, call_id, case_id, capability"
 """What stands beside a record's bytes, so that it's found. It says what they say, and proves nothing."""
 
-_DECLARES = b'"key.rotated"'
+DECLARES = b'"key.rotated"'
+"""Stands in each record, as bytes, that hands the log over."""
 
 MALFORMED = "it's malformed: a part of it is missing or of the wrong type"
 NOT_AS_PRUNED = "its bytes are missing, and it's not one that is pruned, or not as those are"
@@ -80,7 +81,7 @@ class Hashes:
             else:
                 if beside:
                     self._compare(index, body, beside, report)
-                if not index or _DECLARES in body:
+                if not index or DECLARES in body:
                     self._declare(index, body, report)
             block = frontier.append(leaf)
             if block is not None and (wrong := subtree_problem(self.source, index // BLOCK, block)):

@@ -58,7 +58,8 @@ def monitor(state: Path, ledger: str | Path | Location, keys: Sequence[VerifierK
     Args:
         state: the file of the last one seen; made at the first look, which has nothing to compare with.
         ledger: its file, or its URL as a configuration has it.
-        keys: of the log and of witnesses: one of the log's must have signed both. None accepts whoever signed.
+        keys: of the log and of witnesses: one of the log's must have signed both, and each of the log's some checkpoint.
+            None accepts whoever signed.
 
     Raises:
         ConfigurationError: there are keys, and the extra ``signing`` isn't installed.
@@ -146,11 +147,10 @@ def _newest(source: Source, keys: Sequence[VerifierKey], before: Signed | None) 
 def _vouched_for(source: Source, keys: Sequence[VerifierKey], before: Signed | None, now: Signed, note: bytes) -> bytes:
     """What's kept: without what keys signed that were replaced."""
     try:
-        succession = Succession.since(source, before, now.checkpoint.size)
-        succession.check(source, keys, now, before)
+        succession = Succession.since(source, keys, now, before)
+        return succession.without_left(note, succession.speaking())
     except NotSucceeded as error:
         raise _Ended(INCOMPLETE if error.unknown else FORKED, str(error)) from None
-    return succession.without_left(note, keys)
 
 
 def _same_log(source: Source, before: Signed | None, origin: str) -> None:
