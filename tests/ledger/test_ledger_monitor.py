@@ -16,6 +16,7 @@ from signing import KEY, NEXT, ORIGIN, attack, recompute, signing_in, write
 
 from failsoft import processes
 from failsoft.ledger.acts.rotation import rotate
+from failsoft.ledger.checkpoints.anchors import FileAnchor
 from failsoft.ledger.checkpoints.signer import Signer
 from failsoft.ledger.format.merkle import leaf_hash
 from failsoft.ledger.format.note import COSIGNATURE, Checkpoint, Note, Signature, VerifierKey
@@ -253,6 +254,14 @@ def test_a_table_that_was_made_anew_is_unusable(path: Path, state: Path, stateme
         connection.execute(f"ALTER TABLE anew RENAME TO {table}")
     connection.execute(statement)
     connection.close()
+    assert monitor(state, path, KEYS).exit_code == 3
+
+
+def test_what_was_seen_may_be_cut_out_of_an_anchor_file(path: Path, state: Path) -> None:
+    FileAnchor(state).put(note_of(path))
+    write(path, 1)
+    assert monitor(state, path, KEYS).told.startswith("consistent")
+    FileAnchor(state).put(note_of(path))  # two are none
     assert monitor(state, path, KEYS).exit_code == 3
 
 

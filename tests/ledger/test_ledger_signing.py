@@ -202,11 +202,18 @@ def test_a_snapshot_of_the_machine_is_found_by_the_anchor(path: Path, tmp_path: 
         signed_ledger(path, anchors=[anchor]).open()
 
 
-def test_a_lost_state_is_put_back_from_an_anchored_checkpoint(path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("before", "behind"), [(b"", b""), (b" \n", b"\n"), (b" \n", b""), (b"", b"\n")])
+def test_a_lost_state_is_put_back_from_an_anchored_checkpoint(
+    path: Path, tmp_path: Path, before: bytes, behind: bytes
+) -> None:
+    """With what an anchor puts around it, or a part of that, as somebody cuts it out by hand."""
     anchor = FileAnchor(tmp_path / "anchored.txt")
     write(path, 1, anchors=[anchor])
-    (tmp_path / "signer.state").write_bytes(notes_in(anchor.path.read_bytes())[-1])
+    (tmp_path / "signer.state").write_bytes(before + notes_in(anchor.path.read_bytes())[-1] + behind)
     write(path, 1, anchors=[anchor])
+    (tmp_path / "signer.state").write_bytes(anchor.path.read_bytes())  # of two the older one would do
+    with pytest.raises(LedgerInvalid, match="state can't be read"):
+        write(path, 1, anchors=[anchor])
 
 
 # --- checkpoints ----------------------------------------------------------------------------------------------------------

@@ -159,6 +159,11 @@ def notes_in(data: bytes) -> list[bytes]:
     return [each.group() for each in _NOTE.finditer(data)]
 
 
+def cut_out(data: bytes) -> bytes:
+    """One signed checkpoint as somebody took it from an anchor file, without what an anchor puts around it."""
+    return data.strip(_END_OF_CUT) + b"\n"
+
+
 def _signed(text: bytes, key: VerifierKey) -> Checkpoint | None:
     if not text.startswith(key.name.encode() + b"\n"):
         return None

@@ -22,6 +22,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from failsoft.ledger.checkpoints.anchors import cut_out
 from failsoft.ledger.checkpoints.ranges import stored_range
 from failsoft.ledger.disk import sync_folder
 from failsoft.ledger.format.merkle import Frontier, consistency_proof, verify_consistency
@@ -66,8 +67,9 @@ class Signer:
         """
         try:
             with open(self.state, "rb") as file:
-                data = file.read(MAX_NOTE)
-            found = Checkpoint.parse(data.decode().partition("\n\n")[0].rstrip("\n") + "\n")
+                whole = cut_out(file.read(MAX_NOTE)).decode()
+            text, signed, _ = whole.rpartition("\n\n")
+            found = Checkpoint.parse(text + "\n" if signed else whole)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:

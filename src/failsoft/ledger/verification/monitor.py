@@ -14,6 +14,7 @@ from pathlib import Path
 from attrs import frozen
 
 from failsoft.errors import LedgerInvalid
+from failsoft.ledger.checkpoints.anchors import cut_out
 from failsoft.ledger.checkpoints.signer import SignerRefused, extends
 from failsoft.ledger.disk import sync_folder
 from failsoft.ledger.format.merkle import Frontier
@@ -113,7 +114,7 @@ def _look(state: Path, ledger: str | Path | Location, keys: Sequence[VerifierKey
 def _state(state: Path, keys: Sequence[VerifierKey]) -> Signed | None:
     try:
         with open(state, "rb") as file:
-            found = open_checkpoint(file.read(MAX_NOTE + 1), keys)
+            found = open_checkpoint(cut_out(file.read(MAX_NOTE + 1)), keys)
     except FileNotFoundError:
         return None
     except (OSError, NoteInvalid) as error:
