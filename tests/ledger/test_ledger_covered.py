@@ -248,7 +248,7 @@ def test_the_logs_own_key_is_no_witness(path: Path) -> None:
     own = SigningKey("witness.example.com/own", bytes(range(32)))
     assert own.verifier.public == KEY.verifier.public
     note = witnessed(notes_of(path)[-1], 9, by=own)
-    found = by_ours(path, keys=[KEY.verifier, as_witness(own)], checkpoints=[note])
+    found = verify(path, keys=[KEY.verifier, as_witness(own)], checkpoints=[note])
     assert (found.exit_code, found.witnesses, found.seen) == (2, 0, None)
     assert "witness.example.com/own" in str(found.problems)
     assert "it's no witness" in str(found.problems)
