@@ -748,6 +748,8 @@ class Examination:
             if isinstance(signature, bytes) and key.signed("failsoft/head/v1\0" + message, signature)
         ]
         self.used.update(good)
+        ever = {key for _, key in self.declarations}
+        self.expect(self.covered_by.keys() <= ever, "a key signed a checkpoint, and no record declares it")
         for (_, former), (index, key) in pairwise(self.declarations):
             if former != key and former in [each.text for each in mine] and self.covered_by.get(former, 0) <= index:
                 interrupted = size - index <= 2 and self.head_is_signed(good)

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import sys
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from failsoft.ledger.records import draft
 from failsoft.ledger.records.record import Draft, Emitter
 from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.sqlite.store import LedgerFile
+from failsoft.ledger.store import OF_CALLS
 from failsoft.ledger.verification.monitor import monitor
 from failsoft.ledger.verify import Verification
 from failsoft.ledger.verify import verify as by_ours
@@ -758,6 +760,34 @@ class TestAKeyThatWasReplaced:
         for hashes_only in (False, True):
             found = verify(path, keys=[KEY.verifier, NEXT.verifier], hashes_only=hashes_only)
             assert (found.exit_code, found.covered, found.head_signed) == (2, size, False)
+
+    @pytest.mark.parametrize("hashes_only", [False, True])
+    def test_its_handover_is_none_that_can_be_pruned_away(self, path: Path, early: bytes, hashes_only: bool) -> None:
+        """A row without bytes is a call's where it says so: the other key's signature says that there was a handover."""
+        handover = verify(path).size - 2
+        gone = f"seq = {handover} OR {OF_CALLS}"
+        attack(
+            path,
+            f"UPDATE ledger_record SET type = 'call.started' WHERE seq = {handover}",
+            f"UPDATE ledger_record SET body = NULL, rid = NULL, ts = NULL, call_id = NULL, case_id = NULL, capability = NULL"
+            f" WHERE {gone}",
+            "DELETE FROM ledger_payload",
+        )
+        taken = rows(path, f"SELECT emitter, eseq, leaf FROM ledger_record WHERE {gone} ORDER BY seq")
+        numbers = {name: [number for each, number, _ in taken if each == name] for name, _, _ in taken}
+        fields = {
+            "first": 1,
+            "last": handover,
+            "emitters": [{"emitter": each, "first": min(all_), "last": max(all_)} for each, all_ in numbers.items()],
+            "leaves_sha256": sha256(b"".join(leaf for _, _, leaf in taken)).hexdigest(),
+            "why": "forged",
+            "person": "u-7",
+        }
+        self.forge(path, Draft(Kind.RECORD_PRUNED, fields))
+        found = verify(path, keys=[KEY.verifier, NEXT.verifier], hashes_only=hashes_only)
+        assert [(each.code, each.what) for each in found.problems] == [
+            (1, f"no record declares {NEXT.verifier}, which signed a checkpoint: one was hidden")
+        ]
 
     def test_the_handovers_own_checkpoint_covers_it(self, path: Path, early: bytes) -> None:
         found = verify(path, keys=KEYS, checkpoints=[early])

@@ -58,6 +58,11 @@ class Declared:
     key: str | None = None
     handovers: list[tuple[int, str, str]] = field(factory=list[tuple[int, str, str]])
 
+    @property
+    def all(self) -> set[str | None]:
+        """Each that was declared at some time."""
+        return {self.key, *(former for _, former, _ in self.handovers)}
+
     def take(self, index: int, key: str) -> None:
         """A record declares this key."""
         if self.key not in (None, key):
@@ -190,6 +195,8 @@ class Covered:
             self.used.update(good)
             speaking = {str(key) for key in good} - self._left.keys()
             self.head_signed = declared.key in speaking if known else bool(speaking)
+        for stranger in sorted(self._covered_by.keys() - declared.all):
+            self.report(TAMPERED, f"no record declares {stranger}, which signed a checkpoint: one was hidden", None)
         vouched = self._handed_over(checkpoint.size, declared)
         if self._own and not self.head_signed and vouched and declared.key is not None:
             self._unsigned_head(checkpoint.size, known)
