@@ -53,7 +53,7 @@ def check_keys(title: str, text: bytes, value: object, read: Callable[[bytes], o
         if len(set(names)) < len(names):
             twice.extend(name for name in names if names.count(name) > 1)
 
-    json.loads(text, object_pairs_hook=once)
+    json.loads(text, object_pairs_hook=once, parse_int=str, parse_float=str)  # an integer may be as long as it likes
     if twice:
         raise _refusal(title, twice[0], PydanticCustomError("clashing_keys", "is written for two keys of a table"))
     own = _endless(value) if _ENDLESS.search(text) else []
