@@ -694,7 +694,7 @@ class TestAKeyThatWasReplaced:
         rotated(path)
         return note
 
-    def forge(self, path: Path, *others: Draft, former: SigningKey = NEXT) -> int:
+    def forge(self, path: Path, *others: Draft, former: SigningKey = NEXT, closes: bool = True) -> int:
         """The size of the handover's checkpoint."""
         with read(path) as reader:
             size = reader.size
@@ -704,7 +704,8 @@ class TestAKeyThatWasReplaced:
         file.signer = Signer(KEY, path.with_name("thiefs.state"))
         clock = SystemClock()
         emitter = Emitter(ORIGIN, clock, os.urandom)
-        drafts = [draft.emitter_opened("h", 1, {"a": "b"}), *others, draft.emitter_closed(1 + len(others))]
+        drafts = [draft.emitter_opened("h", 1, {"a": "b"}), *others]
+        drafts += [draft.emitter_closed(1 + len(others))] * closes
         file.append([emitter.build(each, clock.time_ns(), clock.monotonic_ns()) for each in drafts])
         file.publish()
         file.close()
@@ -733,6 +734,15 @@ class TestAKeyThatWasReplaced:
         found = verify(path, keys=KEYS)
         assert (found.exit_code, found.covered) == (2, None)
         assert f"are of a key that you didn't give: record {size - 2} hands" in told(found)
+
+    def test_one_record_is_beyond_it(self, path: Path, early: bytes) -> None:
+        size = self.forge(path, closes=False)
+        found = verify(path, keys=KEYS, hashes_only=True)
+        assert (found.exit_code, found.size, found.covered) == (2, size + 1, size)
+
+    def test_a_key_that_signed_nothing_says_nothing_of_a_tail(self, path: Path, early: bytes) -> None:
+        assert told(verify(path, keys=[STRANGER.verifier])).endswith("signed nothing here")
+        assert len(verify(path, keys=[STRANGER.verifier]).problems) == 1
 
     def test_it_doesnt_come_back_by_its_own_word(self, path: Path, early: bytes) -> None:
         size = self.forge(

@@ -473,6 +473,29 @@ class TestKeysThatAreReplaced:
         else:
             assert (seen.exit_code, "handed the log over in record 8" in seen.told) == (1, True)
 
+    def test_nor_is_a_hidden_ones_checkpoint_kept_with_both(self, path: Path, state: Path) -> None:
+        assert monitor(state, path, KEYS).exit_code == 0
+        self.handed_over(path)
+        attack(path, "UPDATE ledger_record SET type = 'call.started', body = NULL WHERE type = 'key.rotated'")
+        assert monitor(state, path, self.both).exit_code == 0
+        assert open_checkpoint(state.read_bytes(), self.both).by == (NEXT.verifier,)
+
+    def test_a_hidden_handover_whose_checkpoint_was_taken_out(self, path: Path, state: Path) -> None:
+        """The former key goes on from the new one's at a first look: no record says so."""
+        self.handed_over(path)
+        write(path, 1, key=NEXT)
+        self.appended(path)
+        attack(
+            path,
+            "UPDATE ledger_record SET type = 'call.started', body = NULL WHERE type = 'key.rotated'",
+            "DELETE FROM ledger_checkpoint WHERE size <= 10",
+        )
+        assert [len(Note.parse(note).signatures) for (note,) in rows(path, "SELECT note FROM ledger_checkpoint")] == [
+            1,
+            1,
+        ]
+        assert monitor(state, path, self.both).exit_code == 1
+
     def test_records_that_arent_those_of_the_checkpoint(self, path: Path, state: Path) -> None:
         """A head and a checkpoint that fit each other say nothing of rows."""
         body = rows(path, "SELECT body FROM ledger_record WHERE seq = 3")[0][0] + b" "

@@ -93,7 +93,7 @@ class Succession:
         Raises:
             NotSucceeded: none did.
         """
-        left = self._left(self.now.checkpoint.size)
+        left = self._left()
         speaking = [each for each in _of_log(self.now) if str(each) not in left]
         if not speaking:
             last = max(left.values())
@@ -116,7 +116,7 @@ class Succession:
     def without_left(self, data: bytes, speaking: Sequence[VerifierKey]) -> bytes:
         """A signed checkpoint without the signatures of keys that don't speak for the log any more, at hand or not."""
         note = Note.parse(data)
-        left = {VerifierKey.parse(each) for each in self._left(self.now.checkpoint.size)}
+        left = {VerifierKey.parse(each) for each in self._left()}
         left.update(each for each in _of_log(self.now) if each not in speaking)
         return Note(
             note.text, tuple(line for line in note.signatures if not any(line.is_of(key) for key in left))
@@ -124,13 +124,12 @@ class Succession:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _left(self, size: int) -> dict[str, int]:
-        """Of each key that was replaced by the first so many records, and not declared anew, the record that did it."""
+    def _left(self) -> dict[str, int]:
+        """Of each key that was replaced, and not declared anew, the record that did it."""
         left: dict[str, int] = {}
         for index, former, to in self.declared.handovers:
-            if index < size:
-                left[former] = index
-                left.pop(to, None)
+            left[former] = index
+            left.pop(to, None)
         return left
 
     def _led_to(self) -> set[VerifierKey]:
@@ -139,11 +138,8 @@ class Succession:
         known, gone = set[VerifierKey](() if self.before is None else _of_log(self.before)), set[VerifierKey]()
         for signed in _stored(self.source, self.keys, self.now, first):
             signers, size = set(_of_log(signed)), signed.checkpoint.size
-            left = self._left(size)
             back = {to for index, _, to in self.declared.handovers if index < size}
-            new = {
-                each for each in signers if str(each) not in left and (each not in gone or str(each) in back)
-            } - known
+            new = {each for each in signers if each not in gone or str(each) in back} - known
             if self.before is None and (not known or (known.isdisjoint(signers) and self._replaced(size, known))):
                 # Nothing was seen, so the key in between needn't be at hand; but none comes back like that.
                 known = {each for each in new if not self._replaced(size, {each})} or known
