@@ -1180,6 +1180,7 @@ def test_what_a_store_is_asked_goes_to_the_database(place: InDatabase) -> None:
     ledger.open()
     ledger.close()
     store.open(list)
+    assert store.missing() is None
     assert not store.signed_by(SigningKey(store.origin, bytes(32)))
     store.close()
 
