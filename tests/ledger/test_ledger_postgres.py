@@ -1371,7 +1371,10 @@ class TestVersions:
                 before.setattr(postgres_module, "differences", lambda _: [])
                 prepare(Address.parse(url), "app")
                 wrote(url.replace("://postgres:@", "://app@"), "c1")
-            with pytest.raises(LedgerInvalid, match="format 1, and this failsoft reads 2"), read(url):
+            with (
+                pytest.raises(LedgerInvalid, match="version 1, and this failsoft reads 2: their owner brings them up"),
+                read(url),
+            ):
                 pass
             with pytest.raises(LedgerInvalid, match="42501"):
                 ledger_at(url.replace("://postgres:@", "://app@"), **PATIENT).open()
@@ -1388,7 +1391,7 @@ class TestVersions:
         postgres.execute(f"INSERT INTO failsoft.migration (component, version) VALUES ('{name}', 99)")
         with pytest.raises(LedgerInvalid, match=r"its tables for .* are version 99.*: upgrade it"):
             ledger_at(url, **PATIENT).open()
-        with pytest.raises(LedgerInvalid, match="format 99"), read(url):
+        with pytest.raises(LedgerInvalid, match=r"version 99, .*: upgrade it"), read(url):
             pass
 
     def test_tables_that_a_later_version_takes_over_under_a_writer_are_an_outage(

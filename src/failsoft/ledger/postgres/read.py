@@ -38,6 +38,9 @@ waits for their turn isn't refused, nor is one ended who has nothing to write: w
 alive. And definitions are written as the published ones are.
 """
 
+PREPARE = "`failsoft ledger prepare`"
+"""What an owner makes tables by, and brings them up to this version."""
+
 _NAMED = re.compile(rb'"digest":"([0-9a-f]{64})"')
 _DAMAGED = ("XX001", "XX002")
 _AWAY = ("08", "53", "57", "58")  # connection, resources, operator, system: PostgreSQL's manual, appendix A
@@ -196,7 +199,10 @@ def connect(address: Address) -> PostgresSource:
         if version == 0:
             raise LedgerInvalid(f"{address}: there is no ledger in this database")
         if version != len(STEPS):
-            raise LedgerInvalid(f"{address}: format {version}, and this failsoft reads {len(STEPS)}")
+            way_out = "upgrade it" if version > len(STEPS) else f"their owner brings them up ({PREPARE})"
+            raise LedgerInvalid(
+                f"{address}: its tables are version {version}, and this failsoft reads {len(STEPS)}: {way_out}"
+            )
     except UNREADABLE as error:
         source.close()
         raise refusal(error)(f"{address}: it can't be read ({error})") from None

@@ -36,7 +36,7 @@ from failsoft.ledger.checkpoints.signer import Signer, publish, signed_head
 from failsoft.ledger.format.merkle import Frontier
 from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.postgres.clearing import clear_away
-from failsoft.ledger.postgres.read import LEEWAY, Database, failed, lock_of
+from failsoft.ledger.postgres.read import LEEWAY, PREPARE, Database, failed, lock_of
 from failsoft.ledger.postgres.schema import component, differences, grants, short_of, steps
 from failsoft.ledger.records.record import Built
 from failsoft.ledger.records.schema import FORMAT
@@ -469,6 +469,9 @@ def set_up(database: Database) -> None:
         try:
             cursor = database.connection.execute(query.encode(), values or None)
             return cursor.fetchall() if cursor.description is not None else []
+        except psycopg.errors.InsufficientPrivilege as error:
+            told = f"{failed(error)}: tables are made, and brought up to this version, by their owner ({PREPARE})"
+            raise DatabaseFailed(told) from None
         except psycopg.Error as error:
             raise failed(error) from None
 
