@@ -218,6 +218,11 @@ def test_a_class_that_takes_nothing_that_it_gives_is_told_so() -> None:
         contract(Share).snapshot(Share(of="5%"))  # type: ignore[arg-type]
 
 
+def test_of_a_fallback_it_passes_since_nobody_can_tell() -> None:
+    rate = contract(int, Share, lambda request: Share(of="5%"))  # type: ignore[arg-type]
+    assert rate.answer_by_fallback(rate.snapshot(1)) == Share.model_construct(of=0.05)
+
+
 def test_a_field_that_is_gone_is_missing() -> None:
     value = Offer(1, Size(mm=1))
     del value.quantity

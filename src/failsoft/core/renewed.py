@@ -20,31 +20,35 @@ from typing import Any, Final, cast
 from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError
 from pydantic_core import ArgsKwargs, PydanticCustomError
 
+from failsoft.core.answerable import runs_before
+
 _SEVERAL: Final = (list, tuple, set, frozenset, deque)
 
 
-def hold_again(value: object, context: object = None) -> None:
+def hold_again(value: object, context: object = None, *, in_doubt: bool = False) -> None:
     """Is each model and dataclass in a value still valid by its own class?
 
     Args:
         value: its models may have been changed after they were made.
         context: for validators.
+        in_doubt: may one pass of which nobody can tell, as its class has a validator that runs before others and doesn't
+            take what it gave?
 
     Raises:
         pydantic.ValidationError: one isn't, or its class doesn't take its own values.
     """
-    _hold(value, context, {})
+    _hold(value, context, in_doubt, {})
 
 
-def _hold(value: object, context: object, seen: dict[int, object]) -> None:
+def _hold(value: object, context: object, in_doubt: bool, seen: dict[int, object]) -> None:
     parts = _parts(value)
     if parts is None or id(value) in seen:
         return
     seen[id(value)] = value  # kept, so that no other gets its number
     for each in parts:
-        _hold(each, context, seen)
+        _hold(each, context, in_doubt, seen)
     if isinstance(value, BaseModel) or is_dataclass(value):
-        _hold_one(value, context)
+        _hold_one(value, context, in_doubt)
 
 
 def _parts(value: object) -> Collection[object] | None:
@@ -63,14 +67,14 @@ def _fields(value: Any) -> dict[str, object]:
     return {each.name: getattr(value, each.name) for each in fields(value) if hasattr(value, each.name)}
 
 
-def _hold_one(value: Any, context: object) -> None:
+def _hold_one(value: Any, context: object, in_doubt: bool) -> None:
     adapter = _adapter(cast("Hashable", type(value)))
     if adapter is None:
         return
     try:
         _make(value, adapter, context)
     except Exception as error:  # validators are the user's own
-        if not _comes_back(value, adapter, context):
+        if not _comes_back(value, adapter, context) and not (in_doubt and runs_before(adapter.core_schema)):
             raise _refusal(type(value).__name__, error) from error
 
 
