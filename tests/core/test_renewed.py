@@ -90,6 +90,24 @@ class Odd:
     lock: threading.Lock  # type: ignore[name-defined]  # noqa: F821 - a name that nobody knows
 
 
+class Crossed(BaseModel):
+    """Each field's alias is the other's name."""
+
+    model_config = ConfigDict(populate_by_name=True)
+    small: Annotated[int, Field(le=9, alias="large")]
+    large: Annotated[int, Field(ge=10, alias="small")]
+
+
+class CrossedAndWritten(Crossed):
+    numbers: Json[list[int]]
+
+
+@checked_dataclass
+class CrossedFields:
+    small: Annotated[int, Field(le=9, alias="large")]
+    large: Annotated[int, Field(ge=10, alias="small")]
+
+
 class Thing:
     pass
 
@@ -187,6 +205,21 @@ class TestWhatIsValid:
         kind = list[Several] if isinstance(value, list) else type(value)
         assert contract(kind).snapshot(value).request == value
         assert contract(int, kind).check_value(value, 1) == value
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            Crossed.model_validate({"large": 1, "small": 20}, by_alias=True, by_name=False),
+            CrossedAndWritten.model_validate({"large": 1, "small": 20, "numbers": "[1]"}, by_alias=True, by_name=False),
+            CrossedFields(large=1, small=20),
+        ],
+    )
+    def test_is_known_by_its_fields_names_alone(self, value: Any) -> None:
+        assert (value.small, value.large) == (1, 20)
+        hold_again(value)
+        value.small = 20
+        with pytest.raises(ValidationError, match="was changed after it was made"):
+            hold_again(value)
 
     def test_may_refer_to_itself(self) -> None:
         value = Linked()
