@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -1178,3 +1180,14 @@ def test_a_key_that_is_not_there_yet_is_told_with_what_makes_one(tmp_path: Path)
     first, second = read_file(tmp_path / "f.toml").problems
     assert first.endswith("directory (`failsoft keys new ledger.key --name ORIGIN` makes one)")
     assert second.endswith("is not a regular file")
+
+
+def test_what_came_by_a_reference_can_be_copied_and_is_written_alike_everywhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SCOPE", "e\u0301-team")
+    config = read_mapping({"state": {"scope": {"env": "SCOPE"}}}).config
+    assert config.state.scope == "\xe9-team"
+    for twin in (copy.deepcopy(config), pickle.loads(pickle.dumps(config)), config.model_copy(deep=True)):
+        assert twin.snapshot() == config.snapshot()
+        assert b'"scope":{"env":"SCOPE"}' in twin.snapshot()

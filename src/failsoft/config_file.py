@@ -75,6 +75,10 @@ class Resolved(str):
         self.path = path
         return self
 
+    def __reduce__(self) -> tuple[type[Resolved], tuple[str, dict[str, str], bool, Path | None]]:
+        """How a copy is made."""
+        return Resolved, (str(self), self.origin, self.has_default, self.path)
+
     def __repr__(self) -> str:
         """Its origin: it may be a secret."""
         return shown(self)

@@ -104,7 +104,9 @@ def by_origin(value: Any) -> Any:
 def _kept(value: object, check: ValidatorFunctionWrapHandler) -> object:
     """Of a `Resolved` pydantic makes plain text, which wouldn't know any more where it came from."""
     checked: object = check(value)
-    return value if isinstance(value, Resolved) else checked
+    if isinstance(value, Resolved):
+        return Resolved(str(checked), value.origin, value.has_default, value.path)
+    return checked
 
 
 def _text(value: str) -> str:

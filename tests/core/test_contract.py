@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import math
 import threading
@@ -886,3 +887,16 @@ def test_a_persons_new_value_is_read_from_json_with_the_request_beside_it() -> N
     for text in ('{"stars": 9}', '{"stars": 1', "{}"):
         with pytest.raises(ValidationError):
             contract.parse_value(text, 3)
+
+
+@dataclasses.dataclass
+class Cart:
+    items: list[float]
+    total: float = dataclasses.field(init=False, default=0.0)
+
+
+def test_a_field_that_is_none_of_the_constructors_is_in_the_evidence() -> None:
+    cart = Cart([1.0])
+    cart.total = 1.2
+    assert made(Cart, int).snapshot(cart).text == b'{"items":[1.0],"total":1.2}'
+    assert made(list[Cart], int).snapshot([cart]).text == b'[{"items":[1.0],"total":1.2}]'

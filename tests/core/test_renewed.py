@@ -108,6 +108,32 @@ class CrossedFields:
     large: Annotated[int, Field(ge=10, alias="small")]
 
 
+@dataclasses.dataclass
+class Weighed:
+    """What it makes of itself it makes again each time."""
+
+    sizes: list[Size]
+    total: float = dataclasses.field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        for each in self.sizes:
+            each.mm *= 2
+        self.total += sum(each.mm for each in self.sizes)
+
+
+@dataclasses.dataclass
+class Split:
+    tags: Any
+
+    def __post_init__(self) -> None:
+        self.tags = self.tags.split(",")
+
+
+class PutOff(BaseModel):
+    model_config = ConfigDict(defer_build=True)
+    mm: Natural
+
+
 class Thing:
     pass
 
@@ -147,6 +173,7 @@ INVALID: list[tuple[Any, Callable[[], Any]]] = [
     (collections.OrderedDict[str, Size], lambda: collections.OrderedDict(a=Size(mm=1))),
     (Sizes, lambda: Sizes([1])),
     (Hidden, lambda: Hidden(numbers="[1]")),  # type: ignore[arg-type]
+    (PutOff, lambda: PutOff.model_construct(mm=-1)),
 ]
 
 
@@ -220,6 +247,19 @@ class TestWhatIsValid:
         value.small = 20
         with pytest.raises(ValidationError, match="was changed after it was made"):
             hold_again(value)
+
+    def test_stays_what_it_is_though_its_class_changes_what_its_given(self) -> None:
+        value = Weighed([Size(mm=1)])
+        before = repr(value)
+        rate = contract(int, Weighed, lambda request: value)
+        for _ in range(3):
+            assert rate.answer_by_fallback(rate.snapshot(1)) is value
+        assert contract(Weighed).snapshot(value).request == value
+        assert repr(value) == before
+
+    def test_of_a_fallback_may_be_what_its_class_made_of_something_else(self) -> None:
+        rate = contract(int, Split, lambda request: Split("a,b"))
+        assert rate.answer_by_fallback(rate.snapshot(1)).tags == ["a", "b"]
 
     def test_may_refer_to_itself(self) -> None:
         value = Linked()

@@ -12,6 +12,7 @@ import attrs
 import typer
 from pydantic import ValidationError
 
+from failsoft.capability import default_prompt
 from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of
 from failsoft.cli.moments import HOW, beginning, ending
 from failsoft.cli.output import told_or
@@ -299,7 +300,11 @@ def _another(asked: Question, contract: Contract[Any, Any], request: Any) -> str
             return ""
         if prompt.data is None:
             return f"its prompt {prompt.why}, so nobody can tell whether today's is the same"
-        return "" if contract.render(snapshot).to_json() == prompt.data else "today's prompt is another"
+        if contract.prompt is not None:
+            today = contract.render(snapshot)
+        else:  # of the recorded bytes: a set is written in any order
+            today = default_prompt(contract.capability, asked.request)
+        return "" if today.to_json() == prompt.data else "today's prompt is another"
     except (Exception, SystemExit) as error:  # it's the application's own code
         return f"its question can't be made today ({type(error).__name__})"
 

@@ -36,7 +36,7 @@ from failsoft.core.finite import BY_ITSELF, Place, lost_number
 from failsoft.core.frozen import deeply_frozen, is_flat, is_frozen
 from failsoft.core.keys import check_keys, has_free_keys
 from failsoft.core.marked import marks_of
-from failsoft.core.renewed import hold_again
+from failsoft.core.renewed import has_inner_fields, hold_again
 from failsoft.outcome import Referral
 from failsoft.prompt import Prompt, Sampling
 
@@ -98,7 +98,8 @@ class Contract(Generic[Q, R]):
             marks_of(self.response_type, self._response, f"{self.name}: response type"),
         )
         self._free_keys = has_free_keys(self._request.core_schema), has_free_keys(self._response.core_schema)
-        self._by_type = not _is_model(self.request_type) or bool(self.audit is not None and self.audit.request.omitted)
+        self._by_type = not (_is_model(self.request_type) or has_inner_fields(self._request.core_schema))
+        self._by_type |= bool(self.audit is not None and self.audit.request.omitted)
         self._frozen = deeply_frozen(self.request_type)
         self._flat = is_flat(self.request_type)
         self.may_refer, answer_type = _without_referral(self.response_type)
@@ -245,9 +246,7 @@ class Contract(Generic[Q, R]):
         """
         valid = self._response.validate_python(value, context=request)
         if not (isinstance(value, BaseModel) and is_frozen(value)):
-            hold_again(
-                value, request, in_doubt=True
-            )  # a fallback that always worked mustn't fail for its type's manners
+            hold_again(value, request, in_doubt=True)  # one that always worked mustn't fail for its type's manners
         return valid
 
     def answer_by_fallback(self, snapshot: Snapshot[Q]) -> R:
