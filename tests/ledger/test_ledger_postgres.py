@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from hashlib import sha256
 from itertools import count
@@ -41,10 +41,12 @@ from failsoft.ledger.read import read
 from failsoft.ledger.reading.attest import attest
 from failsoft.ledger.records import draft
 from failsoft.ledger.records.record import Built, Emitter
+from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.spool.file import Spooling
 from failsoft.ledger.store import AppendFailed, DatabaseFailed
 from failsoft.ledger.verification.monitor import monitor
 from failsoft.ledger.verify import verify
+from failsoft.ledger.writing.appender import Appender, Batch
 from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.outcome import Pin
 from failsoft.postgres_address import Address
@@ -297,6 +299,87 @@ class TestManyWriters:
         assert kinds(url)[-1] == "call.completed"
         ledger.close()
         whole(url)
+
+    def test_who_lost_sight_of_those_it_looks_after_looks_again(
+        self, url: str, ledger: StoredLedger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Between its look and its record the server cuts it, and another start does the same work."""
+        settled(ledger.submit(started("slow")))
+        end_connections(url)
+        added, events = Appender._add_orphans, list[tuple[str, Any]]()
+
+        def cut_after(self: Appender, batch: Batch) -> None:
+            added(self, batch)
+            monkeypatch.setattr(Appender, "_add_orphans", added)
+            assert [each.kind for each in batch.built] == [Kind.CALL_ORPHANED]
+            end_connections(url)
+            wrote(url, "beside it")
+
+        monkeypatch.setattr(Appender, "_add_orphans", cut_after)
+        wrote(url, "c1", on_event=lambda name, fields: events.append((name, fields)))
+        assert kinds(url).count("call.orphaned") == 1
+        assert events == []
+        assert "ledger.failure" not in kinds(url)
+        ledger.close()
+        whole(url)
+
+    def test_nobody_orphans_a_call_that_was_ended_while_it_lost_sight_of_it(
+        self, url: str, ledger: StoredLedger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begin = ledger.submit(started("slow"))
+        settled(begin)
+        end_connections(url)
+        added = Appender._add_orphans
+
+        def cut_after(self: Appender, batch: Batch) -> None:
+            added(self, batch)
+            monkeypatch.setattr(Appender, "_add_orphans", added)
+            assert [each.kind for each in batch.built] == [Kind.CALL_ORPHANED]
+            end_connections(url)
+            recovers(ledger)
+            settled(ledger.submit(completed(begin, "slow")))
+
+        monkeypatch.setattr(Appender, "_add_orphans", cut_after)
+        wrote(url, "c1")
+        assert "call.orphaned" not in kinds(url)
+        ledger.close()
+        whole(url)
+
+    def test_a_call_left_open_has_one_end_though_its_maker_is_cut_as_it_says_goodbye(
+        self, url: str, ledger: StoredLedger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settled(ledger.submit(started("slow")))
+        settled(ledger.submit(started("slower")))
+        asked = LedgerDatabase.orphaned
+
+        def cut_after(self: LedgerDatabase, calls: Sequence[str]) -> set[str]:
+            found = asked(self, calls)
+            monkeypatch.setattr(LedgerDatabase, "orphaned", asked)
+            end_connections(url)
+            wrote(url, "beside it")
+            return found
+
+        monkeypatch.setattr(LedgerDatabase, "orphaned", cut_after)
+        ledger.close()
+        assert kinds(url).count("call.orphaned") == 2
+        assert kinds(url).count("emitter.closed") == 2
+        whole(url)
+
+    def test_orphans_that_may_be_in_the_log_are_made_anew_where_they_are_not(
+        self, url: str, ledger: StoredLedger
+    ) -> None:
+        """A commit whose answer never came is tried again as it was: by then the call may have another end."""
+        begin = ledger.submit(started("slow"))
+        settled(begin)
+        store = LedgerDatabase(Address.parse(url))
+        store.open(list)
+        emitter = Emitter(store.origin, SystemClock(), os.urandom)
+        orphan = emitter.build(draft.call_orphaned("slow", b"0" * 32, None, None), 1, 1)
+        settled(ledger.submit(completed(begin, "slow")))
+        with pytest.raises(AppendFailed, match="has its end by now") as caught:
+            store.append([orphan], doubtful=True)
+        assert caught.value.stale
+        store.close()
 
     def test_a_process_that_has_its_connection_back_is_seen_to_be_alive(self, url: str, ledger: StoredLedger) -> None:
         settled(ledger.submit(started("slow")))
@@ -1547,6 +1630,7 @@ def test_an_address_whose_parts_arent_plain_isnt_shown(rest: str) -> None:
     ("url", "shown"),
     [
         ("postgresql://app:c%40n%2Fry@db:5433/x%20y?schema=s", "postgresql://db:5433/x y?schema=s"),
+        ("postgresql://h/a%1B[2J?host=\x1b", "postgresql://h/a%1B[2J?host=%1B"),
         ("postgres://app@[::1]:5,other/x?password=canary", "postgresql://[::1]:5,other/x"),
         ("postgresql:///?host=/run/pg&password=canary", "postgresql:///?host=/run/pg"),
     ],

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -47,6 +47,7 @@ from failsoft.ledger.spool.knock import Knock
 from failsoft.ledger.spool.store import SWEPT, SpoolingStore
 from failsoft.ledger.store import AppendFailed, DatabaseFailed
 from failsoft.ledger.verify import verify
+from failsoft.ledger.writing.appender import Appender, Batch
 from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.postgres_address import Address
 
@@ -539,6 +540,89 @@ class TestFallingBack:
         following.open()
         following.close()
         assert kinds(place).count("call.orphaned") == 2
+        whole(place)
+
+    def test_who_is_gone_is_left_to_others_where_the_database_goes_while_it_is_looked_after(
+        self, place: InDatabase, away: Away, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gone = ledger_in(InDatabase(place.address))
+        gone.open()
+        settled(gone.submit(started("slow")))
+        gone._appender.store.close()
+        added = Appender._add_orphans
+
+        def cut_after(self: Appender, batch: Batch) -> None:
+            added(self, batch)
+            monkeypatch.setattr(Appender, "_add_orphans", added)
+            assert [each.kind for each in batch.built] == [Kind.CALL_ORPHANED]
+            away.cut = True
+
+        monkeypatch.setattr(Appender, "_add_orphans", cut_after)
+        ledger = ledger_in(place)
+        ledger.open()
+        assert ledger.spooling
+        settled(call(ledger, "c1")[1])
+        away.cut = False
+        other = ledger_in(InDatabase(place.address))
+        other.open()
+        other.close()
+        until(lambda: not ledger.spooling)
+        ledger.close()
+        assert kinds(place).count("call.orphaned") == 1
+        assert kinds(place).count("call.completed") == 1
+        gone.close()
+        whole(place)
+
+    def test_a_start_fails_where_nobody_knows_whether_its_orphans_are_in_the_log(
+        self, place: InDatabase, away: Away, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gone = ledger_in(InDatabase(place.address))
+        gone.open()
+        settled(gone.submit(started("slow")))
+        gone._appender.store.close()
+        added = Appender._add_orphans
+
+        def commit_after(self: Appender, batch: Batch) -> None:
+            added(self, batch)
+            if batch.built:
+                away.after_commit = 1
+
+        monkeypatch.setattr(Appender, "_add_orphans", commit_after)
+        with pytest.raises(LedgerInvalid, match="the connection was lost"):
+            ledger_in(place).open()
+        away.cut = False
+        ledger = ledger_in(place)
+        ledger.open()
+        ledger.close()
+        assert kinds(place).count("call.orphaned") == 1
+        gone.close()
+        whole(place)
+
+    def test_a_call_left_open_is_ended_by_others_where_the_database_goes_at_the_goodbye(
+        self, place: InDatabase, away: Away, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ledger = ledger_in(place)
+        ledger.open()
+        settled(ledger.submit(started("c1")))
+        asked = LedgerDatabase.orphaned
+
+        def cut_after(self: LedgerDatabase, calls: Sequence[str]) -> set[str]:
+            found = asked(self, calls)
+            away.cut = True
+            return found
+
+        monkeypatch.setattr(LedgerDatabase, "orphaned", cut_after)
+        ledger.close()
+        monkeypatch.undo()
+        for each in (
+            InDatabase(place.address),
+            place,
+        ):  # another host's start, and this one's, which forwards the goodbye
+            following = ledger_in(each)
+            following.open()
+            following.close()
+        assert kinds(place).count("call.orphaned") == 1
+        assert kinds(place).count("emitter.closed") == 3
         whole(place)
 
 

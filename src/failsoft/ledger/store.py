@@ -16,7 +16,7 @@ from attrs import frozen
 from failsoft.errors import LedgerInvalid, LedgerUnreachable
 from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.records.record import Built
-from failsoft.ledger.records.schema import PRUNABLE
+from failsoft.ledger.records.schema import PRUNABLE, Kind
 
 WHOLE, TAMPERED, INCOMPLETE, UNUSABLE = 0, 1, 2, 3
 """What a verification finds, as exit codes."""
@@ -57,13 +57,17 @@ class AppendFailed(Exception):
         full: for want of room.
         unknown: it may be durable all the same.
         away: the way to the database is the matter, not the log.
+        stale: it says of calls that nobody ends them, and who lost sight of them can't say so: another batch is to be made.
     """
 
-    def __init__(self, reason: str, *, full: bool = False, unknown: bool = False, away: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, full: bool = False, unknown: bool = False, away: bool = False, stale: bool = False
+    ) -> None:
         super().__init__(reason)
         self.full = full
         self.unknown = unknown
         self.away = away
+        self.stale = stale
 
 
 OF_CALLS = f"type IN ({', '.join(repr(each.value) for each in sorted(PRUNABLE))})"
@@ -75,12 +79,15 @@ PRUNE = (
 )
 """Records of calls lose all but their hash, their emitter's number and their type."""
 
-_OPEN = """
+ENDS = "type IN ('call.completed', 'call.amended', 'call.orphaned')"
+"""What a call ends by, as a condition."""
+
+_OPEN = f"""
 FROM ledger_record AS began WHERE type = 'call.started'
 AND seq > (SELECT coalesce(max(seq), -1) FROM ledger_record WHERE rid IS NULL)
 AND NOT EXISTS (SELECT 1 FROM ledger_record AS ended
-    WHERE ended.call_id = began.call_id AND ended.type IN ('call.completed', 'call.amended', 'call.orphaned'))
-"""
+    WHERE ended.call_id = began.call_id AND ended.{ENDS})
+"""  # noqa: S608 -- our own
 """Calls without an end. None begins before a pruned record: it was over, though its end may be gone by now."""
 
 OPEN_CALLS = f"SELECT call_id, leaf, capability, case_id {_OPEN} AND emitter = ? ORDER BY eseq"
@@ -94,7 +101,7 @@ NUMBERED = "SELECT 1 FROM ledger_record WHERE emitter = ? AND eseq = ?"
 """A record by its number, which a pruned one keeps."""
 
 OPENING = "SELECT leaf FROM ledger_record WHERE seq = 0"
-ORPHANED = "SELECT 1 FROM ledger_record WHERE call_id = ? AND type = 'call.orphaned'"
+ORPHANED = "SELECT call_id FROM ledger_record WHERE type = 'call.orphaned' AND call_id"
 
 
 @frozen
@@ -122,6 +129,11 @@ class OpenCall:
     leaf: bytes
     capability: str | None
     case_id: str | None
+
+
+def orphans(batch: Sequence[Built]) -> list[str]:
+    """The calls of which a batch says that nobody ends them."""
+    return [each.call_id for each in batch if each.kind is Kind.CALL_ORPHANED and each.call_id is not None]
 
 
 class Rows(Protocol):
@@ -345,8 +357,8 @@ class Store(Protocol):
         """Calls that this emitter began and that have no end in the log."""
         ...
 
-    def is_orphaned(self, call_id: str) -> bool:
-        """Did somebody take whoever made this call for gone?"""
+    def orphaned(self, calls: Sequence[str]) -> set[str]:
+        """Those of them whose maker somebody took for gone."""
         ...
 
     def hold(self, emitter: str) -> Life:

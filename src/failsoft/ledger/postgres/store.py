@@ -8,7 +8,8 @@ Rules:
 3. An error before COMMIT means rolled back. An error *of* COMMIT means unknown, unless the server said what's wrong with
    it. Whoever tries again gets the lock only when the former transaction has ended, and finds its records by `rid`.
 4. Who's alive holds a session advisory lock. It's lost with the connection, and taken again with the next one: meanwhile
-   others may take the emitter for gone, and orphan its calls, which it ends all the same.
+   others may take the emitter for gone, and orphan its calls, which it ends all the same. So whoever orphans a call makes
+   sure under the log's lock that it has no end by then: the lock by which it knew that is maybe lost, too.
 5. Every command ends in time; a COPY's follows its size. A connection that saw an error isn't asked again.
 6. A connection that is gone when a transaction is to begin is made anew, once: it was idle, and nothing hangs on it.
 """
@@ -41,6 +42,7 @@ from failsoft.ledger.postgres.schema import component, differences, grants, shor
 from failsoft.ledger.records.record import Built
 from failsoft.ledger.records.schema import FORMAT
 from failsoft.ledger.store import (
+    ENDS,
     FIND,
     NUMBERED,
     OPEN_CALLS,
@@ -53,6 +55,7 @@ from failsoft.ledger.store import (
     Life,
     OpenCall,
     Queries,
+    orphans,
 )
 from failsoft.migrations import bring_up
 from failsoft.postgres import CONNECT_SECONDS
@@ -99,6 +102,8 @@ _ANYBODY = f"""SELECT EXISTS (SELECT FROM ({_LIVE}) AS live, pg_catalog.pg_locks
     AND objsubid = 1 AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
     AND classid::bigint << 32 | objid::bigint = ('x' || left(emitter, 16))::bit(64)::bigint)"""  # noqa: S608 -- our own
 """Does anybody hold the lock of one of these? Asked without taking one."""
+
+_ENDED = f"SELECT 1 FROM ledger_record WHERE {ENDS} AND call_id = ANY(?) LIMIT 1"  # noqa: S608 -- our own
 
 _MISSING = f"""SELECT emitter FROM ({_LIVE}) AS live WHERE
     (SELECT type <> 'emitter.closed' FROM ledger_record AS r WHERE r.emitter = live.emitter ORDER BY eseq DESC LIMIT 1)
@@ -229,6 +234,8 @@ class LedgerDatabase:
                 if doubtful and (at := _find(database, batch)) is not None:
                     database.execute("ROLLBACK")
                     return at
+                if (calls := orphans(batch)) and database.execute(_ENDED, (calls,)).fetchone() is not None:
+                    raise AppendFailed("a call of whoever was gone has its end by now", stale=True)
                 grown = self._insert(database, batch)
                 committing = True
                 database.execute("COMMIT")
@@ -261,10 +268,10 @@ class LedgerDatabase:
         """As any store."""
         return (OpenCall(*row) for row in self._open_database().execute(OPEN_CALLS, (emitter,)))
 
-    def is_orphaned(self, call_id: str) -> bool:
+    def orphaned(self, calls: Sequence[str]) -> set[str]:
         """As any store."""
         with self._transaction() as database:
-            return database.execute(ORPHANED, (call_id,)).fetchone() is not None
+            return {call for (call,) in database.execute(f"{ORPHANED} = ANY(?)", (list(calls),))}
 
     def hold(self, emitter: str) -> Life:
         """As any store. Shown again by each later connection."""

@@ -7,6 +7,7 @@ Theory of operation
 
 1. A batch that the database didn't take, or may have taken, is put into the file; so is each one after it, until the file
    is empty: the order of an emitter's records is that of its numbers.
+   But none that orphans a call: by the time it's forwarded, another host may have done the same.
 2. A batch is forwarded as one that may be there already: it's looked for by its first record, and never appended twice.
 3. What's wrong with the *log* (it was cut, forked, tampered with, signed by another key) is no reason to spool: it fails.
 4. A file that's full, or whose oldest batch has waited too long, fails as a database would: then the calls' policy is that
@@ -31,7 +32,7 @@ from failsoft.ledger.locks import LiveFile
 from failsoft.ledger.records.record import Built
 from failsoft.ledger.spool.file import Spool, Spooling
 from failsoft.ledger.spool.knock import Knock
-from failsoft.ledger.store import AppendFailed, DatabaseFailed, Found, Life, OpenCall, Spare, Store
+from failsoft.ledger.store import AppendFailed, DatabaseFailed, Found, Life, OpenCall, Spare, Store, orphans
 
 FORWARDED = 64
 """Batches that are forwarded at once, at most: records that come meanwhile wait for them."""
@@ -171,10 +172,17 @@ class SpoolingStore:
                 if isinstance(error, AppendFailed) and not error.away:
                     raise
                 self._inner.close()
-                self._keep(batch, unknown=getattr(error, "unknown", False))
+                unknown = getattr(error, "unknown", False)
+                if orphaning := bool(orphans(batch)):
+                    if unknown:
+                        raise
+                else:
+                    self._keep(batch, unknown=unknown)
                 self.spooling = True
                 self._not_before = self._now() + RETRY_NS
                 self._say(str(error))
+                if orphaning:
+                    raise AppendFailed(str(error), stale=True) from error
                 return None
         try:
             self._keep(batch, unknown=False)
@@ -213,10 +221,10 @@ class SpoolingStore:
         """As the database's."""
         return self._inner.open_calls(emitter)
 
-    def is_orphaned(self, call_id: str) -> bool:
+    def orphaned(self, calls: Sequence[str]) -> set[str]:
         """As the database's. Not asked while records wait: nobody knows then."""
         self._reopen()
-        return self._inner.is_orphaned(call_id)
+        return self._inner.orphaned(calls)
 
     def hold(self, emitter: str) -> Life:
         """As any store; on this host too, so that what it leaves behind isn't forwarded by two."""

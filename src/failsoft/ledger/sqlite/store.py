@@ -289,9 +289,10 @@ class LedgerFile:
         """Calls that this emitter began and that have no end in the log."""
         return (OpenCall(*row) for row in self._open_connection().execute(OPEN_CALLS, (emitter,)))
 
-    def is_orphaned(self, call_id: str) -> bool:
+    def orphaned(self, calls: Sequence[str]) -> set[str]:
         """As any store."""
-        return self._open_connection().execute(ORPHANED, (call_id,)).fetchone() is not None
+        connection = self._open_connection()
+        return {call for each in calls for (call,) in connection.execute(f"{ORPHANED} = ?", (each,))}
 
     def hold(self, emitter: str) -> LiveFile:
         """As any store."""

@@ -186,20 +186,27 @@ class Appender:
             Exception: it isn't durable, as far as is known: an outage begins or goes on; see `tell`. Whatever is
                 raised, nothing is lost, and the next step tries again.
         """
-        batch, self._since = self.doubt, self._clock.time_ns()
-        try:
-            self._open()
-            if batch is None:
-                batch = Batch(self.emitter.position)
-                self._fill(batch)
-            first = self.store.append(batch.built, doubtful=batch is self.doubt) if batch.built else 0
-        except Exception as error:
-            self._undo(batch, error)
-            raise
+        self._since = self._clock.time_ns()
+        batch, first = self._append(self._fill)
         self.doubt = None
         if self.publisher is not None:
             self.publisher.committed(len(batch.built))
         return batch, first
+
+    def _append(self, fill: Callable[[Batch], None]) -> tuple[Batch, int | None]:
+        """The batch in doubt, or a new one: made anew where others looked after the same calls meanwhile."""
+        while True:
+            batch = self.doubt
+            try:
+                self._open()
+                if batch is None:
+                    batch = Batch(self.emitter.position)
+                    fill(batch)
+                return batch, self.store.append(batch.built, doubtful=batch is self.doubt) if batch.built else 0
+            except Exception as error:
+                self._undo(batch, error)
+                if not (isinstance(error, AppendFailed) and error.stale):
+                    raise
 
     def seconds(self) -> float | None:
         """Until a checkpoint is due, or what waits is to be forwarded; None where neither will be."""
@@ -253,22 +260,7 @@ class Appender:
         self.queue.abandon(CLOSED)
         try:
             if self._announced and self.doubt is None:
-                self._open()
-                batch = Batch(self.emitter.position)
-                now = timestamp(self._clock.time_ns())
-                batch.gaps = self.queue.take_gaps()
-                outage = self._outage_now(batch, now)
-                if outage is None:
-                    self._add_spooling(batch, now)
-                self._add_gaps(batch)
-                for call_id, each in self._open_calls.items():
-                    # While records wait nobody knows whether another process has: it's left to the one that forwards them.
-                    if not self.store.spooling and not self.store.is_orphaned(call_id):
-                        self._add(batch, _orphan(each))
-                if outage is not None:
-                    self._add_recovered(batch, outage, now)
-                self._add(batch, draft.emitter_closed(self.emitter.position[0]))
-                self.store.append(batch.built)
+                batch, _ = self._append(self._fill_last)
                 goodbye = True
                 if self.publisher is not None:
                     self.publisher.committed(len(batch.built))
@@ -390,6 +382,23 @@ class Appender:
             self._add_recovered(batch, outage, now)
             batch.recovers = True
 
+    def _fill_last(self, batch: Batch) -> None:
+        now = timestamp(self._clock.time_ns())
+        batch.gaps = self.queue.take_gaps()
+        outage = self._outage_now(batch, now)
+        if outage is None:
+            self._add_spooling(batch, now)
+        self._add_gaps(batch)
+        # While records wait nobody knows whether another process has: it's left to the one that forwards them.
+        calls = {} if self.store.spooling else self._open_calls
+        orphaned = self.store.orphaned(list(calls)) if calls else ()
+        for call_id, each in calls.items():
+            if call_id not in orphaned:
+                self._add(batch, _orphan(each))
+        if outage is not None:
+            self._add_recovered(batch, outage, now)
+        self._add(batch, draft.emitter_closed(self.emitter.position[0]))
+
     def _add_gaps(self, batch: Batch) -> None:
         for reason, count in batch.gaps.counts().items():
             self._add(batch, draft.gap_declared(reason, count))
@@ -461,11 +470,14 @@ class Appender:
         return True
 
     def _undo(self, batch: Batch | None, error: Exception) -> None:
-        if self.outage is None:
-            self.outage = Outage(timestamp(self._since))
-        if isinstance(error, AppendFailed) and error.full:
-            self.outage.full = self.store.spare.spend() or self.outage.full
-        if batch is not None and (batch is self.doubt or (isinstance(error, AppendFailed) and error.unknown)):
+        failed = error if isinstance(error, AppendFailed) else AppendFailed("")
+        if failed.stale:  # it isn't in the log, and another one may be at once
+            self.doubt = None
+        else:
+            self.outage = self.outage or Outage(timestamp(self._since))
+            if failed.full:
+                self.outage.full = self.store.spare.spend() or self.outage.full
+        if batch is not None and (batch is self.doubt or failed.unknown):
             self.doubt = batch
         elif batch is not None:
             self.emitter.position = batch.position
