@@ -148,7 +148,10 @@ def test_a_character_that_this_unicode_does_not_know_is_something_to_read(text: 
     assert identifier(text, "a case's id") == text
 
 
-@pytest.mark.parametrize("text", ["", " ", "\u2003", "\u200b", "\x07", "\u202e", "\ud800", "\u3164"])
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "\u2003", "\u200b", "\x07", "\u202e", "\ud800", "\u3164", "\uffff", "\U0010fffe", "\ufdd0", "\U000e0001"],
+)
 def test_spaces_controls_and_marks_say_nothing(text: str) -> None:
     assert not says_something(text)
 

@@ -26,9 +26,10 @@ _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 
 _WITHOUT_GLYPH = re.compile(
-    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U0001d159\U000e0100-\U000e01ef]"
+    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufdd0-\ufdef\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U0001d159"
+    r"\U000e0000-\U000e0fff]"
 )
-"""What shows nothing by itself, though it's no space, and no control or format character."""
+"""What shows nothing by itself, though it's no space, and no control or format character; assigned or not."""
 
 
 def has_glyph(char: str) -> bool:
@@ -36,7 +37,11 @@ def has_glyph(char: str) -> bool:
     yet, or leaves to agreement, may.
     """
     kind = unicodedata.category(char)
-    return kind[0] != "Z" and kind not in ("Cc", "Cf", "Cs") and not _WITHOUT_GLYPH.match(char)
+    if (
+        kind[0] == "Z" or kind in ("Cc", "Cf", "Cs") or ord(char) & 0xFFFE == 0xFFFE
+    ):  # the last two of a plane never are any
+        return False
+    return not _WITHOUT_GLYPH.match(char)
 
 
 def says_something(text: str) -> bool:

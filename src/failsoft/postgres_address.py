@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from attrs import field, frozen
 
@@ -117,7 +117,8 @@ class Address:
         named = [text for name, _, text in _parameters(query) if name in _WHERE]
         if self.schema != SCHEMA:
             named.append(f"schema={self.schema}")
-        return f"postgresql://{place}/{self.database}" + ("?" + "&".join(named) if named else "")
+        text = f"postgresql://{place}/{self.database}" + ("?" + "&".join(named) if named else "")
+        return "".join(char if char.isprintable() else quote(char) for char in text)
 
 
 def _parameters(query: str) -> Iterator[tuple[str, str, str]]:
