@@ -79,7 +79,7 @@ def call(isolation: Isolation, times: int = 1) -> failsoft.Outcome[int]:
 def fits_no_more(isolation: Isolation, provider: Provider) -> None:
     """Open the quality breaker: twenty answers that don't fit."""
     provider.works = True
-    isolation._quality["rate-item", "own"].trip(Cause.WRONG_MODEL, isolation._clock.monotonic_ns())
+    isolation._routing.quality("rate-item", "own").trip(Cause.WRONG_MODEL, isolation._clock.monotonic_ns())
 
 
 def test_an_open_breaker_keeps_calls_away_and_a_forced_one_does_not(isolation: Isolation, provider: Provider) -> None:

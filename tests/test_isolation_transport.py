@@ -96,13 +96,13 @@ def test_await_and_sync_go_over_what_is_chosen(chosen: dict[str, Any], fast: boo
 
     async def main() -> None:
         async with isolation:
-            assert (isolation._fast is not None) == fast
+            assert (isolation._transports.fast is not None) == fast
             assert (await isolation[RateItem](Item(name="bolt"))).value == Rating(stars=3)
             outcome = await asyncio.to_thread(isolation[RateItem].sync, Item(name="bolt"))
             assert outcome.value == Rating(stars=3)
             assert outcome.by_ai
-        if isolation._fast is not None:
-            assert not isolation._fast._loops  # nothing idle is left on any loop
+        if isolation._transports.fast is not None:
+            assert not isolation._transports.fast._loops  # nothing idle is left on any loop
 
     with server() as serving:
         isolation = Isolation(config(serving.server_address[1], **chosen), capabilities=[RateItem])
@@ -128,7 +128,7 @@ def test_a_transport_given_in_code_serves_all_adapters() -> None:
 
     async def main() -> None:
         async with isolation:
-            assert isolation._fast is None
+            assert isolation._transports.fast is None
             assert (await isolation[RateItem](Item(name="bolt"))).by_ai
             assert (await asyncio.to_thread(isolation[RateItem].sync, Item(name="bolt"))).by_ai
 

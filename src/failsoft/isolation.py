@@ -33,29 +33,23 @@ from failsoft.adapters.grades import check_belief, grade_of
 from failsoft.capability import Capability
 from failsoft.config import AdapterConfig, Config
 from failsoft.config_read import Draft, read_file, read_mapping, unknown_adapters
-from failsoft.core.breaker import Change, Mode
-from failsoft.core.budget import fair_share
-from failsoft.core.bulkhead import Bulkhead
+from failsoft.core.breaker import Mode
 from failsoft.core.call import World
 from failsoft.core.contract import Contract
 from failsoft.core.degraded import DegradedWindow
 from failsoft.core.effects import Clock
 from failsoft.core.evidence import Act, ConfigActivated
-from failsoft.core.quality import Quality
-from failsoft.core.route import GuardedAdapter, NoBlocks, Route
+from failsoft.core.route import NoBlocks
 from failsoft.entering import Entry
 from failsoft.errors import ConfigurationError, IsolationClosed
-from failsoft.health import Health, QualityHealth, adapter_health, capability_health, quality_health, state_health
+from failsoft.health import Health, adapter_health, capability_health, state_health
 from failsoft.hearing import Hearing
 from failsoft.io.block_file import Block, BlockFile
 from failsoft.io.clock import SystemClock
-from failsoft.io.drive_async import AsyncDriver, Exchanger
-from failsoft.io.drive_sync import SyncDriver, SyncExchanger, ThroughLoop
+from failsoft.io.drive_async import AsyncDriver
+from failsoft.io.drive_sync import SyncDriver
 from failsoft.io.fork import mend_after_fork
-from failsoft.io.invoke import BackgroundLoop
 from failsoft.io.sharing import Sharer, Sharing
-from failsoft.io.transport_async import AsyncTransport
-from failsoft.io.transport_sync import SyncTransport
 from failsoft.isolated import Isolated, Running
 from failsoft.keeping import retention_of
 from failsoft.kill_switch import KillSwitch
@@ -69,8 +63,10 @@ from failsoft.outcome import Grade, GradeName, Pin
 from failsoft.retirements.watch import PinStanding
 from failsoft.review import Decision
 from failsoft.reviewing import NOT_GIVEN, Said, record_act
+from failsoft.routing import Routing
 from failsoft.signing import location_of, signing_of
 from failsoft.telemetry import Telemetry
+from failsoft.transports import Transports
 from failsoft.upkeep import Upkeep
 
 Q = TypeVar("Q")
@@ -147,11 +143,10 @@ class Isolation:
         """What its configuration is for, for the record."""
         self._hearing = Hearing(self.telemetry, self._clock)
         self._random = random.Random()  # noqa: S311 - jitter and identifiers, no secrets
-        self._transports = (transport, sync_transport)
+        self._foreign = (transport, sync_transport)
         self._lock = threading.Lock()
         self._entered = 0
         self.running: Running | None = None
-        self._fast: AsyncTransport | None = None
         self._ledger: StoredLedger | None = None
         self._sharer: Sharer | None = None
         self._warned = False
@@ -163,9 +158,8 @@ class Isolation:
             assembly.imported(config.capabilities, problems) if given is None else given, problems
         )
         problems += _strangers(config, found) if given is not None else []
-        self._adapters: dict[str, GuardedAdapter] = {}
-        self._quality: dict[tuple[str, str], Quality] = {}
-        self._admissions: dict[str, Bulkhead] = {}
+        self._routing = Routing(self._clock, self._random, self._hearing)
+        self._adapters = self._routing.adapters
         for name, each in config.adapters.items():
             adapter = assembly_adapters.guarded(name, each, problems, self._parts)
             if adapter is not None:
@@ -207,7 +201,7 @@ class Isolation:
             place,
             self._adapters,
             self._contracts,
-            self._qualities,
+            self._routing.qualities,
             self._clock,
             self._hearing.block_changed,
             self._hearing.blocks_read,
@@ -306,9 +300,7 @@ class Isolation:
         try:
             if self._entered == 1 and self.running is not None:
                 await self.running.asynchronous.aclose()
-                await self._transport.aclose()
-                if self._fast is not None:
-                    await self._fast.aclose()
+                await self._transports.aclose()
         finally:  # an exit always leaves, also one that is cancelled
             await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._leave))
 
@@ -332,13 +324,15 @@ class Isolation:
         if unknown:
             raise ConfigurationError(unknown)
         self.telemetry.prepare()
-        routes = {name: self._route(name) for name in self._contracts}
+        routes = {
+            name: self._routing.route(name, self._settings[name], ledger=self.ledger is not None)
+            for name in self._contracts
+        }
         snapshot, _ = self._redact(config.snapshot())  # the digest is of what's on record
         lock = self._upkeep.held() if config.locked else None
         blocks = self._switch.open(self._hearing.facts_changed)
         ledger = self._open_ledger(snapshot, lock)
         digest = "" if ledger is None else hashlib.sha256(snapshot).hexdigest()
-        self._background = BackgroundLoop()
         self._ledger = self._hearing.ledger = ledger
         transports = self._open_transports()
         self._share(blocks)
@@ -385,65 +379,15 @@ class Isolation:
     def _isolate(self, name: str) -> Isolated[Any, Any]:
         return Isolated(self, self._contracts[name], self._settings[name].deadline, self._windows[name])
 
-    def _route(self, capability: str) -> Route:
-        settings = self._settings[capability]
-        adapters = tuple(self._adapters[each] for each in settings.adapters)
-        fair = fair_share(settings.deadline, len(adapters), ledger=self.ledger is not None)
-        quality = {each.name: self._quality_of(capability, each.name) for each in adapters}
-        return Route(adapters, fair, settings.hedge_after, quality, self._admission_of(capability))
-
-    def _admission_of(self, capability: str) -> Bulkhead | None:
-        limit = self._settings[capability].max_in_flight
-        if limit is not None and capability not in self._admissions:
-            self._admissions[capability] = Bulkhead(limit, 0)
-        return self._admissions.get(capability)
-
-    def _qualities(self, adapter: str) -> list[Quality]:
-        return [each for (_, name), each in list(self._quality.items()) if name == adapter]
-
-    def _quality_states(self, capability: str, now: int) -> dict[str, QualityHealth]:
-        found = list(self._quality.items())
-        return {name: quality_health(each, now) for (owner, name), each in found if owner == capability}
-
-    def _quality_of(self, capability: str, adapter: str) -> Quality:
-        found = self._quality.get((capability, adapter))
-        if found is None:
-
-            def told(change: Change) -> None:
-                self._hearing.changed(adapter, change, capability)
-
-            mode = self._adapters[adapter].breaker.mode
-            found = Quality(self._clock, self._random, told, mode, self._hearing.on_refusals(capability, adapter))
-            self._quality[capability, adapter] = found
-        return found
-
     def _open_transports(self) -> tuple[AsyncDriver, SyncDriver]:
-        foreign, foreign_sync = self._transports
-        limit = self._config.max_reply_bytes
-        self._transport = AsyncTransport(self._clock, max_bytes=limit, transport=foreign)
-        blocking: SyncExchanger
-        if foreign is not None and foreign_sync is None:
-            blocking = ThroughLoop(self._transport, self._clock, self._background)
-            self._sync_transport: SyncTransport | None = None
-        else:
-            blocking = self._sync_transport = SyncTransport(self._clock, max_bytes=limit, transport=foreign_sync)
-        fast, fast_blocking = self._open_fast(limit)
-        return (
-            AsyncDriver(self._transport, self._clock, fast, self._hearing.loop_blocked),
-            SyncDriver(blocking, self._clock, self._background, fast_blocking, self._hearing.loop_blocked),
+        self._transports = Transports(
+            self._clock,
+            self._config.max_reply_bytes,
+            *self._foreign,
+            self._config.over_aiohttp(),
+            self._hearing.loop_blocked,
         )
-
-    def _open_fast(self, limit: int) -> tuple[dict[str, Exchanger], dict[str, SyncExchanger]]:
-        """What other adapters are asked over than the rest, by name. A transport given in code serves all of them."""
-        foreign, foreign_sync = self._transports
-        names = self._config.over_aiohttp() if foreign is None else ()
-        if not names:
-            return {}, {}
-        from failsoft.io.transport_aiohttp import AiohttpTransport
-
-        self._fast = AiohttpTransport(self._clock, max_bytes=limit)
-        through = ThroughLoop(self._fast, self._clock, self._background)
-        return dict.fromkeys(names, self._fast), {} if foreign_sync is not None else dict.fromkeys(names, through)
+        return self._transports.drivers
 
     def _open_ledger(self, snapshot: bytes, lock: Lock | None) -> StoredLedger | None:
         location = self.ledger
@@ -480,9 +424,7 @@ class Isolation:
         self._switch.close()
         if sharer is not None:
             sharer.close()
-        if self._sync_transport is not None:
-            self._sync_transport.close()
-        self._background.close()
+        self._transports.close()
         if ledger is not None:
             ledger.let_end(LEAVE_SECONDS)
             ledger.close()
@@ -597,7 +539,7 @@ class Isolation:
         if adapter not in self._adapters:
             raise ConfigurationError(f'no adapter named "{adapter}"')
         config = self._config.model_copy(update={"capabilities": {}, "locked": False})
-        foreign, foreign_sync = self._transports
+        foreign, foreign_sync = self._foreign
         made = Isolation(config, capabilities=[capability], transport=foreign, sync_transport=foreign_sync)
         made._purpose = "trial"
         made._adapters.update(self._adapters)
@@ -803,7 +745,7 @@ class Isolation:
         return Health(
             recording != "failing" and not unreadable and not exceeded and not uncovered,
             {
-                name: capability_health(each, blocks.get("capability:" + name), self._quality_states(name, now))
+                name: capability_health(each, blocks.get("capability:" + name), self._routing.quality_states(name, now))
                 for name, each in shares.items()
             },
             {name: adapter_health(each, blocks.get("adapter:" + name), now) for name, each in self._adapters.items()},
@@ -838,22 +780,10 @@ class Isolation:
         self._random.seed()
         for window in self._windows.values():
             window.after_fork()
-        for quality in self._quality.values():
-            quality.after_fork()
-        for admission in self._admissions.values():
-            admission.after_fork()
-        for adapter in self._adapters.values():
-            for guard in (adapter.breaker, adapter.throttle, adapter.bulkhead, adapter.budget):
-                guard.after_fork()
-            for latch in adapter.latches:
-                latch.after_fork()
-            if adapter.limits is not None:
-                adapter.limits.after_fork()
-            if adapter.keeper is not None:
-                adapter.keeper.after_fork()
+        self._routing.after_fork()
         self._switch.after_fork()
         if self.running is not None:
-            self._background.after_fork()
+            self._transports.background.after_fork()
         if self._sharer is not None:
             self._sharer.after_fork(shared_state.process_name(self._random))
 

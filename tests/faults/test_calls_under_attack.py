@@ -473,7 +473,7 @@ def test_work_on_the_background_loop_that_nobody_refers_to_is_held_until_it_ends
     with isolation:
         isolation[RateItem].using(deadline="100ms").sync(BOLT)
         assert unreachable.swallowed.wait(PATIENCE)
-        isolation._background.submit(asyncio.sleep(0)).result(PATIENCE)  # its loop has gone on
+        isolation._transports.background.submit(asyncio.sleep(0)).result(PATIENCE)  # its loop has gone on
         gc.collect()
         assert unreachable.bulkhead.in_use == 1
     gc.collect()

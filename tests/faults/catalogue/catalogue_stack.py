@@ -106,7 +106,7 @@ def health_of(isolation: Isolation, name: str = "first") -> tuple[str, int, int]
 
 
 def quality_of(isolation: Isolation, name: str = "first") -> tuple[str, int, int]:
-    seen = isolation._quality_of(CAPABILITY, name).snapshot(isolation._clock.monotonic_ns())
+    seen = isolation._routing.quality(CAPABILITY, name).snapshot(isolation._clock.monotonic_ns())
     return str(seen.state), seen.calls, seen.failures
 
 
