@@ -17,14 +17,13 @@ from types import MappingProxyType
 from attrs import define, field, frozen
 
 from failsoft.errors import LedgerInvalid
-from failsoft.ledger.checkpoints.opening import planted
-from failsoft.ledger.format.note import Checkpoint, VerifierKey
+from failsoft.ledger.format.note import VerifierKey
 from failsoft.ledger.keys.vault import Sealing
 from failsoft.ledger.location import Location, locate
-from failsoft.ledger.records import schema
 from failsoft.ledger.store import DAMAGED, INCOMPLETE, TAMPERED, UNUSABLE, WHOLE, DatabaseFailed, Source
 from failsoft.ledger.verification.covered import Covered
 from failsoft.ledger.verification.hashes import COPIES, Hashes
+from failsoft.ledger.verification.log_line import check_head, check_line
 from failsoft.ledger.verification.walk import OpenCall, Walk
 
 SHOWN = 100
@@ -203,13 +202,13 @@ def verify(
         for code, what in source.examine(quickly=hashes_only):
             found.add(Problem(code, what))
         if found.code != UNUSABLE:
-            _log(source, tree, covered, found)
+            check_line(source, tree, covered, found.report)
             if hashes_only:
                 hashes.check(covered, found.report)
-                _head(source, tree, covered, found)
+                check_head(source, tree, covered, found.report)
             else:
                 _walk(source, location.sealing, walk, covered, found)
-                _head(source, tree, covered, found)
+                check_head(source, tree, covered, found.report)
                 _payloads(source, walk, found)
                 _doubled(source, found)
                 source.end()
@@ -286,15 +285,6 @@ def _is_of_the_reading(error: BaseException) -> bool:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _OF_THE_READING
 
 
-def _log(source: Source, tree: Hashes | Walk, covered: Covered, found: _Findings) -> None:
-    """The log's own line, and what stands beside its records."""
-    log = source.execute("SELECT origin, format FROM ledger_log").fetchall()
-    if len(log) != 1 or log[0][1] != schema.FORMAT:
-        found.add(Problem(TAMPERED, "the log's own line is missing, doubled or of another format"))
-    tree.origin = str(log[0][0]) if log else ""
-    covered.begin(source, tree.origin)
-
-
 def _walk(source: Source, sealing: Sealing | None, walk: Walk, covered: Covered, found: _Findings) -> None:
     walk.payloads.begin(sealing, walk.origin)
     rows = source.stream(f"SELECT {_COLUMNS} FROM ledger_record {source.hint_rows} ORDER BY seq")  # noqa: S608 -- our own
@@ -315,25 +305,6 @@ def _walk(source: Source, sealing: Sealing | None, walk: Walk, covered: Covered,
     stated = source.execute("SELECT vkey FROM ledger_log").fetchone()
     if stated is not None and stated[0] != walk.first_key:
         found.add(Problem(TAMPERED, "the log's own line states another key than its first record"))
-
-
-def _head(source: Source, tree: Hashes | Walk, covered: Covered, found: _Findings) -> None:
-    """The head against the records."""
-    frontier = tree.frontier
-    size = frontier.size
-    if size == 0:
-        found.add(Problem(UNUSABLE, "the log is empty: not even its opening is there"))
-        return
-    head = source.execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
-    covered.head(Checkpoint(tree.origin, size, frontier.root()), head and head[2], tree.declared)
-    if head is None:
-        found.add(Problem(TAMPERED, "the head is missing: it was taken out, or this is a copy that isn't finished"))
-    elif frontier.to_bytes() != head[1] or size != head[0]:
-        found.add(
-            Problem(TAMPERED, f"the head states {head[0]} records with another tree than the {size} that are there")
-        )
-    if "ledger_subtree" in source.tables() and (wrong := planted(source, size)):
-        found.add(Problem(TAMPERED, wrong))
 
 
 def _payloads(source: Source, walk: Walk, found: _Findings) -> None:

@@ -16,8 +16,9 @@ Whoever verifies brings keys and pins along, from their own keeping. Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import cast
 
 from attrs import define, field
@@ -36,6 +37,11 @@ CLOCKS_DIFFER = 60
 
 COSIGNED_LATE = 86_400
 """Seconds by which a record's time may lie before a witness saw a checkpoint before it: a witness may cosign late."""
+
+NOT_YET = (
+    ": if the log will be handed over to it, give it from then on; if it was, the log was taken back to before that"
+)
+"""What's said of a key of the log's beside another."""
 
 _NONE_LEFT = (-1, b"")
 _LAST = 253_402_300_799
@@ -123,6 +129,11 @@ class Covered:
         """When the first of `witnesses` saw what's covered, UTC; None: none did."""
         return _utc(self._times[self.size]) if self.witnesses and self.size in self._times else None
 
+    @property
+    def replaced(self) -> Mapping[str, int]:
+        """The keys that don't speak for the log any more, and the record that handed it over from each."""
+        return MappingProxyType(self._left)
+
     def begin(self, source: Source, origin: str) -> None:
         """Inside the transaction, before the first record.
 
@@ -202,7 +213,9 @@ class Covered:
             self._unsigned_head(checkpoint.size, known)
         for key in dict.fromkeys(self.keys):
             if key not in self.used:
-                self.report(INCOMPLETE, f"the key {key.name}+{key.id.hex()} signed nothing here", None)
+                others = self._own.intersection(map(str, self.used))
+                why = NOT_YET if others and str(key) in self._own else ""
+                self.report(INCOMPLETE, f"the key {key.name}+{key.id.hex()} signed nothing here{why}", None)
         if self.head_signed and not self.size:
             self.report(INCOMPLETE, "no checkpoint is signed by a key that you gave", None)
 

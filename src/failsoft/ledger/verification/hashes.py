@@ -32,6 +32,7 @@ DECLARES = b'"key.rotated"'
 
 MALFORMED = "it's malformed: a part of it is missing or of the wrong type"
 NOT_AS_PRUNED = "its bytes are missing, and it's not one that is pruned, or not as those are"
+ROTATES_ELSEWHERE = "it rotates from a key that isn't the log's"
 OTHERWISE = "its index copy says something else than its bytes"
 
 
@@ -131,6 +132,8 @@ class Hashes:
             report(TAMPERED, f"its bytes are no record's: {error}", index)
             return
         if fields.get("type") == Kind.KEY_ROTATED:
+            if self.declared.key not in (fields.get("from"), fields.get("to")):
+                report(TAMPERED, ROTATES_ELSEWHERE, index)
             self.declared.take(index, str(fields.get("to")))
         elif fields.get("type") == Kind.LOG_OPENED:
             for key in fields.get("keys", ()):

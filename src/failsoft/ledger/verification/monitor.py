@@ -23,7 +23,7 @@ from failsoft.ledger.keys.ed25519 import Signed, open_checkpoint
 from failsoft.ledger.location import Location, locate
 from failsoft.ledger.locks import FileLock
 from failsoft.ledger.store import DAMAGED, Source
-from failsoft.ledger.verification.succession import NotSucceeded, Succession
+from failsoft.ledger.verification.succession import Look, NotSucceeded, own
 
 CONSISTENT, FORKED, INCOMPLETE, UNUSABLE = 0, 1, 2, 3
 """Exit codes."""
@@ -59,8 +59,8 @@ def monitor(state: Path, ledger: str | Path | Location, keys: Sequence[VerifierK
     Args:
         state: the file of the last one seen; made at the first look, which has nothing to compare with.
         ledger: its file, or its URL as a configuration has it.
-        keys: of the log and of witnesses: one of the log's must have signed both, and each of the log's some checkpoint.
-            None accepts whoever signed.
+        keys: of the log and of witnesses: what they signed must vouch for the log, as `failsoft.ledger.verify` has it. None
+            accepts whoever signed.
 
     Raises:
         ConfigurationError: there are keys, and the extra ``signing`` isn't installed.
@@ -85,7 +85,7 @@ def _alone(state: Path) -> Iterator[None]:
 def _look(state: Path, ledger: str | Path | Location, keys: Sequence[VerifierKey]) -> Seen:
     kept: int | None = None
     try:
-        before = _state(state, keys)
+        before, was = _state(state, keys)
         kept = None if before is None else before.checkpoint.size
         try:
             source = locate(ledger).connect()
@@ -96,7 +96,9 @@ def _look(state: Path, ledger: str | Path | Location, keys: Sequence[VerifierKey
             now, note = _newest(source, keys, before)
             told = _compared(source, before, now)
             if keys:
-                note = _vouched_for(source, keys, before, now, note)
+                note = Look(source, own(keys, now.checkpoint.origin), now, note, before, was).vouched_for()
+        except NotSucceeded as error:
+            raise _Ended(error.code, str(error)) from None
         except DAMAGED as error:
             raise _Ended(
                 UNUSABLE, f"{locate(ledger)}: it can't be read ({error}): run `failsoft verify` on it"
@@ -111,17 +113,18 @@ def _look(state: Path, ledger: str | Path | Location, keys: Sequence[VerifierKey
         return Seen(UNUSABLE, f"{state}: what was seen can't be kept ({error})", kept)
 
 
-def _state(state: Path, keys: Sequence[VerifierKey]) -> Signed | None:
+def _state(state: Path, keys: Sequence[VerifierKey]) -> tuple[Signed, bytes] | tuple[None, None]:
     try:
         with open(state, "rb") as file:
-            found = open_checkpoint(cut_out(file.read(MAX_NOTE + 1)), keys)
+            data = cut_out(file.read(MAX_NOTE + 1))
+        found = open_checkpoint(data, keys)
     except FileNotFoundError:
-        return None
+        return None, None
     except (OSError, NoteInvalid) as error:
         raise _Ended(UNUSABLE, f"{state}: what was seen last can't be read ({error})") from None
     if found.forged or (keys and not any(key.kind == ED25519 for key in found.by)):
         raise _Ended(UNUSABLE, f"{state}: what was seen last isn't signed by the keys that you gave")
-    return found
+    return found, data
 
 
 def _newest(source: Source, keys: Sequence[VerifierKey], before: Signed | None) -> tuple[Signed, bytes]:
@@ -143,15 +146,6 @@ def _newest(source: Source, keys: Sequence[VerifierKey], before: Signed | None) 
     if found.checkpoint.size != row[0]:
         raise _Ended(FORKED, "the newest checkpoint is of another size than its row states")
     return found, row[1]
-
-
-def _vouched_for(source: Source, keys: Sequence[VerifierKey], before: Signed | None, now: Signed, note: bytes) -> bytes:
-    """What's kept: without what keys signed that were replaced."""
-    try:
-        succession = Succession.since(source, keys, now, before)
-        return succession.without_left(note, succession.speaking())
-    except NotSucceeded as error:
-        raise _Ended(INCOMPLETE if error.unknown else FORKED, str(error)) from None
 
 
 def _same_log(source: Source, before: Signed | None, origin: str) -> None:

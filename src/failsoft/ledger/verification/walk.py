@@ -35,7 +35,14 @@ from failsoft.ledger.format.note import VerifierKey
 from failsoft.ledger.records.schema import FORMAT, PRUNABLE, RELATIONS, REQUIRED, Kind
 from failsoft.ledger.store import Source
 from failsoft.ledger.verification.covered import Declared
-from failsoft.ledger.verification.hashes import MALFORMED, NOT_AS_PRUNED, OTHERWISE, copies_of, subtree_problem
+from failsoft.ledger.verification.hashes import (
+    MALFORMED,
+    NOT_AS_PRUNED,
+    OTHERWISE,
+    ROTATES_ELSEWHERE,
+    copies_of,
+    subtree_problem,
+)
 from failsoft.ledger.verification.kept import KeptPayloads
 from failsoft.ledger.verification.pruned import Pruned
 from failsoft.ledger.verification.walk_persons import ACTS, ANSWERS, EARLIER, check_act, check_need
@@ -272,7 +279,7 @@ class Walk:
     def _rotation(self, index: int, fields: Fields, problem: Report) -> None:
         before = self.declared.key
         if fields.get("from") != before and fields["to"] != before:  # two processes may declare the first key at once
-            problem("it rotates from a key that isn't the log's")
+            problem(ROTATES_ELSEWHERE)
         self._declare(index, fields["to"])
 
     def _erasure(self, index: int, fields: Fields) -> None:
