@@ -72,7 +72,7 @@ from typing_extensions import TypeVar as TypeVarWithDefault
 
 import failsoft
 from failsoft import Ask, Audit, Capability, Isolation, Referral, Required
-from failsoft.audit import AuditPlan, Fact, Marks, plan_of
+from failsoft.audit import AuditPlan, Marks, plan_of
 from failsoft.core import contract, marked
 from failsoft.ledger.read import read
 from failsoft.ledger.records.facts import FACTS_BYTES, told
@@ -181,7 +181,7 @@ class Computed(BaseModel):
 
 class Parents(BaseModel):
     a: Annotated[Secret | None, Audit.committed]
-    b: Annotated[Secret | None, Audit.public]
+    b: Annotated[Secret | None, Audit.committed]
 
 
 class AnyJson(BaseModel):
@@ -581,21 +581,59 @@ class TestMarks:
             (Annotated[Decimal, Audit.public, Field(gt=0)], True),
             (Annotated[Color, Audit.public], True),
             (Annotated[Color | None, Audit.public], True),
-            (Annotated[Plain, Audit.public], True),
-            (Annotated[Secret, Audit.public], None),
             (Annotated[list[Color], Audit.public], True),
             (Annotated[datetime, Audit.public], True),
             (Annotated[Literal["a"], Audit.public], True),
             (Annotated[bool, Audit.public] | None, True),
         ],
     )
-    def test_all_that_a_field_may_be_is_public(self, kind: Any, paths: bool | None) -> None:
+    def test_all_that_a_field_may_be_is_public(self, kind: Any, paths: bool) -> None:
         held = create_model("Held", price=(kind, ...), other=(kind | None, None))
         if paths is False:
             with pytest.raises(TypeError, match="something else that may stand there"):
                 marks_of(held, "x")
         else:
             assert marks_of(held, "x").public == (("price",), ("other",))
+
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            Plain,
+            Plain | None,
+            str | Secret,
+            dict[str, int],
+            list[Plain],
+            list[list[int]],
+            list[dict[str, int]],
+            tuple[int, Plain],
+            RootModel[list[Plain]],
+        ],
+    )
+    def test_what_has_parts_of_its_own_is_public_by_theirs(self, kind: Any) -> None:
+        held = create_model("Held", price=(Annotated[kind, Audit.public], ...))
+        with pytest.raises(TypeError, match="no text, number, truth value or list of these"):
+            marks_of(held, "x")
+
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            list[str | None],
+            tuple[int, ...],
+            set[str] | int,
+            RootModel[str],
+            Annotated[Plain, PlainSerializer(lambda _: "x", return_type=str)],
+        ],
+    )
+    def test_what_is_written_without_parts_is_public(self, kind: Any) -> None:
+        held = create_model("Held", price=(Annotated[kind, Audit.public], ...))
+        assert marks_of(held, "x").public == (("price",),)
+
+    def test_a_type_that_holds_itself_isnt_public_as_a_whole(self) -> None:
+        class Again(BaseModel):
+            inner: Annotated[Again | None, Audit.public] = None
+
+        with pytest.raises(TypeError, match="no text, number, truth value or list of these"):
+            marks_of(Again, "x")
 
     def test_what_is_public_under_another_fields_name_is_refused(self) -> None:
         """By one of its names it's the other's text."""
@@ -753,7 +791,7 @@ class TestMarks:
             tags: Annotated[list[str | Annotated[int, Audit.omitted]], Audit.public]
 
         assert marks_of(Tagged, "x") == Marks(omitted=(("tags", "*"),))
-        assert marks_of(Parents, "x") == Marks((("b",),), (("a", "contact"), ("b", "contact")))
+        assert marks_of(Parents, "x") == Marks(omitted=(("a", "contact"), ("b", "contact")))
         assert Marks((("a",),), (("a",),)).facts(b'{"a": "CAN"}') == {}
 
     def test_in_what_is_omitted_nothing_more_is_looked_for(self) -> None:
@@ -931,7 +969,13 @@ class TestMarks:
         text = json.dumps(
             {"a": "x", "b": {"c": 1.5}, "d": [1, None, {"q": 1}, "y"], "e": None, "f": {"q": 1}, "h": 5}
         ).encode()
-        assert marks.facts(text) == {"a": "x", "b.c": 1.5, "d": [1, "y"]}
+        found = marks.facts(text)
+        assert found == {"a": "x", "b.c": 1.5, "d": [1, None, {"q": 1}, "y"], "f": {"q": 1}}
+        assert told(found, bytes) == {"facts": {"a": "x", "b.c": "1.5", "d": [1, "y"]}, "facts_omitted": 2}
+        assert told({"empty": [], "none": [None], "many": list(range(17))}, bytes) == {
+            "facts": {"many": list(range(16))},
+            "facts_omitted": 2,
+        }
         assert Marks().facts(b"no JSON") == {}
 
     def test_facts_are_written_as_records_have_them_and_bounded(self) -> None:
@@ -940,7 +984,8 @@ class TestMarks:
         fields = told(marks.facts(json.dumps(long).encode()), bytes)
         assert len(json.dumps(fields)) < FACTS_BYTES + 500
         assert all(len(each) == 512 for each in fields["facts"].values())
-        assert fields["facts_omitted"] == 40 - len(fields["facts"])
+        assert 0 < len(fields["facts"]) < fields["facts_omitted"] == 40
+        assert told({"text": "x" * 512}, bytes) == {"facts": {"text": "x" * 512}}
         values = {"f0": 0.1, "f1": 2**60, "f2": True, "f3": ["\ud800", 1.5]}
         mixed = told(marks.facts(json.dumps(values).encode()), bytes)
         assert mixed == {"facts": {"f0": "0.1", "f1": str(2**60), "f2": True, "f3": ["?", "1.5"]}}
@@ -950,7 +995,7 @@ class TestMarks:
         assert [type(each) for each in whole.values()] == [int, int, str, str]
 
     def test_the_room_for_facts_is_counted_in_their_bytes(self) -> None:
-        texts: list[Fact] = ["ü" * 512] * 7
+        texts = ["ü" * 512] * 7
         size = len(json.dumps(texts, ensure_ascii=False).encode())
         name = "n" * (FACTS_BYTES - size)
         assert told({name: texts}, bytes) == {"facts": {name: texts}}

@@ -29,16 +29,12 @@ from pydantic_core import CoreSchema
 
 Path = tuple[str, ...]
 
-Fact = str | int | float
-"""A text, a number, a truth value."""
-
 EACH = "*"
 """In a path: every element of a list, every value of a table."""
 
 LONGEST = 64
 """Characters of a field's name in a record, with those that it's in."""
 
-_MOST = 16
 _NAMED = 32
 
 
@@ -91,8 +87,8 @@ class Marks:
         """What's omitted of a payload, each by the payload's path and its own, with dots: of many the first 32."""
         return [".".join((payload, *path))[:LONGEST] for path in self.omitted[:_NAMED]]
 
-    def facts(self, text: bytes) -> dict[str, Fact | list[Fact]]:
-        """What's public, by dotted path: texts, numbers, truth values, and lists of them."""
+    def facts(self, text: bytes) -> dict[str, object]:
+        """What's public, by dotted path, as the JSON has it. What's null isn't there."""
         if not self.public:
             return {}
         value = json.loads(self.kept(text))
@@ -141,12 +137,9 @@ def _remove(value: Any, path: Path) -> None:
             _remove(each, rest)
 
 
-def _at(value: Any, path: Path) -> Fact | list[Fact] | None:
+def _at(value: Any, path: Path) -> object:
     for step in path:
         if not isinstance(value, dict) or step not in value:
             return None
         value = cast("dict[str, Any]", value)[step]
-    if isinstance(value, list):
-        elements = cast("list[object]", value)
-        return [each for each in elements if isinstance(each, (str, int, float))][:_MOST] or None
-    return value if isinstance(value, (str, int, float)) else None
+    return cast("object", value)

@@ -76,7 +76,7 @@ def marks_of(annotation: Any, adapter: TypeAdapter[Any], what: str) -> Marks:
                 raise TypeError(f"{what}: {problem}")
             omitted.append(each.path)
         elif each.mark is Audit.public and not _is_stricter(each.path, stricter):
-            if problem := _never_public(each.path, search.is_public(schema, each.path)):
+            if problem := _never_public(each, search.is_public(schema, each.path)):
                 raise TypeError(f"{what}: {problem}")
             public.append(each.path)
     if any(each is Audit.omitted for each in _within(annotation, set())) and not omitted:
@@ -98,11 +98,13 @@ def _never_omitted(marked: _Marked, again: set[str]) -> str:
     return ""
 
 
-def _never_public(path: Path, all_of_it: bool) -> str:
+def _never_public(marked: _Marked, all_of_it: bool) -> str:
     """Why it can't stand in a record; empty: it can."""
-    told = ".".join(path)
-    if EACH in path:
+    told = ".".join(marked.path)
+    if EACH in marked.path:
         return f"{told} is public inside a list or a table: mark a field of the type itself"
+    if marked.nested:
+        return f"{told} is public, and no text, number, truth value or list of these: mark its own fields"
     if len(told) > LONGEST or not all(char.isascii() and (char.isalnum() or char in "_.-") for char in told):
         return f"{told!r} can't be named in a record: at most {LONGEST} letters, digits, _ . -"
     return (
@@ -123,12 +125,14 @@ class _Marked:
         mark: an `Audit`, or `_AGAIN`.
         owners: the names of the schemas that it's in, from outside in.
         inside: what it's in that no path leads through.
+        nested: has it parts of its own, with names?
     """
 
     path: Path
     mark: Audit | None
     owners: tuple[str, ...]
     inside: str | None = None
+    nested: bool = False
 
 
 @frozen
@@ -155,7 +159,8 @@ class _Search:
             more: it may have more fields than its own.
         """
         mark = mark_in(schema)
-        found = [] if mark is None else [_Marked(path, mark, owners)]
+        nested = mark is Audit.public and self._has_parts(schema)
+        found = [] if mark is None else [_Marked(path, mark, owners, nested=nested)]
         if mark is Audit.omitted:
             return found
         found += self._in_parts(schema, path, owners, more or _allows_more(schema))
@@ -198,6 +203,22 @@ class _Search:
             again = each.mark is _AGAIN
             yield each if again else evolve(each, path=(*path, *each.path), owners=(*owners, *each.owners))
 
+    def _has_parts(self, schema: dict[str, Any], met: frozenset[str] = frozenset(), *, listed: bool = False) -> bool:
+        """Is it a table, or has a list of it such elements? As far as its JSON is what its schema says."""
+        kind = schema["type"]
+        if _rewrites(schema):
+            return False
+        if kind == "definition-ref":
+            name = schema["schema_ref"]
+            return name not in met and self._has_parts(self.named[name], met | {name}, listed=listed)
+        if kind == "dict" or (kind in _OWNERS and not schema.get("root_model")):
+            return True
+        if kind in _LISTS:
+            elements = _schemas(schema.get("items_schema"))
+            return listed or any(self._has_parts(each, met, listed=True) for each in elements)
+        parts = (each for key in schema.keys() & _SAME for each in _schemas(schema[key]))
+        return any(self._has_parts(each, met, listed=listed) for each in parts)
+
     def is_public(self, schema: dict[str, Any], path: Path, owners: tuple[str, ...] = (), more: bool = False) -> bool:
         """Is whatever may stand at a path public? Then the path's own schemas are all marked so."""
         if not path and mark_in(schema) is Audit.public:
@@ -223,6 +244,7 @@ class _Search:
         return all(self.is_public(each, path, owners, more) for each in parts)
 
 
+_LISTS = frozenset(("list", "tuple", "set", "frozenset", "generator"))
 _NOTHING = frozenset(("none", "missing-sentinel"))
 _NO_FIELDS = _NOTHING | {"str", "int", "float", "bool", "decimal", "bytes", "literal", "enum", "list", "tuple", "set"}
 """Types of schemas whose values have no fields."""

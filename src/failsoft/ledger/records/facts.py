@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from itertools import islice
+from typing import Any, cast
 
-from failsoft.audit import Fact
 from failsoft.credentials import SHORTEST_SECRET
 from failsoft.ledger.format.canonical import real
 
 PROVIDER_TEXT = 512
 """Characters of a provider's string that are kept."""
+
+MOST = 16
+"""Elements of a list that are kept."""
 
 FACTS_BYTES = 8_000
 """What the public fields may take of a record's 61,440 bytes."""
@@ -29,30 +32,34 @@ def provider_text(value: str) -> str:
     return value[:PROVIDER_TEXT].encode("utf-8", "replace").decode()
 
 
-def told(facts: Mapping[str, Fact | list[Fact]], plain: Plain) -> dict[str, Any]:
-    """The keys ``facts`` and ``facts_omitted`` of a record: these in clear, as far as it has room for them.
+def told(facts: Mapping[str, object], plain: Plain) -> dict[str, Any]:
+    """The keys ``facts`` and ``facts_omitted`` of a record: these in clear, as far as it has room for them; and how many
+    of them aren't there, or not whole.
 
     Args:
-        facts: by dotted path, as `failsoft.audit.Marks.facts` gives them.
+        facts: by dotted path, as `failsoft.audit.Marks.facts` gives them: texts, numbers, truth values, lists of them.
         plain: takes credentials out.
     """
     kept: dict[str, Any] = {}
-    room = FACTS_BYTES
+    room, omitted = FACTS_BYTES, 0
     for name, value in facts.items():
-        written = [_written(each, plain) for each in value] if isinstance(value, list) else _written(value, plain)
-        size = len(name) + len(json.dumps(written, ensure_ascii=False).encode())
-        if size <= room:
-            kept[name] = written
+        elements = cast("list[object]", value) if isinstance(value, list) else [value]
+        scalars = (each for each in elements if isinstance(each, (str, int, float)))
+        whole = [_written(each, plain) for each in islice(scalars, MOST)]
+        written = [provider_text(each) if isinstance(each, str) else each for each in whole]
+        found = written if isinstance(value, list) else written[0] if written else None
+        size = len(name) + len(json.dumps(found, ensure_ascii=False).encode())
+        if fits := bool(written) and size <= room:
+            kept[name] = found
             room -= size
+        omitted += bool(elements) and not (fits and written == whole and len(written) == len(elements))
     fields: dict[str, Any] = {"facts": kept} if kept else {}
-    if len(kept) < len(facts):
-        fields["facts_omitted"] = len(facts) - len(kept)
-    return fields
+    return {**fields, "facts_omitted": omitted} if omitted else fields
 
 
-def _written(value: Fact, plain: Plain) -> str | int | bool:
+def _written(value: str | float, plain: Plain) -> str | int | bool:
     if isinstance(value, str):
-        return provider_text(plain(value.encode("utf-8", "replace")).decode())
+        return plain(value.encode("utf-8", "replace")).decode()
     if isinstance(value, bool):
         return value
     written = real(value) if isinstance(value, float) else value if abs(value) < 2**53 else str(value)
