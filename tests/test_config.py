@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from pydantic import SecretStr, ValidationError
 from failsoft.config import UNREAD, AdapterConfig, BreakerConfig, CapabilityConfig, Config
 from failsoft.config_file import MAX_FILE, MAX_VALUE, UNRESOLVED
 from failsoft.config_ledger import LedgerConfig
-from failsoft.config_read import Draft, read_file, read_mapping, unknown_adapters
-from failsoft.config_values import SECOND, Secret
+from failsoft.config_read import EXAMPLES, Draft, read_file, read_mapping, unknown_adapters
+from failsoft.config_values import SECOND, Secret, Section
 from failsoft.core.breaker_settings import BreakerSettings
 from failsoft.durations import parse_duration
 from failsoft.outcome import Pin
@@ -485,6 +486,42 @@ def test_a_snapshot_names_where_other_text_came_from(tmp_path: Path, monkeypatch
     assert plain["ledger"]["url"] == {"env": "LEDGER"}
     assert plain["adapters"]["a"]["options"] == {"x": [{"y": {"env": "WORD"}}]}
     assert plain["adapters"]["a"]["model"] == "m-2", "the pin stands in each call's record, too"
+
+
+def test_each_key_that_a_table_must_have_is_asked_for_by_an_example() -> None:
+    given = {"retention": {"classes": {"c": {}}}, "adapters": {"a": {}}}
+    assert sorted(read_mapping(given).problems) == [
+        'adapters.a.model: is missing: write model = "gpt-4.1-2025-04-14", the pinned name',
+        'adapters.a.provider: is missing: write provider = "openai-compatible"',
+        'retention.classes.c.after: is missing: write after = "final-payment", the event that begins the period',
+        "retention.classes.c.keep_days: is missing: write keep_days = 2192",
+    ]
+    wanted = {
+        name for model in every_section(Section) for name, each in model.model_fields.items() if each.is_required()
+    }
+    assert wanted == EXAMPLES.keys()
+
+
+def every_section(of: type[Section]) -> Iterator[type[Section]]:
+    for each in of.__subclasses__():
+        yield each
+        yield from every_section(each)
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ({"defualt": "c"}, 'retention.defualt: unknown key; did you mean "default"?'),
+        ({"url": "x"}, "retention.url: belongs in [ledger]"),
+        ({"keep_days": 3}, "retention.keep_days: belongs in [retention.classes.NAME]"),
+        (
+            {"classes": {"c": {"after": "e", "keep_days": 1, "kep_days": 2}}},
+            'retention.classes.c.kep_days: unknown key; did you mean "keep_days"?',
+        ),
+    ],
+)
+def test_a_slip_in_how_long_cases_are_kept_is_told(table: dict[str, Any], problem: str) -> None:
+    assert read_mapping({"retention": table}).problems == [problem]
 
 
 def test_a_snapshot_does_not_depend_on_the_order_of_keys() -> None:

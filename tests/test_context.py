@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from enum import StrEnum
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -97,6 +98,24 @@ def test_a_text_of_a_kind_of_its_own_is_the_text_that_it_is() -> None:
         assert inner.actor is not None
         for each in (inner.case.id, inner.case.kind, inner.actor.id, *inner.labels):
             assert (type(each), each) == (str, "CUI")
+
+
+def test_labels_have_room_in_each_record() -> None:
+    with (
+        failsoft.context(labels=map(str, range(64))),
+        failsoft.context(labels="0"),
+        pytest.raises(ValueError, match="labels: at most 64 at once"),
+        failsoft.context(labels="64"),
+    ):
+        raise NotImplementedError
+    with pytest.raises(ValueError, match="labels: at most 64 at once"), failsoft.context(labels=map(str, count())):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("case", ["T-17 ", "\u2003T-17", Case(" T-17")])
+def test_a_case_that_only_a_space_tells_apart_is_refused(case: str | Case) -> None:
+    with pytest.raises(ValueError, match="a case's id begins or ends with a space"), failsoft.context(case=case):
+        raise NotImplementedError
 
 
 @pytest.mark.parametrize("wrong", ["", " ", "\u3000 ", "x" * 129, "é" * 65, "a\nb", "a\u200bb", "\ud800"])

@@ -357,6 +357,14 @@ class TestBlocking:
             assert "jdoe" in outcome.passed_over[0].detail
             assert isolation.health().adapters["local"].blocked is not None
 
+    def test_a_reason_is_kept_without_a_credential_that_stands_in_it(self, tmp_path: Path) -> None:
+        secret = "sk-" + "proj-" + "aB3" * 16
+        with isolated(tmp_path) as isolation:
+            isolation.block("adapter:local", why=f"leaked {secret}", actor="jdoe")
+            assert isolation.block_path is not None
+            kept = isolation.block_path.read_text()
+        assert ("leaked [redacted:" in kept, secret in kept) == (True, False)
+
     def test_a_blocked_capability_asks_nobody(self, tmp_path: Path) -> None:
         with isolated(tmp_path) as isolation:
             isolation.block("capability:rate-item", why="w")

@@ -24,6 +24,7 @@ from failsoft.config import (
 )
 from failsoft.config_file import UNRESOLVED, Place, Tree, load_file, load_mapping, nearest, place_text, shown
 from failsoft.config_ledger import LedgerConfig
+from failsoft.config_retention import RetentionClassConfig, RetentionConfig
 from failsoft.config_state import StateConfig
 from failsoft.config_values import Section
 from failsoft.providers import PROVIDERS
@@ -241,7 +242,7 @@ def _sentence(error: ErrorDetails, table: Mapping[str, Any], in_code: bool) -> s
     elif kind == "extra_forbidden":
         problem = _unknown_key(place)
     elif kind == "missing":
-        problem = f"is missing: write {place[-1]} = {_EXAMPLES[str(place[-1])]}"
+        problem = f"is missing: write {place[-1]} = {EXAMPLES[str(place[-1])]}"
     elif kind == "literal_error" and isinstance(given, str):
         options = re.findall(r"'([^']+)'", bounds["expected"])
         near = nearest(given, options)
@@ -257,7 +258,13 @@ def _sentence(error: ErrorDetails, table: Mapping[str, Any], in_code: bool) -> s
     return f"{place_text(place)}: {problem}"
 
 
-_EXAMPLES: Final = {"provider": '"openai-compatible"', "model": '"gpt-4.1-2025-04-14", the pinned name'}
+EXAMPLES: Final = {
+    "provider": '"openai-compatible"',
+    "model": '"gpt-4.1-2025-04-14", the pinned name',
+    "after": '"final-payment", the event that begins the period',
+    "keep_days": "2192",
+}
+"""Of each key that a table must have."""
 
 
 def _inline_secret(place: Place, table: Mapping[str, Any], in_code: bool) -> str:
@@ -281,22 +288,42 @@ _PLACES: Final[tuple[tuple[type[Section], str], ...]] = (
     (BreakerConfig, "in [adapters.NAME.breaker]"),
     (LimitsConfig, "in [adapters.NAME.limits]"),
     (CapabilityConfig, "in [capabilities.NAME]"),
+    (RetentionConfig, "in [retention]"),
+    (RetentionClassConfig, "in [retention.classes.NAME]"),
 )
 
 
 def _unknown_key(place: Place) -> str:
     key = str(place[-1])
-    top = StateConfig if place[0] == "state" else LedgerConfig
-    inner = LimitsConfig if "limits" in place[2:3] else BreakerConfig
-    here: dict[int, type[Section]] = {
-        1: Config, 2: top, 3: AdapterConfig if place[0] == "adapters" else CapabilityConfig, 4: inner
-    }  # fmt: skip
-    model = here[len(place)]
+    model = _model_of(place[:-1])
     near = nearest(key, _keys(model))
     elsewhere = next((where for other, where in _PLACES if other is not model and key in _keys(other)), None)
     if elsewhere and not (near and key in near.split("_")):
         return f"belongs {elsewhere}"
     return f'unknown key; did you mean "{near}"?' if near else "unknown key"
+
+
+def _model_of(place: Place) -> type[Section]:
+    """Of a table."""
+    match place:
+        case ("adapters", _):
+            return AdapterConfig
+        case ("adapters", _, "limits"):
+            return LimitsConfig
+        case ("adapters", *_):
+            return BreakerConfig
+        case ("capabilities", _):
+            return CapabilityConfig
+        case ("retention", "classes", _):
+            return RetentionClassConfig
+        case ("retention", *_):
+            return RetentionConfig
+        case ("state", *_):
+            return StateConfig
+        case ("ledger", *_):
+            return LedgerConfig
+        case _:
+            return Config
 
 
 def _keys(model: type[Section]) -> list[str]:

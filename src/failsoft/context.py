@@ -15,6 +15,7 @@ import time
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 from attrs import evolve, frozen
@@ -22,6 +23,7 @@ from attrs import evolve, frozen
 from failsoft.durations import duration_argument
 
 _MAX_BYTES = 128
+_MOST_LABELS = 64
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 
@@ -207,12 +209,13 @@ def context(
         trace: the span that calls inside belong to: a ``traceparent``, or a `Trace`. Not needed under OpenTelemetry.
 
     Raises:
-        ValueError: an identifier is empty, longer than 128 bytes, or has control or format characters.
+        ValueError: an identifier is empty, longer than 128 bytes, or has control or format characters; a case's begins or
+            ends with a space; there are more than 64 labels.
         TypeError: an argument is of another kind than these.
         ConfigurationError: the deadline is none, or out of range.
     """
     outer = _current.get()
-    inner = evolve(outer, labels=outer.labels | _checked_labels(labels))
+    inner = evolve(outer, labels=_bounded(outer.labels | _checked_labels(labels)))
     if case is not None:
         inner = evolve(inner, case=_checked_case(case))
     if actor is not None:
@@ -242,19 +245,34 @@ def _checked_labels(labels: Iterable[str]) -> frozenset[str]:
     if not isinstance(labels, Iterable):
         raise TypeError(f'labels are texts, such as {{"CUI"}}, not {type(labels).__name__}')
     names = (labels,) if isinstance(labels, str) else labels
-    return frozenset(identifier(each, "each of labels") for each in names)
+    found = frozenset(identifier(each, "each of labels") for each in islice(names, _MOST_LABELS + 1))
+    return _bounded(found)
+
+
+def _bounded(labels: frozenset[str]) -> frozenset[str]:
+    if len(labels) > _MOST_LABELS:
+        raise ValueError(f"labels: at most {_MOST_LABELS} at once: each stands in the record of each call")
+    return labels
 
 
 def _checked_case(case: str | Case) -> Case:
     if isinstance(case, str):
-        return Case(identifier(case, "a case's id"))
+        return Case(_case_id(case))
     if not isinstance(case, Case):
         raise TypeError(f"case is text or a Case, not {type(case).__name__}")
     return Case(
-        identifier(case.id, "a case's id"),
+        _case_id(case.id),
         _optional(case.kind, "a case's kind"),
         _optional(case.series, "a case's series"),
     )
+
+
+def _case_id(value: str) -> str:
+    """A hold on a case must not miss what's the same to whoever reads it."""
+    case_id = identifier(value, "a case's id")
+    if case_id != case_id.strip():
+        raise ValueError(f"a case's id begins or ends with a space: {case_id!r}")
+    return case_id
 
 
 def _checked_actor(actor: str | Actor) -> Actor:

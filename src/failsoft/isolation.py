@@ -205,6 +205,7 @@ class Isolation:
             self._clock,
             self._hearing.block_changed,
             self._hearing.blocks_read,
+            lambda why: self._redact(why.encode())[0].decode(),
         )
         # A name that resembles a configured one is a slip; another may still be given in code, before entering.
         if problems or any(each.suggestion is not None for each in unknown):

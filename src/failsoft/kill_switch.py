@@ -42,6 +42,7 @@ class KillSwitch:
         clock: when an unblocked adapter's trials begin.
         tell: told each change made here.
         on_reading: told why the file can't be read any more, and with an empty string that it can again.
+        plain: takes credentials out of a reason: the file is read by others, and the record counts them itself.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class KillSwitch:
         clock: Clock,
         tell: Callable[[BlockChanged], None],
         on_reading: Callable[[str], None],
+        plain: Callable[[str], str],
     ) -> None:
         self.place = place
         self._adapters = adapters
         self._capabilities = capabilities
         self._quality = quality
+        self._plain = plain
         self._clock = clock
         self._tell = tell
         self._on_reading = on_reading
@@ -120,7 +123,7 @@ class KillSwitch:
         if lasting is not None:
             limit = timedelta(microseconds=duration_argument("lasting", lasting, "1 s", LONGEST) // 1_000)
         file = self._file_for(subject)
-        block = file.block(subject, actor, why, limit)
+        block = file.block(subject, actor, self._plain(why), limit)
         self._publish()
         self._changed(subject, block)
         self._tell(BlockChanged(subject, True, actor, why, block.until))

@@ -379,6 +379,17 @@ def test_calls_of_no_case_are_taken_out_where_that_is_asked_for() -> None:
     assert (again["records"], again["record"], again["finished"]) == (0, None, True)
 
 
+def test_a_case_may_be_written_letter_by_letter() -> None:
+    """As a keyboard or a file's name may give it: the application's record holds it composed."""
+    with Isolation.from_file("failsoft.toml", capabilities=[Rate]) as isolation, failsoft.context(case="Café"):
+        isolation[Rate].sync("a bolt")
+    apart = "Cafe\u0301"
+    assert lines("hold", "--case", apart, *WHY)[0].startswith("held: Café (record ")
+    assert "Café" in told(CliRunner().invoke(app, ["log", "x.db", "--case", apart]))
+    assert "Café" in run("case", "x.db", apart).output
+    run("erase", "--case", apart, *WHY, code=1)  # it's held
+
+
 class TestInPostgres:
     """The application writes as a role that may change nothing; whoever keeps the ledger is somebody else."""
 
@@ -411,7 +422,7 @@ class TestInPostgres:
         assert "run it again as a role that may destroy what's there (--owner)" in refused
         assert verify(owner).exit_code == 2
         said = lines("erase", "--case", "T-17", *WHY, "--owner", owner)
-        assert said == ["2 payloads of T-17 destroyed, with 1 keys"]
+        assert said == ["2 payloads of T-17 destroyed, with 0 keys"]  # the key was destroyed before
         said = lines("erase", "--case", "T-18", *WHY, "--owner", owner, "--person", "jdoe")
         assert said[0] == "2 payloads of T-18 destroyed, with 1 keys"
         assert said[1].startswith("on record: ")

@@ -233,8 +233,8 @@ class TestWhatCantBeUsed:
 
     def test_a_call_that_isnt_there(self) -> None:
         calls(chat_answer({"stars": 3}))
-        assert "no record of a call nobody" in told(run("x.db", "--call", "nobody", code=3))
-        assert "no record of a call nobody" in told(run("x.db", "--call", "nobody", "--against", "gpt", code=3))
+        assert "no record of a call nobody" in told(run("x.db", "--call", "nobody", code=2))
+        assert "no record of a call nobody" in told(run("x.db", "--call", "nobody", "--against", "gpt", code=2))
 
 
 class Letter(BaseModel, frozen=True):

@@ -8,6 +8,7 @@ import json
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ pytest.importorskip("typer")
 import typer
 from typer.testing import Result
 
+from failsoft.cli import telling
 from failsoft.cli.app import app
 from failsoft.cli.moments import ago, written
 from failsoft.core.evidence import PayloadErased
@@ -154,6 +156,21 @@ def test_a_new_value_is_json(call_id: str, changed: str, stdin: str | None) -> N
 
 
 @pytest.mark.parametrize(
+    ("stdin", "problem"),
+    [
+        (None, "standard input can't be read (it's closed)"),
+        (io.BytesIO(b'{"stars": "\xff"}'), "--changed: Invalid JSON"),
+        (io.BytesIO(b"[" * (1 + (16 << 20))), "standard input holds more than 16,777,216 bytes"),
+    ],
+)
+def test_a_new_value_that_cant_be_read_is_told(
+    call_id: str, monkeypatch: pytest.MonkeyPatch, stdin: io.BytesIO | None, problem: str
+) -> None:
+    monkeypatch.setattr(telling, "sys", SimpleNamespace(stdin=stdin and SimpleNamespace(buffer=stdin)))
+    assert problem in told(run("review", call_id, "--decision", "changed", "--changed", "-", *WHO, code=1))
+
+
+@pytest.mark.parametrize(
     ("changed", "problem"),
     [
         ('{"stars": "many"}', "--changed: Rating.stars: Input should be a valid integer"),
@@ -205,6 +222,7 @@ def test_what_cant_be_done_is_told(arguments: tuple[str, ...], problem: str) -> 
         ("ledger", "reviews", "x.db", "--csv", "--json"),
         ("ledger", "reviews", "x.db", "--fail-older-than", "2026-11-01"),
         ("ledger", "reviews", "x.db", "--fail-older-than", "soon"),
+        ("ledger", "reviews", "x.db", "--since", "1d", "--until", "2d"),
     ],
 )
 @pytest.mark.usefixtures("call_id")

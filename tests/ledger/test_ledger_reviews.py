@@ -452,6 +452,22 @@ def test_a_calls_end_says_whether_and_why(need: ReviewNeed, fields: dict[str, An
     assert need_of(need) == fields
 
 
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("E" * 200, "E" * 128),
+        ("E" * 127 + "é", "E" * 127),
+        ("Wrong\x1b\u202e Kind", "WrongKind"),
+        ("e\u0301", "é"),
+        (" ", "Exception"),
+        ("\ud800", "Exception"),
+    ],
+)
+def test_an_errors_name_is_one_that_a_record_takes(name: str, kept: str) -> None:
+    """It's the application's own: what it can't say must not cost the call's end."""
+    assert need_of(ReviewNeed(True, "when", None, name))["error"] == kept
+
+
 def test_evidence_becomes_records_that_verify(tmp_path: Path) -> None:
     path = tmp_path / "y.db"
     ledger = ledger_at(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -30,6 +29,7 @@ from failsoft.cli.telling import (
     CODES,
     Commands,
     explained,
+    given_text,
     out,
     outcome_for_programs,
     payloads_of,
@@ -143,8 +143,7 @@ def call(
                 isolated = isolated.using(deadline=deadline)
             except ConfigurationError as error:
                 raise typer.BadParameter("; ".join(error.problems), param_hint="--deadline") from None
-        text = sys.stdin.read() if request == "-" else request
-        outcome = isolated.sync(isolated.parse_request(text))
+        outcome = isolated.sync(isolated.parse_request(given_text(request)))
     if as_json:
         print_json(outcome_for_programs(outcome))
         return

@@ -6,12 +6,13 @@ import errno
 import os
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from attrs import frozen
 
 from failsoft.cli.application import Json
+from failsoft.cli.cases import composed
 from failsoft.cli.evidence import checkpoints_in
 from failsoft.cli.place import Ledger, NamedLedger
 from failsoft.cli.telling import explained, give_up, looking_into, print_json, print_line
@@ -59,7 +60,9 @@ class _Signs:
 def bundle(
     named: NamedLedger,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to make; never overwritten.")],
-    case: Annotated[list[str] | None, typer.Option(help="All calls of this case.", metavar="ID")] = None,
+    case: Annotated[
+        list[Any] | None, typer.Option(help="All calls of this case.", metavar="ID", parser=composed)
+    ] = None,
     call: Annotated[list[str] | None, typer.Option(help="This call.", metavar="ID")] = None,
     config: Annotated[
         Path | None,

@@ -11,6 +11,7 @@ import attrs
 import typer
 
 from failsoft.cli.application import CONFIG, Config, Json
+from failsoft.cli.cases import ThisCase
 from failsoft.cli.moments import ending
 from failsoft.cli.place import Ledger, located
 from failsoft.cli.telling import CODES, err, explained, print_json, print_line, warn
@@ -24,7 +25,6 @@ from failsoft.ledger.location import InDatabase
 from failsoft.ledger.store import DatabaseFailed
 from failsoft.login import logged_in
 
-Case = Annotated[str, typer.Option(help="The case's identifier.")]
 Owner = Annotated[
     Any,
     typer.Option(help="The ledger's database as a role that may destroy what's in it.", parser=located, metavar="URL"),
@@ -56,7 +56,7 @@ def acting_for(config: Path) -> Acting:
 
 
 def erase_command(
-    case: Case,
+    case: ThisCase,
     why: Annotated[str, typer.Option("--why", help="The reason, for the record.")],
     person: Person = None,
     approved_by: Approved = None,
@@ -171,7 +171,7 @@ def _tell_unfinished(finished: bool) -> None:
 
 
 def hold_command(
-    case: Case,
+    case: ThisCase,
     why: Annotated[str, typer.Option("--why", help="The reason, for the record.")],
     person: Person = None,
     clear: Annotated[bool, typer.Option("--clear", help="Lift it again.")] = False,
@@ -184,7 +184,7 @@ def hold_command(
 
 
 def event_command(
-    case: Case,
+    case: ThisCase,
     event: Annotated[
         str, typer.Option(help="What happened: final-payment, cancellation, closed, or what a class of yours goes by.")
     ],

@@ -10,7 +10,7 @@ import typer
 
 from failsoft.cli.application import Json
 from failsoft.cli.evidence import Checkpoints, Keys, checkpoints_in
-from failsoft.cli.moments import HOW, beginning, ending, window
+from failsoft.cli.moments import HOW, beginning, ending, in_order, window
 from failsoft.cli.output import told_or
 from failsoft.cli.pinned import Pin
 from failsoft.cli.place import Ledger
@@ -63,7 +63,7 @@ def attest_command(
 
     The ledger is verified on the way. Times are the records' own, by the clock of who wrote them, in UTC.
     """
-    _in_order(since, until, "--until")
+    in_order(since, until, "--until")
     if since > timestamp(time.time_ns()):
         raise typer.BadParameter(f"{since} is still to come", param_hint="--since")
     with explained(as_json, code=UNDECIDED):
@@ -133,7 +133,7 @@ def affected_command(
     """
     one_form(as_json=as_json, as_csv=as_csv)
     since, until = window(*between)
-    _in_order(since, until, "--between")
+    in_order(since, until, "--between")
     with reading(ledger, as_json) as reader:
         if not is_heard_of(reader, adapter):
             raise LedgerInvalid(f"{ledger}: no adapter named {adapter!r:.80} was ever configured here")
@@ -155,11 +155,6 @@ def affected_command(
         tell(f"some may be missing here: {why}")
     if lacking:
         raise typer.Exit(UNDECIDED)
-
-
-def _in_order(since: str, until: str | None, option: str) -> None:
-    if until is not None and until <= since:
-        raise typer.BadParameter(f"the end, {until}, isn't after the beginning, {since}", param_hint=option)
 
 
 def _line(decision: Decision) -> str:

@@ -56,6 +56,21 @@ def window(first: str, last: str) -> tuple[str, str]:
     return since, until
 
 
+def in_order(since: str | None, until: str | None, option: str) -> None:
+    """A time has its end after its beginning.
+
+    Args:
+        since: its first moment, as in the log.
+        until: the first one after it.
+        option: where the end stands.
+
+    Raises:
+        typer.BadParameter: it hasn't.
+    """
+    if since is not None and until is not None and until <= since:
+        raise typer.BadParameter(f"the end, {until}, isn't after the beginning, {since}", param_hint=option)
+
+
 def ago(text: str) -> str:
     """The moment that was so long ago, as in the log.
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from failsoft.cli.application import Json
+from failsoft.cli.cases import OnlyCase, composed
 from failsoft.cli.moments import HOW, beginning, ending
 from failsoft.cli.place import Ledger
 from failsoft.cli.sheet import print_csv
@@ -76,7 +77,7 @@ def log(
     until: Until = None,
     kind: Kind = None,
     capability: Capability = None,
-    case: Annotated[str | None, typer.Option(help="Only this case's.")] = None,
+    case: OnlyCase = None,
     source: Source = None,
     served: Served = None,
     fault: Fault = None,
@@ -99,7 +100,7 @@ def log(
 
 def case(
     ledger: Ledger,
-    case_id: Annotated[str, typer.Argument(metavar="ID", help="The case's identifier.")],
+    case_id: Annotated[Any, typer.Argument(metavar="ID", help="The case's identifier.", parser=composed)],
     since: Since = None,
     until: Until = None,
     kind: Kind = None,

@@ -85,9 +85,12 @@ def replay(
     with explained(as_json, code=UNUSABLE):
         isolation = isolation_of(config, app_path, keyless=against is None)
         window = _Window(ledger, call, since, until, capability)
-        if against is None:
-            _replay(isolation, window, as_json=as_json)
-        _ask_again(isolation, window, against, actor, MOST if most is None else most, yes=yes, as_json=as_json)
+        try:
+            if against is None:
+                _replay(isolation, window, as_json=as_json)
+            _ask_again(isolation, window, against, actor, MOST if most is None else most, yes=yes, as_json=as_json)
+        except LookupError as error:
+            give_up(as_json, [str(error)], EXIT[Result.NOT_REPLAYABLE])
 
 
 @attrs.frozen

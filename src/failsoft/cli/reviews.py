@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
@@ -10,11 +9,12 @@ import typer
 from pydantic import ValidationError
 
 from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of
-from failsoft.cli.moments import ago
+from failsoft.cli.cases import OnlyCase
+from failsoft.cli.moments import ago, in_order
 from failsoft.cli.place import Ledger
 from failsoft.cli.records import Capability, Csv, Since, Until, one_form
 from failsoft.cli.sheet import print_csv
-from failsoft.cli.telling import CODES, PROBLEM, explained, give_up, out, print_json, print_line, reading
+from failsoft.cli.telling import CODES, PROBLEM, explained, give_up, given_text, out, print_json, print_line, reading
 from failsoft.isolation import Isolation
 from failsoft.ledger.reading.kept import ERASED
 from failsoft.ledger.reviews import COLUMNS, HISTORY, OWN, Deed, Review, history, pending, reviewed
@@ -55,9 +55,9 @@ def review(
     as_json: Json = False,
 ) -> None:
     """Put on record what a person decided about a call's answer."""
-    text = sys.stdin.read() if changed == "-" else changed
-    value: Any = NOT_GIVEN if text is None else JsonText(text)
     with explained(as_json):
+        text = given_text(changed) if changed is not None else None
+        value: Any = NOT_GIVEN if text is None else JsonText(text)
         isolation = isolation_of(config, app_path)
         isolation.ignore_lock()  # nobody is asked
         with isolation:
@@ -117,7 +117,7 @@ def reviews(
         bool,
         typer.Option("--history", help="What persons did, a line for each review, override and appeal, and why."),
     ] = False,
-    case: Annotated[str | None, typer.Option(help="Only this case's.")] = None,
+    case: OnlyCase = None,
     capability: Capability = None,
     since: Since = None,
     until: Until = None,
@@ -133,6 +133,7 @@ def reviews(
     by the clock of who wrote them, in UTC.
     """
     one_form(as_json=as_json, as_csv=as_csv)
+    in_order(since, until, "--until")
     if acts:
         if everything or fail_older_than is not None:
             raise typer.BadParameter("--all and --fail-older-than don't go with --history: that's of all acts anyway")

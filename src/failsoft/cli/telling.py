@@ -32,6 +32,9 @@ PROBLEM: Final = 1
 USAGE: Final = 64
 """The command line is wrong (sysexits' EX_USAGE): apart from the codes by which `verify` tells what it found."""
 
+_MOST_INPUT: Final = 16 << 20
+"""Bytes."""
+
 CODES: Final = "Exit code: 0 done; 1 it can't be done, and why; 64 the command line is wrong."
 
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -107,6 +110,25 @@ def looking_into(ledger: str | Location) -> Iterator[Reader]:
             yield reader
     except (TypeError, ValueError, AttributeError, KeyError):
         raise LedgerInvalid(f"{locate(ledger)}: a record is damaged: run `failsoft verify` on it") from None
+
+
+def given_text(given: str) -> str | bytes:
+    """What an argument holds; of a ``-`` what standard input does, as it comes.
+
+    Raises:
+        ConfigurationError: it can't be read, or it's more than 16 MiB.
+    """
+    if given != "-":
+        return given
+    try:
+        if sys.stdin is None:
+            raise OSError("it's closed")
+        text = sys.stdin.buffer.read(_MOST_INPUT + 1)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"standard input can't be read ({error})") from None
+    if len(text) > _MOST_INPUT:
+        raise ConfigurationError(f"standard input holds more than {_MOST_INPUT:,} bytes")
+    return text
 
 
 def give_up(as_json: bool, problems: list[str], code: int = PROBLEM) -> NoReturn:

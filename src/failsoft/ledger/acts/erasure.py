@@ -295,10 +295,10 @@ def erase(
     if not (found.sealed or found.clear or keys or found.told):
         raise ErasureRefused(f"{location}: there's nothing of the case {case!r} that could be erased")
     if dry_run:
-        return Erased(case, (), found.payloads, len(keys), len(found.clear), False, len(found.waiting))
+        return Erased(case, (), found.payloads, sum(keys.values()), len(found.clear), False, len(found.waiting))
     places: list[int] = []
     looks = 0
-    while any(unsaid := found.unsaid(keys | found.keys if missing_keys else keys)):
+    while any(unsaid := found.unsaid(keys.keys() | found.keys if missing_keys else set(keys))):
         if looks == LOOKS:
             raise LedgerInvalid(
                 f"{location}: more of the case {case!r} comes all the time: nothing was destroyed, and it's on record as "
@@ -322,7 +322,9 @@ def erase(
         finally:
             vault.close()
     finished = _forget(acting, [*found.sealed, *found.clear])
-    done = Erased(case, tuple(places), found.payloads, len(keys), len(found.clear), finished, len(found.waiting))
+    done = Erased(
+        case, tuple(places), found.payloads, sum(keys.values()), len(found.clear), finished, len(found.waiting)
+    )
     with _Log(location) as log:  # another process had a key in hand until it was destroyed
         log.look_on(found, case, log.end() - 1)
     return evolve(done, finished=finished and not found.again)
@@ -416,21 +418,26 @@ class _Log(Bodies):
                 yield line.index, fields
 
 
-def _keys_to_destroy(location: Location, case: str, found: _Found, missing: bool) -> set[str]:
+def _keys_to_destroy(location: Location, case: str, found: _Found, missing: bool) -> dict[str, bool]:
     """The case's keys that are here: those that its records name, and those that none does (any more). What's destroyed is
     named on record first, whole: so a key that isn't here is refused, unless it's known to be missing or was told before,
     and one that is made meanwhile stays. One that doesn't open under the log's name, and that no record names, is another's.
+
+    Returns:
+        Of each its name, and whether it's there: one that an earlier erasure destroyed isn't.
     """
-    sealing, kept, named = location.sealing, set[str](), found.keys | found.told
+    sealing, kept, named = location.sealing, dict[str, bool](), found.keys | found.told
     if sealing is not None:
         vault = Vault(sealing, found.origin)
         try:
-            kept = {each.name.hex() for each in vault.of_case(case) if each.key is not None or each.name.hex() in named}
+            for each in vault.of_case(case):
+                if each.key is not None or each.name.hex() in named:
+                    kept[each.name.hex()] = not each.shredded
         except OSError as error:
             raise LedgerInvalid(f"{location}: {error}") from None
         finally:
             vault.close()
-    if (away := sorted(found.keys - kept - found.told)) and not missing:
+    if (away := sorted(found.keys - kept.keys() - found.told)) and not missing:
         where = "no file of keys is named" if sealing is None else f"{sealing.path} doesn't hold it"
         raise ErasureRefused(
             f"{location}: the case lies under the key {away[0]}, and {where}: nothing was destroyed. Give the "

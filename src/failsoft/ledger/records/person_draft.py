@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Final
+from unicodedata import normalize
 
 from failsoft.audit import Marks
-from failsoft.context import identifier
+from failsoft.context import has_glyph, identifier
 from failsoft.core.evidence import Act, PersonActed
 from failsoft.ledger.format.canonical import real
 from failsoft.ledger.records.record import JSON, Draft, Fields
@@ -21,6 +22,9 @@ KINDS: Final[dict[Act, Kind]] = {
     "override": Kind.OVERRIDE_RECORDED,
     "appeal": Kind.APPEAL_RECORDED,
 }
+
+_LONGEST_NAME: Final = 128
+"""Bytes, as of an identifier."""
 
 REASON, CHANGED, DISPLAY = "reason", "changed", "shown"
 """Paths of the payloads."""
@@ -36,8 +40,14 @@ def need_of(need: ReviewNeed) -> Fields:
     if need.sample is not None:
         fields["sample"] = real(need.sample)
     if need.error is not None:
-        fields["error"] = identifier(need.error, "an error's name")
+        fields["error"] = _error_name(need.error)
     return fields
+
+
+def _error_name(name: str) -> str:
+    """As it may stand in a record: the application's own class may have any name."""
+    kept = "".join(filter(has_glyph, normalize("NFC", name)))
+    return kept.encode()[:_LONGEST_NAME].decode(errors="ignore") or "Exception"
 
 
 def person_acted(record: PersonActed) -> Draft:
