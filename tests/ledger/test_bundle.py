@@ -323,6 +323,13 @@ def test_another_logs_key_signs_nothing(path: Path) -> None:
         bundle(path, key=SigningKey("example.com/other", bytes(32)))
 
 
+def test_a_key_that_didnt_sign_the_newest_checkpoint_vouches_for_nothing(path: Path) -> None:
+    from failsoft.ledger.keys.ed25519 import SigningKey
+
+    with pytest.raises(LedgerInvalid, match="its newest checkpoint isn't signed by this key"):
+        bundle(path, key=SigningKey(ORIGIN, bytes(32)))
+
+
 def test_without_a_key_the_manifest_is_not_signed_and_the_page_says_so(path: Path) -> None:
     made = bundle(path, key=None)
     files = unzipped(made.data)

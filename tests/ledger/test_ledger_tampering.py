@@ -543,6 +543,14 @@ def test_many_problems_are_counted_and_not_all_kept(path: Path, attacker: sqlite
     assert found.summary()[-1] == f"and {found.more} problems more"
 
 
+def test_what_is_graver_than_a_hundred_is_told_after_them() -> None:
+    found = _Findings()
+    for code in (*[2] * 150, 1, 2, 1, 3, 1):
+        found.report(code, "wrong", None)
+    assert [each.code for each in found.problems] == [*[2] * 100, 1, 3]
+    assert (found.code, found.more) == (3, 53)
+
+
 def test_missing_payloads_are_named_each_and_hide_no_other(path: Path, attacker: sqlite3.Connection) -> None:
     attacker.execute("DELETE FROM ledger_payload WHERE rowid IN (1, 5, 6, 9)")
     found = after(attacker, path)

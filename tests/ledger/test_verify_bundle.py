@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.bundled import KEY, NEXT, Forge, Office, bundle, office, zipped
+from tests.bundled import KEY, NEXT, Forge, Office, bundle, listed, office, unzipped, zipped
 
 from failsoft.ledger.bundles import verify_bundle
 from failsoft.ledger.bundles.verify_bundle import (
     NEUTRAL,
     ORDER,
+    SHOWN,
     P,
     Wrong,
     _add,
@@ -298,3 +299,14 @@ def test_nothing_in_a_bundle_steers_a_terminal(log: Office, capsys: pytest.Captu
     assert code == 2
     assert all(char.isprintable() or char == "\n" for char in said)
     assert "\\u202e" in said
+
+
+def test_many_problems_are_counted_and_the_gravest_is_told(tmp_path: Path) -> None:
+    log = office(tmp_path / "x.db")
+    log.publish()
+    log.close()
+    files = unzipped(bundle(log.path).data)
+    found = verify(zipped(listed(files, call_ids=[f"{number:04}" for number in range(150)])))
+    assert (len(found.problems), found.code) == (SHOWN + 1, 1)
+    assert found.problems[-1] == (1, "and 60 problems more")
+    assert found.lines()[-1] == "and 60 problems more"

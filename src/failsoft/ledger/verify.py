@@ -61,7 +61,7 @@ class Verification:
 
     Args:
         exit_code: 0 whole, 1 tampered with, 2 incomplete, 3 unusable.
-        problems: the first hundred, in the order of the log.
+        problems: the first hundred, in the order of the log, and each that is graver than all before.
         more: how many there are besides.
         notes: what's worth knowing and no problem.
         root: of the tree of the records as they are, lower-case hex.
@@ -153,12 +153,13 @@ class _Findings:
     code: int = WHOLE
 
     def add(self, problem: Problem) -> None:
-        if len(self.problems) < SHOWN:
+        rank = (WHOLE, INCOMPLETE, TAMPERED, UNUSABLE)
+        graver = rank.index(problem.code) > rank.index(self.code)
+        self.code = problem.code if graver else self.code
+        if graver or len(self.problems) < SHOWN:
             self.problems.append(problem)
         else:
             self.more += 1
-        rank = (WHOLE, INCOMPLETE, TAMPERED, UNUSABLE)
-        self.code = max(self.code, problem.code, key=rank.index)
 
     def report(self, code: int, what: str, index: int | None) -> None:
         self.add(Problem(code, what, index))

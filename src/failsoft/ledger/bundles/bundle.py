@@ -23,7 +23,7 @@ from failsoft.ledger.bundles.missing import NotWhole
 from failsoft.ledger.bundles.report import Told, report
 from failsoft.ledger.bundles.selection import Selection, Wanted, select
 from failsoft.ledger.format.canonical import dump
-from failsoft.ledger.keys.ed25519 import SigningKey
+from failsoft.ledger.keys.ed25519 import SigningKey, open_checkpoint
 from failsoft.ledger.read import Reader
 
 FORMAT = verify_bundle.FORMAT
@@ -78,6 +78,10 @@ def make(reader: Reader, wanted: Wanted, key: SigningKey | None = None, question
     origin = selection.checkpoint.origin
     if key is not None and key.name != origin:
         raise LedgerInvalid(f"{reader.location}: this is the log of {origin!r:.80}, and the key is {key.name!r:.80}'s")
+    if key is not None and key.verifier not in open_checkpoint(selection.note, [key.verifier]).by:
+        raise LedgerInvalid(
+            f"{reader.location}: its newest checkpoint isn't signed by this key: run `failsoft verify` on it"
+        )
     files = _evidence(reader, selection)
     files["verify.py"] = verifier()
     files["report.html"] = report(Told(selection, question, sha256(files["verify.py"]).hexdigest(), key is not None))

@@ -30,11 +30,14 @@ import re
 import struct
 import sys
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from time import gmtime, strftime
 from typing import Any, NamedTuple, NoReturn
 
 WHOLE, TAMPERED, INCOMPLETE, UNUSABLE, USAGE = 0, 1, 2, 3, 64
+GRAVER = (WHOLE, INCOMPLETE, TAMPERED, UNUSABLE)  # each than the one before it
+SHOWN = 100  # problems; the others are counted, but for one that is graver than all before
 GONE = "a reader that has gone"
 
 FORMAT = "failsoft-bundle/1"
@@ -330,10 +333,12 @@ def is_cut(data: bytes, largest: Mapping[bytes, tuple[int, bytes]]) -> bool:
     first may be that of a further signature: what stands before it is a checkpoint without that one.
     """
     *cuts, rest = data.split(b" \n")
+    origins = sorted(largest)
     for index, each in enumerate(cuts):
         origin, *more = each.strip(b" \n").split(b"\n")
         signs = index == 0 and (origin.startswith(DASH) or DASH.startswith(origin))
-        if not more and (signs or any(known.startswith(origin) for known in largest)):
+        near = bisect_left(origins, origin)  # the first that may begin so
+        if not more and (signs or any(known.startswith(origin) for known in origins[near : near + 1])):
             continue
         if not more or origin not in largest or more[0].strip(b"0123456789") or digits(more[0]) > largest[origin]:
             return False
@@ -665,6 +670,8 @@ class _Bundle:
         self.used: set[Key] = set()
         self.notes: list[str] = []
         self.problems: list[tuple[int, str]] = []
+        self.more = 0
+        self.code = WHOLE
         self.checkpoint = Checkpoint(manifest.origin, manifest.size, b"")  # without a root until it's read
         self.records: dict[int, dict[str, Any]] = {}
         self.leaves: dict[int, str] = {}
@@ -672,7 +679,12 @@ class _Bundle:
         self.seen: dict[int, int] = {}  # when the first witness saw the log at a size, in seconds since 1970
 
     def problem(self, what: str, code: int = TAMPERED) -> None:
-        self.problems.append((code, what))
+        graver = GRAVER.index(code) > GRAVER.index(self.code)
+        self.code = code if graver else self.code
+        if graver or len(self.problems) < SHOWN:
+            self.problems.append((code, what))
+        else:
+            self.more += 1
 
     def checked(
         self, checkpoints: Sequence[bytes], pins: Sequence[tuple[int, str]], extensions: Sequence[bytes]
@@ -698,12 +710,12 @@ class _Bundle:
                 self.problem(f"the key {key.told} signed nothing here", INCOMPLETE)
         if len(self.manifest.records) == self.manifest.size:
             self.notes.append("all records of the log up to its checkpoint are here")
-        code = max(
-            (code for code, _ in self.problems), key=(WHOLE, INCOMPLETE, TAMPERED, UNUSABLE).index, default=WHOLE
-        )
+        code, problems = self.code, self.problems
+        if self.more:
+            problems.append((code, f"and {self.more} problems more"))
         verdict = ("verified" if by_log else "self-consistent", "tampered with", "incomplete", "unusable")[code]
         here, calls, records = self.checkpoint, len(self.manifest.call_ids), len(self.manifest.records)
-        return Result(code, verdict, here.origin, here.size, here.root.hex(), calls, records, self.notes, self.problems)
+        return Result(code, verdict, here.origin, here.size, here.root.hex(), calls, records, self.notes, problems)
 
     def _guard(self, name: str, check: Any, *values: Any) -> None:
         try:
