@@ -598,6 +598,28 @@ class TestFallingBack:
         gone.close()
         whole(place)
 
+    def test_orphans_that_may_be_in_the_log_stay_in_doubt_while_the_database_is_away(
+        self, place: InDatabase, away: Away
+    ) -> None:
+        store = place.store()
+        first = batch()
+        store.open(lambda: first)
+        store.hold(EMITTER)
+        emitter = Emitter(store.origin, SystemClock(), os.urandom)
+        orphan = [emitter.build(draft.call_orphaned("c1", b"0" * 32, None, None), 1, 1)]
+        away.cut = True
+        store.close()
+        with pytest.raises(DatabaseFailed, match="it can't be reached"):
+            store.append(orphan, doubtful=True)
+        assert not store.spooling
+        with pytest.raises(AppendFailed) as caught:
+            store.append(orphan)
+        assert (caught.value.stale, store.spooling) == (True, True)
+        store.tidy()  # nothing waits so far
+        away.cut = False
+        until(lambda: (store.tidy(), not store.spooling)[1])
+        store.close()
+
     def test_a_call_left_open_is_ended_by_others_where_the_database_goes_at_the_goodbye(
         self, place: InDatabase, away: Away, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -172,16 +172,17 @@ class SpoolingStore:
                 if isinstance(error, AppendFailed) and not error.away:
                     raise
                 self._inner.close()
-                unknown = getattr(error, "unknown", False)
-                if orphaning := bool(orphans(batch)):
-                    if unknown:
-                        raise
+                stale = bool(orphans(batch))
+                if stale and (doubtful or (isinstance(error, AppendFailed) and error.unknown)):
+                    raise
+                if stale:
+                    self._spool_of(batch)  # from now on
                 else:
-                    self._keep(batch, unknown=unknown)
+                    self._keep(batch, unknown=getattr(error, "unknown", False))
                 self.spooling = True
                 self._not_before = self._now() + RETRY_NS
                 self._say(str(error))
-                if orphaning:
+                if stale:
                     raise AppendFailed(str(error), stale=True) from error
                 return None
         try:
@@ -289,12 +290,16 @@ class SpoolingStore:
             self._reason = reason
             self._tell(reason)
 
-    def _keep(self, batch: Sequence[Built], *, unknown: bool) -> None:
+    def _spool_of(self, batch: Sequence[Built]) -> Spool:
+        """The file of this emitter's; nothing of it is there until something waits."""
         if self._spool is None:
             emitter = self._emitter or next(each.emitter for each in batch if each.emitter is not None)
             self._spool = Spool(self._spooling, emitter)
+        return self._spool
+
+    def _keep(self, batch: Sequence[Built], *, unknown: bool) -> None:
         try:
-            self._spool.put(batch)
+            self._spool_of(batch).put(batch)
         except AppendFailed as error:
             raise AppendFailed(str(error), unknown=unknown) from error
         last = batch[-1].eseq
