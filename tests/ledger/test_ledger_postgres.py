@@ -350,16 +350,16 @@ class TestManyWriters:
     ) -> None:
         settled(ledger.submit(started("slow")))
         settled(ledger.submit(started("slower")))
-        asked = LedgerDatabase.orphaned
+        asked = LedgerDatabase.ended
 
         def cut_after(self: LedgerDatabase, calls: Sequence[str]) -> set[str]:
             found = asked(self, calls)
-            monkeypatch.setattr(LedgerDatabase, "orphaned", asked)
+            monkeypatch.setattr(LedgerDatabase, "ended", asked)
             end_connections(url)
             wrote(url, "beside it")
             return found
 
-        monkeypatch.setattr(LedgerDatabase, "orphaned", cut_after)
+        monkeypatch.setattr(LedgerDatabase, "ended", cut_after)
         ledger.close()
         assert kinds(url).count("call.orphaned") == 2
         assert kinds(url).count("emitter.closed") == 2

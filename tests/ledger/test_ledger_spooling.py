@@ -626,14 +626,14 @@ class TestFallingBack:
         ledger = ledger_in(place)
         ledger.open()
         settled(ledger.submit(started("c1")))
-        asked = LedgerDatabase.orphaned
+        asked = LedgerDatabase.ended
 
         def cut_after(self: LedgerDatabase, calls: Sequence[str]) -> set[str]:
             found = asked(self, calls)
             away.cut = True
             return found
 
-        monkeypatch.setattr(LedgerDatabase, "orphaned", cut_after)
+        monkeypatch.setattr(LedgerDatabase, "ended", cut_after)
         ledger.close()
         monkeypatch.undo()
         for each in (

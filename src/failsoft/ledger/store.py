@@ -101,7 +101,8 @@ NUMBERED = "SELECT 1 FROM ledger_record WHERE emitter = ? AND eseq = ?"
 """A record by its number, which a pruned one keeps."""
 
 OPENING = "SELECT leaf FROM ledger_record WHERE seq = 0"
-ORPHANED = "SELECT call_id FROM ledger_record WHERE type = 'call.orphaned' AND call_id"
+ENDED = f"SELECT call_id FROM ledger_record WHERE {ENDS} AND call_id"  # noqa: S608 -- our own
+"""Of some calls those that ended."""
 
 
 @frozen
@@ -357,8 +358,8 @@ class Store(Protocol):
         """Calls that this emitter began and that have no end in the log."""
         ...
 
-    def orphaned(self, calls: Sequence[str]) -> set[str]:
-        """Those of them whose maker somebody took for gone."""
+    def ended(self, calls: Sequence[str]) -> set[str]:
+        """Those of them that have an end in the log, by whomever."""
         ...
 
     def hold(self, emitter: str) -> Life:

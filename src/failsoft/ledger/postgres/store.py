@@ -42,12 +42,11 @@ from failsoft.ledger.postgres.schema import component, differences, grants, shor
 from failsoft.ledger.records.record import Built
 from failsoft.ledger.records.schema import FORMAT
 from failsoft.ledger.store import (
-    ENDS,
+    ENDED,
     FIND,
     NUMBERED,
     OPEN_CALLS,
     OPENING,
-    ORPHANED,
     PRUNE,
     AppendFailed,
     DatabaseFailed,
@@ -102,8 +101,6 @@ _ANYBODY = f"""SELECT EXISTS (SELECT FROM ({_LIVE}) AS live, pg_catalog.pg_locks
     AND objsubid = 1 AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
     AND classid::bigint << 32 | objid::bigint = ('x' || left(emitter, 16))::bit(64)::bigint)"""  # noqa: S608 -- our own
 """Does anybody hold the lock of one of these? Asked without taking one."""
-
-_ENDED = f"SELECT 1 FROM ledger_record WHERE {ENDS} AND call_id = ANY(?) LIMIT 1"  # noqa: S608 -- our own
 
 _MISSING = f"""SELECT emitter FROM ({_LIVE}) AS live WHERE
     (SELECT type <> 'emitter.closed' FROM ledger_record AS r WHERE r.emitter = live.emitter ORDER BY eseq DESC LIMIT 1)
@@ -234,7 +231,9 @@ class LedgerDatabase:
                 if doubtful and (at := _find(database, batch)) is not None:
                     database.execute("ROLLBACK")
                     return at
-                if (calls := orphans(batch)) and database.execute(_ENDED, (calls,)).fetchone() is not None:
+                if (calls := orphans(batch)) and database.execute(
+                    f"{ENDED} = ANY(?) LIMIT 1", (calls,)
+                ).fetchone() is not None:
                     raise AppendFailed("a call of whoever was gone has its end by now", stale=True)
                 grown = self._insert(database, batch)
                 committing = True
@@ -268,10 +267,10 @@ class LedgerDatabase:
         """As any store."""
         return (OpenCall(*row) for row in self._open_database().execute(OPEN_CALLS, (emitter,)))
 
-    def orphaned(self, calls: Sequence[str]) -> set[str]:
+    def ended(self, calls: Sequence[str]) -> set[str]:
         """As any store."""
         with self._transaction() as database:
-            return {call for (call,) in database.execute(f"{ORPHANED} = ANY(?)", (list(calls),))}
+            return {call for (call,) in database.execute(f"{ENDED} = ANY(?)", (list(calls),))}
 
     def hold(self, emitter: str) -> Life:
         """As any store. Shown again by each later connection."""

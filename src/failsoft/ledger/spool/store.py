@@ -222,10 +222,10 @@ class SpoolingStore:
         """As the database's."""
         return self._inner.open_calls(emitter)
 
-    def orphaned(self, calls: Sequence[str]) -> set[str]:
+    def ended(self, calls: Sequence[str]) -> set[str]:
         """As the database's. Not asked while records wait: nobody knows then."""
         self._reopen()
-        return self._inner.orphaned(calls)
+        return self._inner.ended(calls)
 
     def hold(self, emitter: str) -> Life:
         """As any store; on this host too, so that what it leaves behind isn't forwarded by two."""

@@ -36,7 +36,7 @@ from failsoft.ledger.records.record import Built
 from failsoft.ledger.records.schema import FORMAT
 from failsoft.ledger.sqlite.look import Look
 from failsoft.ledger.sqlite.schema import APPLICATION_ID, PAGE_SIZE, STATEMENTS, VERSION, differences
-from failsoft.ledger.store import FIND, LEFT_OPEN, OPEN_CALLS, OPENING, ORPHANED, PRUNE, AppendFailed, Found, OpenCall
+from failsoft.ledger.store import ENDED, FIND, LEFT_OPEN, OPEN_CALLS, OPENING, PRUNE, AppendFailed, Found, OpenCall
 
 Connect = Callable[[str], sqlite3.Connection]
 
@@ -289,10 +289,10 @@ class LedgerFile:
         """Calls that this emitter began and that have no end in the log."""
         return (OpenCall(*row) for row in self._open_connection().execute(OPEN_CALLS, (emitter,)))
 
-    def orphaned(self, calls: Sequence[str]) -> set[str]:
+    def ended(self, calls: Sequence[str]) -> set[str]:
         """As any store."""
         connection = self._open_connection()
-        return {call for each in calls for (call,) in connection.execute(f"{ORPHANED} = ?", (each,))}
+        return {call for each in calls for (call,) in connection.execute(f"{ENDED} = ?", (each,))}
 
     def hold(self, emitter: str) -> LiveFile:
         """As any store."""

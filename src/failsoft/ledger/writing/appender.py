@@ -391,9 +391,9 @@ class Appender:
         self._add_gaps(batch)
         # While records wait nobody knows whether another process has: it's left to the one that forwards them.
         calls = {} if self.store.spooling else self._open_calls
-        orphaned = self.store.orphaned(list(calls)) if calls else ()
+        ended = self.store.ended(list(calls)) if calls else ()
         for call_id, each in calls.items():
-            if call_id not in orphaned:
+            if call_id not in ended:
                 self._add(batch, _orphan(each))
         if outage is not None:
             self._add_recovered(batch, outage, now)
