@@ -33,6 +33,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     AliasPath,
     BaseModel,
@@ -59,6 +60,8 @@ from pydantic.alias_generators import to_camel
 from pydantic.dataclasses import dataclass as checked_dataclass
 from pydantic_core import to_json
 from pydantic_core.core_schema import (
+    chain_schema,
+    dict_schema,
     format_ser_schema,
     is_instance_schema,
     lax_or_strict_schema,
@@ -101,6 +104,12 @@ class Item(BaseModel):
 class Plain(BaseModel):
     text: str
     child: Plain | None = None
+
+
+class Short(BaseModel):
+    """Only ever written by serializers around it: pydantic may keep one with the class, and write it so elsewhere, too."""
+
+    text: str = ""
 
 
 class Secret(BaseModel):
@@ -621,12 +630,28 @@ class TestMarks:
             tuple[int, ...],
             set[str] | int,
             RootModel[str],
-            Annotated[Plain, PlainSerializer(lambda _: "x", return_type=str)],
+            Annotated[Short, PlainSerializer(lambda _: "x", return_type=str)],
         ],
     )
     def test_what_is_written_without_parts_is_public(self, kind: Any) -> None:
         held = create_model("Held", price=(Annotated[kind, Audit.public], ...))
         assert marks_of(held, "x").public == (("price",),)
+
+    def test_what_a_serializer_writes_may_be_public_wherever_it_stands(self) -> None:
+        class Written(BaseModel):
+            a: Annotated[Short, Audit.public] = Short()
+            b: Annotated[Short, Audit.public] | None = None
+            c: Annotated[dict[str, str], Audit.public] = Field(default_factory=dict)
+            d: Annotated[
+                Short, Audit.public, AfterValidator(lambda given: given), PlainSerializer(str, return_type=str)
+            ]
+            e: Annotated[str, GetPydanticSchema(lambda *_: chain_schema([dict_schema(), str_schema()])), Audit.public]
+
+            @field_serializer("a", "b", "c")
+            def _short(self, value: object) -> str:
+                return "x"
+
+        assert marks_of(Written, "x").public == (("a",), ("b",), ("c",), ("d",), ("e",))
 
     def test_a_type_that_holds_itself_isnt_public_as_a_whole(self) -> None:
         class Again(BaseModel):

@@ -609,6 +609,41 @@ class TestKeysThatAreReplaced:
         found = verify(path, hashes_only=hashes_only)
         assert "it rotates from a key that isn't the log's" in [each.what for each in found.problems]
 
+    @pytest.mark.parametrize("records", [0, 2])
+    def test_a_head_that_the_former_key_signed_is_found_though_all_was_well_before(
+        self, path: Path, state: Path, records: int
+    ) -> None:
+        self.handed_over(path)
+        write(path, 1, key=NEXT)
+        assert monitor(state, path, self.both).exit_code == 0
+        with read(path) as reader:
+            checkpoint = Checkpoint(ORIGIN, reader.size, reader.root)
+        attack(path, ("UPDATE ledger_head SET sig = ?", (KEY.sign(checkpoint.head),)))
+        if records:
+            path.with_name("thief.state").write_text(checkpoint.text)
+            file = LedgerFile(path, signer=Signer(KEY, path.with_name("thief.state")))
+            file.open(list)
+            emitter = Emitter(ORIGIN, SystemClock(), os.urandom)
+            drafts = [draft.emitter_opened("h", 1, {"a": "b"}), draft.emitter_closed(1)]
+            file.append([emitter.build(each, 0, 0) for each in drafts])
+            file.close()
+        seen = monitor(state, path, self.both)
+        assert (seen.exit_code, "the head isn't signed by the log's key" in seen.told) == (1, True)
+
+    @pytest.mark.parametrize(
+        "what",
+        [
+            "UPDATE ledger_head SET sig = x'00'",
+            "UPDATE ledger_head SET sig = NULL",
+            "UPDATE ledger_log SET format = '99'",
+            "INSERT INTO ledger_subtree VALUES (900, zeroblob(32))",
+        ],
+    )
+    def test_what_stands_beside_the_records_is_looked_at_each_time(self, path: Path, state: Path, what: str) -> None:
+        assert monitor(state, path, KEYS).exit_code == 0
+        attack(path, what)
+        assert monitor(state, path, KEYS).exit_code == 1
+
     @pytest.mark.parametrize("note", ["none", "of another log", "forged"])
     def test_a_checkpoint_since_then_that_is_none_is_a_fork(self, path: Path, state: Path, note: str) -> None:
         assert monitor(state, path, KEYS).exit_code == 0

@@ -1639,6 +1639,12 @@ def test_an_address_is_shown_without_its_password(url: str, shown: str) -> None:
     assert str(locate(url)) == shown
 
 
+def test_a_step_that_fails_is_told_as_the_database_says_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_module, "steps", lambda schema: ("SELECT nothing",))
+    with pytest.raises(DatabaseFailed, match="42703"):
+        LedgerDatabase(Address.parse(url)).open(list)
+
+
 def test_lines_of_nobody_among_those_who_are_alive_are_passed_over(url: str) -> None:
     first = ledger_at(url)
     first.open()

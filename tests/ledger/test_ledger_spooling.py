@@ -598,6 +598,32 @@ class TestFallingBack:
         gone.close()
         whole(place)
 
+    @pytest.mark.usefixtures("asked_at_once")
+    def test_calls_left_to_who_forwards_them_are_ended_by_the_next_start_where_the_goodbye_does(
+        self, place: InDatabase, away: Away, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ledger = ledger_in(place)
+        ledger.open()
+        settled(ledger.submit(started("c1")))
+        monkeypatch.setattr(spooling_module, "RETRY_NS", 1 << 61)
+        away.cut = True
+        settled(ledger.submit(started("c2")))
+        away.cut = False
+        fill = Appender._fill_last
+
+        def is_back(self: Appender, batch: Batch) -> None:
+            fill(self, batch)
+            self.store._not_before = 0  # type: ignore[attr-defined] -- the retry is due by now
+
+        monkeypatch.setattr(Appender, "_fill_last", is_back)
+        ledger.close()
+        assert kinds(place)[-1] == "emitter.closed"
+        following = ledger_in(place)
+        following.open()
+        following.close()
+        assert kinds(place).count("call.orphaned") == 2
+        whole(place)
+
     def test_orphans_that_may_be_in_the_log_stay_in_doubt_while_the_database_is_away(
         self, place: InDatabase, away: Away
     ) -> None:

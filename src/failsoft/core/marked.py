@@ -169,7 +169,10 @@ class _Search:
                 _Written.of(schema, each.path[len(path) :]) for each in found if each.mark is Audit.omitted
             )
         if _rewrites(schema):
-            found = [evolve(each, inside=_REWRITTEN) if len(each.path) > len(path) else each for each in found]
+            found = [
+                evolve(each, inside=_REWRITTEN) if len(each.path) > len(path) else evolve(each, nested=False)
+                for each in found
+            ]
         return found
 
     def _in_parts(self, schema: dict[str, Any], path: Path, owners: tuple[str, ...], more: bool) -> Iterator[_Marked]:
@@ -216,7 +219,9 @@ class _Search:
         if kind in _LISTS:
             elements = _schemas(schema.get("items_schema"))
             return listed or any(self._has_parts(each, met, listed=True) for each in elements)
-        parts = (each for key in schema.keys() & _SAME for each in _schemas(schema[key]))
+        parts = [each for key in schema.keys() & _SAME for each in _schemas(schema[key])]
+        if kind == "chain":  # it's written as its last step has it
+            parts = parts[-1:]
         return any(self._has_parts(each, met, listed=listed) for each in parts)
 
     def is_public(self, schema: dict[str, Any], path: Path, owners: tuple[str, ...] = (), more: bool = False) -> bool:

@@ -59,8 +59,8 @@ def monitor(state: Path, ledger: str | Path | Location, keys: Sequence[VerifierK
     Args:
         state: the file of the last one seen; made at the first look, which has nothing to compare with.
         ledger: its file, or its URL as a configuration has it.
-        keys: of the log and of witnesses: what they signed must vouch for the log, as `failsoft.ledger.verify` has it. None
-            accepts whoever signed.
+        keys: of the log: what they signed must vouch for it, as `failsoft.ledger.verify` has it; and of witnesses: what
+            stands on the newest checkpoint as theirs must be. None accepts whoever signed.
 
     Raises:
         ConfigurationError: there are keys, and the extra ``signing`` isn't installed.

@@ -4,8 +4,9 @@ A key is replaced because it may have been stolen, so what it signs alone, after
 records without their bytes say nothing either, so whoever can change the log may hide that it was handed over. Rules:
 
 1. What a verification of all hashes says, by the same keys and by what was seen before, holds: `failsoft.ledger.verify`.
-2. It's left out where nothing can have changed since what was seen before: one key alone, of those at hand, signed that and
-   each checkpoint since; no record since hands the log over; and each of the others signed some checkpoint of this log.
+2. It's left out where the log goes on from what was seen before: one key alone, of those at hand, signed that, each
+   checkpoint since, and the head; no record since hands the log over; and each of the others signed some checkpoint of this
+   log. What was changed before that, and left the tree as it was, is a verification's to find.
 3. The newest checkpoint must be signed by a key that speaks for the log. From what's kept of it the signatures of keys that
    were replaced are left out.
 """
@@ -16,11 +17,13 @@ from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
+from failsoft.ledger.checkpoints.opening import planted
 from failsoft.ledger.checkpoints.ranges import stored_range
 from failsoft.ledger.checkpoints.signer import SignerRefused, extends
 from failsoft.ledger.format.merkle import Frontier, leaf_hash
-from failsoft.ledger.format.note import ED25519, Note, NoteInvalid, VerifierKey
-from failsoft.ledger.keys.ed25519 import Signed, open_checkpoint
+from failsoft.ledger.format.note import ED25519, Checkpoint, Note, NoteInvalid, VerifierKey
+from failsoft.ledger.keys.ed25519 import Signed, open_checkpoint, verify
+from failsoft.ledger.records.schema import FORMAT
 from failsoft.ledger.store import INCOMPLETE, TAMPERED, UNUSABLE, Source
 from failsoft.ledger.verification.covered import Covered
 from failsoft.ledger.verification.hashes import DECLARES, Hashes
@@ -109,19 +112,29 @@ class Look:
             return False
         if any(each is None or self._signers(each) - signers for each in self._stored(self.keys, size)):
             return False
-        return self._hands_nothing_over(size) and all(map(self._signed_some, self.keys))
+        (key,) = (each for each in self.keys if str(each) in signers)
+        return self._hands_nothing_over(size, key) and all(map(self._signed_some, self.keys))
 
-    def _hands_nothing_over(self, size: int) -> bool:
-        tree = self._frontier(size)
-        query = (
-            f"SELECT leaf, body FROM ledger_record {self.source.hint_rows}"  # noqa: S608 -- our own
-            " WHERE seq >= ? AND seq < ? ORDER BY seq"
-        )
-        for leaf, body in self.source.stream(query, (size, self.now.checkpoint.size)):
+    def _hands_nothing_over(self, size: int, key: VerifierKey) -> bool:
+        """Are the records since then those of the newest checkpoint, and of a head that this key signed?"""
+        newest, tree = (self.now.checkpoint.size, self.now.checkpoint.root), self._frontier(size)
+        seen = {(tree.size, tree.root())}
+        query = f"SELECT leaf, body FROM ledger_record {self.source.hint_rows} WHERE seq >= ? ORDER BY seq"  # noqa: S608 -- our own
+        for leaf, body in self.source.stream(query, (size,)):
             if body is None or DECLARES in body or leaf_hash(body) != leaf:
                 return False
             tree.append(leaf)
-        return (tree.size, tree.root()) == (self.now.checkpoint.size, self.now.checkpoint.root)
+            if tree.size == newest[0]:
+                seen.add((tree.size, tree.root()))
+        return newest in seen and self._is_head(tree, key)
+
+    def _is_head(self, tree: Frontier, key: VerifierKey) -> bool:
+        *head, sig = self.source.execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
+        if head != [tree.size, tree.to_bytes()] or type(sig) is not bytes or planted(self.source, tree.size):
+            return False
+        if self.source.execute("SELECT count(*), min(format) FROM ledger_log").fetchone() != (1, FORMAT):
+            return False
+        return verify(key, Checkpoint(self.now.checkpoint.origin, tree.size, tree.root()).head, sig)
 
     def _signed_some(self, key: VerifierKey) -> bool:
         """Did it sign a stored checkpoint of this very tree?"""

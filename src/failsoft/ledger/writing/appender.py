@@ -261,7 +261,8 @@ class Appender:
         try:
             if self._announced and self.doubt is None:
                 batch, _ = self._append(self._fill_last)
-                goodbye = True
+                # What's left open is left to whoever forwards the records. It may be us, below: then to the next start.
+                goodbye = not (self.store.spooling and self._open_calls)
                 if self.publisher is not None:
                     self.publisher.committed(len(batch.built))
                     self.publisher.publish(self.store.publish, now=True)
