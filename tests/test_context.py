@@ -100,6 +100,11 @@ def test_a_text_of_a_kind_of_its_own_is_the_text_that_it_is() -> None:
             assert (type(each), each) == (str, "CUI")
 
 
+def test_a_label_that_is_named_often_is_one() -> None:
+    with failsoft.context(labels=["CUI"] * 65 + ["SECRET"]) as inner:
+        assert inner.labels == {"CUI", "SECRET"}
+
+
 def test_labels_have_room_in_each_record() -> None:
     with (
         failsoft.context(labels=map(str, range(64))),

@@ -15,7 +15,6 @@ import time
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from typing import Any
 
 from attrs import evolve, frozen
@@ -245,8 +244,12 @@ def _checked_labels(labels: Iterable[str]) -> frozenset[str]:
     if not isinstance(labels, Iterable):
         raise TypeError(f'labels are texts, such as {{"CUI"}}, not {type(labels).__name__}')
     names = (labels,) if isinstance(labels, str) else labels
-    found = frozenset(identifier(each, "each of labels") for each in islice(names, _MOST_LABELS + 1))
-    return _bounded(found)
+    found = set[str]()
+    for each in names:
+        found.add(identifier(each, "each of labels"))
+        if len(found) > _MOST_LABELS:  # whatever comes after
+            break
+    return _bounded(frozenset(found))
 
 
 def _bounded(labels: frozenset[str]) -> frozenset[str]:

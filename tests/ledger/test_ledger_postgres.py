@@ -381,6 +381,25 @@ class TestManyWriters:
         assert caught.value.stale
         store.close()
 
+    @pytest.mark.parametrize("cut", [False, True])
+    def test_who_may_have_come_back_meanwhile_is_looked_after_by_the_next_start(
+        self, url: str, ledger: StoredLedger, cut: bool
+    ) -> None:
+        """Its lock was lost with the connection that took it: what it left open since is for whoever sees it gone anew."""
+        settled(ledger.submit(started("slow")))
+        emitter = ledger._appender.emitter.id
+        end_connections(url)
+        store = LedgerDatabase(Address.parse(url))
+        store.open(list)
+        ((found, life),) = store.gone("0" * 32)
+        assert found == emitter
+        if cut:
+            store.close()
+            store.open(list)
+        life.release(remove=True)
+        store.close()
+        assert ((emitter,) in rows(url, "SELECT emitter FROM ledger_live")) is cut
+
     def test_a_process_that_has_its_connection_back_is_seen_to_be_alive(self, url: str, ledger: StoredLedger) -> None:
         settled(ledger.submit(started("slow")))
         end_connections(url)

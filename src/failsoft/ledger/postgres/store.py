@@ -283,7 +283,7 @@ class LedgerDatabase:
         database = self._open_database()
         live = (emitter for (emitter,) in database.execute(f"{_LIVE} AND emitter <> ? ORDER BY 1", (own,)))
         for emitter in islice((each for each in live if _free(database, each)), LOOKED_AFTER):
-            yield emitter, _Shown(self, emitter)
+            yield emitter, _Shown(self, emitter, database)
 
     def forget(self, digests: Sequence[bytes]) -> bool:
         """As any store: rows are deleted, and cleared away. The server's own log has them still.
@@ -347,6 +347,10 @@ class LedgerDatabase:
             if remove:
                 self._database.execute("SELECT ledger_left(?)", (emitter,))
             self._database.execute("SELECT pg_advisory_unlock(?::bigint)", (lock_of(emitter),))
+
+    def is_on(self, database: Database) -> bool:
+        """Is this its connection still?"""
+        return self._database is database
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -447,14 +451,18 @@ class LedgerDatabase:
 
 @frozen
 class _Shown:
-    """An emitter's lock."""
+    """An emitter's lock; another one's was taken on a connection."""
 
     store: LedgerDatabase
     emitter: str
+    taken_on: Database | None = None
 
     def release(self, *, remove: bool) -> None:
-        """As any life."""
-        self.store.let_go(self.emitter, remove=remove)
+        """As any life. Of another one's only on the connection that took its lock: since that was lost they may have been
+        here again, and left for good; the next start looks.
+        """
+        if self.taken_on is None or self.store.is_on(self.taken_on):
+            self.store.let_go(self.emitter, remove=remove)
 
 
 def set_up(database: Database) -> None:

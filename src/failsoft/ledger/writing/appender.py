@@ -205,7 +205,7 @@ class Appender:
                 return batch, self.store.append(batch.built, doubtful=batch is self.doubt) if batch.built else 0
             except Exception as error:
                 self._undo(batch, error)
-                if not (isinstance(error, AppendFailed) and error.stale):
+                if batch is None or not (isinstance(error, AppendFailed) and error.stale):
                     raise
 
     def seconds(self) -> float | None:
