@@ -656,6 +656,30 @@ class TestKeysThatAreReplaced:
         attack(path, ("INSERT INTO ledger_checkpoint (size, note) VALUES (9, ?)", (spoilt,)))
         assert monitor(state, path, KEYS).exit_code == 1
 
+    @pytest.mark.parametrize("key", [KEY, SigningKey(ORIGIN, bytes(32))])
+    def test_a_checkpoint_since_then_of_another_tree_is_a_fork(self, path: Path, state: Path, key: SigningKey) -> None:
+        assert monitor(state, path, KEYS).exit_code == 0
+        write(path, 1)
+        other = key.sign_note(Checkpoint(ORIGIN, 9, bytes(32)).text).to_bytes()
+        attack(path, ("INSERT INTO ledger_checkpoint (size, note) VALUES (9, ?)", (other,)))
+        seen = monitor(state, path, KEYS)
+        assert (seen.exit_code, "isn't the one that its stored checkpoint states" in seen.told) == (1, True)
+
+    def test_a_state_that_a_key_signed_too_which_isnt_given_is_no_state_of_one_key(
+        self, path: Path, state: Path
+    ) -> None:
+        self.handed_over(path)
+        state.write_bytes(note_of(path))
+        self.appended(path)
+        seen = monitor(state, path, KEYS)
+        assert (seen.exit_code, "are of a key that you didn't give" in seen.told) == (2, True)
+
+    def test_guards_that_are_gone_are_told_at_a_first_look(self, path: Path, state: Path) -> None:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("DROP TRIGGER ledger_record_no_delete")
+        seen = monitor(state, path, KEYS)
+        assert (seen.exit_code, "ledger_record_no_delete" in seen.told) == (1, True), seen
+
     def test_what_a_key_signed_of_another_tree_is_nothing_that_it_signed_here(self, path: Path, state: Path) -> None:
         self.handed_over(path)
         assert monitor(state, path, [NEXT.verifier]).exit_code == 0

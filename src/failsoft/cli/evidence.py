@@ -28,7 +28,7 @@ EPILOG = (
 
 MONITOR_EPILOG = (
     "Example: failsoft ledger monitor seen.txt failsoft.db --key 'example.com/log+c2d88293+AQOh…'\n\n"
-    "Exit code: 0 consistent with what was seen before; 1 forked or rolled back; 2 there's nothing to compare, or not "
+    "Exit code: 0 consistent with what was seen before; 1 forked, rolled back or changed; 2 nothing to compare, or not "
     "signed by your key; 3 ledger, state or output can't be used; 64 the command line is wrong."
 )
 

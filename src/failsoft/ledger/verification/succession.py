@@ -97,6 +97,8 @@ class Look:
 
         covered = Covered(self.keys, (), () if self.kept is None else (self.kept,), report)
         hashes = Hashes(self.source, "")
+        for code, what in self.source.examine(quickly=True):
+            report(code, what, None)
         check_line(self.source, hashes, covered, report)
         hashes.check(covered, report)
         check_head(self.source, hashes, covered, report)
@@ -110,23 +112,30 @@ class Look:
         signers, size = self._signers(before), before.checkpoint.size
         if len(signers) != 1 or self._signers(self.now) != signers:
             return False
-        if any(each is None or self._signers(each) - signers for each in self._stored(self.keys, size)):
+        stored = [*self._stored(self.keys, size)]
+        if any(each is None or self._signers(each) != signers for each in stored):
             return False
         (key,) = (each for each in self.keys if str(each) in signers)
-        return self._hands_nothing_over(size, key) and all(map(self._signed_some, self.keys))
+        lines = Note.parse(self.kept or b"").signatures
+        if any(
+            line.name == key.name and not line.is_of(key) for line in lines
+        ):  # one that isn't at hand signed it, too
+            return False
+        roots = {each.checkpoint.size: each.checkpoint.root for each in (*filter(None, stored), before, self.now)}
+        return self._hands_nothing_over(size, roots, key) and all(map(self._signed_some, self.keys))
 
-    def _hands_nothing_over(self, size: int, key: VerifierKey) -> bool:
-        """Are the records since then those of the newest checkpoint, and of a head that this key signed?"""
-        newest, tree = (self.now.checkpoint.size, self.now.checkpoint.root), self._frontier(size)
-        seen = {(tree.size, tree.root())}
+    def _hands_nothing_over(self, size: int, roots: dict[int, bytes], key: VerifierKey) -> bool:
+        """Are the records since then those of these checkpoints, and of a head that this key signed?"""
+        tree = self._frontier(size)
+        fits = roots.pop(size) == tree.root()
         query = f"SELECT leaf, body FROM ledger_record {self.source.hint_rows} WHERE seq >= ? ORDER BY seq"  # noqa: S608 -- our own
         for leaf, body in self.source.stream(query, (size,)):
             if body is None or DECLARES in body or leaf_hash(body) != leaf:
                 return False
             tree.append(leaf)
-            if tree.size == newest[0]:
-                seen.add((tree.size, tree.root()))
-        return newest in seen and self._is_head(tree, key)
+            if tree.size in roots:
+                fits = roots.pop(tree.size) == tree.root() and fits
+        return fits and not roots and self._is_head(tree, key)
 
     def _is_head(self, tree: Frontier, key: VerifierKey) -> bool:
         *head, sig = self.source.execute("SELECT size, frontier, sig FROM ledger_head").fetchone()
