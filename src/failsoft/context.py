@@ -38,11 +38,10 @@ def has_glyph(char: str) -> bool:
     yet, or leaves to agreement, may.
     """
     kind = unicodedata.category(char)
-    if (
-        kind[0] == "Z" or kind in ("Cc", "Cf", "Cs") or ord(char) & 0xFFFE == 0xFFFE
-    ):  # the last two of a plane never are any
+    if kind[0] == "Z" or kind in ("Cc", "Cf", "Cs"):
         return False
-    return not _WITHOUT_GLYPH.match(char)
+    never_one = ord(char) & 0xFFFE == 0xFFFE  # the last two of a plane
+    return not (never_one or _WITHOUT_GLYPH.match(char))
 
 
 def says_something(text: str) -> bool:

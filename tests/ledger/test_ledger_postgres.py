@@ -14,7 +14,19 @@ from typing import Any
 
 import psycopg
 import pytest
-from ledgers import CONTEXT, SteppedClock, SystemClock, call, completed, ledger_at, seeded, settled, started, until
+from ledgers import (
+    CONTEXT,
+    SteppedClock,
+    SystemClock,
+    after_its_look,
+    call,
+    completed,
+    ledger_at,
+    seeded,
+    settled,
+    started,
+    until,
+)
 from processes import Process
 from psycopg.conninfo import conninfo_to_dict
 from signing import KEY, NEXT, signing_in
@@ -41,12 +53,10 @@ from failsoft.ledger.read import read
 from failsoft.ledger.reading.attest import attest
 from failsoft.ledger.records import draft
 from failsoft.ledger.records.record import Built, Emitter
-from failsoft.ledger.records.schema import Kind
 from failsoft.ledger.spool.file import Spooling
 from failsoft.ledger.store import AppendFailed, DatabaseFailed
 from failsoft.ledger.verification.monitor import monitor
 from failsoft.ledger.verify import verify
-from failsoft.ledger.writing.appender import Appender, Batch
 from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.outcome import Pin
 from failsoft.postgres_address import Address
@@ -306,16 +316,13 @@ class TestManyWriters:
         """Between its look and its record the server cuts it, and another start does the same work."""
         settled(ledger.submit(started("slow")))
         end_connections(url)
-        added, events = Appender._add_orphans, list[tuple[str, Any]]()
+        events: list[tuple[str, Any]] = []
 
-        def cut_after(self: Appender, batch: Batch) -> None:
-            added(self, batch)
-            monkeypatch.setattr(Appender, "_add_orphans", added)
-            assert [each.kind for each in batch.built] == [Kind.CALL_ORPHANED]
+        def another_does_it() -> None:
             end_connections(url)
             wrote(url, "beside it")
 
-        monkeypatch.setattr(Appender, "_add_orphans", cut_after)
+        after_its_look(monkeypatch, another_does_it)
         wrote(url, "c1", on_event=lambda name, fields: events.append((name, fields)))
         assert kinds(url).count("call.orphaned") == 1
         assert events == []
@@ -329,17 +336,13 @@ class TestManyWriters:
         begin = ledger.submit(started("slow"))
         settled(begin)
         end_connections(url)
-        added = Appender._add_orphans
 
-        def cut_after(self: Appender, batch: Batch) -> None:
-            added(self, batch)
-            monkeypatch.setattr(Appender, "_add_orphans", added)
-            assert [each.kind for each in batch.built] == [Kind.CALL_ORPHANED]
+        def its_maker_ends_it() -> None:
             end_connections(url)
             recovers(ledger)
             settled(ledger.submit(completed(begin, "slow")))
 
-        monkeypatch.setattr(Appender, "_add_orphans", cut_after)
+        after_its_look(monkeypatch, its_maker_ends_it)
         wrote(url, "c1")
         assert "call.orphaned" not in kinds(url)
         ledger.close()
@@ -364,6 +367,21 @@ class TestManyWriters:
         assert kinds(url).count("call.orphaned") == 2
         assert kinds(url).count("emitter.closed") == 2
         whole(url)
+
+    def test_what_is_stale_before_a_batch_was_made_is_an_outage(
+        self, url: str, ledger: StoredLedger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nothing of ours can be made anew then: else the thread would try for ever, and tell nobody."""
+
+        def refuses(*_: Any) -> bool:
+            raise AppendFailed("left by others", stale=True)
+
+        ledger._appender.store.close()
+        monkeypatch.setattr(LedgerDatabase, "open", refuses)
+        assert isinstance(settled(ledger.submit(started("c1"))), Unrecorded)
+        assert not ledger.healthy
+        monkeypatch.undo()
+        recovers(ledger)
 
     def test_orphans_that_may_be_in_the_log_are_made_anew_where_they_are_not(
         self, url: str, ledger: StoredLedger

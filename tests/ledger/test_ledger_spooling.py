@@ -15,7 +15,18 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from ledgers import SteppedClock, SystemClock, call, completed, ledger_at, seeded, settled, started, until
+from ledgers import (
+    SteppedClock,
+    SystemClock,
+    after_its_look,
+    call,
+    completed,
+    ledger_at,
+    seeded,
+    settled,
+    started,
+    until,
+)
 from processes import Process
 from signing import KEY, NEXT, signing_in
 from tests.postgres_server import PostgresServer
@@ -143,6 +154,15 @@ def paired(place: InDatabase) -> list[tuple[str, str]]:
 def whole(place: InDatabase) -> None:
     found = verify(place)
     assert found.exit_code == 0, found.summary()
+
+
+def left_open(place: InDatabase) -> StoredLedger:
+    """A ledger of another host, seen to be gone, with a call under way."""
+    gone = ledger_in(InDatabase(place.address))
+    gone.open()
+    settled(gone.submit(started("slow")))
+    gone._appender.store.close()
+    return gone
 
 
 class TestAwayForAWhile:
@@ -545,19 +565,8 @@ class TestFallingBack:
     def test_who_is_gone_is_left_to_others_where_the_database_goes_while_it_is_looked_after(
         self, place: InDatabase, away: Away, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        gone = ledger_in(InDatabase(place.address))
-        gone.open()
-        settled(gone.submit(started("slow")))
-        gone._appender.store.close()
-        added = Appender._add_orphans
-
-        def cut_after(self: Appender, batch: Batch) -> None:
-            added(self, batch)
-            monkeypatch.setattr(Appender, "_add_orphans", added)
-            assert [each.kind for each in batch.built] == [Kind.CALL_ORPHANED]
-            away.cut = True
-
-        monkeypatch.setattr(Appender, "_add_orphans", cut_after)
+        gone = left_open(place)
+        after_its_look(monkeypatch, lambda: setattr(away, "cut", True))
         ledger = ledger_in(place)
         ledger.open()
         assert ledger.spooling
@@ -576,18 +585,8 @@ class TestFallingBack:
     def test_a_start_fails_where_nobody_knows_whether_its_orphans_are_in_the_log(
         self, place: InDatabase, away: Away, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        gone = ledger_in(InDatabase(place.address))
-        gone.open()
-        settled(gone.submit(started("slow")))
-        gone._appender.store.close()
-        added = Appender._add_orphans
-
-        def commit_after(self: Appender, batch: Batch) -> None:
-            added(self, batch)
-            if batch.built:
-                away.after_commit = 1
-
-        monkeypatch.setattr(Appender, "_add_orphans", commit_after)
+        gone = left_open(place)
+        after_its_look(monkeypatch, lambda: setattr(away, "after_commit", 1))
         with pytest.raises(LedgerInvalid, match="the connection was lost"):
             ledger_in(place).open()
         away.cut = False

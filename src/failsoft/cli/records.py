@@ -10,7 +10,7 @@ import typer
 
 from failsoft.cli.application import Json
 from failsoft.cli.cases import OnlyCase, composed
-from failsoft.cli.moments import HOW, beginning, ending
+from failsoft.cli.moments import HOW, beginning, ending, in_order
 from failsoft.cli.place import Ledger
 from failsoft.cli.sheet import print_csv
 from failsoft.cli.telling import CODES, line_of, out, print_json, reading, warn
@@ -94,6 +94,7 @@ def log(
         raise typer.BadParameter("--all and --last exclude each other")
     if not everything and last is None and since is None and until is None:
         last = USUAL
+    in_order(since, until, "--until")
     query = Query(kind, case, capability, since, until, source, served, fault, adapter, reviewer)
     _show(ledger, query, last, as_json=as_json, as_csv=as_csv)
 
@@ -117,6 +118,7 @@ def case(
 
     Times are the records' own, by the clock of who wrote them, in UTC. Of a case that no record is of it's an error.
     """
+    in_order(since, until, "--until")
     query = Query(kind, case_id, capability, since, until, source, served, fault, adapter, reviewer)
     _show(ledger, query, None, as_json=as_json, as_csv=as_csv, known=case_id)
 

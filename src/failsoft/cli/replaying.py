@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from failsoft.capability import default_prompt
 from failsoft.cli.application import CONFIG, App, Config, Json, isolation_of
-from failsoft.cli.moments import HOW, beginning, ending
+from failsoft.cli.moments import HOW, beginning, ending, in_order
 from failsoft.cli.output import told_or
 from failsoft.cli.place import Ledger
 from failsoft.cli.telling import explained, give_up, looking_into, print_json, print_line, warn
@@ -30,7 +30,7 @@ from failsoft.ledger.reading.unlisted import unlisted
 from failsoft.login import logged_in
 from failsoft.replay.agreement import Agreement, Compared, Given, Question, Tally, Unasked, put, question
 from failsoft.replay.comparing import kept_of, same_value
-from failsoft.replay.recorded import started
+from failsoft.replay.recorded import NoSuchCall, started
 from failsoft.replay.replay import Replay
 from failsoft.replay.steps import EXIT, Replayed, Result, Step, worst
 
@@ -80,6 +80,7 @@ def replay(
         raise typer.BadParameter("give either --call or --since")
     if call is not None and (until is not None or capability is not None):
         raise typer.BadParameter("--until and --capability go with --since")
+    in_order(since, until, "--until")
     if against is None and (most is not None or yes or actor is not None):
         raise typer.BadParameter("--most, --yes and --actor go with --against")
     with explained(as_json, code=UNUSABLE):
@@ -89,7 +90,7 @@ def replay(
             if against is None:
                 _replay(isolation, window, as_json=as_json)
             _ask_again(isolation, window, against, actor, MOST if most is None else most, yes=yes, as_json=as_json)
-        except LookupError as error:
+        except NoSuchCall as error:
             give_up(as_json, [str(error)], EXIT[Result.NOT_REPLAYABLE])
 
 

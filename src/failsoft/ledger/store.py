@@ -21,6 +21,9 @@ from failsoft.ledger.records.schema import PRUNABLE, Kind
 WHOLE, TAMPERED, INCOMPLETE, UNUSABLE = 0, 1, 2, 3
 """What a verification finds, as exit codes."""
 
+GRAVITY = (WHOLE, INCOMPLETE, TAMPERED, UNUSABLE)
+"""Each is graver than the one before it."""
+
 
 class DatabaseFailed(Exception):
     """A database server didn't do what it was asked. Its message never shows an address, which may hold a password.

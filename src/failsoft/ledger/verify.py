@@ -20,7 +20,7 @@ from failsoft.errors import LedgerInvalid
 from failsoft.ledger.format.note import VerifierKey
 from failsoft.ledger.keys.vault import Sealing
 from failsoft.ledger.location import Location, locate
-from failsoft.ledger.store import DAMAGED, INCOMPLETE, TAMPERED, UNUSABLE, WHOLE, DatabaseFailed, Source
+from failsoft.ledger.store import DAMAGED, GRAVITY, INCOMPLETE, TAMPERED, UNUSABLE, WHOLE, DatabaseFailed, Source
 from failsoft.ledger.verification.covered import Covered
 from failsoft.ledger.verification.hashes import COPIES, Hashes
 from failsoft.ledger.verification.log_line import check_head, check_line
@@ -153,8 +153,7 @@ class _Findings:
     code: int = WHOLE
 
     def add(self, problem: Problem) -> None:
-        rank = (WHOLE, INCOMPLETE, TAMPERED, UNUSABLE)
-        graver = rank.index(problem.code) > rank.index(self.code)
+        graver = GRAVITY.index(problem.code) > GRAVITY.index(self.code)
         self.code = problem.code if graver else self.code
         if graver or len(self.problems) < SHOWN:
             self.problems.append(problem)

@@ -104,7 +104,7 @@ def question(reader: Reader, call_id: str) -> Question | Unasked:
     """What a recorded call asked, and what its caller got.
 
     Raises:
-        LookupError: the ledger has no call with this identifier.
+        NoSuchCall: the ledger has no call with this identifier.
         LedgerInvalid: the ledger can't be read.
     """
     try:

@@ -242,17 +242,21 @@ def started(reader: Reader, since: str, until: str | None, capability: str | Non
     return reader.records(Kind.CALL_STARTED, capability=capability, since=since, until=until)
 
 
+class NoSuchCall(LookupError):
+    """The ledger holds no call with this identifier."""
+
+
 def recorded(reader: Reader, call_id: str) -> Recorded:
     """All that's on record of a call.
 
     Raises:
-        LookupError: there's no call with this identifier.
+        NoSuchCall: there's no call with this identifier.
         Damaged: a record of it isn't one that failsoft wrote, was pruned, or the record of its start is missing.
         LedgerInvalid: the file can't be read.
     """
     entries = [each for each in reader.call(call_id) if each.kind in _OF_CALLS]
     if not entries:
-        raise LookupError(unheard_of(reader, f"call {call_id}"))
+        raise NoSuchCall(unheard_of(reader, f"call {call_id}"))
     first = entries[0]
     if first.kind != Kind.CALL_STARTED:
         raise Damaged("the record of its start isn't in the ledger")

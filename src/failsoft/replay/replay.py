@@ -69,7 +69,7 @@ class Replay:
         """What comes of one call. Raises for nothing that a record, a payload or the capability's own code does.
 
         Raises:
-            LookupError: the ledger has no call with this identifier.
+            NoSuchCall: the ledger has no call with this identifier.
             LedgerInvalid: the ledger can't be read.
         """
         try:

@@ -59,7 +59,7 @@ def _in_clear(entry: Entry | None, path: str) -> Iterator[Markup]:
         yield tag("p", _IN_CLEAR, cls="caption")
         yield facts([(name, _plain(value)) for name, value in told.items()])
     if more := fields.get("facts_omitted"):
-        yield tag("p", f"{more} of what's public isn't here, or not whole: the record has no room for it.", cls="note")
+        yield tag("p", f"{more} of what's public isn't here, or not whole.", cls="note")
 
 
 def _plain(value: Any) -> str:

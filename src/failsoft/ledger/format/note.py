@@ -93,6 +93,10 @@ class VerifierKey:
     def __str__(self) -> str:
         return f"{self.name}+{self.id.hex()}+{b64encode(bytes([self.kind]) + self.public).decode()}"
 
+    def is_of_log(self, origin: str) -> bool:
+        """Is it a key of this log's own? It's named as the log is, and no witness's."""
+        return self.kind == ED25519 and self.name == origin
+
     @classmethod
     def parse(cls, text: str) -> VerifierKey:
         """Read what `str` wrote.

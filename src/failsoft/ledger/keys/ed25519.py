@@ -163,7 +163,7 @@ class Signed:
     @property
     def by_log(self) -> bool:
         """Did a key of the log sign it? One is named as the log is: another log's key says nothing of this one."""
-        return any(key.kind == ED25519 and key.name == self.checkpoint.origin for key in self.by)
+        return any(key.is_of_log(self.checkpoint.origin) for key in self.by)
 
 
 def open_checkpoint(data: bytes, keys: Sequence[VerifierKey]) -> Signed:

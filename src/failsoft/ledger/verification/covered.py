@@ -146,7 +146,7 @@ class Covered:
             if key.kind != ED25519 and key.public in own:
                 self.report(INCOMPLETE, f"the key {key.name}+{key.id.hex()} is the log's own: it's no witness", None)
         self.keys = [key for key in self.keys if key.kind == ED25519 or key.public not in own]
-        self._own = frozenset(str(key) for key in self.keys if key.kind == ED25519 and key.name == origin)
+        self._own = frozenset(str(key) for key in self.keys if key.is_of_log(origin))
         for size, root in self.pins:
             self._wanted.setdefault(size, set()).add(root)
         for data in self.notes:

@@ -23,7 +23,7 @@ from failsoft.ledger.keys.ed25519 import Signed, open_checkpoint
 from failsoft.ledger.location import Location, locate
 from failsoft.ledger.locks import FileLock
 from failsoft.ledger.store import DAMAGED, Source
-from failsoft.ledger.verification.succession import Look, NotSucceeded, own
+from failsoft.ledger.verification.succession import Look, NotSucceeded
 
 CONSISTENT, FORKED, INCOMPLETE, UNUSABLE = 0, 1, 2, 3
 """Exit codes."""
@@ -96,7 +96,8 @@ def _look(state: Path, ledger: str | Path | Location, keys: Sequence[VerifierKey
             now, note = _newest(source, keys, before)
             told = _compared(source, before, now)
             if keys:
-                note = Look(source, own(keys, now.checkpoint.origin), now, note, before, was).vouched_for()
+                own = [key for key in keys if key.is_of_log(now.checkpoint.origin)]
+                note = Look(source, own, now, note, before, was).vouched_for()
         except NotSucceeded as error:
             raise _Ended(error.code, str(error)) from None
         except DAMAGED as error:

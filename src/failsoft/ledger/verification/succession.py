@@ -13,7 +13,8 @@ records without their bytes say nothing either, so whoever can change the log ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from attrs import frozen
 
@@ -21,10 +22,10 @@ from failsoft.ledger.checkpoints.opening import planted
 from failsoft.ledger.checkpoints.ranges import stored_range
 from failsoft.ledger.checkpoints.signer import SignerRefused, extends
 from failsoft.ledger.format.merkle import Frontier, leaf_hash
-from failsoft.ledger.format.note import ED25519, Checkpoint, Note, NoteInvalid, VerifierKey
+from failsoft.ledger.format.note import Checkpoint, Note, NoteInvalid, VerifierKey
 from failsoft.ledger.keys.ed25519 import Signed, open_checkpoint, verify
 from failsoft.ledger.records.schema import FORMAT
-from failsoft.ledger.store import INCOMPLETE, TAMPERED, UNUSABLE, Source
+from failsoft.ledger.store import GRAVITY, INCOMPLETE, TAMPERED, Source
 from failsoft.ledger.verification.covered import Covered
 from failsoft.ledger.verification.hashes import DECLARES, Hashes
 from failsoft.ledger.verification.log_line import check_head, check_line
@@ -68,7 +69,7 @@ class Look:
         Raises:
             NotSucceeded: nobody vouches for it.
         """
-        if self.before is not None and self._goes_on(self.before):
+        if self.before is not None and self.kept is not None and self._goes_on(self.before, self.kept):
             return self.note
         covered, hashes = self._verified()
         if not self._signers(self.now) - covered.replaced.keys():
@@ -80,7 +81,7 @@ class Look:
                 raise NotSucceeded(INCOMPLETE, told)
             told = f"the newest checkpoint is signed by a key alone that handed the log over in record {last}"
             raise NotSucceeded(TAMPERED, told)
-        note, replaced = Note.parse(self.note), [VerifierKey.parse(each) for each in covered.replaced]
+        note, replaced = Note.parse(self.note), [*_keys(covered.replaced)]
         lines = (line for line in note.signatures if not any(line.is_of(key) for key in replaced))
         return Note(note.text, tuple(lines)).to_bytes()
 
@@ -102,12 +103,12 @@ class Look:
         check_line(self.source, hashes, covered, report)
         hashes.check(covered, report)
         check_head(self.source, hashes, covered, report)
-        for code in (UNUSABLE, TAMPERED, INCOMPLETE):
+        for code in reversed(GRAVITY):
             if code in first:
                 raise NotSucceeded(code, first[code])
         return covered, hashes
 
-    def _goes_on(self, before: Signed) -> bool:
+    def _goes_on(self, before: Signed, kept: bytes) -> bool:
         """Is it the same key's word as before, on what was seen before and records that hand nothing over?"""
         signers, size = self._signers(before), before.checkpoint.size
         if len(signers) != 1 or self._signers(self.now) != signers:
@@ -116,10 +117,8 @@ class Look:
         if any(each is None or self._signers(each) != signers for each in stored):
             return False
         (key,) = (each for each in self.keys if str(each) in signers)
-        lines = Note.parse(self.kept or b"").signatures
-        if any(
-            line.name == key.name and not line.is_of(key) for line in lines
-        ):  # one that isn't at hand signed it, too
+        signed_too = (line for line in Note.parse(kept).signatures if line.name == key.name)
+        if not all(line.is_of(key) for line in signed_too):  # a key that isn't at hand did
             return False
         roots = {each.checkpoint.size: each.checkpoint.root for each in (*filter(None, stored), before, self.now)}
         return self._hands_nothing_over(size, roots, key) and all(map(self._signed_some, self.keys))
@@ -174,9 +173,10 @@ class Look:
                 yield signed if is_its_own and not signed.forged else None
 
 
-def own(keys: Sequence[VerifierKey], origin: str) -> list[VerifierKey]:
-    """Those of them that are of this log, and no witness's."""
-    return [key for key in keys if key.kind == ED25519 and key.name == origin]
+def _keys(told: Iterable[str]) -> Iterator[VerifierKey]:
+    for each in told:
+        with suppress(NoteInvalid):  # whoever signed a handover to what is no key
+            yield VerifierKey.parse(each)
 
 
 def _extends(source: Source, tree: Frontier, signed: Signed) -> bool:
