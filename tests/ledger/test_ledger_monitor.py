@@ -665,6 +665,24 @@ class TestKeysThatAreReplaced:
         seen = monitor(state, path, KEYS)
         assert (seen.exit_code, "isn't the one that its stored checkpoint states" in seen.told) == (1, True)
 
+    @pytest.mark.parametrize("how", ["body = x'20'", f"type = 'call.started', {BARE}"])
+    def test_a_record_since_then_that_was_changed_is_a_fork(self, path: Path, state: Path, how: str) -> None:
+        assert monitor(state, path, KEYS).exit_code == 0
+        write(path, 1)
+        attack(path, f"UPDATE ledger_record SET {how} WHERE seq = 8")
+        seen = monitor(state, path, KEYS)
+        assert (seen.exit_code, seen.told.startswith("record 8: its bytes ")) == (1, True)
+
+    def test_a_key_that_was_away_since_then_goes_on_as_a_verification_says(self, path: Path, state: Path) -> None:
+        """It signed all that's seen of it: that the log was another's meanwhile stands in the records alone."""
+        assert monitor(state, path, KEYS).exit_code == 0
+        self.handed_over(path)
+        self.handed_over(path, NEXT, KEY)
+        write(path, 1)
+        found = verify(path, keys=KEYS, checkpoints=[state.read_bytes()], hashes_only=True)
+        assert found.exit_code == 2
+        assert monitor(state, path, KEYS).exit_code == found.exit_code
+
     def test_a_state_that_a_key_signed_too_which_isnt_given_is_no_state_of_one_key(
         self, path: Path, state: Path
     ) -> None:
