@@ -6,6 +6,7 @@ error says is never passed on: an address may hold a password.
 
 from __future__ import annotations
 
+import os
 import selectors
 import time
 from collections.abc import Mapping
@@ -87,6 +88,15 @@ def connect(address: str, seconds: float) -> Bounded:
     )
     connection.limit = seconds
     return connection
+
+
+def disown(connection: Bounded) -> None:
+    """In a forked child: close a connection that its parent goes on using, without a word to the server."""
+    if not connection.closed:
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nowhere, connection.fileno(), inheritable=False)
+        os.close(nowhere)
+    connection.close()
 
 
 def reason(error: psycopg.Error, otherwise: str) -> str:

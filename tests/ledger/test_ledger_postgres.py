@@ -452,6 +452,41 @@ class TestManyWriters:
         assert len(rows(url, "SELECT DISTINCT emitter FROM ledger_record WHERE emitter IS NOT NULL")) == 2
         whole(url)
 
+    def test_a_fork_leaves_a_call_that_is_under_way_to_its_parent(self, url: str, ledger: StoredLedger) -> None:
+        begin = ledger.submit(started("parent"))
+        settled(begin)
+        if (child := os.fork()) == 0:
+            status = 1
+            try:
+                settled(call(ledger, "child")[1])
+                ledger.close()
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        wrote(url, "meanwhile")  # the parent has had nothing to write since
+        settled(ledger.submit(completed(begin, "parent")))
+        ledger.close()
+        assert "call.orphaned" not in kinds(url)
+        whole(url)
+
+    def test_a_child_keeps_no_session_of_a_parent_that_is_killed(self, url: str, ledger: StoredLedger) -> None:
+        emitter = ledger._appender.emitter.id
+        waits, tell = os.pipe()
+        if (child := os.fork()) == 0:
+            os.read(waits, 1)
+            os._exit(0)
+        ledger._appender.store.after_fork_in_child()  # as a kill: the connection ends, and nobody says goodbye on it
+        database = Database.at(Address.parse(url), 5)
+        try:
+            until(lambda: not database.alive(emitter))
+        finally:
+            database.close()
+            os.write(tell, b".")
+            os.waitpid(child, 0)
+            os.close(waits)
+            os.close(tell)
+
 
 STEPS = ["BEGIN", "SELECT pg_advisory_xact_lock", "COPY", "SELECT ledger_advance", "COMMIT"]
 

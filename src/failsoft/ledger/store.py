@@ -390,6 +390,14 @@ class Store(Protocol):
         """
         ...
 
+    def before_fork(self) -> None:
+        """Let go of what can't be there in a child; it's made again when there's something to write."""
+        ...
+
+    def after_fork_in_child(self) -> None:
+        """Let go of what the parent has still, and goes on using: nobody hears of it."""
+        ...
+
     def anybody(self) -> bool:
         """Does a process have it open?"""
         ...

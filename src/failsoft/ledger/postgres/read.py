@@ -13,7 +13,7 @@ import psycopg
 from failsoft.errors import LedgerInvalid
 from failsoft.ledger.postgres.schema import STEPS, TABLES, component, differences
 from failsoft.ledger.store import TAMPERED, UNREADABLE, UNUSABLE, DatabaseFailed, PayloadRow, Rows, refusal
-from failsoft.postgres import Bounded, reason, unreachable
+from failsoft.postgres import Bounded, disown, reason, unreachable
 from failsoft.postgres import connect as connect_to
 from failsoft.postgres_address import Address
 
@@ -101,6 +101,10 @@ class Database:
     def close(self) -> None:
         """Without a word where the server isn't there any more."""
         self.connection.close()
+
+    def disown(self) -> None:
+        """In a forked child: see `failsoft.postgres.disown`."""
+        disown(self.connection)
 
 
 def failed(error: psycopg.Error, otherwise: str = "the connection was lost") -> DatabaseFailed:

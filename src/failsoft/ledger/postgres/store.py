@@ -331,6 +331,17 @@ class LedgerDatabase:
         row = self._open_database().execute(_MISSING).fetchone()
         return None if row is None else str(row[0])
 
+    def before_fork(self) -> None:
+        """As any store: the parent keeps its connection. With it, it would lose the lock by which others know that it's
+        alive, until it has something to write: the child itself would take its calls for orphans.
+        """
+
+    def after_fork_in_child(self) -> None:
+        """As any store."""
+        database, self._database = self._database, None
+        if database is not None:
+            database.disown()
+
     def close(self) -> None:
         """Let go of the connection, and of every lock with it."""
         database, self._database = self._database, None

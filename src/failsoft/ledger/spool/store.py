@@ -267,13 +267,25 @@ class SpoolingStore:
     def close(self) -> None:
         """As any store. What waits, waits for the next start."""
         self._inner.close()
+        self._close_files()
+
+    def before_fork(self) -> None:
+        """As any store."""
+        self._inner.before_fork()
+        self._close_files()
+
+    def after_fork_in_child(self) -> None:
+        """As the database's."""
+        self._inner.after_fork_in_child()
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _close_files(self) -> None:
         while self._left:
             self._left.popitem()[1].release(remove=False)
         if self._spool is not None:
             self._spool.close()
         self._was_open = self._emitter is not None
-
-    # --- inside -------------------------------------------------------------------------------------------------------
 
     def _now(self) -> int:
         return self._spooling.clock.monotonic_ns()

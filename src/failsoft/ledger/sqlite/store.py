@@ -338,6 +338,13 @@ class LedgerFile:
     def missing(self) -> None:
         """As any store: a process keeps its live file's lock for as long as it's there."""
 
+    def before_fork(self) -> None:
+        """As any store: neither a connection nor its locks survive a fork."""
+        self.close()
+
+    def after_fork_in_child(self) -> None:
+        """As any store: nothing came along."""
+
     def close(self) -> None:
         """Let go of the file; what's left in the write-ahead log moves into the database if nobody else is at it. It's told
         where it isn't whole then.

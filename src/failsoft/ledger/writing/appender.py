@@ -286,6 +286,17 @@ class Appender:
         if self.vault is not None:
             self.vault.close()
 
+    def before_fork(self) -> None:
+        """Let go of what can't be there in a child."""
+        self.store.before_fork()
+        if self.vault is not None:
+            self.vault.close()
+
+    def after_fork_in_child(self) -> None:
+        """Let go of all that came along: it's the parent's."""
+        self.store.after_fork_in_child()
+        self.abandon()
+
     # --- what a batch holds -------------------------------------------------------------------------------------------
 
     def _fill(self, batch: Batch) -> None:

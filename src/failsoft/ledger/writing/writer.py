@@ -267,15 +267,15 @@ class StoredLedger:
     _waking = threading.Lock()
 
     def before_fork(self) -> bool:
-        """Let go of the store: connections and their locks don't survive a fork. False where that can't be."""
+        """Let go of what doesn't survive a fork. False where that can't be."""
         if not self._io.acquire(timeout=_FORK_WAIT):
             return False
-        self._appender.let_go()
+        self._appender.before_fork()
         self._queue.before_fork()
         return True
 
     def after_fork_in_parent(self) -> None:
-        """Go on; the thread opens the store again when it has something to write."""
+        """Go on; what was let go is made again when there's something to write."""
         self._queue.after_fork()
         self._io.release()
 
@@ -291,7 +291,7 @@ class StoredLedger:
             self.healthy = False
             return
         old_queue.after_fork()
-        old.abandon()  # closes our copy of the live file; the parent's lock is on its own
+        old.after_fork_in_child()  # closes our copy of the live file; the parent's lock is on its own
         if self._opened:
             self._asleep = self.healthy = True
         else:
