@@ -29,6 +29,7 @@ from failsoft.io.block_file import LOOK_EVERY
 from failsoft.ledger.read import Entry, read
 from failsoft.ledger.verify import verify
 from failsoft.outcome import Grade, Pin, Served
+from failsoft.upkeep import Upkeep
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
@@ -134,6 +135,24 @@ class TestEntering:
         for _ in range(3):
             with isolation:
                 assert isolation[RateItem].sync(BOLT).by_ai
+        assert verify(tmp_path / "failsoft.db").exit_code == 0
+
+    @pytest.mark.parametrize("where", ["_open_transports", "_share", "look_at_retirements"])
+    def test_an_entering_that_fails_lets_go_of_the_ledger(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+    ) -> None:
+        def fails(*given: Any) -> None:
+            raise RuntimeError("no")
+
+        isolation = isolated(tmp_path)
+        with monkeypatch.context() as patch:
+            patch.setattr(Upkeep if where == "look_at_retirements" else Isolation, where, fails)
+            with pytest.raises(RuntimeError), isolation:
+                pass
+        assert "failsoft-ledger" not in [each.name for each in threading.enumerate()]
+        assert isolation.running is None
+        with isolation:
+            isolation[RateItem].sync(BOLT)
         assert verify(tmp_path / "failsoft.db").exit_code == 0
 
     async def test_entered_twice_it_is_open_until_left_twice(self) -> None:

@@ -331,24 +331,26 @@ class Isolation:
         }
         snapshot, _ = self._redact(config.snapshot())  # the digest is of what's on record
         lock = self._upkeep.held() if config.locked else None
-        blocks = self._switch.open(self._hearing.facts_changed)
-        ledger = self._open_ledger(snapshot, lock)
-        digest = "" if ledger is None else hashlib.sha256(snapshot).hexdigest()
-        self._ledger = self._hearing.ledger = ledger
         transports = self._open_transports()
-        self._share(blocks)
-        world = World(
-            self._clock,
-            self._random,
-            self.telemetry,
-            NoBlocks() if blocks is None else blocks,
-            ledger,
-            "fallback" if config.on_ledger_failure == "spool" else config.on_ledger_failure,
-            config.on_bug,
-            digest,
-        )
-        self.running = Running(world, *transports, routes)
-        self._upkeep.look_at_retirements()
+        blocks = self._switch.open(self._hearing.facts_changed)
+        try:
+            self._ledger = self._hearing.ledger = ledger = self._open_ledger(snapshot, lock)
+            self._share(blocks)
+            world = World(
+                self._clock,
+                self._random,
+                self.telemetry,
+                NoBlocks() if blocks is None else blocks,
+                ledger,
+                "fallback" if config.on_ledger_failure == "spool" else config.on_ledger_failure,
+                config.on_bug,
+                "" if ledger is None else hashlib.sha256(snapshot).hexdigest(),
+            )
+            self.running = Running(world, *transports, routes)
+            self._upkeep.look_at_retirements()
+        except BaseException:
+            self._close()
+            raise
 
     def _share(self, blocks: BlockFile | None) -> None:
         """Take part in the fleet, where there's one."""
@@ -359,11 +361,7 @@ class Isolation:
             assert blocks is not None  # at the least in memory
             blocks.unknown()
             self._switch.publish = self._sharer.publish
-        try:
-            self._sharer.start()
-        except ConfigurationError:
-            self._close()
-            raise
+        self._sharer.start()
 
     def _make_sharer(self, blocks: BlockFile | None) -> Sharer | None:
         return shared_state.sharer(
@@ -394,6 +392,14 @@ class Isolation:
         location = self.ledger
         if location is None:
             return None
+        configured = ConfigActivated(
+            snapshot,
+            tuple((name, each.version) for name, each in sorted(self._contracts.items())),
+            tuple((name, each.codec.version, each.pin) for name, each in sorted(self._adapters.items())),
+            None if lock is None else lock.in_force(),
+            tuple((name, each.schema_json()) for name, each in sorted(self._contracts.items())),
+            self._purpose,
+        )
         ledger = StoredLedger(
             location,
             origin=self._config.ledger.origin,
@@ -405,16 +411,7 @@ class Isolation:
             redact=self._redact,
         )
         ledger.open()
-        ledger.submit(
-            ConfigActivated(
-                snapshot,
-                tuple((name, each.version) for name, each in sorted(self._contracts.items())),
-                tuple((name, each.codec.version, each.pin) for name, each in sorted(self._adapters.items())),
-                None if lock is None else lock.in_force(),
-                tuple((name, each.schema_json()) for name, each in sorted(self._contracts.items())),
-                self._purpose,
-            )
-        )
+        ledger.submit(configured)
         return ledger
 
     def _close(self) -> None:
