@@ -48,7 +48,9 @@ from failsoft.ledger.postgres import read as read_module
 from failsoft.ledger.postgres import schema as postgres_schema
 from failsoft.ledger.postgres import store as postgres_module
 from failsoft.ledger.postgres.read import Database, PostgresSource, lock_of, same_log
-from failsoft.ledger.postgres.store import LedgerDatabase, copy_in, prepare, transaction
+from failsoft.ledger.postgres.store import LedgerDatabase
+from failsoft.ledger.postgres.tables import prepare
+from failsoft.ledger.postgres.transaction import BEGIN, copy_in, transaction
 from failsoft.ledger.read import read
 from failsoft.ledger.reading.attest import attest
 from failsoft.ledger.records import draft
@@ -711,7 +713,7 @@ class TestCutWhileIdle:
 
         def execute(self: Database, query: str, values: Any = (), /) -> Any:
             result = run(self, query, values)
-            if query == postgres_module.BEGIN:
+            if query == BEGIN:
                 begins.append(query)
                 if len(begins) == 1:
                     end_connections(url)

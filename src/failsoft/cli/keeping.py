@@ -234,7 +234,7 @@ def prepare_command(
     with explained(as_json=False):
         if not isinstance(ledger, InDatabase):
             raise ConfigurationError(f"{ledger}: only a database has roles")
-        from failsoft.ledger.postgres.store import prepare
+        from failsoft.ledger.postgres.tables import prepare
 
         try:
             prepare(ledger.address, writer)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from failsoft.ledger.postgres.read import Database
-from failsoft.ledger.postgres.store import SECONDS, copy_in, set_up, transaction
+from failsoft.ledger.postgres.tables import set_up
+from failsoft.ledger.postgres.transaction import SECONDS, copy_in, transaction
 from failsoft.ledger.receiving import TABLES, Row, check_alone
 from failsoft.postgres_address import Address
 

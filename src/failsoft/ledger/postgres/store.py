@@ -1,4 +1,4 @@
-"""A ledger's tables in PostgreSQL: making, checking, appending. Everything here waits; one thread at a time.
+"""A ledger in PostgreSQL, as it's written to. Everything here waits; one thread at a time.
 
 Rules:
 
@@ -19,12 +19,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
 
-import psycopg
 from attrs import frozen
 
-from failsoft.errors import ConfigurationError, LedgerInvalid
+from failsoft.errors import LedgerInvalid
 from failsoft.ledger.checkpoints.head import Grown, Head
 from failsoft.ledger.checkpoints.opening import (
     Anchored,
@@ -37,8 +35,10 @@ from failsoft.ledger.checkpoints.signer import Signer, publish, signed_head
 from failsoft.ledger.format.merkle import Frontier
 from failsoft.ledger.keys.ed25519 import SigningKey
 from failsoft.ledger.postgres.clearing import clear_away
-from failsoft.ledger.postgres.read import LEEWAY, PREPARE, Database, failed, lock_of
-from failsoft.ledger.postgres.schema import component, differences, grants, short_of, steps
+from failsoft.ledger.postgres.read import Database, lock_of
+from failsoft.ledger.postgres.schema import differences
+from failsoft.ledger.postgres.tables import set_up
+from failsoft.ledger.postgres.transaction import BEGIN, SECONDS, begun, copy_in, transaction
 from failsoft.ledger.records.record import Built
 from failsoft.ledger.records.schema import FORMAT
 from failsoft.ledger.store import (
@@ -56,38 +56,16 @@ from failsoft.ledger.store import (
     Queries,
     orphans,
 )
-from failsoft.migrations import bring_up
 from failsoft.postgres import CONNECT_SECONDS
 from failsoft.postgres_address import Address
 
-SECONDS = 10.0
-"""What a command may take, the wait for other writers included."""
-
-SLOWEST = 128 * 1024
-"""Bytes a second that a line carries, at least: a COPY of many may take as long as they take on such a one."""
-
-ON_THE_WAY = 4 * 2**20
-"""Bytes that are sent and may not have arrived. For more than these nobody waits: a server that hangs is noticed by them."""
-
 FORGOTTEN = 1000
 """Payloads that are deleted at once."""
-
-BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
-"""What's read under a lock is as it is then, whatever the role's own level: of one moment, it would be as it was before the
-wait.
-"""
 
 _RECORD = "COPY ledger_record FROM STDIN (FORMAT BINARY)"
 _RECORD_TYPES = ("int8", "bytea", "bytea", "text", "int8", "text", "text", "text", "text", "text", "text")
 _PAYLOAD = "COPY ledger_payload FROM STDIN (FORMAT BINARY)"
 _PAYLOAD_TYPES = ("bytea", "bytea", "bytea", "bytea")
-
-_EVERY_LETTER = ("UTF8", "SQL_ASCII")
-"""Encodings in which a database takes all that's valid: a name that another one refuses would fail its batch for ever."""
-
-_PATIENT = """SELECT set_config('statement_timeout', least(nullif(reset_val::bigint, 0), ?::bigint)::text, true)
-    FROM pg_catalog.pg_settings WHERE name = 'statement_timeout'"""
-"""To the end of the transaction, unless the role's own is shorter."""
 
 _HEAD = "SELECT size, frontier, sig, (SELECT coalesce(max(seq), -1) FROM ledger_record) FROM ledger_head"
 
@@ -474,102 +452,6 @@ class _Shown:
         """
         if self.taken_on is None or self.store.is_on(self.taken_on):
             self.store.let_go(self.emitter, remove=remove)
-
-
-def set_up(database: Database) -> None:
-    """Make the tables where they're missing.
-
-    Raises:
-        LedgerInvalid: they're those of a later version, maybe since this process began; or the database hasn't every letter.
-        DatabaseFailed: that can't be done.
-    """
-    encoding = database.connection.info.parameter_status("server_encoding")
-    if encoding not in _EVERY_LETTER:
-        raise LedgerInvalid(
-            f"{database.address}: this database is encoded in {encoding}, and couldn't hold every name: "
-            "make one by CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
-        )
-
-    def run(query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
-        try:
-            cursor = database.connection.execute(query.encode(), values or None)
-            return cursor.fetchall() if cursor.description is not None else []
-        except psycopg.errors.InsufficientPrivilege as error:
-            told = f"{failed(error)}: tables are made, and brought up to this version, by their owner ({PREPARE})"
-            raise DatabaseFailed(told) from None
-        except psycopg.Error as error:
-            raise failed(error) from None
-
-    schema = database.address.schema
-    try:
-        bring_up(run, component(schema), steps(schema), str(database.address))
-    except ConfigurationError as error:
-        raise LedgerInvalid(error.problems[0]) from None
-
-
-def prepare(address: Address, writer: str) -> None:
-    """Make the tables, and let a role write to them that can't change anything. Where it could, it's granted nothing.
-
-    Args:
-        address: as their owner.
-        writer: the role's name. ``public``, which a server takes for everybody, is none.
-
-    Raises:
-        DatabaseFailed: that can't be done.
-        LedgerInvalid: as `set_up`.
-    """
-    database = Database.at(address, SECONDS)
-    try:
-        set_up(database)
-        query = "SELECT quote_ident(rolname) FROM pg_catalog.pg_roles WHERE rolname = ?"
-        role = database.execute(query, (writer,)).fetchone()
-        if role is None:
-            raise DatabaseFailed(f"there's no role {writer!r}: make it first (CREATE ROLE … LOGIN)")
-        with transaction(database):
-            for each in grants(address.schema, role[0]):
-                database.execute(each)
-            if wrong := short_of(database, address.schema, writer):
-                raise DatabaseFailed(f"{writer} isn't prepared to write and change nothing: {wrong[0]}")
-    finally:
-        database.close()
-
-
-@contextlib.contextmanager
-def transaction(database: Database) -> Iterator[None]:
-    """Rolled back on any error; committed at the end."""
-    database.execute(BEGIN)
-    with begun(database):
-        yield
-
-
-@contextlib.contextmanager
-def begun(database: Database, *, commit: bool = True) -> Iterator[None]:
-    """The rest of a transaction: rolled back on any error; committed at the end, unless that's done inside."""
-    try:
-        yield
-        if commit:
-            database.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(DatabaseFailed):
-            database.execute("ROLLBACK")
-        raise
-
-
-def copy_in(database: Database, statement: str, types: Sequence[str], rows: Any, size: int) -> None:
-    """Run a COPY with these rows, inside a transaction. It's given time by their size."""
-    connection, usual = database.connection, database.connection.limit
-    if size > usual * SLOWEST:
-        database.execute(_PATIENT, (int((size / SLOWEST + LEEWAY) * 1000),))
-        connection.limit = max(usual, min(size, ON_THE_WAY) / SLOWEST)
-    try:
-        with connection.cursor().copy(statement.encode()) as copy:
-            copy.set_types(types)
-            for row in rows:
-                copy.write_row(row)
-    except psycopg.Error as error:
-        raise failed(error) from None
-    finally:
-        connection.limit = usual
 
 
 def _find(database: Queries, batch: Sequence[Built]) -> int | None:
