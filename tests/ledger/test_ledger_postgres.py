@@ -47,6 +47,8 @@ from failsoft.ledger.postgres import clearing
 from failsoft.ledger.postgres import read as read_module
 from failsoft.ledger.postgres import schema as postgres_schema
 from failsoft.ledger.postgres import store as postgres_module
+from failsoft.ledger.postgres import tables as tables_module
+from failsoft.ledger.postgres import transaction as transaction_module
 from failsoft.ledger.postgres.read import Database, PostgresSource, lock_of, same_log
 from failsoft.ledger.postgres.store import LedgerDatabase
 from failsoft.ledger.postgres.tables import prepare
@@ -603,10 +605,7 @@ class TestWithoutAServer:
         assert all(log[each.index] == each.leaf for each in told)
         whole(url)
 
-    def test_a_paused_server_is_given_up_in_time(
-        self, url: str, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(postgres_module, "SECONDS", 0.3)
+    def test_a_paused_server_is_given_up_in_time(self, url: str, postgres: PostgresServer) -> None:
         ledger = ledger_at(url, **PATIENT)
         ledger.location = Impatient(Address.parse(url))
         ledger.open()
@@ -1092,8 +1091,8 @@ class TestASession:
         own: str, size: int, limit: float, timeout: str,
     ) -> None:  # fmt: skip
         """Else it would take too long again and again. Whether the line moves is seen by what's sent, as ever."""
-        monkeypatch.setattr(postgres_module, "SLOWEST", 10)
-        monkeypatch.setattr(postgres_module, "ON_THE_WAY", 250)
+        monkeypatch.setattr(transaction_module, "SLOWEST", 10)
+        monkeypatch.setattr(transaction_module, "ON_THE_WAY", 250)
         wrote(url, "c1")
         postgres.execute(f"CREATE ROLE slow LOGIN SUPERUSER; ALTER ROLE slow SET statement_timeout = '{own}'")
         database = Database.at(Address.parse(url.replace("://postgres:@", "://slow@")), 10)
@@ -1495,7 +1494,7 @@ class TestEncodings:
                 with pytest.raises(LedgerInvalid, match=told):
                     act()
             with monkeypatch.context() as before:
-                before.setattr(postgres_module, "_EVERY_LETTER", (encoding,))
+                before.setattr(tables_module, "_EVERY_LETTER", (encoding,))
                 wrote(place, "c1")
             with pytest.raises(LedgerInvalid, match=told):
                 ledger_at(place, **PATIENT).open()
@@ -1714,7 +1713,7 @@ def test_an_address_is_shown_without_its_password(url: str, shown: str) -> None:
 
 
 def test_a_step_that_fails_is_told_as_the_database_says_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_module, "steps", lambda schema: ("SELECT nothing",))
+    monkeypatch.setattr(tables_module, "steps", lambda schema: ("SELECT nothing",))
     with pytest.raises(DatabaseFailed, match="42703"):
         LedgerDatabase(Address.parse(url)).open(list)
 
