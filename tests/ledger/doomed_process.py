@@ -23,6 +23,7 @@ from failsoft.ledger.postgres import store as postgres
 from failsoft.ledger.postgres.read import Database
 from failsoft.ledger.sqlite import store as sqlite_module
 from failsoft.ledger.writing.appender import Appender
+from failsoft.ledger.writing.composing import Composer
 from failsoft.ledger.writing.writer import StoredLedger
 
 CALLS: dict[str, tuple[Any, str]] = {
@@ -136,13 +137,13 @@ ACTS: dict[str, Callable[[StoredLedger, Doom], None]] = {
 
 
 def arm_at_the_sweep(doom: Doom) -> None:
-    sweep = Appender._add_orphans
+    sweep = Composer._add_orphans
 
-    def armed(appender: Appender, batch: Any) -> None:
+    def armed(composer: Composer, batch: Any) -> None:
         doom.armed = True
-        sweep(appender, batch)
+        sweep(composer, batch)
 
-    Appender._add_orphans = armed  # type: ignore[method-assign]
+    Composer._add_orphans = armed  # type: ignore[method-assign]
 
 
 def main(path: str, deed: str, moment: str, step: str, act: str) -> None:

@@ -16,7 +16,7 @@ from failsoft.context import Actor, CallContext, Case
 from failsoft.core.evidence import Attempt, CallCompleted, CallStarted
 from failsoft.ledger.location import InFile, Location, locate
 from failsoft.ledger.records.schema import Kind
-from failsoft.ledger.writing.appender import Appender, Batch
+from failsoft.ledger.writing.composing import Batch, Composer
 from failsoft.ledger.writing.ticket import Ticket
 from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.outcome import Grade, Pin, Served, Source
@@ -142,16 +142,16 @@ def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 
 def after_its_look(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
     """Act once somebody has looked who's gone, and before they put on record what that one left open."""
-    look = Appender._add_orphans
+    look = Composer._add_orphans
 
-    def look_and_act(self: Appender, batch: Batch) -> None:
+    def look_and_act(self: Composer, batch: Batch) -> None:
         look(self, batch)
         if batch.built:
-            monkeypatch.setattr(Appender, "_add_orphans", look)
+            monkeypatch.setattr(Composer, "_add_orphans", look)
             assert [each.kind for each in batch.built] == [Kind.CALL_ORPHANED]
             act()
 
-    monkeypatch.setattr(Appender, "_add_orphans", look_and_act)
+    monkeypatch.setattr(Composer, "_add_orphans", look_and_act)
 
 
 class Faults:

@@ -58,7 +58,7 @@ from failsoft.ledger.spool.knock import Knock
 from failsoft.ledger.spool.store import SWEPT, SpoolingStore
 from failsoft.ledger.store import AppendFailed, DatabaseFailed
 from failsoft.ledger.verify import verify
-from failsoft.ledger.writing.appender import Appender, Batch
+from failsoft.ledger.writing.composing import Batch, Composer
 from failsoft.ledger.writing.writer import StoredLedger
 from failsoft.postgres_address import Address
 
@@ -280,7 +280,7 @@ class TestAwayForAWhile:
         ledger.open()
         away.cut = True
         settled(call(ledger, "during")[1])
-        until(lambda: ledger._appender._spooled is not None)
+        until(lambda: ledger._appender._composer._spooled is not None)
         if fails:
             with monkeypatch.context() as patched:
                 patched.setattr(Spool, "put", lambda *_: (_ for _ in ()).throw(AppendFailed("it's full")))
@@ -303,7 +303,7 @@ class TestAwayForAWhile:
         appender = ledger._appender
         away.cut = True
         settled(call(ledger, "during")[1])
-        until(lambda: appender._spooled is not None)
+        until(lambda: appender._composer._spooled is not None)
         appender.seconds = lambda: None  # type: ignore[method-assign]  # the thread doesn't wake up before it's closed
         settled(call(ledger, "again")[1])
         with ledger._io:
@@ -608,13 +608,13 @@ class TestFallingBack:
         away.cut = True
         settled(ledger.submit(started("c2")))
         away.cut = False
-        fill = Appender._fill_last
+        fill = Composer.fill_last
 
-        def is_back(self: Appender, batch: Batch) -> None:
+        def is_back(self: Composer, batch: Batch) -> None:
             fill(self, batch)
-            self.store._not_before = 0  # type: ignore[attr-defined] -- the retry is due by now
+            self._store._not_before = 0  # type: ignore[attr-defined] -- the retry is due by now
 
-        monkeypatch.setattr(Appender, "_fill_last", is_back)
+        monkeypatch.setattr(Composer, "fill_last", is_back)
         ledger.close()
         assert kinds(place)[-1] == "emitter.closed"
         following = ledger_in(place)

@@ -37,6 +37,7 @@ from failsoft.ledger.read import read
 from failsoft.ledger.records.record import timestamp
 from failsoft.ledger.verify import verify
 from failsoft.ledger.writing import appender as appender_module
+from failsoft.ledger.writing import composing as composing_module
 from failsoft.ledger.writing.ticket import TicketQueue
 from failsoft.outcome import Pin, Source
 
@@ -469,7 +470,7 @@ def test_what_is_lost_while_an_outages_last_batch_is_built_is_not_of_the_outage(
     ledger.open()
     faults.raises["UPDATE"] = (BUSY, "busy")
     settled(ledger.submit(started("first")))
-    add = ledger._appender._add_ticket
+    add = ledger._appender._composer._add_ticket
 
     def crowded(batch: Any, ticket: Any) -> bool:
         if faults.raises:
@@ -480,7 +481,7 @@ def test_what_is_lost_while_an_outages_last_batch_is_built_is_not_of_the_outage(
             return False
         return add(batch, ticket)
 
-    ledger._appender._add_ticket = crowded  # type: ignore[method-assign]
+    ledger._appender._composer._add_ticket = crowded  # type: ignore[method-assign]
     until(lambda: ledger.healthy)
     ledger.close()
     assert gaps_of_the_outage(tmp_path / "x.db") == (0, 0, 6)
@@ -502,14 +503,14 @@ def test_the_gaps_of_a_full_disk_stand_between_its_failure_and_its_recovery(
     assert faults.reached.wait(10)
     for number in range(4):
         ledger.submit(started(f"before-{number}"))
-    add = ledger._appender._add_to_full_disk
+    add = ledger._appender._composer._add_to_full_disk
 
     def full(batch: Any, outage: Any) -> None:
         faults.raises.clear()
         begun.set()
         add(batch, outage)
 
-    ledger._appender._add_to_full_disk = full  # type: ignore[method-assign]
+    ledger._appender._composer._add_to_full_disk = full  # type: ignore[method-assign]
     faults.raises["COMMIT"] = (FULL, "database or disk is full")
     faults.gate.set()
     assert begun.wait(10)
@@ -592,7 +593,7 @@ def test_a_stuck_commit_does_not_hold_up_close_for_ever(tmp_path: Path) -> None:
 def test_a_batch_ends_where_it_has_its_bytes_and_the_others_follow_in_their_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(appender_module, "BATCH_BYTES", 20_000)
+    monkeypatch.setattr(composing_module, "BATCH_BYTES", 20_000)
     faults = Faults()
     ledger = ledger_at(tmp_path / "x.db", connect=faults.connect)
     ledger.open()

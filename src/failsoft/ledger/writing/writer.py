@@ -22,7 +22,8 @@ from failsoft.ledger.location import Location
 from failsoft.ledger.records import redaction
 from failsoft.ledger.records.redaction import Redact
 from failsoft.ledger.store import Store
-from failsoft.ledger.writing.appender import CLOSED, Appender, Settings
+from failsoft.ledger.writing.appender import CLOSED, Appender
+from failsoft.ledger.writing.composing import Settings
 from failsoft.ledger.writing.hello import host_name
 from failsoft.ledger.writing.ticket import Ticket, TicketQueue
 from failsoft.processes import at_fork
