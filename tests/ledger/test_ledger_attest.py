@@ -13,6 +13,7 @@ from signing import KEY, NEXT, signing_in, write
 from tests.logs import Log, Process, at, attempt, by, snapshot
 
 from failsoft.errors import LedgerInvalid
+from failsoft.ledger import verify as verify_module
 from failsoft.ledger.acts.rotation import rotate
 from failsoft.ledger.locks import LiveFile
 from failsoft.ledger.reading.attest import ATTESTED, SENT, UNDECIDED, Attestation, attest
@@ -59,6 +60,18 @@ def test_what_verification_notes_stands_apart_from_what_the_ledger_cant_show(log
     assert len(found.notes) == 1
     assert not set(found.limits) & set(found.notes)
     assert sum("clock" in each for each in found.limits) == 1
+
+
+def test_a_problem_of_the_whole_log_beyond_those_that_are_named_is_a_reason(
+    log: Log, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has no key could hide that it signed nothing behind a hundred others."""
+    monkeypatch.setattr(verify_module, "SHOWN", 0)
+    process.start("open", 2, ("claude",))
+    process.close(4)
+    found = attest(log.close(), "openai", at(0), keys=[KEY.verifier])
+    assert found.exit_code == UNDECIDED
+    assert any("problems more than it names" in each for each in found.reasons)
 
 
 def test_an_attempt_that_went_there_is_named(log: Log, process: Process) -> None:

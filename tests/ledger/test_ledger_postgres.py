@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -1773,6 +1774,28 @@ def test_a_files_name_may_be_like_an_address(name: str) -> None:
 )
 def test_what_a_servers_code_says_of_what_became_of_a_command(code: str, away: bool, unknown: bool) -> None:
     told = read_module.failed(psycopg.errors.lookup(code)())
+    assert (told.away, told.unknown) == (away, unknown)
+
+
+@pytest.mark.parametrize(
+    ("code", "severity", "away", "unknown"),
+    [
+        ("58030", "PANIC", True, True),
+        ("58030", "ERROR", True, False),
+        ("XX000", "PANIC", True, True),
+        ("XX000", "FATAL", False, True),
+        ("XX000", "ERROR", False, False),
+    ],
+)
+def test_a_server_that_dies_of_a_commit_may_find_it_in_its_own_log(
+    code: str, severity: str, away: bool, unknown: bool
+) -> None:
+    """As PostgreSQL does where its log couldn't be flushed and holds it all the same: measured by failing fdatasync once."""
+
+    class Error(psycopg.errors.lookup(code)):  # type: ignore[misc]
+        diag = SimpleNamespace(severity_nonlocalized=severity)
+
+    told = read_module.failed(Error())
     assert (told.away, told.unknown) == (away, unknown)
 
 

@@ -113,6 +113,23 @@ class TestPruning:
         if isinstance(place, InFile):
             assert bytes_of(tmp_path).count(b"canary-2b7e") == 2
 
+    @pytest.mark.parametrize("hashes_only", [False, True])
+    def test_two_leaves_that_share_their_bytes_otherwise_are_changed(self, file: InFile, hashes_only: bool) -> None:
+        """Their parent in the tree is the same."""
+        wrote(file, "a", "b")
+        closed(file, "a", "b")
+        pruned(file)
+        ((first,), (second,)) = rows(file.path, "SELECT leaf FROM ledger_record WHERE seq IN (2, 3) ORDER BY seq")
+        attacker = sqlite3.connect(file.path, isolation_level=None)
+        for (name,) in attacker.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+            attacker.execute(f"DROP TRIGGER {name}")
+        attacker.execute("PRAGMA ignore_check_constraints = ON")
+        attacker.execute("UPDATE ledger_record SET leaf = ? WHERE seq = 2", (first[:1],))
+        attacker.execute("UPDATE ledger_record SET leaf = ? WHERE seq = 3", (first[1:] + second,))
+        attacker.close()
+        found = verify(file, hashes_only=hashes_only)
+        assert (found.exit_code, "isn't 32 bytes" in str(found.problems)) == (1, True)
+
     def test_a_part_of_it_is_whole_too(self, file: InFile, monkeypatch: pytest.MonkeyPatch) -> None:
         """As a process leaves it that was killed between two steps."""
         wrote(file, "a", "b", "c")

@@ -827,4 +827,4 @@ def test_hashes_alone_of_a_leaf_that_is_text(path: Path, attacker: sqlite3.Conne
     attacker.execute(f"UPDATE ledger_record SET leaf = '{'x' * 32}' WHERE seq = 5")
     found = verify(path, hashes_only=True)
     assert found.exit_code == 1
-    assert "cut or damaged (a leaf that isn't bytes)" in said(found)
+    assert "cut or damaged (a leaf that isn't 32 bytes)" in said(found)

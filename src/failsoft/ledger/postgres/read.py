@@ -45,6 +45,7 @@ _NAMED = re.compile(rb'"digest":"([0-9a-f]{64})"')
 _DAMAGED = ("XX001", "XX002")
 _AWAY = ("08", "53", "57", "58")  # connection, resources, operator, system: PostgreSQL's manual, appendix A
 _ENDED = ("25P03", "25P04")  # by a limit of time; the session with it
+_DIES = ("FATAL", "PANIC")  # the session ended, or the server did: maybe after the command took effect
 _NOT_NOW = ("25006", "55P03", *_ENDED)  # it takes no writes, being a standby after a failover say; somebody has a lock
 
 
@@ -110,11 +111,12 @@ class Database:
 def failed(error: psycopg.Error, otherwise: str = "the connection was lost") -> DatabaseFailed:
     """What may be said of a driver's error."""
     kind = "08" if error.sqlstate is None else error.sqlstate[:2]  # connection exceptions have none where there's none
+    severity = error.diag.severity_nonlocalized
     return DatabaseFailed(
         reason(error, otherwise),
         damaged=error.sqlstate in _DAMAGED,
-        unknown=kind in ("08", "57") or error.sqlstate in ("40003", *_ENDED),
-        away=kind in _AWAY or error.sqlstate in _NOT_NOW,
+        unknown=kind in ("08", "57") or error.sqlstate in ("40003", *_ENDED) or severity in _DIES,
+        away=kind in _AWAY or error.sqlstate in _NOT_NOW or severity == "PANIC",
     )
 
 

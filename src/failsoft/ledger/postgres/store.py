@@ -6,7 +6,8 @@ Rules:
    head is read under it. No sequence numbers records: a rolled-back transaction would leave a hole.
 2. A batch is copied in, the head moved by `ledger_advance`: the writer has no right to change or delete anything.
 3. An error before COMMIT means rolled back. An error *of* COMMIT means unknown, unless the server said what's wrong with
-   it. Whoever tries again gets the lock only when the former transaction has ended, and finds its records by `rid`.
+   it and lives: one that dies of it (a PANIC) finds the commit in its own log again, maybe. Whoever tries again gets the
+   lock only when the former transaction has ended, and finds its records by `rid`.
 4. Who's alive holds a session advisory lock. It's lost with the connection, and taken again with the next one: meanwhile
    others may take the emitter for gone, and orphan its calls, which it ends all the same. So whoever orphans a call makes
    sure under the log's lock that it has no end by then: the lock by which it knew that is maybe lost, too.

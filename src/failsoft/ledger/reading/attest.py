@@ -106,6 +106,8 @@ def attest(
             raise LedgerInvalid(f"{location}: a record's parts aren't where failsoft writes them") from None
     unheard = () if is_provider(provider) or provider in asked.configurations.providers else (_unheard(provider),)
     uncovered = [each.what for each in verified.problems if each.code == INCOMPLETE and each.index is None]
+    if verified.more:  # among them may be one that speaks of the whole log
+        uncovered.append(f"its verification found {verified.more} problems more than it names")
     more = [f"and {asked.reasons_more} reasons more"] if asked.reasons_more else []
     reasons = (*unheard, *uncovered, *asked.reasons, *more)
     return Attestation(

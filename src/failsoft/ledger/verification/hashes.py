@@ -30,6 +30,9 @@ COPIES = "emitter, eseq, rid, type, ts, call_id, case_id, capability"
 DECLARES = b'"key.rotated"'
 """Stands in each record, as bytes, that hands the log over."""
 
+LEAF = 32
+"""Bytes of a leaf. Two of pruned records that share them otherwise give the same tree."""
+
 MALFORMED = "it's malformed: a part of it is missing or of the wrong type"
 NOT_AS_PRUNED = "its bytes are missing, and it's not one that is pruned, or not as those are"
 ROTATES_ELSEWHERE = "it rotates from a key that isn't the log's"
@@ -71,8 +74,8 @@ class Hashes:
         for index, leaf, body, *beside in self.source.stream(query):
             if index != frontier.size:
                 report(TAMPERED, f"{index - frontier.size} records before it are missing", index)
-            if type(leaf) is not bytes:
-                raise ValueError("a leaf that isn't bytes")
+            if type(leaf) is not bytes or len(leaf) != LEAF:
+                raise ValueError("a leaf that isn't 32 bytes")
             if body is None:
                 self._bare = True
                 if beside and any(each is not None for each in (beside[2], *beside[4:])):

@@ -36,6 +36,7 @@ from failsoft.ledger.records.schema import FORMAT, PRUNABLE, RELATIONS, REQUIRED
 from failsoft.ledger.store import Source
 from failsoft.ledger.verification.covered import Declared
 from failsoft.ledger.verification.hashes import (
+    LEAF,
     MALFORMED,
     NOT_AS_PRUNED,
     OTHERWISE,
@@ -124,8 +125,8 @@ class Walk:
         index, leaf, body = row[0], row[1], row[2]
         if index != self.frontier.size:
             problem(f"{index - self.frontier.size} records before it are missing")
-        if type(leaf) is not bytes or type(body) not in (bytes, NoneType):
-            problem("its row is damaged: its leaf or its record isn't bytes")
+        if type(leaf) is not bytes or len(leaf) != LEAF or type(body) not in (bytes, NoneType):
+            problem("its row is damaged: its leaf isn't 32 bytes, or its record isn't bytes")
             leaf, body = b"", None
         block = self.frontier.append(leaf)
         if block is not None and (wrong := subtree_problem(self.source, index // BLOCK, block)):
