@@ -418,3 +418,16 @@ def test_a_copy_is_the_same_log_wherever_it_is(file: InFile, database: InDatabas
 def read_leaf(place: Location) -> str:
     with read(place) as reader:
         return reader.record(0).leaf.hex()
+
+
+@pytest.mark.parametrize("end", ["-wal", "-shm"])
+def test_no_copy_is_made_where_a_ledgers_file_was_moved_away_from_its_write_ahead_log(tmp_path: Path, end: str) -> None:
+    """SQLite would drop it: the acknowledged records in it, too."""
+    ledger = ledger_at(tmp_path / "x.db")
+    ledger.open()
+    ledger.close()
+    left = tmp_path / f"copy.db{end}"
+    left.write_bytes(b"records")
+    with pytest.raises(LedgerInvalid, match="put it back"):
+        copy(Acting(InFile(tmp_path / "x.db"), SystemClock()), InFile(tmp_path / "copy.db"), person="p", why="w")
+    assert (left.read_bytes(), (tmp_path / "copy.db").exists()) == (b"records", False)

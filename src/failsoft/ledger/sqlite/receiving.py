@@ -12,20 +12,22 @@ from failsoft.ledger.disk import make_private
 from failsoft.ledger.locks import FileLock, LiveFile
 from failsoft.ledger.receiving import TABLES, Row, check_alone
 from failsoft.ledger.sqlite.schema import APPLICATION_ID, PAGE_SIZE, STATEMENTS, VERSION, differences
-from failsoft.ledger.sqlite.store import address, configure, connect
+from failsoft.ledger.sqlite.store import address, configure, connect, refuse_beside_another
 
 
 class FileReceiver:
     """A file of SQLite's. Made where there's none.
 
     Raises:
-        LedgerInvalid: something else stands there.
+        LedgerInvalid: something else stands there, or what's left of another one.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = FileLock(path.with_name(path.name + ".lock"))
         with self._lock.held():
+            if not path.exists():
+                refuse_beside_another(path)
             self.queries = connection = connect(address(path, "rwc"))
             try:
                 if not connection.execute(

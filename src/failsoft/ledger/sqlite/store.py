@@ -172,15 +172,6 @@ class LedgerFile:
         if os.path.exists(self.path) and not os.path.isfile(self.path):
             raise LedgerInvalid(f"{self.path}: it's no file, but a device, a pipe or the like: nothing is kept there")
 
-    def _refuse_beside_another(self) -> None:
-        """What SQLite kept apart of a file that's gone would be played into the new one."""
-        for end in ("-wal", "-shm"):
-            if self.path.with_name(self.path.name + end).exists():
-                raise LedgerInvalid(
-                    f"{self.path}: it's gone, and its {self.path.name}{end} is there still, with records of it: put it "
-                    "back; or, if a new one is meant, end whoever has the old one open, and move that away too"
-                )
-
     def open(self, found: Callable[[], Sequence[Built]]) -> bool:
         """As any store. Raises OSError where the lock file can't be made."""
         self._refuse_no_file()
@@ -188,7 +179,7 @@ class LedgerFile:
             made = not self.path.exists()
             if made:
                 refuse_anew(self.name, self.signer, self._anchored)
-                self._refuse_beside_another()
+                refuse_beside_another(self.path)
                 self._make(found())
             if self.path.with_name(self.path.name + "-journal").exists():
                 raise LedgerInvalid(
@@ -495,6 +486,20 @@ def configure(connection: sqlite3.Connection) -> None:
         "trusted_schema = OFF",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def refuse_beside_another(path: Path) -> None:
+    """What SQLite kept apart of a file that's gone would be played into a new one, or be lost with it.
+
+    Raises:
+        LedgerInvalid: there is such.
+    """
+    for end in ("-wal", "-shm"):
+        if path.with_name(path.name + end).exists():
+            raise LedgerInvalid(
+                f"{path}: it's gone, and its {path.name}{end} is there still, with records of it: put it "
+                "back; or, if a new one is meant, end whoever has the old one open, and move that away too"
+            )
 
 
 def _pages(batch: Sequence[Built]) -> int:
