@@ -155,6 +155,17 @@ class TestEntering:
             isolation[RateItem].sync(BOLT)
         assert verify(tmp_path / "failsoft.db").exit_code == 0
 
+    def test_a_leaving_that_fails_lets_go_of_the_ledger(self, tmp_path: Path) -> None:
+        class Stuck(httpx.MockTransport):
+            def close(self) -> None:
+                raise RuntimeError("no")
+
+        isolation = Isolation(table(tmp_path), capabilities=[RateItem], sync_transport=Stuck(answering))
+        with pytest.raises(RuntimeError), isolation:
+            isolation[RateItem].sync(BOLT)
+        assert "failsoft-ledger" not in [each.name for each in threading.enumerate()]
+        assert records(tmp_path, "emitter.closed")
+
     async def test_entered_twice_it_is_open_until_left_twice(self) -> None:
         isolation = isolated()
         async with isolation:

@@ -420,12 +420,14 @@ class Isolation:
         sharer, self._sharer = self._sharer, None
         self._hearing.ledger = self._hearing.sharer = None
         self._switch.close()
-        if sharer is not None:
-            sharer.close()
-        self._transports.close()
-        if ledger is not None:
-            ledger.let_end(LEAVE_SECONDS)
-            ledger.close()
+        try:
+            if sharer is not None:
+                sharer.close()
+            self._transports.close()  # one of the application's, too
+        finally:
+            if ledger is not None:
+                ledger.let_end(LEAVE_SECONDS)
+                ledger.close()
 
     # --- asking -------------------------------------------------------------------------------------------------------
 

@@ -91,11 +91,11 @@ def connect(address: str, seconds: float) -> Bounded:
 
 
 def disown(connection: Bounded) -> None:
-    """In a forked child: close a connection that its parent goes on using, without a word to the server."""
+    """In a forked child, before it has another thread: close a connection that its parent goes on using, without a word to
+    the server.
+    """
     if not connection.closed:
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        os.dup2(nowhere, connection.fileno(), inheritable=False)
-        os.close(nowhere)
+        os.close(connection.fileno())  # first: what libpq says goodbye on is gone
     connection.close()
 
 
