@@ -108,6 +108,10 @@ def records(folder: Path, kind: str) -> list[Entry]:
         return list(reader.records(kind=kind, last=100))
 
 
+def ledger_threads() -> set[threading.Thread]:
+    return {each for each in threading.enumerate() if each.name == "failsoft-ledger"}
+
+
 class TestEntering:
     def test_the_constructor_opens_no_file_and_starts_no_thread(self, tmp_path: Path) -> None:
         before = threading.active_count()
@@ -144,12 +148,12 @@ class TestEntering:
         def fails(*given: Any) -> None:
             raise RuntimeError("no")
 
-        isolation = isolated(tmp_path)
+        isolation, others = isolated(tmp_path), ledger_threads()
         with monkeypatch.context() as patch:
             patch.setattr(Upkeep if where == "look_at_retirements" else Isolation, where, fails)
             with pytest.raises(RuntimeError), isolation:
                 pass
-        assert "failsoft-ledger" not in [each.name for each in threading.enumerate()]
+        assert ledger_threads() <= others
         assert isolation.running is None
         with isolation:
             isolation[RateItem].sync(BOLT)
@@ -161,9 +165,10 @@ class TestEntering:
                 raise RuntimeError("no")
 
         isolation = Isolation(table(tmp_path), capabilities=[RateItem], sync_transport=Stuck(answering))
+        others = ledger_threads()
         with pytest.raises(RuntimeError), isolation:
             isolation[RateItem].sync(BOLT)
-        assert "failsoft-ledger" not in [each.name for each in threading.enumerate()]
+        assert ledger_threads() <= others
         assert records(tmp_path, "emitter.closed")
 
     async def test_entered_twice_it_is_open_until_left_twice(self) -> None:
